@@ -1,0 +1,55 @@
+# `make help` explains the targets. Only Python 3.11+ and pip are needed; every target does its own set-up.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+SQS_READY := .venv-sqs/.ready
+WORKERS ?= 2
+
+.PHONY: help setup demo up test check bench lock clean
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## the environment alone; leaves the executable at .venv/bin/ringback
+
+demo: $(READY) ## a handful of real calls through every part, with a live timeline
+	$(BIN)/ringback demo
+
+up: $(READY) ## the whole system on this machine, until Ctrl-C
+	$(BIN)/ringback up
+
+test: $(READY) $(SQS_READY) ## every test, lint and type check, in under five minutes
+	$(MAKE) check
+	$(BIN)/pytest -q -n $(WORKERS)
+
+check: $(READY) ## format, lint, strict types, the layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: $(READY) ## throughput and latency beside the bare floor of the same run
+	$(BIN)/python -m benchmarks
+
+lock: $(READY) ## resolve the dependencies anew, hashes pinned, no index address written
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --extra dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade requirements/sqs-server.in -o requirements/sqs-server.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade requirements/installer.in -o requirements/installer.txt
+
+clean: ## remove the environments and caches
+	rm -rf .venv .venv-sqs .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# A virtual environment made by hand may exist already: `--clear` is not used, the installer is put into it either way.
+.venv/bin/uv: requirements/installer.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/installer.txt
+	@touch $@
+
+$(READY): .venv/bin/uv requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(SQS_READY): .venv/bin/uv requirements/sqs-server.txt
+	$(PYTHON) -m venv .venv-sqs
+	$(BIN)/uv pip install -q --python .venv-sqs/bin/python --require-hashes -r requirements/sqs-server.txt
+	@touch $@
