@@ -1,0 +1,104 @@
+"""A call is one durable intent to reach one contact; a task says when its next attempt is due."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+DEFAULT_LIFETIME = timedelta(days=7)
+MAX_RESCHEDULES = 3
+
+
+class CallStatus(StrEnum):
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    DIALING = "dialing"
+    UNKNOWN = "unknown"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    PARTIALLY_COMPLETED = "partially_completed"
+    LEFT_VOICEMAIL = "left_voicemail"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    ABANDONED = "abandoned"
+
+
+class TaskKind(StrEnum):
+    FIRST = "first"
+    RETRY = "retry"
+    CALLBACK = "callback"
+
+
+class TaskStatus(StrEnum):
+    PENDING = "pending"
+    HELD = "held"
+    DISPATCHED = "dispatched"
+    CONSUMED = "consumed"
+    DELETED = "deleted"
+    SUPERSEDED = "superseded"
+    EXPIRED = "expired"
+
+
+OPEN_TASK = frozenset({TaskStatus.PENDING, TaskStatus.HELD, TaskStatus.DISPATCHED})
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When a failed attempt is followed by another; one budget for the whole call."""
+
+    max_attempts: int = 1
+    delay_s: tuple[int, ...] = (3600,)
+    on: frozenset[str] = frozenset({"no_answer", "busy"})
+
+    def delay_after(self, attempt_number: int) -> timedelta:
+        """The pause after attempt `attempt_number` (from 1), counted from its `placed_at`; the last delay repeats."""
+        return timedelta(seconds=self.delay_s[min(attempt_number, len(self.delay_s)) - 1])
+
+
+@dataclass(slots=True)
+class Contact:
+    contact_id: str
+    phone: str
+    time_zone: str | None = None
+    time_zone_source: str | None = None  # person > crm > guessed
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Call:
+    call_id: str
+    contact_id: str
+    phone: str  # frozen: the number this call was accepted for
+    agent_id: str
+    from_number: str
+    variables: dict[str, str]
+    metadata: dict[str, Any]
+    retry: RetryPolicy
+    accepted_at: datetime
+    expires_at: datetime
+    expiry_is_explicit: bool
+    status: CallStatus = CallStatus.SCHEDULED
+    final: bool = False
+    sequence: int = 0  # of the last ABT event
+    budget_used: int = 0  # attempts that count against retry.max_attempts
+    attempts_made: int = 0  # the number of the last attempt
+    reschedules: int = 0
+    no_more_retries: str | None = None  # why no further attempt may be made by itself: opt-out, cancel asked while ringing
+    promise_open: bool = False  # the last terminal event promised another attempt
+    closing_event_id: str | None = None  # the uncorrected event that carried is_final: true
+
+
+@dataclass(slots=True)
+class Task:
+    task_id: str
+    call_id: str
+    kind: TaskKind
+    due_at: datetime
+    status: TaskStatus = TaskStatus.PENDING
+    dispatch: int = 0  # raised by every release; a message consumes exactly one dispatch
+    dispatched_at: datetime | None = None
+    local_time: str | None = None  # wall-clock tasks keep this local time when the zone changes
+    time_zone: str | None = None
+    source: str | None = None  # who asked for a callback: agent, api, timezone
+    reason: str | None = None
