@@ -1,13 +1,18 @@
 """What we need from the world, on one screen."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from ringback.domain.attempt import VoicemailAction
+from ringback.domain.abt_event import AbtEvent
+from ringback.domain.attempt import Attempt, VoicemailAction
+from ringback.domain.call import Call, Contact, Task
 from ringback.domain.call_event import CallReport
 from ringback.domain.dial import DialAnswer, DialRequest
+from ringback.domain.gate import CapacityFacts, PersonFacts
+from ringback.messages import CallRequested
 
 
 class Clock(Protocol):
@@ -129,4 +134,187 @@ class SpokenMoment:
 class SpokenTime(Protocol):
     def read(self, words: str, now_local: datetime) -> SpokenMoment:
         """Accepts only words in which day and clock time were both recognised, or a span such as "in two hours"."""
+        ...
+
+
+OutboxKind = Literal["call_message", "abt_event", "crm_fields", "crm_note", "stop_call"]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    row_id: int
+    kind: OutboxKind
+    message_id: str
+    call_id: str | None
+    payload: dict[str, Any]
+    created_at: datetime
+    tries: int  # this one included
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """What an idempotency key was answered before."""
+
+    request_hash: str
+    response: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    suppression_id: str
+    phone: str | None
+    contact_id: str | None
+    reason: str
+    source: str  # api, agent, provider
+    created_at: datetime
+
+
+class Transaction(Protocol):
+    """One unit of work. Lock order: `lock_people` (phones sorted, then the contact), then `lock_call`, then `capacity`."""
+
+    async def lock_people(self, phones: Sequence[str], contact_id: str | None) -> None: ...
+
+    async def lock_call(self, call_id: str) -> Call | None:
+        """The call FOR UPDATE, its phone's and contact's locks taken first."""
+        ...
+
+    async def insert(self, row: Call | Task | Attempt) -> None: ...
+
+    async def save(self, row: Call | Task | Attempt) -> None:
+        """Write what changed since the row was read. An attempt is compared on (state, fence), a task on (status, dispatch)."""
+        ...
+
+    async def upsert_contact(self, contact: Contact, now: datetime) -> Contact:
+        """As it stands afterwards: a zone the person told us is not overwritten by a lesser source."""
+        ...
+
+    async def contact(self, contact_id: str) -> Contact | None: ...
+    async def open_task(self, call_id: str) -> Task | None: ...
+    async def task(self, task_id: str) -> Task | None: ...
+    async def attempt(self, attempt_id: str) -> Attempt | None: ...
+    async def latest_attempt(self, call_id: str) -> Attempt | None: ...
+    async def is_suppressed(self, phone: str, contact_id: str) -> bool: ...
+
+    async def person_facts(self, call: Call, own_attempt: str | None, now: datetime) -> PersonFacts: ...
+
+    async def capacity(self, now: datetime) -> CapacityFacts:
+        """Takes the installation's capacity lock, held until the commit, then counts."""
+        ...
+
+    async def open_breaker(self, reason: str, now: datetime) -> datetime:
+        """The provider refuses the account: nobody is dialed until the returned time, later at each trip in a row."""
+        ...
+
+    async def close_breaker(self) -> None: ...
+    async def probe_breaker(self, until: datetime) -> None:
+        """The breaker's time is over and this claim tries the account; others wait until `until`."""
+        ...
+
+    async def store_answer(self, call_id: str, key: str, answer: StoredAnswer) -> bool:
+        """False if the key was taken by another call: then nothing of this transaction may stand."""
+        ...
+
+    async def emit(self, event: AbtEvent, now: datetime) -> None: ...
+    async def request_call(self, message: CallRequested, now: datetime) -> None:
+        """The outgoing message of one dispatch of one task."""
+        ...
+
+    async def ask_to_leave(
+        self, kind: OutboxKind, message_id: str, payload: Mapping[str, Any], order_key: str | None, now: datetime
+    ) -> None:
+        """Any other outbox row; a message id that stands there already is written once."""
+        ...
+
+    async def note_decision(
+        self, call_id: str, attempt_id: str | None, kind: str, detail: Mapping[str, Any], now: datetime
+    ) -> None: ...
+
+    async def take_in(
+        self,
+        report: CallReport,
+        attempt: Attempt | None,
+        identity: bytes,
+        body: str | None,
+        fate: str,
+        now: datetime,
+    ) -> bool:
+        """The inbox row of one provider event; False if this very content is there already."""
+        ...
+
+    async def add_suppression(self, suppression: Suppression) -> None: ...
+    async def lift_suppression(self, suppression_id: str, reason: str, now: datetime) -> bool: ...
+    async def people_of(self, phone: str | None, contact_id: str | None) -> list[str]:
+        """Phones of the unfinished calls that match either."""
+        ...
+
+    async def unfinished_calls(self, phone: str | None, contact_id: str | None) -> list[str]: ...
+    async def attempts_under_way(self, phone: str | None, contact_id: str | None) -> list[str]: ...
+
+    async def action_result(self, door: str, key: str) -> tuple[str, dict[str, Any]] | None:
+        """(request hash, reply) of an action done before."""
+        ...
+
+    async def store_action(self, result: "ActionResult") -> bool:
+        """False if the key was stored by another transaction meanwhile: then nothing of this one may stand."""
+        ...
+
+    async def add_disposition(self, disposition: "Disposition") -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ActionResult:
+    door: str
+    key: str
+    action: str
+    request_hash: str
+    call_id: str | None
+    contact_id: str | None
+    at: datetime
+    reply: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Disposition:
+    disposition_id: str
+    call_id: str | None
+    attempt_id: str | None
+    contact_id: str
+    code: str
+    note: str | None
+    at: datetime
+
+
+class Store(Protocol):
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Commits on leaving, rolls back on an exception. Raises StoreUnavailable when the database is away, Retryable after a
+        deadlock or serialization failure."""
+        ...
+
+    async def stored_answer(self, key: str) -> StoredAnswer | None: ...
+    async def phone_of_call(self, call_id: str) -> str | None: ...
+    async def attempt_of(self, attempt_id: str | None, provider_call_id: str | None) -> Attempt | None:
+        """Read without a lock, by either id."""
+        ...
+
+    async def instance(self) -> str: ...
+    async def free_slots(self, max_live: int, per_second: int, now: datetime) -> int:
+        """How many calls may be started now; 0 while paused or while the account breaker is open. Advisory: the claim decides."""
+        ...
+
+    async def release_due(self, now: datetime, limit: int) -> int: ...
+    async def redispatch_lost(self, dispatched_before: datetime, now: datetime, limit: int) -> int: ...
+    async def calls_past_expiry(self, now: datetime, limit: int) -> list[str]: ...
+    async def attempts_to_check(self, now: datetime, busy_until: datetime, limit: int) -> list[Attempt]:
+        """Attempts whose next check is due, their next check moved to `busy_until` so that no other process takes them."""
+        ...
+
+    async def take_outbox(
+        self, kinds: Sequence[OutboxKind], now: datetime, busy_until: datetime, limit: int
+    ) -> list[OutboxRow]:
+        """Due rows that are first of their order key, theirs alone until `busy_until`."""
+        ...
+
+    async def outbox_delivered(self, row_ids: Sequence[int], now: datetime) -> None: ...
+    async def outbox_failed(self, row_id: int, error: str, due_at: datetime | None, now: datetime) -> None:
+        """Try again at `due_at`; None: dead."""
         ...

@@ -20,19 +20,21 @@ class AttemptState(StrEnum):
 
 S = AttemptState
 
-# Every permitted step of the dial protocol. Evidence only advances, so there is no way back from a placed state;
-# the steps out of `abandoned` are evidence that came after the attempt was given up.
+_EVIDENCE = frozenset({S.PLACED, S.ONGOING, S.ENDED, S.ANALYZED})
+
+# Every permitted step of the dial protocol. Evidence only advances, so there is no way back from a placed state, and
+# it beats every answer: a call that Retell "refused" or that we gave up did happen once a webhook of it is there.
 TRANSITIONS: dict[AttemptState, frozenset[AttemptState]] = {
-    S.WAITING: frozenset({S.DIALING, S.REJECTED}),
-    S.DIALING: frozenset({S.PLACED, S.ONGOING, S.ENDED, S.ANALYZED, S.WAITING, S.UNKNOWN, S.REJECTED}),
+    S.WAITING: frozenset({S.DIALING, S.REJECTED}) | _EVIDENCE,
+    S.DIALING: frozenset({S.WAITING, S.UNKNOWN, S.REJECTED}) | _EVIDENCE,
     # back to dialing is the one resend with the same key and the same bytes
-    S.UNKNOWN: frozenset({S.DIALING, S.PLACED, S.ONGOING, S.ENDED, S.ANALYZED, S.ABANDONED}),
+    S.UNKNOWN: frozenset({S.DIALING, S.ABANDONED}) | _EVIDENCE,
     S.PLACED: frozenset({S.ONGOING, S.ENDED, S.ANALYZED}),
     S.ONGOING: frozenset({S.ENDED, S.ANALYZED}),
     S.ENDED: frozenset({S.ANALYZED}),
     S.ANALYZED: frozenset(),
-    S.REJECTED: frozenset(),
-    S.ABANDONED: frozenset({S.PLACED, S.ONGOING, S.ENDED, S.ANALYZED}),
+    S.REJECTED: _EVIDENCE,
+    S.ABANDONED: _EVIDENCE,
 }
 
 #: The attempt may be ringing or talking, so it takes one of the account's places.
@@ -108,8 +110,9 @@ class Attempt:
 
     fence: int = 0  # raised by every claim; an answer is accepted only from the holder of the current one
     lease_until: datetime | None = None
-    sent_at: datetime | None = None  # first claim; the same-key window counts from here
-    placed_at: datetime | None = None  # the claim that the provider accepted; equal for every kind of evidence
+    claimed_at: datetime | None = None  # the last claim, a resend's included; start tokens are counted by it
+    sent_at: datetime | None = None  # the first claim that may have rung; the same-key window counts from here
+    placed_at: datetime | None = None  # `sent_at` once the provider is known to have accepted, whatever told us
     resent: bool = False
     waits: int = 0
     unknown_since: datetime | None = None
@@ -126,6 +129,7 @@ class Attempt:
     ended_at: datetime | None = None
     duration_ms: int | None = None
     disconnection_reason: str | None = None
+    connected: bool | None = None
     dial: DialFact | None = None
     party: Party | None = None
     end: str | None = None
@@ -134,8 +138,9 @@ class Attempt:
     latency: dict[str, Any] | None = None
     recording_url: str | None = None
     transcript: str | None = None
+    transcript_withheld: bool = False
     agent_spoke: bool = False
-    user_turns: int | None = None  # None while no transcript is known, or it is withheld by the storage setting
+    user_turns: int | None = None  # None while no transcript is known
     summary: str | None = None
     sentiment: str | None = None
     successful: bool | None = None

@@ -84,8 +84,9 @@ class Call:
     budget_used: int = 0  # attempts that count against retry.max_attempts
     attempts_made: int = 0  # the number of the last attempt
     reschedules: int = 0
-    no_more_retries: str | None = None  # why no further attempt may be made by itself: opt-out, cancel asked while ringing
-    promise_open: bool = False  # the last terminal event promised another attempt
+    no_more_retries: str | None = (
+        None  # why no further attempt may be made by itself: opt-out, cancel asked while ringing
+    )
     closing_event_id: str | None = None  # the uncorrected event that carried is_final: true
 
 
@@ -102,3 +103,5 @@ class Task:
     time_zone: str | None = None
     source: str | None = None  # who asked for a callback: agent, api, timezone
     reason: str | None = None
+    from_attempt: str | None = None  # the attempt during which the agent promised this callback
+    created_at: datetime | None = None

@@ -1,7 +1,7 @@
 """An error carries its fate: the consumer decides acknowledge, delay or dead letter by these classes alone."""
 
 
-class Retryable(Exception):  # noqa: N818 - the class names are the fates, as the consumer reads them
+class Retryable(Exception):
     """The same message may succeed later; it returns to the queue and its receive count goes on."""
 
     def __init__(self, message: str, retry_after_s: float = 5.0) -> None:
@@ -9,7 +9,7 @@ class Retryable(Exception):  # noqa: N818 - the class names are the fates, as th
         self.retry_after_s = retry_after_s
 
 
-class Permanent(Exception):  # noqa: N818
+class Permanent(Exception):
     """The message can never succeed; it goes to the dead letters at once."""
 
 

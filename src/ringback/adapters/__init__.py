@@ -1,0 +1,1 @@
+"""How the world is reached; the only code that knows its protocols."""

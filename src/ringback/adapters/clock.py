@@ -1,0 +1,21 @@
+"""The time and the identity that production uses."""
+
+import time
+from datetime import UTC, datetime
+
+import uuid_utils
+
+
+class SystemClock:
+    """Implements `ports.Clock`."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+def new_id() -> str:
+    """A UUIDv7: unique without coordination, and in the order of time, so that indexes grow at one end."""
+    return str(uuid_utils.uuid7())

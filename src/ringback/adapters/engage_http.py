@@ -1,0 +1,155 @@
+"""ABT events and CRM writes reach Engage over HTTP, one request for one row of the outbox."""
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+from standardwebhooks import Webhook
+from yarl import URL
+
+from ringback.ports import Clock, Delivery
+
+TIMEOUT_S = 10.0
+LONGEST_RETRY_AFTER_S = 3600.0
+
+#: 4xx answers that speak of this moment, not of this request (RFC 9110, RFC 8470, RFC 6585).
+PASSING_4XX = frozenset({408, 425, 429})
+
+# An answer is read this far, for this long, only so that its connection can be used again; its content means nothing.
+_ANSWER_BYTES = 64 * 1024
+_ANSWER_TIMEOUT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str  # already percent-encoded
+    body: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class EngageHttp:
+    """Implements `ports.Engage`. Build it where an event loop runs; `close` it there.
+
+    `secret` is a Standard Webhooks secret, `whsec_` and base64. The pool holds `connections`; a delivery takes
+    `timeout_s` at the most, the wait for a free connection included.
+    """
+
+    def __init__(
+        self, base_url: str, secret: str, clock: Clock, *, connections: int = 50, timeout_s: float = TIMEOUT_S
+    ) -> None:
+        self._base_url = str(URL(base_url)).rstrip("/")
+        self._webhook = Webhook(secret)
+        self._clock = clock
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections),
+            timeout=aiohttp.ClientTimeout(total=timeout_s),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            headers={"User-Agent": "ringback"},
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def deliver(self, kind: str, message_id: str, payload: Mapping[str, Any]) -> Delivery:
+        """One try. `detail` is `http_<status>`, `timeout`, `tls`, `connect`, `connection_lost` or `malformed` (no
+        request can be made of the row), never words of the answer."""
+        try:
+            return await self._send(self._request(kind, message_id, payload))
+        except TimeoutError:
+            return Delivery(delivered=False, detail="timeout")
+        except aiohttp.ClientSSLError:
+            return Delivery(delivered=False, detail="tls")
+        except aiohttp.ClientConnectorError:
+            return Delivery(delivered=False, detail="connect")
+        except (aiohttp.ClientError, OSError):
+            return Delivery(delivered=False, detail="connection_lost")
+        except (KeyError, TypeError, ValueError):
+            return Delivery(delivered=False, permanent=True, detail="malformed")
+
+    def _request(self, kind: str, message_id: str, payload: Mapping[str, Any]) -> _Request:
+        match kind:
+            case "abt_event":
+                body = _json(payload)
+                headers = {"Content-Type": "application/cloudevents+json", **self._signed(message_id, body)}
+                return _Request("POST", "/abt-events", body, headers)
+            case "crm_fields":
+                method, resource, body = "PATCH", "fields", _json({"fields": payload["fields"]})
+            case "crm_note":
+                note = {name: payload[name] for name in ("note", "author", "call_id")}
+                method, resource, body = "POST", "notes", _json(note)
+            case _:
+                raise ValueError(f"Engage takes no {kind}")
+        headers = {"Content-Type": "application/json", "Idempotency-Key": message_id}
+        return _Request(method, f"/contacts/{_segment(payload['contact_id'])}/{resource}", body, headers)
+
+    def _signed(self, message_id: str, body: str) -> dict[str, str]:
+        """Standard Webhooks 1.0: the signature covers id, time and exactly the body's bytes."""
+        now = self._clock.now().astimezone(UTC)
+        return {
+            "webhook-id": message_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": self._webhook.sign(message_id, now, body),
+        }
+
+    async def _send(self, request: _Request) -> Delivery:
+        async with self._session.request(
+            request.method,
+            URL(self._base_url + request.path, encoded=True),
+            data=request.body.encode(),
+            headers=request.headers,
+            allow_redirects=False,
+        ) as answer:
+            delivery = _judge(answer.status, answer.headers.get("Retry-After"), self._clock.now())
+            with suppress(EOFError, aiohttp.ClientError, TimeoutError, OSError):
+                async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+                    await answer.content.readexactly(_ANSWER_BYTES)
+        return delivery
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    # ASCII only: a lone surrogate in a transcript has an escape in JSON, but no UTF-8.
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _segment(contact_id: str) -> str:
+    """The id as one path segment. Raises ValueError for what a server would resolve away (RFC 3986, 5.2.4)."""
+    if contact_id in ("", ".", ".."):
+        raise ValueError("this contact id cannot be a path segment")
+    return quote(contact_id, safe="")
+
+
+def _judge(status: int, retry_after: str | None, now: datetime) -> Delivery:
+    if 200 <= status < 300:
+        return Delivery(delivered=True, detail=f"http_{status}")
+    return Delivery(
+        delivered=False,
+        permanent=400 <= status < 500 and status not in PASSING_4XX,
+        detail=f"http_{status}",
+        retry_after_s=_seconds_until(retry_after, now),
+    )
+
+
+def _seconds_until(retry_after: str | None, now: datetime) -> float | None:
+    """What a Retry-After header (RFC 9110, 10.2.3) asks for, 0 s to an hour; None if it says nothing readable."""
+    if retry_after is None:
+        return None
+    text = retry_after.strip()
+    if re.fullmatch(r"[0-9]+", text):
+        return LONGEST_RETRY_AFTER_S if len(text) > 4 else min(float(text), LONGEST_RETRY_AFTER_S)
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return min(max((moment - now).total_seconds(), 0.0), LONGEST_RETRY_AFTER_S)

@@ -1,0 +1,142 @@
+"""What a phone number alone tells: its country, and the time zones in which its owner may live."""
+
+import re
+from functools import lru_cache
+
+import phonenumbers
+from phonenumbers import timezone as phone_zones
+
+from ringback.domain.time_zone import (
+    ADAK,
+    ANCHORAGE,
+    BOISE,
+    CHICAGO,
+    DENVER,
+    DETROIT,
+    HONOLULU,
+    INDIANAPOLIS,
+    LOS_ANGELES,
+    LOUISVILLE,
+    NEW_YORK,
+    PHOENIX,
+)
+from ringback.ports import NumberPlan
+
+TORONTO, HALIFAX, WINNIPEG, REGINA = "America/Toronto", "America/Halifax", "America/Winnipeg", "America/Regina"
+EDMONTON, VANCOUVER, DAWSON_CREEK = "America/Edmonton", "America/Vancouver", "America/Dawson_Creek"
+
+# Area codes of the United States (NANPA's list) by the zones their counties keep. This and the next table stand before
+# the library's own, which gives overlays the zone of another part of the state (364, 448, 458, 689, 930) and splits
+# codes by exchange, although a number moves with its owner inside the code. An area that keeps the clock of its
+# neighbours by custom only (Phenix City in 334) counts as well: hours must be open in every zone named.
+_UNITED_STATES: dict[tuple[str, ...], str] = {
+    (NEW_YORK,): """
+        201 202 203 207 212 215 216 220 223 227 229 234 239 240 252 267 272 276 283 301 302 304 305 315 321 324 326 329
+        330 332 336 339 347 351 352 363 380 386 401 404 407 410 412 413 419 434 436 440 443 445 465 470 472 475 478 484
+        508 513 516 518 540 551 561 567 570 571 582 585 603 607 609 610 614 617 624 631 640 645 646 656 667 678 680 681
+        686 689 703 704 706 716 717 718 724 727 728 732 740 743 754 757 762 770 771 772 774 781 786 802 803 804 813 814
+        821 826 828 835 838 839 843 845 848 854 856 857 860 862 863 864 865 878 904 908 910 912 914 917 919 929 934 937
+        941 943 948 954 959 973 978 980 984""",
+    (DETROIT,): "231 248 269 313 517 586 616 679 734 810 947 989",
+    (INDIANAPOLIS,): "260 317 463 765",
+    (LOUISVILLE,): "502 859",
+    (CHICAGO,): """
+        205 210 214 217 218 224 225 228 235 251 254 256 262 274 281 309 312 314 316 318 319 320 325 327 331 337 346 353
+        361 402 405 409 414 417 430 432 447 457 464 469 471 479 501 504 507 512 515 531 534 539 557 563 572 573 580 601
+        608 612 615 618 621 629 630 636 641 651 659 660 662 682 708 712 713 715 726 730 731 737 763 769 773 779 806 815
+        816 817 830 832 847 861 870 872 901 903 913 918 920 924 931 936 938 940 945 952 956 972 975 979 985""",
+    (DENVER,): "303 307 385 406 435 505 575 719 720 748 801 915 970 983",
+    (PHOENIX,): "480 520 602 623",
+    (LOS_ANGELES,): """
+        206 209 213 253 279 310 323 341 350 357 360 369 408 415 424 425 442 503 509 510 530 559 562 564 619 626 628 650
+        657 661 669 702 707 714 725 738 747 760 805 818 820 831 837 840 858 909 916 925 949 951 971""",
+    (ANCHORAGE, ADAK): "907",
+    (HONOLULU,): "808",
+    ("America/Puerto_Rico",): "787 939",
+    ("America/St_Thomas",): "340",
+    ("Pacific/Guam",): "671",
+    ("Pacific/Saipan",): "670",
+    ("Pacific/Pago_Pago",): "684",
+    (NEW_YORK, CHICAGO): "334 423 448 483 729 850",
+    (DETROIT, CHICAGO): "906",
+    (INDIANAPOLIS, CHICAGO): "219 574 812 930",
+    (LOUISVILLE, CHICAGO): "270 364 606",
+    (CHICAGO, DENVER): "308 605 620 701 785",
+    (PHOENIX, DENVER): "928",
+    (BOISE, LOS_ANGELES): "208 986",
+    (LOS_ANGELES, BOISE): "458 541",
+    (LOS_ANGELES, DENVER): "775",
+}
+
+_CANADA: dict[tuple[str, ...], str] = {
+    (TORONTO,): """
+        226 249 263 289 343 354 365 382 416 437 438 450 468 514 519 548 579 613 647 683 705 742 753 819 873 905 942""",
+    (TORONTO, HALIFAX, "America/Blanc-Sablon"): "273 367 418 581",
+    (TORONTO, WINNIPEG, "America/Atikokan"): "807",
+    (HALIFAX,): "782 902",
+    ("America/Moncton",): "428 506",
+    ("America/St_Johns", "America/Goose_Bay"): "709 879",
+    (WINNIPEG,): "204 431 584",
+    (REGINA, EDMONTON): "306 474 639",
+    (EDMONTON,): "368 403 587 780 825",
+    (VANCOUVER,): "604",
+    (VANCOUVER, EDMONTON, DAWSON_CREEK): "236 250 257 672 778",
+    ("America/Whitehorse", EDMONTON, WINNIPEG, "America/Iqaluit"): "867",
+}
+
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_NORTH_AMERICAN = re.compile(r"\+1([2-9][0-9]{2})[2-9][0-9]{6}")
+# Reserved for fiction: 555-0100 to 555-0199 in every area code.
+_FICTIONAL = re.compile(r"\+1([2-9][0-9]{2})55501[0-9]{2}")
+_SOME_EXCHANGE = "2345678"
+_UNKNOWN_ZONE = "Etc/Unknown"
+# Toll-free and personal numbers of the North American plan get all of its 42 zones, which says nothing. The most of one
+# country is Russia's.
+_MOST_ZONES = 30
+
+
+@lru_cache(maxsize=1)
+def _zones_by_area_code() -> dict[str, tuple[str, ...]]:
+    tables = (_UNITED_STATES, _CANADA)
+    return {code: zones for table in tables for zones, codes in table.items() for code in codes.split()}
+
+
+@lru_cache(maxsize=1)
+def _codes_of_the_united_states() -> frozenset[str]:
+    return frozenset(code for codes in _UNITED_STATES.values() for code in codes.split())
+
+
+class PhoneNumbersPlan(NumberPlan):
+    """The `phonenumbers` metadata, corrected for North America. Takes E.164; anything else is unknown."""
+
+    def region(self, phone: str) -> str | None:
+        fictional = _FICTIONAL.fullmatch(phone)
+        number = _parse(f"+1{fictional[1]}{_SOME_EXCHANGE}" if fictional else phone)
+        region = phonenumbers.region_code_for_number(number) if number else None
+        if region is None and (in_plan := _NORTH_AMERICAN.fullmatch(phone)):
+            # Metadata follows a new overlay late, and these people must not look like foreigners.
+            return "US" if in_plan[1] in _codes_of_the_united_states() else None
+        # "001" is the library's name for numbers of no country, such as +800.
+        return region if region and region.isalpha() else None
+
+    def time_zones(self, phone: str) -> tuple[str, ...]:
+        in_plan = _NORTH_AMERICAN.fullmatch(phone)
+        if in_plan and (zones := _zones_by_area_code().get(in_plan[1])):
+            return zones
+        number = _parse(phone)
+        if number is None:
+            return ()
+        if number.country_code == 1:
+            zones = tuple(phone_zones.time_zones_for_geographical_number(number))
+        else:
+            zones = tuple(phone_zones.time_zones_for_number(number))
+        return zones if len(zones) <= _MOST_ZONES and _UNKNOWN_ZONE not in zones else ()
+
+
+def _parse(phone: str) -> phonenumbers.PhoneNumber | None:
+    if not _E164.fullmatch(phone):
+        return None
+    try:
+        return phonenumbers.parse(phone, None)
+    except phonenumbers.NumberParseException:
+        return None

@@ -1,0 +1,175 @@
+"""The embedded MessageQueue: one table with Amazon SQS's semantics, never part of a business transaction."""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import asyncpg
+
+from ringback.adapters.message_limits import MAX_REASON_CHARACTERS, clean, refusal
+from ringback.adapters.postgres.unavailable import GONE
+from ringback.adapters.postgres.wake import Listener
+from ringback.domain.errors import QueueUnavailable
+from ringback.ports import MessageQueue, OutgoingMessage, ReceivedMessage
+
+STATEMENT_TIMEOUT_S = 10.0
+
+#: Behind the notifications: delayed and given-back messages announce themselves to nobody.
+POLL_S = 0.5
+
+_NAME = re.compile(r"[A-Za-z0-9_\-]{1,40}")
+
+_SEND = """
+    WITH sent AS (
+        INSERT INTO queue_messages (queue, body, attributes, sent_at, visible_at)
+        SELECT $1, body, attributes, clock_timestamp(), clock_timestamp() + make_interval(secs => delay_s)
+        FROM unnest($2::text[], $3::text[], $4::int[]) AS message (body, attributes, delay_s)
+    )
+    SELECT pg_notify($5, '')
+"""
+
+# The sub-select makes the clock a constant of this statement, so that the index can be searched by it.
+_RECEIVE = """
+    WITH next AS (
+        SELECT id FROM queue_messages
+        WHERE queue = $1 AND dead_at IS NULL AND visible_at <= (SELECT clock_timestamp())
+        ORDER BY visible_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    )
+    UPDATE queue_messages AS message SET
+        visible_at = clock_timestamp() + make_interval(secs => $3),
+        receive_count = receive_count + (receive_count < $4)::int,
+        receipt = gen_random_uuid(),
+        dead_at = CASE WHEN receive_count >= $4 THEN clock_timestamp() END,
+        dead_reason = CASE WHEN receive_count >= $4 THEN 'received too often' END
+    FROM next WHERE message.id = next.id
+    RETURNING message.id, receipt, body, attributes, receive_count, dead_at IS NOT NULL AS dead
+"""
+
+_DELETE = """
+    DELETE FROM queue_messages AS message USING unnest($1::bigint[], $2::uuid[]) AS done (id, receipt)
+    WHERE message.id = done.id AND message.receipt = done.receipt AND message.dead_at IS NULL
+"""
+
+# A locked row is being received or deleted by somebody else: this receipt is stale, or moot. Waiting could deadlock.
+_CHANGE_VISIBILITY = """
+    WITH held AS (
+        SELECT message.id FROM queue_messages AS message
+        JOIN unnest($1::bigint[], $2::uuid[]) AS wanted (id, receipt) USING (id)
+        WHERE message.receipt = wanted.receipt AND message.dead_at IS NULL
+        FOR UPDATE OF message SKIP LOCKED
+    )
+    UPDATE queue_messages AS message SET visible_at = clock_timestamp() + make_interval(secs => $3)
+    FROM held WHERE message.id = held.id
+"""
+
+_DEAD_LETTER = """
+    UPDATE queue_messages SET dead_at = clock_timestamp(), dead_reason = $3
+    WHERE id = $1 AND receipt = $2::uuid AND dead_at IS NULL
+"""
+
+_DEPTH = """
+    SELECT count(*) FROM queue_messages
+    WHERE queue = $1 AND dead_at IS NULL AND visible_at <= (SELECT clock_timestamp())
+"""
+
+
+class PostgresQueue(MessageQueue):
+    """One named queue of the table in message_queue.sql. Times are the database's, so any number of processes agree.
+
+    While something waits for messages, one connection of the pool is kept for LISTEN: close the queue before the pool.
+    Every method raises QueueUnavailable while the database is away, and works again once it is back.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", name: str, *, max_receives: int = 5) -> None:
+        if not _NAME.fullmatch(name):
+            raise ValueError("a queue's name is 1 to 40 letters, digits, hyphens and underscores")
+        self.name = name
+        self._pool = pool
+        self._max_receives = max_receives
+        self._channel = f"ringback_queue_{name}"
+        self._listener = Listener(pool, self._channel)
+
+    async def send(self, messages: Sequence[OutgoingMessage]) -> list[int]:
+        refused = {position: why for position, message in enumerate(messages) if (why := refusal(message))}
+        good = [message for position, message in enumerate(messages) if position not in refused]
+        if good:
+            attributes = [json.dumps(dict(m.attributes)) if m.attributes else None for m in good]
+            bodies, delays_s = [m.body for m in good], [m.delay_s for m in good]
+            await self._fetch(_SEND, self.name, bodies, attributes, delays_s, self._channel)
+        elif refused:
+            raise QueueUnavailable(f"no message was taken: {', '.join(sorted(set(refused.values())))}")
+        return list(refused)
+
+    async def receive(self, limit: int, wait_s: float, visibility_s: int) -> list[ReceivedMessage]:
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + min(wait_s, 20.0)
+        limit = min(limit, 10)
+        while True:
+            rows = await self._fetch(_RECEIVE, self.name, limit, float(visibility_s), self._max_receives)
+            if len(rows) == limit:
+                # One announcement may stand for many messages: whoever fills a batch wakes the next.
+                self._listener.bell.ring()
+            messages = [_received(row) for row in rows if not row["dead"]]
+            left_s = deadline - clock()
+            if messages or left_s <= 0:
+                return messages
+            if not rows:
+                self._listener.start()
+                await self._listener.bell.wait(min(left_s, POLL_S))
+
+    async def delete(self, receipts: Sequence[str]) -> None:
+        ids, marks = _parted(receipts)
+        await self._fetch(_DELETE, ids, marks)
+
+    async def change_visibility(self, receipts: Sequence[str], visibility_s: int) -> None:
+        ids, marks = _parted(receipts)
+        await self._fetch(_CHANGE_VISIBILITY, ids, marks, float(visibility_s))
+        if visibility_s == 0:
+            await self._fetch("SELECT pg_notify($1, '')", self._channel)
+
+    async def dead_letter(self, message: ReceivedMessage, reason: str) -> None:
+        ids, marks = _parted([message.receipt])
+        await self._fetch(_DEAD_LETTER, ids[0], marks[0], clean(reason)[:MAX_REASON_CHARACTERS])
+
+    async def depth(self) -> int:
+        rows = await self._fetch(_DEPTH, self.name)
+        return int(rows[0]["count"])
+
+    async def close(self) -> None:
+        """Gives the listening connection back; the pool stays its owner's."""
+        await self._listener.stop()
+
+    async def _fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        with _database_may_be_away():
+            async with self._pool.acquire(timeout=STATEMENT_TIMEOUT_S) as connection:
+                try:
+                    return await connection.fetch(statement, *arguments, timeout=STATEMENT_TIMEOUT_S)
+                except asyncpg.InternalClientError:
+                    connection.terminate()  # its protocol is out of step: not to be lent again
+                    raise
+
+
+@contextmanager
+def _database_may_be_away() -> Iterator[None]:
+    try:
+        yield
+    except GONE as error:
+        raise QueueUnavailable(f"the queue's database is away: {type(error).__name__}") from error
+
+
+def _received(row: asyncpg.Record) -> ReceivedMessage:
+    return ReceivedMessage(
+        message_id=str(row["id"]),
+        receipt=f"{row['id']}.{row['receipt']}",
+        body=row["body"],
+        receive_count=row["receive_count"],
+        attributes=json.loads(row["attributes"]) if row["attributes"] else {},
+    )
+
+
+def _parted(receipts: Sequence[str]) -> tuple[list[int], list[str]]:
+    """Row ids and delivery marks, by id: two statements over the same rows then lock them in one order."""
+    parts = sorted((int(row), mark) for row, _, mark in (receipt.partition(".") for receipt in receipts))
+    return [row for row, _ in parts], [mark for _, mark in parts]

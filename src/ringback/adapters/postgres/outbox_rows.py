@@ -1,0 +1,22 @@
+"""The SQL of the outbox: rows are taken for a while, then delivered, tried again or dead."""
+
+# A row is first of its order key when no earlier row of that key is still open. Taking a row pushes its due time
+# ahead, so a relay that dies gives it back by itself; SKIP LOCKED keeps relays from waiting for each other.
+TAKE = """
+WITH taken AS (
+    SELECT id FROM outbox AS row
+    WHERE delivered_at IS NULL AND dead_at IS NULL AND kind = ANY($1::text[]) AND due_at <= $2
+      AND (order_key IS NULL OR NOT EXISTS (
+            SELECT FROM outbox AS earlier
+            WHERE earlier.order_key = row.order_key AND earlier.id < row.id
+              AND earlier.delivered_at IS NULL AND earlier.dead_at IS NULL))
+    ORDER BY due_at, id LIMIT $4 FOR UPDATE SKIP LOCKED)
+UPDATE outbox SET due_at = $3, tries = tries + 1 FROM taken WHERE outbox.id = taken.id
+RETURNING outbox.id, kind, message_id, call_id, payload, created_at, tries
+"""
+DELIVERED = "UPDATE outbox SET delivered_at = $2, last_error = NULL WHERE id = ANY($1::bigint[])"
+FAILED = """
+UPDATE outbox SET last_error = $2, due_at = coalesce($3, due_at),
+       dead_at = CASE WHEN $3::timestamptz IS NULL THEN $4::timestamptz END
+WHERE id = $1 AND delivered_at IS NULL
+"""

@@ -1,0 +1,68 @@
+"""Connections, and what their failures mean to the rest of the product."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import msgspec
+
+from ringback.adapters.postgres.unavailable import GONE
+from ringback.domain.errors import Retryable, StoreUnavailable
+
+Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
+Pool = asyncpg.Pool
+
+#: How long a unit of work may wait for a free connection; behind it the caller hears "unavailable" instead of hanging.
+ACQUIRE_TIMEOUT_S = 5.0
+COMMAND_TIMEOUT_S = 15.0
+DEADLOCK_RETRY_S = 0.1
+
+_CLASH = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+
+
+def _encode_json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+async def _prepare_connection(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec("jsonb", encoder=_encode_json, decoder=msgspec.json.decode, schema="pg_catalog")
+    # `json` keeps the text as written; the standard decoder keeps the order of the keys too.
+    await connection.set_type_codec("json", encoder=_encode_json, decoder=json.loads, schema="pg_catalog")
+
+
+async def _keep_session(_: asyncpg.Connection) -> None:
+    """The product uses transaction-scoped locks and settings only, so a returned connection needs no RESET round trip."""
+
+
+async def open_pool(database_url: str, *, max_size: int) -> Pool:
+    """Raises StoreUnavailable. The pool reconnects by itself after the database was away."""
+    async with _translated():
+        return await asyncpg.create_pool(
+            database_url,
+            min_size=1,
+            max_size=max_size,
+            init=_prepare_connection,
+            reset=_keep_session,
+            command_timeout=COMMAND_TIMEOUT_S,
+            statement_cache_size=512,
+            server_settings={"application_name": "ringback", "timezone": "UTC"},
+        )
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    try:
+        yield
+    except _CLASH as error:
+        raise Retryable(type(error).__name__, DEADLOCK_RETRY_S) from error
+    except GONE as error:
+        raise StoreUnavailable(type(error).__name__) from error
+
+
+@asynccontextmanager
+async def connection_of(pool: Pool) -> AsyncIterator[Connection]:
+    """One connection for one unit of work."""
+    async with _translated():
+        async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+            yield connection

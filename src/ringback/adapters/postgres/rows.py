@@ -1,0 +1,79 @@
+"""Rows and domain objects: one function each way."""
+
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from ringback.domain.attempt import Attempt, AttemptState, DialFact, Party, VoicemailAction
+from ringback.domain.call import Call, CallStatus, Contact, RetryPolicy, Task, TaskKind, TaskStatus
+
+Row = Call | Task | Attempt
+Columns = dict[str, Any]
+
+TABLES: dict[type[Row], tuple[str, str]] = {
+    Call: ("calls", "call_id"),
+    Task: ("tasks", "task_id"),
+    Attempt: ("attempts", "attempt_id"),
+}
+#: A save is refused when one of these changed since the row was read.
+COMPARED: dict[type[Row], tuple[str, ...]] = {Call: (), Task: ("status", "dispatch"), Attempt: ("state", "fence")}
+
+
+def columns_of(row: Row) -> Columns:
+    columns = {field.name: getattr(row, field.name) for field in fields(row)}
+    if isinstance(row, Call):
+        columns["retry"] = retry_to_row(row.retry)
+    if isinstance(row, Attempt):
+        columns["business"] = dict(row.business)
+    return columns
+
+
+def retry_to_row(retry: RetryPolicy) -> dict[str, Any]:
+    return {"max_attempts": retry.max_attempts, "delay_s": list(retry.delay_s), "on": sorted(retry.on)}
+
+
+def _retry_from_row(row: dict[str, Any]) -> RetryPolicy:
+    return RetryPolicy(row["max_attempts"], tuple(row["delay_s"]), frozenset(row["on"]))
+
+
+_CALL_FIELDS = tuple(field.name for field in fields(Call))
+_TASK_FIELDS = tuple(field.name for field in fields(Task))
+_ATTEMPT_FIELDS = tuple(field.name for field in fields(Attempt))
+
+
+def call_from(record: asyncpg.Record) -> Call:
+    columns = {name: record[name] for name in _CALL_FIELDS}
+    columns["retry"] = _retry_from_row(columns["retry"])
+    columns["status"] = CallStatus(columns["status"])
+    return Call(**columns)
+
+
+def task_from(record: asyncpg.Record) -> Task:
+    columns = {name: record[name] for name in _TASK_FIELDS}
+    columns["kind"] = TaskKind(columns["kind"])
+    columns["status"] = TaskStatus(columns["status"])
+    return Task(**columns)
+
+
+def attempt_from(record: asyncpg.Record) -> Attempt:
+    columns = {name: record[name] for name in _ATTEMPT_FIELDS}
+    columns["state"] = AttemptState(columns["state"])
+    columns["voicemail_action"] = VoicemailAction(columns["voicemail_action"])
+    columns["dial"] = columns["dial"] and DialFact(columns["dial"])
+    columns["party"] = columns["party"] and Party(columns["party"])
+    return Attempt(**columns)
+
+
+def contact_from(record: asyncpg.Record) -> Contact:
+    return Contact(
+        record["contact_id"], record["phone"], record["time_zone"], record["time_zone_source"], record["fields"]
+    )
+
+
+def same_instant(left: object, right: object) -> bool:
+    """Equality for change detection; True and 1 are the same number in Python but not in a column."""
+    if isinstance(left, datetime) and isinstance(right, datetime):
+        return left == right
+    return type(left) is type(right) and left == right

@@ -1,0 +1,50 @@
+"""The SQL of the clock: tasks that are due, dispatches that were lost, calls that expired, attempts to look after."""
+
+# Task rows only: whether the call may still be dialed is decided by the claim, under the person's lock.
+RELEASE_DUE = """
+WITH due AS (
+    SELECT task_id FROM tasks WHERE status = 'pending' AND due_at <= $1
+    ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED),
+released AS (
+    UPDATE tasks SET status = 'dispatched', dispatch = dispatch + 1, dispatched_at = $1
+    FROM due WHERE tasks.task_id = due.task_id RETURNING tasks.task_id, call_id, dispatch)
+INSERT INTO outbox (kind, message_id, call_id, payload, created_at, due_at)
+SELECT 'call_message', task_id || ':' || dispatch, call_id,
+       json_build_object('call_id', call_id, 'task_id', task_id, 'dispatch', dispatch), $1, $1
+FROM released
+"""
+# A dispatch whose message is still in the outbox is late, not lost.
+REDISPATCH_LOST = """
+WITH lost AS (
+    SELECT task_id FROM tasks WHERE status = 'dispatched' AND dispatched_at < $1
+      AND NOT EXISTS (SELECT FROM outbox WHERE message_id = task_id || ':' || dispatch
+                        AND delivered_at IS NULL AND dead_at IS NULL)
+    ORDER BY dispatched_at LIMIT $3 FOR UPDATE SKIP LOCKED),
+released AS (
+    UPDATE tasks SET dispatch = dispatch + 1, dispatched_at = $2
+    FROM lost WHERE tasks.task_id = lost.task_id RETURNING tasks.task_id, call_id, dispatch)
+INSERT INTO outbox (kind, message_id, call_id, payload, created_at, due_at)
+SELECT 'call_message', task_id || ':' || dispatch, call_id,
+       json_build_object('call_id', call_id, 'task_id', task_id, 'dispatch', dispatch), $2, $2
+FROM released
+"""
+# A call whose attempt is still under way is ended by that attempt's verdict, never by the clock.
+PAST_EXPIRY = """
+SELECT call_id FROM calls WHERE NOT final AND expires_at <= $1
+  AND NOT EXISTS (SELECT FROM attempts WHERE attempts.call_id = calls.call_id AND verdict_type IS NULL
+                    AND state IN ('dialing', 'unknown', 'placed', 'ongoing', 'ended'))
+ORDER BY expires_at LIMIT $2
+"""
+TAKE_CHECKS = """
+WITH due AS (
+    SELECT attempt_id FROM attempts WHERE next_check_at <= $1
+    ORDER BY next_check_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+UPDATE attempts SET next_check_at = $2 FROM due WHERE attempts.attempt_id = due.attempt_id RETURNING attempts.*
+"""
+FREE_SLOTS = """
+SELECT CASE WHEN paused_at IS NOT NULL OR breaker_until > $3::timestamptz THEN 0
+            ELSE greatest(0, least(
+                $1 - (SELECT count(*) FROM attempts WHERE holds_slot),
+                $2 - (SELECT count(*) FROM attempts WHERE claimed_at > $3::timestamptz - interval '1 second'))) END
+FROM installation
+"""

@@ -1,0 +1,109 @@
+"""The SQL of the transaction: locks, facts for the gate, and rows that arrive or leave in batches."""
+
+#: Advisory lock classes: the phone's, the contact's, and the installation's one capacity lock.
+LOCK_PHONE = "SELECT pg_advisory_xact_lock(hashtextextended('phone:' || $1, 0))"
+LOCK_CONTACT = "SELECT pg_advisory_xact_lock(hashtextextended('contact:' || $1, 0))"
+LOCK_CAPACITY = "SELECT pg_advisory_xact_lock(hashtextextended('capacity', 0))"
+LOCK_PEOPLE_OF_CALL = """
+SELECT pg_advisory_xact_lock(hashtextextended('phone:' || phone, 0)),
+       pg_advisory_xact_lock(hashtextextended('contact:' || contact_id, 0))
+FROM calls WHERE call_id = $1
+"""
+CALL_FOR_UPDATE = "SELECT * FROM calls WHERE call_id = $1 FOR UPDATE"
+
+# An attempt that waits, or that Retell refused, never rang and counts for nothing; an unknown one counts as a call.
+PERSON_FACTS = """
+SELECT EXISTS (SELECT FROM suppressions
+               WHERE lifted_at IS NULL AND (phone = $1 OR contact_id = $2)) AS suppressed,
+       (SELECT attempt_id FROM attempts
+        WHERE phone = $1 AND holds_person AND attempt_id IS DISTINCT FROM $3) AS held_by_attempt,
+       recent.count AS attempts_last_day,
+       recent.oldest AS oldest_attempt_in_day,
+       (SELECT max(sent_at) FROM attempts
+        WHERE phone = $1 AND state NOT IN ('waiting', 'rejected')
+          AND attempt_id IS DISTINCT FROM $3) AS last_attempt_at,
+       clock_timestamp() AS database_now
+FROM (SELECT count(*), min(sent_at) AS oldest FROM attempts
+      WHERE phone = $1 AND sent_at > $4::timestamptz - interval '24 hours'
+        AND state NOT IN ('waiting', 'rejected') AND attempt_id IS DISTINCT FROM $3) AS recent
+"""
+IS_SUPPRESSED = """
+SELECT EXISTS (SELECT FROM suppressions WHERE lifted_at IS NULL AND (phone = $1 OR contact_id = $2))
+"""
+CAPACITY = """
+SELECT paused_at IS NOT NULL AS paused, breaker_until,
+       (SELECT count(*) FROM attempts WHERE holds_slot) AS live,
+       (SELECT count(*) FROM attempts WHERE claimed_at > $1::timestamptz - interval '1 second') AS started_last_second
+FROM installation
+"""
+OPEN_BREAKER = """
+UPDATE installation SET breaker_reason = $1, breaker_trips = breaker_trips + 1,
+       breaker_until = $2::timestamptz + least(30 * power(2, least(breaker_trips, 10)), 600) * interval '1 second'
+RETURNING breaker_until
+"""
+CLOSE_BREAKER = "UPDATE installation SET breaker_until = NULL, breaker_reason = NULL, breaker_trips = 0"
+PROBE_BREAKER = "UPDATE installation SET breaker_until = $1"
+OPEN_TASK = """
+SELECT * FROM tasks WHERE call_id = $1 AND status IN ('pending', 'held', 'dispatched') FOR UPDATE
+"""
+LATEST_ATTEMPT = "SELECT * FROM attempts WHERE call_id = $1 ORDER BY number DESC LIMIT 1"
+
+INSERT_OUTBOX = """
+INSERT INTO outbox (kind, message_id, order_key, call_id, payload, created_at, due_at)
+SELECT kind, message_id, order_key, call_id, payload::json, $6, $6
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
+     AS row (kind, message_id, order_key, call_id, payload)
+ON CONFLICT (message_id) DO NOTHING
+"""
+INSERT_DECISIONS = """
+INSERT INTO gate_decisions (call_id, attempt_id, at, kind, detail)
+SELECT call_id, attempt_id, $5, kind, detail::jsonb
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS row (call_id, attempt_id, kind, detail)
+"""
+# Which source of a zone beats which: what a person said stays until a person says otherwise.
+UPSERT_CONTACT = """
+INSERT INTO contacts (contact_id, phone, time_zone, time_zone_source, fields, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (contact_id) DO UPDATE SET
+    phone = excluded.phone,
+    fields = contacts.fields || excluded.fields,
+    updated_at = excluded.updated_at,
+    time_zone = CASE WHEN excluded.time_zone IS NULL OR
+                          (contacts.time_zone_source = 'person' AND excluded.time_zone_source <> 'person')
+                     THEN contacts.time_zone ELSE excluded.time_zone END,
+    time_zone_source = CASE WHEN excluded.time_zone IS NULL OR
+                                 (contacts.time_zone_source = 'person' AND excluded.time_zone_source <> 'person')
+                            THEN contacts.time_zone_source ELSE excluded.time_zone_source END
+RETURNING contact_id, phone, time_zone, time_zone_source, fields
+"""
+TAKE_IN = """
+INSERT INTO provider_events (provider_call_id, event, content_hash, received_at, attempt_id, call_id, fate, body)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+"""
+ADD_SUPPRESSION = """
+INSERT INTO suppressions (suppression_id, phone, contact_id, reason, source, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+"""
+LIFT_SUPPRESSION = """
+UPDATE suppressions SET lifted_at = $3, lifted_reason = $2 WHERE suppression_id = $1 AND lifted_at IS NULL
+"""
+PEOPLE_OF = """
+SELECT DISTINCT phone FROM calls WHERE NOT final AND (phone = $1 OR contact_id = $2)
+UNION SELECT $1 WHERE $1 IS NOT NULL ORDER BY 1
+"""
+UNFINISHED_CALLS = "SELECT call_id FROM calls WHERE NOT final AND (phone = $1 OR contact_id = $2) ORDER BY call_id"
+ATTEMPTS_UNDER_WAY = """
+SELECT attempt_id FROM attempts
+WHERE (phone = $1 OR contact_id = $2) AND state IN ('dialing', 'unknown', 'placed', 'ongoing') ORDER BY attempt_id
+"""
+STORE_ACTION = """
+INSERT INTO action_results (door, key, action, request_hash, call_id, contact_id, at, reply)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+"""
+ADD_DISPOSITION = """
+INSERT INTO dispositions (disposition_id, call_id, attempt_id, contact_id, code, note, at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+# The key is unique over all calls; of two transactions with one key the second waits here for the first's end.
+STORE_ANSWER = """
+UPDATE calls SET idempotency_key = $2, request_hash = $3, response = $4 WHERE call_id = $1
+"""

@@ -1,0 +1,126 @@
+"""The store: transactions, and the statements that are a unit of work by themselves."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+from ringback.adapters.postgres import outbox_rows, schedule_rows
+from ringback.adapters.postgres.pool import Connection, Pool, connection_of
+from ringback.adapters.postgres.rows import attempt_from
+from ringback.adapters.postgres.transaction import PostgresTransaction
+from ringback.domain.attempt import Attempt
+from ringback.ports import OutboxKind, OutboxRow, StoredAnswer
+
+
+class PostgresStore:
+    """Implements `ports.Store`. `on_outbox` is called after each commit that wrote outbox rows, to wake a relay."""
+
+    def __init__(self, pool: Pool, *, on_outbox: Callable[[], None] = lambda: None, clock_is_real: bool = True) -> None:
+        self._pool = pool
+        self._on_outbox = on_outbox
+        self._clock_is_real = clock_is_real
+        self._instance: str | None = None
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[PostgresTransaction]:
+        async with connection_of(self._pool) as connection:
+            async with connection.transaction():
+                unit = PostgresTransaction(connection, clock_is_real=self._clock_is_real)
+                yield unit
+                await unit.flush()
+        if unit.wrote_outbox:
+            self._on_outbox()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        async with connection_of(self._pool) as connection:
+            yield connection
+
+    async def stored_answer(self, key: str) -> StoredAnswer | None:
+        async with self._connection() as connection:
+            record = await connection.fetchrow(
+                "SELECT request_hash, response FROM calls WHERE idempotency_key = $1", key
+            )
+        return StoredAnswer(record["request_hash"], record["response"]) if record else None
+
+    async def phone_of_call(self, call_id: str) -> str | None:
+        async with self._connection() as connection:
+            phone: str | None = await connection.fetchval("SELECT phone FROM calls WHERE call_id = $1", call_id)
+        return phone
+
+    async def attempt_of(self, attempt_id: str | None, provider_call_id: str | None) -> Attempt | None:
+        async with self._connection() as connection:
+            record = None
+            if attempt_id is not None:
+                record = await connection.fetchrow("SELECT * FROM attempts WHERE attempt_id = $1", attempt_id)
+            if record is None and provider_call_id is not None:
+                record = await connection.fetchrow(
+                    "SELECT * FROM attempts WHERE provider_call_id = $1", provider_call_id
+                )
+        return attempt_from(record) if record else None
+
+    async def instance(self) -> str:
+        if self._instance is None:
+            async with self._connection() as connection:
+                self._instance = await connection.fetchval("SELECT instance FROM installation")
+        assert self._instance is not None, "the installation row is made by the migration"
+        return self._instance
+
+    async def free_slots(self, max_live: int, per_second: int, now: datetime) -> int:
+        async with self._connection() as connection:
+            return int(await connection.fetchval(schedule_rows.FREE_SLOTS, max_live, per_second, now))
+
+    async def release_due(self, now: datetime, limit: int) -> int:
+        return await self._publish(schedule_rows.RELEASE_DUE, now, limit)
+
+    async def redispatch_lost(self, dispatched_before: datetime, now: datetime, limit: int) -> int:
+        return await self._publish(schedule_rows.REDISPATCH_LOST, dispatched_before, now, limit)
+
+    async def _publish(self, statement: str, *arguments: Any) -> int:
+        async with self._connection() as connection:
+            count = _count(await connection.execute(statement, *arguments))
+        if count:
+            self._on_outbox()
+        return count
+
+    async def calls_past_expiry(self, now: datetime, limit: int) -> list[str]:
+        async with self._connection() as connection:
+            return [row[0] for row in await connection.fetch(schedule_rows.PAST_EXPIRY, now, limit)]
+
+    async def attempts_to_check(self, now: datetime, busy_until: datetime, limit: int) -> list[Attempt]:
+        async with self._connection() as connection:
+            records = await connection.fetch(schedule_rows.TAKE_CHECKS, now, busy_until, limit)
+        return [attempt_from(record) for record in records]
+
+    async def take_outbox(
+        self, kinds: Sequence[OutboxKind], now: datetime, busy_until: datetime, limit: int
+    ) -> list[OutboxRow]:
+        async with self._connection() as connection:
+            records = await connection.fetch(outbox_rows.TAKE, list(kinds), now, busy_until, limit)
+        return [
+            OutboxRow(
+                record["id"],
+                record["kind"],
+                record["message_id"],
+                record["call_id"],
+                record["payload"],
+                record["created_at"],
+                record["tries"],
+            )
+            for record in sorted(records, key=lambda record: int(record["id"]))
+        ]
+
+    async def outbox_delivered(self, row_ids: Sequence[int], now: datetime) -> None:
+        async with self._connection() as connection:
+            await connection.execute(outbox_rows.DELIVERED, list(row_ids), now)
+
+    async def outbox_failed(self, row_id: int, error: str, due_at: datetime | None, now: datetime) -> None:
+        async with self._connection() as connection:
+            await connection.execute(outbox_rows.FAILED, row_id, error, due_at, now)
+
+
+def _count(status: str) -> int:
+    match = re.search(r"(\d+)$", status)
+    return int(match[1]) if match else 0

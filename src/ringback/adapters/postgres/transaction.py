@@ -1,0 +1,292 @@
+"""One unit of work on one connection: what it reads it may change, and what leaves is written with what is true."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+import asyncpg
+import msgspec
+
+from ringback.adapters.postgres import statements as sql
+from ringback.adapters.postgres.pool import Connection
+from ringback.adapters.postgres.rows import (
+    COMPARED,
+    TABLES,
+    Columns,
+    Row,
+    attempt_from,
+    call_from,
+    columns_of,
+    contact_from,
+    same_instant,
+    task_from,
+)
+from ringback.domain.abt_event import AbtEvent
+from ringback.domain.attempt import Attempt
+from ringback.domain.call import Call, Contact, Task
+from ringback.domain.call_event import CallReport
+from ringback.domain.errors import Retryable
+from ringback.domain.gate import CapacityFacts, PersonFacts
+from ringback.messages import CallRequested
+from ringback.ports import ActionResult, Disposition, OutboxKind, StoredAnswer, Suppression
+
+R = TypeVar("R", bound=Row)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+@dataclass(slots=True)
+class _Leaving:
+    """Rows for the outbox and the decision log, collected and written with one statement each before the commit."""
+
+    outbox: list[tuple[str, str, str | None, str | None, str]] = field(default_factory=list)
+    decisions: list[tuple[str, str | None, str, str]] = field(default_factory=list)
+    now: datetime | None = None
+
+
+class PostgresTransaction:
+    """Implements `ports.Transaction`. `clock_is_real` False: the caller's time is a test's, so skew means nothing."""
+
+    def __init__(self, connection: Connection, *, clock_is_real: bool) -> None:
+        self._connection = connection
+        self._clock_is_real = clock_is_real
+        self._read: dict[int, tuple[Row, Columns]] = {}  # the object is kept, so that its id() stays its own
+        self._leaving = _Leaving()
+
+    @property
+    def wrote_outbox(self) -> bool:
+        return bool(self._leaving.outbox)
+
+    async def flush(self) -> None:
+        """Write the collected rows; called once, as the last statement before the commit."""
+        leaving = self._leaving
+        if leaving.outbox:
+            await self._connection.execute(sql.INSERT_OUTBOX, *zip(*leaving.outbox, strict=True), leaving.now)
+        if leaving.decisions:
+            await self._connection.execute(sql.INSERT_DECISIONS, *zip(*leaving.decisions, strict=True), leaving.now)
+
+    async def lock_people(self, phones: Sequence[str], contact_id: str | None) -> None:
+        for phone in sorted(set(phones)):
+            await self._connection.execute(sql.LOCK_PHONE, phone)
+        if contact_id is not None:
+            await self._connection.execute(sql.LOCK_CONTACT, contact_id)
+
+    async def lock_call(self, call_id: str) -> Call | None:
+        # Two statements, because the second one's snapshot must begin after the lock was granted.
+        if not await self._connection.fetch(sql.LOCK_PEOPLE_OF_CALL, call_id):
+            return None
+        record = await self._connection.fetchrow(sql.CALL_FOR_UPDATE, call_id)
+        return self._remember(call_from(record)) if record else None
+
+    def _remember(self, row: R) -> R:
+        self._read[id(row)] = (row, columns_of(row))
+        return row
+
+    async def insert(self, row: Row) -> None:
+        table, _ = TABLES[type(row)]
+        columns = columns_of(row)
+        names = ", ".join(f'"{name}"' for name in columns)
+        values = ", ".join(f"${position}" for position in range(1, len(columns) + 1))
+        await self._connection.execute(f"INSERT INTO {table} ({names}) VALUES ({values})", *columns.values())
+        self._remember(row)
+
+    async def save(self, row: Row) -> None:
+        known, before = self._read[id(row)]
+        assert known is row, "only a row read or inserted by this transaction can be saved"
+        after = columns_of(row)
+        changed = {name: value for name, value in after.items() if not same_instant(value, before[name])}
+        if not changed:
+            return
+        table, key = TABLES[type(row)]
+        compared = {key: before[key], **{name: before[name] for name in COMPARED[type(row)]}}
+        sets = ", ".join(f'"{name}" = ${position}' for position, name in enumerate(changed, 1))
+        where = " AND ".join(f'"{name}" = ${position}' for position, name in enumerate(compared, len(changed) + 1))
+        status = await self._connection.execute(
+            f"UPDATE {table} SET {sets} WHERE {where}", *changed.values(), *compared.values()
+        )
+        if status != "UPDATE 1":
+            raise Retryable(f"{table} row changed since it was read", 0.1)
+        self._remember(row)
+
+    async def upsert_contact(self, contact: Contact, now: datetime) -> Contact:
+        record = await self._connection.fetchrow(
+            sql.UPSERT_CONTACT,
+            contact.contact_id,
+            contact.phone,
+            contact.time_zone,
+            contact.time_zone_source,
+            contact.fields,
+            now,
+        )
+        assert record is not None, "an upsert returns its row"
+        return contact_from(record)
+
+    async def contact(self, contact_id: str) -> Contact | None:
+        record = await self._connection.fetchrow("SELECT * FROM contacts WHERE contact_id = $1", contact_id)
+        return contact_from(record) if record else None
+
+    async def open_task(self, call_id: str) -> Task | None:
+        record = await self._connection.fetchrow(sql.OPEN_TASK, call_id)
+        return self._remember(task_from(record)) if record else None
+
+    async def task(self, task_id: str) -> Task | None:
+        record = await self._connection.fetchrow("SELECT * FROM tasks WHERE task_id = $1 FOR UPDATE", task_id)
+        return self._remember(task_from(record)) if record else None
+
+    async def attempt(self, attempt_id: str) -> Attempt | None:
+        record = await self._connection.fetchrow("SELECT * FROM attempts WHERE attempt_id = $1", attempt_id)
+        return self._remember(attempt_from(record)) if record else None
+
+    async def latest_attempt(self, call_id: str) -> Attempt | None:
+        record = await self._connection.fetchrow(sql.LATEST_ATTEMPT, call_id)
+        return self._remember(attempt_from(record)) if record else None
+
+    async def is_suppressed(self, phone: str, contact_id: str) -> bool:
+        return bool(await self._connection.fetchval(sql.IS_SUPPRESSED, phone, contact_id))
+
+    async def person_facts(self, call: Call, own_attempt: str | None, now: datetime) -> PersonFacts:
+        record = await self._connection.fetchrow(sql.PERSON_FACTS, call.phone, call.contact_id, own_attempt, now)
+        assert record is not None
+        skew_s = abs((record["database_now"] - now).total_seconds()) if self._clock_is_real else 0.0
+        return PersonFacts(
+            suppressed=record["suppressed"],
+            held_by_attempt=record["held_by_attempt"],
+            attempts_last_day=record["attempts_last_day"],
+            oldest_attempt_in_day=record["oldest_attempt_in_day"],
+            last_attempt_at=record["last_attempt_at"],
+            clock_skew_s=skew_s,
+        )
+
+    async def capacity(self, now: datetime) -> CapacityFacts:
+        await self._connection.execute(sql.LOCK_CAPACITY)
+        record = await self._connection.fetchrow(sql.CAPACITY, now)
+        assert record is not None, "the installation row is made by the migration"
+        return CapacityFacts(**record)
+
+    async def open_breaker(self, reason: str, now: datetime) -> datetime:
+        until: datetime = await self._connection.fetchval(sql.OPEN_BREAKER, reason, now)
+        return until
+
+    async def close_breaker(self) -> None:
+        await self._connection.execute(sql.CLOSE_BREAKER)
+
+    async def probe_breaker(self, until: datetime) -> None:
+        await self._connection.execute(sql.PROBE_BREAKER, until)
+
+    async def store_answer(self, call_id: str, key: str, answer: StoredAnswer) -> bool:
+        try:
+            await self._connection.execute(sql.STORE_ANSWER, call_id, key, answer.request_hash, answer.response)
+        except asyncpg.UniqueViolationError:
+            return False
+        return True
+
+    async def emit(self, event: AbtEvent, now: datetime) -> None:
+        self._leave("abt_event", event.event_id, f"call:{event.call_id}", event.call_id, event.envelope(), now)
+
+    async def request_call(self, message: CallRequested, now: datetime) -> None:
+        payload = {"call_id": message.call_id, "task_id": message.task_id, "dispatch": message.dispatch}
+        self._leave("call_message", f"{message.task_id}:{message.dispatch}", None, message.call_id, payload, now)
+
+    async def ask_to_leave(
+        self, kind: OutboxKind, message_id: str, payload: Mapping[str, Any], order_key: str | None, now: datetime
+    ) -> None:
+        self._leave(kind, message_id, order_key, payload.get("call_id"), payload, now)
+
+    def _leave(
+        self,
+        kind: OutboxKind,
+        message_id: str,
+        order_key: str | None,
+        call_id: str | None,
+        payload: Mapping[str, Any],
+        now: datetime,
+    ) -> None:
+        self._leaving.now = now
+        self._leaving.outbox.append((kind, message_id, order_key, call_id, _json(payload)))
+
+    async def note_decision(
+        self, call_id: str, attempt_id: str | None, kind: str, detail: Mapping[str, Any], now: datetime
+    ) -> None:
+        self._leaving.now = now
+        self._leaving.decisions.append((call_id, attempt_id, kind, _json(detail)))
+
+    async def take_in(
+        self,
+        report: CallReport,
+        attempt: Attempt | None,
+        identity: bytes,
+        body: str | None,
+        fate: str,
+        now: datetime,
+    ) -> bool:
+        status = await self._connection.execute(
+            sql.TAKE_IN,
+            report.provider_call_id,
+            report.event_name,
+            identity,
+            now,
+            attempt.attempt_id if attempt else report.attempt_id,
+            attempt.call_id if attempt else report.call_id,
+            fate,
+            body,
+        )
+        return bool(status == "INSERT 0 1")
+
+    async def add_suppression(self, suppression: Suppression) -> None:
+        await self._connection.execute(
+            sql.ADD_SUPPRESSION,
+            suppression.suppression_id,
+            suppression.phone,
+            suppression.contact_id,
+            suppression.reason,
+            suppression.source,
+            suppression.created_at,
+        )
+
+    async def lift_suppression(self, suppression_id: str, reason: str, now: datetime) -> bool:
+        status = await self._connection.execute(sql.LIFT_SUPPRESSION, suppression_id, reason, now)
+        return bool(status == "UPDATE 1")
+
+    async def people_of(self, phone: str | None, contact_id: str | None) -> list[str]:
+        return [row[0] for row in await self._connection.fetch(sql.PEOPLE_OF, phone, contact_id)]
+
+    async def unfinished_calls(self, phone: str | None, contact_id: str | None) -> list[str]:
+        return [row[0] for row in await self._connection.fetch(sql.UNFINISHED_CALLS, phone, contact_id)]
+
+    async def attempts_under_way(self, phone: str | None, contact_id: str | None) -> list[str]:
+        return [row[0] for row in await self._connection.fetch(sql.ATTEMPTS_UNDER_WAY, phone, contact_id)]
+
+    async def action_result(self, door: str, key: str) -> tuple[str, dict[str, Any]] | None:
+        record = await self._connection.fetchrow(
+            "SELECT request_hash, reply FROM action_results WHERE door = $1 AND key = $2", door, key
+        )
+        return (record["request_hash"], record["reply"]) if record else None
+
+    async def store_action(self, result: ActionResult) -> bool:
+        status = await self._connection.execute(
+            sql.STORE_ACTION,
+            result.door,
+            result.key,
+            result.action,
+            result.request_hash,
+            result.call_id,
+            result.contact_id,
+            result.at,
+            result.reply,
+        )
+        return bool(status == "INSERT 0 1")
+
+    async def add_disposition(self, disposition: Disposition) -> None:
+        await self._connection.execute(
+            sql.ADD_DISPOSITION,
+            disposition.disposition_id,
+            disposition.call_id,
+            disposition.attempt_id,
+            disposition.contact_id,
+            disposition.code,
+            disposition.note,
+            disposition.at,
+        )

@@ -1,0 +1,19 @@
+"""Which of asyncpg's exceptions mean that the database is away, not that we are wrong."""
+
+import asyncpg
+
+#: Class 08 (connection), 53 (no connections, memory or disk left), 57 (shutting down, starting up, cancelled), 40
+#: (deadlock, serialization), 25006 (a failed-over primary), the driver's own states, and the socket's errors with
+#: TimeoutError among them. InternalClientError is no bug of ours: a connection cut between preparing and executing a
+#: statement says "cannot switch to state" (seen with asyncpg 0.32).
+#: https://www.postgresql.org/docs/current/errcodes-appendix.html
+GONE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)

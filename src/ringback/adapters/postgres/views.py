@@ -1,0 +1,103 @@
+"""What systems and people read: calls, their stories, suppressions. Reads only."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from ringback.adapters.postgres.pool import Connection, Pool, connection_of
+from ringback.adapters.postgres.timeline import read_timeline
+from ringback.domain.abt_event import iso
+
+Item = dict[str, Any]
+
+# Ids are UUIDv7, so their order is the order of time and the last one of a page is the cursor.
+_CALLS = """
+SELECT c.call_id, c.contact_id, c.status, c.final, t.due_at AS next_eligible_at
+FROM calls c LEFT JOIN tasks t ON t.call_id = c.call_id AND t.status IN ('pending', 'held', 'dispatched')
+WHERE ($1::text IS NULL OR c.call_id = $1)
+  AND ($2::text IS NULL OR c.contact_id = $2)
+  AND ($3::text IS NULL OR c.status = $3)
+  AND ($4::text IS NULL OR c.call_id < $4)
+ORDER BY c.call_id DESC LIMIT $5
+"""
+_ATTEMPTS = """
+SELECT call_id, attempt_id, number, state, provider_call_id, dial, party, "end", business, disconnection_reason,
+       placed_at, started_at, ended_at, duration_ms, cost_cents, recording_url, transcript, summary, sentiment, analysis
+FROM attempts WHERE call_id = ANY ($1::text[]) ORDER BY number
+"""
+_TASKS = """
+SELECT call_id, task_id, kind, due_at, local_time, time_zone, status
+FROM tasks WHERE call_id = ANY ($1::text[]) ORDER BY created_at, task_id
+"""
+_SUPPRESSIONS = """
+SELECT suppression_id, phone, contact_id, reason, source, created_at FROM suppressions
+WHERE lifted_at IS NULL
+  AND ($1::text IS NULL AND $2::text IS NULL OR phone = $1 OR contact_id = $2)
+  AND ($3::text IS NULL OR suppression_id < $3)
+ORDER BY suppression_id DESC LIMIT $4
+"""
+
+
+class PostgresViews:
+    """All methods raise StoreUnavailable. Times are RFC 3339 texts in UTC; a page is (items, next cursor or None)."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def call(self, call_id: str) -> Item | None:
+        async with connection_of(self._pool) as connection:
+            found = await _read_calls(connection, call_id, None, None, None, 1)
+        return found[0] if found else None
+
+    async def calls(
+        self, *, contact_id: str | None, status: str | None, cursor: str | None, limit: int
+    ) -> tuple[list[Item], str | None]:
+        """The newest first."""
+        async with connection_of(self._pool) as connection:
+            found = await _read_calls(connection, None, contact_id, status, cursor, limit + 1)
+        return _page(found, "call_id", limit)
+
+    async def timeline(self, call_id: str) -> list[Item] | None:
+        """None: no such call."""
+        async with connection_of(self._pool) as connection:
+            if not await connection.fetchval("SELECT true FROM calls WHERE call_id = $1", call_id):
+                return None
+            return await read_timeline(connection, call_id)
+
+    async def suppressions(
+        self, *, phone: str | None, contact_id: str | None, cursor: str | None, limit: int
+    ) -> tuple[list[Item], str | None]:
+        """Those in force that match the phone or the contact, or all; the newest first."""
+        async with connection_of(self._pool) as connection:
+            rows = await connection.fetch(_SUPPRESSIONS, phone, contact_id, cursor, limit + 1)
+        return _page([_item(row) for row in rows], "suppression_id", limit)
+
+
+async def _read_calls(connection: Connection, *arguments: str | int | None) -> list[Item]:
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        calls = [_item(row) for row in await connection.fetch(_CALLS, *arguments)]
+        ids = [call["call_id"] for call in calls]
+        attempts = _by_call(await connection.fetch(_ATTEMPTS, ids))
+        tasks = _by_call(await connection.fetch(_TASKS, ids))
+    for call in calls:
+        call["attempts"] = attempts[call["call_id"]]
+        call["tasks"] = tasks[call["call_id"]]
+    return calls
+
+
+def _by_call(rows: Sequence[Any]) -> dict[str, list[Item]]:
+    grouped: dict[str, list[Item]] = defaultdict(list)
+    for row in rows:
+        item = _item(row)
+        grouped[item.pop("call_id")].append(item)
+    return grouped
+
+
+def _item(row: Any) -> Item:
+    return {name: iso(value) if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+def _page(found: list[Item], key: str, limit: int) -> tuple[list[Item], str | None]:
+    items = found[:limit]
+    return items, items[-1][key] if len(found) > limit else None

@@ -1,0 +1,1 @@
+"""Everything that knows the names Retell gives to things."""

@@ -1,0 +1,229 @@
+"""Retell as our VoiceProvider: the official SDK, sent once, with its answers and silences judged by us."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from ringback.adapters.retell.dial_answer import answer_from_error, answer_from_status, answer_from_success
+from ringback.adapters.retell.events import ATTEMPT_KEY, CALL_KEY, report_from_call
+from ringback.domain.attempt import VoicemailAction
+from ringback.domain.call_event import CallReport, ReportKind
+from ringback.domain.dial import DialAnswer, DialAnswerKind, DialRequest
+from ringback.domain.errors import Permanent, ProviderUnavailable
+from ringback.ports import Clock, VoiceProvider
+
+if TYPE_CHECKING:
+    from retell import AsyncRetell
+
+VOICEMAIL_ACTION_FOR_S = 300.0
+# An agent that cannot be read is asked again soon, but not with every dial.
+VOICEMAIL_FAILURE_FOR_S = 15.0
+
+# Retell answers "not found" with 422 and, at some doors, 404.
+_ABSENT = frozenset({404, 422})
+_LIST_PAGE = 100
+_LIST_PAGES = 10
+
+_Send = Callable[["AsyncRetell"], Awaitable[Any]]
+
+
+class RetellProvider(VoiceProvider):
+    """One per process and event loop. The SDK is imported with the first use, which takes 3 s: see `warm_up`."""
+
+    def __init__(
+        self,
+        api_key: str,
+        clock: Clock,
+        base_url: str | None = None,
+        create_timeout_s: float = 30.0,
+        lookup_timeout_s: float = 10.0,
+        max_connections: int = 100,
+    ) -> None:
+        """`base_url` None leaves it to the SDK. `max_connections` must be at least the number of live calls, so that no
+        dial waits for another."""
+        self._api_key = api_key
+        self._clock = clock
+        self._base_url = base_url
+        self._create_timeout_s = create_timeout_s
+        self._lookup_timeout_s = lookup_timeout_s
+        self._max_connections = max_connections
+        self._client: AsyncRetell | None = None
+        self._voicemail: dict[str, tuple[float, VoicemailAction]] = {}
+
+    async def warm_up(self) -> None:
+        """Import the SDK and build the client, off the event loop."""
+        await self._ready()
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    async def dial(self, request: DialRequest, lease_deadline: float) -> DialAnswer:
+        """Send one create-phone-call. Raises nothing for what the network or Retell does; asyncio.CancelledError passes
+        through, and then it is unknown whether the call was placed."""
+        client = await self._ready()
+        body = create_body(request)
+        from retell import APIStatusError
+
+        try:
+            async with asyncio.timeout(self._create_timeout_s):
+                if self._clock.monotonic() >= lease_deadline:
+                    return DialAnswer(DialAnswerKind.NOT_SENT, "lease_over")
+                raw = await client.call.with_raw_response.create_phone_call(**body, max_retries=0)
+            return answer_from_success(raw.status_code, raw.http_response.content)
+        except APIStatusError as error:
+            return answer_from_status(error.status_code, error.response.headers.get("retry-after"), self._clock.now())
+        except _network_errors() as error:
+            return answer_from_error(error)
+
+    async def find_attempt(self, attempt_id: str) -> list[CallReport]:
+        """Every call that carries this attempt id in its metadata. An empty list is a clean look-up: Retell listed all
+        there is. Raises ProviderUnavailable for anything less conclusive."""
+        filters = {"metadata": [{"type": "string", "op": "eq", "key": ATTEMPT_KEY, "value": attempt_id}]}
+        query: dict[str, Any] = {"filter_criteria": filters, "limit": _LIST_PAGE}
+        found: list[CallReport] = []
+        for _ in range(_LIST_PAGES):
+            page = _object(await self._ask("list-calls", _lister(dict(query))))
+            found += _carrying(attempt_id, page.get("items"))
+            if page.get("has_more") is not True:
+                return found
+            if not (cursor := page.get("pagination_key")):
+                break
+            query["pagination_key"] = cursor
+        if found:
+            return found
+        raise ProviderUnavailable("list-calls has more than a filtered answer can have")
+
+    async def fetch_call(self, provider_call_id: str) -> CallReport | None:
+        """The call as it is now; None if Retell does not know it. Raises ProviderUnavailable."""
+        body = await self._ask("get-call", lambda client: client.call.with_raw_response.retrieve(provider_call_id))
+        if body is None:
+            return None
+        report = _snapshot(_object(body))
+        if report.provider_call_id != provider_call_id:
+            raise ProviderUnavailable("get-call answered with another call")
+        return report
+
+    async def stop_call(self, provider_call_id: str) -> None:
+        """End an ongoing call; that Retell does not know it is no error. Raises ProviderUnavailable."""
+        await self._ask("stop-call", lambda client: client.call.with_raw_response.stop(provider_call_id))
+
+    async def voicemail_action(self, agent_id: str) -> VoicemailAction:
+        """What the agent does on a voicemail, remembered for five minutes; UNKNOWN if it cannot be learnt."""
+        now = self._clock.monotonic()
+        until, action = self._voicemail.get(agent_id, (now, VoicemailAction.UNKNOWN))
+        if now < until:
+            return action
+        try:
+            body = await self._ask("get-agent", lambda client: client.agent.with_raw_response.retrieve(agent_id))
+            action, keep_s = _voicemail_action(_object(body)), VOICEMAIL_ACTION_FOR_S
+        except ProviderUnavailable:
+            action, keep_s = VoicemailAction.UNKNOWN, VOICEMAIL_FAILURE_FOR_S
+        self._voicemail[agent_id] = (now + keep_s, action)
+        return action
+
+    async def _ask(self, what: str, send: _Send) -> bytes | None:
+        """The body of a 2xx, None if Retell does not know the thing. Raises ProviderUnavailable."""
+        client = await self._ready()
+        from retell import APIStatusError
+
+        try:
+            async with asyncio.timeout(self._lookup_timeout_s):
+                raw = await send(client)
+            content: bytes = raw.http_response.content
+            return content
+        except APIStatusError as error:
+            if error.status_code in _ABSENT:
+                return None
+            raise ProviderUnavailable(f"{what} answered {error.status_code}") from None
+        except _network_errors() as error:
+            raise ProviderUnavailable(f"{what} failed: {answer_from_error(error).cause}") from None
+
+    async def _ready(self) -> "AsyncRetell":
+        if self._client is None:
+            built = await asyncio.to_thread(self._build)
+            # Another task may have been faster; a client that never sent anything holds nothing.
+            self._client = self._client or built
+        return self._client
+
+    def _build(self) -> "AsyncRetell":
+        import httpx
+        from retell import AsyncRetell, DefaultAioHttpClient
+
+        # At debug level the SDK logs whole request bodies, and with them phone numbers.
+        logging.getLogger("retell").setLevel(logging.WARNING)
+        longest_s = max(self._create_timeout_s, self._lookup_timeout_s)
+        # A connection that cannot be made must fail under its own name, before the whole call is given up as unclear.
+        connect_s = min(5.0, self._create_timeout_s / 2)
+        timeout = httpx.Timeout(longest_s, connect=connect_s, pool=self._create_timeout_s * 0.75)
+        limits = httpx.Limits(max_connections=self._max_connections, max_keepalive_connections=self._max_connections)
+        # The default follows redirects, and a 307 would send the dial again.
+        http_client = DefaultAioHttpClient(timeout=timeout, limits=limits, follow_redirects=False)
+        return AsyncRetell(
+            api_key=self._api_key, base_url=self._base_url, timeout=timeout, max_retries=0, http_client=http_client
+        )
+
+
+def create_body(request: DialRequest) -> dict[str, Any]:
+    """The fields of create-phone-call. Our ids, which the metadata carries, also become dynamic variables, so that a
+    tool whose arguments stand at the root can say whose call it is."""
+    marks = {key: str(request.metadata[key]) for key in (CALL_KEY, ATTEMPT_KEY) if key in request.metadata}
+    return {
+        "from_number": request.from_number,
+        "to_number": request.to_number,
+        "override_agent_id": request.agent_id,
+        "retell_llm_dynamic_variables": {**request.variables, **marks},
+        "metadata": request.metadata,
+        "idempotency_key": request.idempotency_key,
+        "honor_internal_dnc": True,
+    }
+
+
+def _network_errors() -> tuple[type[Exception], ...]:
+    """What the SDK and the libraries below it raise for what the network and the server do."""
+    import aiohttp
+    import httpx
+    from retell import RetellError
+
+    return RetellError, httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError
+
+
+def _lister(query: dict[str, Any]) -> _Send:
+    return lambda client: client.call.with_raw_response.list(**query)
+
+
+def _object(body: bytes | None) -> dict[str, Any]:
+    try:
+        value = json.loads(body or b"")
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise ProviderUnavailable("Retell's answer is not a JSON object")
+    return value
+
+
+def _snapshot(call: object) -> CallReport:
+    try:
+        return report_from_call(call, ReportKind.SNAPSHOT)
+    except Permanent as error:
+        raise ProviderUnavailable(f"Retell's answer is not a call: {error}") from None
+
+
+def _carrying(attempt_id: str, items: object) -> list[CallReport]:
+    """The items that are this attempt's. Their metadata is looked at, because a server may ignore the filter."""
+    if not isinstance(items, list):
+        raise ProviderUnavailable("list-calls answered without items")
+    return [report for report in map(_snapshot, items) if report.attempt_id == attempt_id]
+
+
+def _voicemail_action(agent: dict[str, Any]) -> VoicemailAction:
+    """From get-agent's `voicemail_option.action.type` (retell-sdk 6.2.13, types/agent_response.py)."""
+    option = agent.get("voicemail_option")
+    action = option.get("action") if isinstance(option, dict) else None
+    kind = action.get("type") if isinstance(action, dict) else None
+    if kind == "hangup":
+        return VoicemailAction.HANGUP
+    return VoicemailAction.MESSAGE if kind in ("prompt", "static_text") else VoicemailAction.UNKNOWN

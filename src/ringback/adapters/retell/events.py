@@ -1,0 +1,154 @@
+"""Retell's word about a call, from whichever door it came, translated once into a CallReport."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ringback.adapters.retell.reasons import REASONS, end_facts
+from ringback.adapters.retell.wire import CallBody, Utterance, call_body, decode_webhook, storable
+from ringback.domain.call_event import Analysis, CallReport, ProviderStatus, ReportKind
+from ringback.domain.errors import Permanent
+
+__all__ = ["ATTEMPT_KEY", "CALL_KEY", "INSTANCE_KEY", "REASONS", "report_from_call", "report_from_webhook"]
+
+# Our marks in the metadata of every call we create; the first two also travel as dynamic variables.
+CALL_KEY = "ringback_call_id"
+ATTEMPT_KEY = "ringback_attempt_id"
+INSTANCE_KEY = "ringback_instance"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_KINDS = {kind.value: kind for kind in (ReportKind.STARTED, ReportKind.ENDED, ReportKind.ANALYZED)}
+_STATUSES = {status.value: status for status in ProviderStatus}
+# An analysis that comes along with call_ended is not Retell's last word, and a tool's call object has none.
+_ANALYSIS_COUNTS = frozenset({ReportKind.ANALYZED, ReportKind.SNAPSHOT})
+
+
+def report_from_webhook(body: str | bytes) -> CallReport:
+    """The report of a webhook's raw body. `status` is what the body says and can lag behind `kind` (Retell's own sample
+    of call_ended says `registered`). Raises Permanent without an event's name or a call id."""
+    webhook = decode_webhook(body)
+    return _report(webhook.call, _KINDS.get(webhook.event, ReportKind.OTHER), webhook.event)
+
+
+def report_from_call(call: object, kind: ReportKind) -> CallReport:
+    """The report of a parsed call object (get-call, an item of list-calls, a tool's body, an analysis handed in).
+    Raises Permanent if it is not an object with a call id."""
+    try:
+        safe = storable(call)
+    except RecursionError:
+        raise Permanent("call is nested too deeply") from None
+    return _report(call_body(safe), kind, kind.value)
+
+
+def _report(call: CallBody, kind: ReportKind, event_name: str) -> CallReport:
+    metadata = call.metadata or {}
+    utterances = _utterances(call)
+    agent_spoke, user_turns = _who_spoke(call.transcript, utterances)
+    transcript = call.transcript or _as_text(utterances) or call.transcript
+    withheld = not transcript and _storage_withholds(call)
+    return CallReport(
+        kind=kind,
+        provider_call_id=call.call_id,
+        event_name=event_name,
+        attempt_id=_text(metadata, ATTEMPT_KEY),
+        call_id=_text(metadata, CALL_KEY),
+        instance=_text(metadata, INSTANCE_KEY),
+        direction=call.direction or "outbound",
+        status=_STATUSES.get(call.call_status or ""),
+        started_at=_instant(call.start_timestamp),
+        ended_at=_instant(call.end_timestamp),
+        duration_ms=_whole(call.duration_ms),
+        disconnection_reason=call.disconnection_reason or None,
+        end_facts=end_facts(call.disconnection_reason),
+        transcript=transcript,
+        transcript_withheld=withheld,
+        agent_spoke=agent_spoke,
+        user_turns=None if withheld else user_turns,
+        recording_url=call.recording_url or call.scrubbed_recording_url or None,
+        cost_cents=_number(call.call_cost, "combined_cost"),
+        latency=call.latency,
+        analysis=_analysis(call.call_analysis, kind),
+        from_number=call.from_number,
+        to_number=call.to_number,
+    )
+
+
+def _utterances(call: CallBody) -> list[Utterance] | None:
+    """The first transcript that has content. With `everything_except_pii` only the scrubbed one may be left."""
+    kinds = (call.transcript_object, call.transcript_with_tool_calls, call.scrubbed_transcript_with_tool_calls)
+    present = [kind for kind in kinds if kind is not None]
+    return next((kind for kind in present if kind), present[0] if present else None)
+
+
+def _who_spoke(transcript: str | None, utterances: list[Utterance] | None) -> tuple[bool, int | None]:
+    """Whether the agent said something, and how often the user did: None if there is no transcript to tell."""
+    if utterances:
+        roles = [item.role for item in utterances if item.content is None or item.content.strip()]
+    elif transcript is not None:
+        lines = (line.partition(":") for line in transcript.splitlines())
+        roles = [speaker.strip().lower() for speaker, _, words in lines if words.strip()]
+    else:
+        return False, None if utterances is None else 0
+    return "agent" in roles, roles.count("user")
+
+
+def _as_text(utterances: list[Utterance] | None) -> str | None:
+    """Retell's own layout of a transcript, for the bodies that carry only the list."""
+    speakers = {"agent": "Agent", "user": "User", "transfer_target": "Transfer Target"}
+    lines = [f"{speakers[i.role]}: {i.content}" for i in utterances or () if i.role in speakers and i.content]
+    return "\n".join(lines) or None
+
+
+def _storage_withholds(call: CallBody) -> bool:
+    return call.data_storage_setting == "basic_attributes_only" or call.opt_out_sensitive_data_storage is True
+
+
+def _analysis(raw: dict[str, Any] | None, kind: ReportKind) -> Analysis | None:
+    """For call_analyzed always one, because that it came is a fact, even with nothing in it."""
+    if kind not in _ANALYSIS_COUNTS or (not raw and kind is not ReportKind.ANALYZED):
+        return None
+    raw = raw or {}
+    custom = raw.get("custom_analysis_data")
+    return Analysis(
+        summary=_text(raw, "call_summary"),
+        sentiment=_text(raw, "user_sentiment"),
+        successful=_flag(raw, "call_successful"),
+        in_voicemail=_flag(raw, "in_voicemail"),
+        custom=custom if isinstance(custom, dict) else {},
+    )
+
+
+def _text(raw: Mapping[str, Any], key: str) -> str | None:
+    value = raw.get(key)
+    return value if isinstance(value, str) and value else None
+
+
+def _flag(raw: Mapping[str, Any], key: str) -> bool | None:
+    value = raw.get(key)
+    return value if isinstance(value, bool) else None
+
+
+def _number(raw: Mapping[str, Any] | None, key: str) -> float | None:
+    value = (raw or {}).get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def _whole(value: int | float | None) -> int | None:
+    """A count of milliseconds that PostgreSQL's bigint can hold."""
+    if value is None or not 0 <= value < 2**63:
+        return None
+    return int(value)
+
+
+def _instant(unix_ms: int | float | None) -> datetime | None:
+    if unix_ms is None or not 0 < unix_ms < 2**63:
+        return None
+    try:
+        return _EPOCH + timedelta(milliseconds=int(unix_ms))
+    except OverflowError:
+        return None

@@ -1,0 +1,33 @@
+"""Retell's signature over a raw request body; standard library only, because the Lambda carries this file."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+
+#: Both directions, inclusive, as Retell's SDK has it (retell-sdk 6.2.13, lib/webhook_auth.py).
+WINDOW_MS = 300_000
+
+# Twenty digits are more than any clock needs, and few enough that int() cannot be made to work hard.
+_HEADER = re.compile(r"v=([0-9]{1,20}),d=([0-9a-f]{64})")
+
+
+def sign(body: bytes, key: str, now_ms: int) -> str:
+    """The value of `x-retell-signature` for a body sent at this Unix time in milliseconds."""
+    return f"v={now_ms},d={_digest(body, key, now_ms)}"
+
+
+def verify(body: bytes, header: str | None, keys: Sequence[str], now_ms: int) -> bool:
+    """Whether one of the keys (two while they rotate) signed exactly these bytes within the window. Never raises."""
+    match = _HEADER.fullmatch(header or "")
+    if match is None:
+        return False
+    signed_ms, digest = int(match[1]), match[2]
+    if abs(now_ms - signed_ms) > WINDOW_MS:
+        return False
+    # An empty key would let anyone sign, so it verifies nothing.
+    return any(hmac.compare_digest(_digest(body, key, signed_ms), digest) for key in keys if key)
+
+
+def _digest(body: bytes, key: str, at_ms: int) -> str:
+    return hmac.new(key.encode("utf-8", "surrogatepass"), body + str(at_ms).encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,129 @@
+"""Retell's bodies as they arrive: decoded fast when they are as documented, and still read when they are not."""
+
+import json
+import math
+import re
+from typing import Any
+
+import msgspec
+
+from ringback.domain.errors import Permanent
+
+
+class Utterance(msgspec.Struct):
+    """An item of any of Retell's transcripts; `name` and `tool_call_id` are set on tool invocations."""
+
+    role: str | None = None
+    content: str | None = None
+    name: str | None = None
+    tool_call_id: str | None = None
+
+
+class CallBody(msgspec.Struct):
+    """The parts of Retell's call object that we use. Real payloads omit even what the SDK's types require, so only the
+    call id must be there; unknown fields are skipped. Times are Unix milliseconds, cost is in cents."""
+
+    call_id: str
+    call_status: str | None = None
+    direction: str | None = None
+    from_number: str | None = None
+    to_number: str | None = None
+    metadata: dict[str, Any] | None = None
+    start_timestamp: int | float | None = None
+    end_timestamp: int | float | None = None
+    duration_ms: int | float | None = None
+    disconnection_reason: str | None = None
+    transcript: str | None = None
+    transcript_object: list[Utterance] | None = None
+    transcript_with_tool_calls: list[Utterance] | None = None
+    scrubbed_transcript_with_tool_calls: list[Utterance] | None = None
+    recording_url: str | None = None
+    scrubbed_recording_url: str | None = None
+    call_cost: dict[str, Any] | None = None
+    latency: dict[str, Any] | None = None
+    call_analysis: dict[str, Any] | None = None
+    data_storage_setting: str | None = None
+    opt_out_sensitive_data_storage: bool | None = None
+
+
+class Webhook(msgspec.Struct):
+    event: str
+    call: CallBody
+
+
+# json.loads joins proper surrogate pairs, so whatever surrogate is left stands alone.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_webhook = msgspec.json.Decoder(Webhook)
+_CALL_FIELDS = {field.name: field.type for field in msgspec.structs.fields(CallBody)}
+_LISTS = {"transcript_object", "transcript_with_tool_calls", "scrubbed_transcript_with_tool_calls"}
+
+
+def decode_webhook(body: str | bytes) -> Webhook:
+    """Raises Permanent unless the body is an object with an event's name and a call with an id."""
+    raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
+    if b"\\u0000" not in raw:
+        try:
+            decoded = _webhook.decode(raw)
+        except (ValueError, RecursionError):
+            pass  # read again below, leaving out only what cannot be used
+        else:
+            if decoded.event and decoded.call.call_id:
+                return decoded
+    envelope = decode_object(raw)
+    event = envelope.get("event")
+    if not isinstance(event, str) or not event:
+        raise Permanent("webhook without an event name")
+    return Webhook(event, call_body(envelope.get("call")))
+
+
+def decode_object(body: str | bytes) -> dict[str, Any]:
+    """Any JSON object, made safe to store. Raises Permanent for everything else."""
+    try:
+        value = storable(json.loads(body))
+    except (ValueError, RecursionError):
+        raise Permanent("body is not JSON") from None
+    if not isinstance(value, dict):
+        raise Permanent("body is not a JSON object")
+    return value
+
+
+def call_body(raw: object) -> CallBody:
+    """A call object field by field: what has a wrong type is left out. Raises Permanent without a call id."""
+    if not isinstance(raw, dict):
+        raise Permanent("call is not an object")
+    kept: dict[str, Any] = {}
+    for name, kind in _CALL_FIELDS.items():
+        if name not in raw:
+            continue
+        value = (
+            [item for item in raw[name] if _fits(item)] if name in _LISTS and isinstance(raw[name], list) else raw[name]
+        )
+        try:
+            kept[name] = msgspec.convert(value, kind)
+        except msgspec.ValidationError:
+            continue
+    if not kept.get("call_id"):
+        raise Permanent("call without a call_id")
+    return CallBody(**kept)
+
+
+def _fits(item: object) -> bool:
+    try:
+        msgspec.convert(item, Utterance)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def storable(value: Any) -> Any:
+    """The same JSON value without what PostgreSQL refuses: NUL, half a surrogate pair (a transcript cut inside an
+    emoji), numbers that are not finite. Raises RecursionError for absurd depth."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, dict):
+        return {storable(key): storable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [storable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,64 @@
+"""The Lambda's sender to Amazon SQS: synchronous, on plain botocore, and never longer than it is allowed."""
+
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from ringback.adapters.message_limits import body_refusal
+from ringback.domain.errors import QueueUnavailable
+
+#: Retell waits 10 s, and the receiver promises its answer within 3 s; the verification and Lambda itself need the rest.
+SEND_LIMIT_S = 2.4
+CONNECT_TIMEOUT_S = 0.7
+READ_TIMEOUT_S = 1.5
+MAX_THREADS = 16
+
+
+def region_of(queue_url: str) -> str | None:
+    """The region named in an AWS queue URL; None for an emulator's, where the SDK's own setting decides."""
+    host = re.match(r"https?://(?:sqs[.]([a-z0-9-]+)|([a-z0-9-]+)[.]queue)[.]amazonaws[.]com(?:[.]cn)?/", queue_url)
+    return (host[1] or host[2]) if host else None
+
+
+def make_sender(queue_url: str, *, region: str | None = None, limit_s: float = SEND_LIMIT_S) -> Callable[[str], None]:
+    """A function that returns once SQS has the body, or raises QueueUnavailable within `limit_s` seconds.
+
+    Building it imports botocore (0.7 s): at start, not in the first request. Raises QueueUnavailable without a region.
+    """
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.session import get_session
+
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=READ_TIMEOUT_S,
+        retries={"total_max_attempts": 1},
+        max_pool_connections=MAX_THREADS,
+    )
+    try:
+        client = get_session().create_client("sqs", region_name=region or region_of(queue_url), config=config)
+    except BotoCoreError as error:
+        raise QueueUnavailable(f"no client for the queue: {type(error).__name__}") from error
+
+    # botocore's timeouts are per address and per read: many dead addresses, or an answer that trickles, outlast them.
+    threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="sqs-send")
+
+    def attempt(body: str) -> None:
+        try:
+            client.send_message(QueueUrl=queue_url, MessageBody=body)
+        except ClientError as error:
+            raise QueueUnavailable(f"the queue refused: {error.response['Error']['Code']}") from error
+        except (BotoCoreError, OSError) as error:
+            raise QueueUnavailable(f"the queue is away: {type(error).__name__}") from error
+
+    def send(body: str) -> None:
+        if why := body_refusal(body):
+            raise QueueUnavailable(f"the queue would not take this: {why}")
+        sending = threads.submit(attempt, body)
+        try:
+            sending.result(limit_s)
+        except TimeoutError:
+            sending.cancel()
+            raise QueueUnavailable(f"no answer from the queue within {limit_s} s") from None
+
+    return send

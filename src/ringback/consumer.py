@@ -1,0 +1,339 @@
+"""The one loop that both processors run: receive, handle, then acknowledge or do what the error's fate asks for."""
+
+import asyncio
+import math
+import random
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from ringback.domain.errors import Permanent, QueueUnavailable, Retryable, StoreUnavailable
+from ringback.ports import MessageQueue, ReceivedMessage
+
+Handle = Callable[[Sequence[ReceivedMessage]], Awaitable[None]]
+FreePlaces = Callable[[], Awaitable[int]]
+
+BATCH = 10  # what one call of a queue takes
+ACK_DELAY_S = 0.005
+NO_PLACE_PAUSE_S = 0.05
+LAST_POLL_S = 0.25  # a poll that is out when stop comes gets this long before it is cut off
+GIVEN_BACK_S = 1  # at stop: not at once, or our own last poll would take it again
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
+FIRST_RETRY_S, LONGEST_RETRY_S = 5.0, 900.0
+DELETE_TRIES = 6
+
+#: A message that says "the store is away" this often while others succeed is the cause itself.
+TRIES_IN_PLACE = 6
+
+
+@dataclass(slots=True)
+class ConsumerStats:
+    """Messages, and two counts of calls, since the start; `failures` (errors not foreseen) are also `retried`."""
+
+    received: int = 0
+    acked: int = 0
+    retried: int = 0
+    dead: int = 0
+    failures: int = 0
+    receive_calls: int = 0
+    delete_calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much at once and how long.
+
+    `visibility_s` is extended while a message is worked on, so it only bounds how soon a dead process's work returns.
+    `drain_s` is what messages in flight get after stop.
+    """
+
+    max_in_flight: int
+    group_size: int = 1
+    visibility_s: int = 60
+    wait_s: float = 20.0
+    drain_s: float = 25.0
+
+
+class Backoff:
+    """Pauses after failures in a row: 0.2 s doubling to 5 s, each shortened by up to a half at random."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self.failures = 0
+
+    def failed(self) -> None:
+        self.failures += 1
+
+    def worked(self) -> None:
+        self.failures = 0
+
+    def pause_s(self) -> float:
+        if not self.failures:
+            return 0.0
+        return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self.failures - 1, 10)) * self._rng.uniform(0.5, 1.0)
+
+
+class Consumer:
+    """Calls `handle` with groups of at most `pace.group_size` messages.
+
+    It returns: the group is acknowledged. It raises over a group: each message of it is handled alone. Over one message
+    the error decides: Permanent puts it to the dead letters; Retryable, and what was not foreseen, give it back with a
+    growing delay until the queue's receive limit; StoreUnavailable and QueueUnavailable keep it here, no receive
+    burnt, to be tried again after a pause, while one message at a time is taken to learn whether the world is back.
+    `free_places` is asked before each poll, and no more is received than it answers; that messages in flight may not
+    show in its answer yet is its own business.
+    """
+
+    def __init__(
+        self,
+        queue: MessageQueue,
+        handle: Handle,
+        pace: Pace,
+        *,
+        name: str,
+        rng: random.Random,
+        free_places: FreePlaces | None = None,
+    ) -> None:
+        self.stats = ConsumerStats()
+        self._queue = queue
+        self._handle = handle
+        self._pace = pace
+        self._free_places = free_places
+        self._rng = rng
+        self._log = structlog.get_logger().bind(consumer=name)
+        self._store_away = Backoff(rng)
+        self._queue_away = Backoff(rng)
+        self._successes = 0
+        self._handling = 0  # messages
+        self._unsettled = 0  # messages handled, or handled and not yet deleted
+        self._acks: list[str] = []
+        self._ack_timer: asyncio.TimerHandle | None = None
+        self._extend_at: dict[str, float] = {}  # by receipt, on the loop's clock
+        self._changed = asyncio.Event()
+        self._working: set[asyncio.Task[None]] = set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set and what is in flight is finished, or `drain_s` is over. Only once."""
+        async with asyncio.TaskGroup() as self._tasks:
+            self._stopped = self._tasks.create_task(stop.wait())
+            self._stopped.add_done_callback(lambda _: self._changed.set())
+            heartbeat = self._tasks.create_task(self._beat())
+            while not self._stopped.done():
+                room = await self._find_room()
+                if room > 0 and not self._stopped.done():
+                    self._start(await self._receive(room))
+            await self._drain()
+            heartbeat.cancel()
+
+    async def _find_room(self) -> int:
+        """How many messages may be received now; if none, after a wait for the reason to pass."""
+        await self._sleep(max(self._store_away.pause_s(), self._queue_away.pause_s()))
+        room = min(BATCH, self._pace.max_in_flight - self._unsettled)
+        if room <= 0:
+            self._changed.clear()
+            if not self._stopped.done():
+                await self._changed.wait()
+            return 0
+        if self._free_places is not None:
+            try:
+                free = await self._free_places()
+            except Retryable as error:
+                self._went_away(self._store_away, error)
+                return 0
+            self._came_back(self._store_away)
+            if free <= 0:
+                await self._sleep(NO_PLACE_PAUSE_S)
+            room = min(room, free)
+        return min(room, 1) if self._store_away.failures else room
+
+    async def _receive(self, room: int) -> Sequence[ReceivedMessage]:
+        self.stats.receive_calls += 1
+        polling = asyncio.ensure_future(self._queue.receive(room, self._pace.wait_s, self._pace.visibility_s))
+        try:
+            await asyncio.wait({polling, self._stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if self._stopped.done():
+                await asyncio.wait({polling}, timeout=LAST_POLL_S)
+            if not polling.done():
+                # What it had just received returns after its visibility.
+                polling.cancel()
+                await asyncio.wait({polling})
+                return ()
+            messages = polling.result()
+        except QueueUnavailable as error:
+            self._went_away(self._queue_away, error)
+            return ()
+        finally:
+            polling.cancel()
+        self._came_back(self._queue_away)
+        self.stats.received += len(messages)
+        return messages
+
+    def _start(self, messages: Sequence[ReceivedMessage]) -> None:
+        half_time = asyncio.get_running_loop().time() + self._pace.visibility_s / 2
+        self._extend_at.update((message.receipt, half_time) for message in messages)
+        self._handling += len(messages)
+        self._unsettled += len(messages)
+        for first in range(0, len(messages), self._pace.group_size):
+            self._spawn(self._settle(messages[first : first + self._pace.group_size]))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._tasks.create_task(work)
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+
+    async def _settle(self, group: Sequence[ReceivedMessage]) -> None:
+        try:
+            handled = await self._handle_patiently(group)
+        except Exception as error:  # noqa: BLE001 - the loop's shell: one message's bug must not stop the others
+            if len(group) > 1:
+                for message in group:
+                    await self._settle([message])
+            else:
+                await self._meet_fate(group[0], error)
+            return
+        self._forget(group)
+        if handled:
+            self._acks += [message.receipt for message in group]
+            self._offer_acks()
+        else:
+            await self._give_back(group, GIVEN_BACK_S)
+
+    async def _handle_patiently(self, group: Sequence[ReceivedMessage]) -> bool:
+        """False if we were stopped before the world was back. Raises what `handle` raises for any other reason."""
+        backoff, successes = Backoff(self._rng), self._successes
+        while True:
+            try:
+                await self._handle(group)
+            except (StoreUnavailable, QueueUnavailable) as error:
+                self._went_away(self._store_away, error)
+                backoff.failed()
+                if backoff.failures >= TRIES_IN_PLACE and self._successes > successes:
+                    raise
+                if self._stopped.done():
+                    return False
+                await self._sleep(backoff.pause_s())
+            else:
+                self._successes += len(group)
+                self._came_back(self._store_away)
+                return True
+
+    async def _meet_fate(self, message: ReceivedMessage, error: Exception) -> None:
+        self._forget([message])
+        facts = {"message_id": message.message_id, "receive_count": message.receive_count}
+        if isinstance(error, Permanent):
+            self._log.warning("message.dead", error=type(error).__name__, at=_place(error), **facts)
+            try:
+                await self._queue.dead_letter(message, f"{type(error).__name__}: {error}")
+                self.stats.dead += 1
+            except (QueueUnavailable, Permanent) as refused:
+                # It returns after its visibility, and meets the same fate or the queue's receive limit.
+                self._log.error("message.not_dead", error=type(refused).__name__, **facts)
+            self._leave(1)
+            return
+        first_s = error.retry_after_s if isinstance(error, Retryable) else FIRST_RETRY_S
+        if not isinstance(error, Retryable):
+            self.stats.failures += 1
+            self._log.error("message.failed", error=type(error).__name__, at=_place(error), **facts)
+        doublings = min(max(message.receive_count - 1, 0), 16)
+        delay_s = min(LONGEST_RETRY_S, first_s * 2.0**doublings * self._rng.uniform(1.0, 1.25))
+        await self._give_back([message], math.ceil(delay_s))
+
+    async def _give_back(self, group: Sequence[ReceivedMessage], delay_s: int) -> None:
+        try:
+            await self._queue.change_visibility([message.receipt for message in group], delay_s)
+            self.stats.retried += len(group)
+        except QueueUnavailable as error:
+            self._went_away(self._queue_away, error)  # they return after their visibility
+        self._leave(len(group))
+
+    def _forget(self, group: Sequence[ReceivedMessage]) -> None:
+        """Ends the heartbeat first: an extension that arrived after a delay was set would undo it."""
+        for message in group:
+            self._extend_at.pop(message.receipt, None)
+        self._handling -= len(group)
+
+    def _leave(self, messages: int) -> None:
+        self._unsettled -= messages
+        self._changed.set()
+        self._offer_acks()
+
+    def _offer_acks(self) -> None:
+        while len(self._acks) >= BATCH or (self._acks and self._handling == 0):
+            self._delete_ten()
+        if self._acks and self._ack_timer is None:
+            self._ack_timer = asyncio.get_running_loop().call_later(ACK_DELAY_S, self._ack_time_is_over)
+
+    def _ack_time_is_over(self) -> None:
+        self._ack_timer = None
+        if self._acks:
+            self._delete_ten()
+        self._offer_acks()
+
+    def _delete_ten(self) -> None:
+        receipts, self._acks = self._acks[:BATCH], self._acks[BATCH:]
+        self._spawn(self._delete(receipts))
+
+    async def _delete(self, receipts: Sequence[str]) -> None:
+        backoff = Backoff(self._rng)
+        while backoff.failures < DELETE_TRIES:
+            self.stats.delete_calls += 1
+            try:
+                await self._queue.delete(receipts)
+            except QueueUnavailable as error:
+                self._went_away(self._queue_away, error)
+                backoff.failed()
+                await self._sleep(backoff.pause_s())
+            else:
+                self.stats.acked += len(receipts)
+                break
+        self._leave(len(receipts))
+
+    async def _beat(self) -> None:
+        clock, visibility_s = asyncio.get_running_loop().time, self._pace.visibility_s
+        while True:
+            await asyncio.sleep(visibility_s / 10)
+            due = [receipt for receipt, at in self._extend_at.items() if at <= clock()]
+            for first in range(0, len(due), BATCH):
+                receipts = [receipt for receipt in due[first : first + BATCH] if receipt in self._extend_at]
+                try:
+                    await self._queue.change_visibility(receipts, visibility_s)
+                except QueueUnavailable:
+                    break  # the next beat tries again
+                half_time = clock() + visibility_s / 2
+                self._extend_at.update((receipt, half_time) for receipt in receipts if receipt in self._extend_at)
+
+    async def _drain(self) -> None:
+        try:
+            async with asyncio.timeout(self._pace.drain_s):
+                while self._unsettled:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            self._log.error("drain.over", unfinished=self._unsettled)
+            for task in self._working:
+                task.cancel()
+            if self._ack_timer is not None:
+                self._ack_timer.cancel()
+
+    async def _sleep(self, pause_s: float) -> None:
+        """Ends early at stop."""
+        if pause_s > 0:
+            await asyncio.wait({self._stopped}, timeout=pause_s)
+
+    def _went_away(self, backoff: Backoff, error: Exception) -> None:
+        backoff.failed()
+        if backoff.failures == 1:
+            self._log.warning("world.away", error=type(error).__name__, at=_place(error))
+
+    def _came_back(self, backoff: Backoff) -> None:
+        if backoff.failures:
+            self._log.info("world.back", after_failures=backoff.failures)
+        backoff.worked()
+
+
+def _place(error: BaseException) -> str:
+    """File and line that raised: what a log may say about an error whose text may quote a payload."""
+    frames = traceback.extract_tb(error.__traceback__, limit=-1)
+    return f"{frames[0].filename.rpartition('/')[2]}:{frames[0].lineno}" if frames else "unknown"

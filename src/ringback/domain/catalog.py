@@ -1,0 +1,150 @@
+"""The catalogue: the dispositions, contact fields and custom events that an installation allows, written in TOML."""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from ringback.domain.abt_event import LIFECYCLE_NAMES
+
+BUILT_IN = """\
+[dispositions.interested]
+[dispositions.not_interested]
+[dispositions.callback_requested]
+[dispositions.converted]
+[dispositions.no_decision]
+[dispositions.wrong_number]
+suppresses = true
+[dispositions.do_not_call]
+suppresses = true
+
+[fields]
+first_name = "text"
+last_name = "text"
+company = "text"
+email = "email"
+budget = "number"
+opted_in = "boolean"
+appointment_at = "instant"
+interest = ["low", "medium", "high"]
+
+[events.lead_qualified]
+[events.appointment_booked]
+[events.payment_promised]
+"""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+class CatalogError(ValueError):
+    """The TOML is not a catalogue; the message lists every problem, one per line."""
+
+
+class FieldType(StrEnum):
+    TEXT = "text"
+    EMAIL = "email"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    INSTANT = "instant"
+    CHOICE = "choice"
+
+
+@dataclass(frozen=True, slots=True)
+class DispositionCode:
+    """What a conversation may be filed under; one that suppresses means that the person must not be called again."""
+
+    code: str
+    suppresses: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WritableField:
+    name: str
+    type: FieldType
+    choices: tuple[str, ...] = ()  # of a CHOICE alone
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    dispositions: Mapping[str, DispositionCode]
+    fields: Mapping[str, WritableField]
+    events: frozenset[str]
+
+
+def built_in_catalog() -> Catalog:
+    return _read(tomllib.loads(BUILT_IN))
+
+
+def parse_catalog(toml: str) -> Catalog:
+    """A section that is given replaces the built-in one, an absent one stays built in. Raises CatalogError."""
+    try:
+        given = tomllib.loads(toml)
+    except tomllib.TOMLDecodeError as error:
+        raise CatalogError(f"the catalogue is not TOML: {error}") from None
+    return _read(tomllib.loads(BUILT_IN) | given)
+
+
+def _read(document: dict[str, Any]) -> Catalog:
+    problems = [f"unknown section [{name}]" for name in document if name not in ("dispositions", "fields", "events")]
+    for section in ("dispositions", "fields", "events"):
+        problems.extend(_problems_of(section, document[section]))
+    if problems:
+        raise CatalogError("\n".join(problems))
+    return Catalog(
+        dispositions={
+            code: DispositionCode(code, entry.get("suppresses", False))
+            for code, entry in document["dispositions"].items()
+        },
+        fields={name: _field(name, kind) for name, kind in document["fields"].items()},
+        events=frozenset(document["events"]),
+    )
+
+
+def _field(name: str, kind: str | list[str]) -> WritableField:
+    if isinstance(kind, list):
+        return WritableField(name, FieldType.CHOICE, tuple(kind))
+    return WritableField(name, FieldType(kind))
+
+
+def _problems_of(section: str, entries: object) -> Iterator[str]:
+    if not isinstance(entries, dict):
+        yield f"[{section}] must be a table"
+        return
+    for name, entry in entries.items():
+        place = f"{section}.{name}"
+        if not _NAME.fullmatch(name):
+            yield f"{place}: a name is lower-case letters, digits and underscores, at most 64, and begins with a letter"
+        problem = _CHECKS[section](name, entry)
+        if problem:
+            yield f"{place}: {problem}"
+
+
+def _disposition_problem(_name: str, entry: object) -> str | None:
+    if not isinstance(entry, dict) or set(entry) - {"suppresses"}:
+        return "a disposition is a table that may hold `suppresses` and nothing else"
+    if not isinstance(entry.get("suppresses", False), bool):
+        return "`suppresses` is true or false"
+    return None
+
+
+def _field_problem(_name: str, entry: object) -> str | None:
+    if isinstance(entry, list):
+        if not entry or not all(isinstance(choice, str) and choice for choice in entry):
+            return "a list of choices holds at least one word, and nothing but words"
+        return "a choice is listed twice" if len(set(entry)) < len(entry) else None
+    kinds = [kind.value for kind in FieldType if kind is not FieldType.CHOICE]
+    if entry not in kinds:
+        return f"a type is one of {', '.join(kinds)}, or a list of choices"
+    return None
+
+
+def _event_problem(name: str, entry: object) -> str | None:
+    # Engage tells our own word about a call by these names alone, so nothing else may bear one.
+    if name in LIFECYCLE_NAMES or name.startswith("voice_ai_call_"):
+        return "this name is reserved for the lifecycle of a call"
+    return None if entry == {} else "a custom event is an empty table"
+
+
+_CHECKS = {"dispositions": _disposition_problem, "fields": _field_problem, "events": _event_problem}

@@ -1,0 +1,154 @@
+"""The gate: may this person be dialed now? One pure decision over facts read under the locks of the claim."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from ringback.domain.abt_event import FailReason, iso
+from ringback.domain.call import Call, Task, TaskKind
+from ringback.domain.schedule import CallingHours
+
+#: How far our clock may be off the database's before dialing waits: leases and windows could not be trusted.
+MAX_CLOCK_SKEW_S = 2.0
+#: How soon a person who is on another call of ours is looked at again.
+PERSON_BUSY_RETRY_S = 15.0
+CAPACITY_RETRY_S = 1.0
+SKEW_RETRY_S = 5.0
+PAUSE_RETRY_S = 5.0
+#: While one claim tries an account that was refused, the others wait this long.
+PROBE_S = 30.0
+DAY = timedelta(hours=24)
+
+
+class GateVerdict(StrEnum):
+    ADMIT = "admit"
+    WAIT = "wait"
+    END = "end"
+
+
+@dataclass(frozen=True, slots=True)
+class DialPolicy:
+    """What an operator has set; the part of the settings that the gate reads."""
+
+    countries: frozenset[str]
+    calling_hours: CallingHours
+    max_live_calls: int
+    calls_per_second: int
+    attempts_per_day: int  # 0 = no limit
+    attempt_gap_s: int  # 0 = none
+    lease_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PersonFacts:
+    """What the database says about the person, read under the phone's lock."""
+
+    suppressed: bool
+    held_by_attempt: str | None  # another attempt that holds this phone
+    attempts_last_day: int
+    oldest_attempt_in_day: datetime | None
+    last_attempt_at: datetime | None
+    clock_skew_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityFacts:
+    """What the database says about the installation, read under the capacity lock."""
+
+    paused: bool
+    breaker_until: datetime | None
+    live: int
+    started_last_second: int
+
+
+@dataclass(frozen=True, slots=True)
+class GateDecision:
+    verdict: GateVerdict
+    rule: str
+    until: datetime | None = None
+    reason: FailReason | None = None
+
+    def detail(self) -> dict[str, Any]:
+        return {"verdict": self.verdict, "rule": self.rule, "until": iso(self.until), "reason": self.reason}
+
+
+ADMIT = GateDecision(GateVerdict.ADMIT, "admitted")
+
+
+def _wait(rule: str, until: datetime) -> GateDecision:
+    return GateDecision(GateVerdict.WAIT, rule, until=until)
+
+
+def _end(rule: str, reason: FailReason) -> GateDecision:
+    return GateDecision(GateVerdict.END, rule, reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """The call that asks to be dialed. `zones`: every zone the contact may be in; `region`: the number's country."""
+
+    call: Call
+    task: Task
+    zones: tuple[str, ...]
+    region: str | None
+    is_new_attempt: bool
+
+
+def ends_the_call(asked: Candidate, person: PersonFacts, policy: DialPolicy, now: datetime) -> GateDecision | None:
+    """The refusals that no waiting can cure."""
+    if now >= asked.call.expires_at:
+        return _end("expired", FailReason.EXPIRED)
+    if person.suppressed:
+        return _end("suppressed", FailReason.SUPPRESSED)
+    if asked.region not in policy.countries:
+        return _end("country_not_allowed", FailReason.COUNTRY_NOT_ALLOWED)
+    if asked.call.no_more_retries and asked.task.kind is TaskKind.RETRY:
+        return _end("no_more_retries", FailReason.CANCELLED)
+    return None
+
+
+def must_wait_for_person(
+    asked: Candidate, person: PersonFacts, policy: DialPolicy, now: datetime
+) -> GateDecision | None:
+    """Waits that concern this person alone. A callback the person asked for is exempt from gap and daily cap."""
+    if person.clock_skew_s > MAX_CLOCK_SKEW_S:
+        return _wait("clock_skew", now + timedelta(seconds=SKEW_RETRY_S))
+    if person.held_by_attempt is not None:
+        return _wait("person_on_another_attempt", now + timedelta(seconds=PERSON_BUSY_RETRY_S))
+    if not policy.calling_hours.open_for(now, asked.zones, timedelta(seconds=policy.lease_s)):
+        return _wait("outside_calling_hours", _opens_at(policy, asked.zones, now) or now + DAY)
+    if asked.task.kind is not TaskKind.CALLBACK:
+        return _wait_for_caps(person, policy, now)
+    return None
+
+
+def _opens_at(policy: DialPolicy, zones: tuple[str, ...], now: datetime) -> datetime | None:
+    opens = policy.calling_hours.next_open(now, zones)
+    if opens is not None and opens <= now:
+        # Open, but about to close: as good as closed, because the answer may come only after the window's end.
+        return policy.calling_hours.next_open(now + timedelta(seconds=policy.lease_s), zones)
+    return opens
+
+
+def _wait_for_caps(person: PersonFacts, policy: DialPolicy, now: datetime) -> GateDecision | None:
+    if policy.attempts_per_day and person.attempts_last_day >= policy.attempts_per_day:
+        return _wait("attempts_per_day", (person.oldest_attempt_in_day or now) + DAY)
+    if policy.attempt_gap_s and person.last_attempt_at is not None:
+        earliest = person.last_attempt_at + timedelta(seconds=policy.attempt_gap_s)
+        if now < earliest:
+            return _wait("attempt_gap", earliest)
+    return None
+
+
+def must_wait_for_capacity(capacity: CapacityFacts, policy: DialPolicy, now: datetime) -> GateDecision | None:
+    """Waits that concern the whole installation."""
+    if capacity.paused:
+        return _wait("paused", now + timedelta(seconds=PAUSE_RETRY_S))
+    if capacity.breaker_until is not None and now < capacity.breaker_until:
+        return _wait("account_breaker", capacity.breaker_until)
+    if capacity.live >= policy.max_live_calls:
+        return _wait("no_free_slot", now + timedelta(seconds=CAPACITY_RETRY_S))
+    if capacity.started_last_second >= policy.calls_per_second:
+        return _wait("start_rate", now + timedelta(seconds=CAPACITY_RETRY_S))
+    return None

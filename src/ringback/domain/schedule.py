@@ -1,0 +1,245 @@
+"""When a person may be called, in their own local time; and local wall-clock times as instants."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from ringback.domain.time_zone import find_zone
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+#: How far ahead an opening is looked for: a callback may lie 14 days ahead.
+SEARCH_LIMIT = timedelta(days=15)
+MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
+DAY_MIN = 24 * 60
+
+_EXAMPLE = 'for example "mon-fri 09:00-20:00; sat 10:00-18:00", or "always"'
+_WINDOW = re.compile(r"([0-9]{1,2}):([0-9]{2})-([0-9]{1,2}):([0-9]{2})")
+_DAY_NAME = re.compile(
+    r"(?=(mon|tue|wed|thu|fri|sat|sun))"
+    r"(?:mon(?:day)?|tue(?:s|sday)?|wed(?:nesday)?|thu(?:r|rs|rsday)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?)"
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """Minutes of one local day, end excluded; an end beyond 1440 lies in the following day."""
+
+    start_min: int
+    end_min: int
+
+    def __str__(self) -> str:
+        end_min = self.end_min if self.end_min <= DAY_MIN else self.end_min - DAY_MIN
+        return f"{_clock(self.start_min)}-{_clock(end_min)}"
+
+
+@dataclass(frozen=True, slots=True)
+class CallingHours:
+    """Windows per weekday (Monday first) in the contact's local wall-clock time; `week` None means always.
+
+    A holiday closes its own date, and the night of a window that began on it.
+    """
+
+    week: tuple[tuple[Window, ...], ...] | None = None
+    holidays: frozenset[date] = frozenset()
+
+    @classmethod
+    def parse(cls, text: str) -> "CallingHours":
+        """Reads "always", or days with windows: "mon-fri 09:00-20:00; sat 10:00-18:00; !2026-12-25".
+
+        Semicolons and commas separate alike; a window may run past midnight ("fri 22:00-02:00"); "!" closes a date.
+        Raises ValueError with a sentence that says what to write instead.
+        """
+        words = re.sub(r"\s*[-–]\s*", "-", text.strip().lower()).replace(";", " ; ").replace(",", " ").split()
+        if words == ["always"]:
+            return cls()
+        week: list[set[Window]] = [set() for _ in DAYS]
+        holidays: set[date] = set()
+        days: set[int] = set()
+        days_have_window = True
+        for word in [*words, ";"]:
+            if word[0].isalpha():
+                days = _days(word) | (set() if days_have_window else days)
+                days_have_window = False
+            elif word == ";" or word.startswith("!"):
+                _check(days_have_window, "Every day needs its hours")
+                days = set()
+                holidays |= {_holiday(word[1:])} if word != ";" else set()
+            else:
+                window = _window(word)
+                _check(bool(days), f'The hours "{word}" need their days')
+                days_have_window = True
+                for day in days:
+                    week[day].add(window)
+        _check(any(week), "The calling hours have no window")
+        return cls(tuple(tuple(sorted(windows)) for windows in week), frozenset(holidays))
+
+    def __str__(self) -> str:
+        if self.week is None:
+            return "always"
+        days_of: dict[tuple[Window, ...], list[int]] = {}
+        for day, windows in enumerate(self.week):
+            if windows:
+                days_of.setdefault(windows, []).append(day)
+        parts = [f"{_day_list(days)} {','.join(map(str, windows))}" for windows, days in days_of.items()]
+        return "; ".join(parts + [f"!{day.isoformat()}" for day in sorted(self.holidays)])
+
+    def is_open(self, at: datetime, zones: tuple[str, ...]) -> bool:
+        """Whether it is open in every zone at this instant. No zone, or an unknown one, is closed."""
+        return self.open_for(at, zones, timedelta(0))
+
+    def open_for(self, at: datetime, zones: tuple[str, ...], at_least: timedelta) -> bool:
+        """Whether it is open in every zone now, and stays so for `at_least` longer."""
+        if self.week is None:
+            return True
+        known = _known_zones(zones)
+        if not known:
+            return False
+        now = at.astimezone(UTC)
+        closing = now + max(at_least, timedelta.resolution)
+        while now < closing:
+            stretches = [self._stretch(now, zone) for zone in known]
+            if not all(is_open for is_open, _ in stretches):
+                return False
+            now = min(until for _, until in stretches)
+        return True
+
+    def next_open(self, at: datetime, zones: tuple[str, ...]) -> datetime | None:
+        """The earliest instant (UTC) from `at` on at which it is open in every zone: `at` itself, or a whole minute.
+
+        None if there is none within 15 days, or if no zone is known.
+        """
+        now = at.astimezone(UTC)
+        if self.week is None:
+            return now
+        known = _known_zones(zones)
+        if not known:
+            return None
+        limit = now + SEARCH_LIMIT
+        while now <= limit:
+            closed_until = [until for is_open, until in (self._stretch(now, zone) for zone in known) if not is_open]
+            if not closed_until:
+                return now
+            now = max(closed_until)
+        return None
+
+    def _stretch(self, at: datetime, zone: ZoneInfo) -> tuple[bool, datetime]:
+        """Whether it is open at `at`, and until when that surely does not change: to the next edge of a window, the
+        local midnight, or a clock change before them."""
+        local = at.astimezone(zone)
+        wall = local.replace(tzinfo=None)
+        midnight = datetime.combine(wall.date(), time())
+        minute = wall.hour * 60 + wall.minute
+        windows = self._windows_touching(wall.date())
+        is_open = any(window.start_min <= minute < window.end_min for window in windows)
+        edges = (edge for window in windows for edge in (window.start_min, window.end_min))
+        next_edge = min((edge for edge in edges if minute < edge < DAY_MIN), default=DAY_MIN)
+        until = at + (midnight + timedelta(minutes=next_edge) - wall)
+        return is_open, _before_clock_change(at, until, zone)
+
+    def _windows_touching(self, day: date) -> list[Window]:
+        """The day's own windows, and what is left of the evening before; minutes count from the day's midnight."""
+        if self.week is None or day in self.holidays:
+            return []
+        windows = list(self.week[day.weekday()])
+        # date.min has no day before it; weekday() - 1 wraps from Monday to Sunday by itself.
+        if day - date.min > DAY and day - DAY not in self.holidays:
+            evening = self.week[day.weekday() - 1]
+            windows += [Window(0, w.end_min - DAY_MIN) for w in evening if w.end_min > DAY_MIN]
+        return windows
+
+
+def resolve_local(local: datetime, zone: str) -> datetime:
+    """The UTC instant of a wall-clock time. In a daylight-saving gap it moves forward, in an overlap it is the first.
+
+    Raises ValueError for an unknown zone, an aware `local`, or a year whose instant cannot be written.
+    """
+    info = find_zone(zone)
+    if info is None:
+        raise ValueError("The time zone is not an IANA name such as America/New_York.")
+    if local.tzinfo is not None:
+        raise ValueError("A local time must not carry a zone of its own.")
+    try:
+        # PEP 495: fold=0 is the first of two, and in a gap counts with the offset before it, which is forward.
+        return local.replace(tzinfo=info, fold=0).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("The local time is beyond the calendar.") from None
+
+
+def local_time(at: datetime, zone: str) -> str:
+    """The wall clock in the zone, to the minute: "2026-12-02T15:00". Raises ValueError for an unknown zone."""
+    info = find_zone(zone)
+    if info is None:
+        raise ValueError("The time zone is not an IANA name such as America/New_York.")
+    return at.astimezone(info).replace(tzinfo=None).isoformat(timespec="minutes")
+
+
+def _known_zones(zones: tuple[str, ...]) -> list[ZoneInfo]:
+    """Every zone, or none at all if one is unknown: not knowing where a person is means not calling."""
+    found = [find_zone(name) for name in zones]
+    known = [zone for zone in found if zone is not None]
+    return known if len(known) == len(found) else []
+
+
+def _before_clock_change(at: datetime, until: datetime, zone: ZoneInfo) -> datetime:
+    """`until`, or the first minute after `at` with another offset. They are a day apart at most: one change."""
+    offset = at.astimezone(zone).utcoffset()
+    if until.astimezone(zone).utcoffset() == offset:
+        return until
+    same, other = at.replace(second=0, microsecond=0), until
+    while other - same > MINUTE:
+        middle = same + (other - same) // MINUTE // 2 * MINUTE
+        if middle.astimezone(zone).utcoffset() == offset:
+            same = middle
+        else:
+            other = middle
+    return other
+
+
+def _check(is_right: bool, problem: str) -> None:
+    if not is_right:
+        raise ValueError(f"{problem}: write {_EXAMPLE}.")
+
+
+def _days(word: str) -> set[int]:
+    names = [_DAY_NAME.fullmatch(name) for name in word.split("-")]
+    _check(len(names) <= 2 and all(names), f'"{word}" is no day or range of days')
+    first, *rest = [DAYS.index(name[1]) for name in names if name]
+    last = rest[0] if rest else first
+    return {(first + step) % 7 for step in range((last - first) % 7 + 1)}
+
+
+def _window(word: str) -> Window:
+    match = _WINDOW.fullmatch(word)
+    _check(match is not None, f'"{word}" is neither days, nor hours such as 09:00-20:00')
+    assert match is not None
+    start_hour, start_minute, end_hour, end_minute = map(int, match.groups())
+    start_min, end_min = start_hour * 60 + start_minute, end_hour * 60 + end_minute
+    is_clock = start_minute < 60 and end_minute < 60 and start_min < DAY_MIN and end_min <= DAY_MIN
+    _check(is_clock, f'"{word}" goes beyond 24:00')
+    _check(start_min != end_min, f'"{word}" is empty (a whole day is 00:00-24:00)')
+    return Window(start_min, end_min if end_min > start_min else end_min + DAY_MIN)
+
+
+def _holiday(word: str) -> date:
+    try:
+        return date.fromisoformat(word)
+    except ValueError:
+        raise ValueError(f'"!{word}" is no date: write a closed date as !2026-12-25.') from None
+
+
+def _day_list(days: list[int]) -> str:
+    """ "mon-fri", "mon,wed": runs of three or more as a range."""
+    runs: list[list[int]] = []
+    for day in days:
+        if runs and runs[-1][-1] == day - 1:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    words = [[f"{DAYS[r[0]]}-{DAYS[r[-1]]}"] if len(r) > 2 else [DAYS[day] for day in r] for r in runs]
+    return ",".join(word for run in words for word in run)
+
+
+def _clock(minutes: int) -> str:
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"

@@ -1,0 +1,54 @@
+"""When a silent attempt is looked after: webhooks get lost, so every attempt has a next check until it is decided."""
+
+from datetime import datetime, timedelta
+
+from ringback.domain.attempt import Attempt, AttemptState
+from ringback.domain.deadlines import Deadlines
+
+S = AttemptState
+
+#: Behind the scheduled look-ups, failed ones are repeated at this pace …
+HOURLY = timedelta(hours=1)
+#: … until this long after the unclear answer, or after the placing, when the attempt is given up as an incident.
+GIVE_UP_UNREACHABLE = timedelta(hours=24)
+
+
+def next_check_after_report(
+    attempt: Attempt, deadlines: Deadlines, now: datetime, *, was_polled: bool
+) -> datetime | None:
+    """When to ask the provider about this attempt if nothing more is heard."""
+    # A verdict without end facts is that of an abandoned attempt which evidence has brought back: it is looked after again.
+    if attempt.verdict_type is not None and attempt.dial is not None:
+        return None
+    match attempt.state:
+        case S.PLACED:
+            return now + timedelta(seconds=deadlines.silence_s)
+        case S.ONGOING:
+            # Known by asking: its webhooks seem to be lost, so its end would be missed as well.
+            return now + timedelta(seconds=deadlines.silence_s if was_polled else deadlines.max_call_s)
+        case S.ENDED if not attempt.connected:
+            return now + timedelta(seconds=deadlines.not_connected_s)
+        case S.ENDED:
+            return now + timedelta(seconds=min(deadlines.analysis_s * 2 ** min(attempt.polls, 16), 86400))
+        case _:
+            return None
+
+
+def next_check_after_failure(attempt: Attempt, deadlines: Deadlines, now: datetime) -> datetime:
+    """When to ask again after the provider could not be asked, or did not know a call it had accepted."""
+    return now + min(timedelta(seconds=deadlines.silence_s * 2.0 ** min(attempt.polls, 12)), HOURLY)
+
+
+def next_lookup_at(attempt: Attempt, deadlines: Deadlines, now: datetime) -> datetime | None:
+    """The next look-up of an unknown attempt. Behind the schedule come hourly ones, for those that failed."""
+    assert attempt.unknown_since is not None
+    if attempt.lookups < len(deadlines.unknown_lookups_s):
+        planned = attempt.unknown_since + timedelta(seconds=deadlines.unknown_lookups_s[attempt.lookups])
+        return max(planned, now)
+    return now + HOURLY
+
+
+def analysis_is_given_up(attempt: Attempt, deadlines: Deadlines, now: datetime) -> bool:
+    """Whether an ended call has waited so long for its analysis that it is decided without it."""
+    since = attempt.ended_at or attempt.placed_at
+    return since is not None and now >= since + timedelta(seconds=deadlines.analysis_give_up_s)

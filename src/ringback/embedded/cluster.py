@@ -1,0 +1,109 @@
+"""The data directory of the embedded PostgreSQL: made whole or not at all, configured before every start."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ringback.embedded.binaries import Binaries
+from ringback.embedded.configuration import HOST_BASED_AUTHENTICATION, server_configuration, shared_memory_type
+from ringback.embedded.errors import EmbeddedPostgresError
+from ringback.embedded.privileges import Identity
+from ringback.embedded.processes import end_left_over
+
+DATABASE = "ringback"
+SUPERUSER = "postgres"
+MAKING = "pgdata.making."
+MAKING_TAKES_S = 300.0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """`home` holds everything of the embedded server: data, socket, log, lock."""
+
+    home: Path
+
+    @property
+    def pgdata(self) -> Path:
+        """Exists only when complete: it is made under another name, and its rename is the mark that it is done."""
+        return self.home / "pgdata"
+
+    @property
+    def log_file(self) -> Path:
+        return self.home / "server.log"
+
+    def major(self) -> int | None:
+        """The major version that made the data, None before the first start."""
+        try:
+            return int((self.pgdata / "PG_VERSION").read_text())
+        except FileNotFoundError:
+            return None
+        except PermissionError as error:
+            raise EmbeddedPostgresError(
+                f"{self.pgdata} belongs to another user (was it started as root before?): use that user, or another "
+                "data directory"
+            ) from error
+
+    def make(self, binaries: Binaries, identity: Identity) -> None:
+        """Makes the data directory with the database `ringback` unless it exists; removes a half-made one."""
+        if self.pgdata.exists():
+            return
+        for half_made in self.home.glob(f"{MAKING}*"):
+            end_left_over(half_made)
+            shutil.rmtree(half_made, ignore_errors=True)
+        # A name of its own, so that a dying initdb of an earlier try can only ever spoil its own directory.
+        making = Path(tempfile.mkdtemp(prefix=MAKING, dir=self.home))
+        identity.own(making)
+        options = ["--encoding=UTF8", "--locale=C", "--auth=trust", f"--username={SUPERUSER}", "--data-checksums"]
+        _run(identity, making, [str(binaries.initdb), "-D", str(making), *options])
+        single_user = [str(binaries.postgres), "--single", "-c", "exit_on_error=true", "-D", str(making), "postgres"]
+        _run(identity, making, single_user, f"CREATE DATABASE {DATABASE}\n")
+        making.rename(self.pgdata)
+        _flush(self.home)
+
+    def configure(self, binaries: Binaries, identity: Identity, socket_dir: Path) -> None:
+        """Writes postgresql.conf and pg_hba.conf; PostgreSQL finds either the old text or the new one, never half."""
+        text = server_configuration(socket_dir=socket_dir, lz4=binaries.has_lz4(), shared_memory=shared_memory_type())
+        _replace(self.pgdata / "postgresql.conf", text, identity)
+        _replace(self.pgdata / "pg_hba.conf", HOST_BASED_AUTHENTICATION, identity)
+
+
+def _run(identity: Identity, directory: Path, program: list[str], stdin: str = "") -> None:
+    done = subprocess.run(
+        identity.command(directory, program),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=MAKING_TAKES_S,
+        start_new_session=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        reason = "\n".join((done.stderr or done.stdout).strip().splitlines()[-5:])
+        raise EmbeddedPostgresError(f"{Path(program[0]).name} failed with {done.returncode}: {reason}")
+
+
+def _replace(path: Path, text: str, identity: Identity) -> None:
+    fresh = path.with_suffix(".fresh")
+    fresh.unlink(missing_ok=True)
+    with open(fresh, "x", opener=private_opener) as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    identity.own(fresh)
+    fresh.replace(path)
+
+
+def private_opener(path: str, flags: int) -> int:
+    """For `open`: a new file is readable by its owner alone."""
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
+def _flush(directory: Path) -> None:
+    file = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

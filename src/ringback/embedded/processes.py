@@ -1,0 +1,107 @@
+"""Finds and ends PostgreSQL processes that outlived their supervisor."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from ringback.embedded.errors import EmbeddedPostgresError
+
+PROC = Path("/proc")
+PROGRAMS = {"postgres", "initdb"}
+POLL_S = 0.01
+# A backend sees its postmaster's death at its next wait; one that computes does not.
+BACKENDS_NOTICE_S = 0.5
+KILL_TAKES_S = 5.0
+# Longer is not safer, since SIGQUIT loses nothing either; and a fast shutdown can hang (see launch.py).
+FAST_SHUTDOWN_TAKES_S = 5.0
+
+
+def postgres_processes(pgdata: Path) -> list[int]:
+    """Pids of every PostgreSQL program whose working directory is `pgdata`; empty where there is no /proc."""
+    try:
+        wanted = pgdata.stat()
+    except FileNotFoundError:
+        return []
+    return [int(entry.name) for entry in PROC.glob("[0-9]*") if _serves(entry, wanted)]
+
+
+def _serves(process: Path, wanted: os.stat_result) -> bool:
+    try:
+        # An upgrade of the wheel leaves "…/postgres (deleted)" behind.
+        program = os.readlink(process / "exe").removesuffix(" (deleted)")
+        return Path(program).name in PROGRAMS and os.path.samestat(os.stat(process / "cwd"), wanted)
+    except OSError:
+        return False  # gone, a zombie, or another user's
+
+
+def postmaster_pid(pgdata: Path) -> int | None:
+    """Line 1 of postmaster.pid, whether or not that process still lives."""
+    first, _ = _pid_file(pgdata)
+    return int(first) if first.isdigit() else None
+
+
+def is_ready(pgdata: Path, pid: int) -> bool:
+    """Whether the postmaster `pid` accepts connections: line 8 of postmaster.pid (PostgreSQL's utils/pidfile.h)."""
+    return _pid_file(pgdata) == (str(pid), "ready")
+
+
+def _pid_file(pgdata: Path) -> tuple[str, str]:
+    try:
+        lines = (pgdata / "postmaster.pid").read_text().split("\n")
+    except FileNotFoundError:
+        return "", ""
+    return lines[0].strip(), lines[7].strip() if len(lines) > 7 else ""
+
+
+def take_over(pgdata: Path, *, patience_s: float = FAST_SHUTDOWN_TAKES_S) -> None:
+    """Ends what an earlier supervisor left running in `pgdata` and removes a stale postmaster.pid.
+
+    The caller holds the data directory's lock, so whatever runs there has no owner. Without /proc (macOS) nothing is
+    touched: PostgreSQL's own check of its pid file decides. Raises EmbeddedPostgresError if a process will not die.
+    """
+    if not (PROC / "self").exists():
+        return
+    orphan = postmaster_pid(pgdata)
+    if orphan is not None and orphan in postgres_processes(pgdata):
+        # SIGINT rolls back and writes a checkpoint, SIGQUIT does neither; both lose nothing that was committed.
+        for number, wait_s in ((signal.SIGINT, patience_s), (signal.SIGQUIT, KILL_TAKES_S)):
+            _signal(orphan, number)
+            if _wait_until_gone(pgdata, orphan, wait_s):
+                break
+        else:
+            _signal(orphan, signal.SIGKILL)
+    end_left_over(pgdata)
+    (pgdata / "postmaster.pid").unlink(missing_ok=True)
+
+
+def end_left_over(pgdata: Path) -> None:
+    """Kills what is left of a dead postmaster or initdb: it would keep the shared memory, and block the next start."""
+    if _wait_until_gone(pgdata, None, BACKENDS_NOTICE_S):
+        return
+    for pid in postgres_processes(pgdata):
+        _signal(pid, signal.SIGKILL)
+    if not _wait_until_gone(pgdata, None, KILL_TAKES_S):
+        left = ", ".join(map(str, postgres_processes(pgdata)))
+        raise EmbeddedPostgresError(f"PostgreSQL processes of {pgdata} do not die: {left}")
+
+
+def _wait_until_gone(pgdata: Path, pid: int | None, wait_s: float) -> bool:
+    """`pid` None = every process of `pgdata`."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        left = postgres_processes(pgdata)
+        if not (left if pid is None else pid in left):
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_S)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+    except PermissionError:
+        raise EmbeddedPostgresError(f"PostgreSQL process {pid} belongs to another user; stop it first") from None

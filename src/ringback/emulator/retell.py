@@ -1,0 +1,79 @@
+"""The emulated Retell: the API its SDK speaks, its webhooks and tool calls, and a ledger of every phone that rang.
+
+Besides Retell's own routes, without a key:
+
+- `GET /healthz` says who this is and where its state lies.
+- `GET /emulator/retell/rings` is the ledger: `{"items": [{provider_call_id, to_number, metadata, rang_at}]}`.
+- `POST /emulator/retell/faults` changes the faults it names and answers 204:
+  `{"create": [{"status": 500, "rings": true, "times": 2, "body": null, "delay_s": 0.0}],
+  "list_calls": "fail"|"lag"|null, "webhooks": "drop"|null, "account": 402|null}`. A create fault with status null never
+  answers, with 0 it resets the connection, with 201 it answers normally after `delay_s` real seconds; `rings` says
+  whether the phone rings all the same.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ringback.emulator import account_routes, call_routes
+from ringback.emulator.call_request import RequestRefused
+from ringback.emulator.door import exchange_of, json_object, refusal
+from ringback.emulator.exchange import Exchange
+from ringback.emulator.outgoing import now_ms
+from ringback.emulator.serving import run
+from ringback.emulator.settings import RetellEmulatorSettings
+
+
+def create_app(settings: RetellEmulatorSettings) -> Starlette:
+    """The ASGI application; its lifespan opens the state directory and takes up the calls found there."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        app.state.exchange = Exchange(settings)
+        app.state.exchange.resume()
+        yield
+        await app.state.exchange.close()
+
+    app = Starlette(
+        routes=[
+            *call_routes.ROUTES,
+            *account_routes.ROUTES,
+            Route("/healthz", _health, methods=["GET"]),
+            Route("/emulator/retell/rings", _rings, methods=["GET"]),
+            Route("/emulator/retell/faults", _change_faults, methods=["POST"]),
+        ],
+        lifespan=lifespan,
+        exception_handlers={404: _no_such_route, 405: _no_such_route},
+    )
+    app.state.leaving = False
+    return app
+
+
+def run_retell(settings: RetellEmulatorSettings, host: str = "127.0.0.1", port: int = 8090) -> None:
+    """Serves until SIGTERM or SIGINT."""
+    run(create_app(settings), host, port)
+
+
+async def _health(request: Request) -> Response:
+    state_dir = exchange_of(request).settings.state_dir.resolve()
+    return JSONResponse({"status": "ok", "emulator": "retell", "state_dir": str(state_dir)})
+
+
+async def _rings(request: Request) -> Response:
+    return Response(exchange_of(request).rings.as_items(), media_type="application/json")
+
+
+async def _change_faults(request: Request) -> Response:
+    try:
+        exchange_of(request).faults.change(await json_object(request), now_ms())
+    except (RequestRefused, TypeError, ValueError) as problem:
+        return refusal(400, str(problem))
+    return Response(status_code=204)
+
+
+async def _no_such_route(request: Request, exc: Exception) -> Response:
+    return refusal(404)

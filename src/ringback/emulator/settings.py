@@ -1,0 +1,33 @@
+"""What an emulator is started with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetellEmulatorSettings:
+    """`speed` is emulated seconds per real second; `create_latency_s` is real seconds and passes after the phone rang.
+
+    `functions_url` is the prefix to which a tool's name is appended. The webhook key may differ from the API key,
+    as it does on the real platform, where only the key with the webhook badge signs.
+    """
+
+    state_dir: Path
+    api_key: str
+    webhook_key: str
+    webhook_url: str | None = None
+    functions_url: str | None = None
+    speed: float = 20.0
+    concurrency_limit: int = 1000
+    calls_per_second: int = 1000
+    idempotency: bool = True
+    create_latency_s: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngageEmulatorSettings:
+    """`secret` is the Standard Webhooks secret (`whsec_` and base64) that signs ABT events."""
+
+    state_dir: Path
+    secret: str

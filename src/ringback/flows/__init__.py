@@ -1,0 +1,1 @@
+"""What happens: verb phrases over ports, without I/O of their own."""

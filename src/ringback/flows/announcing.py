@@ -1,0 +1,104 @@
+"""ABT events as projections of committed facts: each announced once, in the call's own sequence."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from ringback.domain.abt_event import AbtEvent, AbtType, FailReason, event_id, iso
+from ringback.domain.attempt import Attempt
+from ringback.domain.call import Call, Task
+from ringback.domain.outcome import Verdict, occurred_at, verdict_data
+from ringback.ports import Transaction
+
+
+def _event(
+    call: Call, attempt: Attempt | None, type_: AbtType, id_: str, moment: datetime, extra: Mapping[str, Any]
+) -> AbtEvent:
+    call.sequence += 1
+    data: dict[str, Any] = {
+        "call_id": call.call_id,
+        "contact_id": call.contact_id,
+        "attempt": attempt.number if attempt else None,
+        "attempt_id": attempt.attempt_id if attempt else None,
+    }
+    if attempt is not None and attempt.provider_call_id is not None:
+        data["provider_call_id"] = attempt.provider_call_id
+    data |= {"sequence": call.sequence, "occurred_at": iso(moment), "metadata": call.metadata}
+    data |= {name: iso(value) if isinstance(value, datetime) else value for name, value in extra.items()}
+    return AbtEvent(id_, type_, call.call_id, moment, data)
+
+
+async def announce_initiated(tx: Transaction, call: Call, attempt: Attempt, now: datetime) -> None:
+    if attempt.initiated_event:
+        return
+    assert attempt.placed_at is not None, "an initiated attempt was placed"
+    attempt.initiated_event = True
+    id_ = event_id(attempt.attempt_id, "initiated")
+    extra = {"placed_at": attempt.placed_at}
+    await tx.emit(_event(call, attempt, AbtType.INITIATED, id_, attempt.placed_at, extra), now)
+
+
+async def announce_started(tx: Transaction, call: Call, attempt: Attempt, now: datetime) -> None:
+    if attempt.started_event or not attempt.connected:
+        return
+    moment = attempt.started_at or attempt.placed_at
+    assert moment is not None, "a connected attempt was placed"
+    attempt.started_event = True
+    id_ = event_id(attempt.attempt_id, "started")
+    await tx.emit(_event(call, attempt, AbtType.STARTED, id_, moment, {"started_at": moment}), now)
+
+
+async def announce_verdict(
+    tx: Transaction, call: Call, attempt: Attempt, verdict: Verdict, next_at: datetime | None, now: datetime
+) -> str:
+    """The attempt's terminal event, or its correction when one was announced before. Returns its id."""
+    extra = verdict_data(attempt, verdict)
+    if verdict.reason is FailReason.OUTCOME_UNKNOWN:
+        extra["attempted"] = None
+    if verdict.reason is FailReason.REFUSED and attempt.placed_at is None:
+        extra["attempted"] = False
+    if verdict.is_failure:
+        extra |= {"will_retry": next_at is not None, "next_attempt_at": next_at}
+    extra["is_final"] = next_at is None
+    if attempt.verdict_event_id is not None:
+        attempt.revision += 1
+        extra |= {"corrects": attempt.verdict_event_id, "revision": attempt.revision}
+    id_ = event_id(attempt.attempt_id, "verdict", attempt.revision)
+    await tx.emit(_event(call, attempt, verdict.type, id_, occurred_at(attempt), extra), now)
+    return id_
+
+
+async def announce_closing(tx: Transaction, call: Call, reason: FailReason, now: datetime) -> str:
+    """The call-level end of a call that will not be dialed (again). Returns the event's id."""
+    extra = {
+        "reason": reason,
+        "provider_reason": None,
+        "attempted": False,
+        "will_retry": False,
+        "next_attempt_at": None,
+        "is_final": True,
+    }
+    id_ = event_id(call.call_id, "closed")
+    await tx.emit(_event(call, None, AbtType.FAILED, id_, now, extra), now)
+    return id_
+
+
+def rescheduled_event_id(task: Task) -> str:
+    return event_id(task.task_id, "rescheduled", 0)
+
+
+async def announce_rescheduled(
+    tx: Transaction, call: Call, attempt: Attempt | None, task: Task, previous_due_at: datetime | None, now: datetime
+) -> None:
+    """`task` is the new one; its `source` and `reason` say who asked and why."""
+    extra = {
+        "task_id": task.task_id,
+        "due_at": task.due_at,
+        "previous_due_at": previous_due_at,
+        "local_time": task.local_time,
+        "time_zone": task.time_zone,
+        "source": task.source,
+        "reason": task.reason,
+    }
+    event = _event(call, attempt, AbtType.RESCHEDULED, rescheduled_event_id(task), now, extra)
+    await tx.emit(event, now)

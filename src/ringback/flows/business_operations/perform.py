@@ -1,0 +1,107 @@
+"""One action, once: find its subject, lock, do, and keep the reply under its key, all in one transaction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ringback.domain.errors import Retryable, StoreUnavailable
+from ringback.flows.business_operations.action import SOURCE, Action, ActionRefused, ActionRequest, Reply, Subject
+from ringback.flows.business_operations.target import Target, find_target
+from ringback.flows.event_processing import apply_evidence
+from ringback.flows.settling import SettlingRules
+from ringback.ports import ActionResult, Clock, Store, Transaction
+
+#: A deadlock, a serialization failure or a lost race for the key. Someone may be on the phone, so there is no pause.
+TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class BusinessOperations:
+    """What every door needs to have an action done. `actions` are the implemented ones, by name."""
+
+    store: Store
+    clock: Clock
+    actions: Mapping[str, Action]
+    rules: SettlingRules
+
+    async def perform(self, request: ActionRequest) -> Reply:
+        """Durable before it is ok. The same key and request get the stored reply; a refusal is not stored, so a
+        corrected request may carry its key again. Raises StoreUnavailable, and Retryable when it lost every race."""
+        for _ in range(TRIES - 1):
+            try:
+                return await self._perform_once(request)
+            except StoreUnavailable:
+                raise
+            except Retryable:
+                continue
+        return await self._perform_once(request)
+
+    def rehearse(self, request: ActionRequest) -> Reply:
+        """What the action would say, for nobody: nothing is read from the database, nothing written."""
+        try:
+            return self.actions[request.action].rehearse(request.args, self.clock.now())
+        except ActionRefused as refused:
+            return refused.reply
+
+    async def _perform_once(self, request: ActionRequest) -> Reply:
+        try:
+            target = await find_target(request, self.store)
+            async with self.store.transaction() as tx:
+                return await self._within(tx, request, target)
+        except ActionRefused as refused:
+            return refused.reply
+
+    async def _within(self, tx: Transaction, request: ActionRequest, target: Target) -> Reply:
+        action = self.actions[request.action]
+        await _lock(tx, target, stops_dialing=action.stops_dialing)
+        known = await tx.action_result(request.door, request.key)
+        if known is not None:
+            return _replay(request, *known)
+        now = self.clock.now()
+        if target.attempt is not None and request.report is not None:
+            # A signed tool call proves that the call connected, maybe before anything else has told us.
+            await apply_evidence(tx, target.attempt, request.report, self.rules, now)
+        try:
+            reply = await action.do(tx, await _subject(tx, request, target), request.args, now)
+        except ActionRefused as refused:
+            # Caught here and not outside, so that the evidence is committed.
+            return refused.reply
+        await self._keep(tx, request, target, reply, now)
+        return reply
+
+    async def _keep(self, tx: Transaction, request: ActionRequest, target: Target, reply: Reply, now: datetime) -> None:
+        result = ActionResult(
+            door=request.door,
+            key=request.key,
+            action=request.action,
+            request_hash=request.fingerprint,
+            call_id=target.call_id,
+            contact_id=target.contact_id,
+            at=now,
+            reply=reply.as_json(),
+        )
+        if not await tx.store_action(result):
+            raise Retryable("the idempotency key was taken meanwhile", 0.1)
+
+
+async def _lock(tx: Transaction, target: Target, *, stops_dialing: bool) -> None:
+    if stops_dialing:
+        await tx.lock_people(await tx.people_of(target.phone, target.contact_id), target.contact_id)
+    if target.call_id is not None:
+        await tx.lock_call(target.call_id)
+
+
+async def _subject(tx: Transaction, request: ActionRequest, target: Target) -> Subject:
+    """Read behind the locks, and behind the evidence, which wrote to the same rows."""
+    call = await tx.lock_call(target.call_id) if target.call_id is not None else None
+    contact = await tx.contact(target.contact_id)
+    assert contact is not None, "contacts outlive their calls and attempts"
+    attempt = await tx.attempt(target.attempt.attempt_id) if target.attempt is not None else None
+    return Subject(contact, call, attempt, target.unfinished, SOURCE[request.door])
+
+
+def _replay(request: ActionRequest, fingerprint: str, stored: Mapping[str, Any]) -> Reply:
+    if fingerprint != request.fingerprint:
+        return Reply(False, "key_reused", "This idempotency key was used for another request.")
+    return Reply.from_json(stored)

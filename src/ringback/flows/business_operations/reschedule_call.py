@@ -1,0 +1,176 @@
+"""reschedule_call: the callback a person asked for becomes the call's one open task."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ringback.domain.abt_event import FailReason, iso
+from ringback.domain.attempt import Attempt
+from ringback.domain.call import MAX_RESCHEDULES, Call, Task, TaskKind, TaskStatus
+from ringback.domain.call_state import settle_status
+from ringback.domain.callback import (
+    Callback,
+    CallbackProblem,
+    CallbackRefused,
+    CallbackRules,
+    callback_at_instant,
+    callback_at_local,
+)
+from ringback.domain.gate import DialPolicy
+from ringback.domain.schedule import CallingHours
+from ringback.domain.speech import say_moment
+from ringback.domain.time_zone import find_zone
+from ringback.flows.announcing import announce_rescheduled
+from ringback.flows.business_operations.action import ActionRefused, Reply, Subject
+from ringback.flows.business_operations.arguments import read_texts
+from ringback.flows.whereabouts import zones_of
+from ringback.ports import NumberPlan, SpokenTime, Transaction
+
+#: An implicit expiry gives way to a callback, and leaves it this long to get through.
+AFTER_CALLBACK = timedelta(days=1)
+
+ARGUMENTS = {"when": 200, "reason": 500}
+NO_OTHER_CALL = "Sorry, I cannot arrange another call."
+ASK_WHEN = "On which day and at what time should we call you?"
+
+#: Code and sentence of each refusal. Where the person has only to say more, the code is the same: ask, and try again.
+REFUSALS = {
+    CallbackProblem.ZONE_UNKNOWN: ("needs_clarification", "Which time zone are you in?"),
+    CallbackProblem.PAST: ("needs_clarification", "That time has already passed; when should we call you?"),
+    CallbackProblem.TOO_SOON: ("too_soon", "The earliest we can call back is in five minutes; when would suit you?"),
+    CallbackProblem.TOO_FAR: ("too_far", "We can call back within the next two weeks; when would suit you?"),
+    CallbackProblem.TOO_LATE: ("too_late", "That is too late for this call; does an earlier time suit you?"),
+    CallbackProblem.NEVER_OPEN: ("outside_hours", "We make no calls then; which other day would suit you?"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RescheduleCall:
+    spoken_time: SpokenTime
+    numbers: NumberPlan
+    policy: DialPolicy
+    new_id: Callable[[], str]
+    stops_dialing: bool = False
+
+    async def do(self, tx: Transaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
+        texts = read_texts(args, ARGUMENTS)
+        call = _movable_call(subject)
+        if await tx.is_suppressed(call.phone, call.contact_id):
+            raise ActionRefused("suppressed", NO_OTHER_CALL)
+        rules = CallbackRules(
+            hours=self.policy.calling_hours,
+            open_at_least=timedelta(seconds=self.policy.lease_s),
+            zones=_known(zones_of(subject.contact, call.phone, self.numbers)),
+            expires_at=call.expires_at if call.expiry_is_explicit else None,
+        )
+        callback = self._understand(texts.get("when"), rules, now)
+        asked_during = _undecided(subject.attempt)
+        task = self._task(call, callback, asked_during, now)
+        task.source, task.reason = subject.source, texts.get("reason")
+        await _replace_open_task(tx, call, task, asked_during, now)
+        return Reply(True, "rescheduled", _say(callback, rules.zones, now), _result(task.task_id, callback))
+
+    def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:
+        """Nobody's zone and hours are known, so the words are read in UTC and any hour is open."""
+        texts = read_texts(args, ARGUMENTS)
+        rules = CallbackRules(CallingHours(), timedelta(0), zones=("UTC",))
+        callback = self._understand(texts.get("when"), rules, now)
+        return Reply(True, "rehearsed", _say(callback, rules.zones, now), _result(None, callback))
+
+    def _understand(self, when: str | None, rules: CallbackRules, now: datetime) -> Callback:
+        if when is None:
+            raise ActionRefused("needs_clarification", ASK_WHEN)
+        moment = self.spoken_time.read(when, _local(now, rules.zones))
+        try:
+            if moment.instant is not None:
+                return callback_at_instant(moment.instant, rules, now)
+            if moment.local is not None:
+                return callback_at_local(moment.local, rules, now)
+        except CallbackRefused as refused:
+            code, say = REFUSALS[refused.problem]
+            raise ActionRefused(code, say, {"problem": refused.problem}) from None
+        raise ActionRefused("needs_clarification", moment.ask or ASK_WHEN)
+
+    def _task(self, call: Call, callback: Callback, asked_during: Attempt | None, now: datetime) -> Task:
+        return Task(
+            self.new_id(),
+            call.call_id,
+            TaskKind.CALLBACK,
+            callback.due_at,
+            local_time=callback.local_time,
+            time_zone=callback.time_zone,
+            from_attempt=asked_during.attempt_id if asked_during else None,
+            created_at=now,
+        )
+
+
+def _movable_call(subject: Subject) -> Call:
+    if subject.call is None and subject.unfinished:
+        say = "This contact has several calls; name one by its call_id."
+        raise ActionRefused("which_call", say, {"call_ids": list(subject.unfinished)})
+    if subject.call is None:
+        raise ActionRefused("not_found", "This contact has no call that could be moved.")
+    if subject.call.final:
+        # Its one final event has been promised to Engage; what comes now is a new call.
+        raise ActionRefused("call_finished", "This call is already finished, so it cannot be moved.")
+    if subject.call.no_more_retries == FailReason.CANCELLED:
+        # Cancelled while it rang; the answer to that was that nothing follows.
+        raise ActionRefused("cancelled", NO_OTHER_CALL)
+    if subject.call.reschedules >= MAX_RESCHEDULES:
+        raise ActionRefused("limit", "This call was moved three times already, so I cannot move it again.")
+    return subject.call
+
+
+def _undecided(attempt: Attempt | None) -> Attempt | None:
+    """The attempt that asked, unless its verdict was announced: a tool call repeated that late does not change it."""
+    return attempt if attempt is not None and attempt.verdict_type is None else None
+
+
+async def _replace_open_task(
+    tx: Transaction, call: Call, task: Task, asked_during: Attempt | None, now: datetime
+) -> None:
+    """A task that was dispatched and not claimed yet is replaced too: its message then consumes nothing."""
+    previous = await tx.open_task(call.call_id)
+    if previous is not None:
+        previous.status = TaskStatus.SUPERSEDED
+        await tx.save(previous)
+    await tx.insert(task)
+    call.reschedules += 1
+    if not call.expiry_is_explicit:
+        call.expires_at = max(call.expires_at, task.due_at + AFTER_CALLBACK)
+    await announce_rescheduled(tx, call, asked_during, task, previous.due_at if previous else None, now)
+    settle_status(call, task, await tx.latest_attempt(call.call_id))
+    await tx.save(call)
+    if asked_during is not None:
+        asked_during.business["callback_asked"] = True
+        await tx.save(asked_during)
+
+
+def _known(zones: tuple[str, ...]) -> tuple[str, ...]:
+    return zones if all(find_zone(zone) for zone in zones) else ()
+
+
+def _local(at: datetime, zones: tuple[str, ...]) -> datetime:
+    zone = find_zone(zones[0]) if zones else None
+    return at.astimezone(zone or UTC)
+
+
+def _say(callback: Callback, zones: tuple[str, ...], now: datetime) -> str:
+    moment = "as soon as we may after it"
+    if len(zones) == 1:
+        moment = say_moment(_local(callback.due_at, zones), _local(now, zones))
+    elif not callback.moved:
+        moment = "at the time you asked for"
+    if callback.moved:
+        return f"We do not call at that hour, so we will call you {moment}."
+    return f"Done, we will call you {moment}."
+
+
+def _result(task_id: str | None, callback: Callback) -> dict[str, Any]:
+    return {
+        "task_id": task_id,
+        "due_at": iso(callback.due_at),
+        "local_time": callback.local_time,
+        "time_zone": callback.time_zone,
+    }

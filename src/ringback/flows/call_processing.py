@@ -1,0 +1,270 @@
+"""Place a call by the dial protocol: gate and claim in one transaction, commit, send once, record the answer."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from ringback.domain.abt_event import iso
+from ringback.domain.attempt import Attempt, AttemptState, check_transition
+from ringback.domain.call import Call, Contact, Task, TaskStatus
+from ringback.domain.call_state import settle_status
+from ringback.domain.dial import DialAnswer, DialRequest
+from ringback.domain.errors import Retryable
+from ringback.domain.gate import (
+    ADMIT,
+    PROBE_S,
+    Candidate,
+    CapacityFacts,
+    DialPolicy,
+    GateDecision,
+    GateVerdict,
+    PersonFacts,
+    ends_the_call,
+    must_wait_for_capacity,
+    must_wait_for_person,
+)
+from ringback.flows.closing import stop_call
+from ringback.flows.dial_answers import record_answer
+from ringback.flows.settling import SettlingRules
+from ringback.flows.whereabouts import zones_of
+from ringback.messages import CallRequested
+from ringback.ports import Clock, Store, Transaction, VoiceProvider
+
+S = AttemptState
+_log = structlog.get_logger(__name__)
+
+#: A claim must be sent within this long, or its lease could end while the request is on its way.
+SEND_WITHIN_S = 30.0
+#: The answer of a call that may be ringing is worth some patience with the database.
+_RECORD_PAUSES_S = (0.1, 0.5, 2.0, 5.0)
+
+_SAME_KEY_OVER = GateDecision(GateVerdict.END, "same_key_window_over")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to send one request, once, before `lease_deadline` (monotonic seconds)."""
+
+    call_id: str
+    attempt_id: str
+    fence: int
+    request: DialRequest
+    lease_deadline: float
+    is_resend: bool
+    is_probe: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What is read under the locks of a claim. `own` is the attempt that would be dialed (again), if there is one."""
+
+    call: Call
+    task: Task
+    contact: Contact
+    own: Attempt | None
+    is_resend: bool
+    person: PersonFacts
+
+
+@dataclass(frozen=True, slots=True)
+class CallProcessing:
+    """What placing a call needs."""
+
+    store: Store
+    provider: VoiceProvider
+    clock: Clock
+    new_id: Callable[[], str]
+    rules: SettlingRules
+
+    async def place_call(self, message: CallRequested) -> None:
+        """Dial what the message asks for, if it still may be dialed. Raises Retryable before the claim; after it, never a second
+        request whatever happens."""
+        claim = await self._claim(message)
+        if claim is None:
+            return
+        action = await self.provider.voicemail_action(claim.request.agent_id)
+        answer = await self.provider.dial(claim.request, claim.lease_deadline)
+        _log.info(
+            "call.dialed", call_id=claim.call_id, attempt_id=claim.attempt_id, answer=answer.kind, cause=answer.cause
+        )
+        for pause_s in (*_RECORD_PAUSES_S, None):
+            try:
+                return await self._record(claim, answer, action)
+            except Retryable:
+                if pause_s is None:
+                    raise
+                await asyncio.sleep(pause_s)
+
+    async def _record(self, claim: Claim, answer: DialAnswer, action: str) -> None:
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            call = await tx.lock_call(claim.call_id)
+            attempt = await tx.attempt(claim.attempt_id)
+            assert call is not None and attempt is not None, "a claim is written before it is sent"
+            attempt.voicemail_action = type(attempt.voicemail_action)(action)
+            if claim.is_probe and answer.provider_call_id is not None:
+                await tx.close_breaker()
+            detail = {"answer": answer.kind, "cause": answer.cause, "resend": claim.is_resend}
+            await tx.note_decision(call.call_id, attempt.attempt_id, "dial_answer", detail, now)
+            holds_claim = attempt.state is S.DIALING and attempt.fence == claim.fence
+            if holds_claim or answer.provider_call_id is not None:
+                await record_answer(tx, call, attempt, answer, self.rules.deadlines, now)
+            else:
+                await tx.save(attempt)
+
+    async def _claim(self, message: CallRequested) -> Claim | None:
+        now, send_before = self.clock.now(), self.clock.monotonic() + SEND_WITHIN_S
+        instance = await self.store.instance()
+        async with self.store.transaction() as tx:
+            case = await self._read_case(tx, message, now)
+            if case is None:
+                return None
+            decision, capacity = await self._decide(tx, case, now)
+            await tx.note_decision(
+                case.call.call_id,
+                case.own.attempt_id if case.own else None,
+                "gate",
+                _inputs(decision, case, capacity),
+                now,
+            )
+            if decision.verdict is not GateVerdict.ADMIT:
+                await _turn_away(tx, case, decision, now)
+                return None
+            assert capacity is not None, "only the capacity check admits"
+            is_probe = capacity.breaker_until is not None
+            if is_probe:
+                await tx.probe_breaker(now + timedelta(seconds=PROBE_S))
+            attempt = await self._write_ahead(tx, case, instance, now)
+        # Behind the commit: from here on the claim stands, and only this worker may send, and only once.
+        request = DialRequest(**attempt.request)
+        return Claim(
+            case.call.call_id, attempt.attempt_id, attempt.fence, request, send_before, case.is_resend, is_probe
+        )
+
+    async def _read_case(self, tx: Transaction, message: CallRequested, now: datetime) -> _Case | None:
+        """None: the message asks for a dispatch that is not the open one, so it is dropped."""
+        call = await tx.lock_call(message.call_id)
+        task = await tx.open_task(message.call_id) if call is not None and not call.final else None
+        if call is None or task is None or not _is_this_dispatch(task, message):
+            return None
+        contact = await tx.contact(call.contact_id)
+        assert contact is not None, "calls refer to a contact"
+        latest = await tx.latest_attempt(call.call_id)
+        own = latest if latest is not None and latest.state in (S.WAITING, S.UNKNOWN) else None
+        is_resend = own is not None and own.state is S.UNKNOWN
+        if own is not None and is_resend and own.task_id != task.task_id:
+            own, is_resend = None, False  # another task's dial; the unknown attempt holds the person meanwhile
+        person = await tx.person_facts(call, own.attempt_id if own else None, now)
+        return _Case(call, task, contact, own, is_resend, person)
+
+    async def _decide(self, tx: Transaction, case: _Case, now: datetime) -> tuple[GateDecision, CapacityFacts | None]:
+        policy: DialPolicy = self.rules.policy
+        zones = zones_of(case.contact, case.call.phone, self.rules.numbers)
+        region = self.rules.numbers.region(case.call.phone)
+        asked = Candidate(case.call, case.task, zones, region, case.own is None)
+        if case.is_resend and not self._same_key_holds(case, now):
+            return _SAME_KEY_OVER, None
+        refused = ends_the_call(asked, case.person, policy, now) or must_wait_for_person(
+            asked, case.person, policy, now
+        )
+        if refused is not None:
+            return refused, None
+        # Last, because this lock is the installation's one and is held until the commit.
+        capacity = await tx.capacity(now)
+        return must_wait_for_capacity(capacity, policy, now) or ADMIT, capacity
+
+    def _same_key_holds(self, case: _Case, now: datetime) -> bool:
+        assert case.own is not None and case.own.sent_at is not None, "an unknown attempt was sent"
+        return now < case.own.sent_at + timedelta(seconds=self.rules.deadlines.same_key_window_s)
+
+    async def _write_ahead(self, tx: Transaction, case: _Case, instance: str, now: datetime) -> Attempt:
+        call, task = case.call, case.task
+        attempt = case.own or self._new_attempt(call, task, instance)
+        if case.own is not None:
+            check_transition(attempt.state, S.DIALING)
+            attempt.state = S.DIALING
+        attempt.task_id = task.task_id
+        attempt.fence += 1
+        attempt.claimed_at = now
+        attempt.lease_until = attempt.next_check_at = now + timedelta(seconds=self.rules.policy.lease_s)
+        attempt.holds_person = attempt.holds_slot = True
+        if case.is_resend:
+            attempt.resent = True
+        else:
+            attempt.sent_at = now
+        task.status = TaskStatus.CONSUMED
+        await tx.save(task)
+        await (tx.insert(attempt) if case.own is None else tx.save(attempt))
+        settle_status(call, None, attempt)
+        await tx.save(call)
+        return attempt
+
+    def _new_attempt(self, call: Call, task: Task, instance: str) -> Attempt:
+        call.attempts_made += 1
+        call.budget_used += 1
+        attempt_id = self.new_id()
+        marks = {
+            "ringback_call_id": call.call_id,
+            "ringback_attempt_id": attempt_id,
+            "ringback_instance": instance,
+        }
+        request = DialRequest(
+            to_number=call.phone,
+            from_number=call.from_number,
+            agent_id=call.agent_id,
+            variables=call.variables,
+            metadata={**call.metadata, **marks},
+            idempotency_key=attempt_id,
+        )
+        return Attempt(
+            attempt_id=attempt_id,
+            call_id=call.call_id,
+            contact_id=call.contact_id,
+            phone=call.phone,
+            number=call.attempts_made,
+            task_id=task.task_id,
+            request=request.to_row(),
+            state=S.DIALING,
+        )
+
+
+def _is_this_dispatch(task: Task, message: CallRequested) -> bool:
+    return (task.task_id, task.status, task.dispatch) == (message.task_id, TaskStatus.DISPATCHED, message.dispatch)
+
+
+def _inputs(decision: GateDecision, case: _Case, capacity: CapacityFacts | None) -> dict[str, object]:
+    """The decision with what it was made of, for `trace` and `why`."""
+    person = case.person
+    inputs: dict[str, object] = {
+        **decision.detail(),
+        "task": case.task.kind,
+        "is_resend": case.is_resend,
+        "suppressed": person.suppressed,
+        "held_by_attempt": person.held_by_attempt,
+        "attempts_last_day": person.attempts_last_day,
+        "last_attempt_at": iso(person.last_attempt_at),
+    }
+    if capacity is not None:
+        inputs |= {"live": capacity.live, "started_last_second": capacity.started_last_second}
+    return inputs
+
+
+async def _turn_away(tx: Transaction, case: _Case, decision: GateDecision, now: datetime) -> None:
+    """Not now, or never: the task becomes due later, or the call ends. A resend that may not be is simply not made."""
+    call, task = case.call, case.task
+    if case.is_resend and decision.verdict is GateVerdict.END:
+        task.status = TaskStatus.CONSUMED
+        await tx.save(task)
+        return
+    if decision.verdict is GateVerdict.WAIT:
+        assert decision.until is not None, "a wait says until when"
+        task.status, task.due_at, task.dispatched_at = TaskStatus.PENDING, decision.until, None
+        await tx.save(task)
+        settle_status(call, task, case.own)
+        await tx.save(call)
+        return
+    assert decision.reason is not None, "a refusal says why"
+    await stop_call(tx, call, task, await tx.latest_attempt(call.call_id), decision.reason, now)

@@ -1,0 +1,128 @@
+"""Apply what the provider tells about a call: inbox row, facts, consequences and outbox rows in one transaction."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from ringback.domain.attempt import Attempt
+from ringback.domain.call_event import CallReport, ReportKind
+from ringback.domain.errors import Permanent, Retryable
+from ringback.flows.settling import SettlingRules, apply_report, bind
+from ringback.messages import WebhookReceived
+from ringback.ports import Clock, Store, Transaction
+
+_log = structlog.get_logger(__name__)
+
+#: An event of ours whose attempt is not there is parked this often before it is written down as foreign.
+PARKED_TRIES = 3
+PARKED_S = 2.0
+
+
+@dataclass(slots=True)
+class EventCounts:
+    """Since the start; `foreign` are calls of other instances or without our metadata."""
+
+    applied: int = 0
+    repeated: int = 0
+    foreign: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EventProcessing:
+    """`translate(body)` gives the report of a webhook, `identify(body)` the identity of its content."""
+
+    store: Store
+    clock: Clock
+    rules: SettlingRules
+    translate: Callable[[str], CallReport]
+    identify: Callable[[str], bytes]
+    counts: EventCounts
+
+    async def apply_call_event(self, message: WebhookReceived, receive_count: int) -> None:
+        """Raises Permanent for a body that is no event, Retryable for an event whose attempt is not there yet."""
+        if message.body is None:
+            await self._ask_provider_soon(message)
+            return
+        report = self.translate(message.body)
+        attempt = await self._whose(report, receive_count)
+        if attempt is None:
+            await self._write_down_only(report, message.body)
+            return
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            identity = self.identify(message.body)
+            applied = await apply_evidence(tx, attempt, report, self.rules, now, inbox=(identity, message.body))
+        if applied:
+            self.counts.applied += 1
+        else:
+            self.counts.repeated += 1
+        _log.info(
+            "event.applied" if applied else "event.repeated",
+            call_id=attempt.call_id,
+            attempt_id=attempt.attempt_id,
+            event_name=report.event_name,
+        )
+
+    async def _whose(self, report: CallReport, receive_count: int) -> Attempt | None:
+        """The attempt that the report is about; None if the call is none of ours."""
+        ours = await self.store.instance()
+        if report.direction == "inbound" or report.instance not in (None, ours):
+            return None
+        attempt = await self.store.attempt_of(
+            report.attempt_id if report.instance == ours else None, report.provider_call_id
+        )
+        if attempt is None and report.instance == ours and receive_count <= PARKED_TRIES:
+            raise Retryable("an event of ours whose attempt is not there", PARKED_S)
+        return attempt
+
+    async def _write_down_only(self, report: CallReport, body: str) -> None:
+        fate = "inbound" if report.direction == "inbound" else "foreign"
+        if fate == "foreign":
+            self.counts.foreign += 1
+        async with self.store.transaction() as tx:
+            await tx.take_in(report, None, self.identify(body), body, fate, self.clock.now())
+        _log.info("event.not_ours", provider_call_id=report.provider_call_id, fate=fate)
+
+    async def _ask_provider_soon(self, message: WebhookReceived) -> None:
+        """The webhook was too large for the queue; the watchdog asks for the call at once."""
+        if message.provider_call_id is None:
+            raise Permanent("a webhook without its body names its call")
+        known = await self.store.attempt_of(None, message.provider_call_id)
+        if known is None:
+            raise Retryable("a large event whose attempt is not there", PARKED_S)
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            await tx.lock_call(known.call_id)
+            attempt = await tx.attempt(known.attempt_id)
+            assert attempt is not None, "attempts are never deleted while their call is open"
+            attempt.next_check_at = now
+            await tx.save(attempt)
+
+
+async def apply_evidence(
+    tx: Transaction,
+    known: Attempt,
+    report: CallReport,
+    rules: SettlingRules,
+    now: datetime,
+    *,
+    inbox: tuple[bytes, str | None] | None = None,
+) -> bool:
+    """Bind and apply one report about an attempt of ours, under its call's lock. With `inbox`, the content's identity and
+    body, a repeat changes nothing and gives False."""
+    call = await tx.lock_call(known.call_id)
+    attempt = await tx.attempt(known.attempt_id)
+    assert call is not None and attempt is not None, "attempts and calls are never deleted while they are open"
+    if inbox is not None and not await tx.take_in(report, attempt, *inbox, "applied", now):
+        return False
+    if not await bind(tx, call, attempt, report.provider_call_id, now):
+        await tx.save(call)
+        return True
+    if report.kind is ReportKind.OTHER:
+        await tx.save(attempt)
+        await tx.save(call)
+        return True
+    await apply_report(tx, call, attempt, report, rules, now)
+    return True

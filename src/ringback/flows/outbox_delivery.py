@@ -1,0 +1,184 @@
+"""What waits in the outbox leaves: each row to its receiver, in order within its key, until it was taken or is dead."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+
+from ringback.domain.errors import Retryable
+from ringback.flows.outbox_lanes import Lane, StopCall, engage_lane, queue_lane, stop_lane
+from ringback.ports import Clock, Delivery, Engage, MessageQueue, OutboxRow, Store
+
+# A row is ours this long. All that is taken is sent at once, and Engage has 10 s: a living relay is back in time.
+LEASE_S = 60
+# Rows that take longer than this do not hold up the others of their pass.
+STRAGGLER_S = 0.25
+# Waits of a lane while the database is away.
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 5.0
+
+_log = structlog.get_logger(__name__)
+
+_Parcels = dict[asyncio.Task[list[Delivery]], Sequence[OutboxRow]]
+
+
+@dataclass(slots=True)
+class RelayStats:
+    """Deliveries of rows since the start, by kind."""
+
+    delivered: Counter[str] = field(default_factory=Counter)
+    postponed: Counter[str] = field(default_factory=Counter)
+    dead: Counter[str] = field(default_factory=Counter)
+
+
+class OutboxRelay:
+    """Carries the kinds of rows whose receivers it is given; the other kinds stay where they are."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        rng: random.Random,
+        *,
+        queue: MessageQueue | None = None,
+        engage: Engage | None = None,
+        stop_call: StopCall | None = None,
+    ) -> None:
+        lanes = [
+            queue_lane(queue) if queue is not None else None,
+            engage_lane(engage) if engage is not None else None,
+            stop_lane(stop_call) if stop_call is not None else None,
+        ]
+        self.lanes = tuple(lane for lane in lanes if lane is not None)
+        self.stats = RelayStats()
+        self.rng = rng
+        self._store = store
+        self._clock = clock
+
+    async def take(self, lane: Lane, limit: int) -> list[OutboxRow]:
+        now = self._clock.now()
+        return await self._store.take_outbox(lane.kinds, now, now + timedelta(seconds=LEASE_S), limit)
+
+    async def settle(self, lane: Lane, outcomes: Sequence[tuple[OutboxRow, Delivery]]) -> bool:
+        """Write down what became of the rows, all delivered ones in one statement. True if any is out of the way:
+        delivered, or dead."""
+        delivered = [row for row, delivery in outcomes if delivery.delivered]
+        if delivered:
+            await self._store.outbox_delivered([row.row_id for row in delivered], self._clock.now())
+            self.stats.delivered.update(row.kind for row in delivered)
+        reasons: Counter[str] = Counter()
+        for row, delivery in outcomes:
+            if not delivery.delivered and await self._postpone(lane, row, delivery):
+                reasons[delivery.detail] += 1
+        if reasons:
+            _log.warning("outbox.postponed", lane=lane.name, reasons=dict(reasons))
+        return len(outcomes) > reasons.total()
+
+    async def _postpone(self, lane: Lane, row: OutboxRow, delivery: Delivery) -> bool:
+        """False if the row is dead."""
+        now = self._clock.now()
+        wait_s = lane.patience.wait_s(delivery, row.tries, self.rng)
+        due_at = None if wait_s is None else now + timedelta(seconds=wait_s)
+        await self._store.outbox_failed(row.row_id, delivery.detail, due_at, now)
+        if due_at is not None:
+            self.stats.postponed[row.kind] += 1
+            return True
+        self.stats.dead[row.kind] += 1
+        _log.error("outbox.dead", row_id=row.row_id, kind=row.kind, tries=row.tries, error=delivery.detail)
+        return False
+
+
+async def deliver_outbox(relay: OutboxRelay, stop: asyncio.Event | None = None) -> None:
+    """Everything that is due now, and what becomes first of its key by that. Once `stop` is set nothing more is taken.
+
+    Raises what the store raises; rows that were sent but not marked by then are sent again, under the same ids.
+    """
+    until = stop or asyncio.Event()
+    ended = await asyncio.gather(*(_drain(relay, lane, until) for lane in relay.lanes), return_exceptions=True)
+    for end in ended:
+        if end is not None:
+            raise end
+
+
+async def _drain(relay: OutboxRelay, lane: Lane, stop: asyncio.Event) -> None:
+    under_way: _Parcels = {}
+    taking = True
+    try:
+        while True:
+            room = lane.room - sum(map(len, under_way.values()))
+            if taking and room > 0 and not stop.is_set():
+                under_way |= _sent(lane, await relay.take(lane, room))
+            if not under_way:
+                return
+            done, _ = await asyncio.wait(under_way, timeout=STRAGGLER_S)
+            parcels = {task: under_way.pop(task) for task in done}
+            progress = await relay.settle(lane, _outcomes(parcels))
+            for task in done:
+                task.result()
+            # When nothing gets through, the receiver is away: the rest of a backlog need not try it now as well.
+            taking = progress or not done
+    finally:
+        await _abandon(under_way)
+
+
+async def _abandon(under_way: _Parcels) -> None:
+    for task in under_way:
+        task.cancel()
+    await asyncio.gather(*under_way, return_exceptions=True)
+
+
+def _sent(lane: Lane, rows: Sequence[OutboxRow]) -> _Parcels:
+    parcels = [rows[start : start + lane.parcel] for start in range(0, len(rows), lane.parcel)]
+    return {asyncio.ensure_future(lane.carry(parcel)): parcel for parcel in parcels}
+
+
+def _outcomes(parcels: Mapping[asyncio.Task[list[Delivery]], Sequence[OutboxRow]]) -> list[tuple[OutboxRow, Delivery]]:
+    """A parcel that ended in an exception has none: its rows stay leased, while those beside it are written down."""
+    return [
+        outcome
+        for task, rows in parcels.items()
+        if task.exception() is None
+        for outcome in zip(rows, task.result(), strict=True)
+    ]
+
+
+async def run_relay(relay: OutboxRelay, wake: asyncio.Event, stop: asyncio.Event, poll_s: float = 1.0) -> None:
+    """Deliver whenever `wake` is set and at least every `poll_s`, until `stop`; what is under way then is finished."""
+    bells = {lane.name: asyncio.Event() for lane in relay.lanes}
+    async with asyncio.TaskGroup() as group:
+        for lane in relay.lanes:
+            group.create_task(_run_lane(relay, lane, bells[lane.name], stop))
+        while not stop.is_set():
+            wake.clear()
+            for bell in bells.values():
+                bell.set()
+            await _first_of(poll_s, wake, stop)
+        for bell in bells.values():
+            bell.set()
+
+
+async def _run_lane(relay: OutboxRelay, lane: Lane, bell: asyncio.Event, stop: asyncio.Event) -> None:
+    pause_s = FIRST_PAUSE_S
+    while not stop.is_set():
+        await bell.wait()
+        bell.clear()
+        try:
+            await _drain(relay, lane, stop)
+            pause_s = FIRST_PAUSE_S
+        except Retryable as error:
+            _log.warning("outbox.paused", lane=lane.name, error=type(error).__name__)
+            await _first_of(relay.rng.uniform(pause_s / 2, pause_s), stop)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+
+async def _first_of(timeout_s: float, *events: asyncio.Event) -> None:
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

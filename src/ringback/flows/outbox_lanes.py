@@ -1,0 +1,119 @@
+"""Who carries each kind of outbox row, how many at once, and how patiently."""
+
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from ringback.domain.errors import QueueUnavailable, Retryable
+from ringback.messages import CallRequested, encode
+from ringback.ports import Delivery, Engage, MessageQueue, OutboxKind, OutboxRow, OutgoingMessage
+
+StopCall = Callable[[str], Awaitable[None]]
+
+DELIVERED = Delivery(delivered=True)
+# Another version of this program wrote the row: it must not take the other rows of its parcel with it.
+MALFORMED = Delivery(delivered=False, permanent=True, detail="malformed")
+
+#: A row that is refused for itself (a permanent answer) is offered this often.
+REFUSED_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Waits of 1 s, 2 s, 4 s … up to `cap_s`, each drawn evenly from zero to that; dead after `tries` (None: never).
+
+    Tries are counted, not time since the row was written: a row may have waited for days behind another, or for Engage
+    to be configured at all, and still deserves every one.
+    """
+
+    cap_s: float
+    tries: int | None
+
+    def wait_s(self, delivery: Delivery, tries: int, rng: random.Random) -> float | None:
+        """Seconds until the next try after `tries` failed ones; None: no more. The receiver's own wish is waited first
+        and the draw is added to it, so that all who were sent away together do not come back together."""
+        if delivery.permanent and tries >= REFUSED_TRIES:
+            return None
+        if self.tries is not None and tries >= self.tries:
+            return None
+        ceiling_s = min(self.cap_s, 2.0 ** min(tries - 1, 30))
+        return (delivery.retry_after_s or 0.0) + rng.uniform(0.0, ceiling_s)
+
+
+# The queue is ours: a call that was accepted is published however long the queue is away.
+QUEUE_PATIENCE = Patience(cap_s=30, tries=None)
+# The first 12 waits last 34 minutes on average, each later one half an hour: 60 tries are about a day.
+ENGAGE_PATIENCE = Patience(cap_s=3600, tries=60)
+# A person is on the line: never wait long. 480 tries of 15 s on average are two hours, longer than any call.
+STOP_PATIENCE = Patience(cap_s=30, tries=480)
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Kinds of rows that share one receiver. Lanes do not wait for each other: a slow Engage must not slow dialing.
+
+    At most `room` rows are under way, in parcels of `parcel`; `carry` says of each row of a parcel what became of it.
+    """
+
+    name: str
+    kinds: tuple[OutboxKind, ...]
+    carry: Callable[[Sequence[OutboxRow]], Awaitable[list[Delivery]]]
+    patience: Patience
+    room: int
+    parcel: int = 1
+
+
+def queue_lane(queue: MessageQueue) -> Lane:
+    """Call messages, in the queue's batches of ten."""
+
+    async def carry(rows: Sequence[OutboxRow]) -> list[Delivery]:
+        outcomes = [MALFORMED] * len(rows)
+        messages = {position: message for position, row in enumerate(rows) if (message := _call_message(row))}
+        if not messages:
+            return outcomes
+        try:
+            refused = await queue.send(list(messages.values()))
+        except QueueUnavailable:
+            refused, detail = list(range(len(messages))), "queue_unavailable"
+        else:
+            detail = "entry_refused"
+        for entry, position in enumerate(messages):
+            outcomes[position] = Delivery(delivered=False, detail=detail) if entry in refused else DELIVERED
+        return outcomes
+
+    return Lane("queue", ("call_message",), carry, QUEUE_PATIENCE, room=100, parcel=10)
+
+
+def _call_message(row: OutboxRow) -> OutgoingMessage | None:
+    try:
+        return OutgoingMessage(encode(CallRequested(**row.payload)))
+    except TypeError:
+        return None
+
+
+def engage_lane(engage: Engage) -> Lane:
+    """ABT events and CRM writes, one request each."""
+
+    async def carry(rows: Sequence[OutboxRow]) -> list[Delivery]:
+        return [await engage.deliver(row.kind, row.message_id, row.payload) for row in rows]
+
+    return Lane("engage", ("abt_event", "crm_fields", "crm_note"), carry, ENGAGE_PATIENCE, room=50)
+
+
+def stop_lane(stop_call: StopCall) -> Lane:
+    """Calls that must be ended at the provider."""
+
+    async def carry(rows: Sequence[OutboxRow]) -> list[Delivery]:
+        return [await _stopped(row) for row in rows]
+
+    async def _stopped(row: OutboxRow) -> Delivery:
+        provider_call_id = row.payload.get("provider_call_id")
+        if not isinstance(provider_call_id, str):
+            return MALFORMED
+        try:
+            await stop_call(provider_call_id)
+        except Retryable:
+            return Delivery(delivered=False, detail="provider_unavailable")
+        return DELIVERED
+
+    return Lane("stop", ("stop_call",), carry, STOP_PATIENCE, room=20)

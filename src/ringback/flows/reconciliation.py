@@ -1,0 +1,200 @@
+"""Look after attempts nobody hears of: resolve unknown ones by look-ups, ask the provider about silent ones."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from ringback.domain.abt_event import AbtType, FailReason
+from ringback.domain.attempt import (
+    CLEAN_LOOKUPS_TO_FREE_SLOT,
+    CLEAN_LOOKUPS_TO_RESEND,
+    Attempt,
+    AttemptState,
+    check_transition,
+)
+from ringback.domain.call import Call, TaskStatus
+from ringback.domain.call_event import CallReport
+from ringback.domain.call_state import settle_status
+from ringback.domain.errors import ProviderUnavailable
+from ringback.domain.outcome import Verdict
+from ringback.domain.watchdog import (
+    GIVE_UP_UNREACHABLE,
+    next_check_after_failure,
+    next_lookup_at,
+)
+from ringback.flows.dial_answers import become_unknown
+from ringback.flows.event_processing import apply_evidence
+from ringback.flows.settling import SettlingRules, conclude
+from ringback.ports import Clock, Store, Transaction, VoiceProvider
+
+S = AttemptState
+_log = structlog.get_logger(__name__)
+
+#: A check that dies with its process is taken up again by another after this long.
+BUSY = timedelta(seconds=60)
+BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """What looking after attempts needs."""
+
+    store: Store
+    provider: VoiceProvider
+    clock: Clock
+    rules: SettlingRules
+
+    async def look_after_attempts(self) -> int:
+        """One pass over the attempts whose check is due. Returns how many there were."""
+        now = self.clock.now()
+        due = await self.store.attempts_to_check(now, now + BUSY, BATCH)
+        await asyncio.gather(*(self._look_after(attempt) for attempt in due))
+        return len(due)
+
+    async def _look_after(self, attempt: Attempt) -> None:
+        match attempt.state:
+            case S.DIALING:
+                await self._lease_is_over(attempt)
+            case S.UNKNOWN:
+                await self._look_up(attempt)
+            case S.PLACED | S.ONGOING | S.ENDED:
+                await self._ask(attempt)
+            case _:
+                await self._rest(attempt)
+
+    async def _lease_is_over(self, seen: Attempt) -> None:
+        """The worker died or was stopped between its claim and its answer: whether it sent is not known."""
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            call, attempt = await _lock(tx, seen)
+            if attempt.state is S.DIALING and attempt.fence == seen.fence:
+                await tx.note_decision(call.call_id, attempt.attempt_id, "lease_over", {"fence": attempt.fence}, now)
+                await become_unknown(tx, call, attempt, self.rules.deadlines, now)
+
+    async def _look_up(self, seen: Attempt) -> None:
+        try:
+            found = [
+                report
+                for report in await self.provider.find_attempt(seen.attempt_id)
+                if report.instance == await self.store.instance()
+            ]
+            details = [await self.provider.fetch_call(report.provider_call_id) or report for report in found]
+        except ProviderUnavailable:
+            await self._count_lookup(seen, is_clean=False)
+            return
+        if not details:
+            await self._count_lookup(seen, is_clean=True)
+            return
+        for report in details:
+            await self._apply(seen, report)
+
+    async def _count_lookup(self, seen: Attempt, *, is_clean: bool) -> None:
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            call, attempt = await _lock(tx, seen)
+            if attempt.state is not S.UNKNOWN:
+                return
+            attempt.lookups += 1
+            attempt.clean_lookups += is_clean
+            attempt.next_check_at = next_lookup_at(attempt, self.rules.deadlines, now)
+            attempt.holds_slot = attempt.clean_lookups < CLEAN_LOOKUPS_TO_FREE_SLOT
+            detail = {"found": False if is_clean else None, "lookups": attempt.lookups}
+            await tx.note_decision(call.call_id, attempt.attempt_id, "lookup", detail, now)
+            if is_clean and attempt.clean_lookups == CLEAN_LOOKUPS_TO_RESEND:
+                await self._ask_for_resend(tx, call, attempt, now)
+            if is_clean and attempt.lookups >= len(self.rules.deadlines.unknown_lookups_s):
+                await self._abandon(tx, call, attempt, "grace_over", now)
+            elif not is_clean and _is_unreachable(attempt, now):
+                await self._abandon(tx, call, attempt, "lookup_impossible", now)
+            await tx.save(attempt)
+            await tx.save(call)
+
+    async def _ask_for_resend(self, tx: Transaction, call: Call, attempt: Attempt, now: datetime) -> None:
+        """The attempt's own task is due once more; the gate decides whether the same bytes may go out again."""
+        assert attempt.sent_at is not None, "an unknown attempt was sent"
+        window_ends = attempt.sent_at + timedelta(seconds=self.rules.deadlines.same_key_window_s)
+        has_task = await tx.open_task(call.call_id) is not None
+        if attempt.resent or has_task or now >= window_ends or call.no_more_retries is not None:
+            return
+        task = await tx.task(attempt.task_id)
+        assert task is not None, "attempts refer to their task"
+        task.status, task.due_at, task.dispatched_at = TaskStatus.PENDING, now, None
+        await tx.save(task)
+        await tx.note_decision(call.call_id, attempt.attempt_id, "same_key_resend_asked", {}, now)
+
+    async def _abandon(self, tx: Transaction, call: Call, attempt: Attempt, why: str, now: datetime) -> None:
+        """Given up, never redialed: whether the person was called stays unknown, and Engage is told just that."""
+        check_transition(attempt.state, S.ABANDONED)
+        attempt.state = S.ABANDONED
+        attempt.disconnection_reason = None
+        attempt.holds_person = attempt.holds_slot = False
+        attempt.next_check_at = None
+        task = await tx.open_task(call.call_id)
+        if task is not None and task.task_id == attempt.task_id:
+            task.status = TaskStatus.CONSUMED
+            await tx.save(task)
+        await tx.note_decision(call.call_id, attempt.attempt_id, "incident_abandoned", {"why": why}, now)
+        await conclude(tx, call, attempt, Verdict(AbtType.FAILED, FailReason.OUTCOME_UNKNOWN), self.rules, now)
+        settle_status(call, await tx.open_task(call.call_id), attempt)
+        _log.warning("attempt.abandoned", call_id=call.call_id, attempt_id=attempt.attempt_id, why=why)
+
+    async def _ask(self, seen: Attempt) -> None:
+        assert seen.provider_call_id is not None, "a placed attempt has its provider call"
+        try:
+            report = await self.provider.fetch_call(seen.provider_call_id)
+        except ProviderUnavailable:
+            report = None
+        if report is None:
+            await self._ask_again_later(seen)
+        else:
+            await self._apply(seen, report)
+
+    async def _ask_again_later(self, seen: Attempt) -> None:
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            call, attempt = await _lock(tx, seen)
+            if attempt.state is not seen.state:
+                return
+            attempt.polls += 1
+            attempt.next_check_at = next_check_after_failure(attempt, self.rules.deadlines, now)
+            assert attempt.placed_at is not None, "a placed attempt has its time"
+            if now >= attempt.placed_at + GIVE_UP_UNREACHABLE:
+                await tx.note_decision(call.call_id, attempt.attempt_id, "incident_provider_lost", {}, now)
+                attempt.next_check_at = None
+                attempt.holds_person = attempt.holds_slot = False
+                verdict = Verdict(AbtType.FAILED, FailReason.PROVIDER_LOST)
+                await conclude(tx, call, attempt, verdict, self.rules, now)
+            await tx.save(attempt)
+            await tx.save(call)
+
+    async def _apply(self, seen: Attempt, report: CallReport) -> None:
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            call, attempt = await _lock(tx, seen)
+            attempt.polls += 1
+            await tx.save(attempt)
+            detail = {"status": report.status, "reason": report.disconnection_reason}
+            await tx.note_decision(call.call_id, attempt.attempt_id, "asked_provider", detail, now)
+            await apply_evidence(tx, seen, report, self.rules, now)
+
+    async def _rest(self, seen: Attempt) -> None:
+        """A check that became due after the attempt was settled."""
+        async with self.store.transaction() as tx:
+            _, attempt = await _lock(tx, seen)
+            if attempt.state is seen.state:
+                attempt.next_check_at = None
+                await tx.save(attempt)
+
+
+def _is_unreachable(attempt: Attempt, now: datetime) -> bool:
+    assert attempt.unknown_since is not None, "an unknown attempt says since when"
+    return now >= attempt.unknown_since + GIVE_UP_UNREACHABLE
+
+
+async def _lock(tx: Transaction, seen: Attempt) -> tuple[Call, Attempt]:
+    call = await tx.lock_call(seen.call_id)
+    attempt = await tx.attempt(seen.attempt_id)
+    assert call is not None and attempt is not None, "attempts and calls are never deleted while they are open"
+    return call, attempt

@@ -1,0 +1,45 @@
+"""Suppress a person: durable before it is acknowledged, and nothing is claimed after that."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from ringback.domain.abt_event import FailReason
+from ringback.domain.call import Call
+from ringback.flows.closing import stop_call
+from ringback.ports import Clock, Store, Suppression, Transaction
+
+
+async def suppress(
+    tx: Transaction, suppression: Suppression, now: datetime, *, in_hand: Call | None = None
+) -> list[str]:
+    """Write the suppression and end every unfinished call it matches. The people's locks must be held; `in_hand` is the call that
+    the caller has locked already. Returns the attempts that are already under way."""
+    await tx.add_suppression(suppression)
+    phone, contact_id = suppression.phone, suppression.contact_id
+    for call_id in await tx.unfinished_calls(phone, contact_id):
+        is_in_hand = in_hand is not None and in_hand.call_id == call_id
+        call = in_hand if is_in_hand else await tx.lock_call(call_id)
+        if call is None or call.final:
+            continue
+        task = await tx.open_task(call_id)
+        attempt = await tx.latest_attempt(call_id)
+        await stop_call(tx, call, task, attempt, FailReason.SUPPRESSED, now)
+        await tx.note_decision(call_id, None, "suppressed", {"source": suppression.source}, now)
+    return await tx.attempts_under_way(phone, contact_id)
+
+
+async def suppress_now(
+    store: Store, clock: Clock, new_id: Callable[[], str], *, phone: str | None, contact_id: str | None, reason: str
+) -> tuple[str, list[str]]:
+    """The API's door. Returns the suppression's id and the attempts already under way."""
+    now = clock.now()
+    suppression = Suppression(new_id(), phone, contact_id, reason, "api", now)
+    async with store.transaction() as tx:
+        await tx.lock_people(await tx.people_of(phone, contact_id), contact_id)
+        return suppression.suppression_id, await suppress(tx, suppression, now)
+
+
+async def lift_suppression(store: Store, clock: Clock, suppression_id: str, reason: str) -> bool:
+    """The person may be called again, by new calls; those that the suppression ended stay ended. False: none in force."""
+    async with store.transaction() as tx:
+        return await tx.lift_suppression(suppression_id, reason, clock.now())

@@ -1,0 +1,1 @@
+"""The processes, one file each: parse, call one flow, answer."""

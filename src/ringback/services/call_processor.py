@@ -1,0 +1,43 @@
+"""Voice Call Processor: takes due calls from queue #1 and places each through the provider."""
+
+import random
+from collections.abc import Sequence
+
+from ringback.config import Settings
+from ringback.consumer import Consumer, Pace
+from ringback.domain.gate import DialPolicy
+from ringback.flows.call_processing import CallProcessing
+from ringback.messages import decode_call_requested
+from ringback.ports import Clock, MessageQueue, ReceivedMessage, Store
+from ringback.wiring import Parts, Service, run_process
+
+#: A claimed message is worth nothing any more, so this only bounds how soon one that was never claimed comes back.
+VISIBILITY_S = 30
+#: Messages are taken only for calls that could start now, so that a waiting call waits in the queue, not in a process.
+MAX_IN_FLIGHT = 200
+
+
+def call_consumer(
+    queue: MessageQueue, processing: CallProcessing, store: Store, clock: Clock, policy: DialPolicy
+) -> Consumer:
+    """One message at a time, as each is a dial of its own."""
+
+    async def handle(messages: Sequence[ReceivedMessage]) -> None:
+        for message in messages:
+            await processing.place_call(decode_call_requested(message.body))
+
+    async def free_places() -> int:
+        return await store.free_slots(policy.max_live_calls, policy.calls_per_second, clock.now())
+
+    pace = Pace(max_in_flight=min(MAX_IN_FLIGHT, policy.max_live_calls), visibility_s=VISIBILITY_S)
+    return Consumer(queue, handle, pace, name="call_processor", rng=random.Random(), free_places=free_places)
+
+
+def assemble(parts: Parts) -> Service:
+    settings = parts.settings
+    consumer = call_consumer(parts.call_queue, parts.call_processing(), parts.store, parts.clock, settings.dial_policy)
+    return Service("call-processor", loops=[consumer.run])
+
+
+def run(settings: Settings, host: str, port: int) -> None:
+    run_process(settings, host, port, assemble)

@@ -1,0 +1,136 @@
+"""Voice API: takes Engage's triggers, and shows and stops what became of them."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, Literal, Protocol
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse, Response
+
+from ringback.adapters.postgres.views import PostgresViews as Views
+from ringback.config import Settings
+from ringback.domain.abt_event import iso
+from ringback.domain.new_call import Accepted, KeyReused, NewCall
+from ringback.flows.cancellation import cancel_call
+from ringback.flows.suppression import lift_suppression, suppress_now
+from ringback.web import requests
+from ringback.web.json_body import read_json
+from ringback.web.openapi import body_of
+from ringback.web.problem import Problem, not_found
+from ringback.wiring import Parts, Service, run_process
+
+
+class Suppress(Protocol):
+    def __call__(
+        self, *, phone: str | None, contact_id: str | None, reason: str
+    ) -> Awaitable[tuple[str, list[str]]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceApi:
+    """The flows behind the door, each bound to what it needs. All may raise Retryable, which is answered 503."""
+
+    accept: Callable[[NewCall, str | None], Awaitable[Accepted]]
+    cancel: Callable[[str], Awaitable[Literal["cancelled", "already_dispatched"] | None]]
+    suppress: Suppress
+    lift: Callable[[str, str], Awaitable[bool]]  # suppression id, reason; False: no such suppression
+    views: Views
+    now: Callable[[], datetime]
+
+    async def post_call(self, request: Request) -> Response:
+        key = requests.idempotency_key(request)
+        call = requests.read_new_call(await read_json(request), self.now())
+        try:
+            accepted = await self.accept(call, key)
+        except KeyReused:
+            detail = "The idempotency key was used for another request."
+            raise Problem(409, "idempotency_key_reused", detail) from None
+        body = {
+            "call_id": accepted.call_id,
+            "status": accepted.status,
+            "next_eligible_at": iso(accepted.next_eligible_at),
+        }
+        return JSONResponse(body, 202, {"Idempotent-Replayed": "true"} if accepted.replayed else None)
+
+    async def get_calls(self, request: Request) -> Any:
+        asked = requests.read_query(requests.CallsQuery, request)
+        page = self.views.calls(
+            contact_id=asked.contact_id, status=asked.status, cursor=asked.cursor, limit=asked.limit
+        )
+        return _page(*await page)
+
+    async def get_call(self, call_id: str) -> Any:
+        call = await self.views.call(requests.plain_id(call_id, "call"))
+        if call is None:
+            raise not_found("call")
+        return call
+
+    async def get_timeline(self, call_id: str) -> Any:
+        entries = await self.views.timeline(requests.plain_id(call_id, "call"))
+        if entries is None:
+            raise not_found("call")
+        return {"call_id": call_id, "entries": entries}
+
+    async def post_cancel(self, call_id: str) -> Any:
+        result = await self.cancel(requests.plain_id(call_id, "call"))
+        if result is None:
+            raise not_found("call")
+        return {"result": result}
+
+    async def post_suppression(self, request: Request) -> Response:
+        asked = requests.read_suppression(await read_json(request))
+        suppression_id, under_way = await self.suppress(
+            phone=asked.phone, contact_id=asked.contact_id, reason=asked.reason
+        )
+        return JSONResponse({"suppression_id": suppression_id, "already_dispatched": under_way}, 201)
+
+    async def get_suppressions(self, request: Request) -> Any:
+        asked = requests.read_query(requests.SuppressionsQuery, request)
+        page = self.views.suppressions(
+            phone=asked.phone, contact_id=asked.contact_id, cursor=asked.cursor, limit=asked.limit
+        )
+        return _page(*await page)
+
+    async def delete_suppression(self, suppression_id: str, request: Request) -> Response:
+        asked = requests.read_lift(await read_json(request))
+        if not await self.lift(requests.plain_id(suppression_id, "suppression"), asked.reason):
+            raise not_found("suppression")
+        return Response(status_code=204)
+
+
+def internal_routes(api: VoiceApi, require_key: Callable[[Request], Awaitable[None]]) -> APIRouter:
+    router = APIRouter(prefix="/v1", tags=["Voice API"], dependencies=[Depends(require_key)])
+    router.post("/calls", status_code=202, openapi_extra=body_of(requests.CallBody))(api.post_call)
+    router.get("/calls")(api.get_calls)
+    router.get("/calls/{call_id}")(api.get_call)
+    router.get("/calls/{call_id}/timeline")(api.get_timeline)
+    router.post("/calls/{call_id}/cancel")(api.post_cancel)
+    router.post("/suppressions", status_code=201, openapi_extra=body_of(requests.SuppressionBody))(api.post_suppression)
+    router.get("/suppressions")(api.get_suppressions)
+    router.delete("/suppressions/{suppression_id}", status_code=204, openapi_extra=body_of(requests.LiftBody))(
+        api.delete_suppression
+    )
+    return router
+
+
+def _page(items: list[dict[str, Any]], next_cursor: str | None) -> dict[str, Any]:
+    return {"items": items, "next_cursor": next_cursor}
+
+
+def assemble(parts: Parts) -> Service:
+    store, clock = parts.store, parts.clock
+    api = VoiceApi(
+        accept=parts.call_initiation().accept_call,
+        cancel=partial(cancel_call, store, clock),
+        suppress=partial(suppress_now, store, clock, parts.new_id),
+        lift=partial(lift_suppression, store, clock),
+        views=parts.views,
+        now=clock.now,
+    )
+    return Service("internal-api", routers=[internal_routes(api, parts.require_key())])
+
+
+def run(settings: Settings, host: str, port: int) -> None:
+    run_process(settings, host, port, assemble)

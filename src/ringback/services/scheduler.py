@@ -1,0 +1,78 @@
+"""The clock: releases due calls, finds lost ones, ends expired ones, looks after silent attempts. Any number may run."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from ringback.config import Settings
+from ringback.domain.errors import Retryable
+from ringback.flows.reconciliation import Reconciliation
+from ringback.flows.scheduled_calls import ScheduledCalls
+from ringback.wiring import Parts, Service, run_process
+
+_log = structlog.get_logger(__name__)
+
+LONGEST_PAUSE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """`work` returns how much it found; a full batch is followed at once by another."""
+
+    name: str
+    work: Callable[[], Awaitable[int]]
+    every_s: float
+    batch: int
+
+
+def duties(scheduled: ScheduledCalls, reconciliation: Reconciliation) -> tuple[Duty, ...]:
+    return (
+        Duty("release_due_calls", scheduled.release_due_calls, 0.25, 500),
+        Duty("look_after_attempts", reconciliation.look_after_attempts, 0.5, 100),
+        Duty("end_expired_calls", scheduled.end_expired_calls, 1.0, 500),
+        Duty("publish_lost_calls", scheduled.publish_lost_calls, 10.0, 500),
+    )
+
+
+async def run_scheduler(to_do: tuple[Duty, ...], stop: asyncio.Event) -> None:
+    """Until `stop` is set. One duty that fails does not hold up the others."""
+    async with asyncio.TaskGroup() as group:
+        for duty in to_do:
+            group.create_task(_repeat(duty, stop))
+
+
+async def _repeat(duty: Duty, stop: asyncio.Event) -> None:
+    failures = 0
+    while not stop.is_set():
+        pause_s = duty.every_s
+        try:
+            found = await duty.work()
+            failures = 0
+            if found >= duty.batch:
+                pause_s = 0.0
+        except Retryable as error:
+            failures += 1
+            _log.warning("scheduler.waits", duty=duty.name, cause=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - the loop's shell: a bug in one pass must not stop the clock
+            failures += 1
+            _log.error("scheduler.failed", duty=duty.name, error=type(error).__name__, exc_info=error)
+        pause_s = min(pause_s * 2.0**failures + 0.2 * bool(failures), max(LONGEST_PAUSE_S, duty.every_s))
+        await _sleep(pause_s, stop)
+
+
+async def _sleep(seconds: float, stop: asyncio.Event) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+def assemble(parts: Parts) -> Service:
+    to_do = duties(parts.scheduled_calls(), parts.reconciliation())
+    return Service("scheduler", loops=[lambda stop: run_scheduler(to_do, stop)])
+
+
+def run(settings: Settings, host: str, port: int) -> None:
+    run_process(settings, host, port, assemble)

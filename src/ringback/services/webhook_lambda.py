@@ -1,0 +1,104 @@
+"""The Lambda behind Retell's webhook URL: an HTTP event in, a verified message in the event queue, an answer out.
+
+Its composition root stands at the end, because the Lambda carries neither `wiring` nor `config`; it is the one other
+place that reads the environment.
+"""
+
+import base64
+import functools
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from ringback.adapters.retell.envelope import identify
+from ringback.adapters.retell.signature import verify
+from ringback.flows.webhook_intake import MAX_BODY_BYTES, Intake, IntakePorts, take_in_webhook
+
+Handler = Callable[[dict[str, Any], object], dict[str, Any]]
+
+# Retell repeats on anything but 2xx, so the status is the whole contract: repeat what may succeed or be repaired.
+_STATUS = {
+    Intake.ACCEPTED: HTTPStatus.NO_CONTENT,
+    Intake.FORGED: HTTPStatus.UNAUTHORIZED,
+    Intake.MALFORMED: HTTPStatus.BAD_REQUEST,
+    Intake.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    Intake.QUEUE_DOWN: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+def make_handler(send: Callable[[str], None], keys: Sequence[str], now_ms: Callable[[], int]) -> Handler:
+    """A Lambda handler for HTTP API and function URL events (payload format 2.0). `send` returns once the message is
+    durable, raises Retryable if not, and takes less than 3 s either way; `keys` are the accepted webhook keys."""
+
+    def handle(event: dict[str, Any], context: object) -> dict[str, Any]:
+        at_ms = now_ms()
+        try:
+            body = _raw_body(event)
+        except ValueError:
+            return answer(Intake.MALFORMED)
+        if body is None:
+            return answer(Intake.TOO_LARGE)
+        ports = IntakePorts(lambda raw, signature: verify(raw, signature, keys, at_ms), identify, send)
+        return answer(take_in_webhook(body, _header(event, "x-retell-signature"), at_ms, ports))
+
+    return handle
+
+
+def answer(outcome: Intake) -> dict[str, Any]:
+    """The HTTP response of payload format 2.0; a refusal carries an RFC 9457 problem."""
+    status = _STATUS[outcome]
+    if status is HTTPStatus.NO_CONTENT:
+        return {"statusCode": status.value}
+    problem = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "code": outcome.value,
+        "errors": [],
+    }
+    headers = {"content-type": "application/problem+json"}
+    if outcome is Intake.QUEUE_DOWN:
+        headers["retry-after"] = "1"
+    return {"statusCode": status.value, "headers": headers, "body": json.dumps(problem)}
+
+
+def _raw_body(event: Mapping[str, Any]) -> bytes | None:
+    """The bytes that were signed, None if they are too many. Raises ValueError for bad base64."""
+    body = event.get("body") or ""
+    if not event.get("isBase64Encoded"):
+        return str(body).encode()
+    if len(body) > MAX_BODY_BYTES * 4 // 3 + 4:
+        return None
+    return base64.b64decode(body, validate=True)
+
+
+def _header(event: Mapping[str, Any], name: str) -> str | None:
+    """API Gateway lower-cases header names, other senders of this event shape may not."""
+    headers: Mapping[str, str] = event.get("headers") or {}
+    return next((value for key, value in headers.items() if key.lower() == name), None)
+
+
+class MissingSetting(RuntimeError):
+    """The function was deployed without a setting it cannot work without."""
+
+
+@functools.cache
+def _from_environment() -> Handler:
+    from ringback.adapters.sqs_send import make_sender  # botocore is most of the cold start; nothing else here needs it
+
+    queue_url = os.environ.get("RINGBACK_EVENT_QUEUE", "")
+    if not queue_url.startswith("http"):
+        raise MissingSetting("RINGBACK_EVENT_QUEUE must be the URL of the SQS event queue")
+    configured = os.environ.get("RETELL_WEBHOOK_KEY") or os.environ.get("RETELL_API_KEY") or ""
+    keys = [key.strip() for key in configured.split(",") if key.strip()]
+    if not keys:
+        raise MissingSetting("RETELL_WEBHOOK_KEY must be the Retell key with the webhook badge")
+    return make_handler(make_sender(queue_url), keys, lambda: time.time_ns() // 1_000_000)
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """The entry point that the deployment names. Raises MissingSetting on the first event after a wrong deployment."""
+    return _from_environment()(event, context)

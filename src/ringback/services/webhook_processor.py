@@ -1,0 +1,32 @@
+"""WebhookProcessor: takes verified webhooks from queue #2 and applies what they say."""
+
+import random
+from collections.abc import Sequence
+
+from ringback.config import Settings
+from ringback.consumer import Consumer, Pace
+from ringback.flows.event_processing import EventProcessing
+from ringback.messages import decode_webhook_received
+from ringback.ports import MessageQueue, ReceivedMessage
+from ringback.wiring import Parts, Service, run_process
+
+MAX_IN_FLIGHT = 16
+
+
+def event_consumer(queue: MessageQueue, processing: EventProcessing) -> Consumer:
+    """Events of different calls do not wait for each other; those of one call are put in order by its lock."""
+
+    async def handle(messages: Sequence[ReceivedMessage]) -> None:
+        for message in messages:
+            await processing.apply_call_event(decode_webhook_received(message.body), message.receive_count)
+
+    pace = Pace(max_in_flight=MAX_IN_FLIGHT, visibility_s=30)
+    return Consumer(queue, handle, pace, name="webhook_processor", rng=random.Random())
+
+
+def assemble(parts: Parts) -> Service:
+    return Service("webhook-processor", loops=[event_consumer(parts.event_queue, parts.event_processing()).run])
+
+
+def run(settings: Settings, host: str, port: int) -> None:
+    run_process(settings, host, port, assemble)

@@ -1,0 +1,142 @@
+"""The Lambda's handler behind ASGI, for machines without Lambda."""
+
+import asyncio
+import base64
+import concurrent.futures
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from ringback.adapters.sqs_send import make_sender
+from ringback.config import Settings
+from ringback.domain.errors import QueueUnavailable
+from ringback.flows.webhook_intake import MAX_BODY_BYTES, Intake
+from ringback.ports import MessageQueue, OutgoingMessage
+from ringback.services.webhook_lambda import Handler, answer, make_handler
+from ringback.telemetry import make_metrics
+from ringback.web.health import health_routes
+from ringback.web.serving import serve_http
+from ringback.wiring import Parts, Service, run_process, stop_on_signals
+
+PATH = "/retell/webhook"
+
+# Retell is answered within 3 s whatever the queue does; the wait for a free thread counts too.
+ANSWER_WITHIN_S = 2.8
+SEND_WITHIN_S = 2.5
+# Each thread waits for one enqueue; enough for the webhooks of a few hundred live calls ending together.
+THREADS = 64
+
+
+def create_receiver(handler: Handler, more_routes: Sequence[BaseRoute] = ()) -> Starlette:
+    """The receiver as an application of its own; `more_routes` are the operator's (health, metrics)."""
+    return Starlette(routes=[webhook_route(handler), *more_routes])
+
+
+def webhook_route(handler: Handler) -> Route:
+    """POST /retell/webhook, to be mounted wherever it is served."""
+    threads = anyio.CapacityLimiter(THREADS)
+
+    async def receive(request: Request) -> Response:
+        try:
+            body = await _bounded_body(request)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
+        if body is None:
+            return _response(answer(Intake.TOO_LARGE))
+        event = http_event(request, body)
+        # An enqueue that outlives the deadline may still happen; Retell's repeat is then a harmless duplicate.
+        with anyio.move_on_after(ANSWER_WITHIN_S):
+            return _response(
+                await anyio.to_thread.run_sync(handler, event, None, abandon_on_cancel=True, limiter=threads)
+            )
+        return _response(answer(Intake.QUEUE_DOWN))
+
+    return Route(PATH, receive, methods=["POST"])
+
+
+def send_through(
+    queue: MessageQueue, loop: asyncio.AbstractEventLoop, timeout_s: float = SEND_WITHIN_S
+) -> Callable[[str], None]:
+    """A blocking `send` for the handler's threads over a queue that lives on `loop`. Raises QueueUnavailable if the
+    queue did not take the message in time. Must not be called on the loop's own thread."""
+
+    def send(body: str) -> None:
+        pending = asyncio.run_coroutine_threadsafe(queue.send([OutgoingMessage(body)]), loop)
+        try:
+            refused = pending.result(timeout_s)
+        except (TimeoutError, concurrent.futures.CancelledError):
+            pending.cancel()
+            raise QueueUnavailable(f"the queue did not take the webhook within {timeout_s} s") from None
+        if refused:
+            raise QueueUnavailable("the queue refused the webhook")
+
+    return send
+
+
+async def _bounded_body(request: Request) -> bytes | None:
+    """The whole body, or None as soon as it is known to be too large."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
+        return None
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            return None
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def http_event(request: Request, body: bytes) -> dict[str, Any]:
+    """The request as API Gateway would hand it over: HTTP API event, payload format 2.0."""
+    try:
+        text, encoded = body.decode(), False
+    except UnicodeDecodeError:
+        text, encoded = base64.b64encode(body).decode(), True
+    return {
+        "version": "2.0",
+        "routeKey": f"POST {PATH}",
+        "rawPath": request.url.path,
+        "rawQueryString": request.url.query,
+        "headers": dict(request.headers.items()),
+        "requestContext": {"http": {"method": request.method, "path": request.url.path}},
+        "body": text,
+        "isBase64Encoded": encoded,
+    }
+
+
+def _response(answered: dict[str, Any]) -> Response:
+    return Response(answered.get("body"), answered["statusCode"], headers=answered.get("headers"))
+
+
+def assemble(parts: Parts) -> Service:
+    send = send_through(parts.event_queue, asyncio.get_running_loop())
+    handler = make_handler(send, parts.settings.retell_webhook_key, parts.now_ms)
+    return Service("webhook-receiver", routes=[webhook_route(handler)])
+
+
+def run(settings: Settings, host: str, port: int) -> None:
+    """With an SQS queue the receiver needs nothing but that queue, as the Lambda does."""
+    if settings.event_queue.startswith("http"):
+        handler = make_handler(make_sender(settings.event_queue), settings.retell_webhook_key, _now_ms)
+        app = create_receiver(handler, health_routes({}, make_metrics().registry))
+        asyncio.run(_serve_alone(app, host, port))
+    else:
+        run_process(settings, host, port, assemble)
+
+
+async def _serve_alone(app: Starlette, host: str, port: int) -> None:
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    await serve_http(app, host, port, stop, asyncio.Event())
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

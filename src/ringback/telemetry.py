@@ -1,0 +1,86 @@
+"""What the product says about itself: metrics with bounded labels, and the last guard against secrets in text."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+#: Create-phone-call takes a good second; the emulator and the database answer in milliseconds.
+DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+LogFormat = Literal["console", "json"]
+
+HIDDEN = "[hidden]"
+
+# A plus sign, as typed or URL-encoded, before 7 to 15 digits. Offsets such as +00:00 begin with zero or are too short.
+_PHONE = re.compile(r"(?:\+|%2[Bb])[1-9][0-9]{6,14}(?![0-9])")
+# Retell's keys, Standard Webhooks secrets, our own API keys, anything presented as a bearer, a password within a URL.
+_SECRET = re.compile(
+    r"\b(?:key_|whsec_|rbk_)[A-Za-z0-9+/=_\-]{8,}"
+    r"|(?<=bearer )\s*[^\s\"',;]+"
+    r"|(?<=://)[^\s:/@]*:[^\s@]+(?=@)",
+    re.IGNORECASE,
+)
+
+
+def redact(text: str) -> str:
+    """The text without phone numbers and secrets. The last guard, not a licence to write them."""
+    return _PHONE.sub(HIDDEN, _SECRET.sub(HIDDEN, text))
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Every label takes its values from a closed set (an enum, a route's template), never from a request."""
+
+    registry: CollectorRegistry
+    http_requests: Counter  # method, route, status
+    http_duration_s: Histogram  # route
+    calls_accepted: Counter  # status
+    gate_decisions: Counter  # verdict, rule
+    dials: Counter  # answer
+    dial_duration_s: Histogram
+    provider_events: Counter  # event, fate
+    outbox_deliveries: Counter  # kind, result
+
+    def watch(self, name: str, label: str, read: Callable[[], Iterable[tuple[str, float]]]) -> None:
+        """Publishes counts that somebody else keeps; `read` yields (label value, count) at every scrape."""
+        self.registry.register(_Watched(name, label, read))
+
+
+def make_metrics() -> Metrics:
+    registry = CollectorRegistry()
+
+    def counter(name: str, what: str, *labels: str) -> Counter:
+        return Counter(f"ringback_{name}", what, labels, registry=registry)
+
+    def duration(name: str, what: str, *labels: str) -> Histogram:
+        return Histogram(f"ringback_{name}_seconds", what, labels, registry=registry, buckets=DURATION_BUCKETS_S)
+
+    return Metrics(
+        registry=registry,
+        http_requests=counter("http_requests", "Requests answered", "method", "route", "status"),
+        http_duration_s=duration("http_request_duration", "From the request's head to the end of the answer", "route"),
+        calls_accepted=counter("calls_accepted", "Calls taken by the Voice API, by their first status", "status"),
+        gate_decisions=counter("gate_decisions", "Decisions of the gate", "verdict", "rule"),
+        dials=counter("dials", "Answers to create-phone-call as the dial protocol classified them", "answer"),
+        dial_duration_s=duration("dial_duration", "create-phone-call, whole"),
+        provider_events=counter("provider_events", "Facts heard from Retell", "event", "fate"),
+        outbox_deliveries=counter("outbox_deliveries", "Rows offered to a queue or to Engage", "kind", "result"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched(Collector):
+    name: str
+    label: str
+    read: Callable[[], Iterable[tuple[str, float]]]
+
+    def collect(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(f"ringback_{self.name}", f"Counted by the {self.name} itself", labels=[self.label])
+        for value, count in self.read():
+            family.add_metric([value], count)
+        yield family

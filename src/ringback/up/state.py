@@ -1,0 +1,68 @@
+"""What `up` remembers of a data directory, so that the next start has the same keys and ports."""
+
+import base64
+import json
+import os
+import secrets
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+FILE = "up.json"
+
+
+@dataclass(frozen=True, slots=True)
+class UpState:
+    """Kept in `<data-dir>/up.json`, mode 0600. The emulators' part is unused while the real ones are configured."""
+
+    url: str
+    api_key: str
+    database_url: str
+    port: int
+    retell_port: int
+    engage_port: int
+    retell_api_key: str
+    retell_webhook_key: str
+    engage_secret: str
+    retell_pid: int | None = None
+    engage_pid: int | None = None
+
+
+def load_state(data_dir: Path) -> UpState | None:
+    """None if there is none, or if another version wrote it in a way this one cannot use."""
+    try:
+        return UpState(**json.loads((data_dir / FILE).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def save_state(data_dir: Path, state: UpState) -> None:
+    """Replaced in one step, so that a kill leaves the old or the new one, never half of one."""
+    draft = data_dir / f"{FILE}.new"
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(asdict(state), file)
+    draft.replace(data_dir / FILE)
+
+
+def new_state(host: str, port: int) -> UpState:
+    """Fresh keys, and free ports for the emulators; `port` 0 is given a free one too."""
+    own = port or free_port(host)
+    return UpState(
+        url=f"http://{host}:{own}",
+        api_key="rbk_" + secrets.token_urlsafe(32),
+        database_url="",
+        port=own,
+        retell_port=free_port(host),
+        engage_port=free_port(host),
+        retell_api_key=f"key_{secrets.token_hex(14)}",
+        retell_webhook_key=f"key_{secrets.token_hex(14)}",
+        engage_secret="whsec_" + base64.b64encode(secrets.token_bytes(24)).decode(),
+    )
+
+
+def free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+    return port

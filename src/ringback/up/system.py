@@ -1,0 +1,194 @@
+"""Start everything in order, watch over it, and stop it in reverse."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from ringback.adapters.postgres.schema import upgrade
+from ringback.config import Settings, process_environment, read_settings
+from ringback.embedded.data_dir import DataDirectoryInUse, DataDirectoryLock
+from ringback.embedded.server import PostgresServer
+from ringback.logs import choose_format, configure_logs
+from ringback.services import (
+    business_api,
+    call_processor,
+    internal_api,
+    scheduler,
+    webhook_processor,
+    webhook_receiver,
+)
+from ringback.up.emulators import Emulator
+from ringback.up.state import UpState, load_state, new_state, save_state
+from ringback.wiring import Service, open_parts, run_services, stop_on_signals
+
+_log = structlog.get_logger(__name__)
+
+WATCH_EVERY_S = 0.2
+SERVICES = (internal_api, business_api, call_processor, webhook_processor, scheduler, webhook_receiver)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What this start is made of; an emulator that is None has a real counterpart."""
+
+    settings: Settings
+    state: UpState
+    host: str
+    data_dir: Path
+    server: PostgresServer | None
+    retell: Emulator | None
+    engage: Emulator | None
+
+    @property
+    def emulators(self) -> list[Emulator]:
+        return [emulator for emulator in (self.retell, self.engage) if emulator is not None]
+
+    def ready_line(self) -> dict[str, object]:
+        return {
+            "ready": True,
+            "url": self.state.url,
+            "api_key": self.state.api_key,
+            "database_url": self.settings.database_url,
+            "retell_base_url": self.settings.retell_base_url,
+            "engage_url": self.settings.engage_url,
+        }
+
+
+def make_plan(data_dir: Path, host: str, port: int, env: Mapping[str, str]) -> Plan:
+    """Reads the settings, starts the embedded PostgreSQL if it is to be used, and writes down what was chosen."""
+    asked = read_settings(env, emulated="RETELL_BASE_URL" not in env)
+    state = load_state(data_dir)
+    if state is None or (port and state.port != port):
+        fresh = new_state(host, port)
+        state = fresh if state is None else replace(state, url=fresh.url, port=fresh.port)
+    state = replace(state, url=f"http://{host}:{state.port}", api_key=asked.api_key or state.api_key)
+    server = None
+    if asked.database_url is None:
+        server = PostgresServer(data_dir)
+        state = replace(state, database_url=server.start())
+    else:
+        state = replace(state, database_url=asked.database_url)
+    retell = None if asked.retell_base_url else _retell(data_dir, host, state, asked)
+    engage = None if asked.engage_url else _engage(data_dir, host, state)
+    settings = replace(
+        asked,
+        database_url=state.database_url,
+        api_key=state.api_key,
+        retell_base_url=retell.url if retell else asked.retell_base_url,
+        retell_api_key=(state.retell_api_key if retell else asked.retell_api_key),
+        retell_webhook_key=((state.retell_webhook_key,) if retell else asked.retell_webhook_key),
+        engage_url=engage.url if engage else asked.engage_url,
+        engage_secret=(state.engage_secret if engage else asked.engage_secret),
+    )
+    save_state(data_dir, state)
+    return Plan(settings, state, host, data_dir, server, retell, engage)
+
+
+def _retell(data_dir: Path, host: str, state: UpState, settings: Settings) -> Emulator:
+    return Emulator(
+        "retell",
+        host,
+        state.retell_port,
+        data_dir / "retell",
+        {
+            "RETELL_API_KEY": state.retell_api_key,
+            "RETELL_WEBHOOK_KEY": state.retell_webhook_key,
+            "RINGBACK_EMULATOR_SPEED": f"{settings.emulator_speed:g}",
+        },
+        ["--webhook-url", f"{state.url}/retell/webhook", "--functions-url", f"{state.url}/v1/retell/functions"],
+        state.retell_pid,
+    )
+
+
+def _engage(data_dir: Path, host: str, state: UpState) -> Emulator:
+    secret = {"RINGBACK_ENGAGE_SECRET": state.engage_secret}
+    return Emulator("engage", host, state.engage_port, data_dir / "engage", secret, (), state.engage_pid)
+
+
+async def run_plan(plan: Plan, stop: asyncio.Event, ready: asyncio.Event) -> None:
+    """Until `stop`; sets `ready` once everything answers. Leaves nothing running."""
+    assert plan.settings.database_url is not None, "a plan has a database"
+    try:
+        await asyncio.gather(*(emulator.start() for emulator in plan.emulators))
+        pids = {f"{emulator.kind}_pid": emulator.pid for emulator in plan.emulators}
+        save_state(plan.data_dir, replace(plan.state, **pids))  # type: ignore[arg-type]
+        await upgrade(plan.settings.database_url, instance=plan.settings.instance)
+        async with open_parts(plan.settings) as parts:
+            await parts.provider.warm_up()
+            services: list[Service] = [module.assemble(parts) for module in SERVICES]
+            watch = asyncio.create_task(_watch(plan, stop))
+            await run_services(parts, services, plan.host, plan.state.port, stop, ready)
+            await watch
+    finally:
+        await asyncio.gather(*(emulator.stop() for emulator in plan.emulators))
+
+
+async def _watch(plan: Plan, stop: asyncio.Event) -> None:
+    """What dies without having been told to is started again."""
+    while not stop.is_set():
+        if plan.server is not None and not plan.server.is_alive():
+            _log.error("postgres.died", action="starting it again")
+            # On the main thread, blocking: the kernel ties the server's life to the thread that started it.
+            plan.server.start()
+        for emulator in plan.emulators:
+            if emulator.is_dead():
+                _log.error("emulator.died", emulator=emulator.kind, action="starting it again")
+                await emulator.start()
+        await asyncio.sleep(WATCH_EVERY_S)
+
+
+def run_up(data_dir: Path, host: str, port: int, as_json: bool) -> None:
+    """`ringback up`. Ends the process: 0 after a clean stop, 2 if the data directory is in use."""
+    data_dir = data_dir.resolve()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    env = process_environment()
+    settings = read_settings(env, emulated="RETELL_BASE_URL" not in env)
+    configure_logs(choose_format(settings.log_format, sys.stderr), sys.stderr)
+    try:
+        with DataDirectoryLock(data_dir):
+            plan = make_plan(data_dir, host, port, env)
+            try:
+                asyncio.run(_run_until_signal(plan, as_json))
+            finally:
+                if plan.server is not None:
+                    plan.server.stop()
+    except DataDirectoryInUse as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)
+
+
+async def _run_until_signal(plan: Plan, as_json: bool) -> None:
+    stop, ready = asyncio.Event(), asyncio.Event()
+    stop_on_signals(stop)
+    running = asyncio.create_task(run_plan(plan, stop, ready))
+    announced = asyncio.create_task(ready.wait())
+    await asyncio.wait([running, announced], return_when=asyncio.FIRST_COMPLETED)
+    if announced.done():
+        sys.stdout.write((json.dumps(plan.ready_line()) if as_json else banner(plan)) + "\n")
+        sys.stdout.flush()
+    else:
+        announced.cancel()
+    await running
+
+
+def banner(plan: Plan) -> str:
+    settings = plan.settings
+    lines = [
+        "",
+        f"  Ringback is up at {plan.state.url}   (docs: {plan.state.url}/docs)",
+        "",
+        f"  API key      {plan.state.api_key}",
+        f"  Retell       {settings.retell_base_url or 'the real one'}{'   (emulated)' if plan.retell else ''}",
+        f"  Engage       {settings.engage_url}{'   (emulated)' if plan.engage else ''}",
+        f"  data         {plan.data_dir}",
+        f"  calling hours: {settings.calling_hours}",
+        "",
+        "  next: ringback call +14155550100 --agent agent_demo",
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""What the HTTP services share: keys, problems, limits, health, and the shapes of requests."""

@@ -1,0 +1,84 @@
+"""One HTTP application out of routes: problems, body limits, metrics and health are the same everywhere."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import APIRouter, FastAPI
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ringback.telemetry import Metrics
+from ringback.web.body_limit import RETELL_DOORS, BodyLimit
+from ringback.web.problem import install_problems
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_application(
+    title: str,
+    routers: Sequence[APIRouter],
+    routes: Sequence[BaseRoute],
+    metrics: Metrics,
+    lifespan: Lifespan | None = None,
+) -> FastAPI:
+    """`routers` appear in /docs, plain `routes` (health, Retell's doors) do not."""
+    app = FastAPI(title=title, version="1", redoc_url=None, lifespan=lifespan or _nothing)
+    for router in routers:
+        app.include_router(router)
+    app.router.routes.extend(routes)
+    install_problems(app)
+    app.add_middleware(BodyLimit, limits=RETELL_DOORS)
+    app.add_middleware(CountRequests, metrics=metrics)
+    return app
+
+
+@asynccontextmanager
+async def _nothing(app: FastAPI) -> AsyncIterator[None]:
+    yield
+
+
+class CountRequests:
+    """ASGI middleware that counts by the route's template, never by the path, which may hold a phone number."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer()
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answer.status = message["status"]
+            await send(message)
+
+        began_s = time.perf_counter()
+        try:
+            await self._app(scope, receive, counted)
+        finally:
+            template = _template(scope)
+            self._metrics.http_requests.labels(_method(scope), template, answer.status).inc()
+            self._metrics.http_duration_s.labels(template).observe(time.perf_counter() - began_s)
+
+
+@dataclass(slots=True)
+class _Answer:
+    status: int = 500  # nothing was sent: the server will say 500
+
+
+def _template(scope: Scope) -> str:
+    """The route's own pattern, rebuilt from the path: Starlette leaves the parameters in the scope, not the route."""
+    if "endpoint" not in scope:
+        return "unmatched"
+    names = {str(value): name for name, value in scope.get("path_params", {}).items()}
+    return "/".join(f"{{{names[part]}}}" if part in names else part for part in scope["path"].split("/"))
+
+
+def _method(scope: Scope) -> str:
+    known = ("GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS")
+    return scope["method"] if scope["method"] in known else "other"

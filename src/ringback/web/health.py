@@ -1,0 +1,74 @@
+"""Whether this process lives, whether it can work, and what it counted."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ringback.domain.errors import Retryable
+
+CHECK_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """`detail` is a short sentence for the operator, without addresses that hold passwords."""
+
+    ok: bool
+    detail: str = ""
+
+
+Check = Callable[[], Awaitable[CheckResult]]
+#: The reason why dialing is paused (perhaps empty), None while it is not.
+PausedBecause = Callable[[], Awaitable[str | None]]
+
+
+def health_routes(
+    checks: Mapping[str, Check], registry: CollectorRegistry, paused_because: PausedBecause | None = None
+) -> list[Route]:
+    """`/readyz` answers 503 while a check fails. A pause is shown and is no failure: the process works, as told."""
+
+    async def healthz(request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def readyz(request: Request) -> Response:
+        asked = dict(checks)
+        reasons: list[str | None] = []
+        if paused_because is not None:
+            asked["dialing"] = _dialing(paused_because, reasons)
+        results = dict(zip(asked, await asyncio.gather(*(_run(check) for check in asked.values())), strict=True))
+        ready = all(result.ok for result in results.values())
+        body = {
+            "status": "ready" if ready else "not_ready",
+            "paused": any(reason is not None for reason in reasons),
+            "checks": {name: asdict(result) for name, result in results.items()},
+        }
+        return JSONResponse(body, 200 if ready else 503)
+
+    async def metrics(request: Request) -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
+
+
+def _dialing(paused_because: PausedBecause, reasons: list[str | None]) -> Check:
+    async def check() -> CheckResult:
+        reason = await paused_because()
+        reasons.append(reason)
+        return CheckResult(True, "running" if reason is None else f"paused: {reason}".rstrip(": "))
+
+    return check
+
+
+async def _run(check: Check) -> CheckResult:
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
+            return await check()
+    except TimeoutError:
+        return CheckResult(False, f"no answer within {CHECK_TIMEOUT_S:g} s")
+    except Retryable as error:
+        return CheckResult(False, str(error))

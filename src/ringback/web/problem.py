@@ -1,0 +1,177 @@
+"""Every error the APIs answer is an RFC 9457 problem, and none repeats what it was given."""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic_core import ErrorDetails
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ringback.domain.errors import Retryable
+
+MEDIA_TYPE = "application/problem+json"
+#: A name within a pointer is the caller's own text: it is cut, and hidden where it may be a phone number.
+MAX_NAME_CHARS = 64
+_MAY_BE_PHONE = re.compile(r"[0-9][0-9 ().\-]{5,}[0-9]")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One thing wrong with a request. `pointer` is a JSON pointer into the body (#/contact/phone), or query:name,
+    path:name, header:name. `message` never contains what was sent."""
+
+    pointer: str
+    code: str
+    message: str
+
+
+@dataclass(eq=False)
+class Problem(Exception):
+    """Raised anywhere below a route, it becomes the answer."""
+
+    status: int
+    code: str
+    detail: str
+    errors: Sequence[FieldProblem] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def response(self) -> JSONResponse:
+        body: dict[str, Any] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            "errors": [asdict(error) for error in self.errors],
+        }
+        return JSONResponse(body, self.status, dict(self.headers), MEDIA_TYPE)
+
+
+def invalid(errors: Sequence[FieldProblem]) -> Problem:
+    """422 with every problem."""
+    count = "one problem" if len(errors) == 1 else f"{len(errors)} problems"
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", f"The request has {count}; see errors.", errors)
+
+
+def not_found(what: str) -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, "not_found", f"There is no such {what}.")
+
+
+# pydantic's error types (docs.pydantic.dev/latest/errors/validation_errors) in the words of this API.
+_CODES = {
+    "missing": ("required", "This field is required."),
+    "extra_forbidden": ("unknown_field", "This field is not known."),
+    "string_type": ("wrong_type", "This must be a string."),
+    "int_type": ("wrong_type", "This must be a whole number."),
+    "list_type": ("wrong_type", "This must be an array."),
+    "dict_type": ("wrong_type", "This must be an object."),
+    "model_type": ("wrong_type", "This must be an object."),
+    "model_attributes_type": ("wrong_type", "This must be an object."),
+    "string_too_short": ("too_short", "This must not be empty."),
+    "too_short": ("too_short", "This must not be empty."),
+}
+
+
+Point = Callable[..., str]
+
+
+def from_pydantic(errors: Iterable[ErrorDetails | Mapping[str, Any]], point: Point | None = None) -> list[FieldProblem]:
+    """pydantic's errors as ours, without texts that could hold the input. `point` makes a pointer of a path."""
+    return [_one(error["type"], error["loc"], error.get("ctx") or {}, point or pointer_to) for error in errors]
+
+
+def pointer_to(*path: str | int) -> str:
+    """RFC 6901 within a URI fragment's sign, without percent-encoding, so that a person can read it."""
+    return "#" + "".join(f"/{_name(part)}" for part in path)
+
+
+def _name(part: str | int) -> str:
+    if isinstance(part, int):
+        return str(part)
+    text = part if len(part) <= MAX_NAME_CHARS else f"{part[:MAX_NAME_CHARS]}…"
+    return _MAY_BE_PHONE.sub("…", text).replace("~", "~0").replace("/", "~1")
+
+
+def query_pointer(*path: str | int) -> str:
+    return "query:" + ".".join(map(_name, path))
+
+
+def _one(kind: str, path: Sequence[str | int], context: Mapping[str, Any], point: Point) -> FieldProblem:
+    # pydantic marks a refused key of an object by one more step.
+    pointer = point(*path[:-1]) if path and path[-1] == "[key]" else point(*path)
+    if kind in _CODES:
+        return FieldProblem(pointer, *_CODES[kind])
+    if kind == "value_error":
+        code, _, message = str(context.get("error", "")).partition(": ")
+        return FieldProblem(pointer, code, message)
+    # Limits and the list of known words come from our models, so they may be repeated.
+    told = ", ".join(f"{words} {context[name]}" for name, words in _OUR_WORDS.items() if name in context)
+    return FieldProblem(pointer, "invalid", f"This is not valid: {told}." if told else "This is not valid.")
+
+
+_OUR_WORDS = {
+    "ge": "at least",
+    "le": "at most",
+    "gt": "more than",
+    "lt": "less than",
+    "max_length": "the longest is",
+    "min_length": "the shortest is",
+    "expected": "known are",
+}
+
+
+def _parameter(error: Mapping[str, Any]) -> FieldProblem:
+    place, *path = error["loc"]
+    return _one(error["type"], path, error.get("ctx") or {}, lambda *steps: f"{place}:{'.'.join(map(_name, steps))}")
+
+
+async def _answer_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return error.response()
+
+
+async def _answer_retryable(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Retryable)
+    wait_s = max(1, round(error.retry_after_s))
+    log.warning("http.unavailable", cause=type(error).__name__)
+    headers = {"Retry-After": str(wait_s)}
+    return Problem(503, "unavailable", "Nothing was accepted; please send it again later.", headers=headers).response()
+
+
+async def _answer_refused_parameters(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return invalid([_parameter(each) for each in error.errors()]).response()
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    code = status.name.lower()
+    return Problem(status, code, f"{status.phrase}.", headers=error.headers or {}).response()
+
+
+async def _answer_bug(request: Request, error: Exception) -> Response:
+    log.error("http.bug", cause=type(error).__name__)
+    return Problem(500, "internal_error", "This is a fault of the service; it has been noted.").response()
+
+
+def install_problems(app: FastAPI) -> None:
+    """Every way a request can fail ends in one of these."""
+    handlers: list[tuple[type[Exception], Callable[[Request, Exception], Awaitable[Response]]]] = [
+        (Problem, _answer_problem),
+        (Retryable, _answer_retryable),
+        (RequestValidationError, _answer_refused_parameters),
+        (HTTPException, _answer_http),
+        (Exception, _answer_bug),
+    ]
+    for kind, handler in handlers:
+        app.add_exception_handler(kind, handler)

@@ -1,0 +1,245 @@
+"""The composition root: the adapters are built here, the flows get what they need, and a process is put together."""
+
+import asyncio
+import random
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import structlog
+from fastapi import APIRouter, FastAPI
+from starlette.routing import BaseRoute
+
+from ringback.adapters.clock import SystemClock, new_id
+from ringback.adapters.engage_http import EngageHttp
+from ringback.adapters.number_plan import PhoneNumbersPlan
+from ringback.adapters.postgres.api_keys import PostgresApiKeys
+from ringback.adapters.postgres.message_queue import PostgresQueue
+from ringback.adapters.postgres.pool import Pool, connection_of, open_pool
+from ringback.adapters.postgres.store import PostgresStore
+from ringback.adapters.postgres.views import PostgresViews
+from ringback.adapters.retell.client import RetellProvider
+from ringback.adapters.retell.events import report_from_webhook
+from ringback.adapters.retell.functions import parse_tool_call
+from ringback.adapters.retell.identity import content_identity
+from ringback.adapters.retell.signature import verify
+from ringback.adapters.spoken_time import DateparserSpokenTime
+from ringback.adapters.sqs import open_sqs_queue
+from ringback.config import Settings
+from ringback.domain.catalog import Catalog, built_in_catalog, parse_catalog
+from ringback.flows.business_operations import business_actions
+from ringback.flows.business_operations.perform import BusinessOperations
+from ringback.flows.call_initiation import CallInitiation
+from ringback.flows.call_processing import CallProcessing
+from ringback.flows.event_processing import EventCounts, EventProcessing
+from ringback.flows.outbox_delivery import OutboxRelay, run_relay
+from ringback.flows.reconciliation import Reconciliation
+from ringback.flows.scheduled_calls import ScheduledCalls
+from ringback.flows.settling import SettlingRules
+from ringback.ports import MessageQueue
+from ringback.telemetry import Metrics, make_metrics
+from ringback.web.application import create_application
+from ringback.web.auth import ApiKeys, hash_key, require_api_key
+from ringback.web.health import CheckResult, health_routes
+from ringback.web.serving import serve_http
+
+_log = structlog.get_logger(__name__)
+
+Loop = Callable[[asyncio.Event], Awaitable[None]]
+
+#: Connections of one process: its loops and requests each hold one for a unit of work, never longer.
+POOL_SIZE = 24
+#: What stays open for work under way when a process is told to stop; below the 30 s that platforms usually allow.
+STOP_WITHIN_S = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the processes share: built once, closed in reverse."""
+
+    settings: Settings
+    clock: SystemClock
+    pool: Pool
+    store: PostgresStore
+    views: PostgresViews
+    api_keys: PostgresApiKeys
+    call_queue: MessageQueue
+    event_queue: MessageQueue
+    provider: RetellProvider
+    numbers: PhoneNumbersPlan
+    rules: SettlingRules
+    catalog: Catalog
+    metrics: Metrics
+    relay: OutboxRelay
+    outbox_bell: asyncio.Event
+
+    def call_initiation(self) -> CallInitiation:
+        return CallInitiation(self.store, self.clock, new_id, self.numbers, self.rules.policy)
+
+    def call_processing(self) -> CallProcessing:
+        return CallProcessing(self.store, self.provider, self.clock, new_id, self.rules)
+
+    def event_processing(self) -> EventProcessing:
+        return EventProcessing(self.store, self.clock, self.rules, report_from_webhook, content_identity, EventCounts())
+
+    def reconciliation(self) -> Reconciliation:
+        return Reconciliation(self.store, self.provider, self.clock, self.rules)
+
+    def scheduled_calls(self) -> ScheduledCalls:
+        return ScheduledCalls(self.store, self.clock, self.call_queue)
+
+    def business_operations(self) -> BusinessOperations:
+        actions = business_actions(
+            spoken_time=DateparserSpokenTime(),
+            numbers=self.numbers,
+            policy=self.rules.policy,
+            catalog=self.catalog,
+            new_id=new_id,
+        )
+        return BusinessOperations(self.store, self.clock, actions, self.rules)
+
+    def require_key(self) -> Callable[..., Awaitable[None]]:
+        return require_api_key(ApiKeys(self.api_keys.is_known, self.clock.monotonic))
+
+    def verify_retell(self, body: bytes, signature: str | None) -> bool:
+        return verify(body, signature, self.settings.retell_webhook_key, self.now_ms())
+
+    def now_ms(self) -> int:
+        return int(self.clock.now().timestamp() * 1000)
+
+    parse_tool_call = staticmethod(parse_tool_call)
+    new_id = staticmethod(new_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One of the product's processes, ready to run: by itself, or with the others in one."""
+
+    name: str
+    routers: Sequence[APIRouter] = ()
+    routes: Sequence[BaseRoute] = ()
+    loops: Sequence[Loop] = field(default_factory=tuple)
+
+
+Assemble = Callable[[Parts], Service]
+
+
+async def open_queue(name_or_url: str, pool: Pool, region: str | None) -> MessageQueue:
+    """An SQS queue by its URL, or a queue in the database by its name."""
+    if name_or_url.startswith("http"):
+        return await open_sqs_queue(name_or_url, region=region)
+    return PostgresQueue(pool, name_or_url)
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
+    """Raises StoreUnavailable when the database cannot be reached at the start; later it is waited for."""
+    assert settings.database_url is not None, "checked before: this process needs a database"
+    async with AsyncExitStack() as stack:
+        clock, bell = SystemClock(), asyncio.Event()
+        pool = await open_pool(settings.database_url, max_size=POOL_SIZE)
+        stack.callback(pool.terminate)
+        store = PostgresStore(pool, on_outbox=bell.set)
+        api_keys = PostgresApiKeys(pool)
+        if settings.api_key is not None:
+            await api_keys.add("RINGBACK_API_KEY", hash_key(settings.api_key), clock.now())
+        call_queue = await open_queue(settings.call_queue, pool, settings.aws_region)
+        stack.push_async_callback(call_queue.close)
+        event_queue = await open_queue(settings.event_queue, pool, settings.aws_region)
+        stack.push_async_callback(event_queue.close)
+        provider = RetellProvider(
+            settings.retell_api_key or "",
+            clock,
+            base_url=settings.retell_base_url,
+            create_timeout_s=settings.create_timeout_s,
+            max_connections=max(100, settings.max_live_calls),
+        )
+        stack.push_async_callback(provider.close)
+        engage = None
+        if settings.engage_url is not None and settings.engage_secret is not None:
+            engage = EngageHttp(settings.engage_url, settings.engage_secret, clock)
+            stack.push_async_callback(engage.close)
+        numbers = PhoneNumbersPlan()
+        yield Parts(
+            settings=settings,
+            clock=clock,
+            pool=pool,
+            store=store,
+            views=PostgresViews(pool),
+            api_keys=api_keys,
+            call_queue=call_queue,
+            event_queue=event_queue,
+            provider=provider,
+            numbers=numbers,
+            rules=SettlingRules(settings.dial_policy, settings.deadlines, numbers, new_id),
+            catalog=_read_catalog(settings),
+            metrics=make_metrics(),
+            relay=OutboxRelay(
+                store, clock, random.Random(), queue=call_queue, engage=engage, stop_call=provider.stop_call
+            ),
+            outbox_bell=bell,
+        )
+
+
+def _read_catalog(settings: Settings) -> Catalog:
+    return built_in_catalog() if settings.catalog is None else parse_catalog(settings.catalog.read_text())
+
+
+def application(parts: Parts, services: Sequence[Service]) -> FastAPI:
+    """One HTTP application for these services, with health, readiness and metrics."""
+
+    async def database() -> CheckResult:
+        async with connection_of(parts.pool) as connection:
+            await connection.fetchval("SELECT 1")
+        return CheckResult(True)
+
+    async def paused_because() -> str | None:
+        async with connection_of(parts.pool) as connection:
+            row = await connection.fetchrow("SELECT paused_at, pause_reason FROM installation")
+        return (row["pause_reason"] or "") if row is not None and row["paused_at"] is not None else None
+
+    operator = health_routes({"database": database}, parts.metrics.registry, paused_because)
+    routers = [router for service in services for router in service.routers]
+    routes = [route for service in services for route in service.routes]
+    return create_application("Ringback", routers, [*routes, *operator], parts.metrics)
+
+
+async def run_services(
+    parts: Parts, services: Sequence[Service], host: str, port: int, stop: asyncio.Event, ready: asyncio.Event
+) -> None:
+    """Serve HTTP and run every loop, the outbox relay among them, until `stop`; sets `ready` once HTTP answers."""
+    http_stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        http = group.create_task(serve_http(application(parts, services), host, port, http_stop, ready))
+        loops = [group.create_task(run_relay(parts.relay, parts.outbox_bell, stop))]
+        loops += [group.create_task(_as_task(loop, stop)) for service in services for loop in service.loops]
+        await asyncio.wait([http, asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+        stop.set()
+        # The doors stay open while the work under way is finished, because that work may need an answer from them.
+        await asyncio.wait(loops, timeout=STOP_WITHIN_S)
+        http_stop.set()
+
+
+async def _as_task(loop: Loop, stop: asyncio.Event) -> None:
+    await loop(stop)
+
+
+def run_process(settings: Settings, host: str, port: int, assemble: Assemble) -> None:
+    """One service in a process of its own, until SIGINT or SIGTERM."""
+    asyncio.run(_run_process(settings, host, port, assemble))
+
+
+async def _run_process(settings: Settings, host: str, port: int, assemble: Assemble) -> None:
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    async with open_parts(settings) as parts:
+        service = assemble(parts)
+        _log.info("process.started", service=service.name, port=port)
+        await run_services(parts, [service], host, port, stop, asyncio.Event())
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)

@@ -1,0 +1,126 @@
+"""Recorded bodies of custom functions and of the inbound webhook."""
+
+import json
+
+import pytest
+
+from ringback.adapters.retell.functions import InboundCall, inbound_reply, parse_inbound_call, parse_tool_call
+from ringback.domain.call_event import ReportKind
+from ringback.domain.errors import Permanent
+
+ATTEMPT = "0192f0c0-0000-7000-8000-0000000a77e1"
+NESTED = {
+    "name": "reschedule_call",
+    "call": {
+        "call_id": "call_3f1b6a9e0c5d4278a1b2c3d4e5f",
+        "call_type": "phone_call",
+        "call_status": "ongoing",
+        "metadata": {"ringback_attempt_id": ATTEMPT},
+        "transcript_with_tool_calls": [
+            {"role": "tool_call_invocation", "tool_call_id": "t_1", "name": "reschedule_call", "arguments": "{}"},
+            {"role": "tool_call_result", "tool_call_id": "t_1", "content": "{}"},
+            {"role": "user", "content": "No, at three.", "words": []},
+            {"role": "tool_call_invocation", "tool_call_id": "t_2", "name": "reschedule_call", "arguments": "{}"},
+            {"role": "tool_call_invocation", "tool_call_id": "t_3", "name": "note_writeback", "arguments": "{}"},
+        ],
+    },
+    "args": {"when": "tomorrow at 3pm", "ringback_attempt_id": "{{ringback_attempt_id}}"},
+}
+
+
+def nested(**changes):
+    return json.dumps({**NESTED, **changes})
+
+
+def test_a_nested_body_is_known_by_its_call_and_the_last_invocation_of_its_name():
+    tool = parse_tool_call(nested())
+    assert tool.args == {"when": "tomorrow at 3pm"}
+    assert (tool.provider_call_id, tool.attempt_id) == ("call_3f1b6a9e0c5d4278a1b2c3d4e5f", ATTEMPT)
+    assert tool.tool_call_id == "t_2"
+    assert tool.key("reschedule_call") == "call_3f1b6a9e0c5d4278a1b2c3d4e5f:reschedule_call:t_2"
+    assert tool.report.kind is ReportKind.TOOL
+    assert tool.report.analysis is None
+
+
+def test_without_an_invocation_the_key_is_the_content_of_the_arguments():
+    call = {"call_id": "call_1"}
+    one = parse_tool_call(nested(call=call, args={"a": 1, "b": 2}))
+    same = parse_tool_call(nested(call=call, args={"b": 2, "a": 1}))
+    other = parse_tool_call(nested(call=call, args={"a": 1}))
+    assert one.tool_call_id is None
+    assert one.key("x") == same.key("x") != other.key("x")
+    assert one.key("x") != one.key("y")
+
+
+def test_arguments_at_the_root_are_known_by_the_constant_argument():
+    tool = parse_tool_call(json.dumps({"when": "tomorrow at 3pm", "ringback_attempt_id": ATTEMPT}))
+    assert tool.args == {"when": "tomorrow at 3pm"}
+    assert (tool.provider_call_id, tool.attempt_id, tool.report) == (None, ATTEMPT, None)
+    assert tool.key("reschedule_call").startswith(f"{ATTEMPT}:reschedule_call:")
+
+
+@pytest.mark.parametrize("value", ["", "{{ringback_attempt_id}}", None, 7])
+def test_an_unusable_constant_argument_belongs_to_no_call(value):
+    tool = parse_tool_call(json.dumps({"note": "n", "ringback_attempt_id": value}))
+    assert (tool.args, tool.attempt_id, tool.key("note_writeback")) == ({"note": "n"}, None, None)
+
+
+def test_an_argument_named_call_alone_does_not_make_a_nested_body():
+    tool = parse_tool_call(json.dumps({"call": {"call_id": "call_1"}, "ringback_attempt_id": ATTEMPT}))
+    assert tool.args == {"call": {"call_id": "call_1"}}
+    assert tool.provider_call_id is None
+
+
+def test_the_playground_belongs_to_no_call():
+    body = nested(call={"call_id": "playground", "call_type": "web_call"}, tool_mocks=[])
+    tool = parse_tool_call(body)
+    assert tool.playground
+    assert (tool.provider_call_id, tool.attempt_id, tool.key("x")) == (None, None, None)
+
+
+def test_a_nested_call_without_an_id_falls_back_to_the_constant_argument():
+    tool = parse_tool_call(nested(call={}, args={"ringback_attempt_id": ATTEMPT}))
+    assert (tool.provider_call_id, tool.attempt_id, tool.report) == (None, ATTEMPT, None)
+
+
+@pytest.mark.parametrize("body", ["", "[]", "null", "{", b"\xff", "[" * 100_000])
+def test_a_body_that_is_no_object_is_permanent(body):
+    with pytest.raises(Permanent):
+        parse_tool_call(body)
+    with pytest.raises(Permanent):
+        parse_inbound_call(body)
+
+
+def test_an_inbound_call_is_read_with_and_without_a_call_id():
+    body = {
+        "event": "call_inbound",
+        "event_timestamp": 1764000000000,
+        "call_inbound": {
+            "agent_id": "agent_1",
+            "agent_version": 2,
+            "from_number": "anonymous",
+            "to_number": "+14155550199",
+        },
+    }
+    assert parse_inbound_call(json.dumps(body)) == InboundCall("anonymous", "+14155550199", None, "agent_1")
+    body["call_inbound"] = {"from_number": "+14155550100", "to_number": "+14155550199", "call_id": "call_9"}
+    assert parse_inbound_call(json.dumps(body)) == InboundCall("+14155550100", "+14155550199", "call_9", None)
+    body["call_inbound"] = {}
+    assert parse_inbound_call(json.dumps(body)) == InboundCall("", "", None, None)
+
+
+@pytest.mark.parametrize("body", ['{"event":"call_ended","call_inbound":{}}', '{"event":"call_inbound"}'])
+def test_another_event_is_no_inbound_call(body):
+    with pytest.raises(Permanent):
+        parse_inbound_call(body)
+
+
+def test_the_answer_to_an_inbound_call_holds_strings_only():
+    assert inbound_reply({"is_known": True, "tries": 2, "name": "Ada", "x": None}, {"k": 1}, "agent_2") == {
+        "call_inbound": {
+            "dynamic_variables": {"is_known": "true", "tries": "2", "name": "Ada"},
+            "metadata": {"k": 1},
+            "override_agent_id": "agent_2",
+        }
+    }
+    assert "override_agent_id" not in inbound_reply({}, {})["call_inbound"]

@@ -1,0 +1,111 @@
+"""What a number tells: fictional numbers, overlays that the library gets wrong, and areas with several zones."""
+
+import pytest
+
+from ringback.adapters import number_plan
+from ringback.adapters.number_plan import PhoneNumbersPlan
+from ringback.domain.time_zone import is_zone
+
+PLAN = PhoneNumbersPlan()
+
+
+@pytest.mark.parametrize(
+    ("phone", "country"),
+    [
+        ("+14155550100", "US"),
+        ("+12125550199", "US"),
+        ("+14165550100", "CA"),
+        ("+18765550100", "JM"),
+        ("+17875550100", "PR"),
+        ("+16715550100", "GU"),
+        ("+18005550100", "US"),
+        ("+13572345678", "US"),  # an overlay that the metadata does not know yet
+        ("+4930123456", "DE"),
+        ("+33612345678", "FR"),
+    ],
+)
+def test_a_number_has_the_country_of_its_area_code(phone, country):
+    assert PLAN.region(phone) == country
+
+
+@pytest.mark.parametrize(
+    "phone",
+    [
+        "",
+        "+",
+        "anonymous",
+        "+19995550100",
+        "+11115550100",
+        "+80012345678",
+        "+9999999999",
+        "+1 415 555 0100",
+        "4155550100",
+    ],
+)
+def test_what_belongs_to_no_country_has_none(phone):
+    assert PLAN.region(phone) is None
+    assert PLAN.time_zones(phone) == ()
+
+
+@pytest.mark.parametrize(
+    ("phone", "zones"),
+    [
+        ("+14155550100", ("America/Los_Angeles",)),
+        ("+12125550100", ("America/New_York",)),
+        ("+13135550100", ("America/Detroit",)),
+        ("+16025550100", ("America/Phoenix",)),
+        ("+19285550100", ("America/Phoenix", "America/Denver")),
+        ("+18085550100", ("Pacific/Honolulu",)),
+        ("+19075550100", ("America/Anchorage", "America/Adak")),
+        ("+18505550100", ("America/New_York", "America/Chicago")),
+        ("+17015550100", ("America/Chicago", "America/Denver")),
+        ("+12085550100", ("America/Boise", "America/Los_Angeles")),
+        ("+14165550100", ("America/Toronto",)),
+        ("+13065550100", ("America/Regina", "America/Edmonton")),
+        ("+18765550100", ("America/Jamaica",)),
+        ("+4930123456", ("Europe/Berlin",)),
+    ],
+)
+def test_every_zone_of_the_area_is_named(phone, zones):
+    assert PLAN.time_zones(phone) == zones
+
+
+@pytest.mark.parametrize(
+    ("overlay", "zones"),
+    [
+        ("364", ("America/Kentucky/Louisville", "America/Chicago")),
+        ("448", ("America/New_York", "America/Chicago")),
+        ("458", ("America/Los_Angeles", "America/Boise")),
+        ("689", ("America/New_York",)),
+        ("930", ("America/Indiana/Indianapolis", "America/Chicago")),
+    ],
+)
+def test_an_overlay_has_the_zones_of_the_area_it_lies_over(overlay, zones):
+    assert PLAN.time_zones(f"+1{overlay}5550100") == zones
+
+
+@pytest.mark.parametrize("phone", ["+18005550100", "+18882345678", "+15005550100", "+19005550100"])
+def test_a_number_without_a_place_has_no_zone(phone):
+    assert PLAN.time_zones(phone) == ()
+
+
+def test_a_mobile_number_may_lie_in_every_zone_of_its_country():
+    zones = PLAN.time_zones("+61412345678")
+    assert {"Australia/Sydney", "Australia/Perth"} <= set(zones)
+
+
+def test_no_area_code_is_listed_twice_and_every_zone_exists():
+    tables = (number_plan._UNITED_STATES, number_plan._CANADA)
+    codes = [code for table in tables for listed in table.values() for code in listed.split()]
+    assert len(codes) == len(set(codes))
+    assert all(is_zone(zone) for table in tables for zones in table for zone in zones)
+
+
+@pytest.mark.parametrize(
+    ("table", "countries"), [("_UNITED_STATES", {"US", "PR", "VI", "GU", "MP", "AS"}), ("_CANADA", {"CA"})]
+)
+def test_every_listed_area_code_lies_in_its_table_s_country(table, countries):
+    codes = [code for listed in getattr(number_plan, table).values() for code in listed.split()]
+    assert {
+        code: PLAN.region(f"+1{code}5550100") for code in codes if PLAN.region(f"+1{code}5550100") not in countries
+    } == {}

@@ -1,0 +1,251 @@
+"""Both queues behind one face: a table in PostgreSQL, and Amazon SQS as the emulator `ministack` plays it."""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.request
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+import pytest
+from aiobotocore.session import AioSession, get_session
+
+from ringback.adapters.postgres import message_queue
+from ringback.adapters.postgres.message_queue import PostgresQueue
+from ringback.adapters.sqs import open_sqs_queue
+from ringback.ports import MessageQueue
+
+MINISTACK = Path(__file__).parents[2] / ".venv-sqs" / "bin" / "ministack"
+QUEUE_TABLE = Path(message_queue.__file__).with_suffix(".sql")
+MAX_RECEIVES = 2
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def sqs_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One SQS server for the test process, ended with it."""
+    if not MINISTACK.exists():
+        pytest.fail(f"{MINISTACK} is missing: `make test` builds the environment of the SQS server")
+    home = tmp_path_factory.mktemp("ministack")
+    port = free_port()
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "SERVICES": "sqs",
+        "LOG_LEVEL": "WARNING",
+    }
+    with (home / "log").open("wb") as log:
+        server = subprocess.Popen([MINISTACK], cwd=home, env=environment, stdout=log, stderr=log)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_it_answers(url, server)
+        yield url
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _wait_until_it_answers(url: str, server: "subprocess.Popen[bytes]") -> None:
+    give_up_at = time.monotonic() + 30
+    while time.monotonic() < give_up_at and server.poll() is None:
+        try:
+            urllib.request.urlopen(f"{url}/_ministack/health", timeout=2).close()
+        except (URLError, OSError):
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError("ministack does not answer")
+
+
+@pytest.fixture
+def aws_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK's own settings, as a deployment would give them; none of the machine's are used."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture(scope="session")
+def sdk_session() -> AioSession:
+    """Loading the SDK's model of SQS takes longer than most tests."""
+    return get_session()
+
+
+@pytest.fixture(scope="session")
+def queues_url(server_url: str) -> str:
+    """One database with nothing but the queues' table; each test has a queue of its own in it."""
+
+    async def make() -> str:
+        name = f"queues_{uuid.uuid4().hex[:12]}"
+        connection = await asyncpg.connect(server_url)
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+        url = urlsplit(server_url)._replace(path=f"/{name}").geturl()
+        connection = await asyncpg.connect(url)
+        await connection.execute(QUEUE_TABLE.read_text())
+        await connection.close()
+        return url
+
+    return asyncio.run(make())
+
+
+class Door:
+    """A way to a server that can be shut: connections are cut and new ones refused, as when the server is gone."""
+
+    def __init__(self, reach: Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]) -> None:
+        self._reach = reach
+        self._listening: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.port = free_port()
+
+    async def open(self) -> None:
+        self._listening = await asyncio.start_server(self._pass_on, "127.0.0.1", self.port)
+
+    async def shut(self) -> None:
+        if self._listening is not None:
+            self._listening.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await self._reach()
+        self._writers |= {writer, far_writer}
+        await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+        self._writers -= {writer, far_writer}
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        writer.close()
+
+
+@dataclass
+class Rig:
+    """A queue of its own for one test, behind a door, and a look at its dead letters.
+
+    `open` gives another client of the same queue, as another process would have one.
+    """
+
+    queue: MessageQueue
+    door: Door
+    open: Callable[[], Awaitable[MessageQueue]]
+    dead: Callable[[], Awaitable[list[tuple[str, str | None]]]]
+    """Body and reason of each dead letter; the reason is None where the server moved it."""
+    server: str
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+Build = Callable[[AsyncExitStack], Awaitable[Rig]]
+
+
+@pytest.fixture(params=["postgres", "sqs"])
+def build_rig(request: pytest.FixtureRequest) -> Build:
+    """Asks for one adapter's server only, and outside the event loop, because starting it blocks."""
+    if request.param == "postgres":
+        database_url: str = request.getfixturevalue("queues_url")
+        return lambda stack: _postgres_rig(stack, database_url)
+    request.getfixturevalue("aws_settings")
+    endpoint: str = request.getfixturevalue("sqs_endpoint")
+    patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+    session: AioSession = request.getfixturevalue("sdk_session")
+    return lambda stack: _sqs_rig(stack, endpoint, patch, session)
+
+
+@pytest.fixture
+async def rig(build_rig: Build) -> AsyncIterator[Rig]:
+    async with AsyncExitStack() as stack:
+        yield await build_rig(stack)
+
+
+async def _postgres_rig(stack: AsyncExitStack, database_url: str) -> Rig:
+    parts = urlsplit(database_url)
+    query = parse_qs(parts.query)
+    host, port = query.get("host", [parts.hostname])[0], int(query.get("port", [parts.port or 5432])[0])
+
+    async def reach() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if host.startswith("/"):
+            return await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+        return await asyncio.open_connection(host, port)
+
+    door = Door(reach)
+    await door.open()
+    stack.push_async_callback(door.shut)
+
+    name = f"calls-{uuid.uuid4().hex[:12]}"
+
+    async def open_queue() -> PostgresQueue:
+        pool = await asyncpg.create_pool(database_url, host="127.0.0.1", port=door.port, min_size=1, max_size=4)
+        stack.callback(pool.terminate)
+        queue = PostgresQueue(pool, name, max_receives=MAX_RECEIVES)
+        stack.push_async_callback(queue.close)
+        return queue
+
+    async def dead() -> list[tuple[str, str | None]]:
+        connection = await asyncpg.connect(database_url)
+        rows = await connection.fetch(
+            "SELECT body, dead_reason FROM queue_messages WHERE queue = $1 AND dead_at IS NOT NULL", name
+        )
+        await connection.close()
+        return [(row["body"], row["dead_reason"]) for row in rows]
+
+    return Rig(await open_queue(), door, open_queue, dead, "postgres")
+
+
+async def _sqs_rig(stack: AsyncExitStack, endpoint: str, patch: pytest.MonkeyPatch, session: AioSession) -> Rig:
+    server = urlsplit(endpoint)
+    door = Door(lambda: asyncio.open_connection(server.hostname, server.port))
+    await door.open()
+    stack.push_async_callback(door.shut)
+    patch.setenv("AWS_ENDPOINT_URL_SQS", f"http://127.0.0.1:{door.port}")
+    raw = await stack.enter_async_context(session.create_client("sqs", endpoint_url=endpoint))
+    name = f"calls-{uuid.uuid4().hex[:12]}"
+    url, dead_url = await create_queue_pair(raw, name)
+
+    async def open_queue() -> MessageQueue:
+        queue = await open_sqs_queue(url, session=session)
+        stack.push_async_callback(queue.close)
+        return queue
+
+    async def dead() -> list[tuple[str, str | None]]:
+        answer = await raw.receive_message(
+            QueueUrl=dead_url, MaxNumberOfMessages=10, VisibilityTimeout=0, MessageAttributeNames=["All"]
+        )
+        letters = answer.get("Messages", [])
+        reasons = [letter.get("MessageAttributes", {}).get("dead_reason", {}).get("StringValue") for letter in letters]
+        return [(letter["Body"], reason) for letter, reason in zip(letters, reasons, strict=True)]
+
+    return Rig(await open_queue(), door, open_queue, dead, "ministack", {"client": raw, "url": url})
+
+
+async def create_queue_pair(client: Any, name: str) -> tuple[str, str]:
+    """The queue's URL and its dead-letter queue's."""
+    dead_url = (await client.create_queue(QueueName=f"{name}-dead"))["QueueUrl"]
+    attributes = await client.get_queue_attributes(QueueUrl=dead_url, AttributeNames=["QueueArn"])
+    policy = {"deadLetterTargetArn": attributes["Attributes"]["QueueArn"], "maxReceiveCount": MAX_RECEIVES}
+    answer = await client.create_queue(QueueName=name, Attributes={"RedrivePolicy": json.dumps(policy)})
+    return answer["QueueUrl"], dead_url

@@ -1,0 +1,185 @@
+"""A running emulated Retell, a recorder that plays Ringback's doors, and small questions to both."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from retell import AsyncRetell
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ringback.emulator import retell
+from ringback.emulator.settings import RetellEmulatorSettings
+
+API_KEY = "key_rest"
+WEBHOOK_KEY = "key_webhook_badge"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@asynccontextmanager
+async def served(app: Starlette) -> AsyncIterator[str]:
+    port = free_port()
+    config = uvicorn.Config(app, port=port, log_level="error", access_log=False, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    # serve() and shutdown() would take the test runner's signal handlers and a tenth of a second each.
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    yield f"http://127.0.0.1:{port}"
+    for listener in server.servers:
+        listener.close()
+    for connection in list(server.server_state.connections):
+        connection.shutdown()
+    await server.lifespan.shutdown()
+
+
+async def until(question: Callable[[], Awaitable[Any]], timeout_s: float = 5.0) -> Any:
+    """The first truthy answer."""
+    async with asyncio.timeout(timeout_s):
+        while not (answer := await question()):
+            await asyncio.sleep(0.01)
+    return answer
+
+
+@dataclass
+class Recorder:
+    """What a receiver of webhooks and tool calls saw; `refuse` answers that many webhooks of an event with 503."""
+
+    url: str = ""
+    webhooks: list[tuple[bytes, dict[str, str]]] = field(default_factory=list)
+    tools: list[tuple[str, bytes, dict[str, str]]] = field(default_factory=list)
+    refuse: dict[str, int] = field(default_factory=dict)
+    tool_statuses: list[int] = field(default_factory=list)
+
+    def app(self) -> Starlette:
+        async def webhook(request: Request) -> Response:
+            body = await request.body()
+            self.webhooks.append((body, dict(request.headers)))
+            event = json.loads(body)["event"]
+            self.refuse[event] = self.refuse.get(event, 0) - 1
+            return Response(status_code=503 if self.refuse[event] >= 0 else 204)
+
+        async def tool(request: Request) -> Response:
+            self.tools.append((request.path_params["name"], await request.body(), dict(request.headers)))
+            status = self.tool_statuses.pop(0) if self.tool_statuses else 200
+            return JSONResponse({"ok": status == 200, "say": "I will call you tomorrow at three."}, status_code=status)
+
+        return Starlette(
+            routes=[
+                Route("/hook", webhook, methods=["POST"]),
+                Route("/functions/{name}", tool, methods=["POST"]),
+            ]
+        )
+
+    def events(self, call_id: str) -> list[str]:
+        bodies = [json.loads(body) for body, _ in self.webhooks]
+        return [body["event"] for body in bodies if body["call"]["call_id"] == call_id]
+
+    def body(self, call_id: str, event: str) -> dict[str, Any]:
+        bodies = [json.loads(body) for body, _ in self.webhooks]
+        return next(body for body in bodies if body["event"] == event and body["call"]["call_id"] == call_id)
+
+
+@dataclass
+class World:
+    """A served emulator with the official SDK (strict validation) and a bare HTTP client in front of it."""
+
+    url: str
+    recorder: Recorder
+    sdk: AsyncRetell
+    http: httpx.AsyncClient
+    state_dir: Path
+
+    async def place(self, to_number: str, **fields: Any) -> Any:
+        fields = {"override_agent_id": "agent_sales", **fields}
+        return await self.sdk.call.create_phone_call(from_number="+14155550199", to_number=to_number, **fields)
+
+    async def post(self, body: Any, **kwargs: Any) -> httpx.Response:
+        return await self.http.post("/v2/create-phone-call", json=body, **kwargs)
+
+    async def faults(self, **wanted: Any) -> None:
+        assert (await self.http.post("/emulator/retell/faults", json=wanted)).status_code == 204
+
+    async def rings(self) -> list[dict[str, Any]]:
+        return (await self.http.get("/emulator/retell/rings")).json()["items"]
+
+    async def get(self, call_id: str) -> dict[str, Any]:
+        return (await self.http.get(f"/v2/get-call/{call_id}")).json()
+
+    async def find(self, **criteria: Any) -> list[str]:
+        page = await self.sdk.call.list(filter_criteria=criteria)
+        return [item.call_id for item in page.items]
+
+    async def finished(self, call_id: str) -> dict[str, Any]:
+        async def analyzed() -> dict[str, Any] | None:
+            call = await self.get(call_id)
+            return call if "call_analysis" in call else None
+
+        return await until(analyzed)
+
+
+@asynccontextmanager
+async def world_of(settings: RetellEmulatorSettings) -> AsyncIterator[World]:
+    recorder = Recorder()
+    async with served(recorder.app()) as recorder.url:
+        settings = replace(
+            settings,
+            webhook_url=settings.webhook_url or f"{recorder.url}/hook",
+            functions_url=f"{recorder.url}/functions",
+        )
+        async with served(retell.create_app(settings)) as url:
+            # Loading the certificate store would take most of a test's time, and nothing here is encrypted.
+            plain = httpx.AsyncClient(verify=False)
+            sdk = AsyncRetell(
+                api_key=API_KEY, base_url=url, http_client=plain, _strict_response_validation=True, max_retries=0
+            )
+            headers = {"authorization": f"Bearer {API_KEY}"}
+            async with sdk, httpx.AsyncClient(base_url=url, headers=headers, verify=False) as http:
+                yield World(url, recorder, sdk, http, settings.state_dir)
+
+
+@pytest.fixture
+def settings(tmp_path) -> RetellEmulatorSettings:
+    return RetellEmulatorSettings(state_dir=tmp_path / "retell", api_key=API_KEY, webhook_key=WEBHOOK_KEY, speed=400.0)
+
+
+@pytest.fixture
+async def world(settings) -> AsyncIterator[World]:
+    async with world_of(settings) as running:
+        yield running
+
+
+@pytest.fixture
+def open_world() -> Callable[[RetellEmulatorSettings], Any]:
+    """For a test that needs its own settings or more than one life of the emulator."""
+    return world_of
+
+
+@pytest.fixture
+def wait_until() -> Callable[..., Awaitable[Any]]:
+    return until
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def serve() -> Callable[[Starlette], Any]:
+    return served

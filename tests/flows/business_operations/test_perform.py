@@ -1,0 +1,191 @@
+"""Once, whoever asks how often: keys, races, doors, and what a conversation may reach."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from ringback.domain.errors import Retryable, StoreUnavailable
+from ringback.flows.business_operations.action import ActionRequest, Door
+
+TOMORROW = {"when": "tomorrow at 3pm"}
+
+
+async def test_the_same_key_gets_the_stored_reply_and_does_nothing(desk):
+    call_id = await desk.accept()
+    first = await desk.ask("reschedule_call", TOMORROW, key="k", call_id=call_id)
+    before = await desk.rows_written()
+    assert await desk.ask("reschedule_call", TOMORROW, key="k", call_id=call_id) == first
+    assert await desk.rows_written() == before
+
+
+async def test_the_stored_reply_is_given_also_when_it_could_not_be_done_any_more(desk):
+    call_id = await desk.accept()
+    first = await desk.ask("reschedule_call", TOMORROW, key="k", call_id=call_id)
+    await desk.cancel(call_id)
+    assert await desk.ask("reschedule_call", TOMORROW, key="k", call_id=call_id) == first
+
+
+@pytest.mark.parametrize("args", [{"when": "tomorrow at 4pm"}, {"when": "tomorrow at 3pm", "reason": "x"}])
+async def test_the_same_key_with_other_arguments_is_refused(desk, args):
+    call_id = await desk.accept()
+    await desk.ask("reschedule_call", TOMORROW, key="k", call_id=call_id)
+    assert (await desk.ask("reschedule_call", args, key="k", call_id=call_id)).code == "key_reused"
+    assert (await desk.call(call_id))["reschedules"] == 1
+
+
+async def test_the_same_key_for_another_action_or_call_is_refused(desk):
+    one, other = await desk.accept(), await desk.accept(contact_id="crm-43", phone="+14155550101")
+    await desk.ask("reschedule_call", TOMORROW, key="k", call_id=one)
+    assert (await desk.ask("reschedule_call", TOMORROW, key="k", call_id=other)).code == "key_reused"
+    assert (await desk.ask("set_disposition", {"code": "interested"}, key="k", call_id=one)).code == "key_reused"
+
+
+async def test_a_refusal_is_not_stored_so_its_key_may_be_used_for_the_corrected_request(desk):
+    call_id = await desk.accept()
+    assert not (await desk.ask("reschedule_call", {"when": "later"}, key="k", call_id=call_id)).ok
+    assert (await desk.ask("reschedule_call", TOMORROW, key="k", call_id=call_id)).ok
+
+
+async def test_the_two_doors_have_keys_of_their_own(desk):
+    talk = await desk.talk()
+    assert (await desk.ask("reschedule_call", TOMORROW, key="k", call_id=talk.call_id)).ok
+    assert (await desk.tool(talk, "reschedule_call", TOMORROW, key="k")).ok
+    assert (await desk.call(talk.call_id))["reschedules"] == 2
+
+
+async def test_a_tool_that_retell_repeats_acts_once(desk):
+    talk = await desk.talk()
+    replies = [await desk.tool(talk, "reschedule_call", TOMORROW, key="call_1:tool_1") for _ in range(3)]
+    assert replies[0].ok
+    assert replies == [replies[0]] * 3
+    assert (await desk.call(talk.call_id))["reschedules"] == 1
+
+
+async def test_many_at_once_with_one_key_act_once(desk):
+    talk = await desk.talk()
+    asked = [desk.tool(talk, "reschedule_call", TOMORROW, key="call_1:tool_1") for _ in range(8)]
+    replies = await asyncio.gather(*asked)
+    assert replies == [replies[0]] * 8
+    assert replies[0].ok
+    assert (await desk.call(talk.call_id))["reschedules"] == 1
+
+
+async def test_many_at_once_with_one_key_act_once_also_for_a_contact_without_a_call(desk):
+    await desk.cancel(await desk.accept())
+    asked = [desk.ask("set_disposition", {"code": "interested"}, key="k", contact_id="crm-42") for _ in range(3)]
+    replies = await asyncio.gather(*asked)
+    assert all(reply.ok for reply in replies)
+    assert len(await desk.all("SELECT * FROM dispositions")) == 1
+
+
+async def test_a_reschedule_and_a_claim_never_both_win(desk):
+    """The linearization point is the phone's lock: either it was dialed, or its message found nothing to consume."""
+    for number in range(6):
+        call_id = await desk.accept(contact_id=f"crm-{number}", phone=f"+1415555010{number}")
+        task = (await desk.tasks(call_id))[0]
+        reply, _ = await asyncio.gather(
+            desk.ask("reschedule_call", TOMORROW, call_id=call_id),
+            desk.deliver(call_id, task["task_id"], task["dispatch"]),
+        )
+        assert reply.ok
+        attempts = await desk.all("SELECT * FROM attempts WHERE call_id = $1", call_id)
+        first, callback = await desk.tasks(call_id)
+        assert first["status"] == ("consumed" if attempts else "superseded")
+        assert callback["status"] == "pending"
+
+
+async def test_suppressions_of_one_person_at_once_do_not_deadlock(desk):
+    one, other = await desk.talk(), await desk.talk(phone="+14155550101")
+    replies = await asyncio.gather(
+        desk.tool(one, "set_disposition", {"code": "do_not_call"}),
+        desk.tool(other, "set_disposition", {"code": "do_not_call"}),
+        desk.ask("set_disposition", {"code": "wrong_number"}, contact_id="crm-42"),
+    )
+    assert [reply.ok for reply in replies] == [True] * 3
+
+
+async def test_a_tool_call_of_nobodys_attempt_has_no_call(desk):
+    talk = await desk.talk()
+    stray = replace(talk, attempt_id="none", provider_call_id="call_of_others")
+    assert (await desk.tool(stray, "reschedule_call", TOMORROW)).code == "no_call"
+
+
+async def test_a_tool_call_of_another_instance_has_no_call(desk):
+    talk = await desk.talk()
+    before = await desk.rows_written()
+    assert (await desk.tool_of_another_instance(talk, "reschedule_call", TOMORROW)).code == "no_call"
+    assert await desk.rows_written() == before
+
+
+async def test_a_tool_cannot_name_another_contact(desk):
+    talk = await desk.talk()
+    other = await desk.accept(contact_id="crm-43", phone="+14155550101")
+    reply = await desk.tool(talk, "reschedule_call", {**TOMORROW, "call_id": other, "contact_id": "crm-43"})
+    assert (reply.code, sorted(reply.result["errors"])) == ("invalid_args", ["call_id", "contact_id"])
+
+
+async def test_a_tool_call_before_the_answer_of_the_dial_binds_its_attempt(desk):
+    """It can come before create-phone-call was answered; then only the metadata knows the attempt."""
+    talk = await desk.talk()
+    await desk.execute("UPDATE attempts SET state = 'unknown', provider_call_id = NULL, initiated_event = false")
+    await desk.execute("DELETE FROM outbox")
+    assert (await desk.tool(talk, "reschedule_call", TOMORROW)).ok
+    attempt = await desk.one("SELECT * FROM attempts")
+    assert (attempt["provider_call_id"], attempt["state"]) == (talk.provider_call_id, "ongoing")
+    types = [event["type"] for event in await desk.events(talk.call_id)]
+    assert types == ["voice_ai_call_initiated", "voice_ai_call_started", "voice_ai_call_rescheduled"]
+
+
+async def test_a_rehearsal_writes_nothing_and_says_what_would_be_said(desk):
+    request = ActionRequest("reschedule_call", Door.RETELL, "", TOMORROW)
+    before = await desk.rows_written()
+    reply = desk.operations.rehearse(request)
+    assert (reply.ok, reply.code, reply.say) == (True, "rehearsed", "Done, we will call you tomorrow at 3 PM.")
+    assert desk.operations.rehearse(replace(request, args={"when": "later"})).code == "needs_clarification"
+    disposition = replace(request, action="set_disposition", args={"code": "do_not_call"})
+    assert desk.operations.rehearse(disposition).result == {"code": "do_not_call", "suppressed": True}
+    assert await desk.rows_written() == before
+
+
+class ClashingStore:
+    """The real store, whose first transactions end in the given errors when they would commit."""
+
+    def __init__(self, store, errors):
+        self._store, self._errors = store, list(errors)
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    @asynccontextmanager
+    async def transaction(self):
+        async with self._store.transaction() as tx:
+            yield tx
+            if self._errors:
+                raise self._errors.pop(0)
+
+
+async def test_a_deadlock_is_tried_again(desk):
+    talk = await desk.talk()
+    request = desk.tool_request(talk, "reschedule_call", TOMORROW)
+    twice = ClashingStore(desk.store, [Retryable("deadlock"), Retryable("deadlock")])
+    assert (await replace(desk.operations, store=twice).perform(request)).ok
+    assert (await desk.call(talk.call_id))["reschedules"] == 1
+
+
+async def test_after_three_tries_it_is_given_up(desk):
+    talk = await desk.talk()
+    request = desk.tool_request(talk, "reschedule_call", TOMORROW)
+    thrice = ClashingStore(desk.store, [Retryable("deadlock")] * 3)
+    with pytest.raises(Retryable):
+        await replace(desk.operations, store=thrice).perform(request)
+    assert (await desk.call(talk.call_id))["reschedules"] == 0
+
+
+async def test_a_database_that_went_away_is_not_asked_again(desk):
+    talk = await desk.talk()
+    request = desk.tool_request(talk, "reschedule_call", TOMORROW)
+    away = ClashingStore(desk.store, [StoreUnavailable("gone"), Retryable("not reached")])
+    with pytest.raises(StoreUnavailable):
+        await replace(desk.operations, store=away).perform(request)

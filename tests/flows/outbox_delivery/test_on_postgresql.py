@@ -1,0 +1,88 @@
+"""The relay over the real outbox table and the real queue in the database."""
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+
+from ringback.adapters.postgres.message_queue import PostgresQueue
+from ringback.adapters.postgres.store import PostgresStore
+from ringback.domain.abt_event import AbtEvent
+from ringback.flows.outbox_delivery import LEASE_S, OutboxRelay, deliver_outbox
+from ringback.messages import CallRequested, decode_call_requested
+
+
+@pytest.fixture
+def relay(store: PostgresStore, engage: Any, clock: Any) -> OutboxRelay:
+    return OutboxRelay(store, clock, random.Random(5), engage=engage)
+
+
+async def emit(store: PostgresStore, clock: Any, *facts: tuple[str, int]) -> None:
+    async with store.transaction() as unit:
+        for call_id, sequence in facts:
+            event = AbtEvent(f"{call_id}/{sequence}", "voice_ai_call_started", call_id, clock.now(), {"city": "Zürich"})
+            await unit.emit(event, clock.now())
+
+
+async def test_events_of_a_call_leave_in_order_however_often_some_fail(
+    relay: OutboxRelay, store: PostgresStore, engage: Any, clock: Any
+) -> None:
+    await emit(store, clock, *((f"call-{call}", sequence) for sequence in range(3) for call in range(10)))
+    for call in range(10):
+        engage.fail(f"call-{call}/{call % 3}", 503, times=call % 4)
+    for _ in range(12):
+        await deliver_outbox(relay)
+        clock.advance(8)
+    for call in range(10):
+        told = [name for name in engage.seen if name.startswith(f"call-{call}/")]
+        assert told == sorted(told)
+        assert len(told) == 3 + call % 4
+    assert relay.stats.delivered == {"abt_event": 30}
+
+
+async def test_a_dead_event_lets_the_next_one_of_its_call_leave(
+    relay: OutboxRelay, store: PostgresStore, engage: Any, clock: Any
+) -> None:
+    await emit(store, clock, ("call-1", 1), ("call-1", 2))
+    engage.fail("call-1/1", 404, times=99)
+    for _ in range(6):
+        await deliver_outbox(relay)
+        clock.advance(20)
+    assert engage.seen == ["call-1/1"] * 5 + ["call-1/2"]
+
+
+async def test_several_relays_share_the_rows_and_none_is_carried_twice(
+    store: PostgresStore, engage: Any, clock: Any
+) -> None:
+    await emit(store, clock, *((f"call-{number % 40}", number) for number in range(200)))
+    relays = [OutboxRelay(store, clock, random.Random(seed), engage=engage) for seed in range(3)]
+    await asyncio.gather(*(deliver_outbox(relay) for relay in relays))
+    assert len(engage.seen) == len(set(engage.seen)) == 200
+
+
+async def test_what_a_dead_relay_held_is_free_after_the_lease(
+    relay: OutboxRelay, store: PostgresStore, engage: Any, clock: Any
+) -> None:
+    await emit(store, clock, ("call-1", 1), ("call-1", 2))
+    assert len(await relay.take(relay.lanes[0], 50)) == 1
+    await deliver_outbox(relay)
+    assert engage.seen == []
+    clock.advance(LEASE_S)
+    await deliver_outbox(relay)
+    assert engage.seen == ["call-1/1", "call-1/2"]
+
+
+async def test_a_requested_call_reaches_the_queue_once(store: PostgresStore, pool: Any, clock: Any) -> None:
+    queue = PostgresQueue(pool, "calls")
+    relay = OutboxRelay(store, clock, random.Random(1), queue=queue)
+    requests = [CallRequested(f"call-{number}", f"task-{number}", 1) for number in range(13)]
+    for _ in range(2):
+        async with store.transaction() as unit:
+            for request in requests:
+                await unit.request_call(request, clock.now())
+        await deliver_outbox(relay)
+    received = [await queue.receive(10, 0, 30) for _ in range(3)]
+    messages = [decode_call_requested(message.body) for batch in received for message in batch]
+    assert sorted(messages, key=str) == sorted(requests, key=str)
+    await queue.close()

@@ -1,0 +1,129 @@
+"""The loop: woken or polling, through absent databases and hanging receivers, until it is stopped."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from ringback.flows import outbox_delivery
+from ringback.flows.outbox_delivery import OutboxRelay, deliver_outbox, run_relay
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = 2.0) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def running(relay: OutboxRelay, poll_s: float) -> AsyncIterator[asyncio.Event]:
+    wake, stop = asyncio.Event(), asyncio.Event()
+    task = asyncio.create_task(run_relay(relay, wake, stop, poll_s))
+    await asyncio.sleep(0.01)
+    try:
+        yield wake
+    finally:
+        stop.set()
+        async with asyncio.timeout(2):
+            await task
+
+
+async def test_a_wake_delivers_at_once(relay: OutboxRelay, outbox: Any, queue: Any) -> None:
+    async with running(relay, poll_s=60) as wake:
+        outbox.add_call_message(1)
+        await asyncio.sleep(0.02)
+        assert queue.batches == []
+        takes = outbox.takes
+        wake.set()
+        await until(lambda: len(queue.batches) == 1)
+        await asyncio.sleep(0.02)
+        assert outbox.takes - takes == 3, "one pass of each lane, and one more of the lane that delivered"
+
+
+async def test_a_wake_during_a_pass_is_not_missed(
+    relay: OutboxRelay, outbox: Any, engage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_delivery, "STRAGGLER_S", 60)
+    engage.hold["first"] = asyncio.Event()
+    outbox.add("abt_event", "first", "call:1")
+    async with running(relay, poll_s=60) as wake:
+        await until(lambda: engage.seen == ["first"])
+        outbox.add("abt_event", "second", "call:2")
+        wake.set()
+        await asyncio.sleep(0.01)
+        engage.hold["first"].set()
+        await until(lambda: engage.seen == ["first", "second"])
+
+
+async def test_without_a_wake_the_poll_delivers(relay: OutboxRelay, outbox: Any, queue: Any) -> None:
+    async with running(relay, poll_s=0.02):
+        outbox.add_call_message(1)
+        await until(lambda: len(queue.batches) == 1)
+
+
+async def test_the_loop_outlives_an_absent_database(
+    relay: OutboxRelay, outbox: Any, queue: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_delivery, "FIRST_PAUSE_S", 0.005)
+    outbox.away = 5
+    outbox.add_call_message(1)
+    async with running(relay, poll_s=0.01):
+        await until(lambda: len(queue.batches) == 1)
+    assert outbox.away == 0
+
+
+async def test_a_stop_finishes_what_is_under_way_and_takes_nothing_more(
+    relay: OutboxRelay, outbox: Any, engage: Any
+) -> None:
+    engage.hold["first"] = asyncio.Event()
+    outbox.add("abt_event", "first", "call:1")
+    outbox.add("abt_event", "second", "call:1")
+    wake, stop = asyncio.Event(), asyncio.Event()
+    task = asyncio.create_task(run_relay(relay, wake, stop))
+    await until(lambda: engage.seen == ["first"])
+    stop.set()
+    await asyncio.sleep(0.01)
+    assert not task.done()
+    engage.hold["first"].set()
+    async with asyncio.timeout(2):
+        await task
+    assert [(row.message_id, row.open) for row in outbox.rows] == [("first", False), ("second", True)]
+
+
+async def test_a_hanging_row_holds_up_neither_other_calls_nor_dialing(
+    relay: OutboxRelay, outbox: Any, engage: Any, queue: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_delivery, "STRAGGLER_S", 0.01)
+    engage.hold["slow"] = asyncio.Event()
+    slow = outbox.add("abt_event", "slow", "call:1")
+    for name in ("b1", "b2", "b3"):
+        outbox.add("abt_event", name, "call:2")
+    outbox.add_call_message(1)
+    running = asyncio.create_task(deliver_outbox(relay))
+    await until(lambda: engage.seen == ["slow", "b1", "b2", "b3"] and len(queue.batches) == 1)
+    await asyncio.sleep(0.03)
+    outbox.add("abt_event", "late", "call:3")
+    await until(lambda: "late" in engage.seen)
+    assert slow.open
+    engage.hold["slow"].set()
+    await running
+    assert not any(row.open for row in outbox.rows)
+
+
+async def test_no_more_than_fifty_rows_are_under_way_to_a_hanging_engage(
+    relay: OutboxRelay, outbox: Any, engage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_delivery, "STRAGGLER_S", 0.005)
+    answer = asyncio.Event()
+    for number in range(120):
+        if number >= 30:
+            engage.hold[f"id-{number}"] = answer
+        outbox.add("abt_event", f"id-{number}", f"call:{number}")
+    running = asyncio.create_task(deliver_outbox(relay))
+    await asyncio.sleep(0.05)
+    assert len(engage.seen) == 30 + 50
+    answer.set()
+    await running
+    assert len(engage.seen) == 120

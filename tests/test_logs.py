@@ -1,0 +1,88 @@
+"""Logs and metrics: one line per decision, and nothing private in it whatever was logged."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from ringback.logs import choose_format, configure_logs
+from ringback.telemetry import make_metrics, redact
+
+PHONE = "+14155550100"
+SECRETS = ("key_0123456789abcdef", "whsec_aGVsbG8gd29ybGQ=", "rbk_0123456789abcdef", "hunter22")
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    root = logging.getLogger()
+    before = (list(root.handlers), root.level)
+    yield
+    root.handlers[:], root.level = before
+    structlog.reset_defaults()
+
+
+def logged(log_format, write) -> str:
+    stream = io.StringIO()
+    configure_logs(log_format, stream)
+    write()
+    return stream.getvalue()
+
+
+def test_a_json_line_has_the_event_its_keys_level_and_time():
+    text = logged("json", lambda: structlog.get_logger().info("call.dialed", call_id="c-1", attempt=2))
+    line = json.loads(text)
+    assert (line["event"], line["call_id"], line["attempt"], line["level"]) == ("call.dialed", "c-1", 2, "info")
+    assert line["timestamp"].endswith("Z")
+    assert text.count("\n") == 1
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_whatever_is_logged_no_number_and_no_secret_comes_out(log_format):
+    def write():
+        log = structlog.get_logger()
+        log.info("a", nested={"to": [PHONE]}, url=f"/v1/why?phone=%2B{PHONE[1:]}", key=SECRETS[0])
+        log.warning(f"text {PHONE} {SECRETS[1]}", header=f"Bearer {SECRETS[2]}")
+        log.error("url", url=f"postgresql://app:{SECRETS[3]}@db/ringback")
+        logging.getLogger("some.library").warning("dialing %s with %s", PHONE, SECRETS[2])
+        try:
+            local_number = PHONE
+            raise ValueError(f"cannot dial {local_number}")
+        except ValueError:
+            log.exception("failed")
+            logging.getLogger("other").exception("failed too")
+
+    text = logged(log_format, write)
+    assert text.count("hidden") >= 8
+    assert "cannot dial" in text
+    for private in (PHONE, PHONE[1:], *SECRETS):
+        assert private not in text
+
+
+def test_times_ids_and_offsets_are_left_alone():
+    text = "2026-12-01T17:00:00+00:00 +0100 019ab123-4567-7890-abcd-0123456789ab 1796428800000 key_name +5"
+    assert redact(text) == text
+
+
+def test_the_format_follows_the_terminal_unless_told():
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    assert choose_format(None, Terminal()) == "console"
+    assert choose_format(None, io.StringIO()) == "json"
+    assert choose_format("json", Terminal()) == "json"
+
+
+def test_metrics_are_made_anew_and_counts_kept_elsewhere_are_published():
+    from prometheus_client import generate_latest
+
+    first, second = make_metrics(), make_metrics()
+    first.dials.labels("placed").inc()
+    first.watch("consumer_messages", "fate", lambda: [("acked", 3)])
+    text = generate_latest(first.registry).decode()
+    assert 'ringback_dials_total{answer="placed"} 1.0' in text
+    assert 'ringback_consumer_messages_total{fate="acked"} 3.0' in text
+    assert "placed" not in generate_latest(second.registry).decode()

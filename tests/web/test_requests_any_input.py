@@ -1,0 +1,64 @@
+"""Whatever JSON comes in, it is taken in a form the database can hold, or refused; never a crash, never an echo."""
+
+import json
+from datetime import UTC, datetime
+
+import msgspec
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from ringback.web.json_body import parse_json
+from ringback.web.problem import Problem
+from ringback.web.requests import read_lift, read_new_call, read_suppression
+
+NOW = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)
+GOOD = {
+    "contact": {"contact_id": "crm-42", "phone": "+14155550100", "time_zone": "America/Los_Angeles"},
+    "agent_id": "agent_1",
+    "from_number": "+14155550199",
+    "variables": {"a": 1},
+    "metadata": {"b": None},
+    "not_before": "2026-12-01T18:00:00Z",
+    "expires_at": "2026-12-05T00:00:00Z",
+    "retry": {"max_attempts": 3, "delay_s": [60], "on": ["busy"]},
+}
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=20),
+    st.sampled_from(["+14155550100", "2026-12-02T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]),
+)
+KEYS = st.one_of(st.sampled_from([*GOOD, *GOOD["contact"], *GOOD["retry"], "fields"]), st.text(max_size=10))
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=4)),
+    max_leaves=8,
+)
+
+
+def taken_or_refused(body: bytes) -> None:
+    for read in (lambda value: read_new_call(value, NOW), read_suppression, read_lift):
+        try:
+            read_value = read(parse_json(body))
+        except Problem as problem:
+            assert 400 <= problem.status < 500
+            assert "4155550" not in json.dumps([problem.detail, *(str(error) for error in problem.errors)])
+        else:
+            msgspec.json.encode(read_value if not hasattr(read_value, "model_dump") else read_value.model_dump())
+
+
+@settings(max_examples=150, derandomize=True, deadline=None)
+@given(changes=st.dictionaries(st.sampled_from([*GOOD, "else"]), ANYTHING, max_size=3))
+@example(changes={"metadata": {"n": 10**400}})
+@example(changes={"contact": {"contact_id": "\ud800", "phone": "+14155550100"}})
+@example(changes={"+14155550100": {"+14155550100": 1}})
+def test_a_good_body_with_anything_changed_is_taken_or_refused(changes):
+    taken_or_refused(json.dumps({**GOOD, **changes}).encode())
+
+
+@settings(max_examples=100, derandomize=True, deadline=None)
+@given(body=st.one_of(st.binary(max_size=60), ANYTHING.map(lambda value: json.dumps(value).encode())))
+def test_any_bytes_are_taken_or_refused(body):
+    taken_or_refused(body)
