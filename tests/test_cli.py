@@ -137,7 +137,7 @@ def test_trace_tells_the_story_line_by_line(voice_api):
     assert result.exit_code == 0
     lines = [line.rstrip() for line in result.stdout.splitlines()]
     assert lines[0] == "call 019ad9f0-call  scheduled  contact crm-42  next at 12-01 18:00:00.000"
-    story = {line.split("  ")[0]: line for line in lines[2:]}
+    story = {line.split("  ")[0]: line for line in lines[3:] if line}
     assert "#1" in story["12-01 17:00:00.250"]
     assert "verdict=admit  rule=admitted" in story["12-01 17:00:00.250"]
     assert "+0.250 s" in story["12-01 17:00:00.250"]

@@ -1,4 +1,4 @@
-"""The consumer loop's rules, over a queue in memory; the last ones over the embedded queue."""
+"""The consumer loop's rules, over a queue in memory."""
 
 import asyncio
 import random
@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
-from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.consumer import Consumer, Pace
 from ringback.domain.errors import Permanent, QueueUnavailable, Retryable, StoreUnavailable
 from ringback.ports import MessageQueue, OutgoingMessage, ReceivedMessage
@@ -363,51 +362,3 @@ async def test_a_bug_in_the_queue_ends_the_loop_instead_of_spinning():
     with pytest.raises(ExceptionGroup) as raised:
         await consumer_of(Broken(), handle).run(asyncio.Event())
     assert raised.group_contains(KeyError)
-
-
-async def test_on_the_embedded_queue_poison_ends_in_the_dead_letters_and_blocks_nobody(pool, monkeypatch):
-    monkeypatch.setattr("ringback.consumer.FIRST_RETRY_S", 0.0)
-    queue, handled, tries = PostgresQueue(pool, "calls", max_receives=3), [], []
-    bodies = [f"good {n}" for n in range(95)] + [f"poison {n}" for n in range(5)]
-    assert await queue.send([OutgoingMessage(body) for body in bodies]) == []
-
-    async def handle(group):
-        for message in group:
-            if message.body.startswith("poison"):
-                tries.append(message.receive_count)
-                raise ZeroDivisionError
-        handled.extend(message.body for message in group)
-
-    async with running(consumer_of(queue, handle, group_size=10, wait_s=2)) as consumer:
-        await until(lambda: consumer.stats.acked == 95 and consumer.stats.failures == 15, 10)
-        while await pool.fetchval("SELECT count(*) FROM queue_messages WHERE dead_at IS NULL"):
-            await asyncio.sleep(0.01)
-    await queue.close()
-    assert sorted(set(handled)) == sorted(bodies[:95])
-    dead = await pool.fetch("SELECT body, receive_count FROM queue_messages WHERE dead_at IS NOT NULL ORDER BY body")
-    assert [(row["body"], row["receive_count"]) for row in dead] == [(f"poison {n}", 3) for n in range(5)]
-
-
-async def test_on_the_embedded_queue_every_message_is_handled_though_its_connections_are_cut(pool):
-    queue, handled = PostgresQueue(pool, "calls"), []
-    await queue.send([OutgoingMessage(str(n)) for n in range(300)])
-
-    async def handle(group):
-        handled.extend(message.body for message in group)
-        await asyncio.sleep(0.005)
-
-    async def cut() -> None:
-        async with pool.acquire() as connection:
-            await connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-
-    async with running(consumer_of(queue, handle, group_size=10, max_in_flight=20, visibility_s=2, wait_s=1)):
-        for _ in range(3):
-            await asyncio.sleep(0.03)
-            await cut()
-        await until(lambda: len(set(handled)) == 300, 15)
-        await until(lambda: len(handled) >= 300)
-    await queue.close()
-    assert await pool.fetchval("SELECT count(*) FROM queue_messages") == 0

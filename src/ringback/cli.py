@@ -7,7 +7,6 @@ import importlib
 import json
 import secrets
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -57,13 +56,17 @@ def up(
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout once it is ready.")] = False,
 ) -> None:
     """The whole system on this machine, until Ctrl-C."""
-    _entry("ringback.up.system", "run_up")(data_dir=data_dir, host=host, port=port, as_json=as_json)
+    from ringback.up.system import run_up
+
+    run_up(data_dir, host, port, as_json)
 
 
 @app.command()
 def demo() -> None:
     """A handful of real calls through every part, with a live timeline."""
-    _entry("ringback.up.demo", "run_demo")()
+    from ringback.up.demo import run_demo
+
+    run_demo()
 
 
 @app.command()
@@ -74,7 +77,8 @@ def serve(process: Process, host: Host = "127.0.0.1", port: int = 8080) -> None:
     if settings.database_url is None and not only_sends:
         raise SettingsError(["RINGBACK_DATABASE_URL: must be set to serve a process"])
     _start_logs(settings)
-    _entry(f"ringback.services.{process.replace('-', '_')}", "run")(settings, host, port)
+    service = importlib.import_module(f"ringback.services.{process.replace('-', '_')}")
+    service.run(settings, host, port)
 
 
 @app.command()
@@ -133,7 +137,7 @@ def call(
     if not_before is not None:
         body["not_before"] = not_before
     answer = _ask(data_dir, "POST", "/v1/calls", body)
-    due = f", not before {answer['next_eligible_at']}" if answer["next_eligible_at"] else ""
+    due = f", not before {answer['next_eligible_at']}" if answer["status"] == "scheduled" else ""
     typer.echo(answer["call_id"])
     typer.echo(f"{answer['status']}{due}; its story: ringback trace {answer['call_id']}", err=True)
 
@@ -156,9 +160,10 @@ def trace(
     from rich.console import Console
 
     console = Console(highlight=False)
-    console.print(_headline(told))
+    console.print(_headline(told), end="\n\n")
     console.print(_timeline(told, entries))
     if told["attempts"]:
+        console.print()
         console.print(_attempts(told["attempts"]))
 
 
@@ -194,11 +199,6 @@ def doctor() -> None:
     for row in describe(read_settings(process_environment(), emulated=False)):
         table.add_row(*row)
     Console(highlight=False, markup=False).print(table)
-
-
-def _entry(module: str, name: str) -> Callable[..., None]:
-    found: Callable[..., None] = getattr(importlib.import_module(module), name)
-    return found
 
 
 def _start_logs(settings: Settings) -> None:
@@ -288,6 +288,7 @@ _COLOURS = {
     "attempt_connected": "cyan",
     "attempt_ended": "cyan",
     "abt_event": "green",
+    "voice_ai_call_failed": "red",
     "action": "magenta",
     "disposition": "magenta",
     "suppression_added": "red",
@@ -295,6 +296,9 @@ _COLOURS = {
 #: Shown in words of their own, or of no use to a reader.
 _NOT_LISTED = frozenset({"at", "kind", "detail", "attempt_id", "event_id", "message_id", "number"})
 _TIMES = frozenset({"due_at", "delivered_at", "dead_at", "expires_at", "until", "next_check_at"})
+
+
+_DECIDED = frozenset({"verdict", "rule", "answer", "cause"})
 
 
 def _headline(told: dict[str, Any]) -> Any:
@@ -324,7 +328,7 @@ def _timeline(told: dict[str, Any], entries: list[dict[str, Any]]) -> Any:
             Text(_moment(entry["at"]), "dim"),
             Text(_since(began, entry["at"]), "dim"),
             Text(f"#{number}" if number else "", "dim"),
-            Text(str(entry.get("type") or entry["kind"]), _COLOURS.get(entry["kind"], "yellow")),
+            Text(_what(entry), _COLOURS.get(_what(entry)) or _COLOURS.get(entry["kind"], "yellow")),
             Text(_facts(entry)),
         )
     return table
@@ -335,11 +339,15 @@ def _attempts(attempts: list[dict[str, Any]]) -> Any:
     from rich.text import Text
 
     shown = ("number", "state", "dial", "party", "end", "disconnection_reason", "duration_ms", "cost_cents")
-    table = Table("attempt", *shown[1:], "provider_call_id", box=None, pad_edge=False, header_style="dim", title="")
+    table = Table("attempt", *shown[1:], "provider_call_id", box=None, pad_edge=False, header_style="dim")
     for attempt in attempts:
         values = (attempt[name] for name in (*shown, "provider_call_id"))
         table.add_row(*(Text("" if value is None else str(value)) for value in values))
     return table
+
+
+def _what(entry: dict[str, Any]) -> str:
+    return str(entry.get("type") or entry["kind"])
 
 
 def _facts(entry: dict[str, Any]) -> str:
@@ -349,12 +357,16 @@ def _facts(entry: dict[str, Any]) -> str:
     facts.update(detail if isinstance(detail, dict) else {})
     if facts.get("tries") == 1:
         del facts["tries"]
-    return "  ".join(f"{name}={_word(name, value)}" for name, value in facts.items() if value is not None)
+    # What was decided comes before what it was decided on; the sort keeps the order of all others.
+    ordered = sorted(facts.items(), key=lambda fact: fact[0] not in _DECIDED)
+    return "  ".join(f"{name}={_word(name, value)}" for name, value in ordered if value is not None)
 
 
 def _word(name: str, value: Any) -> str:
     if name in _TIMES and isinstance(value, str):
         return _moment(value)
+    if name == "task_id":
+        return f"…{value[-8:]}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

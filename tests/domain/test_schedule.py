@@ -11,7 +11,7 @@ from ringback.domain.schedule import SEARCH_LIMIT, CallingHours, local_time, res
 
 NEW_YORK, LOS_ANGELES = "America/New_York", "America/Los_Angeles"
 OFFICE = CallingHours.parse("mon-sat 09:00-20:00")
-REPEATABLE = settings(max_examples=60, derandomize=True, deadline=None, database=None)
+REPEATABLE = settings(max_examples=100, derandomize=True, deadline=None, database=None)
 
 
 def utc(text: str) -> datetime:
@@ -202,37 +202,43 @@ def test_local_time_is_written_to_the_minute():
         local_time(utc("2026-12-02T20:00"), "Mars/Olympus")
 
 
-# Near clock changes (of both hemispheres, at midnight, by half an hour) and far from them.
-ZONES = (
-    NEW_YORK,
-    LOS_ANGELES,
-    "Europe/London",
-    "Asia/Kolkata",
-    "Africa/Cairo",
-    "America/Havana",
-    "America/St_Johns",
-    "Australia/Lord_Howe",
-    "Pacific/Chatham",
-    "Pacific/Kiritimati",
+# A clock change of each kind, the night before it: by an hour and by half an hour, at two o'clock and at midnight.
+CHANGES = (
+    (NEW_YORK, "2026-03-07"),
+    (NEW_YORK, "2026-10-31"),
+    (LOS_ANGELES, "2026-03-07"),
+    ("Europe/London", "2026-10-24"),
+    ("Africa/Cairo", "2026-04-23"),
+    ("America/Havana", "2026-03-07"),
+    ("America/Havana", "2026-10-31"),
+    ("America/St_Johns", "2026-03-07"),
+    ("Australia/Lord_Howe", "2026-04-04"),
+    ("Australia/Lord_Howe", "2026-10-03"),
+    ("Pacific/Chatham", "2026-04-04"),
 )
+ZONES = (*sorted({zone for zone, _ in CHANGES}), "Asia/Kolkata", "Pacific/Kiritimati")
 WEEK_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-DATES = st.sampled_from(
-    ["2026-03-07", "2026-03-28", "2026-04-04", "2026-04-23", "2026-10-03", "2026-10-24", "2026-10-29", "2026-10-31"]
-) | st.dates(date(2025, 1, 1), date(2028, 12, 31)).map(str)
 
 
 @st.composite
 def windows(draw):
-    """(weekday, start, end) in minutes; an end at or before the start lies in the following day."""
-    starts = st.integers(0, 1439)
-    one = st.tuples(st.integers(0, 6), starts, starts).filter(lambda w: w[1] != w[2])
+    """(weekday, start, end) in minutes; an end before the start lies in the following day. Many at the hours and days
+    of clock changes."""
+    starts = st.sampled_from([15, 75, 90, 135, 150, 195, 250, 540]) | st.integers(0, 1439)
+    ends = st.integers(0, 1439)
+    one = st.tuples(st.sampled_from([4, 5, 6, 6, 6, 0, 1]), starts, ends).filter(lambda w: w[1] != w[2])
     return draw(st.lists(one, min_size=1, max_size=5))
 
 
 @st.composite
-def instants(draw):
-    offset = timedelta(minutes=draw(st.integers(-600, 2 * 1440)), seconds=draw(st.sampled_from([0, 0, 1, 59])))
-    return utc(draw(DATES)) + offset
+def places(draw):
+    """An instant and the zones of a person: the night of a clock change of the first zone, or any other night."""
+    zone, day = draw(st.sampled_from(CHANGES))
+    day = draw(st.sampled_from([day] * 3 + [None])) or str(draw(st.dates(date(2025, 1, 1), date(2028, 12, 31))))
+    local = datetime.fromisoformat(day) + timedelta(minutes=draw(st.integers(20 * 60, 28 * 60)))
+    at = resolve_local(local, zone) + timedelta(seconds=draw(st.sampled_from([0, 0, 1, 59])))
+    other = draw(st.none() | st.sampled_from(ZONES))
+    return at, (zone,) if other in (None, zone) else (zone, other)
 
 
 def written(wanted, holidays):
@@ -264,27 +270,26 @@ def whole_minutes(at, limit):
         minute += timedelta(minutes=1)
 
 
-ZONE_SETS = st.lists(st.sampled_from(ZONES), min_size=1, max_size=2, unique=True)
-
-
 @REPEATABLE
-@given(instants(), ZONE_SETS, windows(), st.booleans())
-def test_next_open_is_the_first_open_minute_of_a_slow_search(at, names, wanted, with_holiday):
+@given(places(), windows(), st.booleans())
+def test_next_open_is_the_first_open_minute_of_a_slow_search(place, wanted, with_holiday):
+    at, names = place
     holidays = {at.date() + timedelta(days=1)} if with_holiday else set()
     zones = [ZoneInfo(name) for name in names]
     candidates = (at, *whole_minutes(at, at + SEARCH_LIMIT))
     expected = next((minute for minute in candidates if is_open_slowly(minute, zones, wanted, holidays)), None)
-    assert CallingHours.parse(written(wanted, holidays)).next_open(at, tuple(names)) == expected
+    assert CallingHours.parse(written(wanted, holidays)).next_open(at, names) == expected
 
 
 @REPEATABLE
-@given(instants(), ZONE_SETS, windows(), st.integers(1, 3 * 1440))
-def test_open_for_agrees_with_every_minute_of_it(at, names, wanted, length_min):
+@given(places(), windows(), st.integers(1, 3 * 1440))
+def test_open_for_agrees_with_every_minute_of_it(place, wanted, length_min):
+    at, names = place
     # Long windows, or nothing would ever stay open.
     wanted = [(day, start, start - 1) for day, start, _ in wanted if start] + [(d, 0, 1439) for d in range(7)]
     zones, length = [ZoneInfo(name) for name in names], timedelta(minutes=length_min)
     expected = all(is_open_slowly(m, zones, wanted, set()) for m in (at, *whole_minutes(at, at + length)))
-    assert CallingHours.parse(written(wanted, ())).open_for(at, tuple(names), length) is expected
+    assert CallingHours.parse(written(wanted, ())).open_for(at, names, length) is expected
 
 
 @REPEATABLE
@@ -299,10 +304,9 @@ def test_every_form_is_read_back_as_it_was(wanted, holidays):
 def test_any_text_is_hours_or_a_value_error(text):
     try:
         hours = CallingHours.parse(text)
-    except ValueError as refused:
-        assert "write" in str(refused)
-    else:
-        assert CallingHours.parse(str(hours)) == hours
+    except ValueError:
+        return
+    assert CallingHours.parse(str(hours)) == hours
 
 
 @REPEATABLE

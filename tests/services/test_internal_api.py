@@ -17,7 +17,7 @@ from ringback.domain.attempt import Attempt, AttemptState
 from ringback.domain.call_event import CallReport, ReportKind
 from ringback.flows.call_initiation import CallInitiation
 from ringback.flows.cancellation import cancel_call
-from ringback.flows.suppression import suppress_now
+from ringback.flows.suppression import lift_suppression, suppress_now
 from ringback.ports import ActionResult, Disposition
 from ringback.services.internal_api import VoiceApi, internal_routes
 from ringback.telemetry import make_metrics
@@ -37,11 +37,6 @@ def body(contact_id: str = "crm-42", phone: str = PHONE, **more):
     return {"contact": contact, "agent_id": "agent_1", "from_number": "+14155550199", **more}
 
 
-async def lift(pool, clock, suppression_id: str, reason: str) -> bool:
-    statement = "UPDATE suppressions SET lifted_at = $2, lifted_reason = $3 WHERE suppression_id = $1"
-    return await pool.execute(statement, suppression_id, clock.now(), reason) == "UPDATE 1"
-
-
 @pytest.fixture
 async def api(pool, store, clock) -> AsyncIterator[httpx.AsyncClient]:
     settings = read_settings({}, emulated=True)
@@ -50,7 +45,7 @@ async def api(pool, store, clock) -> AsyncIterator[httpx.AsyncClient]:
         accept=initiation.accept_call,
         cancel=partial(cancel_call, store, clock),
         suppress=partial(suppress_now, store, clock, new_id),
-        lift=partial(lift, pool, clock),
+        lift=partial(lift_suppression, store, clock),
         views=PostgresViews(pool),
         now=clock.now,
     )

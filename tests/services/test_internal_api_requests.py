@@ -80,7 +80,7 @@ async def api(flows: Flows) -> AsyncIterator[httpx.AsyncClient]:
     async def key_is_known(key_hash: str) -> bool:
         return key_hash == hash_key(KEY)
 
-    views = SimpleNamespace(call=no_call, timeline=no_call)
+    views = SimpleNamespace(call=no_call, timeline=no_call, calls=no_call, suppressions=no_call)
     voice = VoiceApi(flows.accept, flows.cancel, flows.suppress, flows.lift, views, lambda: NOW)
     keys = ApiKeys(key_is_known, lambda: 0.0)
     app = create_application("test", [internal_routes(voice, keys.require)], [], make_metrics())

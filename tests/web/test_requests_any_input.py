@@ -1,11 +1,14 @@
 """Whatever JSON comes in, it is taken in a form the database can hold, or refused; never a crash, never an echo."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from ringback.web.json_body import parse_json
 from ringback.web.problem import Problem
@@ -38,15 +41,21 @@ ANYTHING = st.recursive(
 )
 
 
+def refusal_of(body: bytes, read: Callable[[Any], Any]) -> Problem | None:
+    try:
+        taken = read(parse_json(body))
+    except Problem as problem:
+        return problem
+    msgspec.json.encode(taken.model_dump() if isinstance(taken, BaseModel) else taken)
+    return None
+
+
 def taken_or_refused(body: bytes) -> None:
     for read in (lambda value: read_new_call(value, NOW), read_suppression, read_lift):
-        try:
-            read_value = read(parse_json(body))
-        except Problem as problem:
+        problem = refusal_of(body, read)
+        if problem is not None:
             assert 400 <= problem.status < 500
             assert "4155550" not in json.dumps([problem.detail, *(str(error) for error in problem.errors)])
-        else:
-            msgspec.json.encode(read_value if not hasattr(read_value, "model_dump") else read_value.model_dump())
 
 
 @settings(max_examples=150, derandomize=True, deadline=None)

@@ -1,7 +1,9 @@
 """What no queue of ours takes, decided before sending so that Amazon SQS and the database agree to the byte."""
 
 import re
+from collections.abc import Mapping, Sequence
 
+from ringback.domain.errors import QueueUnavailable
 from ringback.messages import MAX_MESSAGE_BYTES
 from ringback.ports import OutgoingMessage
 
@@ -40,6 +42,16 @@ def refusal(message: OutgoingMessage) -> str | None:
         if not _ATTRIBUTE_NAME.fullmatch(name) or not value or _FORBIDDEN.search(value):
             return "an attribute's name or value"
     return f"more than {MAX_MESSAGE_BYTES} bytes" if message_bytes(message) > MAX_MESSAGE_BYTES else None
+
+
+def refusals(messages: Sequence[OutgoingMessage]) -> dict[int, str]:
+    """The positions that no queue takes, and why."""
+    reasons = ((position, refusal(message)) for position, message in enumerate(messages))
+    return {position: reason for position, reason in reasons if reason}
+
+
+def nothing_taken(refused: Mapping[int, str]) -> QueueUnavailable:
+    return QueueUnavailable(f"no message was taken: {', '.join(sorted(set(refused.values())))}")
 
 
 def clean(text: str) -> str:

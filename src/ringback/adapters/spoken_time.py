@@ -70,9 +70,9 @@ _CLOCKS = (
     re.compile(rf"{_AT}(?:\b12 )?\b(?P<noon>noon|midday)\b"),
     re.compile(rf"{_AT}(?:\b12 )?\b(?P<midnight>midnight)\b"),
     re.compile(rf"{_AT}(?P<part>\bhalf) past {_HOUR}(?: oclock)?{_END}"),
-    re.compile(rf"{_AT}(?:\ba )?(?P<part>\bquarter|\b\d{{1,2}}(?: minutes)?) (?:past|after) {_HOUR}(?: oclock)?{_END}"),
+    re.compile(rf"{_AT}(?:\ba )?(?P<part>\bquarter|\b[1-9]\d?(?: minutes)?) (?:past|after) {_HOUR}(?: oclock)?{_END}"),
     re.compile(
-        rf"{_AT}(?:\ba )?(?P<part>\bquarter|\b\d{{1,2}} minutes) (?P<before>to|before) {_HOUR}(?: oclock)?{_END}"
+        rf"{_AT}(?:\ba )?(?P<part>\bquarter|\b[1-9]\d? minutes) (?P<before>to|before) {_HOUR}(?: oclock)?{_END}"
     ),
     re.compile(rf"{_AT}{_HOUR}:(?P<minute>\d{{2}})(?::00)?{_END}"),
     re.compile(rf"{_AT}{_HOUR} (?:oh )?(?P<minute>(?<=oh )\d|\d{{2}}){_END}"),
@@ -189,15 +189,10 @@ def _count(word: str | None) -> float:
 def _read_day_and_clock(plain: str, now: datetime) -> SpokenMoment:
     text, period = _without_period(plain)
     is_clock_alone = False
-    for pattern in _CLOCKS:
-        match = pattern.search(text)
-        clock = match and _clock(match.groupdict(), period)
-        if not match or not clock:
-            continue
-        rest = _bare_day(f"{text[: match.start()]} {text[match.end() :]}")
+    for clock, rest in _clocks_in(text, period):
         is_clock_alone = is_clock_alone or not rest
-        hour = clock.hours[0] if len(clock.hours) == 1 else None
-        day = _day(rest, now, time.max if hour is None else time(hour, clock.minute))
+        at = time(clock.hours[0], clock.minute) if len(clock.hours) == 1 else time.max
+        day = _day(rest, now, at)
         if day is not None:
             return _moment(day, clock, now)
     if is_clock_alone:
@@ -205,6 +200,15 @@ def _read_day_and_clock(plain: str, now: datetime) -> SpokenMoment:
         return SpokenMoment(ask=ASK_DAY_AND_TIME if plain.isdecimal() else ASK_DAY)
     is_day_alone = _day(_bare_day(text), now, time.max) is not None
     return SpokenMoment(ask=ASK_TIME if is_day_alone else ASK_DAY_AND_TIME)
+
+
+def _clocks_in(text: str, period: str | None) -> Iterator[tuple[_Clock, str]]:
+    """Every reading of a part of the text as a clock time, with the words around it, which must then be a day."""
+    for pattern in _CLOCKS:
+        match = pattern.search(text)
+        clock = match and _clock(match.groupdict(), period)
+        if match and clock:
+            yield clock, _bare_day(f"{text[: match.start()]} {text[match.end() :]}")
 
 
 def _without_period(plain: str) -> tuple[str, str | None]:
@@ -225,20 +229,29 @@ def _clock(parts: dict[str, str | None], period: str | None) -> _Clock | None:
     """None if the numbers are no clock time at all."""
     if parts.get("midnight"):
         return _Clock((0,), is_midnight=True)
-    digits = "12" if parts.get("noon") else parts["hour"] or ""
-    hour, minute = int(digits), int(parts.get("minute") or 0)
-    if part := parts.get("part"):
-        minute = {"half": 30, "quarter": 15}.get(part) or int(part.split()[0])
-    is_before = bool(parts.get("before"))
-    if hour > 23 or minute > 59 or (is_before and not minute):
+    digits, minute = parts.get("hour") or "12", _minute(parts)
+    hour, meridiem = int(digits), "pm" if parts.get("noon") else parts.get("meridiem")
+    if hour > 23 or minute > 59:
         return None
-    meridiem = "pm" if parts.get("noon") else parts.get("meridiem")
     hours = _hours(hour, meridiem, is_24_hour=digits.startswith("0"))
-    if is_before:
-        hours, minute = tuple((hour - 1) % 24 for hour in hours), 60 - minute
+    if parts.get("before"):
+        hours, minute = _an_hour_before(hours, meridiem), 60 - minute
     if period is not None:
         hours = tuple(hour for hour in hours if hour in _PERIOD_HOURS[period])
     return _Clock(hours, minute)
+
+
+def _minute(parts: dict[str, str | None]) -> int:
+    if part := parts.get("part"):
+        return {"half": 30, "quarter": 15}.get(part) or int(part.split()[0])
+    return int(parts.get("minute") or 0)
+
+
+def _an_hour_before(hours: tuple[int, ...], meridiem: str | None) -> tuple[int, ...]:
+    """ "A quarter to twelve pm" may be 11:45 in the morning or at night, and before midnight it is another date."""
+    if (meridiem and hours == (12,)) or hours == (0,):
+        return ()
+    return tuple(sorted((hour - 1) % 24 for hour in hours))
 
 
 def _hours(hour: int, meridiem: str | None, *, is_24_hour: bool) -> tuple[int, ...]:

@@ -54,26 +54,8 @@ class CallingHours:
         words = re.sub(r"\s*[-–]\s*", "-", text.strip().lower()).replace(";", " ; ").replace(",", " ").split()
         if words == ["always"]:
             return cls()
-        week: list[set[Window]] = [set() for _ in DAYS]
-        holidays: set[date] = set()
-        days: set[int] = set()
-        days_have_window = True
-        for word in [*words, ";"]:
-            if word[0].isalpha():
-                days = _days(word) | (set() if days_have_window else days)
-                days_have_window = False
-            elif word == ";" or word.startswith("!"):
-                _check(days_have_window, "Every day needs its hours")
-                days = set()
-                holidays |= {_holiday(word[1:])} if word != ";" else set()
-            else:
-                window = _window(word)
-                _check(bool(days), f'The hours "{word}" need their days')
-                days_have_window = True
-                for day in days:
-                    week[day].add(window)
-        _check(any(week), "The calling hours have no window")
-        return cls(tuple(tuple(sorted(windows)) for windows in week), frozenset(holidays))
+        holidays = frozenset(_holiday(word[1:]) for word in words if word.startswith("!"))
+        return cls(_week(words), holidays)
 
     def __str__(self) -> str:
         if self.week is None:
@@ -200,6 +182,27 @@ def _before_clock_change(at: datetime, until: datetime, zone: ZoneInfo) -> datet
 def _check(is_right: bool, problem: str) -> None:
     if not is_right:
         raise ValueError(f"{problem}: write {_EXAMPLE}.")
+
+
+def _week(words: list[str]) -> tuple[tuple[Window, ...], ...]:
+    week: list[set[Window]] = [set() for _ in DAYS]
+    days: set[int] = set()
+    days_have_window = True
+    for word in [*words, ";"]:
+        if word[0].isalpha():
+            days = _days(word) | (set() if days_have_window else days)
+            days_have_window = False
+        elif word[0] in ";!":
+            _check(days_have_window, "Every day needs its hours")
+            days = set()
+        else:
+            window = _window(word)
+            _check(bool(days), f'The hours "{word}" need their days')
+            days_have_window = True
+            for day in days:
+                week[day].add(window)
+    _check(any(week), "The calling hours have no window")
+    return tuple(tuple(sorted(windows)) for windows in week)
 
 
 def _days(word: str) -> set[int]:

@@ -70,6 +70,7 @@ _SPOKEN: dict[tuple[str, ...], str] = {
     (NEW_YORK, LOS_ANGELES): "washington",
     (ANCHORAGE,): "akst|akdt|akst/akdt|anchorage",
     (HONOLULU,): "hawaii|hi|hst|hast|hawaiian|hawaii-aleutian|honolulu",
+    # Without the Navajo Nation, which has daylight saving: whoever says "Arizona" there is called an hour off.
     (PHOENIX,): "arizona|az|phoenix",
     (DETROIT,): "detroit",
     ("America/Puerto_Rico",): "puerto rico",
@@ -78,7 +79,7 @@ _SPOKEN: dict[tuple[str, ...], str] = {
     ("UTC",): "utc|zulu|coordinated universal",
 }
 
-# States, and the zones their counties keep: 15 U.S.C. 261-263, 49 CFR part 71.
+# One county that legally keeps another zone makes a state ambiguous.
 _STATES: dict[tuple[str, ...], str] = {
     (NEW_YORK,): (
         "connecticut|delaware|de|georgia|ga|maine|me|maryland|md|massachusetts|ma|new hampshire|nh|new jersey|nj|"

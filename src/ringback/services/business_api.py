@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import structlog
 from fastapi import APIRouter, Depends, Request
@@ -11,11 +10,11 @@ from fastapi.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ringback.config import Settings
-from ringback.domain.call_event import CallReport
 from ringback.domain.errors import Permanent, Retryable
 from ringback.flows.business_operations.action import ActionRequest, Door, Reply
 from ringback.flows.business_operations.perform import BusinessOperations
 from ringback.flows.business_operations.target import NO_CALL_SAY
+from ringback.flows.business_operations.tool_call import ToolCall, request_of
 from ringback.web.actions import ActionBody, read_action, refusal
 from ringback.web.openapi import body_of
 from ringback.web.problem import FieldProblem, Problem, invalid, not_found
@@ -27,25 +26,10 @@ NOT_FOR_AGENTS = frozenset({"incoming_call", "call_analysed"})
 #: Someone is on the phone: a silence longer than this is worse than "not now". What was committed meanwhile stands
 #: under the tool call's key, so Retell's repeat gets its reply.
 ANSWER_WITHIN_S = 10.0
+NO_CALL = Reply(False, "no_call", NO_CALL_SAY)
 UNAVAILABLE = Reply(False, "unavailable", "Sorry, I cannot save that right now.")
 
 _log = structlog.get_logger(__name__)
-
-
-class ToolCall(Protocol):
-    """One invocation of a function as the provider's edge has read it."""
-
-    @property
-    def args(self) -> dict[str, Any]: ...
-    @property
-    def provider_call_id(self) -> str | None: ...
-    @property
-    def attempt_id(self) -> str | None: ...
-    @property
-    def playground(self) -> bool: ...
-    @property
-    def report(self) -> CallReport | None: ...
-    def key(self, action: str) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +74,11 @@ class BusinessApi:
         return JSONResponse(reply.as_json())
 
     async def _answer_agent(self, action: str, call: ToolCall) -> Reply:
-        asked = ActionRequest(
-            action=action,
-            door=Door.RETELL,
-            key=call.key(action) or "",
-            args=call.args,
-            attempt_id=call.attempt_id,
-            provider_call_id=call.provider_call_id,
-            report=call.report,
-        )
         if call.playground:
-            return self.operations.rehearse(asked)
-        if not asked.key:
-            return Reply(False, "no_call", NO_CALL_SAY)
+            return self.operations.rehearse(action, call.args)
+        asked = request_of(call, action)
+        if asked is None:
+            return NO_CALL
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 return await self.operations.perform(asked)

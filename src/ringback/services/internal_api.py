@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
@@ -21,11 +21,7 @@ from ringback.web.openapi import body_of
 from ringback.web.problem import Problem, not_found
 from ringback.wiring import Parts, Service, run_process
 
-
-class Suppress(Protocol):
-    def __call__(
-        self, *, phone: str | None, contact_id: str | None, reason: str
-    ) -> Awaitable[tuple[str, list[str]]]: ...
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +30,7 @@ class VoiceApi:
 
     accept: Callable[[NewCall, str | None], Awaitable[Accepted]]
     cancel: Callable[[str], Awaitable[Literal["cancelled", "already_dispatched"] | None]]
-    suppress: Suppress
+    suppress: Callable[..., Awaitable[tuple[str, list[str]]]]  # phone=, contact_id=, reason=
     lift: Callable[[str, str], Awaitable[bool]]  # suppression id, reason; False: no such suppression
     views: Views
     now: Callable[[], datetime]
@@ -45,8 +41,7 @@ class VoiceApi:
         try:
             accepted = await self.accept(call, key)
         except KeyReused:
-            detail = "The idempotency key was used for another request."
-            raise Problem(409, "idempotency_key_reused", detail) from None
+            raise Problem(409, "idempotency_key_reused", "The key was used for another request.") from None
         body = {
             "call_id": accepted.call_id,
             "status": accepted.status,
@@ -55,43 +50,25 @@ class VoiceApi:
         return JSONResponse(body, 202, {"Idempotent-Replayed": "true"} if accepted.replayed else None)
 
     async def get_calls(self, request: Request) -> Any:
-        asked = requests.read_query(requests.CallsQuery, request)
-        page = self.views.calls(
-            contact_id=asked.contact_id, status=asked.status, cursor=asked.cursor, limit=asked.limit
-        )
-        return _page(*await page)
+        return _page(*await self.views.calls(**dict(requests.read_query(requests.CallsQuery, request))))
 
     async def get_call(self, call_id: str) -> Any:
-        call = await self.views.call(requests.plain_id(call_id, "call"))
-        if call is None:
-            raise not_found("call")
-        return call
+        return _found(await self.views.call(requests.plain_id(call_id, "call")), "call")
 
     async def get_timeline(self, call_id: str) -> Any:
-        entries = await self.views.timeline(requests.plain_id(call_id, "call"))
-        if entries is None:
-            raise not_found("call")
+        entries = _found(await self.views.timeline(requests.plain_id(call_id, "call")), "call")
         return {"call_id": call_id, "entries": entries}
 
     async def post_cancel(self, call_id: str) -> Any:
-        result = await self.cancel(requests.plain_id(call_id, "call"))
-        if result is None:
-            raise not_found("call")
-        return {"result": result}
+        return {"result": _found(await self.cancel(requests.plain_id(call_id, "call")), "call")}
 
     async def post_suppression(self, request: Request) -> Response:
         asked = requests.read_suppression(await read_json(request))
-        suppression_id, under_way = await self.suppress(
-            phone=asked.phone, contact_id=asked.contact_id, reason=asked.reason
-        )
+        suppression_id, under_way = await self.suppress(**dict(asked))
         return JSONResponse({"suppression_id": suppression_id, "already_dispatched": under_way}, 201)
 
     async def get_suppressions(self, request: Request) -> Any:
-        asked = requests.read_query(requests.SuppressionsQuery, request)
-        page = self.views.suppressions(
-            phone=asked.phone, contact_id=asked.contact_id, cursor=asked.cursor, limit=asked.limit
-        )
-        return _page(*await page)
+        return _page(*await self.views.suppressions(**dict(requests.read_query(requests.SuppressionsQuery, request))))
 
     async def delete_suppression(self, suppression_id: str, request: Request) -> Response:
         asked = requests.read_lift(await read_json(request))
@@ -113,6 +90,12 @@ def internal_routes(api: VoiceApi, require_key: Callable[[Request], Awaitable[No
         api.delete_suppression
     )
     return router
+
+
+def _found(thing: Found | None, what: str) -> Found:
+    if thing is None:
+        raise not_found(what)
+    return thing
 
 
 def _page(items: list[dict[str, Any]], next_cursor: str | None) -> dict[str, Any]:

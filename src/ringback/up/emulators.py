@@ -47,7 +47,7 @@ class Emulator:
         command = [sys.executable, "-m", "ringback.cli", "emulate", self.kind, "--host", self.host]
         command += ["--port", str(self.port), "--state", str(self.state_dir), *self.options]
         # A session of its own: Ctrl-C in our terminal is for us, and we stop it when its work is done.
-        self._child = subprocess.Popen(
+        self._child = subprocess.Popen(  # noqa: ASYNC220 - a child of this thread; the fork takes a millisecond
             command,
             env={**os.environ, **self.environment},
             stdin=subprocess.DEVNULL,

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import APIRouter, FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,7 +25,10 @@ def create_application(
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
     """`routers` appear in /docs, plain `routes` (health, Retell's doors) do not."""
-    app = FastAPI(title=title, version="1", redoc_url=None, lifespan=lifespan or _nothing)
+    # FastAPI's own OpenTelemetry would record whole URLs and exception texts, phone numbers among them, wherever a host
+    # process or the environment has set an exporter up.
+    silent: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+    app = FastAPI(title=title, version="1", redoc_url=None, telemetry=silent, lifespan=lifespan or _nothing)
     for router in routers:
         app.include_router(router)
     app.router.routes.extend(routes)

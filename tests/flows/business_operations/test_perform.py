@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from ringback.domain.errors import Retryable, StoreUnavailable
-from ringback.flows.business_operations.action import ActionRequest, Door
 
 TOMORROW = {"when": "tomorrow at 3pm"}
+
+WAITS_FOR_ME = "SELECT pid FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+ADVISORY_LOCKS_OF = "SELECT count(*) FROM pg_locks WHERE pid = $1 AND locktype = 'advisory' AND granted"
 
 
 async def test_the_same_key_gets_the_stored_reply_and_does_nothing(desk):
@@ -65,11 +67,23 @@ async def test_a_tool_that_retell_repeats_acts_once(desk):
 
 async def test_many_at_once_with_one_key_act_once(desk):
     talk = await desk.talk()
+    for hour in (1, 2):
+        assert (await desk.tool(talk, "reschedule_call", {"when": f"tomorrow at {hour}pm"})).ok
+    # The third is the last that is allowed, so one that acted again would be told so.
     asked = [desk.tool(talk, "reschedule_call", TOMORROW, key="call_1:tool_1") for _ in range(8)]
     replies = await asyncio.gather(*asked)
     assert replies == [replies[0]] * 8
     assert replies[0].ok
-    assert (await desk.call(talk.call_id))["reschedules"] == 1
+    assert (await desk.call(talk.call_id))["reschedules"] == 3
+
+
+async def test_one_key_for_two_calls_at_once_is_one_calls(desk):
+    call_ids = [await desk.accept(contact_id=f"crm-{n}", phone=f"+1415555010{n}") for n in range(4)]
+    asked = [desk.ask("reschedule_call", TOMORROW, key="k", call_id=call_id) for call_id in call_ids]
+    replies = await asyncio.gather(*asked)
+    assert sorted(reply.code for reply in replies) == ["key_reused"] * 3 + ["rescheduled"]
+    moved = [(await desk.call(call_id))["reschedules"] for call_id in call_ids]
+    assert sum(moved) == 1, "nothing of the others stands"
 
 
 async def test_many_at_once_with_one_key_act_once_also_for_a_contact_without_a_call(desk):
@@ -96,7 +110,20 @@ async def test_a_reschedule_and_a_claim_never_both_win(desk):
         assert callback["status"] == "pending"
 
 
-async def test_suppressions_of_one_person_at_once_do_not_deadlock(desk):
+async def test_before_a_suppression_every_phone_of_the_person_is_locked_and_then_the_call(desk):
+    talk, _ = await desk.talk(), await desk.accept(phone="+14155550101")
+    async with desk.pool.acquire() as other:
+        async with other.transaction():
+            await other.execute("SELECT * FROM calls WHERE call_id = $1 FOR UPDATE", talk.call_id)
+            asked = asyncio.create_task(desk.tool(talk, "set_disposition", {"code": "do_not_call"}))
+            while (pid := await other.fetchval(WAITS_FOR_ME)) is None and not asked.done():
+                await asyncio.sleep(0.01)
+            held = await other.fetchval(ADVISORY_LOCKS_OF, pid)
+    assert held == 3, "two phones and the contact"
+    assert (await asked).ok
+
+
+async def test_suppressions_of_one_person_at_once_all_stand(desk):
     one, other = await desk.talk(), await desk.talk(phone="+14155550101")
     replies = await asyncio.gather(
         desk.tool(one, "set_disposition", {"code": "do_not_call"}),
@@ -104,6 +131,7 @@ async def test_suppressions_of_one_person_at_once_do_not_deadlock(desk):
         desk.ask("set_disposition", {"code": "wrong_number"}, contact_id="crm-42"),
     )
     assert [reply.ok for reply in replies] == [True] * 3
+    assert len(await desk.all("SELECT * FROM suppressions")) == 3
 
 
 async def test_a_tool_call_of_nobodys_attempt_has_no_call(desk):
@@ -139,14 +167,20 @@ async def test_a_tool_call_before_the_answer_of_the_dial_binds_its_attempt(desk)
 
 
 async def test_a_rehearsal_writes_nothing_and_says_what_would_be_said(desk):
-    request = ActionRequest("reschedule_call", Door.RETELL, "", TOMORROW)
     before = await desk.rows_written()
-    reply = desk.operations.rehearse(request)
+    reply = desk.operations.rehearse("reschedule_call", TOMORROW)
     assert (reply.ok, reply.code, reply.say) == (True, "rehearsed", "Done, we will call you tomorrow at 3 PM.")
-    assert desk.operations.rehearse(replace(request, args={"when": "later"})).code == "needs_clarification"
-    disposition = replace(request, action="set_disposition", args={"code": "do_not_call"})
-    assert desk.operations.rehearse(disposition).result == {"code": "do_not_call", "suppressed": True}
+    assert desk.operations.rehearse("reschedule_call", {"when": "later"}).code == "needs_clarification"
+    disposition = desk.operations.rehearse("set_disposition", {"code": "do_not_call"})
+    assert disposition.result == {"code": "do_not_call", "suppressed": True}
     assert await desk.rows_written() == before
+
+
+@pytest.mark.parametrize("state", ["waiting", "dialing", "unknown", "placed", "ended", "rejected", "abandoned"])
+async def test_a_tool_call_is_served_whatever_state_its_attempt_is_in(desk, state):
+    talk = await desk.talk()
+    await desk.execute(f"UPDATE attempts SET state = '{state}', provider_call_id = NULL")
+    assert (await desk.tool(talk, "set_disposition", {"code": "do_not_call"})).ok
 
 
 class ClashingStore:

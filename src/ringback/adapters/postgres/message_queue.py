@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import asyncpg
 
-from ringback.adapters.message_limits import MAX_REASON_CHARACTERS, clean, refusal
+from ringback.adapters.message_limits import MAX_REASON_CHARACTERS, clean, nothing_taken, refusals
 from ringback.adapters.postgres.unavailable import GONE
 from ringback.adapters.postgres.wake import Listener
 from ringback.domain.errors import QueueUnavailable
@@ -92,14 +92,14 @@ class PostgresQueue(MessageQueue):
         self._listener = Listener(pool, self._channel)
 
     async def send(self, messages: Sequence[OutgoingMessage]) -> list[int]:
-        refused = {position: why for position, message in enumerate(messages) if (why := refusal(message))}
+        refused = refusals(messages)
         good = [message for position, message in enumerate(messages) if position not in refused]
         if good:
             attributes = [json.dumps(dict(m.attributes)) if m.attributes else None for m in good]
             bodies, delays_s = [m.body for m in good], [m.delay_s for m in good]
             await self._fetch(_SEND, self.name, bodies, attributes, delays_s, self._channel)
         elif refused:
-            raise QueueUnavailable(f"no message was taken: {', '.join(sorted(set(refused.values())))}")
+            raise nothing_taken(refused)
         return list(refused)
 
     async def receive(self, limit: int, wait_s: float, visibility_s: int) -> list[ReceivedMessage]:

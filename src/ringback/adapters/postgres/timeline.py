@@ -35,6 +35,7 @@ _TRACES = (
        FROM action_results WHERE call_id = $1 ORDER BY at""",
     """SELECT at, 'disposition' AS kind, code, note, attempt_id FROM dispositions WHERE call_id = $1 ORDER BY at""",
     """SELECT created_at AS at, kind, payload ->> 'type' AS type, message_id AS event_id,
+              payload -> 'data' ->> 'attempt_id' AS attempt_id,
               (payload -> 'data' ->> 'sequence')::integer AS sequence, payload -> 'data' ->> 'reason' AS reason,
               (payload -> 'data' ->> 'is_final')::boolean AS is_final, delivered_at, tries, dead_at, last_error
        FROM outbox WHERE call_id = $1 AND kind = 'abt_event' ORDER BY id""",

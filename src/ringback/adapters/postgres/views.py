@@ -1,7 +1,7 @@
 """What systems and people read: calls, their stories, suppressions. Reads only."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,15 +11,9 @@ from ringback.domain.abt_event import iso
 
 Item = dict[str, Any]
 
-# Ids are UUIDv7, so their order is the order of time and the last one of a page is the cursor.
 _CALLS = """
 SELECT c.call_id, c.contact_id, c.status, c.final, t.due_at AS next_eligible_at
 FROM calls c LEFT JOIN tasks t ON t.call_id = c.call_id AND t.status IN ('pending', 'held', 'dispatched')
-WHERE ($1::text IS NULL OR c.call_id = $1)
-  AND ($2::text IS NULL OR c.contact_id = $2)
-  AND ($3::text IS NULL OR c.status = $3)
-  AND ($4::text IS NULL OR c.call_id < $4)
-ORDER BY c.call_id DESC LIMIT $5
 """
 _ATTEMPTS = """
 SELECT call_id, attempt_id, number, state, provider_call_id, dial, party, "end", business, disconnection_reason,
@@ -31,11 +25,7 @@ SELECT call_id, task_id, kind, due_at, local_time, time_zone, status
 FROM tasks WHERE call_id = ANY ($1::text[]) ORDER BY created_at, task_id
 """
 _SUPPRESSIONS = """
-SELECT suppression_id, phone, contact_id, reason, source, created_at FROM suppressions
-WHERE lifted_at IS NULL
-  AND ($1::text IS NULL AND $2::text IS NULL OR phone = $1 OR contact_id = $2)
-  AND ($3::text IS NULL OR suppression_id < $3)
-ORDER BY suppression_id DESC LIMIT $4
+SELECT suppression_id, phone, contact_id, reason, source, created_at FROM suppressions WHERE lifted_at IS NULL
 """
 
 
@@ -47,15 +37,20 @@ class PostgresViews:
 
     async def call(self, call_id: str) -> Item | None:
         async with connection_of(self._pool) as connection:
-            found = await _read_calls(connection, call_id, None, None, None, 1)
+            found = await _read_calls(connection, _CALLS + "WHERE c.call_id = $1", [call_id])
         return found[0] if found else None
 
     async def calls(
         self, *, contact_id: str | None, status: str | None, cursor: str | None, limit: int
     ) -> tuple[list[Item], str | None]:
         """The newest first."""
+        # Only the conditions that were asked for are written: one plan for all of them could not use an index. Ids are
+        # UUIDv7, so their order is the order of time, and the last one of a page is the cursor.
+        asked = {"c.contact_id = ": contact_id, "c.status = ": status, "c.call_id < ": cursor}
+        conditions, values = _conditions(asked)
+        statement = f"{_CALLS} WHERE true {conditions} ORDER BY c.call_id DESC LIMIT {limit + 1:d}"
         async with connection_of(self._pool) as connection:
-            found = await _read_calls(connection, None, contact_id, status, cursor, limit + 1)
+            found = await _read_calls(connection, statement, values)
         return _page(found, "call_id", limit)
 
     async def timeline(self, call_id: str) -> list[Item] | None:
@@ -69,14 +64,25 @@ class PostgresViews:
         self, *, phone: str | None, contact_id: str | None, cursor: str | None, limit: int
     ) -> tuple[list[Item], str | None]:
         """Those in force that match the phone or the contact, or all; the newest first."""
+        matches, values = _conditions({"phone = ": phone, "contact_id = ": contact_id}, joined_by="OR")
+        older, more = _conditions({"suppression_id < ": cursor}, first=len(values) + 1)
+        matches = f"AND ({matches.removeprefix('OR ')})" if matches else ""
+        statement = f"{_SUPPRESSIONS} {matches} {older} ORDER BY suppression_id DESC LIMIT {limit + 1:d}"
         async with connection_of(self._pool) as connection:
-            rows = await connection.fetch(_SUPPRESSIONS, phone, contact_id, cursor, limit + 1)
+            rows = await connection.fetch(statement, *values, *more)
         return _page([_item(row) for row in rows], "suppression_id", limit)
 
 
-async def _read_calls(connection: Connection, *arguments: str | int | None) -> list[Item]:
+def _conditions(asked: Mapping[str, str | None], *, joined_by: str = "AND", first: int = 1) -> tuple[str, list[str]]:
+    """SQL for those that have a value, and the values; parameters are numbered from `first`."""
+    values = [value for value in asked.values() if value is not None]
+    texts = [text for text, value in asked.items() if value is not None]
+    return " ".join(f"{joined_by} {text}${number}" for number, text in enumerate(texts, first)), values
+
+
+async def _read_calls(connection: Connection, statement: str, values: Sequence[str]) -> list[Item]:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        calls = [_item(row) for row in await connection.fetch(_CALLS, *arguments)]
+        calls = [_item(row) for row in await connection.fetch(statement, *values)]
         ids = [call["call_id"] for call in calls]
         attempts = _by_call(await connection.fetch(_ATTEMPTS, ids))
         tasks = _by_call(await connection.fetch(_TASKS, ids))

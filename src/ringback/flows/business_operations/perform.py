@@ -37,10 +37,10 @@ class BusinessOperations:
                 continue
         return await self._perform_once(request)
 
-    def rehearse(self, request: ActionRequest) -> Reply:
+    def rehearse(self, action: str, args: Mapping[str, Any]) -> Reply:
         """What the action would say, for nobody: nothing is read from the database, nothing written."""
         try:
-            return self.actions[request.action].rehearse(request.args, self.clock.now())
+            return self.actions[action].rehearse(args, self.clock.now())
         except ActionRefused as refused:
             return refused.reply
 

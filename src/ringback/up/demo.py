@@ -1,0 +1,203 @@
+"""`ringback demo`: a few real calls through every part, told as they happen, then checked against two ledgers."""
+
+import asyncio
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ringback.config import process_environment
+from ringback.embedded.data_dir import DataDirectoryLock
+from ringback.logs import configure_logs
+from ringback.up.demo_cases import CASES, Case
+from ringback.up.system import Plan, make_plan, run_plan
+
+POLL_S = 0.1
+#: Twice what the slowest story takes at the emulator's usual speed.
+GIVE_UP_AFTER_S = 60.0
+#: After the last expected event: one too many would show in this time.
+QUIET_S = 0.5
+
+#: Settings of the surroundings that would make the demonstration something else.
+_NOT_FOR_THE_DEMO = ("RINGBACK_", "RETELL_", "AWS_")
+
+_COLOURS = {"completed": "green", "left_voicemail": "green", "rescheduled": "yellow", "partially_completed": "yellow"}
+
+
+@dataclass(slots=True)
+class _Told:
+    """One case as it goes on."""
+
+    case: Case
+    call_id: str
+    status: str = ""
+    events: list[dict[str, Any]] = field(default_factory=list)
+    rings: int = 0
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        return tuple(_short(event) for event in self.events)
+
+    @property
+    def is_as_expected(self) -> bool:
+        expected = self.case
+        return (self.types, self.status, self.rings) == (expected.events, expected.status, expected.rings)
+
+
+def run_demo() -> None:
+    """Exit code 0 only if every call ended as it should have."""
+    console = Console(highlight=False)
+    env = {name: value for name, value in process_environment().items() if not name.startswith(_NOT_FOR_THE_DEMO)}
+    with tempfile.TemporaryDirectory(prefix="ringback-demo-", ignore_cleanup_errors=True) as directory:
+        data_dir = Path(directory) / "data"
+        data_dir.mkdir()
+        with (data_dir / "ringback.log").open("w") as log, DataDirectoryLock(data_dir):
+            configure_logs("json", log)
+            console.print("\n[bold]Ringback[/bold]  starting PostgreSQL, two emulators and every service …")
+            plan = make_plan(data_dir, "127.0.0.1", 0, env)
+            try:
+                all_well = asyncio.run(_demonstrate(plan, console))
+            finally:
+                if plan.server is not None:
+                    plan.server.stop()
+    sys.exit(0 if all_well else 1)
+
+
+async def _demonstrate(plan: Plan, console: Console) -> bool:
+    stop, ready = asyncio.Event(), asyncio.Event()
+    running = asyncio.create_task(run_plan(plan, stop, ready))
+    try:
+        waiting = asyncio.create_task(ready.wait())
+        await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            await running
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {plan.state.api_key}"}) as session:
+            told = await _tell(plan, session, console)
+    finally:
+        stop.set()
+        await asyncio.wait([running])
+    console.print(_closing_table(told))
+    wrong = [one.case.name for one in told if not one.is_as_expected]
+    if wrong:
+        console.print(f"[bold red]Not as it should be: {', '.join(wrong)}[/bold red]")
+    else:
+        console.print(f"[green]All {len(told)} calls ended as they should.[/green]")
+        console.print("No attempt rang twice, and Engage heard every fact once.")
+    console.print("Next: [bold]make up[/bold] keeps it running; then [bold].venv/bin/ringback call --help[/bold].\n")
+    return not wrong
+
+
+async def _tell(plan: Plan, session: aiohttp.ClientSession, console: Console) -> list[_Told]:
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    told = []
+    console.print(f"[dim]  seconds  who    what{'':19}from[/dim]")
+    for case in CASES:
+        async with session.post(f"{plan.state.url}/v1/calls", json=case.body()) as answer:
+            answer.raise_for_status()
+            told.append(_Told(case, (await answer.json())["call_id"]))
+        _show(console, _line(clock() - began, case, Text("call accepted", "bold"), "Voice API", case.story))
+    seen = {"rings": 0, "events": 0}
+    quiet_since = None
+    while clock() - began < GIVE_UP_AFTER_S:
+        for case, what, source, detail in await _news(plan, session, told, seen):
+            _show(console, _line(clock() - began, case, what, source, detail))
+            quiet_since = None
+        if all(one.is_as_expected for one in told):
+            quiet_since = quiet_since or clock()
+            if clock() - quiet_since > QUIET_S:
+                break
+        await asyncio.sleep(POLL_S)
+    return told
+
+
+async def _news(
+    plan: Plan, session: aiohttp.ClientSession, told: list[_Told], seen: dict[str, int]
+) -> list[tuple[Case, Text, str, str]]:
+    """What the two ledgers gained since the last look, both kept by other processes than ours."""
+    by_call = {one.call_id: one for one in told}
+    settings = plan.settings
+    news: list[tuple[str, tuple[Case, Text, str, str]]] = []
+    rings = await _items(session, f"{settings.retell_base_url}/emulator/retell/rings")
+    for ring in rings[seen["rings"] :]:
+        one = by_call[ring["metadata"]["ringback_call_id"]]
+        one.rings += 1
+        again = "" if one.rings == 1 else f"attempt {one.rings}"
+        news.append((ring["rang_at"], (one.case, Text("the phone rings", "cyan"), "Retell", again)))
+    events = await _items(session, f"{settings.engage_url}/emulator/engage/events")
+    for item in events[seen["events"] :]:
+        one = by_call[item["event"]["subject"]]
+        if item["id"] not in {event["id"] for event in one.events}:
+            one.events.append(item["event"])
+            facts = _detail(item["event"]["data"])
+            news.append((item["received_at"], (one.case, _event_text(item), "ABT event", facts)))
+    seen["rings"], seen["events"] = len(rings), len(events)
+    for one in told:
+        async with session.get(f"{plan.state.url}/v1/calls/{one.call_id}") as answer:
+            one.status = (await answer.json())["status"]
+    return [entry for _, entry in sorted(news, key=lambda dated: dated[0])]
+
+
+async def _items(session: aiohttp.ClientSession, url: str) -> list[dict[str, Any]]:
+    async with session.get(url) as answer:
+        items: list[dict[str, Any]] = (await answer.json())["items"]
+        return items
+
+
+def _event_text(item: dict[str, Any]) -> Text:
+    short = _short(item["event"])
+    text = Text(short, _COLOURS.get(short, "red" if short == "failed" else "blue"))
+    return text if item["signature_ok"] else text.append(" (bad signature)", "bold red")
+
+
+def _short(event: dict[str, Any]) -> str:
+    return str(event["type"]).removeprefix("voice_ai_call_")
+
+
+def _detail(data: dict[str, Any]) -> str:
+    facts = []
+    if data.get("reason"):
+        facts.append(str(data["reason"]))
+    if data.get("will_retry"):
+        facts.append("will be tried again")
+    if data.get("local_time"):
+        facts.append(f"due {data['local_time'].replace('T', ' ')}")
+    if data.get("duration_ms") is not None:
+        facts.append(f"{data['duration_ms'] / 1000:.1f} s")
+    if data.get("is_final"):
+        facts.append("final")
+    return ", ".join(facts)
+
+
+def _line(seconds: float, case: Case, what: Text, source: str, detail: str) -> Text:
+    line = Text(f"  {seconds:7.2f}  ", "dim")
+    line.append(f"{case.name:<6} ", "bold")
+    line.append_text(what)
+    line.append(" " * max(1, 23 - len(what.plain)))
+    return line.append(f"{source:<9}", "dim").append(f"  {detail}", "dim")
+
+
+def _show(console: Console, line: Text) -> None:
+    console.print(line, no_wrap=True, overflow="ellipsis")
+
+
+def _closing_table(told: list[_Told]) -> Table:
+    table = Table(
+        title="\nWhat became of every call", title_justify="left", title_style="bold", box=None, pad_edge=False
+    )
+    for name in ("", "who", "the story", "status", "rang", "ABT events, in order"):
+        table.add_column(name, overflow="fold")
+    for one in told:
+        mark = Text("ok", "green") if one.is_as_expected else Text("WRONG", "bold red")
+        table.add_row(mark, one.case.name, one.case.story, one.status, f"{one.rings}x", " > ".join(one.types))
+    counts = Counter(kind for one in told for kind in one.types)
+    total = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
+    table.caption, table.caption_justify, table.caption_style = total, "left", "dim"
+    return table
