@@ -34,7 +34,8 @@ class WebhookReceived:
 def encode(message: CallRequested | WebhookReceived) -> str:
     """The JSON text of a message: {"type", "v", …fields}."""
     fields = {"type": type(message).__name__, "v": VERSION, **asdict(message)}
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    # ASCII: a lone surrogate or U+FFFE inside a webhook is a character that no queue takes as it is.
+    return json.dumps(fields, separators=(",", ":"))
 
 
 def _fields(text: str, name: str) -> dict[str, Any]:

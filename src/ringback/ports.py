@@ -27,8 +27,8 @@ class Clock(Protocol):
 
 class VoiceProvider(Protocol):
     async def dial(self, request: DialRequest, lease_deadline: float) -> DialAnswer:
-        """Send one create-phone-call, or answer NOT_SENT (`lease_over`) if the monotonic deadline has passed. Never raises
-        for anything the network or the provider does."""
+        """Send one create-phone-call, or answer NOT_SENT (`lease_over`) if the monotonic deadline has passed. Never
+        raises for anything the network or the provider does."""
         ...
 
     async def find_attempt(self, attempt_id: str) -> list[CallReport]:
@@ -72,8 +72,8 @@ class MessageQueue(Protocol):
         ...
 
     async def receive(self, limit: int, wait_s: float, visibility_s: int) -> list[ReceivedMessage]:
-        """Up to min(limit, 10) messages, each invisible to others for `visibility_s`; waits up to `wait_s` (at most 20) for the
-        first. A message received more often than the queue's limit goes to the dead letters instead."""
+        """Up to min(limit, 10) messages, each invisible to others for `visibility_s`; waits up to `wait_s` (at most
+        20) for the first. A message received more often than the queue's limit goes to the dead letters instead."""
         ...
 
     async def delete(self, receipts: Sequence[str]) -> None:
@@ -160,6 +160,30 @@ class StoredAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonNow:
+    """What is known about a contact before its call is accepted; the zone is None for a contact not seen before."""
+
+    time_zone: str | None
+    time_zone_source: str | None
+    suppressed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedCall:
+    """Everything that a 202 stands for. `message` is the first task's, if it is due now; `closing` ends a call that is
+    refused at once, and `decision` says why."""
+
+    contact: Contact
+    call: Call
+    task: Task | None
+    message: CallRequested | None = None
+    closing: AbtEvent | None = None
+    decision: dict[str, Any] | None = None
+    idempotency_key: str | None = None
+    answer: StoredAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Suppression:
     suppression_id: str
     phone: str | None
@@ -170,7 +194,8 @@ class Suppression:
 
 
 class Transaction(Protocol):
-    """One unit of work. Lock order: `lock_people` (phones sorted, then the contact), then `lock_call`, then `capacity`."""
+    """One unit of work. Lock order: `lock_people` (phones sorted, then the contact), then `lock_call`, then
+    `capacity`."""
 
     async def lock_people(self, phones: Sequence[str], contact_id: str | None) -> None: ...
 
@@ -181,11 +206,8 @@ class Transaction(Protocol):
     async def insert(self, row: Call | Task | Attempt) -> None: ...
 
     async def save(self, row: Call | Task | Attempt) -> None:
-        """Write what changed since the row was read. An attempt is compared on (state, fence), a task on (status, dispatch)."""
-        ...
-
-    async def upsert_contact(self, contact: Contact, now: datetime) -> Contact:
-        """As it stands afterwards: a zone the person told us is not overwritten by a lesser source."""
+        """Write what changed since the row was read. An attempt is compared on (state, fence), a task on (status,
+        dispatch)."""
         ...
 
     async def contact(self, contact_id: str) -> Contact | None: ...
@@ -208,10 +230,6 @@ class Transaction(Protocol):
     async def close_breaker(self) -> None: ...
     async def probe_breaker(self, until: datetime) -> None:
         """The breaker's time is over and this claim tries the account; others wait until `until`."""
-        ...
-
-    async def store_answer(self, call_id: str, key: str, answer: StoredAnswer) -> bool:
-        """False if the key was taken by another call: then nothing of this transaction may stand."""
         ...
 
     async def emit(self, event: AbtEvent, now: datetime) -> None: ...
@@ -286,11 +304,19 @@ class Disposition:
 
 class Store(Protocol):
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """Commits on leaving, rolls back on an exception. Raises StoreUnavailable when the database is away, Retryable after a
-        deadlock or serialization failure."""
+        """Commits on leaving, rolls back on an exception. Raises StoreUnavailable when the database is away, Retryable
+        after a deadlock or serialization failure."""
         ...
 
-    async def stored_answer(self, key: str) -> StoredAnswer | None: ...
+    async def stored_answers(self, keys: Sequence[str]) -> dict[str, StoredAnswer]: ...
+    async def people_now(self, people: Sequence[tuple[str, str]]) -> dict[str, PersonNow]:
+        """Of (contact id, phone) pairs with distinct contact ids; by contact id."""
+        ...
+
+    async def insert_accepted(self, accepted: Sequence[AcceptedCall], now: datetime) -> set[str]:
+        """Each whole, in one commit, contact ids distinct. Returns the calls written: a missing one's key is taken."""
+        ...
+
     async def phone_of_call(self, call_id: str) -> str | None: ...
     async def attempt_of(self, attempt_id: str | None, provider_call_id: str | None) -> Attempt | None:
         """Read without a lock, by either id."""
@@ -298,14 +324,16 @@ class Store(Protocol):
 
     async def instance(self) -> str: ...
     async def free_slots(self, max_live: int, per_second: int, now: datetime) -> int:
-        """How many calls may be started now; 0 while paused or while the account breaker is open. Advisory: the claim decides."""
+        """How many calls may be started now; 0 while paused or while the account breaker is open. Advisory: the claim
+        decides."""
         ...
 
     async def release_due(self, now: datetime, limit: int) -> int: ...
     async def redispatch_lost(self, dispatched_before: datetime, now: datetime, limit: int) -> int: ...
     async def calls_past_expiry(self, now: datetime, limit: int) -> list[str]: ...
     async def attempts_to_check(self, now: datetime, busy_until: datetime, limit: int) -> list[Attempt]:
-        """Attempts whose next check is due, their next check moved to `busy_until` so that no other process takes them."""
+        """Attempts whose next check is due, their next check moved to `busy_until` so that no other process takes
+        them."""
         ...
 
     async def take_outbox(
@@ -318,3 +346,17 @@ class Store(Protocol):
     async def outbox_failed(self, row_id: int, error: str, due_at: datetime | None, now: datetime) -> None:
         """Try again at `due_at`; None: dead."""
         ...
+
+
+class Views(Protocol):
+    """Reads for systems and people, in the shapes they are shown; times are RFC 3339 texts. A page is (items, next
+    cursor or None). All raise StoreUnavailable."""
+
+    async def call(self, call_id: str) -> dict[str, Any] | None: ...
+    async def calls(
+        self, *, contact_id: str | None, status: str | None, cursor: str | None, limit: int
+    ) -> tuple[list[dict[str, Any]], str | None]: ...
+    async def timeline(self, call_id: str) -> list[dict[str, Any]] | None: ...
+    async def suppressions(
+        self, *, phone: str | None, contact_id: str | None, cursor: str | None, limit: int
+    ) -> tuple[list[dict[str, Any]], str | None]: ...

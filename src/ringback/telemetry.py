@@ -39,12 +39,6 @@ class Metrics:
     registry: CollectorRegistry
     http_requests: Counter  # method, route, status
     http_duration_s: Histogram  # route
-    calls_accepted: Counter  # status
-    gate_decisions: Counter  # verdict, rule
-    dials: Counter  # answer
-    dial_duration_s: Histogram
-    provider_events: Counter  # event, fate
-    outbox_deliveries: Counter  # kind, result
 
     def watch(self, name: str, label: str, read: Callable[[], Iterable[tuple[str, float]]]) -> None:
         """Publishes counts that somebody else keeps; `read` yields (label value, count) at every scrape."""
@@ -64,12 +58,6 @@ def make_metrics() -> Metrics:
         registry=registry,
         http_requests=counter("http_requests", "Requests answered", "method", "route", "status"),
         http_duration_s=duration("http_request_duration", "From the request's head to the end of the answer", "route"),
-        calls_accepted=counter("calls_accepted", "Calls taken by the Voice API, by their first status", "status"),
-        gate_decisions=counter("gate_decisions", "Decisions of the gate", "verdict", "rule"),
-        dials=counter("dials", "Answers to create-phone-call as the dial protocol classified them", "answer"),
-        dial_duration_s=duration("dial_duration", "create-phone-call, whole"),
-        provider_events=counter("provider_events", "Facts heard from Retell", "event", "fate"),
-        outbox_deliveries=counter("outbox_deliveries", "Rows offered to a queue or to Engage", "kind", "result"),
     )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -47,6 +47,7 @@ from ringback.web.serving import serve_http
 _log = structlog.get_logger(__name__)
 
 Loop = Callable[[asyncio.Event], Awaitable[None]]
+Counts = Callable[[], Iterable[tuple[str, float]]]
 
 #: Connections of one process: its loops and requests each hold one for a unit of work, never longer.
 POOL_SIZE = 24
@@ -119,7 +120,8 @@ class Service:
     name: str
     routers: Sequence[APIRouter] = ()
     routes: Sequence[BaseRoute] = ()
-    loops: Sequence[Loop] = field(default_factory=tuple)
+    loops: Sequence[Loop] = ()
+    counts: Mapping[str, Counts] = field(default_factory=dict)  # shown in /metrics
 
 
 Assemble = Callable[[Parts], Service]
@@ -143,7 +145,9 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         store = PostgresStore(pool, on_outbox=bell.set)
         api_keys = PostgresApiKeys(pool)
         if settings.api_key is not None:
-            await api_keys.add("RINGBACK_API_KEY", hash_key(settings.api_key), clock.now())
+            key_hash = hash_key(settings.api_key)
+            # Named by its hash: another key in the setting is another key, and the one before stays valid.
+            await api_keys.add(f"RINGBACK_API_KEY {key_hash[:8]}", key_hash, clock.now())
         call_queue = await open_queue(settings.call_queue, pool, settings.aws_region)
         stack.push_async_callback(call_queue.close)
         event_queue = await open_queue(settings.event_queue, pool, settings.aws_region)
@@ -199,7 +203,17 @@ def application(parts: Parts, services: Sequence[Service]) -> FastAPI:
             row = await connection.fetchrow("SELECT paused_at, pause_reason FROM installation")
         return (row["pause_reason"] or "") if row is not None and row["paused_at"] is not None else None
 
-    operator = health_routes({"database": database}, parts.metrics.registry, paused_because)
+    async def queues() -> CheckResult:
+        waiting = [await queue.depth() for queue in (parts.call_queue, parts.event_queue)]
+        return CheckResult(True, f"{waiting[0]} calls and {waiting[1]} events waiting")
+
+    checks = {"database": database, "queues": queues}
+    operator = health_routes(checks, parts.metrics.registry, paused_because)
+    for service in services:
+        for name, read in service.counts.items():
+            parts.metrics.watch(name, "what", read)
+    parts.metrics.watch("outbox_delivered", "lane", parts.relay.stats.delivered.items)
+    parts.metrics.watch("outbox_dead", "lane", parts.relay.stats.dead.items)
     routers = [router for service in services for router in service.routers]
     routes = [route for service in services for route in service.routes]
     return create_application("Ringback", routers, [*routes, *operator], parts.metrics)

@@ -194,3 +194,14 @@ async def test_a_key_name_stands_for_one_key(pool, clock):
     assert not await keys.add("other", hash_key("one"), clock.now())
     assert await keys.is_known(hash_key("one"))
     assert not await keys.is_known(hash_key("two"))
+
+
+async def test_a_persons_suppressions_are_paged_too(api):
+    made = []
+    for asked in ({"phone": PHONE}, {"contact_id": "crm-42"}, {"phone": PHONE}, {"phone": "+14155550177"}):
+        made.append((await api.post("/v1/suppressions", json={**asked, "reason": "asked"})).json()["suppression_id"])
+    query = {"phone": PHONE, "contact_id": "crm-42", "limit": 2}
+    first = (await api.get("/v1/suppressions", params=query)).json()
+    rest = (await api.get("/v1/suppressions", params={**query, "cursor": first["next_cursor"]})).json()
+    assert [item["suppression_id"] for item in first["items"] + rest["items"]] == made[2::-1]
+    assert rest["next_cursor"] is None

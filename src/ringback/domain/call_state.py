@@ -23,7 +23,7 @@ _UNDER_WAY = {
 
 
 def settle_status(call: Call, task: Task | None, attempt: Attempt | None) -> None:
-    """Set the status of a call that is not final. The view shows a scheduled call whose task is dispatched as queued."""
+    """Set the status of a call that is not final. A scheduled call whose task is dispatched is shown as queued."""
     if call.final:
         return
     if attempt is not None and attempt.verdict_type is None and attempt.state in _UNDER_WAY:

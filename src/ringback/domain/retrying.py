@@ -16,8 +16,8 @@ CAPACITY_LONGEST_DELAY_S = 3600
 def next_attempt_at(
     call: Call, attempt: Attempt, verdict: Verdict, hours: CallingHours, zones: tuple[str, ...]
 ) -> datetime | None:
-    """When the next attempt is due, None if there is to be none. Counted from `placed_at`, never from the time a message
-    arrived, so that every order of webhooks promises the same moment."""
+    """When the next attempt is due, None if there is to be none. Counted from `placed_at`, never from the time a
+    message arrived, so that every order of webhooks promises the same moment."""
     if not verdict.is_failure or verdict.reason is None or call.no_more_retries:
         return None
     assert attempt.placed_at is not None, "a verdict follows a placed attempt"

@@ -17,7 +17,7 @@ def next_check_after_report(
     attempt: Attempt, deadlines: Deadlines, now: datetime, *, was_polled: bool
 ) -> datetime | None:
     """When to ask the provider about this attempt if nothing more is heard."""
-    # A verdict without end facts is that of an abandoned attempt which evidence has brought back: it is looked after again.
+    # A verdict without end facts is that of an abandoned attempt which evidence brought back: it is looked after again.
     if attempt.verdict_type is not None and attempt.dial is not None:
         return None
     match attempt.state:

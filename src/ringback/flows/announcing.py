@@ -68,8 +68,8 @@ async def announce_verdict(
     return id_
 
 
-async def announce_closing(tx: Transaction, call: Call, reason: FailReason, now: datetime) -> str:
-    """The call-level end of a call that will not be dialed (again). Returns the event's id."""
+def closing_event(call: Call, reason: FailReason, now: datetime) -> AbtEvent:
+    """The call-level end of a call that will not be dialed (again)."""
     extra = {
         "reason": reason,
         "provider_reason": None,
@@ -78,9 +78,14 @@ async def announce_closing(tx: Transaction, call: Call, reason: FailReason, now:
         "next_attempt_at": None,
         "is_final": True,
     }
-    id_ = event_id(call.call_id, "closed")
-    await tx.emit(_event(call, None, AbtType.FAILED, id_, now, extra), now)
-    return id_
+    return _event(call, None, AbtType.FAILED, event_id(call.call_id, "closed"), now, extra)
+
+
+async def announce_closing(tx: Transaction, call: Call, reason: FailReason, now: datetime) -> str:
+    """Returns the event's id."""
+    event = closing_event(call, reason, now)
+    await tx.emit(event, now)
+    return event.event_id
 
 
 def rescheduled_event_id(task: Task) -> str:

@@ -1,33 +1,30 @@
-"""Accept a call: one durable intent, its task and its outgoing message in one transaction, or nothing."""
+"""Accept calls: one durable intent, its task and its outgoing message in one commit, or nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ringback.domain.abt_event import FailReason, iso
-from ringback.domain.call import (
-    DEFAULT_LIFETIME,
-    Call,
-    CallStatus,
-    Contact,
-    Task,
-    TaskKind,
-    TaskStatus,
-)
+from ringback.domain.call import DEFAULT_LIFETIME, Call, CallStatus, Contact, Task, TaskKind, TaskStatus
 from ringback.domain.call_state import close
 from ringback.domain.gate import DialPolicy
 from ringback.domain.new_call import Accepted, KeyReused, NewCall
-from ringback.flows.announcing import announce_closing
+from ringback.flows.announcing import closing_event
 from ringback.flows.whereabouts import zones_of
 from ringback.messages import CallRequested
-from ringback.ports import Clock, NumberPlan, Store, StoredAnswer, Transaction
+from ringback.ports import AcceptedCall, Clock, NumberPlan, PersonNow, Store, StoredAnswer
 
 #: When calling hours cannot be known (no zone), the gate looks again this much later; it never dials on a guess.
 _HOURS_UNKNOWN = timedelta(days=1)
 
 
-class _KeyTaken(Exception):
-    """Another request with the same key was committed while this one was under way."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    request: NewCall
+    idempotency_key: str | None = None
+
+
+Answer = Accepted | KeyReused
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,36 +39,61 @@ class CallInitiation:
 
     async def accept_call(self, request: NewCall, idempotency_key: str | None = None) -> Accepted:
         """Durable when this returns. Raises KeyReused, StoreUnavailable."""
-        if idempotency_key is not None:
-            stored = await self.store.stored_answer(idempotency_key)
-            if stored is not None:
-                return _replay(stored, request)
-        try:
-            return await self._accept(request, idempotency_key)
-        except _KeyTaken:
-            assert idempotency_key is not None, "only a key can be taken"
-            stored = await self.store.stored_answer(idempotency_key)
-            assert stored is not None, "the transaction that took the key has committed"
-            return _replay(stored, request)
+        answer = (await self.accept_calls([Asked(request, idempotency_key)]))[0]
+        if isinstance(answer, KeyReused):
+            raise answer
+        return answer
 
-    async def _accept(self, request: NewCall, idempotency_key: str | None) -> Accepted:
+    async def accept_calls(self, asked: Sequence[Asked]) -> list[Answer]:
+        """Several at the price of few statements; each stands for itself, and the answers are in their order."""
+        answers: dict[int, Answer] = {}
+        for wave in _waves(asked):
+            answers |= await self._accept_wave({position: asked[position] for position in wave})
+        return [answers[position] for position in range(len(asked))]
+
+    async def _accept_wave(self, asked: dict[int, Asked]) -> dict[int, Answer]:
+        """No two with one contact or one key."""
+        answers = await self._replays(asked)
+        fresh = {position: one for position, one in asked.items() if position not in answers}
+        if not fresh:
+            return answers
         now = self.clock.now()
-        async with self.store.transaction() as tx:
-            source = "crm" if request.time_zone else None
-            contact = Contact(request.contact_id, request.phone, request.time_zone, source, request.fields)
-            contact = await tx.upsert_contact(contact, now)
-            call = self._new_call(request, now)
-            await tx.insert(call)
-            refused = await self._refusal(tx, request)
-            if refused is not None:
-                accepted = await _end_at_once(tx, call, refused, now)
-            else:
-                accepted = await self._schedule(tx, call, contact, request, now)
-            if idempotency_key is not None:
-                answer = StoredAnswer(request.fingerprint, _answer(accepted))
-                if not await tx.store_answer(call.call_id, idempotency_key, answer):
-                    raise _KeyTaken
-        return accepted
+        people = await self.store.people_now([(one.request.contact_id, one.request.phone) for one in fresh.values()])
+        drafts = {position: self._draft(one, people[one.request.contact_id], now) for position, one in fresh.items()}
+        written = await self.store.insert_accepted([row for row, _ in drafts.values()], now)
+        answers |= {position: answer for position, (row, answer) in drafts.items() if row.call.call_id in written}
+        late = {position: one for position, one in asked.items() if position not in answers}
+        # Their keys were taken by requests that have committed by now, so their answers are there.
+        return answers | await self._replays(late)
+
+    async def _replays(self, asked: dict[int, Asked]) -> dict[int, Answer]:
+        keys = [one.idempotency_key for one in asked.values() if one.idempotency_key is not None]
+        stored = await self.store.stored_answers(keys) if keys else {}
+        return {
+            position: _replay(stored[one.idempotency_key], one.request)
+            for position, one in asked.items()
+            if one.idempotency_key in stored
+        }
+
+    def _draft(self, asked: Asked, person: PersonNow, now: datetime) -> tuple[AcceptedCall, Accepted]:
+        request = asked.request
+        contact = Contact(
+            request.contact_id, request.phone, request.time_zone, "crm" if request.time_zone else None, request.fields
+        )
+        call = self._new_call(request, now)
+        refused = self._refusal(request, person)
+        if refused is not None:
+            event = closing_event(call, refused, now)
+            close(call, CallStatus.FAILED, event.event_id)
+            answer = Accepted(call.call_id, call.status, None)
+            row = AcceptedCall(contact, call, None, closing=event, decision={"reason": refused})
+        else:
+            task = self._first_task(call, _known_zone(contact, person), request, now)
+            message = CallRequested(call.call_id, task.task_id, task.dispatch) if task.dispatch else None
+            status = CallStatus.QUEUED if message is not None else CallStatus.SCHEDULED
+            answer = Accepted(call.call_id, status, task.due_at)
+            row = AcceptedCall(contact, call, task, message=message)
+        return _with_key(row, asked, answer), answer
 
     def _new_call(self, request: NewCall, now: datetime) -> Call:
         due_at = max(now, request.not_before or now)
@@ -89,48 +111,66 @@ class CallInitiation:
             expiry_is_explicit=request.expires_at is not None,
         )
 
-    async def _refusal(self, tx: Transaction, request: NewCall) -> FailReason | None:
-        if await tx.is_suppressed(request.phone, request.contact_id):
+    def _refusal(self, request: NewCall, person: PersonNow) -> FailReason | None:
+        if person.suppressed:
             return FailReason.SUPPRESSED
         if self.numbers.region(request.phone) not in self.policy.countries:
             return FailReason.COUNTRY_NOT_ALLOWED
         return None
 
-    async def _schedule(
-        self, tx: Transaction, call: Call, contact: Contact, request: NewCall, now: datetime
-    ) -> Accepted:
+    def _first_task(self, call: Call, contact: Contact, request: NewCall, now: datetime) -> Task:
         wanted = max(now, request.not_before or now)
         opens = self.policy.calling_hours.next_open(wanted, zones_of(contact, call.phone, self.numbers))
         due_at = opens or wanted + _HOURS_UNKNOWN
         task = Task(self.new_id(), call.call_id, TaskKind.FIRST, due_at, created_at=now)
-        status = CallStatus.SCHEDULED
         if due_at <= now:
             # Due at once: released here, so that the scheduler is not in the way of the first message.
             task.status, task.dispatch, task.dispatched_at = TaskStatus.DISPATCHED, 1, now
-            await tx.request_call(CallRequested(call.call_id, task.task_id, task.dispatch), now)
-            status = CallStatus.QUEUED
-        await tx.insert(task)
-        return Accepted(call.call_id, status, task.due_at)
+        return task
 
 
-async def _end_at_once(tx: Transaction, call: Call, reason: FailReason, now: datetime) -> Accepted:
-    close(call, CallStatus.FAILED, await announce_closing(tx, call, reason, now))
-    await tx.save(call)
-    await tx.note_decision(call.call_id, None, "refused_at_acceptance", {"reason": reason}, now)
-    return Accepted(call.call_id, call.status, None)
+def _waves(asked: Sequence[Asked]) -> Iterator[list[int]]:
+    """Positions in their order, parted so that no contact and no key comes twice in one part."""
+    left = list(range(len(asked)))
+    while left:
+        wave: list[int] = []
+        seen: set[tuple[str, str]] = set()
+        for position in left:
+            one = asked[position]
+            marks = {("contact", one.request.contact_id)}
+            if one.idempotency_key is not None:
+                marks.add(("key", one.idempotency_key))
+            if not marks & seen:
+                wave.append(position)
+            seen |= marks
+        yield wave
+        left = [position for position in left if position not in wave]
 
 
-def _answer(accepted: Accepted) -> dict[str, str | None]:
-    return {
-        "call_id": accepted.call_id,
-        "status": accepted.status,
-        "next_eligible_at": iso(accepted.next_eligible_at),
+def _known_zone(contact: Contact, person: PersonNow) -> Contact:
+    """The contact as it will stand: what the person said beats what the CRM says now."""
+    if person.time_zone is not None and (person.time_zone_source == "person" or contact.time_zone is None):
+        return Contact(contact.contact_id, contact.phone, person.time_zone, person.time_zone_source)
+    return contact
+
+
+def _with_key(row: AcceptedCall, asked: Asked, answer: Accepted) -> AcceptedCall:
+    if asked.idempotency_key is None:
+        return row
+    response = {
+        "call_id": answer.call_id,
+        "status": answer.status,
+        "next_eligible_at": iso(answer.next_eligible_at),
     }
+    stored = StoredAnswer(asked.request.fingerprint, response)
+    return AcceptedCall(
+        row.contact, row.call, row.task, row.message, row.closing, row.decision, asked.idempotency_key, stored
+    )
 
 
-def _replay(stored: StoredAnswer, request: NewCall) -> Accepted:
+def _replay(stored: StoredAnswer, request: NewCall) -> Answer:
     if stored.request_hash != request.fingerprint:
-        raise KeyReused
+        return KeyReused()
     response = stored.response
     due_at = response["next_eligible_at"]
     return Accepted(

@@ -80,8 +80,8 @@ class CallProcessing:
     rules: SettlingRules
 
     async def place_call(self, message: CallRequested) -> None:
-        """Dial what the message asks for, if it still may be dialed. Raises Retryable before the claim; after it, never a second
-        request whatever happens."""
+        """Dial what the message asks for, if it still may be dialed. Raises Retryable before the claim; after it,
+        never a second request whatever happens."""
         claim = await self._claim(message)
         if claim is None:
             return

@@ -8,8 +8,8 @@ from ringback.ports import Clock, Store
 
 
 async def cancel_call(store: Store, clock: Clock, call_id: str) -> Literal["cancelled", "already_dispatched"] | None:
-    """None: no such call. `already_dispatched`: an attempt may be ringing; nothing follows it. Cancelling a call that is over
-    changes nothing and answers as it ended."""
+    """None: no such call. `already_dispatched`: an attempt may be ringing; nothing follows it. Cancelling a call that
+    is over changes nothing and answers as it ended."""
     now = clock.now()
     async with store.transaction() as tx:
         call = await tx.lock_call(call_id)

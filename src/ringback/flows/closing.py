@@ -26,8 +26,8 @@ def is_under_way(attempt: Attempt | None) -> bool:
 async def stop_call(
     tx: Transaction, call: Call, task: Task | None, attempt: Attempt | None, reason: FailReason, now: datetime
 ) -> bool:
-    """Take the call's open task away and let nothing follow. True: the call is over and Engage is told so; False: an attempt is
-    already under way, and its verdict, which nothing will follow, ends the call."""
+    """Take the call's open task away and let nothing follow. True: the call is over and Engage is told so; False: an
+    attempt is already under way, and its verdict, which nothing will follow, ends the call."""
     if task is not None:
         task.status = _TASK_STATUS.get(reason, TaskStatus.DELETED)
         await tx.save(task)

@@ -80,7 +80,8 @@ async def _refused(tx: Transaction, call: Call, attempt: Attempt, answer: DialAn
 
 
 async def _wait(tx: Transaction, call: Call, attempt: Attempt, answer: DialAnswer, now: datetime) -> None:
-    """Nothing was sent, or nothing was taken: the same attempt, number and key are claimed again, through the whole gate."""
+    """Nothing was sent, or nothing was taken: the same attempt, number and key are claimed again, through the whole
+    gate."""
     check_transition(attempt.state, S.WAITING)
     attempt.state = S.WAITING
     attempt.waits += 1

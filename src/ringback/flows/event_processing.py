@@ -110,8 +110,8 @@ async def apply_evidence(
     *,
     inbox: tuple[bytes, str | None] | None = None,
 ) -> bool:
-    """Bind and apply one report about an attempt of ours, under its call's lock. With `inbox`, the content's identity and
-    body, a repeat changes nothing and gives False."""
+    """Bind and apply one report about an attempt of ours, under its call's lock. With `inbox`, the content's identity
+    and body, a repeat changes nothing and gives False."""
     call = await tx.lock_call(known.call_id)
     attempt = await tx.attempt(known.attempt_id)
     assert call is not None and attempt is not None, "attempts and calls are never deleted while they are open"

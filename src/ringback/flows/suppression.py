@@ -12,8 +12,8 @@ from ringback.ports import Clock, Store, Suppression, Transaction
 async def suppress(
     tx: Transaction, suppression: Suppression, now: datetime, *, in_hand: Call | None = None
 ) -> list[str]:
-    """Write the suppression and end every unfinished call it matches. The people's locks must be held; `in_hand` is the call that
-    the caller has locked already. Returns the attempts that are already under way."""
+    """Write the suppression and end every unfinished call it matches. The people's locks must be held; `in_hand` is
+    the call that the caller has locked already. Returns the attempts that are already under way."""
     await tx.add_suppression(suppression)
     phone, contact_id = suppression.phone, suppression.contact_id
     for call_id in await tx.unfinished_calls(phone, contact_id):

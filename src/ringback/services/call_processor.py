@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from ringback.config import Settings
 from ringback.consumer import Consumer, Pace
@@ -36,7 +37,9 @@ def call_consumer(
 def assemble(parts: Parts) -> Service:
     settings = parts.settings
     consumer = call_consumer(parts.call_queue, parts.call_processing(), parts.store, parts.clock, settings.dial_policy)
-    return Service("call-processor", loops=[consumer.run])
+    return Service(
+        "call-processor", loops=[consumer.run], counts={"call_queue_messages": lambda: asdict(consumer.stats).items()}
+    )
 
 
 def run(settings: Settings, host: str, port: int) -> None:

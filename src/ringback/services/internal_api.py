@@ -9,12 +9,14 @@ from typing import Any, Literal, TypeVar
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
-from ringback.adapters.postgres.views import PostgresViews as Views
 from ringback.config import Settings
 from ringback.domain.abt_event import iso
 from ringback.domain.new_call import Accepted, KeyReused, NewCall
+from ringback.flows.call_initiation import Asked
 from ringback.flows.cancellation import cancel_call
 from ringback.flows.suppression import lift_suppression, suppress_now
+from ringback.grouping import Grouped
+from ringback.ports import Views
 from ringback.web import requests
 from ringback.web.json_body import read_json
 from ringback.web.openapi import body_of
@@ -102,10 +104,24 @@ def _page(items: list[dict[str, Any]], next_cursor: str | None) -> dict[str, Any
     return {"items": items, "next_cursor": next_cursor}
 
 
+#: Requests of one commit. Those that arrive while a group is being written form the next, so none waits for a timer.
+GROUP = 50
+
+
 def assemble(parts: Parts) -> Service:
     store, clock = parts.store, parts.clock
+    write_down: Grouped[Asked, Accepted | KeyReused] = Grouped(
+        parts.call_initiation().accept_calls, limit=GROUP, parallel=2
+    )
+
+    async def accept(request: NewCall, idempotency_key: str | None) -> Accepted:
+        answer = await write_down(Asked(request, idempotency_key))
+        if isinstance(answer, KeyReused):
+            raise answer
+        return answer
+
     api = VoiceApi(
-        accept=parts.call_initiation().accept_call,
+        accept=accept,
         cancel=partial(cancel_call, store, clock),
         suppress=partial(suppress_now, store, clock, parts.new_id),
         lift=partial(lift_suppression, store, clock),

@@ -1,4 +1,4 @@
-"""The clock: releases due calls, finds lost ones, ends expired ones, looks after silent attempts. Any number may run."""
+"""The clock: releases due calls, finds lost ones, ends expired ones, looks after silent attempts."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from ringback.config import Settings
 from ringback.consumer import Consumer, Pace
@@ -25,7 +26,13 @@ def event_consumer(queue: MessageQueue, processing: EventProcessing) -> Consumer
 
 
 def assemble(parts: Parts) -> Service:
-    return Service("webhook-processor", loops=[event_consumer(parts.event_queue, parts.event_processing()).run])
+    processing = parts.event_processing()
+    consumer = event_consumer(parts.event_queue, processing)
+    counts = {
+        "event_queue_messages": lambda: asdict(consumer.stats).items(),
+        "provider_events": lambda: asdict(processing.counts).items(),
+    }
+    return Service("webhook-processor", loops=[consumer.run], counts=counts)
 
 
 def run(settings: Settings, host: str, port: int) -> None:

@@ -9,7 +9,7 @@ AREA = "+141555501"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`events` are the ABT events without their common prefix, in order; `rings`: how often the phone must have rung."""
+    """`events`: the ABT events without their common prefix, in order; `rings`: how often the phone must have rung."""
 
     name: str
     story: str

@@ -8,6 +8,8 @@ import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ringback.web.auth import make_key
+
 FILE = "up.json"
 
 
@@ -50,7 +52,7 @@ def new_state(host: str, port: int) -> UpState:
     own = port or free_port(host)
     return UpState(
         url=f"http://{host}:{own}",
-        api_key="rbk_" + secrets.token_urlsafe(32),
+        api_key=make_key(),
         database_url="",
         port=own,
         retell_port=free_port(host),

@@ -14,7 +14,8 @@ FINISH_WITHIN_S = 5
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """The process decides when to stop; a server that raises the signal anew would end it in the middle of a drain."""
+        """The process decides when to stop; a server that raises the signal anew would end it in the middle of a
+        drain."""
         yield
 
 

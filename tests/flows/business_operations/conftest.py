@@ -1,5 +1,6 @@
 """A desk at which actions are asked for: real PostgreSQL, the real flows, a provider that always places the call."""
 
+import asyncio
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -185,6 +186,10 @@ class Desk:
     async def all(self, query: str, *args: Any) -> list[dict[str, Any]]:
         async with self.pool.acquire() as connection:
             return [dict(record) for record in await connection.fetch(query, *args)]
+
+    async def warm_up(self) -> None:
+        """Open the pool's connections, so that what is asked at once does overlap."""
+        await asyncio.gather(*(self.execute("SELECT pg_sleep(0.05)") for _ in range(8)))
 
     async def execute(self, statement: str) -> None:
         async with self.pool.acquire() as connection:

@@ -69,6 +69,7 @@ async def test_many_at_once_with_one_key_act_once(desk):
     talk = await desk.talk()
     for hour in (1, 2):
         assert (await desk.tool(talk, "reschedule_call", {"when": f"tomorrow at {hour}pm"})).ok
+    await desk.warm_up()
     # The third is the last that is allowed, so one that acted again would be told so.
     asked = [desk.tool(talk, "reschedule_call", TOMORROW, key="call_1:tool_1") for _ in range(8)]
     replies = await asyncio.gather(*asked)
@@ -79,6 +80,7 @@ async def test_many_at_once_with_one_key_act_once(desk):
 
 async def test_one_key_for_two_calls_at_once_is_one_calls(desk):
     call_ids = [await desk.accept(contact_id=f"crm-{n}", phone=f"+1415555010{n}") for n in range(4)]
+    await desk.warm_up()
     asked = [desk.ask("reschedule_call", TOMORROW, key="k", call_id=call_id) for call_id in call_ids]
     replies = await asyncio.gather(*asked)
     assert sorted(reply.code for reply in replies) == ["key_reused"] * 3 + ["rescheduled"]
@@ -88,6 +90,7 @@ async def test_one_key_for_two_calls_at_once_is_one_calls(desk):
 
 async def test_many_at_once_with_one_key_act_once_also_for_a_contact_without_a_call(desk):
     await desk.cancel(await desk.accept())
+    await desk.warm_up()
     asked = [desk.ask("set_disposition", {"code": "interested"}, key="k", contact_id="crm-42") for _ in range(3)]
     replies = await asyncio.gather(*asked)
     assert all(reply.ok for reply in replies)
@@ -96,6 +99,7 @@ async def test_many_at_once_with_one_key_act_once_also_for_a_contact_without_a_c
 
 async def test_a_reschedule_and_a_claim_never_both_win(desk):
     """The linearization point is the phone's lock: either it was dialed, or its message found nothing to consume."""
+    await desk.warm_up()
     for number in range(6):
         call_id = await desk.accept(contact_id=f"crm-{number}", phone=f"+1415555010{number}")
         task = (await desk.tasks(call_id))[0]
@@ -125,6 +129,7 @@ async def test_before_a_suppression_every_phone_of_the_person_is_locked_and_then
 
 async def test_suppressions_of_one_person_at_once_all_stand(desk):
     one, other = await desk.talk(), await desk.talk(phone="+14155550101")
+    await desk.warm_up()
     replies = await asyncio.gather(
         desk.tool(one, "set_disposition", {"code": "do_not_call"}),
         desk.tool(other, "set_disposition", {"code": "do_not_call"}),

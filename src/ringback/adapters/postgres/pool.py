@@ -32,7 +32,7 @@ async def _prepare_connection(connection: asyncpg.Connection) -> None:
 
 
 async def _keep_session(_: asyncpg.Connection) -> None:
-    """The product uses transaction-scoped locks and settings only, so a returned connection needs no RESET round trip."""
+    """The product uses transaction-scoped locks and settings only: a returned connection needs no RESET round trip."""
 
 
 async def open_pool(database_url: str, *, max_size: int) -> Pool:

@@ -60,22 +60,6 @@ INSERT INTO gate_decisions (call_id, attempt_id, at, kind, detail)
 SELECT call_id, attempt_id, $5, kind, detail::jsonb
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS row (call_id, attempt_id, kind, detail)
 """
-# Which source of a zone beats which: what a person said stays until a person says otherwise.
-UPSERT_CONTACT = """
-INSERT INTO contacts (contact_id, phone, time_zone, time_zone_source, fields, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (contact_id) DO UPDATE SET
-    phone = excluded.phone,
-    fields = contacts.fields || excluded.fields,
-    updated_at = excluded.updated_at,
-    time_zone = CASE WHEN excluded.time_zone IS NULL OR
-                          (contacts.time_zone_source = 'person' AND excluded.time_zone_source <> 'person')
-                     THEN contacts.time_zone ELSE excluded.time_zone END,
-    time_zone_source = CASE WHEN excluded.time_zone IS NULL OR
-                                 (contacts.time_zone_source = 'person' AND excluded.time_zone_source <> 'person')
-                            THEN contacts.time_zone_source ELSE excluded.time_zone_source END
-RETURNING contact_id, phone, time_zone, time_zone_source, fields
-"""
 TAKE_IN = """
 INSERT INTO provider_events (provider_call_id, event, content_hash, received_at, attempt_id, call_id, fate, body)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
@@ -102,8 +86,4 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
 ADD_DISPOSITION = """
 INSERT INTO dispositions (disposition_id, call_id, attempt_id, contact_id, code, note, at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
-"""
-# The key is unique over all calls; of two transactions with one key the second waits here for the first's end.
-STORE_ANSWER = """
-UPDATE calls SET idempotency_key = $2, request_hash = $3, response = $4 WHERE call_id = $1
 """

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-from ringback.adapters.postgres import outbox_rows, schedule_rows
+from ringback.adapters.postgres import acceptance, outbox_rows, schedule_rows
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.adapters.postgres.rows import attempt_from
 from ringback.adapters.postgres.transaction import PostgresTransaction
 from ringback.domain.attempt import Attempt
-from ringback.ports import OutboxKind, OutboxRow, StoredAnswer
+from ringback.ports import AcceptedCall, OutboxKind, OutboxRow, PersonNow, StoredAnswer
 
 
 class PostgresStore:
@@ -38,12 +38,16 @@ class PostgresStore:
         async with connection_of(self._pool) as connection:
             yield connection
 
-    async def stored_answer(self, key: str) -> StoredAnswer | None:
-        async with self._connection() as connection:
-            record = await connection.fetchrow(
-                "SELECT request_hash, response FROM calls WHERE idempotency_key = $1", key
-            )
-        return StoredAnswer(record["request_hash"], record["response"]) if record else None
+    async def stored_answers(self, keys: Sequence[str]) -> dict[str, StoredAnswer]:
+        return await acceptance.read_answers(self._pool, keys)
+
+    async def people_now(self, people: Sequence[tuple[str, str]]) -> dict[str, PersonNow]:
+        return await acceptance.read_people(self._pool, people)
+
+    async def insert_accepted(self, accepted: Sequence[AcceptedCall], now: datetime) -> set[str]:
+        written = await acceptance.insert_accepted(self._pool, accepted, now)
+        self._on_outbox()
+        return written
 
     async def phone_of_call(self, call_id: str) -> str | None:
         async with self._connection() as connection:

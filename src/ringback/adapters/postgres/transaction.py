@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-import asyncpg
 import msgspec
 
 from ringback.adapters.postgres import statements as sql
@@ -29,7 +28,7 @@ from ringback.domain.call_event import CallReport
 from ringback.domain.errors import Retryable
 from ringback.domain.gate import CapacityFacts, PersonFacts
 from ringback.messages import CallRequested
-from ringback.ports import ActionResult, Disposition, OutboxKind, StoredAnswer, Suppression
+from ringback.ports import ActionResult, Disposition, OutboxKind, Suppression
 
 R = TypeVar("R", bound=Row)
 
@@ -111,19 +110,6 @@ class PostgresTransaction:
             raise Retryable(f"{table} row changed since it was read", 0.1)
         self._remember(row)
 
-    async def upsert_contact(self, contact: Contact, now: datetime) -> Contact:
-        record = await self._connection.fetchrow(
-            sql.UPSERT_CONTACT,
-            contact.contact_id,
-            contact.phone,
-            contact.time_zone,
-            contact.time_zone_source,
-            contact.fields,
-            now,
-        )
-        assert record is not None, "an upsert returns its row"
-        return contact_from(record)
-
     async def contact(self, contact_id: str) -> Contact | None:
         record = await self._connection.fetchrow("SELECT * FROM contacts WHERE contact_id = $1", contact_id)
         return contact_from(record) if record else None
@@ -175,13 +161,6 @@ class PostgresTransaction:
 
     async def probe_breaker(self, until: datetime) -> None:
         await self._connection.execute(sql.PROBE_BREAKER, until)
-
-    async def store_answer(self, call_id: str, key: str, answer: StoredAnswer) -> bool:
-        try:
-            await self._connection.execute(sql.STORE_ANSWER, call_id, key, answer.request_hash, answer.response)
-        except asyncpg.UniqueViolationError:
-            return False
-        return True
 
     async def emit(self, event: AbtEvent, now: datetime) -> None:
         self._leave("abt_event", event.event_id, f"call:{event.call_id}", event.call_id, event.envelope(), now)

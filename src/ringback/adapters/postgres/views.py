@@ -11,8 +11,10 @@ from ringback.domain.abt_event import iso
 
 Item = dict[str, Any]
 
-_CALLS = """
-SELECT c.call_id, c.contact_id, c.status, c.final, t.due_at AS next_eligible_at
+# A scheduled call whose task has been released is on its way to the processor.
+_STATUS = "CASE WHEN c.status = 'scheduled' AND t.status = 'dispatched' THEN 'queued' ELSE c.status END"
+_CALLS = f"""
+SELECT c.call_id, c.contact_id, {_STATUS} AS status, c.final, t.due_at AS next_eligible_at
 FROM calls c LEFT JOIN tasks t ON t.call_id = c.call_id AND t.status IN ('pending', 'held', 'dispatched')
 """
 _ATTEMPTS = """
@@ -46,7 +48,7 @@ class PostgresViews:
         """The newest first."""
         # Only the conditions that were asked for are written: one plan for all of them could not use an index. Ids are
         # UUIDv7, so their order is the order of time, and the last one of a page is the cursor.
-        asked = {"c.contact_id = ": contact_id, "c.status = ": status, "c.call_id < ": cursor}
+        asked = {"c.contact_id = ": contact_id, f"{_STATUS} = ": status, "c.call_id < ": cursor}
         conditions, values = _conditions(asked)
         statement = f"{_CALLS} WHERE true {conditions} ORDER BY c.call_id DESC LIMIT {limit + 1:d}"
         async with connection_of(self._pool) as connection:

@@ -1,0 +1,119 @@
+"""Accepting calls: one read for a whole group of them, and one statement that writes each whole or not at all."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from ringback.adapters.postgres.pool import Pool, connection_of
+from ringback.adapters.postgres.rows import columns_of
+from ringback.ports import AcceptedCall, PersonNow, StoredAnswer
+
+_PEOPLE_NOW = """
+SELECT person.contact_id, contacts.time_zone, contacts.time_zone_source,
+       EXISTS (SELECT FROM suppressions WHERE lifted_at IS NULL
+                 AND (suppressions.phone = person.phone OR suppressions.contact_id = person.contact_id)) AS suppressed
+FROM unnest($1::text[], $2::text[]) AS person (contact_id, phone)
+LEFT JOIN contacts ON contacts.contact_id = person.contact_id
+"""
+_STORED_ANSWERS = """
+SELECT idempotency_key, request_hash, response FROM calls WHERE idempotency_key = ANY ($1::text[])
+"""
+# One statement, so one commit. A call whose key was taken meanwhile is not inserted, and nothing that hangs on it is.
+# Contacts are written in the order of their ids, so that two groups cannot wait for each other in a circle. What a
+# person said about their zone stays until a person says otherwise.
+_INSERT = """
+WITH given AS (
+    SELECT * FROM jsonb_to_recordset($1::jsonb)
+        AS given (call jsonb, contact jsonb, task jsonb, leaving jsonb, decision jsonb)),
+people AS (
+    INSERT INTO contacts (contact_id, phone, time_zone, time_zone_source, fields, updated_at)
+    SELECT person.contact_id, person.phone, person.time_zone, person.time_zone_source, person.fields, $2
+    FROM given, jsonb_populate_record(NULL::contacts, given.contact) AS person ORDER BY person.contact_id
+    ON CONFLICT (contact_id) DO UPDATE SET
+        phone = excluded.phone,
+        fields = contacts.fields || excluded.fields,
+        updated_at = excluded.updated_at,
+        time_zone = CASE WHEN excluded.time_zone IS NULL OR contacts.time_zone_source = 'person'
+                         THEN contacts.time_zone ELSE excluded.time_zone END,
+        time_zone_source = CASE WHEN excluded.time_zone IS NULL OR contacts.time_zone_source = 'person'
+                                THEN contacts.time_zone_source ELSE excluded.time_zone_source END),
+accepted AS (
+    INSERT INTO calls SELECT call.* FROM given, jsonb_populate_record(NULL::calls, given.call) AS call
+    ON CONFLICT (idempotency_key) DO NOTHING RETURNING call_id),
+planned AS (
+    INSERT INTO tasks SELECT task.*
+    FROM given, jsonb_populate_record(NULL::tasks, given.task) AS task, accepted
+    WHERE task.call_id = accepted.call_id),
+leaving AS (
+    INSERT INTO outbox (kind, message_id, order_key, call_id, payload, created_at, due_at)
+    SELECT leaving ->> 'kind', leaving ->> 'message_id', leaving ->> 'order_key', call_id,
+           (leaving ->> 'payload')::json, $2, $2
+    FROM given, accepted WHERE given.call ->> 'call_id' = accepted.call_id AND leaving IS NOT NULL),
+decided AS (
+    INSERT INTO gate_decisions (call_id, at, kind, detail)
+    SELECT call_id, $2, 'refused_at_acceptance', decision
+    FROM given, accepted WHERE given.call ->> 'call_id' = accepted.call_id AND decision IS NOT NULL)
+SELECT call_id FROM accepted
+"""
+
+
+async def read_people(pool: Pool, people: Sequence[tuple[str, str]]) -> dict[str, PersonNow]:
+    """(contact id, phone) pairs with distinct contact ids; by contact id."""
+    contact_ids, phones = zip(*people, strict=True)
+    async with connection_of(pool) as connection:
+        records = await connection.fetch(_PEOPLE_NOW, contact_ids, phones)
+    return {
+        record["contact_id"]: PersonNow(record["time_zone"], record["time_zone_source"], record["suppressed"])
+        for record in records
+    }
+
+
+async def read_answers(pool: Pool, keys: Sequence[str]) -> dict[str, StoredAnswer]:
+    async with connection_of(pool) as connection:
+        records = await connection.fetch(_STORED_ANSWERS, list(keys))
+    return {record["idempotency_key"]: StoredAnswer(record["request_hash"], record["response"]) for record in records}
+
+
+async def insert_accepted(pool: Pool, accepted: Sequence[AcceptedCall], now: datetime) -> set[str]:
+    """The ids of the calls that were written; a missing one lost its idempotency key to another request."""
+    async with connection_of(pool) as connection:
+        records = await connection.fetch(_INSERT, [_given(one) for one in accepted], now)
+    return {record["call_id"] for record in records}
+
+
+def _given(one: AcceptedCall) -> dict[str, Any]:
+    contact = one.contact
+    columns = columns_of(one.call)
+    columns |= {"idempotency_key": one.idempotency_key, "request_hash": None, "response": None}
+    if one.answer is not None:
+        columns |= {"request_hash": one.answer.request_hash, "response": one.answer.response}
+    return {
+        "call": columns,
+        "contact": {
+            "contact_id": contact.contact_id,
+            "phone": contact.phone,
+            "time_zone": contact.time_zone,
+            "time_zone_source": contact.time_zone_source,
+            "fields": contact.fields,
+        },
+        "task": None if one.task is None else columns_of(one.task),
+        "leaving": _leaving(one),
+        "decision": one.decision,
+    }
+
+
+def _leaving(one: AcceptedCall) -> dict[str, Any] | None:
+    if one.message is not None:
+        message = one.message
+        payload = {"call_id": message.call_id, "task_id": message.task_id, "dispatch": message.dispatch}
+        return {"kind": "call_message", "message_id": f"{message.task_id}:{message.dispatch}", "payload": payload}
+    if one.closing is not None:
+        event = one.closing
+        key = f"call:{event.call_id}"
+        return {
+            "kind": "abt_event",
+            "message_id": event.event_id,
+            "order_key": key,
+            "payload": event.envelope(),
+        }
+    return None

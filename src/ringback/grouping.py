@@ -1,0 +1,60 @@
+"""Work that is cheaper in groups: what arrives while a group is under way forms the next one, so nobody waits for a
+timer."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Work = Callable[[Sequence[T]], Awaitable[Sequence[R]]]
+
+
+class Grouped(Generic[T, R]):
+    """Callable with one item; `work` gets at most `limit` of them and answers each in its place.
+
+    With `parallel` groups under way, further items wait and share the next one. When a group of several fails, each of
+    its items is tried alone, so that one bad item does no harm to its neighbours; the error of a single one is raised
+    to its caller.
+    """
+
+    def __init__(self, work: Work[T, R], *, limit: int, parallel: int = 1) -> None:
+        self._work = work
+        self._limit = limit
+        self._parallel = parallel
+        self._running = 0
+        self._waiting: list[tuple[T, asyncio.Future[R]]] = []
+        self._groups: set[asyncio.Task[None]] = set()  # the loop itself keeps only weak references to its tasks
+
+    async def __call__(self, item: T) -> R:
+        answer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, answer))
+        if self._running < self._parallel:
+            self._running += 1
+            group = asyncio.create_task(self._run())
+            self._groups.add(group)
+            group.add_done_callback(self._groups.discard)
+        return await answer
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
+                await self._do(group)
+        finally:
+            self._running -= 1
+
+    async def _do(self, group: list[tuple[T, asyncio.Future[R]]]) -> None:
+        try:
+            results = await self._work([item for item, _ in group])
+        except Exception as error:  # noqa: BLE001 - handed to the callers, each of whom has a door of its own
+            if len(group) > 1:
+                for one in group:
+                    await self._do([one])
+            elif not group[0][1].done():
+                group[0][1].set_exception(error)
+            return
+        for (_, answer), result in zip(group, results, strict=True):
+            if not answer.done():  # its caller may have gone away meanwhile
+                answer.set_result(result)

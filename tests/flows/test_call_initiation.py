@@ -1,0 +1,138 @@
+"""Accepting calls on a real database: what a 202 stands for is committed whole, once."""
+
+import asyncio
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ringback.adapters.number_plan import PhoneNumbersPlan
+from ringback.domain.call import CallStatus, RetryPolicy
+from ringback.domain.gate import DialPolicy
+from ringback.domain.new_call import KeyReused, NewCall
+from ringback.domain.schedule import CallingHours
+from ringback.flows.call_initiation import Asked, CallInitiation
+from ringback.ports import Suppression
+
+POLICY = DialPolicy(frozenset({"US"}), CallingHours.parse("always"), 10, 10, 0, 0, 60.0)
+
+
+def request(contact="crm-42", phone="+14155550100", **changes):
+    fields = {
+        "contact_id": contact,
+        "phone": phone,
+        "time_zone": None,
+        "fields": {},
+        "agent_id": "agent_a",
+        "from_number": "+14155550199",
+        "variables": {"first_name": "Ada"},
+        "metadata": {"campaign": "spring"},
+        "not_before": None,
+        "expires_at": None,
+        "retry": RetryPolicy(),
+        "fingerprint": "f1",
+    }
+    return NewCall(**(fields | changes))
+
+
+@pytest.fixture
+def initiation(store, clock):
+    ids = (f"id-{number:04}" for number in itertools.count(1))
+    return CallInitiation(store, clock, lambda: next(ids), PhoneNumbersPlan(), POLICY)
+
+
+async def test_a_due_call_is_committed_with_its_task_and_its_message(initiation, pool, clock):
+    accepted = await initiation.accept_call(request())
+    assert (accepted.status, accepted.next_eligible_at) == (CallStatus.QUEUED, clock.now())
+    task = await pool.fetchrow("SELECT * FROM tasks")
+    assert (task["status"], task["dispatch"], task["kind"], task["call_id"]) == (
+        "dispatched",
+        1,
+        "first",
+        accepted.call_id,
+    )
+    message = await pool.fetchrow("SELECT kind, payload, order_key FROM outbox")
+    assert message["kind"] == "call_message"
+    assert message["payload"] == {"call_id": accepted.call_id, "task_id": task["task_id"], "dispatch": 1}
+    call = await pool.fetchrow("SELECT * FROM calls")
+    assert call["expires_at"] == clock.now() + timedelta(days=7)
+    assert (call["variables"], call["metadata"]) == ({"first_name": "Ada"}, {"campaign": "spring"})
+
+
+async def test_a_later_call_waits_in_the_database_and_expires_seven_days_after_it_is_due(initiation, pool, clock):
+    due_at = clock.now() + timedelta(days=2)
+    accepted = await initiation.accept_call(request(not_before=due_at))
+    assert (accepted.status, accepted.next_eligible_at) == (CallStatus.SCHEDULED, due_at)
+    assert await pool.fetchval("SELECT count(*) FROM outbox") == 0
+    assert await pool.fetchval("SELECT expires_at FROM calls") == due_at + timedelta(days=7)
+
+
+async def test_outside_calling_hours_the_next_open_minute_is_promised(store, clock):
+    policy = DialPolicy(frozenset({"US"}), CallingHours.parse("mon-sat 09:00-20:00"), 10, 10, 0, 0, 60.0)
+    initiation = CallInitiation(store, clock, iter("abcd").__next__, PhoneNumbersPlan(), policy)
+    clock.advance(11 * 3600)  # 2026-12-02 04:00 UTC is 20:00 in Los Angeles
+    accepted = await initiation.accept_call(request(time_zone="America/Los_Angeles"))
+    assert accepted.next_eligible_at == datetime(2026, 12, 2, 17, 0, tzinfo=UTC)
+
+
+async def test_the_same_key_and_request_get_the_same_answer(initiation, pool):
+    first = await initiation.accept_call(request(), "key-1")
+    again = await initiation.accept_call(request(), "key-1")
+    assert (again.call_id, again.replayed, first.replayed) == (first.call_id, True, False)
+    assert await pool.fetchval("SELECT count(*) FROM calls") == 1
+
+
+async def test_the_same_key_with_another_request_is_refused(initiation):
+    await initiation.accept_call(request(), "key-1")
+    with pytest.raises(KeyReused):
+        await initiation.accept_call(request(fingerprint="f2"), "key-1")
+
+
+async def test_twenty_at_once_with_one_key_make_one_call(initiation, pool):
+    answers = await asyncio.gather(*(initiation.accept_call(request(), "key-1") for _ in range(20)))
+    assert len({answer.call_id for answer in answers}) == 1
+    assert sum(not answer.replayed for answer in answers) == 1
+    assert await pool.fetchval("SELECT count(*) FROM calls") == 1
+    assert await pool.fetchval("SELECT count(*) FROM outbox") == 1
+
+
+async def test_a_group_may_repeat_contacts_and_keys(initiation, pool):
+    asked = [
+        Asked(request("a", "+14155550101"), "k1"),
+        Asked(request("a", "+14155550101", fingerprint="f2"), "k2"),
+        Asked(request("b", "+14155550102"), "k1"),
+        Asked(request("b", "+14155550102", fingerprint="f3"), "k1"),
+        Asked(request("c", "+14155550103")),
+    ]
+    answers = await initiation.accept_calls(asked)
+    assert answers[0].call_id == answers[2].call_id and answers[2].replayed
+    assert isinstance(answers[3], KeyReused)
+    assert len({answers[0].call_id, answers[1].call_id, answers[4].call_id}) == 3
+    assert await pool.fetchval("SELECT count(*) FROM calls") == 3
+
+
+async def test_a_suppressed_person_is_accepted_and_ends_at_once(initiation, store, pool, clock):
+    async with store.transaction() as tx:
+        await tx.add_suppression(Suppression("s1", "+14155550100", None, "asked", "api", clock.now()))
+    accepted = await initiation.accept_call(request())
+    assert (accepted.status, accepted.next_eligible_at) == (CallStatus.FAILED, None)
+    event = await pool.fetchval("SELECT payload FROM outbox")
+    assert event["type"] == "voice_ai_call_failed"
+    assert event["data"]["reason"] == "suppressed"
+    assert (event["data"]["attempt"], event["data"]["attempted"], event["data"]["is_final"]) == (None, False, True)
+    assert await pool.fetchval("SELECT count(*) FROM tasks") == 0
+
+
+async def test_a_country_that_is_not_allowed_ends_at_once(initiation, pool):
+    accepted = await initiation.accept_call(request(phone="+442079460000"))
+    assert accepted.status is CallStatus.FAILED
+    assert (await pool.fetchval("SELECT payload FROM outbox"))["data"]["reason"] == "country_not_allowed"
+
+
+async def test_the_crm_does_not_overwrite_the_zone_a_person_said(initiation, pool):
+    await initiation.accept_call(request(time_zone="America/New_York"))
+    await pool.execute("UPDATE contacts SET time_zone = 'America/Denver', time_zone_source = 'person'")
+    await initiation.accept_call(request(time_zone="America/New_York", fields={"email": "ada@example.org"}))
+    contact = await pool.fetchrow("SELECT * FROM contacts")
+    assert (contact["time_zone"], contact["time_zone_source"]) == ("America/Denver", "person")
+    assert contact["fields"] == {"email": "ada@example.org"}

@@ -1,0 +1,362 @@
+"""Every magic number at once: what Engage hears, what the API tells and which phones rang."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from .running_system import Doors, Json, new_call
+
+IDENTITY = {"call_id", "contact_id", "attempt", "attempt_id", "sequence", "occurred_at", "metadata"}
+ENDED = {"ended_at", "duration_ms", "analysis", "is_final"}
+OWN_KEYS = {
+    "initiated": {"placed_at"},
+    "started": {"started_at"},
+    "completed": ENDED,
+    "partially_completed": ENDED,
+    "left_voicemail": ENDED,
+    "rescheduled": {"task_id", "due_at", "previous_due_at", "local_time", "time_zone", "source", "reason"},
+    "failed": {"reason", "provider_reason", "attempted", "will_retry", "next_attempt_at", "is_final"},
+}
+MARKS = {"ringback_call_id", "ringback_attempt_id", "ringback_instance"}
+CONNECTED = {"call_started", "call_ended", "call_analyzed"}
+NOT_CONNECTED = {"call_ended", "call_analyzed"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """What one number must come to; `heard` are the webhooks applied, `answers` what the creation was answered."""
+
+    events: tuple[str, ...]
+    status: str
+    facts: tuple[str, str, str, str]  # dial, party, end, disconnection_reason
+    failure: str | None = None
+    rings: int = 1
+    heard: frozenset[str] = frozenset(CONNECTED)
+    answers: tuple[str, ...] = ("placed",)
+
+
+def _talked(last: str, end: str = "agent", reason: str = "agent_hangup", **more: Any) -> Story:
+    given = {"status": last, "facts": ("answered", "human", end, reason), **more}
+    return Story(events=("initiated", "started", last), **given)
+
+
+def _not_reached(failure: str, dial: str, end: str, reason: str, **more: Any) -> Story:
+    facts = (dial, "unknown", end, reason)
+    heard = frozenset(NOT_CONNECTED)
+    return Story(events=("initiated", "failed"), status="failed", facts=facts, failure=failure, heard=heard, **more)
+
+
+def _machine(last: str, status: str, failure: str | None = None) -> Story:
+    facts = ("answered", "voicemail", "agent", "voicemail_reached")
+    return Story(events=("initiated", "started", last), status=status, facts=facts, failure=failure)
+
+
+STORIES = {
+    "00": _talked("completed"),
+    "01": _not_reached("no_answer", "no_answer", "network", "dial_no_answer"),
+    "02": _not_reached("busy", "busy", "network", "dial_busy"),
+    "03": _machine("left_voicemail", "left_voicemail"),
+    "04": _machine("failed", "failed", "voicemail_no_message"),
+    "05": _talked("partially_completed", "person", "user_hangup"),
+    "06": _not_reached("invalid_number", "invalid", "network", "invalid_destination", rings=0),
+    "07": _talked("rescheduled", status="scheduled"),
+    "08": _talked("partially_completed"),
+    "09": _talked("completed", heard=frozenset()),
+    "10": _talked("completed"),
+    "11": _talked("completed", answers=("ambiguous",)),
+    "12": _talked("completed", answers=("ambiguous",)),
+    "13": _talked("completed", answers=("deferred", "deferred", "placed")),
+    "14": _not_reached("declined", "declined", "person", "user_declined"),
+    "15": _talked("completed", "transfer", "call_transfer"),
+    "16": _talked("completed"),
+}
+#: Beside the numbers, calls with a retry policy, by a name of their own: number and policy.
+RETRIED = {
+    "01 retried": ("+12125550101", {"max_attempts": 2, "delay_s": [1]}),
+    "02 retried": ("+12125550102", {"max_attempts": 3, "delay_s": [1, 2], "on": ["busy"]}),
+    "02 not asked": ("+13125550102", {"max_attempts": 3, "delay_s": [1], "on": ["no_answer"]}),
+    "06 never": ("+12125550106", {"max_attempts": 3, "delay_s": [1]}),
+    "14 never": ("+12125550114", {"max_attempts": 3, "delay_s": [1]}),
+}
+
+
+@dataclass(frozen=True)
+class Told:
+    """All that can be learnt about a call from outside, after it has settled."""
+
+    asked: Json
+    call: Json
+    deliveries: list[Json]
+    timeline: list[Json]
+    rings: list[Json]
+
+    @property
+    def types(self) -> list[str]:
+        return [delivery["type"].removeprefix("voice_ai_call_") for delivery in self.deliveries]
+
+    @property
+    def data(self) -> list[Json]:
+        return [delivery["event"]["data"] for delivery in self.deliveries]
+
+    @property
+    def attempt(self) -> Json:
+        [attempt] = self.call["attempts"]
+        return attempt
+
+    def details(self, kind: str) -> list[Json]:
+        return [entry["detail"] for entry in self.timeline if entry["kind"] == kind]
+
+
+def _bodies() -> dict[str, Json]:
+    plain = {code: new_call(f"+141555501{code}", metadata={"campaign": "spring", "weight": 2}) for code in STORIES}
+    return plain | {name: new_call(phone, retry=retry) for name, (phone, retry) in RETRIED.items()}
+
+
+@pytest.fixture(scope="module")
+def told(doors: Doors) -> Iterator[dict[str, Told]]:
+    """All placed at once; the slowest decides how long it takes."""
+    bodies = _bodies()
+    with ThreadPoolExecutor(len(bodies)) as threads:
+        ids = dict(zip(bodies, threads.map(doors.place, bodies.values()), strict=True))
+    calls = {
+        name: doors.wait_for(id_, _is_waiting if name == "07" else lambda call: call["final"], 30)
+        for name, id_ in ids.items()
+    }
+    for id_ in ids.values():
+        doors.wait_delivered(id_)
+    yield {
+        name: Told(bodies[name], calls[name], doors.deliveries_of(id_), doors.timeline(id_), doors.rings_of(id_))
+        for name, id_ in ids.items()
+    }
+
+
+def _is_waiting(call: Json) -> bool:
+    """The callback stands and the conversation that asked for it is analyzed."""
+    return call["status"] == "scheduled" and call["attempts"] != [] and call["attempts"][0]["state"] == "analyzed"
+
+
+@pytest.fixture(params=STORIES)
+def one(request: pytest.FixtureRequest, told: dict[str, Told]) -> tuple[Story, Told]:
+    return STORIES[request.param], told[request.param]
+
+
+def test_events_are_those_of_the_table_in_order_each_once_and_signed(one: tuple[Story, Told]) -> None:
+    story, call = one
+    assert call.types == list(story.events)
+    assert all(delivery["signature_ok"] for delivery in call.deliveries)
+    assert [data["sequence"] for data in call.data] == list(range(1, len(story.events) + 1))
+    ids = [delivery["event"]["id"] for delivery in call.deliveries]
+    assert len(set(ids)) == len(ids)
+    assert ids == [delivery["id"] for delivery in call.deliveries]
+
+
+def test_each_event_is_a_cloud_event_with_exactly_the_data_of_its_type(one: tuple[Story, Told]) -> None:
+    story, call = one
+    for type_, delivery in zip(story.events, call.deliveries, strict=True):
+        data = delivery["event"]["data"]
+        assert delivery["event"] == {
+            "specversion": "1.0",
+            "id": delivery["id"],
+            "source": "/ringback",
+            "type": f"voice_ai_call_{type_}",
+            "subject": call.call["call_id"],
+            "time": data["occurred_at"],
+            "datacontenttype": "application/json",
+            "data": data,
+        }
+        assert data.keys() == IDENTITY | {"provider_call_id"} | OWN_KEYS[type_]
+        assert data["contact_id"] == call.asked["contact"]["contact_id"]
+        assert data["metadata"] == call.asked["metadata"]
+        assert (data["attempt"], data["attempt_id"]) == (1, call.attempt["attempt_id"])
+        assert data["provider_call_id"] == call.attempt["provider_call_id"]
+
+
+def test_event_times_are_the_attempts_own(one: tuple[Story, Told]) -> None:
+    story, call = one
+    for type_, data in zip(story.events, call.data, strict=True):
+        if type_ == "initiated":
+            assert data["placed_at"] == data["occurred_at"] == call.attempt["placed_at"]
+        elif type_ == "started":
+            assert data["started_at"] == data["occurred_at"] == call.attempt["started_at"]
+        elif type_ in ("completed", "partially_completed", "left_voicemail"):
+            assert data["ended_at"] == data["occurred_at"] == call.attempt["ended_at"]
+            assert data["duration_ms"] == call.attempt["duration_ms"] > 0
+
+
+def test_the_last_event_alone_is_final_and_says_why(one: tuple[Story, Told]) -> None:
+    story, call = one
+    *before, last = call.data
+    assert not any("is_final" in data for data in before)
+    if story.status == "scheduled":
+        assert "is_final" not in last
+        return
+    assert last["is_final"] is True
+    if story.failure is None:
+        assert last["analysis"].keys() == {"successful", "summary", "sentiment", "in_voicemail", "custom"}
+        assert last["analysis"]["successful"] is (story.status == "completed")
+        assert last["analysis"]["in_voicemail"] is (story.status == "left_voicemail")
+        assert last["analysis"]["summary"] == call.attempt["summary"] != ""
+        assert last["analysis"]["custom"] == call.attempt["analysis"]
+    else:
+        told_why = {name: last[name] for name in OWN_KEYS["failed"]}
+        assert told_why == {
+            "reason": story.failure,
+            "provider_reason": story.facts[3],
+            "attempted": True,
+            "will_retry": False,
+            "next_attempt_at": None,
+            "is_final": True,
+        }
+
+
+def test_the_call_and_its_one_attempt_say_the_same(one: tuple[Story, Told]) -> None:
+    story, call = one
+    assert call.call["status"] == story.status
+    assert call.call["final"] is (story.status != "scheduled")
+    attempt = call.attempt
+    assert (attempt["number"], attempt["state"]) == (1, "analyzed")
+    assert tuple(attempt[name] for name in ("dial", "party", "end", "disconnection_reason")) == story.facts
+    talked = story.facts[0] == "answered"
+    assert (attempt["started_at"] is not None, attempt["ended_at"] is not None) == (talked, talked)
+    if story.facts[1] == "human":
+        assert attempt["transcript"].startswith("Agent: ")
+        assert "User: " in attempt["transcript"]
+
+
+def test_a_phone_rings_once_with_our_marks_or_not_at_all(one: tuple[Story, Told]) -> None:
+    story, call = one
+    assert len(call.rings) == story.rings
+    for ring in call.rings:
+        assert ring["provider_call_id"] == call.attempt["provider_call_id"]
+        assert ring["to_number"] == call.asked["contact"]["phone"]
+        assert ring["metadata"].keys() == MARKS | call.asked["metadata"].keys()
+        assert ring["metadata"]["ringback_attempt_id"] == call.attempt["attempt_id"]
+
+
+def test_the_timeline_tells_the_story_from_the_decision_to_the_delivery(one: tuple[Story, Told]) -> None:
+    story, call = one
+    times = [entry["at"] for entry in call.timeline]
+    assert times == sorted(times)
+    kinds = [entry["kind"] for entry in call.timeline]
+    assert kinds[:4] == ["call_accepted", "task_created", "call_message", "gate"]
+    dialing = [kind for kind in kinds if kind in ("gate", "dial_answer")]
+    assert dialing == ["gate", "dial_answer"] * len(story.answers)
+    assert {gate["verdict"] for gate in call.details("gate")} == {"admit"}
+    assert tuple(answer["answer"] for answer in call.details("dial_answer")) == story.answers
+    heard = [entry for entry in call.timeline if entry["kind"] == "provider_event"]
+    assert sorted(entry["event"] for entry in heard) == sorted(story.heard)
+    assert {entry["fate"] for entry in heard} <= {"applied"}
+    announced = [entry for entry in call.timeline if entry["kind"] == "abt_event"]
+    assert [(entry["event_id"], entry["type"]) for entry in announced] == [
+        (delivery["id"], delivery["type"]) for delivery in call.deliveries
+    ]
+    assert kinds.index("abt_event") > kinds.index("gate")
+    assert all("delivered_at" in entry and "dead_at" not in entry for entry in announced)
+
+
+def test_a_silent_call_is_asked_about(told: dict[str, Told]) -> None:
+    asked = told["09"].details("asked_provider")
+    assert asked[-1] == {"status": "ended", "reason": "agent_hangup"}
+
+
+def test_webhooks_in_the_wrong_order_are_taken_as_they_come(told: dict[str, Told]) -> None:
+    heard = [entry["event"] for entry in told["10"].timeline if entry["kind"] == "provider_event"]
+    assert heard == ["call_analyzed", "call_ended", "call_started"]
+
+
+@pytest.mark.parametrize(("code", "cause"), [("11", "http_500"), ("12", "timeout")])
+def test_an_unclear_answer_is_never_sent_again(told: dict[str, Told], code: str, cause: str) -> None:
+    assert told[code].details("dial_answer") == [{"answer": "ambiguous", "cause": cause, "resend": False}]
+
+
+def test_throttling_burns_no_attempt(told: dict[str, Told]) -> None:
+    call = told["13"]
+    assert [answer["cause"] for answer in call.details("dial_answer")] == ["http_429", "http_429", "http_201"]
+    assert [task["kind"] for task in call.call["tasks"]] == ["first"]
+    assert call.attempt["number"] == 1
+
+
+def test_the_callback_is_due_tomorrow_at_three_where_the_person_is(told: dict[str, Told]) -> None:
+    call = told["07"]
+    zone = ZoneInfo("America/Los_Angeles")
+    asked_at = datetime.fromisoformat(call.data[-1]["occurred_at"]).astimezone(zone)
+    due = datetime.combine(asked_at.date() + timedelta(days=1), time(15), zone)
+    moved = call.data[-1]
+    assert datetime.fromisoformat(moved["due_at"]) == due
+    assert moved["local_time"] == due.strftime("%Y-%m-%dT%H:%M")
+    wanted = {"time_zone": "America/Los_Angeles", "source": "agent", "previous_due_at": None}
+    assert {name: moved[name] for name in wanted} == wanted
+    assert moved["reason"] == "busy at the moment"
+    assert call.call["next_eligible_at"] == moved["due_at"]
+    first, callback = call.call["tasks"]
+    assert (first["kind"], first["status"]) == ("first", "consumed")
+    assert (callback["kind"], callback["status"]) == ("callback", "pending")
+    assert (callback["task_id"], callback["due_at"]) == (moved["task_id"], moved["due_at"])
+    assert "call you tomorrow" in call.attempt["transcript"]
+
+
+def test_who_asked_not_to_be_called_is_not_called_again(doors: Doors, told: dict[str, Told]) -> None:
+    asked = told["08"].asked["contact"]
+    [suppression] = doors.get(f"/v1/suppressions?contact_id={asked['contact_id']}")["items"]
+    assert (suppression["reason"], suppression["source"]) == ("do_not_call", "agent")
+    kinds = [entry["kind"] for entry in told["08"].timeline]
+    assert kinds.index("suppression_added") < kinds.index("action") < len(kinds) - 1
+    by_phone, by_contact = new_call(asked["phone"]), new_call("+16465550100")
+    by_phone["contact"]["contact_id"] = "crm-somebody-else"
+    by_contact["contact"]["contact_id"] = asked["contact_id"]
+    for body in (by_phone, by_contact):
+        answer = doors.ask("POST", "/v1/calls", body)
+        assert (answer.status, answer.body["status"], answer.body["next_eligible_at"]) == (202, "failed", None)
+        call_id = answer.body["call_id"]
+        doors.wait_delivered(call_id)
+        [delivery] = doors.deliveries_of(call_id)
+        data = delivery["event"]["data"]
+        assert data.keys() == IDENTITY | OWN_KEYS["failed"]
+        assert (data["attempt"], data["attempt_id"], data["sequence"]) == (None, None, 1)
+        assert {name: data[name] for name in OWN_KEYS["failed"]} == {
+            "reason": "suppressed",
+            "provider_reason": None,
+            "attempted": False,
+            "will_retry": False,
+            "next_attempt_at": None,
+            "is_final": True,
+        }
+        assert doors.rings_of(call_id) == []
+
+
+@pytest.mark.parametrize(("name", "attempts"), [("01 retried", 2), ("02 retried", 3)])
+def test_a_retry_follows_as_the_policy_says_until_the_budget_is_used(
+    told: dict[str, Told], name: str, attempts: int
+) -> None:
+    call = told[name]
+    assert call.types == ["initiated", "failed"] * attempts
+    assert [data["sequence"] for data in call.data] == list(range(1, 2 * attempts + 1))
+    assert [attempt["number"] for attempt in call.call["attempts"]] == list(range(1, attempts + 1))
+    assert len({ring["metadata"]["ringback_attempt_id"] for ring in call.rings}) == len(call.rings) == attempts
+    failures = call.data[1::2]
+    assert [data["is_final"] for data in failures] == [False] * (attempts - 1) + [True]
+    assert [data["will_retry"] for data in failures] == [True] * (attempts - 1) + [False]
+    delays_s = RETRIED[name][1]["delay_s"]
+    for data, attempt, delay_s in zip(failures, call.call["attempts"], delays_s, strict=False):
+        promised = datetime.fromisoformat(attempt["placed_at"]) + timedelta(seconds=delay_s)
+        if data["will_retry"]:
+            assert datetime.fromisoformat(data["next_attempt_at"]) == promised
+    assert failures[-1]["next_attempt_at"] is None
+    assert [task["kind"] for task in call.call["tasks"]] == ["first"] + ["retry"] * (attempts - 1)
+    assert {task["status"] for task in call.call["tasks"]} == {"consumed"}
+    for earlier, later in zip(failures, call.call["attempts"][1:], strict=False):
+        assert later["placed_at"] >= earlier["next_attempt_at"]
+    assert (call.call["status"], call.call["final"]) == ("failed", True)
+
+
+@pytest.mark.parametrize("name", ["02 not asked", "06 never", "14 never"])
+def test_no_retry_follows_what_the_policy_does_not_name(told: dict[str, Told], name: str) -> None:
+    call = told[name]
+    assert call.types == ["initiated", "failed"]
+    assert (call.data[-1]["will_retry"], call.data[-1]["is_final"]) == (False, True)
+    assert len(call.call["attempts"]) == len(call.call["tasks"]) == 1
