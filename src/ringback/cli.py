@@ -52,7 +52,7 @@ def main() -> None:
 def up(
     data_dir: DataDir = DEFAULT_DATA_DIR,
     host: Host = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port of every API.")] = 8080,
+    port: Annotated[int | None, typer.Option(help="Port of every API; the last one's, or 8080.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout once it is ready.")] = False,
 ) -> None:
     """The whole system on this machine, until Ctrl-C."""

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import signal
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ from ringback.telemetry import Metrics, make_metrics
 from ringback.web.application import create_application
 from ringback.web.auth import ApiKeys, hash_key, require_api_key
 from ringback.web.health import CheckResult, health_routes
-from ringback.web.serving import serve_http
+from ringback.web.serving import listen, serve_http
 
 _log = structlog.get_logger(__name__)
 
@@ -220,12 +221,12 @@ def application(parts: Parts, services: Sequence[Service]) -> FastAPI:
 
 
 async def run_services(
-    parts: Parts, services: Sequence[Service], host: str, port: int, stop: asyncio.Event, ready: asyncio.Event
+    parts: Parts, services: Sequence[Service], bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event
 ) -> None:
     """Serve HTTP and run every loop, the outbox relay among them, until `stop`; sets `ready` once HTTP answers."""
     http_stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        http = group.create_task(serve_http(application(parts, services), host, port, http_stop, ready))
+        http = group.create_task(serve_http(application(parts, services), bound, http_stop, ready))
         loops = [group.create_task(run_relay(parts.relay, parts.outbox_bell, stop))]
         loops += [group.create_task(_as_task(loop, stop)) for service in services for loop in service.loops]
         await asyncio.wait([http, asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
@@ -241,16 +242,16 @@ async def _as_task(loop: Loop, stop: asyncio.Event) -> None:
 
 def run_process(settings: Settings, host: str, port: int, assemble: Assemble) -> None:
     """One service in a process of its own, until SIGINT or SIGTERM."""
-    asyncio.run(_run_process(settings, host, port, assemble))
+    asyncio.run(_run_process(settings, listen(host, port), assemble))
 
 
-async def _run_process(settings: Settings, host: str, port: int, assemble: Assemble) -> None:
+async def _run_process(settings: Settings, bound: socket.socket, assemble: Assemble) -> None:
     stop = asyncio.Event()
     stop_on_signals(stop)
     async with open_parts(settings) as parts:
         service = assemble(parts)
-        _log.info("process.started", service=service.name, port=port)
-        await run_services(parts, [service], host, port, stop, asyncio.Event())
+        _log.info("process.started", service=service.name, port=bound.getsockname()[1])
+        await run_services(parts, [service], bound, stop, asyncio.Event())
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:

@@ -118,7 +118,7 @@ class Attempt:
     unknown_since: datetime | None = None
     lookups: int = 0
     clean_lookups: int = 0
-    polls: int = 0
+    polls: int = 0  # in a row that got no answer about the placed call
     next_check_at: datetime | None = None
     holds_person: bool = False
     holds_slot: bool = False

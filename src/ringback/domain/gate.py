@@ -103,8 +103,16 @@ def ends_the_call(asked: Candidate, person: PersonFacts, policy: DialPolicy, now
         return _end("suppressed", FailReason.SUPPRESSED)
     if asked.region not in policy.countries:
         return _end("country_not_allowed", FailReason.COUNTRY_NOT_ALLOWED)
-    if asked.call.no_more_retries and asked.task.kind is TaskKind.RETRY:
+    return _ends_by_budget(asked)
+
+
+def _ends_by_budget(asked: Candidate) -> GateDecision | None:
+    """A callback that the person asked for is no retry; after a cancellation not even that follows."""
+    call, is_retry = asked.call, asked.task.kind is TaskKind.RETRY
+    if call.no_more_retries and (is_retry or call.no_more_retries == FailReason.CANCELLED):
         return _end("no_more_retries", FailReason.CANCELLED)
+    if is_retry and asked.is_new_attempt and call.budget_used >= call.retry.max_attempts:
+        return _end("budget_spent", FailReason.CANCELLED)
     return None
 
 

@@ -26,16 +26,33 @@ def next_check_after_report(
         case S.ONGOING:
             # Known by asking: its webhooks seem to be lost, so its end would be missed as well.
             return now + timedelta(seconds=deadlines.silence_s if was_polled else deadlines.max_call_s)
+        case S.ENDED | S.ANALYZED if attempt.dial is None:
+            # Over, but nothing said how: without a reason there can be no verdict.
+            return now + timedelta(seconds=deadlines.silence_s)
         case S.ENDED if not attempt.connected:
             return now + timedelta(seconds=deadlines.not_connected_s)
         case S.ENDED:
-            return now + timedelta(seconds=min(deadlines.analysis_s * 2 ** min(attempt.polls, 16), 86400))
+            return _next_analysis_check(attempt, deadlines, now)
         case _:
             return None
 
 
+def _next_analysis_check(attempt: Attempt, deadlines: Deadlines, now: datetime) -> datetime:
+    """Counted from the end of the call, so that what was asked before it, and how often, does not put this off."""
+    ended_at = attempt.ended_at or attempt.placed_at or now
+    given_up_at = ended_at + timedelta(seconds=deadlines.analysis_give_up_s)
+    if now >= given_up_at:
+        return now
+    pause = timedelta(seconds=max(deadlines.analysis_s, 1))
+    check_at = ended_at + pause
+    while check_at <= now:
+        pause *= 2
+        check_at += pause
+    return min(check_at, given_up_at)
+
+
 def next_check_after_failure(attempt: Attempt, deadlines: Deadlines, now: datetime) -> datetime:
-    """When to ask again after the provider could not be asked, or did not know a call it had accepted."""
+    """When to ask again after the provider could not be asked, or did not know a call it had accepted; the pauses double."""
     return now + min(timedelta(seconds=deadlines.silence_s * 2.0 ** min(attempt.polls, 12)), HOURLY)
 
 

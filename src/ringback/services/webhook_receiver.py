@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import concurrent.futures
+import socket
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,7 +24,7 @@ from ringback.ports import MessageQueue, OutgoingMessage
 from ringback.services.webhook_lambda import Handler, answer, make_handler
 from ringback.telemetry import make_metrics
 from ringback.web.health import health_routes
-from ringback.web.serving import serve_http
+from ringback.web.serving import listen, serve_http
 from ringback.wiring import Parts, Service, run_process, stop_on_signals
 
 PATH = "/retell/webhook"
@@ -138,15 +139,15 @@ def run(settings: Settings, host: str, port: int) -> None:
             make_sender(settings.event_queue, region=settings.aws_region), settings.retell_webhook_key, _now_ms
         )
         app = create_receiver(handler, health_routes({}, make_metrics().registry))
-        asyncio.run(_serve_alone(app, host, port))
+        asyncio.run(_serve_alone(app, listen(host, port)))
     else:
         run_process(settings, host, port, assemble)
 
 
-async def _serve_alone(app: Starlette, host: str, port: int) -> None:
+async def _serve_alone(app: Starlette, bound: socket.socket) -> None:
     stop = asyncio.Event()
     stop_on_signals(stop)
-    await serve_http(app, host, port, stop, asyncio.Event())
+    await serve_http(app, bound, stop, asyncio.Event())
 
 
 def _now_ms() -> int:

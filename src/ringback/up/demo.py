@@ -1,6 +1,7 @@
 """`ringback demo`: a few real calls through every part, told as they happen, then checked against two ledgers."""
 
 import asyncio
+import socket
 import sys
 import tempfile
 from collections import Counter
@@ -18,6 +19,7 @@ from ringback.embedded.data_dir import DataDirectoryLock
 from ringback.logs import configure_logs
 from ringback.up.demo_cases import CASES, Case
 from ringback.up.system import Plan, make_plan, run_plan
+from ringback.web.serving import listen
 
 POLL_S = 0.1
 #: Twice what the slowest story takes at the emulator's usual speed.
@@ -61,18 +63,19 @@ def run_demo() -> None:
         with (data_dir / "ringback.log").open("w") as log, DataDirectoryLock(data_dir):
             configure_logs("json", log)
             console.print("\n[bold]Ringback[/bold]  starting PostgreSQL, two emulators and every service …")
-            plan = make_plan(data_dir, "127.0.0.1", 0, env)
+            bound = listen("127.0.0.1", 0)
+            plan = make_plan(data_dir, "127.0.0.1", bound.getsockname()[1], env)
             try:
-                all_well = asyncio.run(_demonstrate(plan, console))
+                all_well = asyncio.run(_demonstrate(plan, bound, console))
             finally:
                 if plan.server is not None:
                     plan.server.stop()
     sys.exit(0 if all_well else 1)
 
 
-async def _demonstrate(plan: Plan, console: Console) -> bool:
+async def _demonstrate(plan: Plan, bound: socket.socket, console: Console) -> bool:
     stop, ready = asyncio.Event(), asyncio.Event()
-    running = asyncio.create_task(run_plan(plan, stop, ready))
+    running = asyncio.create_task(run_plan(plan, bound, stop, ready))
     try:
         waiting = asyncio.create_task(ready.wait())
         await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)

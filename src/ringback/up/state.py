@@ -48,13 +48,12 @@ def save_state(data_dir: Path, state: UpState) -> None:
 
 
 def new_state(host: str, port: int) -> UpState:
-    """Fresh keys, and free ports for the emulators; `port` 0 is given a free one too."""
-    own = port or free_port(host)
+    """Fresh keys, and free ports for the emulators."""
     return UpState(
-        url=f"http://{host}:{own}",
+        url=f"http://{host}:{port}",
         api_key=make_key(),
         database_url="",
-        port=own,
+        port=port,
         retell_port=free_port(host),
         engage_port=free_port(host),
         retell_api_key=f"key_{secrets.token_hex(14)}",

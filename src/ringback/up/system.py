@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,11 +25,13 @@ from ringback.services import (
 )
 from ringback.up.emulators import Emulator
 from ringback.up.state import UpState, load_state, new_state, save_state
+from ringback.web.serving import PortTaken, listen
 from ringback.wiring import Service, open_parts, run_services, stop_on_signals
 
 _log = structlog.get_logger(__name__)
 
 WATCH_EVERY_S = 0.2
+DEFAULT_PORT = 8080
 SERVICES = (internal_api, business_api, call_processor, webhook_processor, scheduler, webhook_receiver)
 
 
@@ -63,7 +66,7 @@ def make_plan(data_dir: Path, host: str, port: int, env: Mapping[str, str]) -> P
     """Reads the settings, starts the embedded PostgreSQL if it is to be used, and writes down what was chosen."""
     asked = read_settings(env, emulated="RETELL_BASE_URL" not in env)
     state = load_state(data_dir)
-    if state is None or (port and state.port != port):
+    if state is None or state.port != port:
         fresh = new_state(host, port)
         state = fresh if state is None else replace(state, url=fresh.url, port=fresh.port)
     state = replace(state, url=f"http://{host}:{state.port}", api_key=asked.api_key or state.api_key)
@@ -110,7 +113,7 @@ def _engage(data_dir: Path, host: str, state: UpState) -> Emulator:
     return Emulator("engage", host, state.engage_port, data_dir / "engage", secret, (), state.engage_pid)
 
 
-async def run_plan(plan: Plan, stop: asyncio.Event, ready: asyncio.Event) -> None:
+async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event) -> None:
     """Until `stop`; sets `ready` once everything answers. Leaves nothing running."""
     assert plan.settings.database_url is not None, "a plan has a database"
     try:
@@ -122,7 +125,7 @@ async def run_plan(plan: Plan, stop: asyncio.Event, ready: asyncio.Event) -> Non
             await parts.provider.warm_up()
             services: list[Service] = [module.assemble(parts) for module in SERVICES]
             watch = asyncio.create_task(_watch(plan, stop))
-            await run_services(parts, services, plan.host, plan.state.port, stop, ready)
+            await run_services(parts, services, bound, stop, ready)
             await watch
     finally:
         await asyncio.gather(*(emulator.stop() for emulator in plan.emulators))
@@ -142,8 +145,8 @@ async def _watch(plan: Plan, stop: asyncio.Event) -> None:
         await asyncio.sleep(WATCH_EVERY_S)
 
 
-def run_up(data_dir: Path, host: str, port: int, as_json: bool) -> None:
-    """`ringback up`. Ends the process: 0 after a clean stop, 2 if the data directory is in use."""
+def run_up(data_dir: Path, host: str, port: int | None, as_json: bool) -> None:
+    """`ringback up`. Ends the process: 0 after a clean stop, 2 if the data directory or the port is in use."""
     data_dir = data_dir.resolve()
     data_dir.mkdir(parents=True, exist_ok=True)
     env = process_environment()
@@ -151,21 +154,24 @@ def run_up(data_dir: Path, host: str, port: int, as_json: bool) -> None:
     configure_logs(choose_format(settings.log_format, sys.stderr), sys.stderr)
     try:
         with DataDirectoryLock(data_dir):
-            plan = make_plan(data_dir, host, port, env)
+            state = load_state(data_dir)
+            last = state.port if state is not None else DEFAULT_PORT if port is None else 0
+            bound = listen(host, port or last)
+            plan = make_plan(data_dir, host, bound.getsockname()[1], env)
             try:
-                asyncio.run(_run_until_signal(plan, as_json))
+                asyncio.run(_run_until_signal(plan, bound, as_json))
             finally:
                 if plan.server is not None:
                     plan.server.stop()
-    except DataDirectoryInUse as error:
+    except (DataDirectoryInUse, PortTaken) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
 
 
-async def _run_until_signal(plan: Plan, as_json: bool) -> None:
+async def _run_until_signal(plan: Plan, bound: socket.socket, as_json: bool) -> None:
     stop, ready = asyncio.Event(), asyncio.Event()
     stop_on_signals(stop)
-    running = asyncio.create_task(run_plan(plan, stop, ready))
+    running = asyncio.create_task(run_plan(plan, bound, stop, ready))
     announced = asyncio.create_task(ready.wait())
     await asyncio.wait([running, announced], return_when=asyncio.FIRST_COMPLETED)
     if announced.done():

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Iterator
 
 import uvicorn
@@ -19,25 +20,38 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve_http(app: ASGIApp, host: str, port: int, stop: asyncio.Event, ready: asyncio.Event) -> None:
-    """Until `stop`. Sets `ready` once the port is listening; raises OSError if it cannot be had."""
+class PortTaken(Exception):
+    """Somebody else listens there, or the address is none of this machine."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket, so that a port that cannot be had is known before anything is started. Raises PortTaken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise PortTaken(f"cannot listen on {host}:{port} ({error.strerror}): choose another with --port") from None
+    return bound
+
+
+async def serve_http(app: ASGIApp, bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event) -> None:
+    """Until `stop`. Sets `ready` once requests are answered."""
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
         log_config=None,
+        log_level="warning",
         access_log=False,
         backlog=2048,
         timeout_graceful_shutdown=FINISH_WITHIN_S,
         server_header=False,
     )
     server = _Server(config)
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(sockets=[bound]))
     while not server.started and not serving.done():
         await asyncio.sleep(0.01)
-    if serving.done():
-        await serving
-        raise OSError(f"port {port} on {host} cannot be listened on")
     ready.set()
     waiting = asyncio.create_task(stop.wait())
     await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
