@@ -47,6 +47,10 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     data_dir: Path = tmp_path_factory.mktemp("postgres")
     server = PostgresServer(data_dir)
     url = server.start()
+    # A database per test is mostly fsync, and what survives a crash is proved on servers of its own.
+    for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+        asyncio.run(_execute(url, f"ALTER SYSTEM SET {setting} = off"))
+    asyncio.run(_execute(url, "SELECT pg_reload_conf()"))
     yield url
     server.stop()
 

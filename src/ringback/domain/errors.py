@@ -13,6 +13,14 @@ class Permanent(Exception):
     """The message can never succeed; it goes to the dead letters at once."""
 
 
+class NotAboutACall(Permanent):
+    """An event of the provider's that concerns no call, a chat's for example: there is nothing to apply it to."""
+
+    def __init__(self, event_name: str) -> None:
+        super().__init__("event without a call")
+        self.event_name = event_name
+
+
 class StoreUnavailable(Retryable):
     """The database cannot be reached or has just gone away; nothing was committed, or it is unclear whether it was."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ringback.domain.abt_event import AbtType, FailReason
 from ringback.domain.attempt import Attempt, AttemptState, DialFact, Party, VoicemailAction, furthest
-from ringback.domain.call_event import CallReport, EndFacts, ProviderStatus, ReportKind
+from ringback.domain.call_event import Analysis, CallReport, EndFacts, ProviderStatus, ReportKind
 
 S = AttemptState
 
@@ -22,6 +22,9 @@ _CONNECTED_REASON = {
     DialFact.ANSWERED: FailReason.PROVIDER_ERROR,
 }
 
+#: What is left to say when the provider, asked about a call that is over, gives no reason for its end.
+_NO_REASON = EndFacts(DialFact.PROVIDER_ERROR, Party.UNKNOWN, "unknown", connected=None)
+
 
 def evidence_of(report: CallReport) -> AttemptState:
     """How far the call got, by this report alone."""
@@ -31,7 +34,8 @@ def evidence_of(report: CallReport) -> AttemptState:
         return S.ENDED
     if report.kind in (ReportKind.STARTED, ReportKind.TOOL):
         return S.ONGOING
-    if report.status in (ProviderStatus.ENDED, ProviderStatus.NOT_CONNECTED, ProviderStatus.ERROR):
+    is_over = report.status in (ProviderStatus.ENDED, ProviderStatus.NOT_CONNECTED, ProviderStatus.ERROR)
+    if is_over or report.end_facts is not None:
         return S.ANALYZED if report.analysis is not None else S.ENDED
     return S.ONGOING if report.status is ProviderStatus.ONGOING else S.PLACED
 
@@ -39,18 +43,31 @@ def evidence_of(report: CallReport) -> AttemptState:
 def absorb(attempt: Attempt, report: CallReport) -> None:
     """Merge a report into the attempt's facts. Commutative and idempotent over an attempt's webhooks: a fact of the
     analysis beats one of the end, whichever came first, and the earliest start stands."""
+    if report.kind is ReportKind.OTHER:
+        return
     evidence = evidence_of(report)
-    is_ahead = _rank(evidence) >= _rank(attempt.state)
-    attempt.state = furthest(attempt.state, evidence)
+    is_ahead = _rank(evidence) >= _known_rank(attempt)
     starts = [moment for moment in (attempt.started_at, report.started_at) if moment is not None]
     attempt.started_at = min(starts) if starts else None
     if report.kind in (ReportKind.STARTED, ReportKind.TOOL) or report.status is ProviderStatus.ONGOING:
         attempt.connected = True
     if evidence in (S.ENDED, S.ANALYZED):
         _absorb_end(attempt, report, is_ahead)
-    if report.analysis is not None:
-        _absorb_analysis(attempt, report, is_ahead)
+    if evidence is S.ANALYZED:
+        _absorb_analysis(attempt, report.analysis or Analysis(), is_ahead)
+    attempt.state = furthest(attempt.state, _reached(attempt, evidence))
     _derive(attempt)
+
+
+def _reached(attempt: Attempt, evidence: AttemptState) -> AttemptState:
+    """An analysis that came ahead of the reason for the end decides nothing before that reason is known."""
+    if evidence not in (S.ENDED, S.ANALYZED):
+        return evidence
+    return S.ANALYZED if attempt.analysis_source is not None and attempt.dial is not None else S.ENDED
+
+
+def _known_rank(attempt: Attempt) -> int:
+    return _rank(S.ANALYZED if attempt.analysis_source is not None else attempt.state)
 
 
 def _rank(state: AttemptState) -> int:
@@ -65,8 +82,11 @@ def _absorb_end(attempt: Attempt, report: CallReport, is_ahead: bool) -> None:
         attempt.user_turns = report.user_turns
         attempt.agent_spoke = report.agent_spoke
     attempt.transcript_withheld = attempt.transcript_withheld or report.transcript_withheld
-    if report.end_facts is not None and (is_ahead or attempt.dial is None):
-        _absorb_end_facts(attempt, report, report.end_facts)
+    facts = report.end_facts
+    if facts is None and report.kind is ReportKind.SNAPSHOT and attempt.dial is None:
+        facts = _NO_REASON
+    if facts is not None and (is_ahead or attempt.dial is None):
+        _absorb_end_facts(attempt, report, facts)
 
 
 def _absorb_end_facts(attempt: Attempt, report: CallReport, facts: EndFacts) -> None:
@@ -84,9 +104,7 @@ def _absorb_end_facts(attempt: Attempt, report: CallReport, facts: EndFacts) -> 
         attempt.business["capacity"] = True
 
 
-def _absorb_analysis(attempt: Attempt, report: CallReport, is_ahead: bool) -> None:
-    assert report.analysis is not None
-    analysis = report.analysis
+def _absorb_analysis(attempt: Attempt, analysis: Analysis, is_ahead: bool) -> None:
     _take(attempt, "summary", analysis.summary, is_ahead)
     _take(attempt, "sentiment", analysis.sentiment, is_ahead)
     _take(attempt, "successful", analysis.successful, is_ahead)
@@ -158,6 +176,12 @@ def _decide_connected(attempt: Attempt, *, analysis_missing: bool) -> Verdict:
     if attempt.successful is True:
         return Verdict(AbtType.COMPLETED)
     return Verdict(AbtType.PARTIALLY_COMPLETED, analysis_missing=analysis_missing)
+
+
+def is_settled(attempt: Attempt) -> bool:
+    """Whether nothing more is expected. A verdict without end facts was given up on; evidence may have brought the call
+    back since, and then its end is still to come."""
+    return attempt.verdict_type is not None and attempt.dial is not None
 
 
 def verdict_data(attempt: Attempt, verdict: Verdict) -> dict[str, Any]:

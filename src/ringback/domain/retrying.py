@@ -25,7 +25,8 @@ def next_attempt_at(
         doubled = CAPACITY_FIRST_DELAY_S * 2 ** min(attempt.number - 1, 10)
         due_at = attempt.placed_at + timedelta(seconds=min(doubled, CAPACITY_LONGEST_DELAY_S))
     elif verdict.reason in call.retry.on and call.budget_used < call.retry.max_attempts:
-        due_at = attempt.placed_at + call.retry.delay_after(attempt.number)
+        # By the budget, not by the attempt's number: a try for which the provider had no room took no delay.
+        due_at = attempt.placed_at + call.retry.delay_after(max(call.budget_used, 1))
     else:
         return None
     opens_at = hours.next_open(due_at, zones)

@@ -67,6 +67,7 @@ class _Case:
     own: Attempt | None
     is_resend: bool
     person: PersonFacts
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +117,15 @@ class CallProcessing:
                 await tx.save(attempt)
 
     async def _claim(self, message: CallRequested) -> Claim | None:
-        now, send_before = self.clock.now(), self.clock.monotonic() + SEND_WITHIN_S
         instance = await self.store.instance()
         async with self.store.transaction() as tx:
-            case = await self._read_case(tx, message, now)
+            call = await tx.lock_call(message.call_id)
+            # Behind the wait for the person: hours, expiry and lease are judged by the time it is, not by when it began.
+            now, monotonic = self.clock.now(), self.clock.monotonic()
+            case = await self._read_case(tx, call, message, now) if call is not None else None
             if case is None:
                 return None
-            decision, capacity = await self._decide(tx, case, now)
+            decision, capacity = await self._decide(tx, case)
             await tx.note_decision(
                 case.call.call_id,
                 case.own.attempt_id if case.own else None,
@@ -131,24 +134,28 @@ class CallProcessing:
                 now,
             )
             if decision.verdict is not GateVerdict.ADMIT:
-                await _turn_away(tx, case, decision, now)
+                await _turn_away(tx, case, decision)
                 return None
             assert capacity is not None, "only the capacity check admits"
             is_probe = capacity.breaker_until is not None
             if is_probe:
                 await tx.probe_breaker(now + timedelta(seconds=PROBE_S))
-            attempt = await self._write_ahead(tx, case, instance, now)
+            attempt = await self._write_ahead(tx, case, instance)
         # Behind the commit: from here on the claim stands, and only this worker may send, and only once.
-        request = DialRequest(**attempt.request)
         return Claim(
-            case.call.call_id, attempt.attempt_id, attempt.fence, request, send_before, case.is_resend, is_probe
+            attempt.call_id,
+            attempt.attempt_id,
+            attempt.fence,
+            DialRequest(**attempt.request),
+            monotonic + self._send_within_s(case),
+            case.is_resend,
+            is_probe,
         )
 
-    async def _read_case(self, tx: Transaction, message: CallRequested, now: datetime) -> _Case | None:
+    async def _read_case(self, tx: Transaction, call: Call, message: CallRequested, now: datetime) -> _Case | None:
         """None: the message asks for a dispatch that is not the open one, so it is dropped."""
-        call = await tx.lock_call(message.call_id)
-        task = await tx.open_task(message.call_id) if call is not None and not call.final else None
-        if call is None or task is None or not _is_this_dispatch(task, message):
+        task = None if call.final else await tx.open_task(call.call_id)
+        if task is None or not _is_this_dispatch(task, message):
             return None
         contact = await tx.contact(call.contact_id)
         assert contact is not None, "calls refer to a contact"
@@ -158,14 +165,14 @@ class CallProcessing:
         if own is not None and is_resend and own.task_id != task.task_id:
             own, is_resend = None, False  # another task's dial; the unknown attempt holds the person meanwhile
         person = await tx.person_facts(call, own.attempt_id if own else None, now)
-        return _Case(call, task, contact, own, is_resend, person)
+        return _Case(call, task, contact, own, is_resend, person, now)
 
-    async def _decide(self, tx: Transaction, case: _Case, now: datetime) -> tuple[GateDecision, CapacityFacts | None]:
-        policy: DialPolicy = self.rules.policy
+    async def _decide(self, tx: Transaction, case: _Case) -> tuple[GateDecision, CapacityFacts | None]:
+        policy, now = self.rules.policy, case.now
         zones = zones_of(case.contact, case.call.phone, self.rules.numbers)
         region = self.rules.numbers.region(case.call.phone)
         asked = Candidate(case.call, case.task, zones, region, case.own is None)
-        if case.is_resend and not self._same_key_holds(case, now):
+        if case.is_resend and self._same_key_left_s(case) <= 0:
             return _SAME_KEY_OVER, None
         refused = ends_the_call(asked, case.person, policy, now) or must_wait_for_person(
             asked, case.person, policy, now
@@ -176,12 +183,16 @@ class CallProcessing:
         capacity = await tx.capacity(now)
         return must_wait_for_capacity(capacity, policy, now) or ADMIT, capacity
 
-    def _same_key_holds(self, case: _Case, now: datetime) -> bool:
+    def _same_key_left_s(self, case: _Case) -> float:
         assert case.own is not None and case.own.sent_at is not None, "an unknown attempt was sent"
-        return now < case.own.sent_at + timedelta(seconds=self.rules.deadlines.same_key_window_s)
+        return self.rules.deadlines.same_key_window_s - (case.now - case.own.sent_at).total_seconds()
 
-    async def _write_ahead(self, tx: Transaction, case: _Case, instance: str, now: datetime) -> Attempt:
-        call, task = case.call, case.task
+    def _send_within_s(self, case: _Case) -> float:
+        """A resend must leave while the provider still knows its key, however long this worker is stopped."""
+        return min(SEND_WITHIN_S, self._same_key_left_s(case)) if case.is_resend else SEND_WITHIN_S
+
+    async def _write_ahead(self, tx: Transaction, case: _Case, instance: str) -> Attempt:
+        call, task, now = case.call, case.task, case.now
         attempt = case.own or self._new_attempt(call, task, instance)
         if case.own is not None:
             check_transition(attempt.state, S.DIALING)
@@ -252,7 +263,7 @@ def _inputs(decision: GateDecision, case: _Case, capacity: CapacityFacts | None)
     return inputs
 
 
-async def _turn_away(tx: Transaction, case: _Case, decision: GateDecision, now: datetime) -> None:
+async def _turn_away(tx: Transaction, case: _Case, decision: GateDecision) -> None:
     """Not now, or never: the task becomes due later, or the call ends. A resend that may not be is simply not made."""
     call, task = case.call, case.task
     if case.is_resend and decision.verdict is GateVerdict.END:
@@ -267,4 +278,4 @@ async def _turn_away(tx: Transaction, case: _Case, decision: GateDecision, now: 
         await tx.save(call)
         return
     assert decision.reason is not None, "a refusal says why"
-    await stop_call(tx, call, task, await tx.latest_attempt(call.call_id), decision.reason, now)
+    await stop_call(tx, call, task, await tx.latest_attempt(call.call_id), decision.reason, case.now)

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from ringback.domain.abt_event import FailReason
+from ringback.domain.call import CallStatus
 from ringback.flows.closing import stop_call
 from ringback.ports import Clock, Store
 
@@ -16,7 +17,8 @@ async def cancel_call(store: Store, clock: Clock, call_id: str) -> Literal["canc
         if call is None:
             return None
         if call.final:
-            return "cancelled" if call.attempts_made == 0 else "already_dispatched"
+            never_rang = call.status is CallStatus.CANCELLED or call.attempts_made == 0
+            return "cancelled" if never_rang else "already_dispatched"
         task = await tx.open_task(call_id)
         attempt = await tx.latest_attempt(call_id)
         is_over = await stop_call(tx, call, task, attempt, FailReason.CANCELLED, now)

@@ -15,7 +15,7 @@ _STATUS = {FailReason.CANCELLED: CallStatus.CANCELLED, FailReason.EXPIRED: CallS
 _TASK_STATUS = {FailReason.EXPIRED: TaskStatus.EXPIRED}
 
 #: An attempt in one of these, and without a verdict, will end the call by its own verdict.
-_UNDECIDED = frozenset({S.DIALING, S.UNKNOWN, S.PLACED, S.ONGOING, S.ENDED})
+_UNDECIDED = frozenset({S.DIALING, S.UNKNOWN, S.PLACED, S.ONGOING, S.ENDED, S.ANALYZED})
 
 
 def is_under_way(attempt: Attempt | None) -> bool:

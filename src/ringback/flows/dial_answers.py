@@ -49,11 +49,12 @@ async def _placed(
 
 
 async def become_unknown(tx: Transaction, call: Call, attempt: Attempt, deadlines: Deadlines, now: datetime) -> None:
-    """From a claim whose outcome nobody knows. A resend that went wrong goes on where its look-ups were."""
+    """From a claim whose outcome nobody knows. Each send, the resend too, gets the whole grace before it is given up."""
     check_transition(attempt.state, S.UNKNOWN)
     attempt.state = S.UNKNOWN
     attempt.lease_until = None
-    attempt.unknown_since = attempt.unknown_since or now
+    attempt.unknown_since = now
+    attempt.lookups = attempt.clean_lookups = 0
     attempt.next_check_at = next_lookup_at(attempt, deadlines, now)
     settle_status(call, None, attempt)
     await tx.save(attempt)
@@ -74,7 +75,8 @@ async def _refused(tx: Transaction, call: Call, attempt: Attempt, answer: DialAn
     attempt.verdict_digest = verdict_digest(verdict)
     await tx.save(attempt)
     if task is None:
-        close(call, CallStatus.FAILED, id_)
+        was_cancelled = call.no_more_retries == FailReason.CANCELLED
+        close(call, CallStatus.CANCELLED if was_cancelled else CallStatus.FAILED, id_)
     settle_status(call, task, attempt)
     await tx.save(call)
 

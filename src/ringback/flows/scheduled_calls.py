@@ -5,9 +5,11 @@ from datetime import timedelta
 
 from ringback.domain.abt_event import FailReason
 from ringback.flows.closing import is_under_way, stop_call
+from ringback.flows.one_by_one import do_each
 from ringback.ports import Clock, MessageQueue, Store
 
 BATCH = 500
+ENDED_AT_ONCE = 4
 #: A dispatch is suspected lost after this long, if the queue has nothing waiting …
 LOST_AFTER = timedelta(seconds=60)
 #: … and for certain after this long: a queue that is merely slow must not be fed the same work again and again.
@@ -34,15 +36,17 @@ class ScheduledCalls:
 
     async def end_expired_calls(self) -> int:
         """Calls whose time is over without an attempt under way end as expired. Returns how many."""
-        now = self.clock.now()
-        expired = await self.store.calls_past_expiry(now, BATCH)
-        for call_id in expired:
-            async with self.store.transaction() as tx:
-                call = await tx.lock_call(call_id)
-                if call is None or call.final or call.expires_at > now:
-                    continue
-                attempt = await tx.latest_attempt(call_id)
-                if is_under_way(attempt):
-                    continue
-                await stop_call(tx, call, await tx.open_task(call_id), attempt, FailReason.EXPIRED, now)
+        expired = await self.store.calls_past_expiry(self.clock.now(), BATCH)
+        await do_each(self._end_expired, expired, at_once=ENDED_AT_ONCE)
         return len(expired)
+
+    async def _end_expired(self, call_id: str) -> None:
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            call = await tx.lock_call(call_id)
+            if call is None or call.final or call.expires_at > now:
+                return
+            attempt = await tx.latest_attempt(call_id)
+            if not is_under_way(attempt):
+                await stop_call(tx, call, await tx.open_task(call_id), attempt, FailReason.EXPIRED, now)
+                await tx.note_decision(call_id, None, "expired", {}, now)

@@ -2,7 +2,8 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.catalog import built_in_catalog
 from ringback.domain.deadlines import Deadlines
 from ringback.domain.dial import DialAnswer, DialAnswerKind, DialRequest
+from ringback.domain.errors import StoreUnavailable
 from ringback.domain.gate import DialPolicy
 from ringback.domain.new_call import NewCall
 from ringback.domain.schedule import CallingHours
@@ -89,7 +91,7 @@ class Talk:
 
 
 class Desk:
-    def __init__(self, store: PostgresStore, pool: Pool, clock: Any, policy: DialPolicy) -> None:
+    def __init__(self, store: Any, pool: Any, clock: Any, policy: DialPolicy) -> None:
         self.store, self.pool, self.clock = store, pool, clock
         self.new_id = new_ids()
         numbers = PhoneNumbersPlan()
@@ -217,6 +219,26 @@ class Desk:
         """How many rows each table has that an action may write to."""
         tables = ("tasks", "outbox", "suppressions", "dispositions", "action_results")
         return {name: (await self.one(f"SELECT count(*) FROM {name}"))["count"] for name in tables}
+
+
+class AwayStore:
+    """A database that cannot be reached."""
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        raise StoreUnavailable("away")
+        yield
+
+    async def attempt_of(self, attempt_id: str | None, provider_call_id: str | None) -> None:
+        raise StoreUnavailable("away")
+
+    async def instance(self) -> str:
+        return "test-instance"
+
+
+@pytest.fixture
+def desk_without_database(clock: Any) -> Desk:
+    return Desk(AwayStore(), None, clock, POLICY)
 
 
 @pytest.fixture

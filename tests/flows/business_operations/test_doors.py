@@ -2,15 +2,12 @@
 
 import itertools
 import json
-from contextlib import asynccontextmanager
 
 import httpx
 import pytest
 
 from ringback.adapters.retell.functions import parse_tool_call
 from ringback.adapters.retell.signature import sign, verify
-from ringback.domain.errors import StoreUnavailable
-from ringback.flows.business_operations.perform import BusinessOperations
 from ringback.services import business_api
 from ringback.services.business_api import BusinessApi, action_routes, function_route
 from ringback.telemetry import make_metrics
@@ -46,25 +43,10 @@ async def client(desk):
         yield open_client
 
 
-class AwayStore:
-    """A database that cannot be reached."""
-
-    @asynccontextmanager
-    async def transaction(self):
-        raise StoreUnavailable("away")
-        yield
-
-    async def attempt_of(self, attempt_id, provider_call_id):
-        raise StoreUnavailable("away")
-
-    async def instance(self):
-        return "test-instance"
-
-
 @pytest.fixture
-async def client_without_database(desk):
-    operations = BusinessOperations(AwayStore(), desk.clock, desk.actions, desk.rules)
-    async with client_of(operations) as open_client:
+async def client_without_database(desk_without_database):
+    """Also for requests that must not get as far as the database."""
+    async with client_of(desk_without_database.operations) as open_client:
         yield open_client
 
 
@@ -186,9 +168,8 @@ async def test_an_unsigned_or_forged_tool_call_is_401_and_writes_nothing(desk, c
 
 
 @pytest.mark.parametrize("action", ["incoming_call", "call_analysed", "unknown", "RESCHEDULE_CALL"])
-async def test_what_an_agent_may_not_call_is_404(desk, client, action):
-    talk = await desk.talk()
-    answer = await post_function(client, action, tool_body(talk, action, {}))
+async def test_what_an_agent_may_not_call_is_404(client_without_database, action):
+    answer = await post_function(client_without_database, action, {"ringback_attempt_id": "x"})
     assert answer.status_code == 404
 
 
@@ -203,27 +184,16 @@ async def test_the_playground_is_answered_and_writes_nothing(desk, client):
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff\xfe", b"[" * 100_000, b'{"a":' * 20_000, b"null"])
-async def test_a_signed_body_that_is_no_object_is_422(client, body):
-    answer = await post_function(client, "reschedule_call", body)
+async def test_a_signed_body_that_is_no_object_is_422(client_without_database, body):
+    answer = await post_function(client_without_database, "reschedule_call", body)
     assert (answer.status_code, answer.headers["content-type"]) == (422, PROBLEM)
 
 
-@pytest.mark.parametrize(
-    "args",
-    [
-        {"when": "a\0b"},
-        {"when": "\ud800"},
-        {"when": 5},
-        {"when": ["x"]},
-        {"when": {}},
-        {"more": 1},
-        {"when": "x" * 9000},
-    ],
-)
-async def test_strange_arguments_are_refused_and_never_an_error(desk, client, args):
+async def test_strange_arguments_are_refused_and_never_an_error(desk, client):
     talk = await desk.talk()
-    answer = await post_function(client, "reschedule_call", tool_body(talk, "reschedule_call", args))
-    assert (answer.status_code, answer.json()["ok"]) == (200, False)
+    for value in ("a\0b", "\ud800", 5, 1e999, ["x"], {}, True, "x" * 9000):
+        answer = await post_function(client, "reschedule_call", tool_body(talk, "reschedule_call", {"when": value}))
+        assert (answer.status_code, answer.json()["ok"]) == (200, False), value
 
 
 async def test_without_the_database_the_agent_has_something_to_say(desk, client_without_database):
@@ -250,8 +220,8 @@ async def test_a_database_that_hangs_does_not_leave_the_person_in_silence(desk, 
     assert (await desk.call(talk.call_id))["reschedules"] == 0
 
 
-async def test_a_body_above_six_mebibytes_is_413(client):
-    answer = await post_function(client, "reschedule_call", b" " * (6 * 1024 * 1024 + 1))
+async def test_a_body_above_six_mebibytes_is_413(client_without_database):
+    answer = await post_function(client_without_database, "reschedule_call", b" " * (6 * 1024 * 1024 + 1))
     assert answer.status_code == 413
 
 
@@ -310,15 +280,15 @@ async def test_bad_arguments_are_all_named(desk, client):
     assert sorted(error["pointer"] for error in answer.json()["errors"]) == ["#/args/when", "#/args/x"]
 
 
-@pytest.mark.parametrize("target", [{"call_id": "none"}, {"contact_id": "none"}, {"task_id": "none"}])
-async def test_an_unknown_target_is_404(client, target):
-    answer = await ask(client, "reschedule_call", {**target, "args": TOMORROW})
-    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+async def test_an_unknown_target_is_404(client):
+    for target in ({"call_id": "none"}, {"contact_id": "none"}, {"task_id": "none"}):
+        answer = await ask(client, "reschedule_call", {**target, "args": TOMORROW})
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize("action", ["unknown", "RESCHEDULE_CALL", "reschedule_call%00", "x" * 3000])
-async def test_an_unknown_action_is_404(client, action):
-    assert (await ask(client, action, {"call_id": "c", "args": {}})).status_code == 404
+async def test_an_unknown_action_is_404(client_without_database, action):
+    assert (await ask(client_without_database, action, {"call_id": "c", "args": {}})).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -339,15 +309,15 @@ async def test_an_unknown_action_is_404(client, action):
         (b'{"a":' * 20_000, ["#"]),
     ],
 )
-async def test_a_bad_body_is_422_with_every_problem(client, body, pointers):
-    answer = await ask(client, "reschedule_call", body)
+async def test_a_bad_body_is_422_with_every_problem(client_without_database, body, pointers):
+    answer = await ask(client_without_database, "reschedule_call", body)
     assert (answer.status_code, answer.headers["content-type"]) == (422, PROBLEM)
     assert sorted(error["pointer"] for error in answer.json()["errors"]) == pointers
 
 
-async def test_two_different_keys_are_refused(desk, client):
+async def test_two_different_keys_are_refused(client_without_database):
     body = {"call_id": "c", "args": TOMORROW, "idempotency_key": "k"}
-    answer = await ask(client, "reschedule_call", body, **{"Idempotency-Key": "other"})
+    answer = await ask(client_without_database, "reschedule_call", body, **{"Idempotency-Key": "other"})
     assert answer.json()["errors"][0]["pointer"] == "#/idempotency_key"
 
 
@@ -357,5 +327,5 @@ async def test_without_the_database_systems_get_503_and_when_to_come_back(client
     assert int(answer.headers["retry-after"]) > 0
 
 
-async def test_a_body_above_256_kibibytes_is_413(client):
-    assert (await ask(client, "reschedule_call", b" " * (256 * 1024 + 1))).status_code == 413
+async def test_a_body_above_256_kibibytes_is_413(client_without_database):
+    assert (await ask(client_without_database, "reschedule_call", b" " * (256 * 1024 + 1))).status_code == 413

@@ -138,12 +138,12 @@ async def test_a_span_counts_from_now(desk):
     assert reply.say == "Done, we will call you today at 2 PM."
 
 
-@pytest.mark.parametrize("when", ["tomorrow", "3pm", "later", "next week", "tuesday", "x" * 200, "", "   ", None])
-async def test_without_a_day_and_a_time_it_asks(desk, when):
+async def test_without_a_day_and_a_time_it_asks(desk):
     call_id = await desk.accept()
-    reply = await desk.ask("reschedule_call", {"when": when}, call_id=call_id)
-    assert (reply.ok, reply.code) == (False, "needs_clarification")
-    assert reply.say.endswith("?")
+    for when in ("tomorrow", "3pm", "later", "next week", "tuesday", "x" * 200, "", "   ", None):
+        reply = await desk.ask("reschedule_call", {"when": when}, call_id=call_id)
+        assert (reply.ok, reply.code) == (False, "needs_clarification"), when
+        assert reply.say.endswith("?")
     assert [task["status"] for task in await desk.tasks(call_id)] == ["dispatched"]
 
 
@@ -287,10 +287,10 @@ async def test_a_task_names_its_call(desk):
     assert (await desk.ask("reschedule_call", {"when": "tomorrow at 3pm"}, task_id=task_id)).ok
 
 
-@pytest.mark.parametrize("target", [{"call_id": "none"}, {"contact_id": "none"}, {"task_id": "none"}])
-async def test_an_unknown_target_is_not_found(desk, target):
-    reply = await desk.ask("reschedule_call", {"when": "tomorrow at 3pm"}, **target)
-    assert (reply.ok, reply.code) == (False, "not_found")
+async def test_an_unknown_target_is_not_found(desk):
+    for target in ({"call_id": "none"}, {"contact_id": "none"}, {"task_id": "none"}):
+        reply = await desk.ask("reschedule_call", {"when": "tomorrow at 3pm"}, **target)
+        assert (reply.ok, reply.code) == (False, "not_found")
 
 
 async def test_every_bad_argument_is_named(desk):

@@ -30,19 +30,26 @@ FROM (SELECT count(*), min(sent_at) AS oldest FROM attempts
 IS_SUPPRESSED = """
 SELECT EXISTS (SELECT FROM suppressions WHERE lifted_at IS NULL AND (phone = $1 OR contact_id = $2))
 """
+# FOR SHARE: who pauses dialing waits for the claim under way, so nothing is claimed behind an acknowledged pause.
 CAPACITY = """
 SELECT paused_at IS NOT NULL AS paused, breaker_until,
        (SELECT count(*) FROM attempts WHERE holds_slot) AS live,
        (SELECT count(*) FROM attempts WHERE claimed_at > $1::timestamptz - interval '1 second') AS started_last_second
-FROM installation
+FROM installation FOR SHARE
 """
+# Only the first refusal, or a probe's, is a trip: the dials that were out already when it opened say nothing new.
 OPEN_BREAKER = """
-UPDATE installation SET breaker_reason = $1, breaker_trips = breaker_trips + 1,
-       breaker_until = $2::timestamptz + least(30 * power(2, least(breaker_trips, 10)), 600) * interval '1 second'
-RETURNING breaker_until
+UPDATE installation SET breaker_reason = $1,
+       breaker_trips = breaker_trips + CASE WHEN is_trip THEN 1 ELSE 0 END,
+       breaker_until = CASE WHEN is_trip THEN
+           $2::timestamptz + least(30 * power(2, least(breaker_trips, 10)), 600) * interval '1 second'
+           ELSE breaker_until END
+FROM (SELECT breaker_until IS NULL OR breaker_until <= $2::timestamptz OR breaker_reason = 'probing' AS is_trip
+      FROM installation FOR UPDATE) AS state
+RETURNING installation.breaker_until
 """
 CLOSE_BREAKER = "UPDATE installation SET breaker_until = NULL, breaker_reason = NULL, breaker_trips = 0"
-PROBE_BREAKER = "UPDATE installation SET breaker_until = $1"
+PROBE_BREAKER = "UPDATE installation SET breaker_until = $1, breaker_reason = 'probing'"
 OPEN_TASK = """
 SELECT * FROM tasks WHERE call_id = $1 AND status IN ('pending', 'held', 'dispatched') FOR UPDATE
 """

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ringback.domain.errors import Permanent
+from ringback.domain.errors import NotAboutACall, Permanent
 
 
 class Utterance(msgspec.Struct):
@@ -59,7 +59,8 @@ _LISTS = {"transcript_object", "transcript_with_tool_calls", "scrubbed_transcrip
 
 
 def decode_webhook(body: str | bytes) -> Webhook:
-    """Raises Permanent unless the body is an object with an event's name and a call with an id."""
+    """Raises Permanent unless the body is an object with an event's name and a call with an id; NotAboutACall if the
+    event is none of a call's."""
     raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
     if b"\\u0000" not in raw:
         try:
@@ -73,6 +74,8 @@ def decode_webhook(body: str | bytes) -> Webhook:
     event = envelope.get("event")
     if not isinstance(event, str) or not event:
         raise Permanent("webhook without an event name")
+    if "call" not in envelope and not event.startswith("call_"):
+        raise NotAboutACall(event)
     return Webhook(event, call_body(envelope.get("call")))
 
 

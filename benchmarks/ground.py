@@ -1,0 +1,94 @@
+"""The embedded PostgreSQL of a run, below a temporary directory: a migrated database for each side of each path."""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import psutil
+
+from benchmarks.payloads import INSTANCE
+from ringback.adapters.postgres.schema import upgrade
+from ringback.embedded.server import PostgresServer
+
+TEMPLATE = "migrated"
+
+
+def named(url: str, database: str) -> str:
+    """The same server, another database."""
+    head, _, query = url.partition("?")
+    return f"{head.rsplit('/', 1)[0]}/{database}?{query}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """`directory` is the run's own and goes with it; logs and counts of the processes lie there."""
+
+    directory: Path
+    url: str
+    server: PostgresServer
+
+    async def prepare(self) -> None:
+        """Migrates once; every database is a copy of the result."""
+        await self._execute(f"CREATE DATABASE {TEMPLATE}")
+        await upgrade(named(self.url, TEMPLATE), instance=INSTANCE)
+
+    async def new_database(self, name: str) -> str:
+        await self._execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        return named(self.url, name)
+
+    def cpu_s(self) -> float:
+        """CPU seconds of the postmaster, its living children and those it has seen end."""
+        assert self.server.pid is not None, "the server runs until the run is over"
+        postmaster = psutil.Process(self.server.pid)
+        times = postmaster.cpu_times()
+        total = times.user + times.system + times.children_user + times.children_system
+        for child in postmaster.children():
+            try:
+                own = child.cpu_times()
+            except psutil.NoSuchProcess:
+                continue  # reaped since the list was made: the next reading has it among the children's
+            total += own.user + own.system
+        return float(total)
+
+    async def commits(self, database: str) -> int:
+        """Commits of a database that nobody is connected to any more; before that, some are not reported yet."""
+        connection = await asyncpg.connect(self.url)
+        try:
+            while await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE datname = $1", database):
+                await asyncio.sleep(0.02)
+            statement = "SELECT xact_commit FROM pg_stat_database WHERE datname = $1"
+            return int(await connection.fetchval(statement, database))
+        finally:
+            await connection.close()
+
+    async def version(self) -> str:
+        connection = await asyncpg.connect(self.url)
+        try:
+            return str(await connection.fetchval("SHOW server_version"))
+        finally:
+            await connection.close()
+
+    async def _execute(self, statement: str) -> None:
+        connection = await asyncpg.connect(self.url)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+@contextmanager
+def open_ground() -> Iterator[Ground]:
+    """To be entered on the main thread, which the server's life is tied to."""
+    with tempfile.TemporaryDirectory(prefix="ringback-bench-") as name:
+        directory = Path(name)
+        directory.chmod(0o711)  # as root, PostgreSQL runs as another user and has to pass through
+        server = PostgresServer(directory / "data")
+        url = server.start()
+        try:
+            yield Ground(directory, url, server)
+        finally:
+            server.stop()
