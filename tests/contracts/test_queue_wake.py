@@ -107,3 +107,14 @@ async def test_a_backlog_wakes_further_waiters_batch_by_batch(pool, monkeypatch)
 def test_a_queue_name_that_could_not_be_a_channel_is_refused(name):
     with pytest.raises(ValueError):
         PostgresQueue(None, name)
+
+
+async def test_a_ring_in_the_moment_of_the_timeout_is_kept():
+    bell = Bell()
+    waiting = asyncio.create_task(bell.wait(10))
+    await asyncio.sleep(0)
+    bell._waiters[0].cancel()  # what the timeout does, one step before the waiting task learns of it
+    bell.ring()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await asyncio.wait_for(bell.wait(10), 1)

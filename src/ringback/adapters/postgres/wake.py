@@ -36,14 +36,19 @@ class Bell:
             async with asyncio.timeout(timeout_s):
                 await waiter
         except TimeoutError:
-            self._waiters.remove(waiter)
+            self._leave(waiter)
         except asyncio.CancelledError:
             # Rung and cancelled in the same moment: the ring belongs to the next waiter.
             if waiter.done() and not waiter.cancelled():
                 self.ring()
             else:
-                self._waiters.remove(waiter)
+                self._leave(waiter)
             raise
+
+    def _leave(self, waiter: asyncio.Future[None]) -> None:
+        # A ring may have passed over it already: between its cancellation and this line others run.
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
 
 
 class Listener:
