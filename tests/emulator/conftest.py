@@ -58,13 +58,19 @@ async def until(question: Callable[[], Awaitable[Any]], timeout_s: float = 5.0) 
 
 @dataclass
 class Recorder:
-    """What a receiver of webhooks and tool calls saw; `refuse` answers that many webhooks of an event with 503."""
+    """What a receiver of webhooks and tool calls saw; `refuse` answers that many webhooks of an event with 503.
+
+    `tool_statuses`, `tool_says` and `inbound_answers` are used up one by one, but the last inbound answer stays.
+    """
 
     url: str = ""
     webhooks: list[tuple[bytes, dict[str, str]]] = field(default_factory=list)
     tools: list[tuple[str, bytes, dict[str, str]]] = field(default_factory=list)
     refuse: dict[str, int] = field(default_factory=dict)
     tool_statuses: list[int] = field(default_factory=list)
+    tool_says: list[str] = field(default_factory=list)
+    inbound: list[tuple[bytes, dict[str, str]]] = field(default_factory=list)
+    inbound_answers: list[tuple[int, Any]] = field(default_factory=lambda: [(200, {"call_inbound": {}})])
 
     def app(self) -> Starlette:
         async def webhook(request: Request) -> Response:
@@ -77,14 +83,27 @@ class Recorder:
         async def tool(request: Request) -> Response:
             self.tools.append((request.path_params["name"], await request.body(), dict(request.headers)))
             status = self.tool_statuses.pop(0) if self.tool_statuses else 200
-            return JSONResponse({"ok": status == 200, "say": "I will call you tomorrow at three."}, status_code=status)
+            say = self.tool_says.pop(0) if self.tool_says else "I will call you tomorrow at three."
+            return JSONResponse({"ok": status == 200, "say": say}, status_code=status)
+
+        async def inbound(request: Request) -> Response:
+            self.inbound.append((await request.body(), dict(request.headers)))
+            kept = len(self.inbound_answers) == 1
+            status, answer = self.inbound_answers[0] if kept else self.inbound_answers.pop(0)
+            return Response(answer if isinstance(answer, str) else json.dumps(answer), status_code=status)
 
         return Starlette(
             routes=[
                 Route("/hook", webhook, methods=["POST"]),
                 Route("/functions/{name}", tool, methods=["POST"]),
+                Route("/inbound", inbound, methods=["POST"]),
             ]
         )
+
+    def tool_bodies(self, call_id: str | None = None) -> list[dict[str, Any]]:
+        """What was posted to functions, all of it or the nested bodies of one call."""
+        bodies = [json.loads(body) for _, body, _ in self.tools]
+        return bodies if call_id is None else [body for body in bodies if body["call"]["call_id"] == call_id]
 
     def events(self, call_id: str) -> list[str]:
         bodies = [json.loads(body) for body, _ in self.webhooks]
@@ -118,6 +137,12 @@ class World:
     async def rings(self) -> list[dict[str, Any]]:
         return (await self.http.get("/emulator/retell/rings")).json()["items"]
 
+    async def ring_in(self, from_number: str = "+14155550150", **fields: Any) -> dict[str, Any]:
+        body = {"from_number": from_number, "to_number": "+14155550199", **fields}
+        answer = await self.http.post("/emulator/retell/inbound", json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
     async def get(self, call_id: str) -> dict[str, Any]:
         return (await self.http.get(f"/v2/get-call/{call_id}")).json()
 
@@ -141,6 +166,7 @@ async def world_of(settings: RetellEmulatorSettings) -> AsyncIterator[World]:
             settings,
             webhook_url=settings.webhook_url or f"{recorder.url}/hook",
             functions_url=f"{recorder.url}/functions",
+            inbound_url=f"{recorder.url}/inbound",
         )
         async with served(retell.create_app(settings)) as url:
             # Loading the certificate store would take most of a test's time, and nothing here is encrypted.

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ringback.emulator.call_request import RequestRefused, agent_exists, is_e164
+from ringback.emulator.call_request import DEFAULT_AGENT_ID, RequestRefused, agent_exists, is_e164
 from ringback.emulator.door import MESSAGES, api, exchange_of
 from ringback.emulator.transcript import hangs_up_on_voicemail
 
@@ -71,7 +71,7 @@ async def get_concurrency(request: Request) -> Response:
 
 @api
 async def list_phone_numbers(request: Request) -> Response:
-    return JSONResponse({"items": [_phone_number(_OWN_NUMBER)], "has_more": False})
+    return JSONResponse({"items": [_phone_number(request, _OWN_NUMBER)], "has_more": False})
 
 
 @api
@@ -80,15 +80,19 @@ async def get_phone_number(request: Request) -> Response:
     number = request.path_params["phone_number"]
     if not is_e164(number):
         raise RequestRefused(422, MESSAGES[422])
-    return JSONResponse(_phone_number(number))
+    return JSONResponse(_phone_number(request, number))
 
 
-def _phone_number(number: str) -> dict[str, Any]:
+def _phone_number(request: Request, number: str) -> dict[str, Any]:
+    inbound_url = exchange_of(request).settings.inbound_url
+    agents = [{"agent_id": DEFAULT_AGENT_ID, "agent_version": 0, "weight": 1}]
     return {
         "phone_number": number,
         "phone_number_type": "retell-twilio",
         "nickname": "Emulated number",
-        "outbound_agents": [{"agent_id": "agent_emulator", "agent_version": 0, "weight": 1}],
+        "outbound_agents": agents,
+        "inbound_agents": agents,
+        **({} if inbound_url is None else {"inbound_webhook_url": inbound_url}),
         "last_modification_timestamp": _LAST_MODIFIED_MS,
     }
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from ringback.emulator.journal import Journal
 
 Stage = Literal["registered", "ongoing", "ended", "analyzed"]
+Direction = Literal["outbound", "inbound"]
 
 
 @dataclass(slots=True)
@@ -42,8 +43,14 @@ class Call:
     ended_ms: int | None = None
     analyzed_ms: int | None = None
     disconnection_reason: str | None = None
+    direction: Direction = "outbound"
     tool_calls: list[ToolCall] = field(default_factory=list)
     settled: list[str] = field(default_factory=list)
+
+    @property
+    def person(self) -> str:
+        """The number of the human being, or what they show instead of one."""
+        return self.to_number if self.direction == "outbound" else self.from_number
 
     @property
     def stage(self) -> Stage:

@@ -14,7 +14,7 @@ _FIELDS: dict[str, Callable[[Call], Any]] = {
     "from_number": lambda call: call.from_number,
     "call_status": lambda call: call_status(call, call.stage),
     "call_type": lambda call: "phone_call",
-    "direction": lambda call: "outbound",
+    "direction": lambda call: call.direction,
     "data_storage_setting": lambda call: call.data_storage_setting,
     "disconnection_reason": lambda call: call.disconnection_reason,
     "start_timestamp": lambda call: call.connected_ms,

@@ -74,7 +74,7 @@ def _identity(call: Call, stage: Stage) -> dict[str, Any]:
         "agent_version": call.agent_version,
         "agent_name": "Emulated agent",
         "call_status": call_status(call, stage),
-        "direction": "outbound",
+        "direction": call.direction,
         "from_number": call.from_number,
         "to_number": call.to_number,
         "data_storage_setting": call.data_storage_setting,

@@ -49,8 +49,8 @@ def read_order(body: dict[str, Any], account_webhook_url: str | None) -> CallOrd
         agent_id=_agent_id(body),
         agent_version=version if isinstance(version, int) else 0,
         metadata=checked_metadata(_dict(body, "metadata")),
-        dynamic_variables=_strings(body, "retell_llm_dynamic_variables"),
-        custom_sip_headers=_strings(body, "custom_sip_headers"),
+        dynamic_variables=string_values(body, "retell_llm_dynamic_variables"),
+        custom_sip_headers=string_values(body, "custom_sip_headers"),
         idempotency_key=_idempotency_key(body),
         honor_internal_dnc=body.get("honor_internal_dnc") is True,
         webhook_url=_webhook_url(override) or account_webhook_url,
@@ -77,6 +77,15 @@ def checked_storage(setting: object) -> str:
     if not isinstance(setting, str) or setting not in STORAGE_SETTINGS:
         raise RequestRefused(400, "`data_storage_setting` must be equal to one of the allowed values")
     return setting
+
+
+def string_values(body: dict[str, Any], name: str) -> dict[str, str] | None:
+    """Raises RequestRefused (400) unless the field is absent or an object of strings."""
+    values = _dict(body, name)
+    for key, value in (values or {}).items():
+        if not isinstance(value, str):
+            raise RequestRefused(400, f"`{key}` must be string")
+    return values
 
 
 def _number(body: dict[str, Any], name: str, *, any_format: bool) -> str:
@@ -123,11 +132,3 @@ def _dict(body: dict[str, Any], name: str) -> dict[str, Any] | None:
     if value is not None and not isinstance(value, dict):
         raise RequestRefused(400, f"`{name}` must be object")
     return value
-
-
-def _strings(body: dict[str, Any], name: str) -> dict[str, str] | None:
-    values = _dict(body, name)
-    for key, value in (values or {}).items():
-        if not isinstance(value, str):
-            raise RequestRefused(400, f"`{key}` must be string")
-    return values

@@ -1,19 +1,8 @@
-"""What is said in each kind of conversation, as (role, text) turns.
+"""What is said in each kind of conversation, as (role, text) turns."""
 
-`{name}` is the person's first name and `{say}` what the tool told the agent to say; the tool is called before the turn
-that contains `{say}`.
-"""
-
-Turn = tuple[str, str]
-
-SAY = "{say}"
-
-_OPENING: tuple[Turn, ...] = (
-    (
-        "agent",
-        "Hi {name}, this is Robin, the virtual assistant of Northwind. This call is recorded. Is now a good time?",
-    ),
-)
+from ringback.emulator.inbound_dialogues import INBOUND_DIALOGUES
+from ringback.emulator.tool_dialogues import TOOL_DIALOGUES
+from ringback.emulator.turns import OPENING, SAY, Turn
 
 DIALOGUES: dict[str, tuple[Turn, ...]] = {
     "silence": (),
@@ -26,7 +15,7 @@ DIALOGUES: dict[str, tuple[Turn, ...]] = {
     ),
     "voicemail_hangup": (("agent", "Hi {name}, this is Robin, the virtual assistant of Northwind."),),
     "goal_met": (
-        *_OPENING,
+        *OPENING,
         ("user", "Hi, yes, I have a couple of minutes."),
         (
             "agent",
@@ -44,9 +33,9 @@ DIALOGUES: dict[str, tuple[Turn, ...]] = {
         ("user", "No, that was all. Thanks for calling."),
         ("agent", "Thank you, {name}. Have a nice day. Goodbye."),
     ),
-    "cut_short": (*_OPENING, ("user", "No, this is a really bad moment, sorry. Bye.")),
+    "cut_short": (*OPENING, ("user", "No, this is a really bad moment, sorry. Bye.")),
     "callback": (
-        *_OPENING,
+        *OPENING,
         ("user", "Not really, I am about to walk into a meeting. What is it about?"),
         (
             "agent",
@@ -60,7 +49,7 @@ DIALOGUES: dict[str, tuple[Turn, ...]] = {
         ("agent", "Thank you, {name}. Goodbye, and good luck with the meeting."),
     ),
     "opt_out": (
-        *_OPENING,
+        *OPENING,
         ("user", "Where did you get this number? I do not want these calls."),
         (
             "agent",
@@ -73,7 +62,7 @@ DIALOGUES: dict[str, tuple[Turn, ...]] = {
         ("user", "Fine. Goodbye."),
     ),
     "transfer": (
-        *_OPENING,
+        *OPENING,
         ("user", "Yes, but I would rather talk to a person about the details of this offer."),
         (
             "agent",
@@ -83,4 +72,6 @@ DIALOGUES: dict[str, tuple[Turn, ...]] = {
         ("user", "Yes please, that would be great."),
         ("agent", "Thank you, {name}. I am transferring you now, please stay on the line."),
     ),
+    **TOOL_DIALOGUES,
+    **INBOUND_DIALOGUES,
 }

@@ -10,12 +10,13 @@ from typing import Any
 
 import aiohttp
 
-from ringback.emulator.call_book import Call, CallBook
+from ringback.emulator.call_book import Call, CallBook, Direction
 from ringback.emulator.call_request import CallOrder, RequestRefused
 from ringback.emulator.faults import RetellFaults
 from ringback.emulator.journal import Journal
 from ringback.emulator.outgoing import SignedPost, now_ms
-from ringback.emulator.scenarios import SCENARIOS, Script, scenario_of
+from ringback.emulator.scenarios import SCENARIOS, scenario_of
+from ringback.emulator.script import Script
 from ringback.emulator.settings import RetellEmulatorSettings
 from ringback.emulator.tools import Toolbox
 from ringback.emulator.webhooks import Courier, owed_deliveries
@@ -34,9 +35,9 @@ class Exchange:
         self.rings = Journal(settings.state_dir / "rings.jsonl")
         self.book = CallBook(self._journal)
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=500))
-        post = SignedPost(self._session, settings.webhook_key)
-        self._tools = Toolbox(self.book, post, settings.functions_url)
-        self._courier = Courier(self.book, post, self.faults, self._spawn, (settings.speed, settings.seed))
+        self.post = SignedPost(self._session, settings.webhook_key)
+        self._tools = Toolbox(self.book, self.post, settings.functions_url)
+        self._courier = Courier(self.book, self.post, self.faults, self._spawn, (settings.speed, settings.seed))
         self._tasks: set[asyncio.Task[None]] = set()
         self._lives: dict[str, asyncio.Task[None]] = {}
         self._talks: dict[str, asyncio.Task[None]] = {}
@@ -46,7 +47,7 @@ class Exchange:
         """Takes up every call that was under way when the last process ended."""
         rung = {ring["provider_call_id"] for ring in self.rings.records()}
         for call in list(self.book.calls.values()):
-            if SCENARIOS[call.scenario].rings and call.call_id not in rung:
+            if _rings_a_person(call) and call.call_id not in rung:
                 self._ring(call)
             if call.analyzed_ms is None:
                 self._start_life(call)
@@ -71,8 +72,14 @@ class Exchange:
             return known, False
         scenario = scenario_of(order.to_number, order.metadata)
         self._check_throttle(order, SCENARIOS[scenario])
-        self._check_capacity()
-        return self._place(order, scenario), True
+        self._check_concurrency()
+        self._check_call_starts()
+        return self._place(order, scenario, "outbound", new_call_id()), True
+
+    def put_through(self, order: CallOrder, scenario: str, call_id: str) -> Call:
+        """A call from outside, to be answered by the order's agent. Raises RequestRefused: 429 over the limit."""
+        self._check_concurrency()
+        return self._place(order, scenario, "inbound", call_id)
 
     async def stop(self, call: Call) -> None:
         """Raises RequestRefused (400) unless the call is ongoing."""
@@ -100,19 +107,22 @@ class Exchange:
             self.book.write("throttled", key=key)
             raise RequestRefused(429, "Account rate limited, please throttle your requests.")
 
-    def _check_capacity(self) -> None:
+    def _check_concurrency(self) -> None:
+        if len(self.book.live) >= self.settings.concurrency_limit:
+            raise RequestRefused(429, "Concurrency limit reached.")
+
+    def _check_call_starts(self) -> None:
         now_s = time.monotonic()
         while self._recent_starts and self._recent_starts[0] <= now_s - 1.0:
             self._recent_starts.popleft()
-        if len(self.book.live) >= self.settings.concurrency_limit:
-            raise RequestRefused(429, "Concurrency limit reached.")
         if len(self._recent_starts) >= self.settings.calls_per_second:
             raise RequestRefused(429, "Calls per second limit reached.")
         self._recent_starts.append(now_s)
 
-    def _place(self, order: CallOrder, scenario: str) -> Call:
+    def _place(self, order: CallOrder, scenario: str, direction: Direction, call_id: str) -> Call:
         call = Call(
-            call_id=f"call_{secrets.token_hex(14)[:27]}",
+            call_id=call_id,
+            direction=direction,
             scenario=scenario,
             created_ms=now_ms(),
             to_number=order.to_number,
@@ -129,7 +139,7 @@ class Exchange:
         )
         self.book.create(call)
         call = self.book.calls[call.call_id]
-        if SCENARIOS[scenario].rings:
+        if _rings_a_person(call):
             self._ring(call)
         self._start_life(call)
         return call
@@ -180,11 +190,11 @@ class Exchange:
 
     async def _converse(self, call: Call, script: Script) -> None:
         began_ms = call.connected_ms or call.created_ms
-        if script.tool is not None:
-            await self._until(began_ms, script.talk_s / 2)
-            if script.dialogue == "opt_out":
-                self.book.write("opted_out", phone=call.to_number)
-            await self._tools.use(call, script.tool)
+        for index, tool in enumerate(script.tools):
+            await self._until(began_ms, script.talk_s * (index + 1) / (len(script.tools) + 1))
+            if tool.args.get("code") == "do_not_call":
+                self.book.write("opted_out", phone=call.person)
+            await self._tools.use(call, index)
         await self._until(began_ms, script.talk_s)
 
     def _advance(self, call: Call, what: str, **facts: Any) -> None:
@@ -199,3 +209,12 @@ class Exchange:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def new_call_id() -> str:
+    """`call_` and 27 hexadecimal digits, the form of Retell's own."""
+    return f"call_{secrets.token_hex(14)[:27]}"
+
+
+def _rings_a_person(call: Call) -> bool:
+    return call.direction == "outbound" and SCENARIOS[call.scenario].rings

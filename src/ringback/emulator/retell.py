@@ -9,6 +9,8 @@ Besides Retell's own routes, without a key:
   "list_calls": "fail"|"lag"|null, "webhooks": "drop"|null, "account": 402|null}`. A create fault with status null never
   answers, with 0 it resets the connection, with 201 it answers normally after `delay_s` real seconds; `rings` says
   whether the phone rings all the same.
+- `POST /emulator/retell/inbound` is somebody calling: `{from_number, to_number, agent_id?, scenario?, names_call?}`,
+  answered as inbound.ring_in says once the inbound webhook has decided; the call then goes on by itself.
 """
 
 from collections.abc import AsyncIterator
@@ -23,6 +25,7 @@ from ringback.emulator import account_routes, call_routes
 from ringback.emulator.call_request import RequestRefused
 from ringback.emulator.door import exchange_of, json_object, refusal
 from ringback.emulator.exchange import Exchange
+from ringback.emulator.inbound import read_caller, ring_in
 from ringback.emulator.outgoing import now_ms
 from ringback.emulator.serving import run
 from ringback.emulator.settings import RetellEmulatorSettings
@@ -45,6 +48,7 @@ def create_app(settings: RetellEmulatorSettings) -> Starlette:
             Route("/healthz", _health, methods=["GET"]),
             Route("/emulator/retell/rings", _rings, methods=["GET"]),
             Route("/emulator/retell/faults", _change_faults, methods=["POST"]),
+            Route("/emulator/retell/inbound", _ring_in, methods=["POST"]),
         ],
         lifespan=lifespan,
         exception_handlers={404: _no_such_route, 405: _no_such_route},
@@ -73,6 +77,14 @@ async def _change_faults(request: Request) -> Response:
     except (RequestRefused, TypeError, ValueError) as problem:
         return refusal(400, str(problem))
     return Response(status_code=204)
+
+
+async def _ring_in(request: Request) -> Response:
+    try:
+        caller = read_caller(await json_object(request))
+        return JSONResponse(await ring_in(exchange_of(request), caller))
+    except RequestRefused as refused:
+        return refusal(refused.status, refused.message)
 
 
 async def _no_such_route(request: Request, exc: Exception) -> Response:

@@ -8,7 +8,8 @@ from pathlib import Path
 class RetellEmulatorSettings:
     """`speed` is emulated seconds per real second; `create_latency_s` is real seconds and passes after the phone rang.
 
-    `functions_url` is the prefix to which a tool's name is appended. The webhook key may differ from the API key,
+    `functions_url` is the prefix to which a tool's name is appended; `inbound_url` is the inbound webhook of every
+    number. The webhook key may differ from the API key,
     as it does on the real platform, where only the key with the webhook badge signs.
     """
 
@@ -17,6 +18,7 @@ class RetellEmulatorSettings:
     webhook_key: str
     webhook_url: str | None = None
     functions_url: str | None = None
+    inbound_url: str | None = None
     speed: float = 20.0
     concurrency_limit: int = 1000
     calls_per_second: int = 1000

@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 from ringback.emulator.call_book import Call, ToolCall
-from ringback.emulator.dialogues import DIALOGUES, SAY, Turn
+from ringback.emulator.dialogues import DIALOGUES
 from ringback.emulator.scenarios import SCENARIOS
+from ringback.emulator.turns import SAY, Turn
 
 _UNDETERMINED_SAY = "That is noted. Thank you for telling me."
 
@@ -20,10 +21,16 @@ def transcript_parts(call: Call, span_ms: int) -> dict[str, Any]:
 
     While a tool has not answered, everything ends with its invocation, as in the body Retell posts to the tool.
     """
-    turns, tool_index = _turns_so_far(call)
+    script = _dialogue(call)
+    # A tool is called right before the turn in which the agent speaks its answer.
+    places = [index for index, (_, text) in enumerate(script) if text == SAY]
+    tools = list(zip(places, call.tool_calls, strict=False))
+    pending = [index for index, tool_call in tools if tool_call.content is None]
+    turns = _spoken(script[: pending[0]] if pending else script, call)
     utterances = _utterances(turns, span_ms / 1000)
     with_tools: list[dict[str, Any]] = list(utterances)
-    with_tools[tool_index:tool_index] = [item for tool_call in call.tool_calls for item in _tool_items(tool_call)]
+    for index, tool_call in reversed(tools):
+        with_tools[index:index] = _tool_items(tool_call)
     return {
         "transcript": "".join(f"{role.capitalize()}: {text}\n" for role, text in turns),
         "transcript_object": utterances,
@@ -31,24 +38,23 @@ def transcript_parts(call: Call, span_ms: int) -> dict[str, Any]:
     }
 
 
-def _turns_so_far(call: Call) -> tuple[list[Turn], int]:
-    name = (call.dynamic_variables or {}).get("first_name", "there")
+def _dialogue(call: Call) -> tuple[Turn, ...]:
     dialogue = SCENARIOS[call.scenario].dialogue
     if dialogue == "voicemail_message" and hangs_up_on_voicemail(call.agent_id):
         dialogue = "voicemail_hangup"
-    script = DIALOGUES[dialogue]
-    tool_index = next((index for index, turn in enumerate(script) if turn[1] == SAY), len(script))
-    pending = any(tool_call.content is None for tool_call in call.tool_calls)
-    spoken = script[:tool_index] if pending else script
-    say = _say(call.tool_calls)
-    return [(role, text.replace("{name}", name).replace(SAY, say)) for role, text in spoken], tool_index
+    return DIALOGUES[dialogue]
 
 
-def _say(tool_calls: list[ToolCall]) -> str:
-    if not tool_calls or not tool_calls[-1].content:
-        return _UNDETERMINED_SAY
+def _spoken(script: tuple[Turn, ...], call: Call) -> list[Turn]:
+    name = (call.dynamic_variables or {}).get("first_name", "there")
+    answers = (tool_call.content for tool_call in call.tool_calls)
+    return [(role, _say(next(answers, None)) if text == SAY else text.replace("{name}", name)) for role, text in script]
+
+
+def _say(content: str | None) -> str:
+    """What the tool's answer tells the agent to say."""
     try:
-        answer = json.loads(tool_calls[-1].content)
+        answer = json.loads(content or "null")
     except ValueError:
         return _UNDETERMINED_SAY
     say = answer.get("say") if isinstance(answer, dict) else None

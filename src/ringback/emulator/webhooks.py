@@ -1,6 +1,5 @@
 """Webhook delivery: up to four tries, each signed anew, in order but never waiting for one another."""
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -8,16 +7,13 @@ from typing import Any
 from ringback.emulator.call_book import Call, CallBook, Stage
 from ringback.emulator.call_object import call_object
 from ringback.emulator.faults import RetellFaults
-from ringback.emulator.outgoing import SignedPost, encoded
+from ringback.emulator.outgoing import SignedPost, encoded, post_until_accepted
 from ringback.emulator.scenarios import SCENARIOS
 
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
 _EVENT_STAGES: dict[str, Stage] = {"call_started": "ongoing", "call_ended": "ended", "call_analyzed": "analyzed"}
 _COPIES = {"never": 0, "once": 1, "twice_reversed": 2}
-# Emulated seconds before the second, third and fourth try. Retell documents three retries, not their spacing.
-_RETRY_PAUSES_S = (1.0, 2.0, 4.0)
-_SHORTEST_PAUSE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +81,7 @@ class Courier:
     async def _deliver(self, call: Call, deliveries: list[Delivery]) -> None:
         for delivery in deliveries:
             if self._faults.webhooks != "drop":
-                await self._try_all(call, webhook_body(call, delivery, self._seed))
+                body = webhook_body(call, delivery, self._seed)
+                await post_until_accepted(self._post, call.webhook_url or "", body, self._speed)
             self._book.write("settled", call_id=call.call_id, delivery=str(delivery))
             self._under_way.discard((call.call_id, delivery))
-
-    async def _try_all(self, call: Call, body: bytes) -> None:
-        for pause_s in (0.0, *_RETRY_PAUSES_S):
-            if pause_s:
-                await asyncio.sleep(max(_SHORTEST_PAUSE_S, pause_s / self._speed))
-            status, _ = await self._post(call.webhook_url or "", body)
-            if 200 <= status < 300:
-                return
