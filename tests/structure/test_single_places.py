@@ -1,0 +1,61 @@
+"""Things that may stand in few places only, each listed here with its reason."""
+
+import ast
+import re
+from collections import Counter
+
+from .tree import PRODUCT, python_files, shown
+
+SOURCES = {shown(path).removeprefix("src/ringback/"): path.read_text() for path in python_files(PRODUCT)}
+
+#: A loop's shell, the inbound door, and the group whose callers each have a door of their own: once in each.
+CATCHES_EVERYTHING = {"consumer.py", "services/scheduler.py", "services/business_api.py", "grouping.py"}
+
+READS_ENVIRONMENT = {
+    "config.py": "the one reader",
+    "services/webhook_lambda.py": "carries no config",
+    "up/emulators.py": "hands its own on to its children, and looks at nothing in it",
+}
+
+
+def places(pattern: str) -> Counter[str]:
+    found = {name: len(re.findall(pattern, text, re.MULTILINE)) for name, text in SOURCES.items()}
+    return Counter({name: count for name, count in found.items() if count})
+
+
+def catches_of_everything(source: str) -> int:
+    """Handlers of Exception, BaseException or nothing in particular; one that raises again at its end only tidies."""
+    handlers = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ExceptHandler)]
+    wide = [one for one in handlers if one.type is None or ast.unparse(one.type) in ("Exception", "BaseException")]
+    return sum(not (isinstance(one.body[-1], ast.Raise) and one.body[-1].exc is None) for one in wide)
+
+
+def test_every_exception_is_caught_only_in_shells_and_at_the_inbound_door():
+    found = {name: count for name, source in SOURCES.items() if (count := catches_of_everything(source))}
+    assert found.keys() <= CATCHES_EVERYTHING
+    assert set(found.values()) == {1}
+
+
+def test_a_catch_that_raises_again_is_none():
+    source = "try:\n    f()\nexcept BaseException:\n    g()\n    raise\n"
+    assert catches_of_everything(source) == 0
+    assert catches_of_everything(source.replace("    raise\n", "")) == 1
+
+
+def test_the_environment_is_read_in_one_file():
+    assert places(r"\bos\.(environ|getenv)").keys() <= READS_ENVIRONMENT.keys()
+
+
+#: Not measured in the product's time, or before there is a clock to be handed.
+OWN_TIME = ("cli", "embedded/", "emulator/", "up/")
+
+
+def test_the_time_is_told_by_the_clock():
+    told = places(r"\bdatetime\.(now|utcnow|today)\(|\btime\.time(_ns)?\(").keys()
+    # The Lambda and its twin have no clock to be handed.
+    allowed = {"adapters/clock.py", "services/webhook_lambda.py", "services/webhook_receiver.py"}
+    assert {name for name in told if not name.startswith(OWN_TIME)} <= allowed
+
+
+def test_the_product_knows_no_process_wide_switch():
+    assert places(r"^\s+(global)\s").keys() == set()
