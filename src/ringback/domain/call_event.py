@@ -35,6 +35,7 @@ class EndFacts:
     connected: bool | None
     opt_out: bool = False
     capacity: bool = False
+    callback_asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Analysis:
     successful: bool | None = None
     in_voicemail: bool | None = None
     custom: dict[str, Any] = field(default_factory=dict)
+    source: str = "retell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class CallReport:
     attempt_id: str | None = None
     call_id: str | None = None
     instance: str | None = None
+    inbound_id: str | None = None  # ours, of an inbound call that we answered for
+    contact_id: str | None = None  # of an inbound call
     direction: str = "outbound"
     status: ProviderStatus | None = None
     started_at: datetime | None = None

@@ -22,6 +22,7 @@ _CONNECTED_REASON = {
     DialFact.ANSWERED: FailReason.PROVIDER_ERROR,
 }
 
+_BY_PROVIDER = Analysis().source
 #: What is left to say when the provider, asked about a call that is over, gives no reason for its end.
 _NO_REASON = EndFacts(DialFact.PROVIDER_ERROR, Party.UNKNOWN, "unknown", connected=None)
 
@@ -55,14 +56,17 @@ def absorb(attempt: Attempt, report: CallReport) -> None:
         _absorb_end(attempt, report, is_ahead)
     if evidence is S.ANALYZED:
         _absorb_analysis(attempt, report.analysis or Analysis(), is_ahead)
-    attempt.state = furthest(attempt.state, _reached(attempt, evidence))
+    attempt.state = furthest(attempt.state, _reached(attempt, report, evidence))
     _derive(attempt)
 
 
-def _reached(attempt: Attempt, evidence: AttemptState) -> AttemptState:
-    """An analysis that came ahead of the reason for the end decides nothing before that reason is known."""
+def _reached(attempt: Attempt, report: CallReport, evidence: AttemptState) -> AttemptState:
+    """An analysis that came ahead of the reason for the end decides nothing before that reason is known, and another
+    analyzer's does not even say that the call is over."""
     if evidence not in (S.ENDED, S.ANALYZED):
         return evidence
+    if attempt.dial is None and report.analysis is not None and report.analysis.source != _BY_PROVIDER:
+        return S.PLACED
     return S.ANALYZED if attempt.analysis_source is not None and attempt.dial is not None else S.ENDED
 
 
@@ -86,15 +90,11 @@ def _absorb_end(attempt: Attempt, report: CallReport, is_ahead: bool) -> None:
     if facts is None and report.kind is ReportKind.SNAPSHOT and attempt.dial is None:
         facts = _NO_REASON
     if facts is not None and (is_ahead or attempt.dial is None):
-        _absorb_end_facts(attempt, report, facts)
+        _absorb_end_facts(attempt, facts)
 
 
-def _absorb_end_facts(attempt: Attempt, report: CallReport, facts: EndFacts) -> None:
-    connected = facts.connected
-    if connected is None:
-        # The reason alone cannot tell: a call that has a start or a length was connected.
-        connected = bool(attempt.connected or report.started_at or (report.duration_ms or 0) > 0)
-    attempt.connected = connected or bool(attempt.connected)
+def _absorb_end_facts(attempt: Attempt, facts: EndFacts) -> None:
+    attempt.connected = attempt.connected or facts.connected
     attempt.dial = facts.dial
     attempt.party = facts.party
     attempt.end = facts.end
@@ -102,6 +102,8 @@ def _absorb_end_facts(attempt: Attempt, report: CallReport, facts: EndFacts) -> 
         attempt.business["opt_out"] = True
     if facts.capacity:
         attempt.business["capacity"] = True
+    if facts.callback_asked:
+        attempt.business["callback_asked"] = True
 
 
 def _absorb_analysis(attempt: Attempt, analysis: Analysis, is_ahead: bool) -> None:
@@ -110,7 +112,7 @@ def _absorb_analysis(attempt: Attempt, analysis: Analysis, is_ahead: bool) -> No
     _take(attempt, "successful", analysis.successful, is_ahead)
     _take(attempt, "in_voicemail", analysis.in_voicemail, is_ahead)
     _take(attempt, "analysis", analysis.custom, is_ahead)
-    attempt.analysis_source = attempt.analysis_source or "retell"
+    _take(attempt, "analysis_source", analysis.source, is_ahead)
 
 
 def _take(attempt: Attempt, name: str, value: object, is_ahead: bool) -> None:
@@ -122,6 +124,9 @@ def _derive(attempt: Attempt) -> None:
     """Facts that follow from the merged ones, so that the order in which those came cannot show."""
     if attempt.dial is None:
         return
+    if attempt.connected is None and (attempt.started_at is not None or (attempt.duration_ms or 0) > 0):
+        # The reason alone could not tell: a call that has a start or a length was connected.
+        attempt.connected = True
     if attempt.connected:
         attempt.dial = DialFact.ANSWERED
         if attempt.in_voicemail:
@@ -179,9 +184,9 @@ def _decide_connected(attempt: Attempt, *, analysis_missing: bool) -> Verdict:
 
 
 def is_settled(attempt: Attempt) -> bool:
-    """Whether nothing more is expected. A verdict without end facts was given up on; evidence may have brought the call
-    back since, and then its end is still to come."""
-    return attempt.verdict_type is not None and attempt.dial is not None
+    """Whether nothing more is expected. A verdict that was announced for want of facts loses its digest when evidence
+    brings the call back: its end is still to come, and will correct that."""
+    return attempt.verdict_digest is not None
 
 
 def verdict_data(attempt: Attempt, verdict: Verdict) -> dict[str, Any]:
@@ -213,6 +218,9 @@ def verdict_digest(verdict: Verdict) -> str:
     """Two verdicts with one digest are the same fact: nothing is corrected between them."""
     missing = "missing" if verdict.analysis_missing and not verdict.is_failure else ""
     return f"{verdict.type}:{verdict.reason or ''}:{missing}"
+
+
+PROVIDER_LOST_DIGEST = verdict_digest(Verdict(AbtType.FAILED, FailReason.PROVIDER_LOST))
 
 
 def occurred_at(attempt: Attempt) -> datetime:

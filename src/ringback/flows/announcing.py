@@ -1,6 +1,7 @@
 """ABT events as projections of committed facts: each announced once, in the call's own sequence."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,8 +12,32 @@ from ringback.domain.outcome import Verdict, occurred_at, verdict_data
 from ringback.ports import Transaction
 
 
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What comes after an attempt: when the next one is due, if a task promises it, and whether this was the last word
+    on the call."""
+
+    next_at: datetime | None
+    is_final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CustomEvent:
+    """One of the installation's own; `fact_id` tells two of a kind apart."""
+
+    fact_id: str
+    type: str
+    data: Mapping[str, Any]
+
+
+#: What every event says of itself; a custom one must not say otherwise.
+OWN_DATA = frozenset(
+    {"call_id", "contact_id", "attempt", "attempt_id", "provider_call_id", "sequence", "occurred_at", "metadata"}
+)
+
+
 def _event(
-    call: Call, attempt: Attempt | None, type_: AbtType, id_: str, moment: datetime, extra: Mapping[str, Any]
+    call: Call, attempt: Attempt | None, type_: str, id_: str, moment: datetime, extra: Mapping[str, Any]
 ) -> AbtEvent:
     call.sequence += 1
     data: dict[str, Any] = {
@@ -51,6 +76,13 @@ async def announce_started(tx: Transaction, call: Call, attempt: Attempt, now: d
 async def announce_verdict(
     tx: Transaction, call: Call, attempt: Attempt, verdict: Verdict, next_at: datetime | None, now: datetime
 ) -> str:
+    """The terminal event of a call's latest attempt. Returns its id."""
+    return await announce_end(tx, call, attempt, verdict, Outlook(next_at, is_final=next_at is None), now)
+
+
+async def announce_end(
+    tx: Transaction, call: Call, attempt: Attempt, verdict: Verdict, outlook: Outlook, now: datetime
+) -> str:
     """The attempt's terminal event, or its correction when one was announced before. Returns its id."""
     extra = verdict_data(attempt, verdict)
     if verdict.reason is FailReason.OUTCOME_UNKNOWN:
@@ -58,8 +90,8 @@ async def announce_verdict(
     if verdict.reason is FailReason.REFUSED and attempt.placed_at is None:
         extra["attempted"] = False
     if verdict.is_failure:
-        extra |= {"will_retry": next_at is not None, "next_attempt_at": next_at}
-    extra["is_final"] = next_at is None
+        extra |= {"will_retry": outlook.next_at is not None, "next_attempt_at": outlook.next_at}
+    extra["is_final"] = outlook.is_final
     if attempt.verdict_event_id is not None:
         attempt.revision += 1
         extra |= {"corrects": attempt.verdict_event_id, "revision": attempt.revision}
@@ -107,3 +139,13 @@ async def announce_rescheduled(
     }
     event = _event(call, attempt, AbtType.RESCHEDULED, rescheduled_event_id(task), now, extra)
     await tx.emit(event, now)
+
+
+async def announce_custom(
+    tx: Transaction, call: Call, attempt: Attempt | None, custom: CustomEvent, now: datetime
+) -> str:
+    """Returns the event's id. It says nothing about what becomes of the call."""
+    assert not OWN_DATA & custom.data.keys(), "checked before"
+    id_ = event_id(custom.fact_id, "custom")
+    await tx.emit(_event(call, attempt, custom.type, id_, now, custom.data), now)
+    return id_

@@ -6,12 +6,14 @@ from datetime import datetime
 
 import structlog
 
-from ringback.domain.attempt import Attempt
+from ringback.domain.attempt import Attempt, AttemptState
 from ringback.domain.call_event import CallReport, ReportKind
-from ringback.domain.errors import Permanent, Retryable
-from ringback.flows.settling import SettlingRules, apply_report, bind
+from ringback.domain.errors import NotAboutACall, Permanent, Retryable
+from ringback.domain.outcome import occurred_at
+from ringback.flows.inbound_calls import InboundStore, hear_inbound
+from ringback.flows.settling import SettlingRules, apply_report, bind, suppress_after_opt_out
 from ringback.messages import WebhookReceived
-from ringback.ports import Clock, Store, Transaction
+from ringback.ports import Clock, Transaction
 
 _log = structlog.get_logger(__name__)
 
@@ -19,21 +21,25 @@ _log = structlog.get_logger(__name__)
 PARKED_TRIES = 3
 PARKED_S = 2.0
 
+#: Stands for the content of an event whose body was too large to be carried.
+_NO_CONTENT = b""
+
 
 @dataclass(slots=True)
 class EventCounts:
-    """Since the start; `foreign` are calls of other instances or without our metadata."""
+    """Since the start; `foreign` are calls of other instances or without our metadata, `unhandled` concern no call."""
 
     applied: int = 0
     repeated: int = 0
     foreign: int = 0
+    unhandled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class EventProcessing:
     """`translate(body)` gives the report of a webhook, `identify(body)` the identity of its content."""
 
-    store: Store
+    store: InboundStore
     clock: Clock
     rules: SettlingRules
     translate: Callable[[str], CallReport]
@@ -43,12 +49,19 @@ class EventProcessing:
     async def apply_call_event(self, message: WebhookReceived, receive_count: int) -> None:
         """Raises Permanent for a body that is no event, Retryable for an event whose attempt is not there yet."""
         if message.body is None:
-            await self._ask_provider_soon(message)
+            await self._ask_provider_soon(message, receive_count)
             return
-        report = self.translate(message.body)
+        try:
+            report = self.translate(message.body)
+        except NotAboutACall as event:
+            await self._write_down_only(CallReport(ReportKind.OTHER, "", event.event_name), message.body, "unhandled")
+            return
         attempt = await self._whose(report, receive_count)
+        if attempt is None and report.direction == "inbound":
+            await self._hear_inbound(report, message.body)
+            return
         if attempt is None:
-            await self._write_down_only(report, message.body)
+            await self._write_down_only(report, message.body, "foreign")
             return
         now = self.clock.now()
         async with self.store.transaction() as tx:
@@ -77,28 +90,42 @@ class EventProcessing:
             raise Retryable("an event of ours whose attempt is not there", PARKED_S)
         return attempt
 
-    async def _write_down_only(self, report: CallReport, body: str) -> None:
-        fate = "inbound" if report.direction == "inbound" else "foreign"
-        if fate == "foreign":
-            self.counts.foreign += 1
+    async def _write_down_only(self, report: CallReport, body: str | None, fate: str) -> None:
+        self.counts.foreign += fate == "foreign"
+        self.counts.unhandled += fate == "unhandled"
+        identity = self.identify(body) if body is not None else _NO_CONTENT
         async with self.store.transaction() as tx:
-            await tx.take_in(report, None, self.identify(body), body, fate, self.clock.now())
-        _log.info("event.not_ours", provider_call_id=report.provider_call_id, fate=fate)
+            await tx.take_in(report, None, identity, body, fate, self.clock.now())
+        _log.info("event.not_ours", provider_call_id=report.provider_call_id, event_name=report.event_name, fate=fate)
 
-    async def _ask_provider_soon(self, message: WebhookReceived) -> None:
+    async def _hear_inbound(self, report: CallReport, body: str) -> None:
+        ours, now = await self.store.instance(), self.clock.now()
+        async with self.store.transaction() as tx:
+            is_new = await tx.take_in(report, None, self.identify(body), body, "inbound", now)
+            if is_new and report.instance == ours:
+                await hear_inbound(tx, report, self.rules, now)
+        _log.info("event.inbound", provider_call_id=report.provider_call_id, event_name=report.event_name)
+
+    async def _ask_provider_soon(self, message: WebhookReceived, receive_count: int) -> None:
         """The webhook was too large for the queue; the watchdog asks for the call at once."""
         if message.provider_call_id is None:
             raise Permanent("a webhook without its body names its call")
+        report = CallReport(ReportKind.OTHER, message.provider_call_id, message.event or "")
         known = await self.store.attempt_of(None, message.provider_call_id)
-        if known is None:
+        if known is None and receive_count <= PARKED_TRIES:
             raise Retryable("a large event whose attempt is not there", PARKED_S)
+        if known is None:
+            await self._write_down_only(report, None, "foreign")
+            return
         now = self.clock.now()
         async with self.store.transaction() as tx:
             await tx.lock_call(known.call_id)
             attempt = await tx.attempt(known.attempt_id)
             assert attempt is not None, "attempts are never deleted while their call is open"
-            attempt.next_check_at = now
-            await tx.save(attempt)
+            await tx.take_in(report, attempt, _NO_CONTENT, None, "unhandled", now)
+            if attempt.state is not AttemptState.ANALYZED:
+                attempt.next_check_at = now
+                await tx.save(attempt)
 
 
 async def apply_evidence(
@@ -112,16 +139,19 @@ async def apply_evidence(
 ) -> bool:
     """Bind and apply one report about an attempt of ours, under its call's lock. With `inbox`, the content's identity
     and body, a repeat changes nothing and gives False."""
+    says_stop = report.end_facts is not None and report.end_facts.opt_out
+    if says_stop:
+        # It ends calls to every phone of the contact, and these are locked in one order.
+        await tx.lock_people(await tx.people_of(known.phone, known.contact_id), known.contact_id)
     call = await tx.lock_call(known.call_id)
     attempt = await tx.attempt(known.attempt_id)
     assert call is not None and attempt is not None, "attempts and calls are never deleted while they are open"
     if inbox is not None and not await tx.take_in(report, attempt, *inbox, "applied", now):
         return False
     if not await bind(tx, call, attempt, report.provider_call_id, now):
-        await tx.save(call)
-        return True
-    if report.kind is ReportKind.OTHER:
-        await tx.save(attempt)
+        if says_stop:
+            # Nothing else of this other call is ours to tell, but what the person said there holds.
+            await suppress_after_opt_out(tx, call, report.ended_at or occurred_at(attempt), rules, now)
         await tx.save(call)
         return True
     await apply_report(tx, call, attempt, report, rules, now)

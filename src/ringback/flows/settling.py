@@ -4,22 +4,43 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
+
 from ringback.domain.abt_event import AbtType, FailReason
 from ringback.domain.attempt import LIVE, Attempt, AttemptState, furthest
 from ringback.domain.call import Call, CallStatus, Task, TaskKind, TaskStatus
-from ringback.domain.call_event import CallReport
+from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.call_state import BY_VERDICT, close, settle_status
 from ringback.domain.deadlines import Deadlines
 from ringback.domain.gate import DialPolicy
-from ringback.domain.outcome import Verdict, absorb, decide, verdict_digest
+from ringback.domain.outcome import (
+    PROVIDER_LOST_DIGEST,
+    Verdict,
+    absorb,
+    decide,
+    is_settled,
+    occurred_at,
+    verdict_digest,
+)
 from ringback.domain.retrying import next_attempt_at
 from ringback.domain.watchdog import analysis_is_given_up, next_check_after_report
-from ringback.flows.announcing import announce_initiated, announce_started, announce_verdict, rescheduled_event_id
+from ringback.flows.announcing import (
+    Outlook,
+    announce_end,
+    announce_initiated,
+    announce_started,
+    rescheduled_event_id,
+)
+from ringback.flows.closing import is_under_way
 from ringback.flows.suppression import suppress
 from ringback.flows.whereabouts import zones_of
 from ringback.ports import NumberPlan, Suppression, Transaction
 
 S = AttemptState
+_log = structlog.get_logger(__name__)
+
+#: Such a verdict is announced once; it knows nothing that could correct another.
+_FOR_WANT_OF_FACTS = (FailReason.OUTCOME_UNKNOWN, FailReason.PROVIDER_LOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +64,19 @@ async def bind(tx: Transaction, call: Call, attempt: Attempt, provider_call_id: 
         )
         payload = {"call_id": call.call_id, "provider_call_id": provider_call_id}
         await tx.ask_to_leave("stop_call", f"stop:{provider_call_id}", payload, None, now)
+        _log.error("attempt.second_provider_call", attempt_id=attempt.attempt_id, provider_call_id=provider_call_id)
         return False
     attempt.provider_call_id = provider_call_id
     attempt.placed_at = attempt.sent_at
     attempt.lease_until = None
     if attempt.state is not S.DIALING:
         await _drop_second_dial(tx, attempt)
+    if not attempt.holds_person:
+        person = await tx.person_facts(call, attempt.attempt_id, now)
+        attempt.holds_person = person.held_by_attempt is None
     attempt.state = furthest(attempt.state, S.PLACED)
-    attempt.dial = None  # of an attempt that Retell had refused; the evidence says otherwise
+    # Of an attempt that Retell had refused, or that was stopped while it waited; the evidence says otherwise.
+    attempt.dial = attempt.disconnection_reason = attempt.verdict_digest = None
     attempt.holds_slot = True
     await announce_initiated(tx, call, attempt, now)
     return True
@@ -68,41 +94,54 @@ async def apply_report(
     tx: Transaction, call: Call, attempt: Attempt, report: CallReport, rules: SettlingRules, now: datetime
 ) -> None:
     """Everything that follows from one report about a bound attempt; the caller saves nothing."""
-    was_polled = report.status is not None and report.kind == "snapshot"
+    was_polled = report.kind is ReportKind.SNAPSHOT and report.status is not None
+    if attempt.verdict_digest == PROVIDER_LOST_DIGEST:
+        attempt.verdict_digest = None  # it was not lost after all
     absorb(attempt, report)
-    await announce_started(tx, call, attempt, now)
+    if attempt.business.get("opt_out"):
+        await tx.save(attempt)  # because what ends the person's calls reads it anew
+        await suppress_after_opt_out(tx, call, occurred_at(attempt), rules, now)
     gave_up = was_polled and analysis_is_given_up(attempt, rules.deadlines, now)
-    await _suppress_after_opt_out(tx, call, attempt, rules, now)
     verdict = decide(attempt, was_polled=was_polled, gave_up=gave_up)
+    if attempt.started_at is not None or was_polled or verdict is not None:
+        # Else another report may still say when it started, and each order of the two must tell Engage the same.
+        await announce_started(tx, call, attempt, now)
     if verdict is not None:
         await conclude(tx, call, attempt, verdict, rules, now)
     attempt.holds_slot = attempt.state in LIVE
     _hold_person(attempt, rules.deadlines, now)
     attempt.next_check_at = next_check_after_report(attempt, rules.deadlines, now, was_polled=was_polled)
+    if attempt.connected and not attempt.started_event:
+        attempt.next_check_at = now
     await _save(tx, call, attempt)
 
 
 def _hold_person(attempt: Attempt, deadlines: Deadlines, now: datetime) -> None:
-    """The person stays held until the verdict, or until the analysis deadline after the end: an opt-out may be in it."""
-    if attempt.verdict_type is not None:
+    """Held until the verdict, or until the analysis deadline after the end: an opt-out may be in the analysis."""
+    if is_settled(attempt):
         attempt.holds_person = False
-    elif attempt.state is S.ENDED and attempt.ended_at is not None:
-        attempt.holds_person = attempt.holds_person and now < attempt.ended_at + timedelta(seconds=deadlines.analysis_s)
+    elif attempt.state is S.ENDED:
+        assert attempt.placed_at is not None, "an ended attempt was placed"
+        ended_at = attempt.ended_at or attempt.placed_at + timedelta(seconds=deadlines.max_call_s)
+        attempt.holds_person = attempt.holds_person and now < ended_at + timedelta(seconds=deadlines.analysis_s)
 
 
 async def _save(tx: Transaction, call: Call, attempt: Attempt) -> None:
-    settle_status(call, await tx.open_task(call.call_id), attempt)
+    if attempt.number == call.attempts_made:
+        settle_status(call, await tx.open_task(call.call_id), attempt)
     await tx.save(attempt)
     await tx.save(call)
 
 
-async def _suppress_after_opt_out(
-    tx: Transaction, call: Call, attempt: Attempt, rules: SettlingRules, now: datetime
+async def suppress_after_opt_out(
+    tx: Transaction, call: Call, asked_at: datetime, rules: SettlingRules, now: datetime
 ) -> None:
-    if not attempt.business.get("opt_out") or call.no_more_retries == "opt_out":
+    """The person said so during the call, to the provider's own detection. Said once, it is written once."""
+    if call.no_more_retries == "opt_out":
         return
-    if not await tx.is_suppressed(call.phone, call.contact_id):
-        suppression = Suppression(rules.new_id(), call.phone, call.contact_id, "opt_out", "provider", now)
+    # Each asked for alone: one that is suppressed already must not leave the other open.
+    if not (await tx.is_suppressed(call.phone, "") and await tx.is_suppressed("", call.contact_id)):
+        suppression = Suppression(rules.new_id(), call.phone, call.contact_id, "opt_out", "provider", asked_at)
         await suppress(tx, suppression, now, in_hand=call)
     call.no_more_retries = "opt_out"
 
@@ -114,32 +153,48 @@ async def conclude(
     digest = verdict_digest(verdict)
     if attempt.verdict_digest == digest:
         return
-    task = await tx.open_task(call.call_id)
-    is_correction = attempt.verdict_type is not None
-    if not is_correction and _callback_stands(task, attempt) and verdict.type is not AbtType.COMPLETED:
-        assert task is not None, "a standing callback is an open task"
-        # The promised callback is how this attempt ended; its `rescheduled` has been announced.
-        attempt.verdict_type = AbtType.RESCHEDULED
-        attempt.verdict_event_id = rescheduled_event_id(task)
+    if attempt.verdict_type is not None and verdict.reason in _FOR_WANT_OF_FACTS:
         attempt.verdict_digest = digest
         return
-    if is_correction:
-        task = await _cancel_retry(tx, task, verdict)
-    elif task is None:
+    task = await tx.open_task(call.call_id)
+    if task is not None and _ends_as_rescheduled(task, attempt, verdict):
+        # The promised callback is how this attempt ended; its `rescheduled` has been announced.
+        attempt.verdict_type, attempt.verdict_event_id = AbtType.RESCHEDULED, rescheduled_event_id(task)
+        attempt.verdict_digest = digest
+        return
+    if attempt.verdict_type is not None:
+        task = await _cancel_retry(tx, call, task, verdict)
+    elif task is None and attempt.number == call.attempts_made and not call.final:
         task = await _plan_retry(tx, call, attempt, verdict, rules, now)
-    next_at = task.due_at if task is not None else None
-    id_ = await announce_verdict(tx, call, attempt, verdict, next_at, now)
+    outlook = Outlook(task.due_at if task else None, is_final=await _is_last_word(tx, call, attempt, task))
+    id_ = await announce_end(tx, call, attempt, verdict, outlook, now)
     attempt.verdict_type, attempt.verdict_event_id, attempt.verdict_digest = verdict.type, id_, digest
-    _close_or_reclose(call, verdict, id_, is_over=task is None)
+    if outlook.is_final:
+        _close_or_reclose(call, verdict, id_)
 
 
-def _callback_stands(task: Task | None, attempt: Attempt) -> bool:
-    return task is not None and task.kind is TaskKind.CALLBACK and task.from_attempt == attempt.attempt_id
+def _ends_as_rescheduled(task: Task, attempt: Attempt, verdict: Verdict) -> bool:
+    """The callback that the agent promised in this attempt still stands, and the goal was not met."""
+    stands = task.kind is TaskKind.CALLBACK and task.from_attempt == attempt.attempt_id
+    return stands and verdict.type is not AbtType.COMPLETED and attempt.verdict_type in (None, AbtType.RESCHEDULED)
 
 
-async def _cancel_retry(tx: Transaction, task: Task | None, verdict: Verdict) -> Task | None:
+async def _is_last_word(tx: Transaction, call: Call, attempt: Attempt, task: Task | None) -> bool:
+    """Whether the attempt's verdict ends the call, or corrects the event that did. An analysis can come so late that
+    the next attempt is under way already; then that one's verdict ends it."""
+    if call.final:
+        return attempt.verdict_event_id is not None and attempt.verdict_event_id == call.closing_event_id
+    if task is not None:
+        return False
+    if attempt.number == call.attempts_made:
+        return True
+    return not is_under_way(await tx.latest_attempt(call.call_id))
+
+
+async def _cancel_retry(tx: Transaction, call: Call, task: Task | None, verdict: Verdict) -> Task | None:
     """A correction may cancel a pending retry, never create one; a callback somebody asked for stands."""
-    if task is None or task.kind is not TaskKind.RETRY or verdict.reason in ("no_answer", "busy", "capacity"):
+    is_still_due = verdict.reason in call.retry.on or verdict.reason is FailReason.CAPACITY
+    if task is None or task.kind is not TaskKind.RETRY or is_still_due:
         return task
     task.status = TaskStatus.DELETED
     await tx.save(task)
@@ -165,9 +220,7 @@ async def _plan_retry(
     return task
 
 
-def _close_or_reclose(call: Call, verdict: Verdict, id_: str, *, is_over: bool) -> None:
-    if not is_over:
-        return
+def _close_or_reclose(call: Call, verdict: Verdict, id_: str) -> None:
     status = BY_VERDICT[verdict.type]
     if verdict.reason is FailReason.OUTCOME_UNKNOWN:
         status = CallStatus.ABANDONED

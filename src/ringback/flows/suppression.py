@@ -12,8 +12,8 @@ from ringback.ports import Clock, Store, Suppression, Transaction
 async def suppress(
     tx: Transaction, suppression: Suppression, now: datetime, *, in_hand: Call | None = None
 ) -> list[str]:
-    """Write the suppression and end every unfinished call it matches. The people's locks must be held; `in_hand` is
-    the call that the caller has locked already. Returns the attempts that are already under way."""
+    """Write the suppression and end every unfinished call it matches, as of the moment it was asked for. The people's
+    locks must be held; `in_hand` is the call that the caller has locked already. Returns the attempts under way."""
     await tx.add_suppression(suppression)
     phone, contact_id = suppression.phone, suppression.contact_id
     for call_id in await tx.unfinished_calls(phone, contact_id):
@@ -23,7 +23,8 @@ async def suppress(
             continue
         task = await tx.open_task(call_id)
         attempt = await tx.latest_attempt(call_id)
-        await stop_call(tx, call, task, attempt, FailReason.SUPPRESSED, now)
+        asked_at = max(suppression.created_at, call.accepted_at)
+        await stop_call(tx, call, task, attempt, FailReason.SUPPRESSED, asked_at)
         await tx.note_decision(call_id, None, "suppressed", {"source": suppression.source}, now)
     return await tx.attempts_under_way(phone, contact_id)
 
@@ -40,6 +41,6 @@ async def suppress_now(
 
 
 async def lift_suppression(store: Store, clock: Clock, suppression_id: str, reason: str) -> bool:
-    """The person may be called again, by new calls; those that the suppression ended stay ended. False: none in force."""
+    """New calls may be made again; those that the suppression ended stay ended. False: it is not in force."""
     async with store.transaction() as tx:
         return await tx.lift_suppression(suppression_id, reason, clock.now())

@@ -15,6 +15,9 @@ __all__ = ["ATTEMPT_KEY", "CALL_KEY", "INSTANCE_KEY", "REASONS", "report_from_ca
 CALL_KEY = "ringback_call_id"
 ATTEMPT_KEY = "ringback_attempt_id"
 INSTANCE_KEY = "ringback_instance"
+# Our marks in the answer to an inbound call.
+INBOUND_KEY = "ringback_inbound_id"
+CONTACT_KEY = "ringback_contact_id"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KINDS = {kind.value: kind for kind in (ReportKind.STARTED, ReportKind.ENDED, ReportKind.ANALYZED)}
@@ -53,6 +56,8 @@ def _report(call: CallBody, kind: ReportKind, event_name: str) -> CallReport:
         attempt_id=_text(metadata, ATTEMPT_KEY),
         call_id=_text(metadata, CALL_KEY),
         instance=_text(metadata, INSTANCE_KEY),
+        inbound_id=_text(metadata, INBOUND_KEY),
+        contact_id=_text(metadata, CONTACT_KEY),
         direction=call.direction or "outbound",
         status=_STATUSES.get(call.call_status or ""),
         started_at=_instant(call.start_timestamp),

@@ -6,9 +6,9 @@ from ringback.domain.call_event import EndFacts
 _D, _P = DialFact, Party
 
 
-def _talked(end: str, opt_out: bool = False) -> EndFacts:
+def _talked(end: str, *, opt_out: bool = False, callback_asked: bool = False) -> EndFacts:
     """Connected, and nothing in the reason says that a machine answered; an analysis may still say so."""
-    return EndFacts(_D.ANSWERED, _P.HUMAN, end, connected=True, opt_out=opt_out)
+    return EndFacts(_D.ANSWERED, _P.HUMAN, end, connected=True, opt_out=opt_out, callback_asked=callback_asked)
 
 
 def _unconnected(dial: DialFact, end: str, capacity: bool = False) -> EndFacts:
@@ -62,7 +62,7 @@ REASONS: dict[str, EndFacts] = {
     # A registered call that its own telephony never dialed.
     "registered_call_timeout": _unconnected(_D.NOT_DIALED, "time_limit"),
     "user_requested_dnc": _talked("person", opt_out=True),
-    "user_requested_callback": _talked("person"),
+    "user_requested_callback": _talked("person", callback_asked=True),
     "transfer_bridged": _talked("transfer"),
     "transfer_cancelled": _talked("transfer"),
     "manual_stopped": _talked("operator"),

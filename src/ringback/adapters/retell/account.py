@@ -1,0 +1,53 @@
+"""What an installation may ask Retell about its account: whose key this is, and where an agent sends its webhooks."""
+
+from typing import Any
+
+import aiohttp
+
+from ringback.domain.errors import ProviderUnavailable
+from ringback.domain.inspection import AgentWebhook
+
+DEFAULT_BASE_URL = "https://api.retellai.com"
+TIMEOUT_S = 10.0
+#: What an agent sends when it does not say otherwise (retell-sdk 6.2.13, types/agent_response.py).
+DEFAULT_EVENTS = ("call_started", "call_ended", "call_analyzed")
+
+
+class RetellAccount:
+    """Implements `flows.examination.Account`. All methods raise ProviderUnavailable for anything but a clear answer."""
+
+    def __init__(self, api_key: str, base_url: str | None = None) -> None:
+        self._headers = {"Authorization": f"Bearer {api_key}"}
+        self._base_url = (base_url or DEFAULT_BASE_URL).rstrip("/")
+
+    async def owner(self) -> str | None:
+        """The name of the organisation that owns the key; None if Retell refuses the key."""
+        status, body = await self._get("/get-api-key-info")
+        if status in (401, 403):
+            return None
+        return str(_usable(status, body).get("org_name") or body.get("org_id"))
+
+    async def agent_webhook(self, agent_id: str) -> AgentWebhook | None:
+        """None: the account has no such agent."""
+        status, body = await self._get(f"/get-agent/{agent_id}")
+        if status in (404, 422):
+            return None
+        agent = _usable(status, body)
+        events = agent.get("webhook_events")
+        return AgentWebhook(agent.get("webhook_url"), tuple(events) if events is not None else DEFAULT_EVENTS)
+
+    async def _get(self, path: str) -> tuple[int, dict[str, Any]]:
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        try:
+            async with aiohttp.ClientSession(timeout=timeout, headers=self._headers) as session:
+                async with session.get(self._base_url + path, allow_redirects=False) as answer:
+                    body = await answer.json(content_type=None)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise ProviderUnavailable(f"Retell did not answer: {type(error).__name__}") from None
+        return answer.status, body if isinstance(body, dict) else {}
+
+
+def _usable(status: int, body: dict[str, Any]) -> dict[str, Any]:
+    if status != 200:
+        raise ProviderUnavailable(f"Retell answered {status}")
+    return body

@@ -1,0 +1,246 @@
+"""A line on which recorded calls are played: real PostgreSQL, the real flows, the real translation of webhooks."""
+
+import asyncio
+import itertools
+import json
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import asyncpg
+import pytest
+
+from ringback.adapters.number_plan import PhoneNumbersPlan
+from ringback.adapters.postgres.pool import Pool
+from ringback.adapters.postgres.store import PostgresStore
+from ringback.adapters.retell.events import report_from_call, report_from_webhook
+from ringback.adapters.retell.identity import content_identity
+from ringback.domain.attempt import VoicemailAction
+from ringback.domain.call import RetryPolicy
+from ringback.domain.call_event import CallReport, ReportKind
+from ringback.domain.deadlines import Deadlines
+from ringback.domain.dial import DialAnswer, DialAnswerKind, DialRequest
+from ringback.domain.gate import DialPolicy
+from ringback.domain.new_call import NewCall
+from ringback.domain.schedule import CallingHours
+from ringback.flows.call_initiation import CallInitiation
+from ringback.flows.call_processing import CallProcessing
+from ringback.flows.event_processing import EventCounts, EventProcessing
+from ringback.flows.reconciliation import Reconciliation
+from ringback.flows.settling import SettlingRules
+from ringback.messages import CallRequested, WebhookReceived
+
+from .recordings import Body, play
+
+POLICY = DialPolicy(
+    countries=frozenset({"US"}),
+    calling_hours=CallingHours(),
+    max_live_calls=10_000,
+    calls_per_second=10_000,
+    attempts_per_day=0,
+    attempt_gap_s=0,
+    lease_s=60,
+)
+DEADLINES = Deadlines(
+    silence_s=180,
+    not_connected_s=20,
+    analysis_s=300,
+    analysis_give_up_s=86400,
+    max_call_s=3600,
+    unknown_lookups_s=(5, 30),
+    same_key_window_s=0,
+    inbound_hold_s=1800,
+)
+INSTANCE = "test-instance"
+_people = itertools.count(1)
+
+
+@pytest.fixture(scope="package")
+def database_url(server_url: str, template_database: str) -> Iterator[str]:
+    """One for all tests of this folder: each of them calls people of its own."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    asyncio.run(_execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY wal_log"))
+    head, _, query = server_url.partition("?")
+    yield f"{head.rsplit('/', 1)[0]}/{name}?{query}"
+    asyncio.run(_execute(server_url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(statement)
+    await connection.close()
+
+
+class ScriptedProvider:
+    """Places every call, unless `answer` says otherwise; `during_dial` runs while the request is on its way."""
+
+    def __init__(self) -> None:
+        self.action = VoicemailAction.MESSAGE
+        self.answer: DialAnswer | None = None
+        self.during_dial: Callable[[DialRequest, str], Awaitable[None]] | None = None
+        self.calls: dict[str, CallReport] = {}
+        self.dialed: list[str] = []
+
+    async def dial(self, request: DialRequest, lease_deadline: float) -> DialAnswer:
+        self.dialed.append(request.idempotency_key)
+        provider_call_id = f"call_{request.idempotency_key}"
+        if self.during_dial is not None:
+            await self.during_dial(request, provider_call_id)
+        return self.answer or DialAnswer(DialAnswerKind.PLACED, "http_201", provider_call_id)
+
+    async def voicemail_action(self, agent_id: str) -> VoicemailAction:
+        return self.action
+
+    async def find_attempt(self, attempt_id: str) -> list[CallReport]:
+        return [report for report in self.calls.values() if report.attempt_id == attempt_id]
+
+    async def fetch_call(self, provider_call_id: str) -> CallReport | None:
+        return self.calls.get(provider_call_id)
+
+    async def stop_call(self, provider_call_id: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """One attempt as both sides name it."""
+
+    call_id: str
+    attempt_id: str
+    provider_call_id: str
+
+    @property
+    def marks(self) -> Body:
+        return {
+            "ringback_call_id": self.call_id,
+            "ringback_attempt_id": self.attempt_id,
+            "ringback_instance": INSTANCE,
+        }
+
+
+class Line:
+    def __init__(self, store: PostgresStore, pool: Pool, clock: Any, policy: DialPolicy = POLICY) -> None:
+        self.store, self.pool, self.clock = store, pool, clock
+        self.person = next(_people)
+        self.last_id = 0
+        self.provider = ScriptedProvider()
+        numbers = PhoneNumbersPlan()
+        self.rules = SettlingRules(policy, DEADLINES, numbers, self.new_id)
+        self.counts = EventCounts()
+        self.events_in = EventProcessing(store, clock, self.rules, report_from_webhook, content_identity, self.counts)
+        self.initiation = CallInitiation(store, clock, self.new_id, numbers, policy)
+        self.processing = CallProcessing(store, self.provider, clock, self.new_id, self.rules)
+        self.watchdog = Reconciliation(store, self.provider, clock, self.rules)
+
+    def new_id(self) -> str:
+        self.last_id += 1
+        return f"{self.person:05d}-{self.last_id:04d}"
+
+    def phone(self, number: int = 0) -> str:
+        return f"+1415{2000000 + self.person * 10 + number}"
+
+    def contact(self, number: int = 0) -> str:
+        return f"crm-{self.person}-{number}"
+
+    async def accept(self, *, contact: int = 0, phone: int | None = None, **given: Any) -> str:
+        request = NewCall(
+            contact_id=self.contact(contact),
+            phone=self.phone(contact if phone is None else phone),
+            time_zone=given.pop("time_zone", "America/Los_Angeles"),
+            fields={},
+            agent_id="agent_1",
+            from_number="+14155550199",
+            variables={},
+            metadata={"campaign": "spring"},
+            not_before=given.pop("not_before", None),
+            expires_at=given.pop("expires_at", None),
+            retry=given.pop("retry", RetryPolicy()),
+            fingerprint="",
+        )
+        assert not given
+        return (await self.initiation.accept_call(request)).call_id
+
+    async def dial(self, call_id: str) -> Talk:
+        """Deliver the message of the call's dispatched task."""
+        task = await self.one("SELECT * FROM tasks WHERE call_id = $1 AND status = 'dispatched'", call_id)
+        await self.processing.place_call(CallRequested(call_id, task["task_id"], task["dispatch"]))
+        attempt_id = (await self.attempt(call_id))["attempt_id"]
+        return Talk(call_id, attempt_id, f"call_{attempt_id}")
+
+    async def dial_next(self, call_id: str) -> Talk:
+        """Wait until the call's next task is due, and dial it."""
+        task = await self.open_task(call_id)
+        self.clock.advance(max(0.0, (task["due_at"] - self.clock.now()).total_seconds()))
+        await self.store.release_due(self.clock.now(), 10_000)
+        return await self.dial(call_id)
+
+    async def talk(self, **given: Any) -> Talk:
+        """A call that was accepted and placed."""
+        return await self.dial(await self.accept(**given))
+
+    async def hear(self, body: str | None, receive_count: int = 1, **names: str) -> None:
+        message = WebhookReceived("2026-12-01T17:00:00+00:00", body, **names)
+        await self.events_in.apply_call_event(message, receive_count)
+
+    async def play(self, talk: Talk, recording: dict[str, Body], *events: str, **changes: Any) -> None:
+        """The named webhooks of the recording, all of them if none is named."""
+        for event in events or recording:
+            await self.hear(play(recording, event, talk.provider_call_id, talk.marks, **changes))
+
+    def record(self, talk: Talk, recording: dict[str, Body], event: str, **changes: Any) -> None:
+        """What get-call and list-calls tell from now on."""
+        call = json.loads(play(recording, event, talk.provider_call_id, talk.marks, **changes))["call"]
+        self.provider.calls[talk.provider_call_id] = report_from_call(call, ReportKind.SNAPSHOT)
+
+    async def all(self, query: str, *args: Any) -> list[dict[str, Any]]:
+        async with self.pool.acquire() as connection:
+            return [dict(record) for record in await connection.fetch(query, *args)]
+
+    async def one(self, query: str, *args: Any) -> dict[str, Any]:
+        rows = await self.all(query, *args)
+        assert len(rows) == 1, rows
+        return rows[0]
+
+    async def call(self, call_id: str) -> dict[str, Any]:
+        return await self.one("SELECT * FROM calls WHERE call_id = $1", call_id)
+
+    async def attempt(self, call_id: str) -> dict[str, Any]:
+        """The latest."""
+        return await self.one("SELECT * FROM attempts WHERE call_id = $1 ORDER BY number DESC LIMIT 1", call_id)
+
+    async def open_task(self, call_id: str) -> dict[str, Any]:
+        return await self.one(
+            "SELECT * FROM tasks WHERE call_id = $1 AND status IN ('pending', 'held', 'dispatched')", call_id
+        )
+
+    async def has_open_task(self, call_id: str) -> bool:
+        query = "SELECT 1 FROM tasks WHERE call_id = $1 AND status IN ('pending', 'held', 'dispatched')"
+        return bool(await self.all(query, call_id))
+
+    async def events(self, call_id: str) -> list[Body]:
+        """The call's ABT events in order, as Engage would get them."""
+        query = "SELECT payload FROM outbox WHERE kind = 'abt_event' AND call_id = $1 ORDER BY id"
+        return [row["payload"] for row in await self.all(query, call_id)]
+
+    async def told(self, call_id: str) -> list[str]:
+        """The short names of the events, a failure's with its reason."""
+        return [short_name(event) for event in await self.events(call_id)]
+
+    async def last(self, call_id: str) -> Body:
+        return (await self.events(call_id))[-1]["data"]
+
+
+def short_name(event: Body) -> str:
+    name = event["type"].removeprefix("voice_ai_call_")
+    return f"{name} {event['data']['reason']}" if name == "failed" else name
+
+
+@pytest.fixture
+def line(store: PostgresStore, pool: Pool, clock: Any) -> Line:
+    return Line(store, pool, clock)
+
+
+@pytest.fixture
+def make_line(store: PostgresStore, pool: Pool, clock: Any) -> Callable[..., Line]:
+    """A line under another policy."""
+    return lambda **policy: Line(store, pool, clock, replace(POLICY, **policy))

@@ -1,0 +1,209 @@
+"""Whatever happens to a call, in whatever order: what Engage is told keeps its rules (invariant I14)."""
+
+import random
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from ringback.adapters.postgres.store import PostgresStore
+from ringback.domain.call import RetryPolicy, Task, TaskKind, TaskStatus
+from ringback.domain.call_event import CallReport, ReportKind
+from ringback.domain.call_state import settle_status
+from ringback.domain.dial import DialAnswer, DialAnswerKind
+from ringback.flows.announcing import announce_rescheduled
+from ringback.flows.cancellation import cancel_call
+from ringback.flows.event_processing import apply_evidence
+from ringback.flows.scheduled_calls import ScheduledCalls
+from ringback.flows.suppression import suppress_now
+from ringback.messages import CallRequested
+
+from . import recordings as r
+from .conftest import Line, Talk
+from .test_every_order import OneConnection, connection  # noqa: F401
+
+STORIES, STEPS = 100, 14
+RECORDINGS = (
+    r.COMPLETED,
+    r.PARTIAL,
+    r.VOICEMAIL,
+    r.NO_ANSWER,
+    r.BUSY,
+    r.DECLINED,
+    r.CAPACITY,
+    r.OPT_OUT,
+    r.BROKEN_TALK,
+)
+ANSWERS = (
+    [DialAnswer(DialAnswerKind.DEFERRED, "http_429")] * 2
+    + [DialAnswer(DialAnswerKind.AMBIGUOUS, "timeout")] * 3
+    + [DialAnswer(DialAnswerKind.REFUSED, "http_422")]
+    + [None] * 8
+)
+
+
+class Story:
+    """One call under a random sequence of what may happen to it. Each attempt has a recording of its own."""
+
+    def __init__(self, line: Line, seed: int) -> None:
+        self.line, self.rng, self.seed = line, random.Random(seed), seed
+        self.recordings: dict[str, dict[str, r.Body]] = {}
+        self.steps: list[str] = []
+
+    async def begin(self) -> None:
+        self.call_id = await self.line.accept(retry=RetryPolicy(self.rng.randint(1, 4), (60, 1800)))
+
+    async def step(self) -> None:
+        weights = {
+            self.webhook: 30,
+            self.dial: 24,
+            self.ask: 10,
+            self.analyse_again: 6,
+            self.reschedule: 6,
+            self.tool: 4,
+            self.expire: 4,
+            self.cancel: 1,
+            self.suppress: 1,
+        }
+        happens = self.rng.choices(list(weights), list(weights.values()))[0]
+        self.steps.append(happens.__name__)
+        await happens()
+
+    async def talks(self) -> list[Talk]:
+        rows = await self.line.all("SELECT attempt_id FROM attempts WHERE call_id = $1 ORDER BY number", self.call_id)
+        talks = [Talk(self.call_id, row["attempt_id"], f"call_{row['attempt_id']}") for row in rows]
+        for talk in talks:
+            self.recordings.setdefault(talk.attempt_id, self.rng.choice(RECORDINGS))
+        return talks
+
+    async def webhook(self) -> None:
+        for talk in self.rng.sample(talks := await self.talks(), min(1, len(talks))):
+            recording = self.recordings[talk.attempt_id]
+            await self.line.play(talk, recording, self.rng.choice(list(recording)))
+
+    async def dial(self) -> None:
+        self.line.clock.advance(self.rng.choice([70, 70, 2000, 2000, 90_000]))
+        self.line.provider.answer = self.rng.choice(ANSWERS)
+        await self.line.store.release_due(self.line.clock.now(), 10)
+        query = "SELECT * FROM tasks WHERE call_id = $1 AND status = 'dispatched'"
+        for task in await self.line.all(query, self.call_id):
+            await self.line.processing.place_call(CallRequested(self.call_id, task["task_id"], task["dispatch"]))
+
+    async def ask(self) -> None:
+        for talk in await self.talks():
+            recording = self.recordings[talk.attempt_id]
+            if self.rng.random() < 0.5:
+                self.line.record(talk, recording, self.rng.choice(list(recording)))
+        self.line.clock.advance(self.rng.choice([10, 400, 90_000]))
+        await self.line.watchdog.look_after_attempts()
+
+    async def tool(self) -> None:
+        for talk in (await self.talks())[-1:]:
+            known = await self.line.store.attempt_of(talk.attempt_id, None)
+            report = CallReport(ReportKind.TOOL, talk.provider_call_id)
+            async with self.line.store.transaction() as tx:
+                await apply_evidence(tx, known, report, self.line.rules, self.line.clock.now())
+
+    async def analyse_again(self) -> None:
+        for talk in self.rng.sample(talks := await self.talks(), min(1, len(talks))):
+            recording = self.rng.choice(RECORDINGS)
+            await self.line.play(talk, recording, "call_analyzed", delivery=self.rng.random())
+
+    async def reschedule(self) -> None:
+        """What the action does once it has understood: a callback takes the place of the open task."""
+        now = self.line.clock.now()
+        async with self.line.store.transaction() as tx:
+            call, latest = await tx.lock_call(self.call_id), await tx.latest_attempt(self.call_id)
+            if call.final or call.no_more_retries:
+                return
+            asked_during = self.rng.choice([latest, None])
+            if asked_during is not None and asked_during.verdict_type is not None:
+                asked_during = None
+            previous = await tx.open_task(self.call_id)
+            if previous is not None:
+                previous.status = TaskStatus.SUPERSEDED
+                await tx.save(previous)
+            due_at = now + timedelta(hours=self.rng.choice([1, 30]))
+            task = Task(self.line.new_id(), self.call_id, TaskKind.CALLBACK, due_at, source="agent", created_at=now)
+            task.from_attempt = asked_during.attempt_id if asked_during else None
+            await tx.insert(task)
+            call.expires_at = max(call.expires_at, due_at + timedelta(days=1))
+            await announce_rescheduled(tx, call, asked_during, task, previous and previous.due_at, now)
+            settle_status(call, task, latest)
+            await tx.save(call)
+
+    async def cancel(self) -> None:
+        await cancel_call(self.line.store, self.line.clock, self.call_id)
+
+    async def suppress(self) -> None:
+        whom = {"phone": self.line.phone(), "contact_id": None}
+        await suppress_now(self.line.store, self.line.clock, self.line.new_id, reason="asked", **whom)
+
+    async def expire(self) -> None:
+        queue: Any = None
+        await ScheduledCalls(self.line.store, self.line.clock, queue).end_expired_calls()
+
+    async def end(self) -> None:
+        """Time goes by: the provider is asked, tasks are dialed and go unanswered, the call expires."""
+        for _ in range(12):
+            await self.ask()
+            self.line.clock.advance(90_000)
+            await self.line.watchdog.look_after_attempts()
+            await self.expire()
+        for talk in await self.talks():
+            if (await self.line.store.attempt_of(talk.attempt_id, None)).provider_call_id is not None:
+                self.line.record(talk, self.recordings[talk.attempt_id], "call_analyzed")
+        await self.line.watchdog.look_after_attempts()
+
+    def check(self, events: list[r.Body], is_over: bool) -> None:
+        where = f"seed {self.seed}: {self.steps}"
+        data = [event["data"] for event in events]
+        ids = [event["id"] for event in events]
+        assert [one["sequence"] for one in data] == list(range(1, len(data) + 1)), where
+        assert len(set(ids)) == len(ids), where
+        corrected = {one["corrects"] for one in data if "corrects" in one}
+        assert corrected <= set(ids), where
+        last_words = [event for event in events if event["data"].get("is_final") and event["id"] not in corrected]
+        assert len(last_words) == is_over, where
+        first_words = [one for one in data if one.get("is_final") and "corrects" not in one]
+        assert len(first_words) <= 1, where
+        for attempt_id in {one["attempt_id"] for one in data} - {None}:
+            self.check_attempt([event for event in events if event["data"]["attempt_id"] == attempt_id], where)
+
+    def check_attempt(self, events: list[r.Body], where: str) -> None:
+        names = [event["type"].removeprefix("voice_ai_call_") for event in events]
+        assert names.count("started") <= 1, where
+        assert names.count("initiated") <= 1, where
+        ends = [
+            event
+            for event, name in zip(events, names, strict=True)
+            if name not in ("initiated", "started", "rescheduled") and "corrects" not in event["data"]
+        ]
+        assert len(ends) <= 1, where
+        for end in ends:
+            before = names[: events.index(end)]
+            assert "initiated" in before or end["data"].get("attempted") in (False, None), where
+        revisions = [event["data"]["revision"] for event in events if "revision" in event["data"]]
+        assert revisions == list(range(1, len(revisions) + 1)), where
+
+
+@pytest.fixture
+async def line(connection: asyncpg.Connection, clock: Any) -> Line:  # noqa: F811
+    pool: Any = OneConnection(connection)
+    return Line(PostgresStore(pool, clock_is_real=False), pool, clock)
+
+
+@pytest.mark.parametrize("first", range(0, STORIES, 25))
+async def test_engage_is_told_one_consistent_story(line: Line, first: int) -> None:
+    for seed in range(first, first + 25):
+        story = Story(Line(line.store, line.pool, type(line.clock)()), seed)
+        await story.begin()
+        for _ in range(STEPS):
+            await story.step()
+            call = await story.line.call(story.call_id)
+            story.check(await story.line.events(story.call_id), call["final"])
+        await story.end()
+        call = await story.line.call(story.call_id)
+        assert call["final"], f"seed {seed}: {story.steps}"
+        story.check(await story.line.events(story.call_id), is_over=True)
