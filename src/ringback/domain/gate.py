@@ -50,6 +50,7 @@ class PersonFacts:
     oldest_attempt_in_day: datetime | None
     last_attempt_at: datetime | None
     clock_skew_s: float
+    on_inbound_call_until: datetime | None = None  # the person called us; at the latest, it holds them until then
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,8 @@ def must_wait_for_person(
         return _wait("clock_skew", now + timedelta(seconds=SKEW_RETRY_S))
     if person.held_by_attempt is not None:
         return _wait("person_on_another_attempt", now + timedelta(seconds=PERSON_BUSY_RETRY_S))
+    if person.on_inbound_call_until is not None and now < person.on_inbound_call_until:
+        return _wait("person_on_inbound_call", now + timedelta(seconds=PERSON_BUSY_RETRY_S))
     if not policy.calling_hours.open_for(now, asked.zones, timedelta(seconds=policy.lease_s)):
         return _wait("outside_calling_hours", _opens_at(policy, asked.zones, now) or now + DAY)
     if asked.task.kind is not TaskKind.CALLBACK:

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from ringback.domain.attempt import Attempt, AttemptState
 from ringback.domain.deadlines import Deadlines
+from ringback.domain.outcome import is_settled
 
 S = AttemptState
 
@@ -17,8 +18,7 @@ def next_check_after_report(
     attempt: Attempt, deadlines: Deadlines, now: datetime, *, was_polled: bool
 ) -> datetime | None:
     """When to ask the provider about this attempt if nothing more is heard."""
-    # A verdict without end facts is that of an abandoned attempt which evidence brought back: it is looked after again.
-    if attempt.verdict_type is not None and attempt.dial is not None:
+    if is_settled(attempt):
         return None
     match attempt.state:
         case S.PLACED:
@@ -52,7 +52,7 @@ def _next_analysis_check(attempt: Attempt, deadlines: Deadlines, now: datetime) 
 
 
 def next_check_after_failure(attempt: Attempt, deadlines: Deadlines, now: datetime) -> datetime:
-    """When to ask again after the provider could not be asked, or did not know a call it had accepted; the pauses double."""
+    """When to ask again after the provider could not be asked, or did not know its own call; the pauses double."""
     return now + min(timedelta(seconds=deadlines.silence_s * 2.0 ** min(attempt.polls, 12)), HOURLY)
 
 

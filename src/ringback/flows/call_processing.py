@@ -1,14 +1,14 @@
 """Place a call by the dial protocol: gate and claim in one transaction, commit, send once, record the answer."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 
 from ringback.domain.abt_event import iso
-from ringback.domain.attempt import Attempt, AttemptState, check_transition
+from ringback.domain.attempt import Attempt, AttemptState, VoicemailAction, check_transition
 from ringback.domain.call import Call, Contact, Task, TaskStatus
 from ringback.domain.call_state import settle_status
 from ringback.domain.dial import DialAnswer, DialRequest
@@ -18,7 +18,6 @@ from ringback.domain.gate import (
     PROBE_S,
     Candidate,
     CapacityFacts,
-    DialPolicy,
     GateDecision,
     GateVerdict,
     PersonFacts,
@@ -41,6 +40,7 @@ SEND_WITHIN_S = 30.0
 #: The answer of a call that may be ringing is worth some patience with the database.
 _RECORD_PAUSES_S = (0.1, 0.5, 2.0, 5.0)
 
+_Work = Callable[[], Awaitable[None]]
 _SAME_KEY_OVER = GateDecision(GateVerdict.END, "same_key_window_over")
 
 
@@ -87,25 +87,30 @@ class CallProcessing:
         if claim is None:
             return
         action = await self.provider.voicemail_action(claim.request.agent_id)
+        if action is VoicemailAction.HANGUP:
+            # It decides what a voicemail means, and the call's webhooks may be faster than the answer to its dial.
+            await _patiently(lambda: self._note_action(claim, action))
         answer = await self.provider.dial(claim.request, claim.lease_deadline)
         _log.info(
             "call.dialed", call_id=claim.call_id, attempt_id=claim.attempt_id, answer=answer.kind, cause=answer.cause
         )
-        for pause_s in (*_RECORD_PAUSES_S, None):
-            try:
-                return await self._record(claim, answer, action)
-            except Retryable:
-                if pause_s is None:
-                    raise
-                await asyncio.sleep(pause_s)
+        await _patiently(lambda: self._record(claim, answer, action))
 
-    async def _record(self, claim: Claim, answer: DialAnswer, action: str) -> None:
+    async def _note_action(self, claim: Claim, action: VoicemailAction) -> None:
+        async with self.store.transaction() as tx:
+            await tx.lock_call(claim.call_id)
+            attempt = await tx.attempt(claim.attempt_id)
+            assert attempt is not None, "a claim is written before it is sent"
+            attempt.voicemail_action = action
+            await tx.save(attempt)
+
+    async def _record(self, claim: Claim, answer: DialAnswer, action: VoicemailAction) -> None:
         now = self.clock.now()
         async with self.store.transaction() as tx:
             call = await tx.lock_call(claim.call_id)
             attempt = await tx.attempt(claim.attempt_id)
             assert call is not None and attempt is not None, "a claim is written before it is sent"
-            attempt.voicemail_action = type(attempt.voicemail_action)(action)
+            attempt.voicemail_action = action
             if claim.is_probe and answer.provider_call_id is not None:
                 await tx.close_breaker()
             detail = {"answer": answer.kind, "cause": answer.cause, "resend": claim.is_resend}
@@ -120,7 +125,7 @@ class CallProcessing:
         instance = await self.store.instance()
         async with self.store.transaction() as tx:
             call = await tx.lock_call(message.call_id)
-            # Behind the wait for the person: hours, expiry and lease are judged by the time it is, not by when it began.
+            # Behind the wait for the person: hours, expiry and lease are judged by the time it is then.
             now, monotonic = self.clock.now(), self.clock.monotonic()
             case = await self._read_case(tx, call, message, now) if call is not None else None
             if case is None:
@@ -159,11 +164,8 @@ class CallProcessing:
             return None
         contact = await tx.contact(call.contact_id)
         assert contact is not None, "calls refer to a contact"
-        latest = await tx.latest_attempt(call.call_id)
-        own = latest if latest is not None and latest.state in (S.WAITING, S.UNKNOWN) else None
+        own = _own_attempt(await tx.latest_attempt(call.call_id), task)
         is_resend = own is not None and own.state is S.UNKNOWN
-        if own is not None and is_resend and own.task_id != task.task_id:
-            own, is_resend = None, False  # another task's dial; the unknown attempt holds the person meanwhile
         person = await tx.person_facts(call, own.attempt_id if own else None, now)
         return _Case(call, task, contact, own, is_resend, person, now)
 
@@ -242,6 +244,24 @@ class CallProcessing:
         )
 
 
+async def _patiently(write: _Work) -> None:
+    """Raises Retryable when the database stays away; the lease's end then makes the attempt unknown."""
+    for pause_s in _RECORD_PAUSES_S:
+        try:
+            return await write()
+        except Retryable:
+            await asyncio.sleep(pause_s)
+    await write()
+
+
+def _own_attempt(latest: Attempt | None, task: Task) -> Attempt | None:
+    """The attempt that this task dials again. Of an unknown one that is its own task's resend and nothing else: to any
+    other dial it is somebody who holds the person."""
+    if latest is None or latest.state not in (S.WAITING, S.UNKNOWN):
+        return None
+    return latest if latest.state is S.WAITING or latest.task_id == task.task_id else None
+
+
 def _is_this_dispatch(task: Task, message: CallRequested) -> bool:
     return (task.task_id, task.status, task.dispatch) == (message.task_id, TaskStatus.DISPATCHED, message.dispatch)
 
@@ -253,13 +273,19 @@ def _inputs(decision: GateDecision, case: _Case, capacity: CapacityFacts | None)
         **decision.detail(),
         "task": case.task.kind,
         "is_resend": case.is_resend,
+        "budget_used": case.call.budget_used,
         "suppressed": person.suppressed,
         "held_by_attempt": person.held_by_attempt,
         "attempts_last_day": person.attempts_last_day,
         "last_attempt_at": iso(person.last_attempt_at),
     }
     if capacity is not None:
-        inputs |= {"live": capacity.live, "started_last_second": capacity.started_last_second}
+        inputs |= {
+            "paused": capacity.paused,
+            "breaker_until": iso(capacity.breaker_until),
+            "live": capacity.live,
+            "started_last_second": capacity.started_last_second,
+        }
     return inputs
 
 

@@ -49,7 +49,7 @@ async def _placed(
 
 
 async def become_unknown(tx: Transaction, call: Call, attempt: Attempt, deadlines: Deadlines, now: datetime) -> None:
-    """From a claim whose outcome nobody knows. Each send, the resend too, gets the whole grace before it is given up."""
+    """From a claim whose outcome nobody knows. Each send, the resend too, has the whole grace before it is given up."""
     check_transition(attempt.state, S.UNKNOWN)
     attempt.state = S.UNKNOWN
     attempt.lease_until = None

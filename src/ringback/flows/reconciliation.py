@@ -1,6 +1,5 @@
 """Look after attempts nobody hears of: resolve unknown ones by look-ups, ask the provider about silent ones."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,14 +17,16 @@ from ringback.domain.call import Call, TaskStatus
 from ringback.domain.call_event import CallReport
 from ringback.domain.call_state import settle_status
 from ringback.domain.errors import ProviderUnavailable
-from ringback.domain.outcome import Verdict
+from ringback.domain.outcome import Verdict, decide, is_settled
 from ringback.domain.watchdog import (
     GIVE_UP_UNREACHABLE,
+    analysis_is_given_up,
     next_check_after_failure,
     next_lookup_at,
 )
 from ringback.flows.dial_answers import become_unknown
 from ringback.flows.event_processing import apply_evidence
+from ringback.flows.one_by_one import do_each
 from ringback.flows.settling import SettlingRules, conclude
 from ringback.ports import Clock, Store, Transaction, VoiceProvider
 
@@ -50,7 +51,7 @@ class Reconciliation:
         """One pass over the attempts whose check is due. Returns how many there were."""
         now = self.clock.now()
         due = await self.store.attempts_to_check(now, now + BUSY, BATCH)
-        await asyncio.gather(*(self._look_after(attempt) for attempt in due))
+        await do_each(self._look_after, due, at_once=BATCH)
         return len(due)
 
     async def _look_after(self, attempt: Attempt) -> None:
@@ -59,7 +60,7 @@ class Reconciliation:
                 await self._lease_is_over(attempt)
             case S.UNKNOWN:
                 await self._look_up(attempt)
-            case S.PLACED | S.ONGOING | S.ENDED:
+            case S.PLACED | S.ONGOING | S.ENDED | S.ANALYZED if not is_settled(attempt):
                 await self._ask(attempt)
             case _:
                 await self._rest(attempt)
@@ -74,27 +75,30 @@ class Reconciliation:
                 await become_unknown(tx, call, attempt, self.rules.deadlines, now)
 
     async def _look_up(self, seen: Attempt) -> None:
+        instance = await self.store.instance()
         try:
-            found = [
-                report
-                for report in await self.provider.find_attempt(seen.attempt_id)
-                if report.instance == await self.store.instance()
-            ]
-            details = [await self.provider.fetch_call(report.provider_call_id) or report for report in found]
+            listed = await self.provider.find_attempt(seen.attempt_id)
         except ProviderUnavailable:
             await self._count_lookup(seen, is_clean=False)
             return
-        if not details:
+        ours = [report for report in listed if report.instance == instance]
+        for report in ours:
+            await self._apply(seen, await self._in_detail(report))
+        if not ours:
             await self._count_lookup(seen, is_clean=True)
-            return
-        for report in details:
-            await self._apply(seen, report)
+
+    async def _in_detail(self, report: CallReport) -> CallReport:
+        """A list says less than the call itself, but enough: that the call exists."""
+        try:
+            return await self.provider.fetch_call(report.provider_call_id) or report
+        except ProviderUnavailable:
+            return report
 
     async def _count_lookup(self, seen: Attempt, *, is_clean: bool) -> None:
         now = self.clock.now()
         async with self.store.transaction() as tx:
             call, attempt = await _lock(tx, seen)
-            if attempt.state is not S.UNKNOWN:
+            if attempt.state is not S.UNKNOWN or attempt.fence != seen.fence:
                 return
             attempt.lookups += 1
             attempt.clean_lookups += is_clean
@@ -155,29 +159,50 @@ class Reconciliation:
         now = self.clock.now()
         async with self.store.transaction() as tx:
             call, attempt = await _lock(tx, seen)
-            if attempt.state is not seen.state:
+            if attempt.state is not seen.state or is_settled(attempt):
                 return
             attempt.polls += 1
             attempt.next_check_at = next_check_after_failure(attempt, self.rules.deadlines, now)
-            assert attempt.placed_at is not None, "a placed attempt has its time"
-            if now >= attempt.placed_at + GIVE_UP_UNREACHABLE:
-                await tx.note_decision(call.call_id, attempt.attempt_id, "incident_provider_lost", {}, now)
-                attempt.next_check_at = None
-                attempt.holds_person = attempt.holds_slot = False
-                verdict = Verdict(AbtType.FAILED, FailReason.PROVIDER_LOST)
-                await conclude(tx, call, attempt, verdict, self.rules, now)
+            await self._give_up(tx, call, attempt, now)
             await tx.save(attempt)
             await tx.save(call)
+
+    async def _give_up(self, tx: Transaction, call: Call, attempt: Attempt, now: datetime) -> None:
+        """When its time is over: by what is known if the end is, else as an incident."""
+        verdict = self._last_word(attempt, now)
+        if verdict is None:
+            return
+        await tx.note_decision(call.call_id, attempt.attempt_id, "incident_provider_lost", {"as": verdict.type}, now)
+        attempt.next_check_at = None
+        attempt.holds_person = attempt.holds_slot = False
+        await conclude(tx, call, attempt, verdict, self.rules, now)
+        if attempt.number == call.attempts_made:
+            settle_status(call, await tx.open_task(call.call_id), attempt)
+        _log.warning("attempt.lost", call_id=call.call_id, attempt_id=attempt.attempt_id, reason=verdict.reason)
+
+    def _last_word(self, attempt: Attempt, now: datetime) -> Verdict | None:
+        if attempt.state is S.ENDED and attempt.dial is not None:
+            is_over = analysis_is_given_up(attempt, self.rules.deadlines, now)
+            return decide(attempt, gave_up=True) if is_over else None
+        assert attempt.placed_at is not None, "a placed attempt has its time"
+        is_over = now >= attempt.placed_at + GIVE_UP_UNREACHABLE
+        return Verdict(AbtType.FAILED, FailReason.PROVIDER_LOST) if is_over else None
 
     async def _apply(self, seen: Attempt, report: CallReport) -> None:
         now = self.clock.now()
         async with self.store.transaction() as tx:
             call, attempt = await _lock(tx, seen)
-            attempt.polls += 1
+            attempt.polls = 0
             await tx.save(attempt)
             detail = {"status": report.status, "reason": report.disconnection_reason}
             await tx.note_decision(call.call_id, attempt.attempt_id, "asked_provider", detail, now)
             await apply_evidence(tx, seen, report, self.rules, now)
+            call, attempt = await _lock(tx, seen)
+            if not is_settled(attempt):
+                # A provider that says "ringing" for a day knows as little as one that does not answer.
+                await self._give_up(tx, call, attempt, now)
+                await tx.save(attempt)
+                await tx.save(call)
 
     async def _rest(self, seen: Attempt) -> None:
         """A check that became due after the attempt was settled."""

@@ -1,27 +1,42 @@
 """The SQL of the clock: tasks that are due, dispatches that were lost, calls that expired, attempts to look after."""
 
+MOST_REDISPATCHES = 5
+
 # Task rows only: whether the call may still be dialed is decided by the claim, under the person's lock.
+# Nothing is released while dialing is paused: nobody takes messages then, so they would only grow old in the queue
+# (which keeps them for days at most), be published again as lost, and all come at once when dialing is resumed.
 RELEASE_DUE = """
 WITH due AS (
     SELECT task_id FROM tasks WHERE status = 'pending' AND due_at <= $1
+      AND (SELECT paused_at IS NULL FROM installation)
     ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED),
 released AS (
-    UPDATE tasks SET status = 'dispatched', dispatch = dispatch + 1, dispatched_at = $1
+    UPDATE tasks SET status = 'dispatched', dispatch = dispatch + 1, dispatched_at = $1, redispatches = 0
     FROM due WHERE tasks.task_id = due.task_id RETURNING tasks.task_id, call_id, dispatch)
 INSERT INTO outbox (kind, message_id, call_id, payload, created_at, due_at)
 SELECT 'call_message', task_id || ':' || dispatch, call_id,
        json_build_object('call_id', call_id, 'task_id', task_id, 'dispatch', dispatch), $1, $1
 FROM released
 """
-# A dispatch whose message is still in the outbox is late, not lost.
+# The longest hold is over and nothing was heard of the inbound call's end.
+END_HOLDS = """
+WITH given_up AS (UPDATE inbound_calls SET released_at = hold_until WHERE released_at IS NULL AND hold_until <= $1),
+over AS (SELECT task_id FROM tasks WHERE status = 'held' AND due_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
+UPDATE tasks SET status = 'pending', due_at = coalesce(due_before_hold, due_at), due_before_hold = NULL
+FROM over WHERE tasks.task_id = over.task_id
+"""
+# A dispatch whose message is still in the outbox is late, not lost. One that was lost again and again is no loss but a
+# message that ends in the dead letters each time: it is left to the operator, and the call's expiry still ends it.
 REDISPATCH_LOST = """
 WITH lost AS (
     SELECT task_id FROM tasks WHERE status = 'dispatched' AND dispatched_at < $1
+      AND (SELECT paused_at IS NULL FROM installation)
+      AND redispatches < $4
       AND NOT EXISTS (SELECT FROM outbox WHERE message_id = task_id || ':' || dispatch
                         AND delivered_at IS NULL AND dead_at IS NULL)
     ORDER BY dispatched_at LIMIT $3 FOR UPDATE SKIP LOCKED),
 released AS (
-    UPDATE tasks SET dispatch = dispatch + 1, dispatched_at = $2
+    UPDATE tasks SET dispatch = dispatch + 1, dispatched_at = $2, redispatches = redispatches + 1
     FROM lost WHERE tasks.task_id = lost.task_id RETURNING tasks.task_id, call_id, dispatch)
 INSERT INTO outbox (kind, message_id, call_id, payload, created_at, due_at)
 SELECT 'call_message', task_id || ':' || dispatch, call_id,

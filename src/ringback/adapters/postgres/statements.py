@@ -1,5 +1,7 @@
 """The SQL of the transaction: locks, facts for the gate, and rows that arrive or leave in batches."""
 
+from ringback.adapters.postgres.suppressed import covering
+
 #: Advisory lock classes: the phone's, the contact's, and the installation's one capacity lock.
 LOCK_PHONE = "SELECT pg_advisory_xact_lock(hashtextextended('phone:' || $1, 0))"
 LOCK_CONTACT = "SELECT pg_advisory_xact_lock(hashtextextended('contact:' || $1, 0))"
@@ -12,9 +14,8 @@ FROM calls WHERE call_id = $1
 CALL_FOR_UPDATE = "SELECT * FROM calls WHERE call_id = $1 FOR UPDATE"
 
 # An attempt that waits, or that Retell refused, never rang and counts for nothing; an unknown one counts as a call.
-PERSON_FACTS = """
-SELECT EXISTS (SELECT FROM suppressions
-               WHERE lifted_at IS NULL AND (phone = $1 OR contact_id = $2)) AS suppressed,
+PERSON_FACTS = f"""
+SELECT EXISTS (SELECT FROM suppressions WHERE {covering("$1", "$2")}) AS suppressed,
        (SELECT attempt_id FROM attempts
         WHERE phone = $1 AND holds_person AND attempt_id IS DISTINCT FROM $3) AS held_by_attempt,
        recent.count AS attempts_last_day,
@@ -22,32 +23,28 @@ SELECT EXISTS (SELECT FROM suppressions
        (SELECT max(sent_at) FROM attempts
         WHERE phone = $1 AND state NOT IN ('waiting', 'rejected')
           AND attempt_id IS DISTINCT FROM $3) AS last_attempt_at,
+       (SELECT max(hold_until) FROM inbound_calls
+        WHERE released_at IS NULL AND (phone = $1 OR contact_id = $2)) AS on_inbound_call_until,
        clock_timestamp() AS database_now
 FROM (SELECT count(*), min(sent_at) AS oldest FROM attempts
       WHERE phone = $1 AND sent_at > $4::timestamptz - interval '24 hours'
         AND state NOT IN ('waiting', 'rejected') AND attempt_id IS DISTINCT FROM $3) AS recent
 """
-IS_SUPPRESSED = """
-SELECT EXISTS (SELECT FROM suppressions WHERE lifted_at IS NULL AND (phone = $1 OR contact_id = $2))
-"""
-# FOR SHARE: who pauses dialing waits for the claim under way, so nothing is claimed behind an acknowledged pause.
+IS_SUPPRESSED = f"""SELECT EXISTS (SELECT FROM suppressions WHERE {covering("$1", "$2")})"""
 CAPACITY = """
 SELECT paused_at IS NOT NULL AS paused, breaker_until,
        (SELECT count(*) FROM attempts WHERE holds_slot) AS live,
        (SELECT count(*) FROM attempts WHERE claimed_at > $1::timestamptz - interval '1 second') AS started_last_second
-FROM installation FOR SHARE
+FROM installation
 """
 # Only the first refusal, or a probe's, is a trip: the dials that were out already when it opened say nothing new.
 OPEN_BREAKER = """
-UPDATE installation SET breaker_reason = $1,
-       breaker_trips = breaker_trips + CASE WHEN is_trip THEN 1 ELSE 0 END,
-       breaker_until = CASE WHEN is_trip THEN
-           $2::timestamptz + least(30 * power(2, least(breaker_trips, 10)), 600) * interval '1 second'
-           ELSE breaker_until END
-FROM (SELECT breaker_until IS NULL OR breaker_until <= $2::timestamptz OR breaker_reason = 'probing' AS is_trip
-      FROM installation FOR UPDATE) AS state
-RETURNING installation.breaker_until
+UPDATE installation SET breaker_reason = $1, breaker_trips = breaker_trips + 1,
+       breaker_until = $2::timestamptz + least(30 * power(2, least(breaker_trips, 10)), 600) * interval '1 second'
+WHERE breaker_until IS NULL OR breaker_until <= $2::timestamptz OR breaker_reason = 'probing'
+RETURNING breaker_until
 """
+BREAKER_UNTIL = "SELECT breaker_until FROM installation"
 CLOSE_BREAKER = "UPDATE installation SET breaker_until = NULL, breaker_reason = NULL, breaker_trips = 0"
 PROBE_BREAKER = "UPDATE installation SET breaker_until = $1, breaker_reason = 'probing'"
 OPEN_TASK = """
@@ -81,7 +78,10 @@ PEOPLE_OF = """
 SELECT DISTINCT phone FROM calls WHERE NOT final AND (phone = $1 OR contact_id = $2)
 UNION SELECT $1 WHERE $1 IS NOT NULL ORDER BY 1
 """
-UNFINISHED_CALLS = "SELECT call_id FROM calls WHERE NOT final AND (phone = $1 OR contact_id = $2) ORDER BY call_id"
+# In the order in which their contacts are locked one after the other, the same for everybody who does so.
+UNFINISHED_CALLS = """
+SELECT call_id FROM calls WHERE NOT final AND (phone = $1 OR contact_id = $2) ORDER BY contact_id, call_id
+"""
 ATTEMPTS_UNDER_WAY = """
 SELECT attempt_id FROM attempts
 WHERE (phone = $1 OR contact_id = $2) AND state IN ('dialing', 'unknown', 'placed', 'ongoing') ORDER BY attempt_id
