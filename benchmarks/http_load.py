@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import uvloop
 
@@ -50,8 +50,7 @@ class Connection(asyncio.Protocol):
         self._sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own is no subclass
         self._send()
 
     def _send(self) -> None:
@@ -98,7 +97,9 @@ def webhooks(first: int, seed: int) -> Source:
     for number in count(first):
         ids = CallIds(f"call_{number:032x}", f"call-{number}", f"attempt-{number}")
         body = fill_in(text, ids).encode()
-        yield _request("/retell/webhook", f"x-retell-signature: {signature(body, time.time_ns() // 1_000_000)}\r\n", body)
+        yield _request(
+            "/retell/webhook", f"x-retell-signature: {signature(body, time.time_ns() // 1_000_000)}\r\n", body
+        )
 
 
 SOURCES: dict[str, Callable[[int, int], Source]] = {

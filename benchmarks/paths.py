@@ -14,7 +14,8 @@ Fill = Callable[[Seeding, Any, int], Awaitable[int]]
 class Path:
     """One row of the report. `settings` are the product's environment beside the keys and the database.
 
-    `fill` puts work into `queue`, and `done` counts what came of it; a path without them is driven over HTTP.
+    `fill` puts work into `queue`; a path without it is driven over HTTP. `done` counts what came of everything so far:
+    it must be as much as was answered or filled in.
     """
 
     name: str
@@ -29,9 +30,17 @@ class Path:
 
 KEYS = {"RINGBACK_API_KEY": API_KEY, "RETELL_API_KEY": PROVIDER_KEY, "RETELL_WEBHOOK_KEY": WEBHOOK_KEY}
 
+_ACCEPTED = "SELECT count(*) FROM calls JOIN tasks USING (call_id)"
+
 PATHS = (
-    Path("accept", "calls accepted, due much later", "internal_api"),
-    Path("accept_now", "calls accepted, due at once", "internal_api", {"RINGBACK_CALLING_HOURS": "always"}),
+    Path("accept", "calls accepted, due much later", "internal_api", done=_ACCEPTED),
+    Path(
+        "accept_now",
+        "calls accepted, due at once",
+        "internal_api",
+        {"RINGBACK_CALLING_HOURS": "always"},
+        done=_ACCEPTED,
+    ),
     Path(
         "place",
         "calls placed",
@@ -50,7 +59,12 @@ PATHS = (
         FROM attempts JOIN outbox USING (call_id) WHERE outbox.kind = 'abt_event' AND attempts.claimed_at > $1
         """,
     ),
-    Path("receive", "webhooks received", "webhook_receiver"),
+    Path(
+        "receive",
+        "webhooks received",
+        "webhook_receiver",
+        done="SELECT count(*) FROM queue_messages WHERE queue = 'events'",
+    ),
     Path(
         "apply",
         "events applied",

@@ -31,7 +31,7 @@ about account after again agent answer appointment because better billing call c
 friday good great help hello house insurance know later maybe minute moment monday morning need number office payment
 people please price question really right schedule service something sure thank their think today tomorrow visit want
 week what when where work would year yes
-""".split()
+"""
 
 
 @lru_cache(maxsize=1)
@@ -121,9 +121,9 @@ def webhook_text(event: str, seed: int) -> str:
 def _filled(webhook: dict[str, Any], dice: random.Random) -> str:
     """With as much talk as makes it 20 KB, in the three forms in which a transcript travels."""
     utterances: list[dict[str, Any]] = []
-    moment_s, text = 0.0, ""
+    moment_s, text, vocabulary = 0.0, "", _WORDS.split()
     while len(text) < WEBHOOK_BYTES:
-        said = [dice.choice(_WORDS) for _ in range(dice.randint(6, 24))]
+        said = [dice.choice(vocabulary) for _ in range(dice.randint(6, 24))]
         words = []
         for word in said:
             words.append({"word": word, "start": round(moment_s, 3), "end": round(moment_s + 0.25, 3)})

@@ -6,7 +6,7 @@ import importlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ringback import wiring
@@ -14,8 +14,6 @@ from ringback.adapters.postgres.pool import Pool
 from ringback.config import process_environment, read_settings
 from ringback.logs import configure_logs
 from ringback.ports import MessageQueue, OutgoingMessage, ReceivedMessage
-
-OpenQueue = Callable[[str, Pool, str | None], Awaitable[MessageQueue]]
 
 
 class CountedQueue(MessageQueue):
@@ -52,11 +50,14 @@ class CountedQueue(MessageQueue):
         await self._queue.close()
 
 
-def counted(open_queue: OpenQueue, calls: Counter[str]) -> OpenQueue:
+def count_queue_calls(calls: Counter[str]) -> None:
+    """Every queue that the composition root opens from now on is counted."""
+    open_queue = wiring.open_queue
+
     async def open_counted(name_or_url: str, pool: Pool, region: str | None) -> MessageQueue:
         return CountedQueue(await open_queue(name_or_url, pool, region), calls)
 
-    return open_counted
+    wiring.open_queue = open_counted
 
 
 def main() -> None:
@@ -67,7 +68,7 @@ def main() -> None:
     parser.add_argument("--profile", type=Path)
     asked = parser.parse_args()
     calls: Counter[str] = Counter()
-    wiring.open_queue = counted(wiring.open_queue, calls)
+    count_queue_calls(calls)
     settings = read_settings(process_environment(), emulated=False)
     configure_logs("json", sys.stderr)
     service = importlib.import_module(f"ringback.services.{asked.service}")

@@ -75,9 +75,12 @@ class Side:
         if loaded["refused"]:
             raise BenchmarkFailed(f"{self.path.name}: {loaded['refused']} requests refused:\n{self.child.tail()}")
         await self._until_zero(_UNDELIVERED)
+        # CPU is read first: checking is not the side's work.
+        used = self._cpu_since(cpu_s)
         self.handled += loaded["answered"]
+        await self._check_done()
         p50_ms, p99_ms = loaded["p50_s"] * 1000, loaded["p99_s"] * 1000
-        return Round(loaded["answered"], loaded["rate"], *self._cpu_since(cpu_s), p50_ms, p99_ms)
+        return Round(loaded["answered"], loaded["rate"], *used, p50_ms, p99_ms)
 
     async def _load(self, seconds: float) -> dict[str, Any]:
         """Runs the client as a process of its own; it ends by itself."""
@@ -115,9 +118,7 @@ class Side:
         samples = await self._drained(filled)
         used = self._cpu_since(cpu_s)
         self.handled += filled
-        done = await self._ask(self.path.done)
-        if done != self.handled:
-            raise BenchmarkFailed(f"{self.path.name}: {done} of {self.handled} were done:\n{self.child.tail()}")
+        await self._check_done()
         waits = await self._ask(self.path.waits, began) if self.path.waits else (None, None)
         p50_ms, p99_ms = (None if wait is None else wait * 1000 for wait in waits)
         return Round(filled, steady_rate(samples), *used, p50_ms, p99_ms)
@@ -132,6 +133,12 @@ class Side:
             samples.append((time.perf_counter(), filled - left))
             self._go_on_until(give_up_at)
         return samples
+
+    async def _check_done(self) -> None:
+        """An answer, or an emptied queue, counts only with the rows that it stands for."""
+        done = await self._ask(self.path.done)
+        if done != self.handled:
+            raise BenchmarkFailed(f"{self.path.name}: {done} of {self.handled} were done:\n{self.child.tail()}")
 
     async def _until_zero(self, statement: str) -> None:
         give_up_at = time.perf_counter() + GIVE_UP_S

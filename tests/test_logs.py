@@ -80,9 +80,9 @@ def test_metrics_are_made_anew_and_counts_kept_elsewhere_are_published():
     from prometheus_client import generate_latest
 
     first, second = make_metrics(), make_metrics()
-    first.dials.labels("placed").inc()
+    first.http_requests.labels("GET", "/v1/calls", 200).inc()
     first.watch("consumer_messages", "fate", lambda: [("acked", 3)])
     text = generate_latest(first.registry).decode()
-    assert 'ringback_dials_total{answer="placed"} 1.0' in text
+    assert 'ringback_http_requests_total{method="GET",route="/v1/calls",status="200"} 1.0' in text
     assert 'ringback_consumer_messages_total{fate="acked"} 3.0' in text
-    assert "placed" not in generate_latest(second.registry).decode()
+    assert "/v1/calls" not in generate_latest(second.registry).decode()

@@ -1,4 +1,4 @@
-"""Floor of applying events: both JSON layers decoded, one statement per message that writes inbox, attempt and outbox."""
+"""Floor of applying events: JSON decoded, one statement per message that writes inbox, attempt and outbox."""
 
 import argparse
 import hashlib

@@ -1,4 +1,4 @@
-"""Empties a queue until SIGTERM: receives in tens, handles at most so many at once, deletes what was received together."""
+"""Empties a queue until SIGTERM: receives in tens, handles a bounded number at once, deletes in tens."""
 
 import asyncio
 import signal

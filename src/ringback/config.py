@@ -137,7 +137,7 @@ def _url(*schemes: str) -> Callable[[str], str]:
 
 
 def _queue(text: str) -> str:
-    if not re.fullmatch(r"https?://\S+|[A-Za-z0-9_-]{1,80}", text):
+    if not re.fullmatch(r"https?://\S+|[A-Za-z0-9_-]{1,40}", text):
         raise ValueError("must be an SQS queue URL, or a name of letters, digits, - and _ for a queue in the database")
     return text
 
@@ -299,6 +299,11 @@ def read_access(env: Mapping[str, str], up_file: Path) -> Access:
         hint = f"set RINGBACK_URL and RINGBACK_API_KEY, or name the data directory of a running system ({up_file})"
         raise SettingsError([f"no Ringback to talk to: {hint}"])
     return Access(access.url.rstrip("/"), access.api_key)
+
+
+def read_url(env: Mapping[str, str]) -> str | None:
+    """RINGBACK_URL alone: where others reach a running Ringback."""
+    return env.get("RINGBACK_URL", "").strip() or None
 
 
 def _find(entry: _Entry, env: Mapping[str, str]) -> str | None:

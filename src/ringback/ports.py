@@ -12,6 +12,7 @@ from ringback.domain.call import Call, Contact, Task
 from ringback.domain.call_event import CallReport
 from ringback.domain.dial import DialAnswer, DialRequest
 from ringback.domain.gate import CapacityFacts, PersonFacts
+from ringback.domain.person_file import PersonFile
 from ringback.messages import CallRequested
 
 
@@ -64,6 +65,16 @@ class ReceivedMessage:
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Given up. `reason` and `dead_at` are None where nobody wrote them down."""
+
+    letter_id: str
+    body: str
+    reason: str | None
+    dead_at: datetime | None
+
+
 class MessageQueue(Protocol):
     """Amazon SQS's semantics: at least once, no order, batches of ten at the most are one call."""
 
@@ -90,6 +101,14 @@ class MessageQueue(Protocol):
 
     async def depth(self) -> int:
         """How many messages wait to be received, approximately."""
+        ...
+
+    async def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """Some of them, the oldest first where the queue can tell; at most a thousand."""
+        ...
+
+    async def replay(self, letter_id: str | None) -> int:
+        """Send one dead letter (None: all) back as if it were new, its receive count too. Returns how many."""
         ...
 
     async def close(self) -> None: ...
@@ -357,6 +376,11 @@ class Views(Protocol):
         self, *, contact_id: str | None, status: str | None, cursor: str | None, limit: int
     ) -> tuple[list[dict[str, Any]], str | None]: ...
     async def timeline(self, call_id: str) -> list[dict[str, Any]] | None: ...
+    async def person_file(self, phone: str | None, contact_id: str | None, now: datetime) -> PersonFile: ...
+    async def events(self, *, after: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:
+        """Each {cursor, event}. What was once behind a cursor stays there, and nothing appears before it later."""
+        ...
+
     async def suppressions(
         self, *, phone: str | None, contact_id: str | None, cursor: str | None, limit: int
     ) -> tuple[list[dict[str, Any]], str | None]: ...

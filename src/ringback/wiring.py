@@ -4,11 +4,14 @@ import asyncio
 import random
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
 
 import structlog
+import uvloop
 from fastapi import APIRouter, FastAPI
 from starlette.routing import BaseRoute
 
@@ -16,37 +19,56 @@ from ringback.adapters.clock import SystemClock, new_id
 from ringback.adapters.engage_http import EngageHttp
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.adapters.postgres.api_keys import PostgresApiKeys
+from ringback.adapters.postgres.attic import PostgresAttic
+from ringback.adapters.postgres.dead_outbox import PostgresDeadOutbox
+from ringback.adapters.postgres.dialing_switch import PostgresDialingSwitch
+from ringback.adapters.postgres.eraser import PostgresEraser
+from ringback.adapters.postgres.inspection import PostgresInspection
 from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.adapters.postgres.pool import Pool, connection_of, open_pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.adapters.postgres.views import PostgresViews
+from ringback.adapters.retell.account import RetellAccount
 from ringback.adapters.retell.client import RetellProvider
-from ringback.adapters.retell.events import report_from_webhook
-from ringback.adapters.retell.functions import parse_tool_call
+from ringback.adapters.retell.events import report_from_call, report_from_webhook
+from ringback.adapters.retell.functions import inbound_reply, parse_inbound_call, parse_tool_call
 from ringback.adapters.retell.identity import content_identity
 from ringback.adapters.retell.signature import verify
+from ringback.adapters.retell.tools import tool_definition
 from ringback.adapters.spoken_time import DateparserSpokenTime
 from ringback.adapters.sqs import open_sqs_queue
 from ringback.config import Settings
 from ringback.domain.catalog import Catalog, built_in_catalog, parse_catalog
-from ringback.flows.business_operations import business_actions
+from ringback.domain.erasure import Erased
+from ringback.domain.errors import Retryable, StoreUnavailable
+from ringback.domain.new_call import Accepted, KeyReused, NewCall
+from ringback.flows.business_operations import business_actions, declarations
 from ringback.flows.business_operations.perform import BusinessOperations
-from ringback.flows.call_initiation import CallInitiation
+from ringback.flows.call_initiation import Answer, Asked, CallInitiation
 from ringback.flows.call_processing import CallProcessing
+from ringback.flows.dead_letters import DeadLetters
+from ringback.flows.dialing_control import pause_dialing, resume_dialing
+from ringback.flows.erasure import erase_person
 from ringback.flows.event_processing import EventCounts, EventProcessing
+from ringback.flows.examination import Surroundings
+from ringback.flows.explanation import Explanation
 from ringback.flows.outbox_delivery import OutboxRelay, run_relay
 from ringback.flows.reconciliation import Reconciliation
+from ringback.flows.retention import Retention
 from ringback.flows.scheduled_calls import ScheduledCalls
 from ringback.flows.settling import SettlingRules
+from ringback.grouping import Grouped
 from ringback.ports import MessageQueue
 from ringback.telemetry import Metrics, make_metrics
 from ringback.web.application import create_application
 from ringback.web.auth import ApiKeys, hash_key, require_api_key
 from ringback.web.health import CheckResult, health_routes
 from ringback.web.serving import listen, serve_http
+from ringback.web.steering import Steering
 
 _log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
 Loop = Callable[[asyncio.Event], Awaitable[None]]
 Counts = Callable[[], Iterable[tuple[str, float]]]
 
@@ -54,6 +76,8 @@ Counts = Callable[[], Iterable[tuple[str, float]]]
 POOL_SIZE = 24
 #: What stays open for work under way when a process is told to stop; below the 30 s that platforms usually allow.
 STOP_WITHIN_S = 25.0
+#: Requests of one commit. Those that arrive while a group is being written form the next, so none waits for a timer.
+ACCEPTED_TOGETHER = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +116,28 @@ class Parts:
         return ScheduledCalls(self.store, self.clock, self.call_queue)
 
     def business_operations(self) -> BusinessOperations:
-        actions = business_actions(
-            spoken_time=DateparserSpokenTime(),
-            numbers=self.numbers,
-            policy=self.rules.policy,
-            catalog=self.catalog,
-            new_id=new_id,
-        )
+        spoken_time = DateparserSpokenTime()
+        actions = business_actions(self.rules, self.catalog, spoken_time, report_from_call, content_identity)
         return BusinessOperations(self.store, self.clock, actions, self.rules)
+
+    def steering(self) -> Steering:
+        switch = PostgresDialingSwitch(self.pool)
+        return Steering(
+            pause=partial(pause_dialing, switch, self.clock),
+            resume=partial(resume_dialing, switch),
+            why=Explanation(self.views, self.clock, self.numbers, self.rules.policy).why,
+            views=self.views,
+        )
+
+    def retention(self) -> Retention:
+        return Retention(PostgresAttic(self.pool), self.clock)
+
+    async def erase_person(self, phone: str, reason: str) -> Erased:
+        return await erase_person(self.store, PostgresEraser(self.pool), self.clock, phone, reason)
+
+    def dead_letters(self) -> DeadLetters:
+        outbox = PostgresDeadOutbox(self.pool)
+        return DeadLetters({"outbox": outbox, "calls": self.call_queue, "events": self.event_queue})
 
     def require_key(self) -> Callable[..., Awaitable[None]]:
         return require_api_key(ApiKeys(self.api_keys.is_known, self.clock.monotonic))
@@ -111,6 +149,8 @@ class Parts:
         return int(self.clock.now().timestamp() * 1000)
 
     parse_tool_call = staticmethod(parse_tool_call)
+    parse_inbound_call = staticmethod(parse_inbound_call)
+    inbound_reply = staticmethod(inbound_reply)
     new_id = staticmethod(new_id)
 
 
@@ -128,10 +168,20 @@ class Service:
 Assemble = Callable[[Parts], Service]
 
 
-async def open_queue(name_or_url: str, pool: Pool, region: str | None) -> MessageQueue:
+def tool_definitions(settings: Settings, functions_url: str, *, args_at_root: bool) -> list[dict[str, Any]]:
+    """The custom functions of a Retell agent. Raises what `read_catalog` raises."""
+    declared = [one for one in declarations(read_catalog(settings)) if one.for_agents]
+    return [
+        tool_definition(one.name, one.description, one.arguments, functions_url, args_at_root=args_at_root)
+        for one in declared
+    ]
+
+
+async def open_queue(name_or_url: str, pool: Pool | None, region: str | None) -> MessageQueue:
     """An SQS queue by its URL, or a queue in the database by its name."""
     if name_or_url.startswith("http"):
         return await open_sqs_queue(name_or_url, region=region)
+    assert pool is not None, "a queue in the database needs the database"
     return PostgresQueue(pool, name_or_url)
 
 
@@ -178,7 +228,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             provider=provider,
             numbers=numbers,
             rules=SettlingRules(settings.dial_policy, settings.deadlines, numbers, new_id),
-            catalog=_read_catalog(settings),
+            catalog=read_catalog(settings),
             metrics=make_metrics(),
             relay=OutboxRelay(
                 store, clock, random.Random(), queue=call_queue, engage=engage, stop_call=provider.stop_call
@@ -187,7 +237,55 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         )
 
 
-def _read_catalog(settings: Settings) -> Catalog:
+def grouped_acceptance(initiation: CallInitiation) -> Callable[[NewCall, str | None], Awaitable[Accepted]]:
+    """`accept_call` at the price of a group. Raises KeyReused, StoreUnavailable."""
+    write_down: Grouped[Asked, Answer] = Grouped(initiation.accept_calls, limit=ACCEPTED_TOGETHER, parallel=2)
+
+    async def accept(request: NewCall, idempotency_key: str | None) -> Accepted:
+        answer = await write_down(Asked(request, idempotency_key))
+        if isinstance(answer, KeyReused):
+            raise answer
+        return answer
+
+    return accept
+
+
+@asynccontextmanager
+async def open_surroundings(settings: Settings) -> AsyncIterator[Surroundings]:
+    """Everything the settings point to, as far as it can be opened."""
+    async with AsyncExitStack() as stack:
+        pool: Pool | None = None
+        away: Retryable = StoreUnavailable("it lies in the database, which is not configured")
+        if settings.database_url is not None:
+            try:
+                pool = await open_pool(settings.database_url, max_size=2)
+                stack.callback(pool.terminate)
+            except Retryable as error:
+                away = error
+        queues: dict[str, MessageQueue | Retryable] = {}
+        for subject, name in {"call queue": settings.call_queue, "event queue": settings.event_queue}.items():
+            try:
+                if pool is None and not name.startswith("http"):
+                    raise away
+                queue = queues[subject] = await open_queue(name, pool, settings.aws_region)
+                stack.push_async_callback(queue.close)
+            except Retryable as error:
+                queues[subject] = error
+        api_key = settings.retell_api_key
+        yield Surroundings(
+            clock=SystemClock(),
+            database=PostgresInspection(pool) if pool is not None else away if settings.database_url else None,
+            outbox=PostgresDeadOutbox(pool) if pool is not None else None,
+            queues=queues,
+            account=RetellAccount(api_key, settings.retell_base_url) if api_key is not None else None,
+            api_key=api_key,
+            webhook_keys=settings.retell_webhook_key,
+            engage_url=settings.engage_url,
+        )
+
+
+def read_catalog(settings: Settings) -> Catalog:
+    """Raises CatalogError, and OSError for a file that cannot be read."""
     return built_in_catalog() if settings.catalog is None else parse_catalog(settings.catalog.read_text())
 
 
@@ -242,7 +340,13 @@ async def _as_task(loop: Loop, stop: asyncio.Event) -> None:
 
 def run_process(settings: Settings, host: str, port: int, assemble: Assemble) -> None:
     """One service in a process of its own, until SIGINT or SIGTERM."""
-    asyncio.run(_run_process(settings, listen(host, port), assemble))
+    run_loop(_run_process(settings, listen(host, port), assemble))
+
+
+def run_loop(main: Coroutine[Any, Any, T]) -> T:
+    """On uvloop: a call is a few dozen small writes to sockets, and those are what the standard loop is slow at."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
 
 
 async def _run_process(settings: Settings, bound: socket.socket, assemble: Assemble) -> None:

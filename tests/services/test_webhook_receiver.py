@@ -92,7 +92,7 @@ async def test_more_hanging_enqueues_than_threads_are_all_answered_in_time(monke
         took_s = time.monotonic() - started
         queue_is_back.set()
     assert statuses == [503] * 8
-    assert took_s < 1.5
+    assert took_s < 4  # far from the 5 s that an enqueue hangs
 
 
 class OneQueue:

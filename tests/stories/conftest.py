@@ -11,14 +11,6 @@ from .running_system import Doors, RunningSystem
 SPEED = {"RINGBACK_EMULATOR_SPEED": "40"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker runs all stories one after the other: each has the machine's cores busy by itself."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("stories"))
-
-
 @pytest.fixture(scope="session")
 def shared_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
     """Stopped with SIGTERM at the end, which must exit 0 and have left no error in the log."""

@@ -154,9 +154,7 @@ class RunningSystem:
 
     @property
     def doors(self) -> Doors:
-        return Doors(
-            self.ready["url"], self.ready["api_key"], self.ready["retell_base_url"], self.ready["engage_url"]
-        )
+        return Doors(self.ready["url"], self.ready["api_key"], self.ready["retell_base_url"], self.ready["engage_url"])
 
     def start(self) -> None:
         """Until it has written its ready line."""
@@ -193,15 +191,18 @@ class RunningSystem:
             kill([psutil.Process(self.process.pid), *self._descendants()])
         kill(self._emulators())
 
-    def postmasters(self) -> list[psutil.Process]:
-        return [process for process in self._descendants() if process.name() == "postgres"]
+    def kill_postgres(self) -> None:
+        """kill -9 of the postmaster and of every backend at the same moment."""
+        doomed = [process for process in self._descendants() if _is_postgres(process)]
+        assert doomed, "PostgreSQL is among the descendants"
+        kill(doomed)
 
     def kill_all_but_emulators(self) -> None:
         """kill -9 of `up` and of PostgreSQL, the backends included, at the same moment."""
         assert self.process is not None and self.process.stdout is not None
         emulators = {process.pid for process in self._emulators()}
         doomed = [process for process in self._descendants() if process.pid not in emulators]
-        assert any(process.name() == "postgres" for process in doomed), "PostgreSQL is among the descendants"
+        assert any(_is_postgres(process) for process in doomed), "PostgreSQL is among the descendants"
         kill([psutil.Process(self.process.pid), *doomed])
         self.process.wait(timeout=10)
         self.process.stdout.close()
@@ -225,6 +226,13 @@ def _running_with(*words: str) -> Iterable[psutil.Process]:
         command = " ".join(process.info["cmdline"] or [])
         if all(word in command for word in words):
             yield process
+
+
+def _is_postgres(process: psutil.Process) -> bool:
+    try:
+        return process.name() == "postgres"
+    except psutil.NoSuchProcess:
+        return False  # backends come and go
 
 
 def kill(processes: Iterable[psutil.Process]) -> None:

@@ -1,6 +1,5 @@
 """Every magic number at once: what Engage hears, what the API tells and which phones rang."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -10,6 +9,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from .running_system import Doors, Json, new_call
+
+#: One worker runs the stories one after the other, because each keeps the machine busy by itself.
+pytestmark = pytest.mark.xdist_group("stories")
 
 IDENTITY = {"call_id", "contact_id", "attempt", "attempt_id", "sequence", "occurred_at", "metadata"}
 ENDED = {"ended_at", "duration_ms", "analysis", "is_final"}
@@ -118,7 +120,7 @@ def _bodies() -> dict[str, Json]:
 
 
 @pytest.fixture(scope="module")
-def told(doors: Doors) -> Iterator[dict[str, Told]]:
+def told(doors: Doors) -> dict[str, Told]:
     """All placed at once; the slowest decides how long it takes."""
     bodies = _bodies()
     with ThreadPoolExecutor(len(bodies)) as threads:
@@ -129,7 +131,7 @@ def told(doors: Doors) -> Iterator[dict[str, Told]]:
     }
     for id_ in ids.values():
         doors.wait_delivered(id_)
-    yield {
+    return {
         name: Told(bodies[name], calls[name], doors.deliveries_of(id_), doors.timeline(id_), doors.rings_of(id_))
         for name, id_ in ids.items()
     }

@@ -10,6 +10,8 @@ from ringback.ports import OutgoingMessage
 MAX_DELAY_S = 900
 MAX_ATTRIBUTES = 10
 MAX_REASON_CHARACTERS = 500
+#: Of one listing of dead letters.
+MAX_LETTERS = 1000
 
 #: SQS takes the characters of XML 1.0 only, and its documentation names two fates for others: refused, or replaced by
 #: U+FFFD, which would break a signed body. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html

@@ -13,6 +13,7 @@ from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ringback.adapters.message_limits import (
+    MAX_LETTERS,
     MAX_REASON_CHARACTERS,
     clean,
     in_batches,
@@ -20,9 +21,10 @@ from ringback.adapters.message_limits import (
     nothing_taken,
     refusals,
 )
+from ringback.adapters.sqs_dead_letters import SqsDeadLetters
 from ringback.adapters.sqs_send import region_of
 from ringback.domain.errors import Permanent, QueueUnavailable
-from ringback.ports import MessageQueue, OutgoingMessage, ReceivedMessage
+from ringback.ports import DeadLetter, MessageQueue, OutgoingMessage, ReceivedMessage
 
 LONGEST_WAIT_S = 20
 
@@ -133,6 +135,19 @@ class SqsQueue(MessageQueue):
             answer = await self._calls.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)
             self._dead_letter_url = str(answer["QueueUrl"])
         return self._dead_letter_url
+
+    async def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """Raises NoDeadLetterQueue."""
+        with _queue_may_be_away():
+            return await self._letters(await self._find_dead_letter_queue()).look_through(min(limit, MAX_LETTERS))
+
+    async def replay(self, letter_id: str | None) -> int:
+        """Sends a copy, then deletes the letter; between the two it may be in both. Raises NoDeadLetterQueue."""
+        with _queue_may_be_away():
+            return await self._letters(await self._find_dead_letter_queue()).replay(letter_id)
+
+    def _letters(self, dead_letter_url: str) -> SqsDeadLetters:
+        return SqsDeadLetters(self._calls, self._url, dead_letter_url)
 
     async def depth(self) -> int:
         with _queue_may_be_away():

@@ -99,9 +99,16 @@ class Task:
     status: TaskStatus = TaskStatus.PENDING
     dispatch: int = 0  # raised by every release; a message consumes exactly one dispatch
     dispatched_at: datetime | None = None
+    redispatches: int = 0  # of this release; a message that is "lost" again and again is in the dead letters
     local_time: str | None = None  # wall-clock tasks keep this local time when the zone changes
     time_zone: str | None = None
     source: str | None = None  # who asked for a callback: agent, api, timezone
     reason: str | None = None
     from_attempt: str | None = None  # the attempt during which the agent promised this callback
     created_at: datetime | None = None
+    due_before_hold: datetime | None = None  # set while held by an inbound call, which then is what `due_at` waits for
+
+    @property
+    def planned_at(self) -> datetime:
+        """When it was meant to be due, whatever holds it now."""
+        return self.due_before_hold or self.due_at

@@ -71,7 +71,7 @@ def _allowed(wanted: datetime, rules: CallbackRules, now: datetime) -> datetime:
         raise CallbackRefused(CallbackProblem.TOO_SOON)
     if wanted > now + MAX_AHEAD:
         raise CallbackRefused(CallbackProblem.TOO_FAR)
-    due_at = _into_hours(wanted, rules)
+    due_at = into_hours(wanted, rules)
     if rules.expires_at is not None and due_at >= rules.expires_at:
         raise CallbackRefused(CallbackProblem.TOO_LATE)
     if due_at > now + MAX_AHEAD:
@@ -79,7 +79,8 @@ def _allowed(wanted: datetime, rules: CallbackRules, now: datetime) -> datetime:
     return due_at
 
 
-def _into_hours(wanted: datetime, rules: CallbackRules) -> datetime:
+def into_hours(wanted: datetime, rules: CallbackRules) -> datetime:
+    """`wanted`, or the next minute from which the hours last long enough. Raises CallbackRefused."""
     opens = rules.hours.next_open(wanted, rules.zones)
     if opens is not None and not rules.hours.open_for(opens, rules.zones, rules.open_at_least):
         opens = rules.hours.next_open(opens + rules.open_at_least, rules.zones)

@@ -1,5 +1,6 @@
 """The catalogue: the dispositions, contact fields and custom events that an installation allows, written in TOML."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -84,6 +85,21 @@ def parse_catalog(toml: str) -> Catalog:
     except tomllib.TOMLDecodeError as error:
         raise CatalogError(f"the catalogue is not TOML: {error}") from None
     return _read(tomllib.loads(BUILT_IN) | given)
+
+
+def catalog_toml(catalog: Catalog) -> str:
+    """The catalogue as one would write it; parsing it again gives the same one."""
+    lines = ["[dispositions]"]
+    for disposition in catalog.dispositions.values():
+        lines += [f"[dispositions.{disposition.code}]", *["suppresses = true"] * disposition.suppresses]
+    lines += ["", "[fields]", *(f"{field.name} = {_type_toml(field)}" for field in catalog.fields.values())]
+    lines += ["", "[events]", *(f"[events.{name}]" for name in sorted(catalog.events))]
+    return "\n".join(lines) + "\n"
+
+
+def _type_toml(field: WritableField) -> str:
+    # A JSON string is a TOML string but for DEL, which TOML wants escaped; the names are bare keys by rule.
+    return json.dumps(list(field.choices) or field.type, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _read(document: dict[str, Any]) -> Catalog:

@@ -12,16 +12,15 @@ from fastapi.responses import JSONResponse, Response
 from ringback.config import Settings
 from ringback.domain.abt_event import iso
 from ringback.domain.new_call import Accepted, KeyReused, NewCall
-from ringback.flows.call_initiation import Asked
 from ringback.flows.cancellation import cancel_call
 from ringback.flows.suppression import lift_suppression, suppress_now
-from ringback.grouping import Grouped
 from ringback.ports import Views
 from ringback.web import requests
 from ringback.web.json_body import read_json
 from ringback.web.openapi import body_of
 from ringback.web.problem import Problem, not_found
-from ringback.wiring import Parts, Service, run_process
+from ringback.web.steering import steering_routes
+from ringback.wiring import Parts, Service, grouped_acceptance, run_process
 
 Found = TypeVar("Found")
 
@@ -44,15 +43,13 @@ class VoiceApi:
             accepted = await self.accept(call, key)
         except KeyReused:
             raise Problem(409, "idempotency_key_reused", "The key was used for another request.") from None
-        body = {
-            "call_id": accepted.call_id,
-            "status": accepted.status,
-            "next_eligible_at": iso(accepted.next_eligible_at),
-        }
+        next_at = iso(accepted.next_eligible_at)
+        body = {"call_id": accepted.call_id, "status": accepted.status, "next_eligible_at": next_at}
         return JSONResponse(body, 202, {"Idempotent-Replayed": "true"} if accepted.replayed else None)
 
     async def get_calls(self, request: Request) -> Any:
-        return _page(*await self.views.calls(**dict(requests.read_query(requests.CallsQuery, request))))
+        items, next_cursor = await self.views.calls(**dict(requests.read_query(requests.CallsQuery, request)))
+        return {"items": items, "next_cursor": next_cursor}
 
     async def get_call(self, call_id: str) -> Any:
         return _found(await self.views.call(requests.plain_id(call_id, "call")), "call")
@@ -70,7 +67,9 @@ class VoiceApi:
         return JSONResponse({"suppression_id": suppression_id, "already_dispatched": under_way}, 201)
 
     async def get_suppressions(self, request: Request) -> Any:
-        return _page(*await self.views.suppressions(**dict(requests.read_query(requests.SuppressionsQuery, request))))
+        query = dict(requests.read_query(requests.SuppressionsQuery, request))
+        items, next_cursor = await self.views.suppressions(**query)
+        return {"items": items, "next_cursor": next_cursor}
 
     async def delete_suppression(self, suppression_id: str, request: Request) -> Response:
         asked = requests.read_lift(await read_json(request))
@@ -100,35 +99,19 @@ def _found(thing: Found | None, what: str) -> Found:
     return thing
 
 
-def _page(items: list[dict[str, Any]], next_cursor: str | None) -> dict[str, Any]:
-    return {"items": items, "next_cursor": next_cursor}
-
-
-#: Requests of one commit. Those that arrive while a group is being written form the next, so none waits for a timer.
-GROUP = 50
-
-
 def assemble(parts: Parts) -> Service:
     store, clock = parts.store, parts.clock
-    write_down: Grouped[Asked, Accepted | KeyReused] = Grouped(
-        parts.call_initiation().accept_calls, limit=GROUP, parallel=2
-    )
-
-    async def accept(request: NewCall, idempotency_key: str | None) -> Accepted:
-        answer = await write_down(Asked(request, idempotency_key))
-        if isinstance(answer, KeyReused):
-            raise answer
-        return answer
-
     api = VoiceApi(
-        accept=accept,
+        accept=grouped_acceptance(parts.call_initiation()),
         cancel=partial(cancel_call, store, clock),
         suppress=partial(suppress_now, store, clock, parts.new_id),
         lift=partial(lift_suppression, store, clock),
         views=parts.views,
         now=clock.now,
     )
-    return Service("internal-api", routers=[internal_routes(api, parts.require_key())])
+    require_key = parts.require_key()
+    routers = internal_routes(api, require_key), steering_routes(parts.steering(), require_key)
+    return Service("internal-api", routers=routers)
 
 
 def run(settings: Settings, host: str, port: int) -> None:

@@ -9,12 +9,15 @@ import structlog
 from ringback.config import Settings
 from ringback.domain.errors import Retryable
 from ringback.flows.reconciliation import Reconciliation
+from ringback.flows.retention import BATCH, Retention
 from ringback.flows.scheduled_calls import ScheduledCalls
 from ringback.wiring import Parts, Service, run_process
 
 _log = structlog.get_logger(__name__)
 
 LONGEST_PAUSE_S = 5.0
+#: Of the deletion of old rows: often, so that each time is little work, and one that failed is made up for soon.
+HOUR_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +30,13 @@ class Duty:
     batch: int
 
 
-def duties(scheduled: ScheduledCalls, reconciliation: Reconciliation) -> tuple[Duty, ...]:
+def duties(scheduled: ScheduledCalls, reconciliation: Reconciliation, retention: Retention) -> tuple[Duty, ...]:
     return (
         Duty("release_due_calls", scheduled.release_due_calls, 0.25, 500),
         Duty("look_after_attempts", reconciliation.look_after_attempts, 0.5, 100),
         Duty("end_expired_calls", scheduled.end_expired_calls, 1.0, 500),
         Duty("publish_lost_calls", scheduled.publish_lost_calls, 10.0, 500),
+        Duty("discard_old", retention.discard_old, HOUR_S, BATCH),
     )
 
 
@@ -70,7 +74,7 @@ async def _sleep(seconds: float, stop: asyncio.Event) -> None:
 
 
 def assemble(parts: Parts) -> Service:
-    to_do = duties(parts.scheduled_calls(), parts.reconciliation())
+    to_do = duties(parts.scheduled_calls(), parts.reconciliation(), parts.retention())
     return Service("scheduler", loops=[lambda stop: run_scheduler(to_do, stop)])
 
 

@@ -1,12 +1,10 @@
 """The Lambda's handler behind ASGI, for machines without Lambda."""
 
 import asyncio
-import base64
 import concurrent.futures
 import socket
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -24,8 +22,9 @@ from ringback.ports import MessageQueue, OutgoingMessage
 from ringback.services.webhook_lambda import Handler, answer, make_handler
 from ringback.telemetry import make_metrics
 from ringback.web.health import health_routes
+from ringback.web.lambda_event import bounded_body, http_event, http_response
 from ringback.web.serving import listen, serve_http
-from ringback.wiring import Parts, Service, run_process, stop_on_signals
+from ringback.wiring import Parts, Service, run_loop, run_process, stop_on_signals
 
 PATH = "/retell/webhook"
 
@@ -49,18 +48,18 @@ def webhook_route(handler: Handler) -> Route:
 
     async def receive(request: Request) -> Response:
         try:
-            body = await _bounded_body(request)
+            body = await bounded_body(request, MAX_BODY_BYTES)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
         if body is None:
-            return _response(answer(Intake.TOO_LARGE))
+            return http_response(answer(Intake.TOO_LARGE))
         event = http_event(request, body)
         # An enqueue that outlives the deadline may still happen; Retell's repeat is then a harmless duplicate.
         with anyio.move_on_after(ANSWER_WITHIN_S):
-            return _response(
+            return http_response(
                 await anyio.to_thread.run_sync(handler, event, None, abandon_on_cancel=True, limiter=threads)
             )
-        return _response(answer(Intake.QUEUE_DOWN))
+        return http_response(answer(Intake.QUEUE_DOWN))
 
     return Route(PATH, receive, methods=["POST"])
 
@@ -90,42 +89,6 @@ def send_through(
     return send
 
 
-async def _bounded_body(request: Request) -> bytes | None:
-    """The whole body, or None as soon as it is known to be too large."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
-        return None
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            return None
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def http_event(request: Request, body: bytes) -> dict[str, Any]:
-    """The request as API Gateway would hand it over: HTTP API event, payload format 2.0."""
-    try:
-        text, encoded = body.decode(), False
-    except UnicodeDecodeError:
-        text, encoded = base64.b64encode(body).decode(), True
-    return {
-        "version": "2.0",
-        "routeKey": f"POST {PATH}",
-        "rawPath": request.url.path,
-        "rawQueryString": request.url.query,
-        "headers": dict(request.headers.items()),
-        "requestContext": {"http": {"method": request.method, "path": request.url.path}},
-        "body": text,
-        "isBase64Encoded": encoded,
-    }
-
-
-def _response(answered: dict[str, Any]) -> Response:
-    return Response(answered.get("body"), answered["statusCode"], headers=answered.get("headers"))
-
-
 def assemble(parts: Parts) -> Service:
     send = send_through(parts.event_queue, asyncio.get_running_loop())
     handler = make_handler(send, parts.settings.retell_webhook_key, parts.now_ms)
@@ -139,7 +102,7 @@ def run(settings: Settings, host: str, port: int) -> None:
             make_sender(settings.event_queue, region=settings.aws_region), settings.retell_webhook_key, _now_ms
         )
         app = create_receiver(handler, health_routes({}, make_metrics().registry))
-        asyncio.run(_serve_alone(app, listen(host, port)))
+        run_loop(_serve_alone(app, listen(host, port)))
     else:
         run_process(settings, host, port, assemble)
 

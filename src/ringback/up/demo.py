@@ -20,6 +20,7 @@ from ringback.logs import configure_logs
 from ringback.up.demo_cases import CASES, Case
 from ringback.up.system import Plan, make_plan, run_plan
 from ringback.web.serving import listen
+from ringback.wiring import run_loop
 
 POLL_S = 0.1
 #: Twice what the slowest story takes at the emulator's usual speed.
@@ -66,7 +67,7 @@ def run_demo() -> None:
             bound = listen("127.0.0.1", 0)
             plan = make_plan(data_dir, "127.0.0.1", bound.getsockname()[1], env)
             try:
-                all_well = asyncio.run(_demonstrate(plan, bound, console))
+                all_well = run_loop(_demonstrate(plan, bound, console))
             finally:
                 if plan.server is not None:
                     plan.server.stop()

@@ -13,6 +13,7 @@ import structlog
 from ringback.adapters.postgres.schema import upgrade
 from ringback.config import Settings, process_environment, read_settings
 from ringback.embedded.data_dir import DataDirectoryInUse, DataDirectoryLock
+from ringback.embedded.errors import EmbeddedPostgresError
 from ringback.embedded.server import PostgresServer
 from ringback.logs import choose_format, configure_logs
 from ringback.services import (
@@ -23,14 +24,15 @@ from ringback.services import (
     webhook_processor,
     webhook_receiver,
 )
-from ringback.up.emulators import Emulator
+from ringback.up.emulators import Emulator, EmulatorDidNotStart
 from ringback.up.state import UpState, load_state, new_state, save_state
 from ringback.web.serving import PortTaken, listen
-from ringback.wiring import Service, open_parts, run_services, stop_on_signals
+from ringback.wiring import Service, open_parts, run_loop, run_services, stop_on_signals
 
 _log = structlog.get_logger(__name__)
 
 WATCH_EVERY_S = 0.2
+RESTART_PAUSE_S = 1.0
 DEFAULT_PORT = 8080
 SERVICES = (internal_api, business_api, call_processor, webhook_processor, scheduler, webhook_receiver)
 
@@ -103,7 +105,11 @@ def _retell(data_dir: Path, host: str, state: UpState, settings: Settings) -> Em
             "RETELL_WEBHOOK_KEY": state.retell_webhook_key,
             "RINGBACK_EMULATOR_SPEED": f"{settings.emulator_speed:g}",
         },
-        ["--webhook-url", f"{state.url}/retell/webhook", "--functions-url", f"{state.url}/v1/retell/functions"],
+        [
+            *("--webhook-url", f"{state.url}/retell/webhook"),
+            *("--functions-url", f"{state.url}/v1/retell/functions"),
+            *("--inbound-url", f"{state.url}/v1/retell/inbound"),
+        ],
         state.retell_pid,
     )
 
@@ -125,24 +131,36 @@ async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready:
             await parts.provider.warm_up()
             services: list[Service] = [module.assemble(parts) for module in SERVICES]
             watch = asyncio.create_task(_watch(plan, stop))
-            await run_services(parts, services, bound, stop, ready)
-            await watch
+            try:
+                await run_services(parts, services, bound, stop, ready)
+            finally:
+                # Also when a service failed: what is stopped now must not be started again.
+                stop.set()
+                await watch
     finally:
         await asyncio.gather(*(emulator.stop() for emulator in plan.emulators))
 
 
 async def _watch(plan: Plan, stop: asyncio.Event) -> None:
-    """What dies without having been told to is started again."""
+    """What dies without having been told to is started again, and again if that fails."""
     while not stop.is_set():
-        if plan.server is not None and not plan.server.is_alive():
-            _log.error("postgres.died", action="starting it again")
-            # On the main thread, blocking: the kernel ties the server's life to the thread that started it.
-            plan.server.start()
-        for emulator in plan.emulators:
-            if emulator.is_dead():
-                _log.error("emulator.died", emulator=emulator.kind, action="starting it again")
-                await emulator.start()
+        try:
+            await _restart_the_dead(plan)
+        except (EmbeddedPostgresError, EmulatorDidNotStart, OSError) as error:
+            _log.error("restart.failed", error=type(error).__name__, action="trying again")
+            await asyncio.sleep(RESTART_PAUSE_S)
         await asyncio.sleep(WATCH_EVERY_S)
+
+
+async def _restart_the_dead(plan: Plan) -> None:
+    if plan.server is not None and not plan.server.is_alive():
+        _log.error("postgres.died", action="starting it again")
+        # On the main thread, blocking: the kernel ties the server's life to the thread that started it.
+        plan.server.start()
+    for emulator in plan.emulators:
+        if emulator.is_dead():
+            _log.error("emulator.died", emulator=emulator.kind, action="starting it again")
+            await emulator.start()
 
 
 def run_up(data_dir: Path, host: str, port: int | None, as_json: bool) -> None:
@@ -159,7 +177,7 @@ def run_up(data_dir: Path, host: str, port: int | None, as_json: bool) -> None:
             bound = listen(host, port or last)
             plan = make_plan(data_dir, host, bound.getsockname()[1], env)
             try:
-                asyncio.run(_run_until_signal(plan, bound, as_json))
+                run_loop(_run_until_signal(plan, bound, as_json))
             finally:
                 if plan.server is not None:
                     plan.server.stop()

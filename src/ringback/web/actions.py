@@ -14,11 +14,11 @@ from ringback.web.requests import Name, idempotency_key
 
 TARGETS = ("call_id", "contact_id", "task_id")
 
-_STATUS = {"not_found": 404, "already_dispatched": 409, "key_reused": 409}
+STATUS_OF_CODE = {"not_found": 404, "already_dispatched": 409, "key_reused": 409}
 
 
 class ActionBody(BaseModel):
-    """Exactly one of the three ids names the target."""
+    """Exactly one of the three ids names the target; none is needed where the arguments do."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -29,11 +29,11 @@ class ActionBody(BaseModel):
     idempotency_key: Annotated[str, Field(pattern=r"^[\x20-\x7e]{1,255}$")] | None = None
 
 
-async def read_action(request: Request) -> tuple[ActionBody, str | None]:
+async def read_action(request: Request, *, needs_target: bool = True) -> tuple[ActionBody, str | None]:
     """The body, and the key, which may stand in it or in the header. Raises Problem 422 with every problem at once."""
     header_key = idempotency_key(request)
     given = await read_json(request)
-    problems = _target_problems(given)
+    problems = _target_problems(given, needs_target)
     body = None
     try:
         body = ActionBody.model_validate(given)
@@ -47,11 +47,11 @@ async def read_action(request: Request) -> tuple[ActionBody, str | None]:
     return body, header_key or body.idempotency_key
 
 
-def _target_problems(given: Any) -> list[FieldProblem]:
+def _target_problems(given: Any, needs_target: bool) -> list[FieldProblem]:
     if not isinstance(given, dict):
         return []
     named = [name for name in TARGETS if given.get(name) is not None]
-    if len(named) == 1:
+    if len(named) == 1 or not (named or needs_target):
         return []
     code = "several_targets" if named else "required"
     return [FieldProblem("#", code, f"Exactly one of {', '.join(TARGETS)} is required.")]
@@ -59,7 +59,7 @@ def _target_problems(given: Any) -> list[FieldProblem]:
 
 def refusal(reply: Reply) -> JSONResponse:
     """The reply itself, as a problem: RFC 9457 allows members of one's own."""
-    status = HTTPStatus(_STATUS.get(reply.code, 422))
+    status = HTTPStatus(STATUS_OF_CODE.get(reply.code, 422))
     result = dict(reply.result)
     errors = [
         {"pointer": pointer_to("args", name), "code": "invalid", "message": why}

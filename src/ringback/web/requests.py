@@ -88,6 +88,12 @@ def _cursor(text: str) -> str:
     return text
 
 
+def _event_cursor(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,18}-[0-9]{1,18}", text):
+        raise ValueError("bad_cursor: A cursor is passed on as it was received.")
+    return text
+
+
 Phone = Annotated[str, AfterValidator(_phone)]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
 Sentence = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain)]
@@ -152,6 +158,20 @@ class SuppressionsQuery(_Page):
     contact_id: Name | None = None
 
 
+class PauseBody(_Strict):
+    reason: Sentence | None = None
+
+
+class WhyQuery(_Strict):
+    phone: Phone | None = None
+    contact_id: Name | None = None
+
+
+class EventsQuery(_Strict):
+    after: Annotated[str, AfterValidator(_event_cursor)] | None = None
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE, strict=False)] = 50
+
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -191,6 +211,20 @@ def read_suppression(body: Any) -> SuppressionBody:
 def read_lift(body: Any) -> LiftBody:
     """Raises Problem 422."""
     return _read(LiftBody, body, pointer_to, [])
+
+
+def read_pause(body: Any) -> PauseBody:
+    """Raises Problem 422."""
+    return _read(PauseBody, body, pointer_to, [])
+
+
+def read_why(request: Request) -> WhyQuery:
+    """Raises Problem 422 unless the query names a phone or a contact, and not both."""
+    asked = read_query(WhyQuery, request)
+    if (asked.phone is None) == (asked.contact_id is None):
+        message = "Either a phone or a contact_id is required."
+        raise invalid([FieldProblem("query:phone", "required", message)])
+    return asked
 
 
 def read_query(model: type[Model], request: Request) -> Model:

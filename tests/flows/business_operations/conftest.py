@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +13,8 @@ import pytest
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.adapters.postgres.pool import Pool
 from ringback.adapters.postgres.store import PostgresStore
+from ringback.adapters.retell.events import report_from_call, report_from_webhook
+from ringback.adapters.retell.identity import content_identity
 from ringback.adapters.spoken_time import DateparserSpokenTime
 from ringback.domain.attempt import VoicemailAction
 from ringback.domain.call import RetryPolicy
@@ -29,9 +32,10 @@ from ringback.flows.business_operations.perform import BusinessOperations
 from ringback.flows.call_initiation import CallInitiation
 from ringback.flows.call_processing import CallProcessing
 from ringback.flows.cancellation import cancel_call
-from ringback.flows.event_processing import apply_evidence
+from ringback.flows.event_processing import EventCounts, EventProcessing, apply_evidence
+from ringback.flows.scheduled_calls import ScheduledCalls
 from ringback.flows.settling import SettlingRules
-from ringback.messages import CallRequested
+from ringback.messages import CallRequested, WebhookReceived
 
 POLICY = DialPolicy(
     countries=frozenset({"US"}),
@@ -97,15 +101,13 @@ class Desk:
         numbers = PhoneNumbersPlan()
         self.rules = SettlingRules(policy, DEADLINES, numbers, self.new_id)
         self.actions = business_actions(
-            spoken_time=DateparserSpokenTime(),
-            numbers=numbers,
-            policy=policy,
-            catalog=built_in_catalog(),
-            new_id=self.new_id,
+            self.rules, built_in_catalog(), DateparserSpokenTime(), report_from_call, content_identity
         )
         self.operations = BusinessOperations(store, clock, self.actions, self.rules)
         self._initiation = CallInitiation(store, clock, self.new_id, numbers, policy)
         self._processing = CallProcessing(store, PlacingProvider(), clock, self.new_id, self.rules)
+        self._events = EventProcessing(store, clock, self.rules, report_from_webhook, content_identity, EventCounts())
+        self._scheduled = ScheduledCalls(store, clock, EmptyQueue())
         self._keys = itertools.count(1)
 
     async def accept(self, contact_id: str = "crm-42", phone: str = "+14155550100", **given: Any) -> str:
@@ -113,10 +115,10 @@ class Desk:
             contact_id=contact_id,
             phone=phone,
             time_zone=given.pop("time_zone", "America/New_York"),
-            fields={},
+            fields=given.pop("fields", {}),
             agent_id="agent_1",
             from_number="+14155550199",
-            variables={},
+            variables=given.pop("variables", {}),
             metadata={},
             not_before=given.pop("not_before", None),
             expires_at=given.pop("expires_at", None),
@@ -135,6 +137,14 @@ class Desk:
 
     async def deliver(self, call_id: str, task_id: str, dispatch: int) -> None:
         await self._processing.place_call(CallRequested(call_id, task_id, dispatch))
+
+    async def webhook(self, body: dict[str, Any]) -> None:
+        """A verified webhook of the provider's, once through the processor."""
+        message = WebhookReceived(self.clock.now().isoformat(), json.dumps(body))
+        await self._events.apply_call_event(message, receive_count=1)
+
+    async def release_due(self) -> int:
+        return await self._scheduled.release_due_calls()
 
     async def cancel(self, call_id: str) -> None:
         await cancel_call(self.store, self.clock, call_id)
@@ -217,8 +227,22 @@ class Desk:
 
     async def rows_written(self) -> dict[str, int]:
         """How many rows each table has that an action may write to."""
-        tables = ("tasks", "outbox", "suppressions", "dispositions", "action_results")
+        tables = (
+            "tasks",
+            "outbox",
+            "suppressions",
+            "dispositions",
+            "action_results",
+            "notes",
+            "field_writes",
+            "inbound_calls",
+        )
         return {name: (await self.one(f"SELECT count(*) FROM {name}"))["count"] for name in tables}
+
+
+class EmptyQueue:
+    async def depth(self) -> int:
+        return 0
 
 
 class AwayStore:

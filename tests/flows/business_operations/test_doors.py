@@ -1,40 +1,15 @@
 """The two doors over HTTP: literal requests in, status, reply and rows out."""
 
-import itertools
 import json
 
-import httpx
 import pytest
 
-from ringback.adapters.retell.functions import parse_tool_call
-from ringback.adapters.retell.signature import sign, verify
-from ringback.services import business_api
-from ringback.services.business_api import BusinessApi, action_routes, function_route
-from ringback.telemetry import make_metrics
-from ringback.web.application import create_application
-from ringback.web.auth import ApiKeys, hash_key, require_api_key
+from ringback.adapters.retell.signature import sign
+from ringback.web import retell_doors
 
-API_KEY, WEBHOOK_KEY = "rbk_test", "key_webhook"
-NOW_MS = 1_796_000_000_000
+from .doors import NOW_MS, PROBLEM, WEBHOOK_KEY, ask, client_of, post_function
+
 TOMORROW = {"when": "tomorrow at 3pm"}
-PROBLEM = "application/problem+json"
-
-
-def client_of(operations) -> httpx.AsyncClient:
-    async def key_is_known(key_hash: str) -> bool:
-        return key_hash == hash_key(API_KEY)
-
-    numbers = itertools.count(1)
-    api = BusinessApi(
-        operations=operations,
-        verify=lambda body, header: verify(body, header, [WEBHOOK_KEY], NOW_MS),
-        parse=parse_tool_call,
-        new_id=lambda: f"request-{next(numbers)}",
-    )
-    keys = ApiKeys(key_is_known, lambda: 0.0)
-    app = create_application("test", [action_routes(api, require_api_key(keys))], [function_route(api)], make_metrics())
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://ringback.test")
 
 
 @pytest.fixture
@@ -48,19 +23,6 @@ async def client_without_database(desk_without_database):
     """Also for requests that must not get as far as the database."""
     async with client_of(desk_without_database.operations) as open_client:
         yield open_client
-
-
-async def ask(client, action: str, body, **headers: str) -> httpx.Response:
-    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return await client.post(f"/v1/actions/{action}", content=sent, headers={"X-API-Key": API_KEY, **headers})
-
-
-async def post_function(client, action: str, body, signature: str | None = None) -> httpx.Response:
-    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-    header = sign(sent, WEBHOOK_KEY, NOW_MS) if signature is None else signature
-    return await client.post(
-        f"/v1/retell/functions/{action}", content=sent, headers={"X-Retell-Signature": header} if header else {}
-    )
 
 
 def tool_body(talk, name: str, args: dict, tool_call_id: str = "tool_1") -> dict:
@@ -210,7 +172,7 @@ async def test_without_the_database_the_agent_has_something_to_say(desk, client_
 
 
 async def test_a_database_that_hangs_does_not_leave_the_person_in_silence(desk, monkeypatch):
-    monkeypatch.setattr(business_api, "ANSWER_WITHIN_S", 0.05)
+    monkeypatch.setattr(retell_doors, "ANSWER_WITHIN_S", 0.05)
     talk = await desk.talk()
     async with desk.pool.acquire() as other, other.transaction():
         await other.execute("SELECT * FROM calls FOR UPDATE")

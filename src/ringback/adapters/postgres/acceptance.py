@@ -6,12 +6,12 @@ from typing import Any
 
 from ringback.adapters.postgres.pool import Pool, connection_of
 from ringback.adapters.postgres.rows import columns_of
+from ringback.adapters.postgres.suppressed import covering
 from ringback.ports import AcceptedCall, PersonNow, StoredAnswer
 
-_PEOPLE_NOW = """
+_PEOPLE_NOW = f"""
 SELECT person.contact_id, contacts.time_zone, contacts.time_zone_source,
-       EXISTS (SELECT FROM suppressions WHERE lifted_at IS NULL
-                 AND (suppressions.phone = person.phone OR suppressions.contact_id = person.contact_id)) AS suppressed
+       EXISTS (SELECT FROM suppressions WHERE {covering("person.phone", "person.contact_id")}) AS suppressed
 FROM unnest($1::text[], $2::text[]) AS person (contact_id, phone)
 LEFT JOIN contacts ON contacts.contact_id = person.contact_id
 """

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 import asyncpg
 
-from ringback.adapters.message_limits import MAX_REASON_CHARACTERS, clean, nothing_taken, refusals
+from ringback.adapters.message_limits import MAX_LETTERS, MAX_REASON_CHARACTERS, clean, nothing_taken, refusals
 from ringback.adapters.postgres.unavailable import GONE
 from ringback.adapters.postgres.wake import Listener
 from ringback.domain.errors import QueueUnavailable
-from ringback.ports import MessageQueue, OutgoingMessage, ReceivedMessage
+from ringback.ports import DeadLetter, MessageQueue, OutgoingMessage, ReceivedMessage
 
 STATEMENT_TIMEOUT_S = 10.0
 
@@ -72,6 +72,22 @@ _DEAD_LETTER = """
 _DEPTH = """
     SELECT count(*) FROM queue_messages
     WHERE queue = $1 AND dead_at IS NULL AND visible_at <= (SELECT clock_timestamp())
+"""
+
+
+_DEAD_LETTERS = """
+    SELECT id::text AS letter_id, body, dead_reason AS reason, dead_at FROM queue_messages
+    WHERE queue = $1 AND dead_at IS NOT NULL ORDER BY dead_at, id LIMIT $2
+"""
+
+# Without a receipt: whoever still holds an old delivery can neither delete nor move what was sent back.
+_REPLAY = """
+    WITH replayed AS (
+        UPDATE queue_messages
+        SET dead_at = NULL, dead_reason = NULL, receipt = NULL, receive_count = 0, visible_at = clock_timestamp()
+        WHERE queue = $1 AND dead_at IS NOT NULL AND ($2::text IS NULL OR id::text = $2) RETURNING id
+    )
+    SELECT count(*), pg_notify($3, '') FROM replayed
 """
 
 
@@ -135,6 +151,13 @@ class PostgresQueue(MessageQueue):
 
     async def depth(self) -> int:
         rows = await self._fetch(_DEPTH, self.name)
+        return int(rows[0]["count"])
+
+    async def dead_letters(self, limit: int) -> list[DeadLetter]:
+        return [DeadLetter(**row) for row in await self._fetch(_DEAD_LETTERS, self.name, min(limit, MAX_LETTERS))]
+
+    async def replay(self, letter_id: str | None) -> int:
+        rows = await self._fetch(_REPLAY, self.name, letter_id, self._channel)
         return int(rows[0]["count"])
 
     async def close(self) -> None:

@@ -8,17 +8,24 @@ import asyncpg
 
 from ringback.domain.attempt import Attempt, AttemptState, DialFact, Party, VoicemailAction
 from ringback.domain.call import Call, CallStatus, Contact, RetryPolicy, Task, TaskKind, TaskStatus
+from ringback.domain.inbound_call import InboundCall
 
-Row = Call | Task | Attempt
+Row = Call | Task | Attempt | InboundCall
 Columns = dict[str, Any]
 
 TABLES: dict[type[Row], tuple[str, str]] = {
     Call: ("calls", "call_id"),
     Task: ("tasks", "task_id"),
     Attempt: ("attempts", "attempt_id"),
+    InboundCall: ("inbound_calls", "inbound_id"),
 }
 #: A save is refused when one of these changed since the row was read.
-COMPARED: dict[type[Row], tuple[str, ...]] = {Call: (), Task: ("status", "dispatch"), Attempt: ("state", "fence")}
+COMPARED: dict[type[Row], tuple[str, ...]] = {
+    Call: (),
+    Task: ("status", "dispatch"),
+    Attempt: ("state", "fence"),
+    InboundCall: (),
+}
 
 
 def columns_of(row: Row) -> Columns:
@@ -64,6 +71,10 @@ def attempt_from(record: asyncpg.Record) -> Attempt:
     columns["dial"] = columns["dial"] and DialFact(columns["dial"])
     columns["party"] = columns["party"] and Party(columns["party"])
     return Attempt(**columns)
+
+
+def inbound_call_from(record: asyncpg.Record) -> InboundCall:
+    return InboundCall(**record)
 
 
 def contact_from(record: asyncpg.Record) -> Contact:

@@ -77,10 +77,13 @@ class PostgresStore:
             return int(await connection.fetchval(schedule_rows.FREE_SLOTS, max_live, per_second, now))
 
     async def release_due(self, now: datetime, limit: int) -> int:
+        async with self._connection() as connection:
+            await connection.execute(schedule_rows.END_HOLDS, now, limit)
         return await self._publish(schedule_rows.RELEASE_DUE, now, limit)
 
     async def redispatch_lost(self, dispatched_before: datetime, now: datetime, limit: int) -> int:
-        return await self._publish(schedule_rows.REDISPATCH_LOST, dispatched_before, now, limit)
+        most = schedule_rows.MOST_REDISPATCHES
+        return await self._publish(schedule_rows.REDISPATCH_LOST, dispatched_before, now, limit, most)
 
     async def _publish(self, statement: str, *arguments: Any) -> int:
         async with self._connection() as connection:

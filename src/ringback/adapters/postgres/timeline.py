@@ -39,7 +39,10 @@ _TRACES = (
               (payload -> 'data' ->> 'sequence')::integer AS sequence, payload -> 'data' ->> 'reason' AS reason,
               (payload -> 'data' ->> 'is_final')::boolean AS is_final, delivered_at, tries, dead_at, last_error
        FROM outbox WHERE call_id = $1 AND kind = 'abt_event' ORDER BY id""",
-    """SELECT created_at AS at, kind, message_id, delivered_at, tries, dead_at, last_error
+    """SELECT created_at AS at, kind, message_id,
+              (SELECT jsonb_agg(name) FROM json_object_keys(payload -> 'fields') AS name) AS fields,
+              CASE WHEN delivered_at IS NOT NULL THEN 'delivered' WHEN dead_at IS NOT NULL THEN 'dead'
+                   ELSE 'waiting' END AS delivery, delivered_at, tries, dead_at, last_error
        FROM outbox WHERE call_id = $1 AND kind NOT IN ('call_message', 'abt_event') ORDER BY id""",
 )
 

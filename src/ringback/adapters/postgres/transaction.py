@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ringback.adapters.postgres import contact_rows
 from ringback.adapters.postgres import statements as sql
 from ringback.adapters.postgres.pool import Connection
 from ringback.adapters.postgres.rows import (
@@ -18,6 +19,7 @@ from ringback.adapters.postgres.rows import (
     call_from,
     columns_of,
     contact_from,
+    inbound_call_from,
     same_instant,
     task_from,
 )
@@ -25,8 +27,10 @@ from ringback.domain.abt_event import AbtEvent
 from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call, Contact, Task
 from ringback.domain.call_event import CallReport
+from ringback.domain.contact_record import FieldsWrite, Note
 from ringback.domain.errors import Retryable
 from ringback.domain.gate import CapacityFacts, PersonFacts
+from ringback.domain.inbound_call import InboundCall
 from ringback.messages import CallRequested
 from ringback.ports import ActionResult, Disposition, OutboxKind, Suppression
 
@@ -143,6 +147,7 @@ class PostgresTransaction:
             attempts_last_day=record["attempts_last_day"],
             oldest_attempt_in_day=record["oldest_attempt_in_day"],
             last_attempt_at=record["last_attempt_at"],
+            on_inbound_call_until=record["on_inbound_call_until"],
             clock_skew_s=skew_s,
         )
 
@@ -153,8 +158,8 @@ class PostgresTransaction:
         return CapacityFacts(**record)
 
     async def open_breaker(self, reason: str, now: datetime) -> datetime:
-        until: datetime = await self._connection.fetchval(sql.OPEN_BREAKER, reason, now)
-        return until
+        until: datetime | None = await self._connection.fetchval(sql.OPEN_BREAKER, reason, now)
+        return until or await self._connection.fetchval(sql.BREAKER_UNTIL) or now
 
     async def close_breaker(self) -> None:
         await self._connection.execute(sql.CLOSE_BREAKER)
@@ -269,3 +274,51 @@ class PostgresTransaction:
             disposition.note,
             disposition.at,
         )
+
+    async def write_fields(self, write: FieldsWrite) -> None:
+        origin = write.origin
+        await self._connection.execute(
+            contact_rows.WRITE_FIELDS,
+            write.write_id,
+            origin.contact_id,
+            origin.call_id,
+            origin.attempt_id,
+            origin.source,
+            dict(write.values),
+            write.at,
+        )
+
+    async def add_note(self, note: Note) -> None:
+        origin = note.origin
+        await self._connection.execute(
+            contact_rows.ADD_NOTE,
+            note.note_id,
+            origin.contact_id,
+            origin.call_id,
+            origin.attempt_id,
+            origin.source,
+            note.text,
+            note.at,
+        )
+
+    async def set_time_zone(self, contact_id: str, time_zone: str, source: str, now: datetime) -> None:
+        await self._connection.execute(contact_rows.SET_TIME_ZONE, contact_id, time_zone, source, now)
+
+    async def instance(self) -> str:
+        return str(await self._connection.fetchval("SELECT instance FROM installation"))
+
+    async def contact_by_phone(self, phone: str) -> str | None:
+        found: str | None = await self._connection.fetchval(contact_rows.CONTACT_BY_PHONE, phone)
+        return found
+
+    async def call_at_hand(self, contact_id: str) -> str | None:
+        found: str | None = await self._connection.fetchval(contact_rows.CALL_AT_HAND, contact_id)
+        return found
+
+    async def inbound_call(self, inbound_id: str | None, provider_call_id: str | None) -> InboundCall | None:
+        record = await self._connection.fetchrow(contact_rows.INBOUND_CALL, inbound_id, provider_call_id)
+        return self._remember(inbound_call_from(record)) if record else None
+
+    async def still_ringing(self, phone: str, to_number: str, since: datetime) -> InboundCall | None:
+        record = await self._connection.fetchrow(contact_rows.STILL_RINGING, phone, to_number, since)
+        return self._remember(inbound_call_from(record)) if record else None

@@ -5,16 +5,21 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from ringback.adapters.postgres.event_feed import read_events
+from ringback.adapters.postgres.person_file import read_person_file
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.adapters.postgres.timeline import read_timeline
 from ringback.domain.abt_event import iso
+from ringback.domain.person_file import PersonFile
 
 Item = dict[str, Any]
 
+# What a hold waits for may be later than the hold's own end.
+_DUE_AT = "greatest({0}.due_at, {0}.due_before_hold)"
 # A scheduled call whose task has been released is on its way to the processor.
 _STATUS = "CASE WHEN c.status = 'scheduled' AND t.status = 'dispatched' THEN 'queued' ELSE c.status END"
 _CALLS = f"""
-SELECT c.call_id, c.contact_id, {_STATUS} AS status, c.final, t.due_at AS next_eligible_at
+SELECT c.call_id, c.contact_id, {_STATUS} AS status, c.final, {_DUE_AT.format("t")} AS next_eligible_at
 FROM calls c LEFT JOIN tasks t ON t.call_id = c.call_id AND t.status IN ('pending', 'held', 'dispatched')
 """
 _ATTEMPTS = """
@@ -22,8 +27,8 @@ SELECT call_id, attempt_id, number, state, provider_call_id, dial, party, "end",
        placed_at, started_at, ended_at, duration_ms, cost_cents, recording_url, transcript, summary, sentiment, analysis
 FROM attempts WHERE call_id = ANY ($1::text[]) ORDER BY number
 """
-_TASKS = """
-SELECT call_id, task_id, kind, due_at, local_time, time_zone, status
+_TASKS = f"""
+SELECT call_id, task_id, kind, {_DUE_AT.format("tasks")} AS due_at, local_time, time_zone, status
 FROM tasks WHERE call_id = ANY ($1::text[]) ORDER BY created_at, task_id
 """
 _SUPPRESSIONS = """
@@ -61,6 +66,14 @@ class PostgresViews:
             if not await connection.fetchval("SELECT true FROM calls WHERE call_id = $1", call_id):
                 return None
             return await read_timeline(connection, call_id)
+
+    async def person_file(self, phone: str | None, contact_id: str | None, now: datetime) -> PersonFile:
+        async with connection_of(self._pool) as connection:
+            return await read_person_file(connection, phone, contact_id, now)
+
+    async def events(self, *, after: str | None, limit: int) -> tuple[list[Item], str | None]:
+        async with connection_of(self._pool) as connection:
+            return await read_events(connection, after, limit)
 
     async def suppressions(
         self, *, phone: str | None, contact_id: str | None, cursor: str | None, limit: int

@@ -2,24 +2,57 @@
 
 from collections.abc import Callable
 
+from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.catalog import Catalog
-from ringback.domain.gate import DialPolicy
-from ringback.flows.business_operations.action import Action
-from ringback.flows.business_operations.reschedule_call import RescheduleCall
-from ringback.flows.business_operations.set_disposition import SetDisposition
-from ringback.ports import NumberPlan, SpokenTime
+from ringback.flows.business_operations import (
+    call_analysed,
+    delete_scheduled_task,
+    field_writeback,
+    incoming_call,
+    note_writeback,
+    reschedule_call,
+    send_abt_event,
+    set_disposition,
+    update_timezone,
+)
+from ringback.flows.business_operations.action import Action, ActionDeclaration
+from ringback.flows.settling import SettlingRules
+from ringback.ports import SpokenTime
 
 
 def business_actions(
-    *,
-    spoken_time: SpokenTime,
-    numbers: NumberPlan,
-    policy: DialPolicy,
+    rules: SettlingRules,
     catalog: Catalog,
-    new_id: Callable[[], str],
+    spoken_time: SpokenTime,
+    read_call: Callable[[object, ReportKind], CallReport],
+    identify: Callable[[str], bytes],
 ) -> dict[str, Action]:
-    """The implemented actions by their wire names."""
-    return {
-        "reschedule_call": RescheduleCall(spoken_time, numbers, policy, new_id),
-        "set_disposition": SetDisposition(catalog, new_id),
-    }
+    """Every action, by its wire name. `read_call` and `identify` are the provider's edge: see `CallAnalysed`."""
+    new_id, policy = rules.new_id, rules.policy
+    actions: list[Action] = [
+        field_writeback.FieldWriteback(catalog, new_id),
+        reschedule_call.RescheduleCall(spoken_time, rules.numbers, policy, new_id),
+        delete_scheduled_task.DeleteScheduledTask(),
+        update_timezone.UpdateTimezone(policy, new_id),
+        incoming_call.IncomingCall(rules),
+        set_disposition.SetDisposition(catalog, new_id),
+        send_abt_event.SendAbtEvent(catalog, new_id),
+        call_analysed.CallAnalysed(read_call, identify, rules),
+        note_writeback.NoteWriteback(new_id),
+    ]
+    return {action.declaration.name: action for action in actions}
+
+
+def declarations(catalog: Catalog) -> list[ActionDeclaration]:
+    """What every action is called with and what it answers, under this catalogue."""
+    return [
+        field_writeback.declare(catalog),
+        reschedule_call.DECLARATION,
+        delete_scheduled_task.DECLARATION,
+        update_timezone.DECLARATION,
+        incoming_call.DECLARATION,
+        set_disposition.declare(catalog),
+        send_abt_event.declare(catalog),
+        call_analysed.DECLARATION,
+        note_writeback.DECLARATION,
+    ]

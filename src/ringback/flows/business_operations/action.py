@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +12,9 @@ from typing import Any, Protocol
 from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call, Contact
 from ringback.domain.call_event import CallReport
-from ringback.ports import Transaction
+from ringback.domain.contact_record import FieldsWrite, Note, Origin
+from ringback.flows.inbound_calls import InboundTransaction
+from ringback.ports import Store
 
 
 class Door(StrEnum):
@@ -75,26 +78,87 @@ class ActionRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """Whom an action is about, read under the locks. `call` is None for a contact who has no, or several, unfinished
-    calls (`unfinished`); `attempt` is the one whose conversation asked, None at the systems' door."""
+class Target:
+    """Whom a request is about, read before the locks: their phone must be known to be locked in order. `call_id` is
+    None for a contact with no unfinished call or several; `attempt` is the one that a tool call belongs to."""
 
+    phone: str
+    contact_id: str
+    call_id: str | None
+    attempt: Attempt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The same, read under the locks. `phone` is the number that the request is about, which the contact may have
+    changed since; `attempt` is the one whose conversation asked, None at the systems' door and in inbound calls."""
+
+    request: ActionRequest
+    phone: str
     contact: Contact
     call: Call | None
     attempt: Attempt | None
-    unfinished: tuple[str, ...]
-    source: str
+    unfinished: tuple[str, ...] = ()  # the contact's calls, when none of them is meant
+
+    @property
+    def source(self) -> str:
+        return SOURCE[self.request.door]
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(
+            self.contact.contact_id,
+            self.call.call_id if self.call else None,
+            self.attempt.attempt_id if self.attempt else None,
+            self.source,
+        )
+
+
+class ActionTransaction(InboundTransaction, Protocol):
+    """What the actions need of a unit of work beyond what every flow does."""
+
+    async def write_fields(self, write: FieldsWrite) -> None:
+        """The old values are kept beside the new ones."""
+        ...
+
+    async def add_note(self, note: Note) -> None: ...
+    async def set_time_zone(self, contact_id: str, time_zone: str, source: str, now: datetime) -> None: ...
+
+
+class ActionStore(Store, Protocol):
+    def transaction(self) -> AbstractAsyncContextManager[ActionTransaction]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ActionDeclaration:
+    """What an action is called with and what it answers, in one place for the agents' tool definitions and the
+    reference. `arguments` is a JSON schema; `result` and `codes` say what each member and code of a reply means."""
+
+    name: str
+    description: str  # as a model reads it that has to decide when to call this
+    arguments: dict[str, Any]
+    codes: dict[str, str]
+    result: dict[str, str]
+    for_agents: bool = True
+    needs_target: bool = True  # False: its arguments say whom it is about
 
 
 class Action(Protocol):
     """One business operation with the ports it needs."""
 
     @property
-    def stops_dialing(self) -> bool:
-        """Whether it may end every call of the person: then the locks of all their phones are taken first."""
+    def declaration(self) -> ActionDeclaration: ...
+
+    @property
+    def locks_every_phone(self) -> bool:
+        """Whether it may touch every call of the person: then the locks of all their phones are taken first."""
         ...
 
-    async def do(self, tx: Transaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
+    async def find(self, request: ActionRequest, store: ActionStore) -> Target | Reply:
+        """Whom it is about, or what to answer if it concerns nobody we know. Raises ActionRefused."""
+        ...
+
+    async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         """Check everything, then write. Raises ActionRefused."""
         ...
 

@@ -6,11 +6,19 @@ from datetime import datetime
 from typing import Any
 
 from ringback.domain.errors import Retryable, StoreUnavailable
-from ringback.flows.business_operations.action import SOURCE, Action, ActionRefused, ActionRequest, Reply, Subject
-from ringback.flows.business_operations.target import Target, find_target
+from ringback.flows.business_operations.action import (
+    Action,
+    ActionRefused,
+    ActionRequest,
+    ActionStore,
+    ActionTransaction,
+    Reply,
+    Subject,
+    Target,
+)
 from ringback.flows.event_processing import apply_evidence
 from ringback.flows.settling import SettlingRules
-from ringback.ports import ActionResult, Clock, Store, Transaction
+from ringback.ports import ActionResult, Clock
 
 #: A deadlock, a serialization failure or a lost race for the key. Someone may be on the phone, so there is no pause.
 TRIES = 3
@@ -20,7 +28,7 @@ TRIES = 3
 class BusinessOperations:
     """What every door needs to have an action done. `actions` are the implemented ones, by name."""
 
-    store: Store
+    store: ActionStore
     clock: Clock
     actions: Mapping[str, Action]
     rules: SettlingRules
@@ -46,15 +54,17 @@ class BusinessOperations:
 
     async def _perform_once(self, request: ActionRequest) -> Reply:
         try:
-            target = await find_target(request, self.store)
+            target = await self.actions[request.action].find(request, self.store)
+            if isinstance(target, Reply):
+                return target
             async with self.store.transaction() as tx:
                 return await self._within(tx, request, target)
         except ActionRefused as refused:
             return refused.reply
 
-    async def _within(self, tx: Transaction, request: ActionRequest, target: Target) -> Reply:
+    async def _within(self, tx: ActionTransaction, request: ActionRequest, target: Target) -> Reply:
         action = self.actions[request.action]
-        await _lock(tx, target, stops_dialing=action.stops_dialing)
+        await _lock(tx, target, every_phone=action.locks_every_phone)
         known = await tx.action_result(request.door, request.key)
         if known is not None:
             return _replay(request, *known)
@@ -70,7 +80,9 @@ class BusinessOperations:
         await self._keep(tx, request, target, reply, now)
         return reply
 
-    async def _keep(self, tx: Transaction, request: ActionRequest, target: Target, reply: Reply, now: datetime) -> None:
+    async def _keep(
+        self, tx: ActionTransaction, request: ActionRequest, target: Target, reply: Reply, now: datetime
+    ) -> None:
         result = ActionResult(
             door=request.door,
             key=request.key,
@@ -85,20 +97,23 @@ class BusinessOperations:
             raise Retryable("the idempotency key was taken meanwhile", 0.1)
 
 
-async def _lock(tx: Transaction, target: Target, *, stops_dialing: bool) -> None:
-    if stops_dialing:
+async def _lock(tx: ActionTransaction, target: Target, *, every_phone: bool) -> None:
+    if every_phone:
         await tx.lock_people(await tx.people_of(target.phone, target.contact_id), target.contact_id)
+    elif target.call_id is None:
+        await tx.lock_people([target.phone], target.contact_id)
     if target.call_id is not None:
         await tx.lock_call(target.call_id)
 
 
-async def _subject(tx: Transaction, request: ActionRequest, target: Target) -> Subject:
+async def _subject(tx: ActionTransaction, request: ActionRequest, target: Target) -> Subject:
     """Read behind the locks, and behind the evidence, which wrote to the same rows."""
     call = await tx.lock_call(target.call_id) if target.call_id is not None else None
     contact = await tx.contact(target.contact_id)
     assert contact is not None, "contacts outlive their calls and attempts"
     attempt = await tx.attempt(target.attempt.attempt_id) if target.attempt is not None else None
-    return Subject(contact, call, attempt, target.unfinished, SOURCE[request.door])
+    unfinished = () if call is not None else tuple(await tx.unfinished_calls(None, target.contact_id))
+    return Subject(request, target.phone, contact, call, attempt, unfinished)
 
 
 def _replay(request: ActionRequest, fingerprint: str, stored: Mapping[str, Any]) -> Reply:

@@ -22,15 +22,21 @@ from ringback.domain.schedule import CallingHours
 from ringback.domain.speech import say_moment
 from ringback.domain.time_zone import find_zone
 from ringback.flows.announcing import announce_rescheduled
-from ringback.flows.business_operations.action import ActionRefused, Reply, Subject
-from ringback.flows.business_operations.arguments import read_texts
+from ringback.flows.business_operations.action import (
+    ActionDeclaration,
+    ActionRefused,
+    ActionTransaction,
+    Reply,
+    Subject,
+)
+from ringback.flows.business_operations.arguments import arguments, read_texts, text
+from ringback.flows.business_operations.target import find_target
 from ringback.flows.whereabouts import zones_of
-from ringback.ports import NumberPlan, SpokenTime, Transaction
+from ringback.ports import NumberPlan, SpokenTime
 
 #: An implicit expiry gives way to a callback, and leaves it this long to get through.
 AFTER_CALLBACK = timedelta(days=1)
 
-ARGUMENTS = {"when": 200, "reason": 500}
 NO_OTHER_CALL = "Sorry, I cannot arrange another call."
 ASK_WHEN = "On which day and at what time should we call you?"
 
@@ -44,6 +50,40 @@ REFUSALS = {
     CallbackProblem.NEVER_OPEN: ("outside_hours", "We make no calls then; which other day would suit you?"),
 }
 
+DECLARATION = ActionDeclaration(
+    name="reschedule_call",
+    description=(
+        "Arrange that the person is called back at the time they ask for. Pass on their own words, both day and clock "
+        "time; they are understood in the person's time zone."
+    ),
+    arguments=arguments(
+        {
+            "when": text(200, 'Day and time as the person said it, such as "tomorrow at 3pm" or "in two hours".'),
+            "reason": text(500, "Why the person wants to be called later, in a few words."),
+        },
+        "when",
+    ),
+    codes={
+        "rescheduled": "The callback is the call's one open task.",
+        "needs_clarification": "Day or clock time is missing, has passed, or the zone is unclear; `say` asks for it.",
+        "too_soon": "Less than five minutes ahead.",
+        "too_far": "More than fourteen days ahead.",
+        "too_late": "Beyond the call's own `expires_at`.",
+        "outside_hours": "There is no calling hour within fifteen days of it.",
+        "limit": "The call was moved three times already.",
+        "suppressed": "The person must not be called any more.",
+        "cancelled": "The call was cancelled.",
+        "call_finished": "The call has ended; a new one can be requested.",
+        "which_call": "The contact has several calls; `result.call_ids` lists them.",
+    },
+    result={
+        "task_id": "The new task.",
+        "due_at": "When it is due, in UTC; moved into calling hours if need be.",
+        "local_time": "The person's wall-clock time, for a wish that named one.",
+        "time_zone": "The zone of `local_time`.",
+    },
+)
+
 
 @dataclass(frozen=True, slots=True)
 class RescheduleCall:
@@ -51,10 +91,12 @@ class RescheduleCall:
     numbers: NumberPlan
     policy: DialPolicy
     new_id: Callable[[], str]
-    stops_dialing: bool = False
+    locks_every_phone: bool = False
+    declaration: ActionDeclaration = DECLARATION
+    find = staticmethod(find_target)
 
-    async def do(self, tx: Transaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
-        texts = read_texts(args, ARGUMENTS)
+    async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
+        texts = read_texts(args, DECLARATION.arguments)
         call = _movable_call(subject)
         if await tx.is_suppressed(call.phone, call.contact_id):
             raise ActionRefused("suppressed", NO_OTHER_CALL)
@@ -73,7 +115,7 @@ class RescheduleCall:
 
     def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:
         """Nobody's zone and hours are known, so the words are read in UTC and any hour is open."""
-        texts = read_texts(args, ARGUMENTS)
+        texts = read_texts(args, DECLARATION.arguments)
         rules = CallbackRules(CallingHours(), timedelta(0), zones=("UTC",))
         callback = self._understand(texts.get("when"), rules, now)
         return Reply(True, "rehearsed", _say(callback, rules.zones, now), _result(None, callback))
@@ -128,7 +170,7 @@ def _undecided(attempt: Attempt | None) -> Attempt | None:
 
 
 async def _replace_open_task(
-    tx: Transaction, call: Call, task: Task, asked_during: Attempt | None, now: datetime
+    tx: ActionTransaction, call: Call, task: Task, asked_during: Attempt | None, now: datetime
 ) -> None:
     """A task that was dispatched and not claimed yet is replaced too: its message then consumes nothing."""
     previous = await tx.open_task(call.call_id)
@@ -139,7 +181,7 @@ async def _replace_open_task(
     call.reschedules += 1
     if not call.expiry_is_explicit:
         call.expires_at = max(call.expires_at, task.due_at + AFTER_CALLBACK)
-    await announce_rescheduled(tx, call, asked_during, task, previous.due_at if previous else None, now)
+    await announce_rescheduled(tx, call, asked_during, task, previous.planned_at if previous else None, now)
     settle_status(call, task, await tx.latest_attempt(call.call_id))
     await tx.save(call)
     if asked_during is not None:

@@ -6,22 +6,53 @@ from datetime import datetime
 from typing import Any
 
 from ringback.domain.catalog import Catalog, DispositionCode
-from ringback.flows.business_operations.action import ActionRefused, Reply, Subject
-from ringback.flows.business_operations.arguments import read_texts
+from ringback.flows.business_operations.action import (
+    ActionDeclaration,
+    ActionRefused,
+    ActionTransaction,
+    Reply,
+    Subject,
+)
+from ringback.flows.business_operations.arguments import arguments, read_texts, text
+from ringback.flows.business_operations.target import find_target
 from ringback.flows.suppression import suppress
-from ringback.ports import Disposition, Suppression, Transaction
+from ringback.ports import Disposition, Suppression
 
-ARGUMENTS = {"code": 64, "note": 2000}
+
+def declare(catalog: Catalog) -> ActionDeclaration:
+    suppressing = ", ".join(code for code, known in catalog.dispositions.items() if known.suppresses)
+    properties = {
+        "code": text(64, f"How the conversation went. Never called again after: {suppressing}.", catalog.dispositions),
+        "note": text(2000, "Anything worth keeping about it, in a sentence."),
+    }
+    return ActionDeclaration(
+        name="set_disposition",
+        description=(
+            "File how the conversation went. Call it once, when that is clear, and at once when the person asks not to "
+            "be called again."
+        ),
+        arguments=arguments(properties, "code"),
+        codes={
+            "disposition_set": "It is kept, and a suppression with it if the code is one that suppresses.",
+            "unknown_disposition": "The code is not in the catalogue; `result.valid` lists those that are.",
+        },
+        result={"code": "The code.", "suppressed": "Whether the person will never be called again."},
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class SetDisposition:
     catalog: Catalog
     new_id: Callable[[], str]
-    stops_dialing: bool = True
+    locks_every_phone: bool = True
+    find = staticmethod(find_target)
 
-    async def do(self, tx: Transaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
-        texts = read_texts(args, ARGUMENTS)
+    @property
+    def declaration(self) -> ActionDeclaration:
+        return declare(self.catalog)
+
+    async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
+        texts = read_texts(args, self.declaration.arguments)
         disposition = self._known(texts.get("code"))
         await self._record(tx, subject, disposition, texts.get("note"), now)
         if disposition.suppresses:
@@ -29,7 +60,7 @@ class SetDisposition:
         return _reply("disposition_set", disposition)
 
     def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:
-        return _reply("rehearsed", self._known(read_texts(args, ARGUMENTS).get("code")))
+        return _reply("rehearsed", self._known(read_texts(args, self.declaration.arguments).get("code")))
 
     def _known(self, code: str | None) -> DispositionCode:
         known = self.catalog.dispositions.get(code or "")
@@ -40,15 +71,15 @@ class SetDisposition:
         return known
 
     async def _record(
-        self, tx: Transaction, subject: Subject, disposition: DispositionCode, note: str | None, now: datetime
+        self, tx: ActionTransaction, subject: Subject, disposition: DispositionCode, note: str | None, now: datetime
     ) -> None:
         attempt = subject.attempt
         await tx.add_disposition(
             Disposition(
                 disposition_id=self.new_id(),
-                call_id=subject.call.call_id if subject.call else None,
-                attempt_id=attempt.attempt_id if attempt else None,
-                contact_id=subject.contact.contact_id,
+                call_id=subject.origin.call_id,
+                attempt_id=subject.origin.attempt_id,
+                contact_id=subject.origin.contact_id,
                 code=disposition.code,
                 note=note,
                 at=now,
@@ -58,10 +89,11 @@ class SetDisposition:
             attempt.business["disposition"] = disposition.code
             await tx.save(attempt)
 
-    async def _suppress(self, tx: Transaction, subject: Subject, disposition: DispositionCode, now: datetime) -> None:
-        # The number that was talked to, which the contact may have changed since the call was accepted.
-        phone = subject.call.phone if subject.call else subject.contact.phone
-        contact_id = subject.contact.contact_id
+    async def _suppress(
+        self, tx: ActionTransaction, subject: Subject, disposition: DispositionCode, now: datetime
+    ) -> None:
+        # Of the number that was talked to, which the contact may have changed since the call was accepted.
+        phone, contact_id = subject.phone, subject.contact.contact_id
         suppression = Suppression(self.new_id(), phone, contact_id, disposition.code, subject.source, now)
         await suppress(tx, suppression, now, in_hand=subject.call)
 

@@ -8,8 +8,17 @@ CREATE TABLE installation (
     pause_reason text,
     breaker_until timestamptz,
     breaker_reason text,
-    breaker_trips integer NOT NULL DEFAULT 0
+    breaker_trips integer NOT NULL DEFAULT 0,
+    -- 244 random bits, without which a hash of a phone number says nothing.
+    hash_key bytea NOT NULL
+        DEFAULT decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex')
 );
+
+-- What is kept of a person who was erased: enough to recognise them if they come again, and nothing to read.
+CREATE FUNCTION person_hash(phone_or_contact_id text) RETURNS text LANGUAGE sql STABLE STRICT PARALLEL SAFE AS $$
+    SELECT encode(sha256(hash_key || sha256(hash_key || convert_to(phone_or_contact_id, 'UTF8'))), 'hex')
+    FROM installation
+$$;
 
 CREATE TABLE api_keys (
     name text PRIMARY KEY,
@@ -63,16 +72,19 @@ CREATE TABLE tasks (
     status text NOT NULL,
     dispatch integer NOT NULL DEFAULT 0,
     dispatched_at timestamptz,
+    redispatches integer NOT NULL,
     local_time text,
     time_zone text,
     source text,
     reason text,
     from_attempt text,
-    created_at timestamptz NOT NULL
+    created_at timestamptz NOT NULL,
+    due_before_hold timestamptz             -- set while status is held: due_at is then the end of the hold
 );
 CREATE UNIQUE INDEX tasks_one_open ON tasks (call_id) WHERE status IN ('pending', 'held', 'dispatched');
 CREATE INDEX tasks_call ON tasks (call_id);
 CREATE INDEX tasks_due ON tasks (due_at) WHERE status = 'pending';
+CREATE INDEX tasks_held ON tasks (due_at) WHERE status = 'held';
 CREATE INDEX tasks_dispatched ON tasks (dispatched_at) WHERE status = 'dispatched';
 
 CREATE TABLE attempts (
@@ -163,8 +175,13 @@ CREATE TABLE outbox (
     tries integer NOT NULL DEFAULT 0,
     delivered_at timestamptz,
     dead_at timestamptz,
-    last_error text
+    last_error text,
+    -- Ids are drawn before the commit, so an earlier id may appear later. Readers of the feed wait until every
+    -- transaction before this one is over. A dump that is restored into another cluster must set it anew, to '3'.
+    xact xid8 NOT NULL DEFAULT pg_current_xact_id()
 );
+CREATE INDEX outbox_feed ON outbox (xact, id) WHERE kind = 'abt_event';
+CREATE INDEX outbox_dead ON outbox (dead_at, id) WHERE dead_at IS NOT NULL;
 CREATE INDEX outbox_open ON outbox (kind, due_at) WHERE delivered_at IS NULL AND dead_at IS NULL;
 CREATE INDEX outbox_order ON outbox (order_key, id) WHERE delivered_at IS NULL AND dead_at IS NULL;
 CREATE INDEX outbox_call ON outbox (call_id, id) WHERE call_id IS NOT NULL;
@@ -189,8 +206,12 @@ CREATE TABLE suppressions (
     created_at timestamptz NOT NULL,
     lifted_at timestamptz,
     lifted_reason text,
-    CHECK (phone IS NOT NULL OR contact_id IS NOT NULL)
+    phone_hash text,                        -- of an erased person, whose phone and contact_id are NULL then
+    contact_hash text,
+    CHECK (num_nonnulls(phone, contact_id, phone_hash, contact_hash) > 0)
 );
+CREATE INDEX suppressions_phone_hash ON suppressions (phone_hash) WHERE phone_hash IS NOT NULL;
+CREATE INDEX suppressions_contact_hash ON suppressions (contact_hash) WHERE contact_hash IS NOT NULL;
 CREATE INDEX suppressions_phone ON suppressions (phone) WHERE lifted_at IS NULL;
 CREATE INDEX suppressions_contact ON suppressions (contact_id) WHERE lifted_at IS NULL;
 
@@ -217,3 +238,56 @@ CREATE TABLE dispositions (
     at timestamptz NOT NULL
 );
 CREATE INDEX dispositions_call ON dispositions (call_id);
+
+CREATE TABLE notes (
+    note_id text PRIMARY KEY,
+    contact_id text NOT NULL REFERENCES contacts,
+    call_id text,
+    attempt_id text,
+    author text NOT NULL,                   -- agent, api
+    note text NOT NULL,
+    at timestamptz NOT NULL
+);
+CREATE INDEX notes_contact ON notes (contact_id, at);
+
+-- Every change of a contact's field, with what stood there before.
+CREATE TABLE field_writes (
+    write_id text NOT NULL,                 -- also the id under which it goes to the CRM
+    field text NOT NULL,
+    contact_id text NOT NULL REFERENCES contacts,
+    call_id text,
+    attempt_id text,
+    source text NOT NULL,                   -- agent, api
+    old_value jsonb,                        -- null: the field was not set
+    new_value jsonb NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (write_id, field)
+);
+CREATE INDEX field_writes_contact ON field_writes (contact_id, at);
+
+-- Calls from contacts to us; while one is under way the contact's tasks are held.
+CREATE TABLE inbound_calls (
+    inbound_id text PRIMARY KEY,
+    provider_call_id text UNIQUE,           -- often unknown while it rings
+    phone text NOT NULL,
+    to_number text NOT NULL,
+    contact_id text NOT NULL REFERENCES contacts,
+    rang_at timestamptz NOT NULL,
+    hold_until timestamptz NOT NULL,
+    started_at timestamptz,
+    ended_at timestamptz,
+    duration_ms bigint,
+    disconnection_reason text,
+    released_at timestamptz                 -- from here on it holds nothing
+);
+CREATE INDEX inbound_calls_phone ON inbound_calls (phone) WHERE released_at IS NULL;
+CREATE INDEX inbound_calls_contact ON inbound_calls (contact_id) WHERE released_at IS NULL;
+
+-- For retention: the old end of each growing table, at a few bytes per thousand rows, as rows come in order of time.
+CREATE INDEX outbox_age ON outbox USING brin (delivered_at);
+CREATE INDEX gate_decisions_age ON gate_decisions USING brin (at);
+CREATE INDEX provider_events_age ON provider_events USING brin (received_at);
+CREATE INDEX action_results_age ON action_results USING brin (at);
+CREATE INDEX dispositions_age ON dispositions USING brin (at);
+CREATE INDEX calls_age ON calls USING brin (expires_at);
+CREATE INDEX contacts_age ON contacts USING brin (updated_at);

@@ -1,0 +1,66 @@
+"""`python -m benchmarks`: measure, print the table, and write docs/benchmarks.md if asked."""
+
+import argparse
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path as File
+
+from benchmarks.child import ROOT, BenchmarkFailed
+from benchmarks.ground import open_ground
+from benchmarks.paths import PATHS, Path
+from benchmarks.report import Machine, render
+from benchmarks.running import Plan, run_paths
+
+REPORT = ROOT / "docs" / "benchmarks.md"
+
+
+def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    names = [path.name for path in PATHS]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="path", help=f"of {', '.join(names)}; all if none is named")
+    parser.add_argument("--seconds", type=float, default=3.0, help="load of one turn (3)")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each side (3)")
+    parser.add_argument("--limit", type=float, default=165.0, help="seconds after which no further round begins (165)")
+    parser.add_argument("--seed", type=int, default=20261122)
+    parser.add_argument("--write", action="store_true", help=f"also write {REPORT.relative_to(ROOT)}")
+    parser.add_argument(
+        "--profile", type=File, metavar="DIR", help="cProfile of the product; its rates mean nothing then"
+    )
+    asked = parser.parse_args(arguments)
+    if unknown := sorted(set(asked.names) - set(names)):
+        parser.error(f"no such path: {', '.join(unknown)} (there are {', '.join(names)})")
+    return asked
+
+
+def chosen(names: Sequence[str]) -> list[Path]:
+    return [path for path in PATHS if not names or path.name in names]
+
+
+def main(arguments: Sequence[str]) -> int:
+    asked = read_arguments(arguments)
+    plan = Plan(asked.seconds, max(1, asked.rounds), asked.limit, asked.seed, asked.profile)
+    # As an exception, so that everything the run has started is ended on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    began = time.monotonic()
+    try:
+        with open_ground() as ground:
+            results = asyncio.run(run_paths(ground, chosen(asked.names), plan))
+            machine = Machine(asyncio.run(ground.version()))
+    except BenchmarkFailed as failure:
+        sys.stderr.write(f"{failure}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    text = render(results, machine, plan, time.monotonic() - began)
+    sys.stdout.write(text)
+    if asked.write:
+        REPORT.parent.mkdir(exist_ok=True)
+        REPORT.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

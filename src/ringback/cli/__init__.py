@@ -1,0 +1,50 @@
+"""The command line. Every command imports what it needs when it runs, so that `ringback --help` answers at once."""
+
+import sys
+from collections.abc import Callable
+
+import typer
+
+from ringback.cli import calling, dead_letters, doctor, installation, retell, running, steering
+from ringback.config import SettingsError
+
+app = typer.Typer(
+    name="ringback",
+    help="Outbound AI voice calls through Retell, and the truth about what became of every one.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # its tracebacks print local variables, which hold keys and phone numbers
+)
+COMMANDS: tuple[Callable[..., None], ...] = (
+    running.up,
+    running.demo,
+    running.serve,
+    running.emulate,
+    calling.call,
+    calling.trace,
+    steering.why,
+    steering.pause,
+    steering.resume,
+    doctor.doctor,
+    installation.catalog,
+    installation.erase,
+)
+for command in COMMANDS:
+    app.command()(command)
+keys_app = typer.Typer(no_args_is_help=True, help="API keys.")
+keys_app.command("create")(installation.create_key)
+db_app = typer.Typer(no_args_is_help=True, help="The database.")
+db_app.command("upgrade")(installation.upgrade_database)
+app.add_typer(keys_app, name="keys")
+app.add_typer(db_app, name="db")
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(retell.app, name="retell")
+
+
+def main() -> None:
+    try:
+        app()
+    except SettingsError as error:
+        for problem in error.problems:
+            typer.echo(problem, err=True)
+        sys.exit(2)

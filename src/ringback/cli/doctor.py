@@ -1,0 +1,48 @@
+"""ringback doctor: the settings, and whether what they point to works."""
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ringback.cli.asking import DEFAULT_DATA_DIR, DataDir, settings_of
+from ringback.config import Settings, describe
+
+if TYPE_CHECKING:
+    from ringback.flows.examination import Finding
+
+
+def doctor(
+    agent: Annotated[str | None, typer.Option(help="Also look where this Retell agent sends its webhooks.")] = None,
+    webhook_url: Annotated[str | None, typer.Option(help="Where they should go.")] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Looks at settings, database, clock, queues, Retell's keys and dead letters; ends with 1 if something is wrong."""
+    settings = settings_of(data_dir)
+    _show_settings(settings)
+    findings = asyncio.run(_examine(settings, agent, webhook_url))
+    for finding in findings:
+        typer.echo(line(finding))
+    if any(finding.wrong for finding in findings):
+        raise typer.Exit(1)
+
+
+async def _examine(settings: Settings, agent_id: str | None, webhook_url: str | None) -> list["Finding"]:
+    from ringback.flows.examination import examine
+    from ringback.wiring import open_surroundings
+
+    async with open_surroundings(settings) as around:
+        return await examine(around, agent_id, webhook_url)
+
+
+def line(finding: "Finding") -> str:
+    mark = "WRONG" if finding.wrong else "ok"
+    advice = f"; {finding.advice}" if finding.advice else ""
+    return f"{mark:<6} {finding.subject:<19} {finding.said}{advice}"
+
+
+def _show_settings(settings: Settings) -> None:
+    for name, value, origin in describe(settings):
+        known = "a running ringback up" if value and origin == "not set" else origin
+        typer.echo(f"{name:<34}{value}{'  ' * bool(value)}({known})")
+    typer.echo()

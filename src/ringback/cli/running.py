@@ -1,0 +1,97 @@
+"""The commands that run until they are told to stop: up, demo, serve, emulate."""
+
+import base64
+import importlib
+import secrets
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ringback.cli.asking import DEFAULT_DATA_DIR, DataDir, Host
+from ringback.config import Settings, SettingsError, process_environment, read_settings
+
+Process = Literal[
+    "internal-api", "business-api", "call-processor", "webhook-processor", "scheduler", "webhook-receiver"
+]
+
+
+def up(
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    host: Host = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="Port of every API; the last one's, or 8080.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout once it is ready.")] = False,
+) -> None:
+    """The whole system on this machine, until Ctrl-C."""
+    from ringback.up.system import run_up
+
+    run_up(data_dir, host, port, as_json)
+
+
+def demo() -> None:
+    """A handful of real calls through every part, with a live timeline."""
+    from ringback.up.demo import run_demo
+
+    run_demo()
+
+
+def serve(process: Process, host: Host = "127.0.0.1", port: int = 8080) -> None:
+    """One process, for production."""
+    settings = read_settings(process_environment(), emulated=False)
+    only_sends = process == "webhook-receiver" and settings.event_queue.startswith("http")
+    if settings.database_url is None and not only_sends:
+        raise SettingsError(["RINGBACK_DATABASE_URL: must be set to serve a process"])
+    _start_logs(settings)
+    service = importlib.import_module(f"ringback.services.{process.replace('-', '_')}")
+    service.run(settings, host, port)
+
+
+def emulate(
+    what: Literal["retell", "engage"],
+    host: Host = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="8090 for Retell, 8091 for Engage.")] = None,
+    state: Annotated[Path | None, typer.Option(help="Where its ledger lies.")] = None,
+    webhook_url: Annotated[str | None, typer.Option(help="Where Retell's webhooks go.")] = None,
+    functions_url: Annotated[str | None, typer.Option(help="Where the agent's tools are; their names follow.")] = None,
+    inbound_url: Annotated[str | None, typer.Option(help="Who is asked about an inbound call.")] = None,
+) -> None:
+    """An emulator in its own process. Keys that the environment does not give are made and shown."""
+    from ringback.emulator.engage import run_engage
+    from ringback.emulator.retell import run_retell
+    from ringback.emulator.settings import EngageEmulatorSettings, RetellEmulatorSettings
+
+    settings = read_settings(process_environment(), emulated=True)
+    state_dir = state or DEFAULT_DATA_DIR / what
+    state_dir.mkdir(parents=True, exist_ok=True)
+    if what == "engage":
+        secret = settings.engage_secret or _made("RINGBACK_ENGAGE_SECRET", _new_signing_secret())
+        run_engage(EngageEmulatorSettings(state_dir=state_dir, secret=secret), host, port or 8091)
+        return
+    webhook_keys = settings.retell_webhook_key or (_made("RETELL_WEBHOOK_KEY", f"key_{secrets.token_hex(14)}"),)
+    api_key = settings.retell_api_key or _made("RETELL_API_KEY", f"key_{secrets.token_hex(14)}")
+    emulated = RetellEmulatorSettings(
+        state_dir=state_dir,
+        api_key=api_key,
+        webhook_key=webhook_keys[0],
+        webhook_url=webhook_url,
+        functions_url=functions_url,
+        inbound_url=inbound_url,
+        speed=settings.emulator_speed,
+    )
+    run_retell(emulated, host, port or 8090)
+
+
+def _start_logs(settings: Settings) -> None:
+    from ringback.logs import choose_format, configure_logs
+
+    configure_logs(choose_format(settings.log_format, sys.stderr), sys.stderr)
+
+
+def _made(name: str, value: str) -> str:
+    typer.echo(f"{name}={value}", err=True)
+    return value
+
+
+def _new_signing_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()

@@ -1,0 +1,172 @@
+"""call_analysed: a finished analysis, Retell's or another analyzer's, takes the way of a call_analyzed webhook."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ringback.domain.attempt import Attempt
+from ringback.domain.call_event import Analysis, CallReport, ReportKind
+from ringback.domain.errors import Permanent
+from ringback.flows.business_operations.action import (
+    ActionDeclaration,
+    ActionRefused,
+    ActionRequest,
+    ActionStore,
+    ActionTransaction,
+    Reply,
+    Subject,
+    Target,
+)
+from ringback.flows.business_operations.arguments import arguments, read_texts, refuse_if_any, text
+from ringback.flows.business_operations.arguments import unknown_arguments as unknown
+from ringback.flows.business_operations.target import NOT_FOUND_SAY, find_target
+from ringback.flows.event_processing import apply_evidence
+from ringback.flows.settling import SettlingRules
+
+_OF_ANALYSIS = {
+    "successful": {"type": "boolean", "description": "Whether the call met its goal."},
+    "summary": text(20_000, "What happened, in a few sentences."),
+    "sentiment": text(40, "The person's: Positive, Neutral, Negative or Unknown."),
+    "in_voicemail": {"type": "boolean", "description": "Whether a voicemail answered."},
+    "custom": {"type": "object", "description": "The analyzer's own findings."},
+}
+_ANALYSIS = arguments(_OF_ANALYSIS)
+
+DECLARATION = ActionDeclaration(
+    name="call_analysed",
+    description="Hand in a finished analysis: Retell's call object as get-call gives it, or another analyzer's word.",
+    arguments=arguments(
+        {
+            "call": {"type": "object", "description": "Retell's call object with its `call_analysis`."},
+            "analysis": {**_ANALYSIS, "description": "Instead of `call`: of the named call's last attempt."},
+            "source": text(64, "Who analysed; with `analysis`."),
+            "version": text(64, "Which version of the analyzer; with `analysis`."),
+        }
+    ),
+    codes={
+        "analysis_applied": "It was new; a verdict that it changes is corrected.",
+        "already_known": "This very analysis was applied before; nothing was changed.",
+        "not_analysed": "The call object has no `call_analysis` yet.",
+        "no_attempt": "The call was never placed, so there is nothing to analyse.",
+        "not_found": "No attempt of ours is meant.",
+    },
+    result={
+        "attempt_id": "The attempt.",
+        "verdict": "The type of its terminal event, null while that is still open.",
+        "revision": "How often the verdict was corrected.",
+    },
+    for_agents=False,
+    needs_target=False,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnalysed:
+    """`read_call` makes a report of the provider's call object and raises Permanent; `identify` gives the identity of a
+    webhook's content."""
+
+    read_call: Callable[[object, ReportKind], CallReport]
+    identify: Callable[[str], bytes]
+    rules: SettlingRules
+    locks_every_phone: bool = True  # the call object may tell of an opt-out
+    declaration: ActionDeclaration = DECLARATION
+
+    async def find(self, request: ActionRequest, store: ActionStore) -> Target:
+        _check(request.args)
+        if "call" not in request.args:
+            return await _of_named_call(request, store)
+        report = self._report_of_call(request.args["call"])
+        is_ours = report.instance == await store.instance()
+        attempt = await store.attempt_of(report.attempt_id if is_ours else None, report.provider_call_id)
+        if attempt is None or request.call_id not in (None, attempt.call_id):
+            raise ActionRefused("not_found", "There is no attempt with this call.")
+        return _target(attempt)
+
+    async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
+        assert subject.attempt is not None, "found before"
+        report, content = self._report(subject.attempt, args)
+        inbox = (self.identify(content), content)
+        is_new = await apply_evidence(tx, subject.attempt, report, self.rules, now, inbox=inbox)
+        attempt = await tx.attempt(subject.attempt.attempt_id)
+        assert attempt is not None, "read before"
+        result = {"attempt_id": attempt.attempt_id, "verdict": attempt.verdict_type, "revision": attempt.revision}
+        code = "analysis_applied" if is_new else "already_known"
+        return Reply(True, code, "The analysis is kept.", result)
+
+    def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:
+        _check(args)
+        return Reply(True, "rehearsed", "The analysis is kept.")
+
+    def _report(self, attempt: Attempt, args: Mapping[str, Any]) -> tuple[CallReport, str]:
+        """What is told, and its content in the form in which the inbox compares it."""
+        if "call" in args:
+            # As the webhook would have brought it, so that whichever comes second is a repeat.
+            return self._report_of_call(args["call"]), json.dumps({"event": "call_analyzed", "call": args["call"]})
+        assert attempt.provider_call_id is not None, "checked before"
+        given = args["analysis"]
+        source = f"{args['source']} {args.get('version') or ''}".strip()
+        analysis = Analysis(**{**given, "custom": given.get("custom") or {}}, source=source)
+        report = CallReport(
+            ReportKind.ANALYZED, attempt.provider_call_id, f"call_analysed by {source}", analysis=analysis
+        )
+        return report, json.dumps({"analysis": given, "source": source})
+
+    def _report_of_call(self, call: object) -> CallReport:
+        try:
+            report = self.read_call(call, ReportKind.ANALYZED)
+        except Permanent:
+            raise _invalid("call", "must be a call object with a call_id") from None
+        if report.analysis is None or report.analysis == Analysis():
+            raise ActionRefused("not_analysed", "This call has no analysis yet.")
+        return report
+
+
+async def _of_named_call(request: ActionRequest, store: ActionStore) -> Target:
+    if (request.call_id, request.contact_id, request.task_id) == (None, None, None):
+        raise _invalid("analysis", "needs the call_id of the call it is about")
+    named = await find_target(request, store)
+    if named.call_id is None:
+        raise ActionRefused("not_found", NOT_FOUND_SAY)
+    async with store.transaction() as tx:
+        attempt = await tx.latest_attempt(named.call_id)
+    if attempt is None or attempt.provider_call_id is None:
+        raise ActionRefused("no_attempt", "This call was never placed.")
+    return _target(attempt)
+
+
+def _target(attempt: Attempt) -> Target:
+    return Target(attempt.phone, attempt.contact_id, attempt.call_id, attempt)
+
+
+def _check(args: Mapping[str, Any]) -> None:
+    errors = unknown(args, DECLARATION.arguments)
+    texts = read_texts({name: args[name] for name in ("source", "version") if name in args}, DECLARATION.arguments)
+    if "call" in args:
+        errors |= {name: "goes with `analysis`, not with `call`" for name in args if name != "call"}
+    else:
+        if "source" not in texts:
+            errors["source"] = "is required with `analysis`"
+        problem = _problem_with_analysis(args.get("analysis"))
+        errors |= {"analysis": problem} if problem else {}
+    refuse_if_any(errors, "The analysis cannot be read.")
+
+
+def _problem_with_analysis(analysis: object) -> str | None:
+    if not isinstance(analysis, dict) or not analysis:
+        return f"must be an object with at least one of: {', '.join(_OF_ANALYSIS)}"
+    types = {"boolean": bool, "string": str, "object": dict}
+    for name, value in analysis.items():
+        declared = _OF_ANALYSIS.get(name)
+        if declared is None:
+            return f"{name} is unknown; allowed: {', '.join(_OF_ANALYSIS)}"
+        if value is not None and not isinstance(value, types[declared["type"]]):
+            return f"{name} must be: {declared['type']}"
+        if isinstance(value, str) and len(value) > declared["maxLength"]:
+            return f"{name} is longer than {declared['maxLength']} characters"
+    return None
+
+
+def _invalid(argument: str, why: str) -> ActionRefused:
+    return ActionRefused("invalid_args", "The analysis cannot be read.", {"errors": {argument: why}})

@@ -1,0 +1,132 @@
+"""delete_scheduled_task: take a pending task away, so that it will not dial, and end the call that promised it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ringback.domain.abt_event import FailReason
+from ringback.domain.attempt import Attempt
+from ringback.domain.call import OPEN_TASK, Call, Task, TaskStatus
+from ringback.domain.call_state import settle_status
+from ringback.flows.business_operations.action import (
+    ActionDeclaration,
+    ActionRefused,
+    ActionTransaction,
+    Reply,
+    Subject,
+)
+from ringback.flows.business_operations.arguments import arguments, read_texts, text
+from ringback.flows.business_operations.target import find_target
+from ringback.flows.closing import is_under_way, stop_call
+
+DELETED_SAY = "Done, we will not call you for that any more."
+
+DECLARATION = ActionDeclaration(
+    name="delete_scheduled_task",
+    description="Cancel the callback or the next call that is planned for the person.",
+    arguments=arguments({"reason": text(500, "Why, in a few words.")}),
+    codes={
+        "deleted": "It will not dial. A call that nothing else could end is closed with its final event.",
+        "already_dispatched": "It is being dialed, or was; nothing was changed.",
+        "not_found": "Nothing is planned.",
+    },
+    result={
+        "task_id": "The deleted task, the first due one if the contact had several.",
+        "task_ids": "All that were deleted.",
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A task and what its call is doing, under the call's lock."""
+
+    call: Call
+    task: Task
+    attempt: Attempt | None  # the latest
+
+    @property
+    def is_being_dialed(self) -> bool:
+        """The task would send again what may be ringing already."""
+        return self.attempt is not None and self.attempt.task_id == self.task.task_id and is_under_way(self.attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteScheduledTask:
+    locks_every_phone: bool = True
+    declaration: ActionDeclaration = DECLARATION
+    find = staticmethod(find_target)
+
+    async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
+        reason = read_texts(args, DECLARATION.arguments).get("reason")
+        if subject.request.task_id is not None and await _is_deleted(tx, subject.request.task_id):
+            return _reply([subject.request.task_id])
+        planned = await _planned(tx, subject)
+        if not planned:
+            raise await _refusal(tx, subject)
+        for each in sorted(planned, key=lambda each: each.task.planned_at):
+            await _delete(tx, each, subject, reason, now)
+        return _reply([each.task.task_id for each in sorted(planned, key=lambda each: each.task.planned_at)])
+
+    def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:
+        read_texts(args, DECLARATION.arguments)
+        return Reply(True, "rehearsed", DELETED_SAY, {"task_id": None, "task_ids": []})
+
+
+async def _is_deleted(tx: ActionTransaction, task_id: str) -> bool:
+    """Deleting twice is no mistake: it will not dial."""
+    task = await tx.task(task_id)
+    return task is not None and task.status is TaskStatus.DELETED
+
+
+async def _planned(tx: ActionTransaction, subject: Subject) -> list[_Planned]:
+    """The open tasks that are meant, without those that are being dialed."""
+    found: list[_Planned] = []
+    call_ids = [subject.call.call_id] if subject.call else subject.unfinished
+    for call_id in call_ids:
+        call, task = await tx.lock_call(call_id), await tx.open_task(call_id)
+        if call is None or task is None or subject.request.task_id not in (None, task.task_id):
+            continue
+        planned = _Planned(call, task, await tx.latest_attempt(call_id))
+        if not planned.is_being_dialed:
+            found.append(planned)
+    return found
+
+
+async def _refusal(tx: ActionTransaction, subject: Subject) -> ActionRefused:
+    """Nothing is left to delete: because it was dialed, or because there was nothing."""
+    dialed = ActionRefused("already_dispatched", "That call is being made already.")
+    not_found = ActionRefused("not_found", "There is no call planned that I could cancel.")
+    if subject.request.task_id is not None:
+        task = await tx.task(subject.request.task_id)
+        was_dialed = task is not None and (task.status is TaskStatus.CONSUMED or task.status in OPEN_TASK)
+        return dialed if was_dialed else not_found
+    if subject.attempt is not None:
+        # In the conversation itself: that it is under way is no news.
+        return not_found
+    for call_id in [subject.call.call_id] if subject.call else subject.unfinished:
+        if is_under_way(await tx.latest_attempt(call_id)):
+            return dialed
+    return not_found
+
+
+async def _delete(
+    tx: ActionTransaction, planned: _Planned, subject: Subject, reason: str | None, now: datetime
+) -> None:
+    call, task, attempt = planned.call, planned.task, planned.attempt
+    detail = {"task_id": task.task_id, "source": subject.source, "reason": reason}
+    await tx.note_decision(call.call_id, None, "task_deleted", detail, now)
+    asked_in_its_conversation = subject.attempt is not None and is_under_way(attempt)
+    if not asked_in_its_conversation:
+        await stop_call(tx, call, task, attempt, FailReason.CANCELLED, now)
+        return
+    # The conversation goes on, may promise another time, and ends the call if it does not.
+    task.status = TaskStatus.DELETED
+    await tx.save(task)
+    settle_status(call, None, attempt)
+    await tx.save(call)
+
+
+def _reply(task_ids: list[str]) -> Reply:
+    return Reply(True, "deleted", DELETED_SAY, {"task_id": task_ids[0], "task_ids": task_ids})

@@ -1,0 +1,95 @@
+"""field_writeback: write fields of the contact that the catalogue allows, and forward them to the CRM."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ringback.domain.catalog import Catalog
+from ringback.domain.contact_record import FieldsWrite
+from ringback.flows.business_operations.action import (
+    ActionDeclaration,
+    ActionRefused,
+    ActionTransaction,
+    Reply,
+    Subject,
+)
+from ringback.flows.business_operations.arguments import arguments, refuse_if_any, unknown_arguments
+from ringback.flows.business_operations.crm import forward
+from ringback.flows.business_operations.field_values import problem_with, schema_of
+from ringback.flows.business_operations.target import find_target
+
+
+def declare(catalog: Catalog) -> ActionDeclaration:
+    fields = {
+        "type": "object",
+        "description": "The fields that the person told, and their values; leave out what was not said.",
+        "properties": {name: schema_of(field) for name, field in catalog.fields.items()},
+        "additionalProperties": False,
+    }
+    return ActionDeclaration(
+        name="field_writeback",
+        description="Keep what the person told about themselves, field by field, in the CRM.",
+        arguments=arguments({"fields": fields}, "fields"),
+        codes={
+            "fields_written": "All of them are kept and on their way to the CRM.",
+            "partly_written": "Some are; `result.rejected` says what the others have to be.",
+            "nothing_written": "None is; `result.rejected` says what they have to be.",
+        },
+        result={"written": "{field: value} of what is kept.", "rejected": "{field: why} of what is not."},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FieldWriteback:
+    catalog: Catalog
+    new_id: Callable[[], str]
+    locks_every_phone: bool = False
+    find = staticmethod(find_target)
+
+    @property
+    def declaration(self) -> ActionDeclaration:
+        return declare(self.catalog)
+
+    async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
+        written, rejected = self._sort_out(args)
+        write = FieldsWrite(self.new_id(), subject.origin, written, now)
+        await tx.write_fields(write)
+        await forward(tx, "crm_fields", write.write_id, subject, {"fields": written}, now)
+        return _reply("partly_written" if rejected else "fields_written", written, rejected)
+
+    def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:
+        return _reply("rehearsed", *self._sort_out(args))
+
+    def _sort_out(self, args: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+        """What may be written, and why the rest may not; at least one of the former."""
+        errors = unknown_arguments(args, self.declaration.arguments)
+        fields: Any = args.get("fields")
+        if not isinstance(fields, dict) or not fields:
+            errors["fields"] = f"must be an object with at least one of: {', '.join(self.catalog.fields)}"
+        refuse_if_any(errors)
+        rejected = {name: why for name, value in fields.items() if (why := self._why_not(name, value))}
+        written = {name: value for name, value in fields.items() if name not in rejected}
+        if not written:
+            say = f"Sorry, I could not save {_list_of(rejected)}; could you tell me again?"
+            raise ActionRefused("nothing_written", say, {"written": {}, "rejected": rejected})
+        return written, rejected
+
+    def _why_not(self, name: str, value: object) -> str | None:
+        field = self.catalog.fields.get(name)
+        if field is None:
+            return f"unknown field; allowed: {', '.join(self.catalog.fields)}"
+        return problem_with(field, value)
+
+
+def _reply(code: str, written: dict[str, Any], rejected: dict[str, str]) -> Reply:
+    say = "Thank you, I have saved that."
+    if rejected:
+        say = f"I have saved the rest, but not {_list_of(rejected)}; could you tell me again?"
+    return Reply(True, code, say, {"written": written, "rejected": rejected})
+
+
+def _list_of(names: Mapping[str, str]) -> str:
+    """As a voice says it; a name that is no field of ours is not worth speaking."""
+    spoken = [name.replace("_", " ") for name, why in names.items() if not why.startswith("unknown")]
+    return " and ".join(spoken[:3]) or "that"

@@ -1,0 +1,131 @@
+"""incoming_call: somebody calls us. Who is it, what may the agent know, and nobody dials them meanwhile."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ringback.domain.abt_event import iso
+from ringback.domain.call import Call, Contact, Task, TaskKind
+from ringback.domain.inbound_call import InboundCall
+from ringback.domain.speech import say_moment
+from ringback.domain.time_zone import find_zone
+from ringback.flows.business_operations.action import (
+    ActionDeclaration,
+    ActionRequest,
+    ActionStore,
+    ActionTransaction,
+    Reply,
+    Subject,
+    Target,
+)
+from ringback.flows.business_operations.arguments import arguments, read_texts, text
+from ringback.flows.business_operations.target import find_target
+from ringback.flows.inbound_calls import Caller, caller_number, hold_for
+from ringback.flows.settling import SettlingRules
+
+DECLARATION = ActionDeclaration(
+    name="incoming_call",
+    description="Somebody calls one of our numbers: who it is, and what the agent that answers should know.",
+    arguments=arguments(
+        {
+            "from_number": text(64, 'The caller\'s number (E.164), or "anonymous".'),
+            "to_number": text(64, "The number that was called."),
+        },
+        "from_number",
+        "to_number",
+    ),
+    codes={
+        "caller_known": "The contact's pending tasks are held until this call ends.",
+        "caller_unknown": "No contact has this number, or it is withheld.",
+    },
+    result={
+        "dynamic_variables": "Texts for the agent: `is_known`, the contact's fields, `callback_at` and more.",
+        "metadata": "To be set on the call; it scopes the call's tools to this contact.",
+        "agent_id": "The agent of the call that is due next, or was made last; null for an unknown caller.",
+    },
+    for_agents=False,
+    needs_target=False,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingCall:
+    rules: SettlingRules
+    locks_every_phone: bool = True
+    declaration: ActionDeclaration = DECLARATION
+
+    async def find(self, request: ActionRequest, store: ActionStore) -> Target | Reply:
+        phone = caller_number(read_texts(request.args, DECLARATION.arguments).get("from_number"))
+        if phone is None:
+            return unknown_caller(await store.instance())
+        if (request.call_id, request.contact_id, request.task_id) != (None, None, None):
+            contact_id: str | None = (await find_target(request, store)).contact_id
+        else:
+            async with store.transaction() as tx:
+                contact_id = await tx.contact_by_phone(phone)
+        if contact_id is None:
+            return unknown_caller(await store.instance())
+        async with store.transaction() as tx:
+            call_id = await tx.call_at_hand(contact_id)
+        return Target(phone, contact_id, call_id)
+
+    async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
+        to_number = read_texts(args, DECLARATION.arguments).get("to_number", "")
+        contact, call = subject.contact, subject.call
+        caller = Caller(subject.phone, contact.contact_id, to_number, subject.request.provider_call_id, now)
+        inbound = await hold_for(tx, caller, self.rules, now)
+        task = await tx.open_task(call.call_id) if call is not None else None
+        metadata = {
+            "ringback_instance": await tx.instance(),
+            "ringback_contact_id": contact.contact_id,
+            "ringback_inbound_id": inbound.inbound_id,
+        }
+        result = {
+            "dynamic_variables": _variables(contact, call, task, inbound, now),
+            "metadata": metadata,
+            "agent_id": call.agent_id if call is not None else None,
+        }
+        return Reply(True, "caller_known", "Thank you for calling back.", result)
+
+    def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:
+        read_texts(args, DECLARATION.arguments)
+        return unknown_caller(None)
+
+
+def unknown_caller(instance: str | None) -> Reply:
+    """Also what is said when nothing can be looked up. The mark lets the call's events be known as ours."""
+    metadata = {} if instance is None else {"ringback_instance": instance}
+    result = {"dynamic_variables": {"is_known": "false"}, "metadata": metadata, "agent_id": None}
+    return Reply(True, "caller_unknown", "Thank you for calling.", result)
+
+
+def _variables(
+    contact: Contact, call: Call | None, task: Task | None, inbound: InboundCall, now: datetime
+) -> dict[str, str]:
+    """What the call was to be made with, the contact's fields over it, and over both what we know ourselves."""
+    variables = dict(call.variables) if call is not None else {}
+    variables |= {name: _text(value) for name, value in contact.fields.items() if isinstance(value, str | int | float)}
+    variables |= {"is_known": "true", "contact_id": contact.contact_id, "has_callback": _text(task is not None)}
+    if contact.time_zone is not None:
+        variables["time_zone"] = contact.time_zone
+    if call is not None:
+        variables["ringback_call_id"] = call.call_id
+    # In the place of an attempt's id: tools with their arguments at the root send it back as the only mark.
+    variables["ringback_attempt_id"] = inbound.inbound_id
+    return variables | (_callback(task, contact, now) if task is not None else {})
+
+
+def _callback(task: Task, contact: Contact, now: datetime) -> dict[str, str]:
+    """When we would have called; `callback_spoken` only where the person's clock is known."""
+    known = {"callback_at": iso(task.planned_at) or "", "callback_kind": task.kind.value}
+    if task.kind is TaskKind.CALLBACK and task.reason:
+        known["callback_reason"] = task.reason
+    zone = find_zone(contact.time_zone) if contact.time_zone is not None else None
+    if zone is not None and task.planned_at > now:
+        known["callback_spoken"] = say_moment(task.planned_at.astimezone(zone), now.astimezone(zone))
+    return known
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

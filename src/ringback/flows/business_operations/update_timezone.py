@@ -1,0 +1,193 @@
+"""update_timezone: where the contact lives, and what that does to everything already planned for them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from ringback.domain.abt_event import iso
+from ringback.domain.attempt import Attempt, AttemptState
+from ringback.domain.call import Call, Task, TaskStatus
+from ringback.domain.callback import CallbackRefused, CallbackRules, into_hours
+from ringback.domain.gate import DialPolicy
+from ringback.domain.schedule import local_time, resolve_local
+from ringback.domain.speech import say_moment
+from ringback.domain.time_zone import ZoneSource, find_zone, resolve_zone_name
+from ringback.flows.announcing import announce_rescheduled
+from ringback.flows.business_operations.action import (
+    ActionDeclaration,
+    ActionRefused,
+    ActionTransaction,
+    Door,
+    Reply,
+    Subject,
+)
+from ringback.flows.business_operations.arguments import arguments, read_texts, refuse_if_any, text
+from ringback.flows.business_operations.target import find_target
+
+#: An implicit expiry gives way to a moved task, and leaves it this long to get through.
+AFTER_MOVE = timedelta(days=1)
+
+SOURCES = (ZoneSource.PERSON, ZoneSource.CRM)
+DEFAULT_SOURCE = {Door.RETELL: ZoneSource.PERSON, Door.SYSTEMS: ZoneSource.CRM}
+ASK_ZONE = "In which time zone are you, for example Eastern or Pacific?"
+
+DECLARATION = ActionDeclaration(
+    name="update_timezone",
+    description="Keep in which time zone the person is, as soon as they say it; planned calls follow.",
+    arguments=arguments(
+        {
+            "time_zone": text(200, 'As the person said it: "Eastern", a state, or a name such as America/New_York.'),
+            "source": text(10, "Who says so; leave it out in a conversation.", SOURCES),
+        },
+        "time_zone",
+    ),
+    codes={
+        "time_zone_set": "It is kept, and the tasks it concerns are moved.",
+        "needs_clarification": "The words mean several zones (`result.candidates`) or none; `say` asks for it.",
+        "outranked": "What the person said stands; the CRM's word does not replace it.",
+    },
+    result={
+        "time_zone": "The IANA name that is kept.",
+        "moved": "A list of `{task_id, due_at, local_time, time_zone}`, one for each task that is due at another time.",
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """One task that is due at another time now."""
+
+    call: Call
+    attempt: Attempt | None  # the call's latest
+    old: Task
+    new: Task
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateTimezone:
+    policy: DialPolicy
+    new_id: Callable[[], str]
+    locks_every_phone: bool = True
+    declaration: ActionDeclaration = DECLARATION
+    find = staticmethod(find_target)
+
+    async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
+        zone, source = _read(args, DEFAULT_SOURCE[subject.request.door])
+        _refuse_if_outranked(subject, source)
+        contact_id = subject.contact.contact_id
+        await tx.set_time_zone(contact_id, zone, source, now)
+        moved: list[Task] = []
+        for call_id in await tx.unfinished_calls(None, contact_id):
+            move = await self._plan(tx, call_id, zone, now)
+            if move is not None:
+                await _carry_out(tx, move, subject, now)
+                moved.append(move.new)
+        return Reply(True, "time_zone_set", _say(zone, moved, now), _result(zone, moved))
+
+    def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:
+        zone, _ = _read(args, ZoneSource.PERSON)
+        return Reply(True, "rehearsed", _say(zone, [], now), _result(zone, []))
+
+    async def _plan(self, tx: ActionTransaction, call_id: str, zone: str, now: datetime) -> _Move | None:
+        call, task = await tx.lock_call(call_id), await tx.open_task(call_id)
+        attempt = await tx.latest_attempt(call_id)
+        if call is None or task is None or _is_resend(task, attempt):
+            return None
+        due_at = self._due_at(task, zone, now)
+        if due_at == task.planned_at:
+            return None
+        new = replace(task, task_id=self.new_id(), status=TaskStatus.PENDING, dispatch=0, dispatched_at=None)
+        new.due_at, new.created_at, new.source = due_at, now, "timezone"
+        if task.status is TaskStatus.HELD:
+            new.status, new.due_at, new.due_before_hold = TaskStatus.HELD, task.due_at, due_at
+        if task.local_time is not None:
+            new.local_time, new.time_zone = local_time(due_at, zone), zone
+        return _Move(call, attempt, task, new)
+
+    def _due_at(self, task: Task, zone: str, now: datetime) -> datetime:
+        """Wall-clock tasks keep their local time, instant ones the instant; both only inside calling hours."""
+        wanted = task.planned_at
+        if task.local_time is not None and task.time_zone != zone:
+            wanted = resolve_local(datetime.fromisoformat(task.local_time), zone)
+        earliest = max(wanted, now)
+        rules = CallbackRules(self.policy.calling_hours, timedelta(seconds=self.policy.lease_s), (zone,))
+        try:
+            opens = into_hours(earliest, rules)
+        except CallbackRefused:
+            opens = earliest  # closed for weeks: the gate makes it wait and says why
+        is_due_either_way = earliest == now and task.planned_at <= now
+        return task.planned_at if is_due_either_way and opens == earliest else opens
+
+
+def _read(args: Mapping[str, Any], default: ZoneSource) -> tuple[str, ZoneSource]:
+    texts = read_texts(args, DECLARATION.arguments)
+    source = texts.get("source", default)
+    if source not in SOURCES:
+        refuse_if_any({"source": f"must be one of: {', '.join(SOURCES)}"})
+    answer = resolve_zone_name(texts.get("time_zone", ""))
+    if answer.zone is None:
+        candidates = list(answer.candidates)
+        say = f"Is that {' or '.join(map(_spoken, candidates))}?" if candidates else ASK_ZONE
+        raise ActionRefused("needs_clarification", say, {"candidates": candidates})
+    return answer.zone, ZoneSource(source)
+
+
+def _refuse_if_outranked(subject: Subject, source: ZoneSource) -> None:
+    known = subject.contact.time_zone_source
+    if subject.contact.time_zone is not None and not source.may_replace(ZoneSource(known) if known else None):
+        say = "The person has named another time zone, which stands."
+        raise ActionRefused("outranked", say, {"time_zone": subject.contact.time_zone, "source": known})
+
+
+def _is_resend(task: Task, attempt: Attempt | None) -> bool:
+    """The task sends an attempt of unclear fate again: its time is the provider's memory, not the person's clock."""
+    return attempt is not None and attempt.state is AttemptState.UNKNOWN and attempt.task_id == task.task_id
+
+
+async def _carry_out(tx: ActionTransaction, move: _Move, subject: Subject, now: datetime) -> None:
+    """A new task in place of the old one, whose message, if there is one, then consumes nothing."""
+    call, attempt = move.call, move.attempt
+    due_at, previous_due_at = move.new.planned_at, move.old.planned_at
+    move.old.status = TaskStatus.SUPERSEDED
+    await tx.save(move.old)
+    await tx.insert(move.new)
+    if attempt is not None and attempt.task_id == move.old.task_id and attempt.state is AttemptState.WAITING:
+        attempt.task_id = move.new.task_id
+        await tx.save(attempt)
+    if not call.expiry_is_explicit:
+        call.expires_at = max(call.expires_at, due_at + AFTER_MOVE)
+    asked_during = subject.attempt if subject.attempt and subject.attempt.call_id == call.call_id else None
+    announced = replace(move.new, due_at=due_at)
+    await announce_rescheduled(tx, call, asked_during, announced, previous_due_at, now)
+    await tx.save(call)
+
+
+def _say(zone: str, moved: list[Task], now: datetime) -> str:
+    info = find_zone(zone)
+    assert info is not None, "resolved before"
+    noted = f"Thank you, I have noted {_spoken(zone)}"
+    if not moved:
+        return f"{noted}."
+    next_ = min(task.planned_at for task in moved)
+    return f"{noted}, so we will call you {say_moment(next_.astimezone(info), now.astimezone(info))}."
+
+
+def _spoken(zone: str) -> str:
+    """ "America/New_York" is "New York time"."""
+    return f"{zone.rpartition('/')[2].replace('_', ' ')} time"
+
+
+def _result(zone: str, moved: list[Task]) -> dict[str, Any]:
+    return {
+        "time_zone": zone,
+        "moved": [
+            {
+                "task_id": task.task_id,
+                "due_at": iso(task.planned_at),
+                "local_time": task.local_time,
+                "time_zone": task.time_zone,
+            }
+            for task in moved
+        ],
+    }

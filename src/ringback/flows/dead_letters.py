@@ -1,0 +1,67 @@
+"""Dead letters of the outbox and of both queues: looked at, and sent on their way again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from ringback.ports import DeadLetter
+
+_log = structlog.get_logger(__name__)
+
+#: More than a person reads; a letter beyond it shows up once those before it were dealt with.
+LISTED = 1000
+
+
+class Place(Protocol):
+    """Where messages are given up; every MessageQueue is one."""
+
+    async def dead_letters(self, limit: int) -> list[DeadLetter]: ...
+    async def replay(self, letter_id: str | None) -> int:
+        """None: all. Returns how many went; a letter that is not dead any more is none."""
+        ...
+
+
+class NoSuchPlace(Exception):
+    """A name that is none of the places'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`name` tells the letter from those of other places: outbox:17."""
+
+    name: str
+    letter: DeadLetter
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetters:
+    """The places by name. All methods raise what the places raise, and NoSuchPlace."""
+
+    places: Mapping[str, Place]
+
+    async def look(self, limit: int = LISTED) -> list[Found]:
+        found = []
+        for place, letters in self.places.items():
+            found += [Found(f"{place}:{letter.letter_id}", letter) for letter in await letters.dead_letters(limit)]
+        return found
+
+    async def find(self, name: str) -> DeadLetter | None:
+        place, letter_id = self._parted(name)
+        letters = await self.places[place].dead_letters(LISTED)
+        return next((letter for letter in letters if letter.letter_id == letter_id), None)
+
+    async def replay(self, name: str) -> int:
+        """One letter by its name, or all of a place by the place's. Doing it again changes nothing: a message consumes
+        its dispatch, a webhook its inbox row, and an event keeps its id."""
+        place, letter_id = self._parted(name)
+        count = await self.places[place].replay(letter_id)
+        _log.info("dead_letters.replayed", place=place, count=count)
+        return count
+
+    def _parted(self, name: str) -> tuple[str, str | None]:
+        place, _, letter_id = name.partition(":")
+        if place not in self.places:
+            raise NoSuchPlace(f"known places: {', '.join(self.places)}")
+        return place, letter_id or None

@@ -1,0 +1,36 @@
+"""Erase a person: end what is planned, then leave nothing that can be read, but let a stop go on working."""
+
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+
+from ringback.domain.erasure import Erased
+from ringback.flows.cancellation import cancel_call
+from ringback.ports import Clock, Store
+
+_log = structlog.get_logger(__name__)
+
+
+class Eraser(Protocol):
+    """Both take a phone in E.164, and with it every contact that has or had it. Raise StoreUnavailable."""
+
+    async def unfinished_calls(self, phone: str) -> list[str]: ...
+
+    async def erase(self, phone: str, reason: str, now: datetime) -> Erased | None:
+        """In one transaction, under the person's locks. None: there is an unfinished call again. Raises
+        StillUnderWay."""
+        ...
+
+
+async def erase_person(store: Store, eraser: Eraser, clock: Clock, phone: str, reason: str) -> Erased:
+    """Doing it again finds nothing more. Engage still hears the end of each call that this ends, under its own contact
+    id and with nothing else. Raises StillUnderWay, and StoreUnavailable."""
+    while True:
+        for call_id in await eraser.unfinished_calls(phone):
+            await cancel_call(store, clock, call_id)
+        erased = await eraser.erase(phone, reason, clock.now())
+        if erased is not None:
+            # No number, no id: a log outlives what it tells of.
+            _log.info("person.erased", **erased.rows)
+            return erased

@@ -1,0 +1,224 @@
+"""Look at an installation: whether what its settings point to works, and what to do if not."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from ringback.domain.errors import Permanent, ProviderUnavailable, Retryable
+from ringback.domain.gate import MAX_CLOCK_SKEW_S
+from ringback.domain.inspection import AgentWebhook, ServerFacts, WorkFacts
+from ringback.flows.dead_letters import Place
+from ringback.ports import Clock, MessageQueue
+
+OLDEST_SERVER = 140000
+#: A row that waits longer than this is not simply on its way.
+LATE_S = 300.0
+#: Without one of these a call is settled by polling, later.
+WANTED_EVENTS = ("call_started", "call_ended", "call_analyzed")
+
+
+class Database(Protocol):
+    """Both raise StoreUnavailable."""
+
+    async def server(self) -> ServerFacts: ...
+    async def work(self) -> WorkFacts: ...
+
+
+class Account(Protocol):
+    """Both raise ProviderUnavailable for anything but a clear answer."""
+
+    async def owner(self) -> str | None:
+        """The name of the organisation that owns the API key; None if the key is refused."""
+        ...
+
+    async def agent_webhook(self, agent_id: str) -> AgentWebhook | None:
+        """None: the account has no such agent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`advice` says what to do about it."""
+
+    subject: str
+    said: str
+    advice: str = ""
+    wrong: bool = False
+
+
+def _wrong(subject: str, said: str, advice: str) -> Finding:
+    return Finding(subject, said, advice, wrong=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the settings point to. What could not be opened stands here as the error; None is not configured."""
+
+    clock: Clock
+    database: Database | Retryable | None
+    outbox: Place | None
+    queues: Mapping[str, MessageQueue | Retryable]
+    account: Account | None
+    api_key: str | None
+    webhook_keys: tuple[str, ...]
+    engage_url: str | None
+
+
+async def examine(around: Surroundings, agent_id: str | None = None, webhook_url: str | None = None) -> list[Finding]:
+    """Reads only, and raises nothing for what is away: one check that fails hides no other."""
+    findings = await _database(around)
+    for subject, queue in around.queues.items():
+        findings += await _queue(subject, queue)
+    findings += await _retell(around, agent_id, webhook_url)
+    return [*findings, _engage(around.engage_url)]
+
+
+async def _database(around: Surroundings) -> list[Finding]:
+    database = around.database
+    if database is None:
+        return [_wrong("database", "none is configured", "set RINGBACK_DATABASE_URL")]
+    try:
+        if isinstance(database, Retryable):
+            raise database
+        asked_at = around.clock.now()
+        server = await database.server()
+        answered_at = around.clock.now()
+        findings = [_version(server), _clock(server, asked_at + (answered_at - asked_at) / 2), _schema(server)]
+        if not findings[-1].wrong:
+            findings += _work(await database.work(), server.now)
+            findings += [await _dead("outbox", around.outbox)] if around.outbox is not None else []
+    except Retryable as error:
+        return [_away("database", error, "start it, or correct RINGBACK_DATABASE_URL")]
+    return findings
+
+
+def _version(server: ServerFacts) -> Finding:
+    said = f"PostgreSQL {server.server}"
+    if server.server_number < OLDEST_SERVER:
+        return _wrong("database", said, "use PostgreSQL 14 or newer")
+    return Finding("database", said)
+
+
+def _clock(server: ServerFacts, ours: datetime) -> Finding:
+    skew_s = (server.now - ours).total_seconds()
+    if abs(skew_s) > MAX_CLOCK_SKEW_S:
+        return _wrong("clock", f"the database's is {skew_s:+.1f} s off ours: dialing waits", "synchronise both (NTP)")
+    return Finding("clock", f"the database's is {skew_s:+.3f} s off ours")
+
+
+def _schema(server: ServerFacts) -> Finding:
+    if server.schema == server.newest:
+        return Finding("schema", f"{server.schema}, the newest")
+    stands = "no tables yet" if server.schema is None else f"stands at {server.schema}"
+    return _wrong("schema", f"{stands}, this program wants {server.newest}", "run: ringback db upgrade")
+
+
+def _work(work: WorkFacts, now: datetime) -> list[Finding]:
+    return [_dialing(work), _breaker(work), _outbox(work, now)]
+
+
+def _dialing(work: WorkFacts) -> Finding:
+    if work.paused_at is None:
+        return Finding("dialing", "not paused")
+    because = f": {work.pause_reason}" if work.pause_reason else ""
+    return Finding("dialing", f"paused{because}", "to go on, run: ringback resume")
+
+
+def _breaker(work: WorkFacts) -> Finding:
+    if work.breaker_until is None:
+        return Finding("breaker", "closed")
+    said = f"open ({work.breaker_reason}), next try {work.breaker_until:%H:%M:%S} UTC"
+    return _wrong("breaker", said, "Retell refuses the account: look at its key, balance and limits")
+
+
+def _outbox(work: WorkFacts, now: datetime) -> Finding:
+    late_s = (now - work.oldest).total_seconds() if work.oldest is not None else 0.0
+    said = f"{work.waiting} rows wait, the oldest for {late_s:.0f} s"
+    if late_s > LATE_S:
+        return _wrong("outbox", said, "see whether the processes run, and whether Engage and the queues answer")
+    return Finding("outbox", said)
+
+
+async def _queue(subject: str, queue: MessageQueue | Retryable) -> list[Finding]:
+    try:
+        if isinstance(queue, Retryable):
+            raise queue
+        return [Finding(subject, f"{await queue.depth()} messages wait"), await _dead(subject, queue)]
+    except Retryable as error:
+        return [_away(subject, error, "see whether it exists, and may be used from here")]
+    except Permanent as error:
+        return [_wrong(subject, str(error), "give it a redrive policy with a dead-letter queue")]
+
+
+async def _dead(subject: str, place: Place) -> Finding:
+    count = len(await place.dead_letters(1000))
+    if count:
+        return _wrong(subject, f"{count} dead letters", "run: ringback dead-letters list")
+    return Finding(subject, "no dead letters")
+
+
+async def _retell(around: Surroundings, agent_id: str | None, webhook_url: str | None) -> list[Finding]:
+    account = around.account
+    if account is None:
+        return [_wrong("Retell API key", "not set", "set RETELL_API_KEY")]
+    findings = [await _asked("Retell API key", lambda: _api_key(account)), _webhook_key(around)]
+    if agent_id is not None:
+        findings.append(await _asked("agent's webhook", lambda: _agent(account, agent_id, webhook_url)))
+    return findings
+
+
+async def _asked(subject: str, check: Callable[[], Awaitable[Finding]]) -> Finding:
+    try:
+        return await check()
+    except ProviderUnavailable as error:
+        return _away(subject, error, "see whether Retell can be reached from here, and RETELL_BASE_URL")
+
+
+async def _api_key(account: Account) -> Finding:
+    owner = await account.owner()
+    if owner is None:
+        return _wrong("Retell API key", "Retell refuses it", "set RETELL_API_KEY to a key of the account")
+    return Finding("Retell API key", f"accepted, of {owner}")
+
+
+def _webhook_key(around: Surroundings) -> Finding:
+    """Retell has no question that a webhook key answers: only a webhook that it has signed proves it."""
+    keys = around.webhook_keys
+    odd = [key for key in keys if not key.startswith("key_")]
+    if odd:
+        advice = "set RETELL_WEBHOOK_KEY to the key that bears the webhook badge in Retell's dashboard"
+        return _wrong("Retell webhook key", "does not look like a key of Retell's (key_…)", advice)
+    said = f"{len(keys)} set; only a signed webhook can prove it"
+    if keys == (around.api_key,):
+        said = "the API key, which is right only if that key bears the webhook badge; a webhook will tell"
+    return Finding("Retell webhook key", said)
+
+
+async def _agent(account: Account, agent_id: str, expected: str | None) -> Finding:
+    webhook = await account.agent_webhook(agent_id)
+    if webhook is None:
+        return _wrong("agent's webhook", "the account has no such agent", "name one of the account's agents")
+    missing = [event for event in WANTED_EVENTS if event not in webhook.events]
+    if missing:
+        advice = "let the agent send all three call events; without them calls are settled by polling, later"
+        return _wrong("agent's webhook", f"does not send {', '.join(missing)}", advice)
+    return _where_it_goes(webhook, expected)
+
+
+def _where_it_goes(webhook: AgentWebhook, expected: str | None) -> Finding:
+    if webhook.url is None:
+        return Finding("agent's webhook", "none of its own: the account's webhook URL is used; see the dashboard")
+    if expected is not None and webhook.url != expected:
+        return _wrong("agent's webhook", f"goes to {webhook.url}", f"set the agent's webhook_url to {expected}")
+    return Finding("agent's webhook", f"goes to {webhook.url}")
+
+
+def _engage(url: str | None) -> Finding:
+    if url is None:
+        return Finding("Engage", "none is configured: events and CRM writes wait in the outbox")
+    return Finding("Engage", f"events go to {url}, signed")
+
+
+def _away(subject: str, error: Exception, advice: str) -> Finding:
+    return _wrong(subject, str(error) or type(error).__name__, advice)

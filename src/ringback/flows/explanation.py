@@ -1,0 +1,142 @@
+"""Why a person was, or was not, called, and when they may be called next."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ringback.domain.abt_event import iso
+from ringback.domain.call import DEFAULT_LIFETIME, Call, Contact, RetryPolicy, Task, TaskKind, TaskStatus
+from ringback.domain.gate import DAY, Candidate, DialPolicy
+from ringback.domain.next_call import NextCall, next_call
+from ringback.domain.person_file import OpenCall, PastAttempt, PersonFile, SuppressionInForce
+from ringback.flows.whereabouts import zones_of
+from ringback.ports import Clock, NumberPlan, Views
+
+Item = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What explaining needs. It reads only, takes no lock, and decides nothing."""
+
+    views: Views
+    clock: Clock
+    numbers: NumberPlan
+    policy: DialPolicy
+
+    async def why(self, *, phone: str | None, contact_id: str | None) -> Item | None:
+        """By phone or by contact. None: a contact that nobody has named yet; any phone can be explained."""
+        now = self.clock.now()
+        file = await self.views.person_file(phone, contact_id, now)
+        if phone is None and not file.contacts:
+            return None
+        tasks = [(one.task, self._next(one, one.task, file, now)) for one in file.open_calls if one.task]
+        person, task = _new_call(file, phone, contact_id or "", now)
+        expected = [plan for _, plan in tasks] or [self._next(person, task, file, now)]
+        first = min(expected, key=lambda plan: (plan.at is None, plan.at or now))
+        return {
+            "next_eligible_at": iso(first.at),
+            "because": first.because,
+            "dialing": _dialing(file),
+            "calling_hours": self._hours(person, now),
+            "contacts": [_contact(contact) for contact in file.contacts],
+            "suppressions": [_suppression(one) for one in file.suppressions],
+            "open_tasks": [_task(task) | plan.as_json() for task, plan in tasks],
+            "attempts_last_24h": [_attempt(one) for one in file.attempts if _counts(one, now)],
+            "decisions": list(file.decisions),
+        }
+
+    def _next(self, one: OpenCall, task: Task, file: PersonFile, now: datetime) -> NextCall:
+        zones = zones_of(one.contact, one.call.phone, self.numbers)
+        region = self.numbers.region(one.call.phone)
+        asked = Candidate(one.call, task, zones, region, one.own is None)
+        return next_call(asked, one.own.attempt_id if one.own else None, file, self.policy, now)
+
+    def _hours(self, person: OpenCall, now: datetime) -> Item:
+        zones = zones_of(person.contact, person.call.phone, self.numbers)
+        hours = self.policy.calling_hours
+        return {
+            "policy": str(hours),
+            "time_zones": list(zones),
+            "open_now": hours.is_open(now, zones),
+            "opens_at": iso(hours.next_open(now, zones)),
+        }
+
+
+def _new_call(file: PersonFile, phone: str | None, contact_id: str, now: datetime) -> tuple[OpenCall, Task]:
+    """A call to this person as if it were accepted now."""
+    contact = file.contacts[0] if file.contacts else Contact(contact_id, phone or "")
+    call = Call(
+        call_id="",
+        contact_id=contact.contact_id,
+        phone=phone or contact.phone,
+        agent_id="",
+        from_number="",
+        variables={},
+        metadata={},
+        retry=RetryPolicy(),
+        accepted_at=now,
+        expires_at=now + DEFAULT_LIFETIME,
+        expiry_is_explicit=False,
+    )
+    task = Task("", "", TaskKind.FIRST, now)
+    return OpenCall(call, task, contact, None), task
+
+
+def _counts(one: PastAttempt, now: datetime) -> bool:
+    return one.holds_person or (one.sent_at is not None and one.sent_at > now - DAY)
+
+
+def _dialing(file: PersonFile) -> Item:
+    capacity = file.capacity
+    return {
+        "paused": capacity.paused,
+        "reason": file.pause_reason,
+        "breaker_until": iso(capacity.breaker_until),
+        "live": capacity.live,
+    }
+
+
+def _contact(contact: Contact) -> Item:
+    return {
+        "contact_id": contact.contact_id,
+        "time_zone": contact.time_zone,
+        "time_zone_source": contact.time_zone_source,
+    }
+
+
+def _suppression(one: SuppressionInForce) -> Item:
+    matches = ["phone"] * bool(one.phones) + ["contact_id"] * bool(one.contact_ids)
+    return {
+        "suppression_id": one.suppression_id,
+        "matches": matches,
+        "reason": one.reason,
+        "source": one.source,
+        "created_at": iso(one.created_at),
+    }
+
+
+def _task(task: Task) -> Item:
+    return {
+        "call_id": task.call_id,
+        "task_id": task.task_id,
+        "kind": task.kind,
+        "status": task.status,
+        "held": task.status is TaskStatus.HELD,
+        "due_at": iso(task.due_at),
+        "local_time": task.local_time,
+        "time_zone": task.time_zone,
+    }
+
+
+def _attempt(one: PastAttempt) -> Item:
+    return {
+        "attempt_id": one.attempt_id,
+        "call_id": one.call_id,
+        "number": one.number,
+        "state": one.state,
+        "sent_at": iso(one.sent_at),
+        "ended_at": iso(one.ended_at),
+        "disconnection_reason": one.disconnection_reason,
+        "holds_person": one.holds_person,
+    }

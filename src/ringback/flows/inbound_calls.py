@@ -1,0 +1,174 @@
+"""Somebody calls us: their own tasks are held until that call ends, and it is written down like every call."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from ringback.domain.abt_event import iso
+from ringback.domain.attempt import Attempt
+from ringback.domain.call import Call, Task, TaskStatus
+from ringback.domain.call_event import CallReport, ReportKind
+from ringback.domain.inbound_call import InboundCall
+from ringback.domain.phone_number import parse_e164
+from ringback.flows.settling import SettlingRules
+from ringback.flows.suppression import suppress
+from ringback.ports import Store, Suppression, Transaction
+
+#: The provider asks up to four times, ten seconds each, while the phone rings once.
+RINGS_AT_MOST = timedelta(seconds=60)
+
+
+class InboundTransaction(Transaction, Protocol):
+    """What inbound calls need of a unit of work beyond what every flow does."""
+
+    async def insert(self, row: Call | Task | Attempt | InboundCall) -> None: ...
+    async def save(self, row: Call | Task | Attempt | InboundCall) -> None: ...
+    async def instance(self) -> str: ...
+
+    async def contact_by_phone(self, phone: str) -> str | None:
+        """The id of the contact who most likely calls from this number."""
+        ...
+
+    async def call_at_hand(self, contact_id: str) -> str | None:
+        """The contact's call that is due next, else the last one."""
+        ...
+
+    async def inbound_call(self, inbound_id: str | None, provider_call_id: str | None) -> InboundCall | None:
+        """By the provider's id, else by ours if the provider's is not known or not given."""
+        ...
+
+    async def still_ringing(self, phone: str, to_number: str, since: datetime) -> InboundCall | None:
+        """One that rang since then, and of which nothing else is known."""
+        ...
+
+
+class InboundStore(Store, Protocol):
+    def transaction(self) -> AbstractAsyncContextManager[InboundTransaction]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """`phone` is E.164; `called_at` is when it rang, or else when somebody answered."""
+
+    phone: str
+    contact_id: str
+    to_number: str
+    provider_call_id: str | None
+    called_at: datetime
+
+
+def caller_number(text: str | None) -> str | None:
+    """An E.164 number; None for callers who withhold theirs and for everything that is no number."""
+    try:
+        return parse_e164(text or "").e164
+    except ValueError:
+        return None
+
+
+async def hold_for(tx: InboundTransaction, caller: Caller, rules: SettlingRules, now: datetime) -> InboundCall:
+    """Write the call down and hold the person's tasks, dispatched ones too. The people's locks must be held."""
+    inbound = await _write_down(tx, caller, rules, now)
+    if inbound.hold_until > now and inbound.released_at is None:
+        for call_id in await tx.unfinished_calls(caller.phone, caller.contact_id):
+            await _hold_task(tx, call_id, inbound, now)
+    return inbound
+
+
+async def _write_down(tx: InboundTransaction, caller: Caller, rules: SettlingRules, now: datetime) -> InboundCall:
+    """The provider repeats its question while it rings, and names the call only when it has an id for it."""
+    known = None
+    if caller.provider_call_id is not None:
+        known = await tx.inbound_call(None, caller.provider_call_id)
+    known = known or await tx.still_ringing(caller.phone, caller.to_number, caller.called_at - RINGS_AT_MOST)
+    if known is not None:
+        known.provider_call_id = known.provider_call_id or caller.provider_call_id
+        await tx.save(known)
+        return known
+    inbound = InboundCall(
+        inbound_id=rules.new_id(),
+        provider_call_id=caller.provider_call_id,
+        phone=caller.phone,
+        to_number=caller.to_number,
+        contact_id=caller.contact_id,
+        rang_at=caller.called_at,
+        hold_until=now + timedelta(seconds=rules.deadlines.inbound_hold_s),
+    )
+    await tx.insert(inbound)
+    return inbound
+
+
+async def _hold_task(tx: InboundTransaction, call_id: str, inbound: InboundCall, now: datetime) -> None:
+    await tx.lock_call(call_id)
+    task = await tx.open_task(call_id)
+    if task is None:
+        return
+    task.due_before_hold, task.due_at = task.planned_at, inbound.hold_until
+    task.status, task.dispatched_at = TaskStatus.HELD, None
+    await tx.save(task)
+    detail = {"inbound_id": inbound.inbound_id, "until": iso(inbound.hold_until), "task_id": task.task_id}
+    await tx.note_decision(call_id, None, "held_by_inbound_call", detail, now)
+
+
+async def hear_inbound(tx: InboundTransaction, report: CallReport, rules: SettlingRules, now: datetime) -> None:
+    """Apply what the provider tells about a call to us. An opt-out counts, whoever rang whom."""
+    known = await tx.inbound_call(report.inbound_id, report.provider_call_id)
+    phone = known.phone if known else caller_number(report.from_number)
+    if phone is None:
+        return
+    contact_id = known.contact_id if known else await tx.contact_by_phone(phone)
+    await tx.lock_people(await tx.people_of(phone, contact_id), contact_id)
+    inbound = await tx.inbound_call(report.inbound_id, report.provider_call_id)
+    if inbound is None and contact_id is not None:
+        # It was answered without us: the database was away while it rang.
+        called_at = report.started_at or now
+        caller = Caller(phone, contact_id, report.to_number or "", report.provider_call_id, called_at)
+        take_up = hold_for if report.kind is ReportKind.STARTED else _write_down
+        inbound = await take_up(tx, caller, rules, now)
+    if inbound is not None:
+        _absorb(inbound, report)
+        if report.kind in (ReportKind.ENDED, ReportKind.ANALYZED):
+            await _release(tx, inbound, now)
+        await tx.save(inbound)
+    if report.end_facts is not None and report.end_facts.opt_out:
+        await _suppress_caller(tx, phone, contact_id, report, rules, now)
+
+
+def _absorb(inbound: InboundCall, report: CallReport) -> None:
+    inbound.provider_call_id = report.provider_call_id
+    inbound.started_at = inbound.started_at or report.started_at
+    inbound.ended_at = inbound.ended_at or report.ended_at
+    if report.duration_ms is not None:
+        inbound.duration_ms = report.duration_ms
+    inbound.disconnection_reason = report.disconnection_reason or inbound.disconnection_reason
+
+
+async def _release(tx: InboundTransaction, inbound: InboundCall, now: datetime) -> None:
+    if inbound.released_at is not None:
+        return
+    inbound.released_at = now
+    for call_id in await tx.unfinished_calls(inbound.phone, inbound.contact_id):
+        await tx.lock_call(call_id)
+        task = await tx.open_task(call_id)
+        if task is None or task.status is not TaskStatus.HELD:
+            continue
+        task.due_at, task.due_before_hold = max(task.planned_at, now), None
+        task.status = TaskStatus.PENDING
+        await tx.save(task)
+        detail = {"inbound_id": inbound.inbound_id, "task_id": task.task_id}
+        await tx.note_decision(call_id, None, "released_after_inbound_call", detail, now)
+
+
+async def _suppress_caller(
+    tx: InboundTransaction,
+    phone: str,
+    contact_id: str | None,
+    report: CallReport,
+    rules: SettlingRules,
+    now: datetime,
+) -> None:
+    is_known_of_contact = contact_id is None or await tx.is_suppressed("", contact_id)
+    if is_known_of_contact and await tx.is_suppressed(phone, ""):
+        return
+    asked_at = report.ended_at or now
+    await suppress(tx, Suppression(rules.new_id(), phone, contact_id, "opt_out", "provider", asked_at), now)

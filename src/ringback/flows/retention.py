@@ -1,0 +1,37 @@
+"""Delete what nobody needs any more, in small batches, so that nothing else waits for it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+
+from ringback.domain.retention import RULES
+from ringback.ports import Clock
+
+#: Few enough that a batch takes milliseconds, and the rows it locks are old ones that nobody writes.
+BATCH = 500
+
+_log = structlog.get_logger(__name__)
+
+
+class Attic(Protocol):
+    async def discard(self, what: str, before: datetime, limit: int) -> int:
+        """Deletes up to `limit` things of a retention rule; returns how many. Raises StoreUnavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What keeping the figures of domain/retention.py needs. Any number of processes may do it at once."""
+
+    attic: Attic
+    clock: Clock
+
+    async def discard_old(self) -> int:
+        """One batch of every rule. Returns the largest, so that a full one is followed by another."""
+        now = self.clock.now()
+        counts = {rule.what: await self.attic.discard(rule.what, now - rule.kept, BATCH) for rule in RULES}
+        if any(counts.values()):
+            _log.info("retention.discarded", **{what: count for what, count in counts.items() if count})
+        return max(counts.values())

@@ -1,0 +1,109 @@
+"""The actions' reference in Markdown, from their declarations: `python -m ringback.web.action_reference FILE`."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ringback.domain.catalog import built_in_catalog
+from ringback.flows.business_operations import declarations
+from ringback.flows.business_operations.action import ActionDeclaration
+from ringback.web.actions import STATUS_OF_CODE
+
+COMMON_CODES = {
+    "invalid_args": "An argument is unknown or unusable; `result.errors` names every one, and why.",
+    "not_found": "There is no such call, contact or task.",
+    "no_call": "The tool call belongs to no conversation of this installation. Retell's door only.",
+    "key_reused": "The idempotency key stands for another request. Systems' door only.",
+    "unavailable": "Not now; the same request may be repeated. Retell's door only, the systems' answers 503.",
+    "rehearsed": "The dashboard's playground asked: everything was checked and nothing written.",
+}
+
+HEAD = """\
+# The business actions
+
+Made from the code by `python -m ringback.web.action_reference docs/actions.md`; a test compares.
+The words in choices are those of the built-in catalogue, which `ringback catalog` prints.
+
+Systems ask at `POST /v1/actions/{action}` with an API key:
+
+```json
+{"call_id": "…", "args": {}, "idempotency_key": "…"}
+```
+
+In place of `call_id` stands `contact_id` or `task_id`; exactly one of them, unless the action says that its arguments
+are enough. Agents ask at `POST /v1/retell/functions/{action}`, signed by Retell; the conversation itself is the target.
+`ringback retell tools` prints the tool definitions for an agent. The reply is the same at every door:
+
+```json
+{"ok": true, "code": "…", "say": "One sentence that the agent may speak.", "result": {}}
+```
+
+At Retell's door the status is always 200. At the systems' door a refusal is a problem (RFC 9457) that holds the reply:
+404 for `not_found`, 409 for `already_dispatched` and `key_reused`, else 422.
+
+Codes that every action may answer:
+
+"""
+
+
+def reference(declared: Iterable[ActionDeclaration]) -> str:
+    """The whole document, with one section for each action."""
+    lines = [HEAD + "\n".join(_rows(("code", "means"), COMMON_CODES.items(), code_first=True))]
+    for declaration in declared:
+        lines += ["", *_section(declaration)]
+    return "\n".join(lines) + "\n"
+
+
+def _section(declaration: ActionDeclaration) -> Iterator[str]:
+    yield f"## {declaration.name}"
+    yield ""
+    yield declaration.description
+    yield ""
+    yield _doors(declaration)
+    yield ""
+    yield from _arguments(declaration.arguments)
+    yield ""
+    yield from _rows(("result", "is"), declaration.result.items(), code_first=True)
+    yield ""
+    codes = [(f"`{code}`{_status(code)}", meaning) for code, meaning in declaration.codes.items()]
+    yield from _rows(("code", "means"), codes)
+
+
+def _doors(declaration: ActionDeclaration) -> str:
+    doors = "Doors: systems, agents." if declaration.for_agents else "Doors: systems."
+    return doors if declaration.needs_target else f"{doors} The arguments may be enough to say whom it is about."
+
+
+def _status(code: str) -> str:
+    return f" ({STATUS_OF_CODE[code]})" if code in STATUS_OF_CODE else ""
+
+
+def _arguments(schema: Mapping[str, Any]) -> Iterator[str]:
+    rows = []
+    for name, declared in schema["properties"].items():
+        need = "required" if name in schema["required"] else ""
+        rows.append((f"`{name}`", _type(declared), need, declared.get("description", "")))
+    yield from _rows(("argument", "type", "", "meaning"), rows)
+
+
+def _type(declared: Mapping[str, Any]) -> str:
+    if "enum" in declared:
+        return "one of " + ", ".join(f"`{choice}`" for choice in declared["enum"])
+    if "properties" in declared:
+        return "object: " + "; ".join(f"`{name}` {_type(inner)}" for name, inner in declared["properties"].items())
+    kind = str(declared["type"])
+    if "format" in declared:
+        return f"{kind} ({declared['format']})"
+    return f"{kind}, at most {declared['maxLength']} characters" if "maxLength" in declared else kind
+
+
+def _rows(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], *, code_first: bool = False) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield "|" + "---|" * len(head)
+    for first, *rest in rows:
+        yield f"| {' | '.join([f'`{first}`' if code_first else first, *rest])} |"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(reference(declarations(built_in_catalog())))

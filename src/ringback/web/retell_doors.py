@@ -1,0 +1,142 @@
+"""Retell's two doors: the functions that its agents call, and the webhook by which it asks who is calling us."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+from fastapi.responses import JSONResponse, Response
+from starlette.requests import Request
+from starlette.routing import Route
+
+from ringback.domain.errors import Permanent, Retryable
+from ringback.flows.business_operations.action import ActionRequest, Door, Reply
+from ringback.flows.business_operations.incoming_call import unknown_caller
+from ringback.flows.business_operations.perform import BusinessOperations
+from ringback.flows.business_operations.target import NO_CALL_SAY
+from ringback.flows.business_operations.tool_call import ToolCall, request_of
+from ringback.web.problem import FieldProblem, Problem, invalid, not_found
+
+#: Someone is on the phone: a silence longer than this is worse than "not now". What was committed meanwhile stands
+#: under the tool call's key, so Retell's repeat gets its reply.
+ANSWER_WITHIN_S = 10.0
+#: A phone is ringing. Retell waits ten seconds and tries again; the caller hears every one of them.
+ANSWER_RINGING_WITHIN_S = 3.0
+#: What the answer that needs no database may wait for the one thing it would like to know.
+INSTANCE_WITHIN_S = 0.2
+
+NO_CALL = Reply(False, "no_call", NO_CALL_SAY)
+UNAVAILABLE = Reply(False, "unavailable", "Sorry, I cannot save that right now.")
+
+_log = structlog.get_logger(__name__)
+
+
+class Ringing(Protocol):
+    """Someone calls us, as the provider's edge has read it; `agent_id` is the number's own agent, if it has one."""
+
+    @property
+    def from_number(self) -> str: ...
+    @property
+    def to_number(self) -> str: ...
+    @property
+    def call_id(self) -> str | None: ...
+    @property
+    def agent_id(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RetellDoors:
+    """`verify(body, signature)`; the parsers raise Permanent for what they cannot read; `answer(variables, metadata,
+    agent_id)` is the body of an answer to a ringing phone."""
+
+    operations: BusinessOperations
+    verify: Callable[[bytes, str | None], bool]
+    parse_tool_call: Callable[[bytes], ToolCall]
+    parse_ringing: Callable[[bytes], Ringing]
+    answer: Callable[[Mapping[str, Any], Mapping[str, Any], str | None], dict[str, Any]]
+
+    async def post_function(self, request: Request) -> Response:
+        body, action = await self._signed(request), request.path_params["action"]
+        known = self.operations.actions.get(action)
+        if known is None or not known.declaration.for_agents:
+            raise not_found("function")
+        try:
+            call = self.parse_tool_call(body)
+        except Permanent:
+            raise invalid([FieldProblem("#", "not_json", "The body is no JSON object.")]) from None
+        reply = await self._answer_agent(action, call)
+        _log.info("action.answered", action=action, door=Door.RETELL, code=reply.code)
+        return JSONResponse(reply.as_json())
+
+    async def post_inbound(self, request: Request) -> Response:
+        """Whatever goes wrong behind the signature, the phone is answered."""
+        body = await self._signed(request)
+        try:
+            ringing = self.parse_ringing(body)
+        except Permanent:
+            _log.warning("inbound.unreadable")
+            return self._answered(await self._static_reply(), None)
+        reply = await self._answer_ringing(ringing, hashlib.sha256(body).hexdigest())
+        _log.info("inbound.answered", code=reply.code)
+        return self._answered(reply, ringing)
+
+    async def _signed(self, request: Request) -> bytes:
+        body = await request.body()
+        if not self.verify(body, request.headers.get("x-retell-signature")):
+            raise Problem(401, "bad_signature", "The body is not signed with a key of this installation.")
+        return body
+
+    async def _answer_agent(self, action: str, call: ToolCall) -> Reply:
+        if call.playground:
+            return self.operations.rehearse(action, call.args)
+        asked = request_of(call, action)
+        if asked is None:
+            return NO_CALL
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                return await self.operations.perform(asked)
+        except (Retryable, TimeoutError) as error:
+            _log.warning("action.unavailable", action=action, cause=type(error).__name__)
+            return UNAVAILABLE
+
+    async def _answer_ringing(self, ringing: Ringing, digest: str) -> Reply:
+        asked = ActionRequest(
+            action="incoming_call",
+            door=Door.RETELL,
+            key=f"inbound:{ringing.call_id or digest}",
+            args={"from_number": ringing.from_number, "to_number": ringing.to_number},
+            provider_call_id=ringing.call_id,
+        )
+        try:
+            async with asyncio.timeout(ANSWER_RINGING_WITHIN_S):
+                reply = await self.operations.perform(asked)
+        except (Retryable, TimeoutError) as error:
+            _log.warning("inbound.fallback", cause=type(error).__name__)
+            return await self._static_reply()
+        return reply if reply.ok else await self._static_reply()
+
+    async def _static_reply(self) -> Reply:
+        instance = None
+        try:
+            async with asyncio.timeout(INSTANCE_WITHIN_S):
+                # Kept in memory once it was read, so it is usually there without the database.
+                instance = await self.operations.store.instance()
+        except (Retryable, TimeoutError):
+            pass
+        return unknown_caller(instance)
+
+    def _answered(self, reply: Reply, ringing: Ringing | None) -> Response:
+        result = reply.result
+        # The number's own agent answers; ours only where nobody would.
+        agent_id = None if ringing is None or ringing.agent_id else result["agent_id"]
+        return JSONResponse(self.answer(result["dynamic_variables"], result["metadata"], agent_id))
+
+
+def retell_routes(doors: RetellDoors) -> list[Route]:
+    """Plain routes, because Retell's signature covers the raw body."""
+    return [
+        Route("/v1/retell/functions/{action}", doors.post_function, methods=["POST"]),
+        Route("/v1/retell/inbound", doors.post_inbound, methods=["POST"]),
+    ]

@@ -1,0 +1,184 @@
+"""Every process by itself, with Amazon SQS between them as in production, and both emulators as the world."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+
+from .running_system import Doors, ask, clean_environment, new_call, wait_until
+
+#: One worker runs the stories one after the other, because each keeps the machine busy by itself.
+pytestmark = pytest.mark.xdist_group("stories")
+
+MINISTACK = Path(__file__).parents[2] / ".venv-sqs" / "bin" / "ministack"
+PROCESSES = (
+    "internal-api",
+    "business-api",
+    "call-processor",
+    "webhook-processor",
+    "scheduler",
+    "webhook-receiver",
+)
+API_KEY = "rbk_for_the_story"
+AWS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+RETELL = {"RETELL_API_KEY": "key_retell_places_calls", "RETELL_WEBHOOK_KEY": "key_retell_signs_webhooks"}
+ENGAGE = {"RINGBACK_ENGAGE_SECRET": "whsec_c3Rvcnktb2YtdGhlLXByb2Nlc3Nlcw=="}
+
+
+def _free_ports(names: tuple[str, ...]) -> dict[str, int]:
+    """All held open until all are chosen, so that no two are the same."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in names]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return dict(zip(names, (probe.getsockname()[1] for probe in probes), strict=True))
+
+
+def _answers(url: str) -> bool:
+    try:
+        return ask("GET", url).status == 200
+    except OSError:
+        return False
+
+
+class Processes:
+    """Child processes with one log each; all get SIGTERM at the end and must exit with 0."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, command: list[str], environment: dict[str, str]) -> None:
+        with (self.home / f"{name}.log").open("wb") as log:
+            self._children[name] = subprocess.Popen(
+                command, cwd=self.home, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    def stop(self, names: tuple[str, ...]) -> dict[str, int]:
+        for name in names:
+            self._children[name].terminate()
+        return {name: self._children[name].wait(timeout=40) for name in names}
+
+    def discard(self) -> None:
+        for child in self._children.values():
+            child.kill()
+            child.wait()
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    running = Processes(tmp_path)
+    yield running
+    running.discard()
+
+
+def _start_sqs(processes: Processes, port: int) -> str:
+    """The endpoint of an SQS server of the story's own."""
+    if not MINISTACK.exists():
+        pytest.fail(f"{MINISTACK} is missing: `make test` builds the environment of the SQS server")
+    home = str(processes.home)
+    own = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "sqs", "LOG_LEVEL": "WARNING"}
+    processes.start("ministack", [str(MINISTACK)], {"PATH": "/usr/bin:/bin", "HOME": home, "TMPDIR": home, **own})
+    endpoint = f"http://127.0.0.1:{port}"
+    wait_until(lambda: _answers(f"{endpoint}/_ministack/health"), 30, "the SQS server answers")
+    return endpoint
+
+
+def _create_queue(sqs: Any, name: str) -> str:
+    """With a dead-letter queue behind it, as the deployment has it."""
+    dead_url = sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=dead_url, AttributeNames=["QueueArn"])["Attributes"]
+    policy = json.dumps({"deadLetterTargetArn": attributes["QueueArn"], "maxReceiveCount": 5})
+    url: str = sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": policy})["QueueUrl"]
+    return url
+
+
+def _waiting(sqs: Any, url: str) -> int:
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    return sum(
+        int(count) for count in sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"].values()
+    )
+
+
+def _sqs_client(endpoint: str) -> Any:
+    session = botocore.session.get_session()
+    session.set_credentials("test", "test")
+    return session.create_client("sqs", region_name="us-east-1", endpoint_url=endpoint)
+
+
+def _ringback(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "ringback.cli", *arguments]
+
+
+def test_calls_pass_through_every_process_and_both_queues(processes: Processes, database_url: str) -> None:
+    began = time.monotonic()
+    ports = _free_ports(("sqs", "retell", "engage", *PROCESSES))
+    urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+    world = clean_environment({**RETELL, **ENGAGE, "RINGBACK_EMULATOR_SPEED": "40"})
+    tools = ["--webhook-url", f"{urls['webhook-receiver']}/retell/webhook"]
+    tools += ["--functions-url", f"{urls['business-api']}/v1/retell/functions"]
+    for what, options in (("retell", tools), ("engage", [])):
+        place = ["--port", str(ports[what]), "--state", str(processes.home / f"state-{what}")]
+        processes.start(what, _ringback("emulate", what, *place, *options), world)
+    endpoint = _start_sqs(processes, ports["sqs"])
+    sqs = _sqs_client(endpoint)
+    queues = [_create_queue(sqs, name) for name in ("calls", "events")]
+    settings = {
+        **AWS,
+        **RETELL,
+        **ENGAGE,
+        "AWS_ENDPOINT_URL_SQS": endpoint,
+        "RINGBACK_DATABASE_URL": database_url,
+        "RINGBACK_CALL_QUEUE": queues[0],
+        "RINGBACK_EVENT_QUEUE": queues[1],
+        "RETELL_BASE_URL": urls["retell"],
+        "RINGBACK_ENGAGE_URL": urls["engage"],
+        "RINGBACK_API_KEY": API_KEY,
+        "RINGBACK_CALLING_HOURS": "always",
+        "RINGBACK_CALLS_PER_SECOND": "20",
+    }
+    without_database = {name: text for name, text in settings.items() if name != "RINGBACK_DATABASE_URL"}
+    for name in PROCESSES:
+        # With SQS the receiver needs its queue alone, as the Lambda does.
+        own = without_database if name == "webhook-receiver" else settings
+        command = _ringback("serve", name, "--port", str(ports[name]))
+        processes.start(name, command, clean_environment(own))
+    for name in PROCESSES:
+        wait_until(lambda name=name: _answers(f"{urls[name]}/readyz"), 60, f"{name} answers")
+    started_s = time.monotonic() - began
+    doors = Doors(urls["internal-api"], API_KEY, urls["retell"], urls["engage"])
+    placed = {code: doors.place(new_call(f"+141555501{code}")) for code in ("00", "01", "07")}
+    ends = {
+        "00": ("completed", ["initiated", "started", "completed"]),
+        "01": ("failed", ["initiated", "failed"]),
+        "07": ("scheduled", ["initiated", "started", "rescheduled"]),
+    }
+    for code, (status, types) in ends.items():
+        call_id = placed[code]
+        doors.wait_for(call_id, lambda call, status=status: call["status"] == status and call["attempts"] != [], 30)
+        doors.wait_delivered(call_id)
+        heard = doors.deliveries_of(call_id)
+        assert [delivery["type"].removeprefix("voice_ai_call_") for delivery in heard] == types
+        assert all(delivery["signature_ok"] for delivery in heard)
+        assert len(doors.rings_of(call_id)) == 1
+        sources = {entry["event"] for entry in doors.timeline(call_id) if entry["kind"] == "provider_event"}
+        assert sources >= ({"call_ended"} if code == "01" else {"call_started"})
+    for url in queues:
+        wait_until(lambda url=url: _waiting(sqs, url) == 0, 10, "every message acknowledged")
+        assert _waiting(sqs, f"{url}-dead") == 0
+    print(f"\nup after {started_s:.1f} s, done after {time.monotonic() - began:.1f} s")  # noqa: T201 - a measurement, for -s
+    assert processes.stop(PROCESSES) == dict.fromkeys(PROCESSES, 0)
