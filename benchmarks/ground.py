@@ -33,7 +33,7 @@ def named(url: str, database: str) -> str:
 
 
 async def give_defaults(connection: Any) -> None:
-    """The floors and the fillings write what matters to them; the product names every column, so it never sees these."""
+    """The floors and fillings write what matters to them; the product names every column and never sees these."""
     for row in await connection.fetch(_WITHOUT_DEFAULT):
         await connection.execute(row[0])
 

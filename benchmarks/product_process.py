@@ -6,58 +6,40 @@ import importlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 from ringback import wiring
-from ringback.adapters.postgres.pool import Pool
 from ringback.config import process_environment, read_settings
 from ringback.logs import configure_logs
-from ringback.ports import MessageQueue, OutgoingMessage, ReceivedMessage
+from ringback.ports import MessageQueue
+
+COUNTED = ("send", "receive", "delete", "change_visibility", "dead_letter")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Call = Callable[P, Coroutine[Any, Any, R]]
 
 
-class CountedQueue(MessageQueue):
-    """The queue it is given, every call passed on and counted."""
+def counting(open_queue: Call[P, MessageQueue], calls: Counter[str]) -> Call[P, MessageQueue]:
+    """The same, for queues whose calls are counted; on the object itself, so that it stays the queue it is."""
 
-    def __init__(self, queue: MessageQueue, calls: Counter[str]) -> None:
-        self._queue = queue
-        self._calls = calls
+    async def open_counted(*args: P.args, **kwargs: P.kwargs) -> MessageQueue:
+        queue = await open_queue(*args, **kwargs)
+        for name in COUNTED:
+            setattr(queue, name, _counted(getattr(queue, name), name, calls))
+        return queue
 
-    async def send(self, messages: Sequence[OutgoingMessage]) -> list[int]:
-        self._calls["send"] += 1
-        return await self._queue.send(messages)
-
-    async def receive(self, limit: int, wait_s: float, visibility_s: int) -> list[ReceivedMessage]:
-        self._calls["receive"] += 1
-        return await self._queue.receive(limit, wait_s, visibility_s)
-
-    async def delete(self, receipts: Sequence[str]) -> None:
-        self._calls["delete"] += 1
-        await self._queue.delete(receipts)
-
-    async def change_visibility(self, receipts: Sequence[str], visibility_s: int) -> None:
-        self._calls["change_visibility"] += 1
-        await self._queue.change_visibility(receipts, visibility_s)
-
-    async def dead_letter(self, message: ReceivedMessage, reason: str) -> None:
-        self._calls["dead_letter"] += 1
-        await self._queue.dead_letter(message, reason)
-
-    async def depth(self) -> int:
-        return await self._queue.depth()
-
-    async def close(self) -> None:
-        await self._queue.close()
+    return open_counted
 
 
-def count_queue_calls(calls: Counter[str]) -> None:
-    """Every queue that the composition root opens from now on is counted."""
-    open_queue = wiring.open_queue
+def _counted(call: Call[P, R], name: str, calls: Counter[str]) -> Call[P, R]:
+    async def counted(*args: P.args, **kwargs: P.kwargs) -> R:
+        calls[name] += 1
+        return await call(*args, **kwargs)
 
-    async def open_counted(name_or_url: str, pool: Pool, region: str | None) -> MessageQueue:
-        return CountedQueue(await open_queue(name_or_url, pool, region), calls)
-
-    wiring.open_queue = open_counted
+    return counted
 
 
 def main() -> None:
@@ -68,7 +50,7 @@ def main() -> None:
     parser.add_argument("--profile", type=Path)
     asked = parser.parse_args()
     calls: Counter[str] = Counter()
-    count_queue_calls(calls)
+    wiring.open_queue = counting(wiring.open_queue, calls)
     settings = read_settings(process_environment(), emulated=False)
     configure_logs("json", sys.stderr)
     service = importlib.import_module(f"ringback.services.{asked.service}")

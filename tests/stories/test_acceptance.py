@@ -8,9 +8,6 @@ import pytest
 
 from .running_system import Answer, Doors, Json, ask, new_call
 
-#: One worker runs the stories one after the other, because each keeps the machine busy by itself.
-pytestmark = pytest.mark.xdist_group("stories")
-
 CLOSED = {"provider_reason": None, "attempted": False, "will_retry": False, "next_attempt_at": None, "is_final": True}
 
 

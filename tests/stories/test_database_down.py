@@ -10,9 +10,6 @@ from ringback.embedded.server import PostgresServer
 
 from .running_system import Answer, Doors, RunningSystem, new_call, wait_until
 
-#: One worker runs the stories one after the other, because each keeps the machine busy by itself.
-pytestmark = pytest.mark.xdist_group("stories")
-
 #: Far below what a client waits; a request that meets a dead database is answered in this time at the latest.
 ANSWERED_WITHIN_S = 8.0
 #: Mostly a tenth of it; but what the outbox was sending at that moment goes out again when its lease of 60 s is over.

@@ -7,12 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle, islice
 
-import pytest
-
 from .running_system import Doors, Json, RunningSystem, new_call, wait_until
-
-#: One worker runs the stories one after the other, because each keeps the machine busy by itself.
-pytestmark = pytest.mark.xdist_group("stories")
 
 CALLS = 200
 #: What the outbox was sending at the moment of the kill goes out again when its lease of 60 s is over.

@@ -10,9 +10,6 @@ import pytest
 
 from .running_system import Doors, Json, new_call
 
-#: One worker runs the stories one after the other, because each keeps the machine busy by itself.
-pytestmark = pytest.mark.xdist_group("stories")
-
 IDENTITY = {"call_id", "contact_id", "attempt", "attempt_id", "sequence", "occurred_at", "metadata"}
 ENDED = {"ended_at", "duration_ms", "analysis", "is_final"}
 OWN_KEYS = {

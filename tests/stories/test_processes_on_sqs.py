@@ -15,9 +15,6 @@ import pytest
 
 from .running_system import Doors, ask, clean_environment, new_call, wait_until
 
-#: One worker runs the stories one after the other, because each keeps the machine busy by itself.
-pytestmark = pytest.mark.xdist_group("stories")
-
 MINISTACK = Path(__file__).parents[2] / ".venv-sqs" / "bin" / "ministack"
 PROCESSES = (
     "internal-api",

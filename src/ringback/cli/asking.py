@@ -1,6 +1,7 @@
 """What the commands share: their options, and how a running system is asked."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,3 +80,10 @@ def settings_of(data_dir: Path) -> Settings:
     if settings.engage_url is None:
         running |= {"engage_url": f"{host}:{state.engage_port}", "engage_secret": state.engage_secret}
     return replace(settings, **running)
+
+
+def start_logs(settings: Settings) -> None:
+    """To stderr: stdout is for what was asked."""
+    from ringback.logs import choose_format, configure_logs
+
+    configure_logs(choose_format(settings.log_format, sys.stderr), sys.stderr)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from ringback.cli.asking import DEFAULT_DATA_DIR, AsJson, DataDir, settings_of
+from ringback.cli.asking import DEFAULT_DATA_DIR, AsJson, DataDir, settings_of, start_logs
 from ringback.config import Settings, SettingsError
 from ringback.domain.abt_event import iso
 from ringback.domain.errors import Permanent, Retryable
@@ -73,6 +73,7 @@ def _with_letters(data_dir: Any, work: Callable[["DeadLetters"], Awaitable[Resul
 async def _work(settings: Settings, work: Callable[["DeadLetters"], Awaitable[Result]]) -> Result:
     from ringback.wiring import open_parts
 
+    start_logs(settings)
     async with open_parts(settings) as parts:
         return await work(parts.dead_letters())
 

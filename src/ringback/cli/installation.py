@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ringback.cli.asking import DEFAULT_DATA_DIR, DataDir, database_url, settings_of
+from ringback.cli.asking import DEFAULT_DATA_DIR, DataDir, database_url, settings_of, start_logs
 from ringback.config import Settings, SettingsError, process_environment, read_settings
 
 if TYPE_CHECKING:
@@ -83,5 +83,6 @@ async def _erase(settings: Settings, phone: str, reason: str) -> "Erased":
 
     if settings.database_url is None:
         raise SettingsError(["RINGBACK_DATABASE_URL: must be set, or the data directory of a running system be named"])
+    start_logs(settings)
     async with open_parts(settings) as parts:
         return await parts.erase_person(phone, reason)

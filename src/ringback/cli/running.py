@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from ringback.cli.asking import DEFAULT_DATA_DIR, DataDir, Host
-from ringback.config import Settings, SettingsError, process_environment, read_settings
+from ringback.cli.asking import DEFAULT_DATA_DIR, DataDir, Host, start_logs
+from ringback.config import SettingsError, process_environment, read_settings
 
 Process = Literal[
     "internal-api", "business-api", "call-processor", "webhook-processor", "scheduler", "webhook-receiver"
@@ -42,7 +42,7 @@ def serve(process: Process, host: Host = "127.0.0.1", port: int = 8080) -> None:
     only_sends = process == "webhook-receiver" and settings.event_queue.startswith("http")
     if settings.database_url is None and not only_sends:
         raise SettingsError(["RINGBACK_DATABASE_URL: must be set to serve a process"])
-    _start_logs(settings)
+    start_logs(settings)
     service = importlib.import_module(f"ringback.services.{process.replace('-', '_')}")
     service.run(settings, host, port)
 
@@ -80,12 +80,6 @@ def emulate(
         speed=settings.emulator_speed,
     )
     run_retell(emulated, host, port or 8090)
-
-
-def _start_logs(settings: Settings) -> None:
-    from ringback.logs import choose_format, configure_logs
-
-    configure_logs(choose_format(settings.log_format, sys.stderr), sys.stderr)
 
 
 def _made(name: str, value: str) -> str:

@@ -81,9 +81,7 @@ def _allowed(wanted: datetime, rules: CallbackRules, now: datetime) -> datetime:
 
 def into_hours(wanted: datetime, rules: CallbackRules) -> datetime:
     """`wanted`, or the next minute from which the hours last long enough. Raises CallbackRefused."""
-    opens = rules.hours.next_open(wanted, rules.zones)
-    if opens is not None and not rules.hours.open_for(opens, rules.zones, rules.open_at_least):
-        opens = rules.hours.next_open(opens + rules.open_at_least, rules.zones)
+    opens = rules.hours.next_open(wanted, rules.zones, rules.open_at_least)
     if opens is None:
         raise CallbackRefused(CallbackProblem.NEVER_OPEN if rules.zones else CallbackProblem.ZONE_UNKNOWN)
     return opens

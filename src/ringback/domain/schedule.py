@@ -78,17 +78,11 @@ class CallingHours:
         known = _known_zones(zones)
         if not known:
             return False
-        now = at.astimezone(UTC)
-        closing = now + max(at_least, timedelta.resolution)
-        while now < closing:
-            stretches = [self._stretch(now, zone) for zone in known]
-            if not all(is_open for is_open, _ in stretches):
-                return False
-            now = min(until for _, until in stretches)
-        return True
+        return self._closed_within(at.astimezone(UTC), at_least, known) is None
 
-    def next_open(self, at: datetime, zones: tuple[str, ...]) -> datetime | None:
-        """The earliest instant (UTC) from `at` on at which it is open in every zone: `at` itself, or a whole minute.
+    def next_open(self, at: datetime, zones: tuple[str, ...], at_least: timedelta = timedelta(0)) -> datetime | None:
+        """The earliest instant (UTC) from `at` on at which it is open in every zone, and stays so for `at_least`
+        longer: `at` itself, or a whole minute.
 
         None if there is none within 15 days, or if no zone is known.
         """
@@ -100,10 +94,21 @@ class CallingHours:
             return None
         limit = now + SEARCH_LIMIT
         while now <= limit:
-            closed_until = [until for is_open, until in (self._stretch(now, zone) for zone in known) if not is_open]
-            if not closed_until:
+            closed_at = self._closed_within(now, at_least, known)
+            if closed_at is None:
                 return now
-            now = max(closed_until)
+            stretches = [self._stretch(closed_at, zone) for zone in known]
+            now = max(until for is_open, until in stretches if not is_open)
+        return None
+
+    def _closed_within(self, now: datetime, length: timedelta, zones: list[ZoneInfo]) -> datetime | None:
+        """The first instant of that length from `now` on (of `now` alone, if it is zero) at which a zone is closed."""
+        end = now + max(length, timedelta.resolution)
+        while now < end:
+            stretches = [self._stretch(now, zone) for zone in zones]
+            if not all(is_open for is_open, _ in stretches):
+                return now
+            now = min(until for _, until in stretches)
         return None
 
     def _stretch(self, at: datetime, zone: ZoneInfo) -> tuple[bool, datetime]:

@@ -6,8 +6,12 @@ from typing import Protocol
 import structlog
 
 from ringback.domain.erasure import Erased
+from ringback.domain.errors import Retryable
 from ringback.flows.cancellation import cancel_call
 from ringback.ports import Clock, Store
+
+#: A call may be accepted between the end of the last one and the locks.
+TRIES = 5
 
 _log = structlog.get_logger(__name__)
 
@@ -25,8 +29,8 @@ class Eraser(Protocol):
 
 async def erase_person(store: Store, eraser: Eraser, clock: Clock, phone: str, reason: str) -> Erased:
     """Doing it again finds nothing more. Engage still hears the end of each call that this ends, under its own contact
-    id and with nothing else. Raises StillUnderWay, and StoreUnavailable."""
-    while True:
+    id and with nothing else. Raises StillUnderWay, and Retryable."""
+    for _ in range(TRIES):
         for call_id in await eraser.unfinished_calls(phone):
             await cancel_call(store, clock, call_id)
         erased = await eraser.erase(phone, reason, clock.now())
@@ -34,3 +38,4 @@ async def erase_person(store: Store, eraser: Eraser, clock: Clock, phone: str, r
             # No number, no id: a log outlives what it tells of.
             _log.info("person.erased", **erased.rows)
             return erased
+    raise Retryable("new calls to this person come in as fast as they are ended: let Engage stop them first")

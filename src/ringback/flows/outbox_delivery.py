@@ -14,7 +14,7 @@ from ringback.flows.outbox_lanes import Lane, StopCall, engage_lane, queue_lane,
 from ringback.ports import Clock, Delivery, Engage, MessageQueue, OutboxRow, Store
 
 # A row is ours this long. All that is taken is sent at once, and Engage has 10 s: a living relay is back in time.
-LEASE_S = 60
+LEASE_S = 20
 # Rows that take longer than this do not hold up the others of their pass.
 STRAGGLER_S = 0.25
 # Waits of a lane while the database is away.

@@ -34,7 +34,7 @@ S = AttemptState
 _log = structlog.get_logger(__name__)
 
 #: A check that dies with its process is taken up again by another after this long.
-BUSY = timedelta(seconds=60)
+BUSY = timedelta(seconds=30)
 BATCH = 100
 
 

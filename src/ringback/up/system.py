@@ -210,9 +210,18 @@ def banner(plan: Plan) -> str:
         f"  Retell       {settings.retell_base_url or 'the real one'}{'   (emulated)' if plan.retell else ''}",
         f"  Engage       {settings.engage_url}{'   (emulated)' if plan.engage else ''}",
         f"  data         {plan.data_dir}",
-        f"  calling hours: {settings.calling_hours}",
+        f"  calling hours {settings.calling_hours}{_hours_note(settings)}",
         "",
         "  next: ringback call +14155550100 --agent agent_demo",
         "",
     ]
     return "\n".join(lines)
+
+
+def _hours_note(settings: Settings) -> str:
+    is_default = "RINGBACK_CALLING_HOURS" not in settings.given
+    return (
+        "   (nobody real is called; with a real Retell: mon-sat 09:00-20:00)"
+        if settings.emulated and is_default
+        else ""
+    )

@@ -113,3 +113,12 @@ async def test_the_trace_shows_each_crm_write_with_its_fate(desk):
     assert (fields["delivery"], fields["fields"]) == ("delivered", ["budget", "company"])
     assert (note["delivery"], note["tries"], note["last_error"]) == ("dead", 5, "http_400")
     assert "a secret" not in str(timeline)
+
+
+async def test_the_person_is_asked_again_only_for_what_they_can_say_better(desk_without_database):
+    for told, say in (
+        ({"shoe_size": 43}, "Sorry, I cannot save that."),
+        ({"shoe_size": 43, "budget": 5}, "Thank you, I have saved that."),
+        ({"budget": "much"}, "Sorry, I could not save budget; could you tell me again?"),
+    ):
+        assert desk_without_database.operations.rehearse("field_writeback", {"fields": told}).say == say

@@ -79,6 +79,21 @@ async def test_a_lost_message_goes_out_under_a_new_dispatch_and_the_old_one_cons
     assert len(desk.provider.dials) == 1
 
 
+async def test_a_message_lost_again_and_again_is_left_to_the_operator(desk):
+    lost = await desk.accept()
+    await lose_the_message_of(desk, lost)
+    for _ in range(5):
+        desk.clock.advance(61)
+        assert await desk.scheduled.publish_lost_calls() == 1
+        (again,) = await desk.published()
+        await desk.all("UPDATE outbox SET delivered_at = created_at RETURNING 1")
+    desk.clock.advance(3601)
+    assert await desk.scheduled.publish_lost_calls() == 0
+    assert (await desk.task(lost.call_id))["redispatches"] == 5
+    await desk.place(again)
+    assert len(desk.provider.dials) == 1
+
+
 async def test_nothing_is_called_lost_while_the_queue_still_has_messages_unless_for_an_hour(desk):
     lost = await desk.accept()
     await lose_the_message_of(desk, lost)

@@ -36,9 +36,9 @@ def relay(store, clock, engage) -> OutboxRelay:
 
 
 @pytest.fixture
-async def letters(pool):
+def letters(pool):
     queues = {name: PostgresQueue(pool, name) for name in ("calls", "events")}
-    yield DeadLetters({"outbox": PostgresDeadOutbox(pool), **queues})
+    return DeadLetters({"outbox": PostgresDeadOutbox(pool), **queues})
 
 
 async def emit(store, clock, *names):

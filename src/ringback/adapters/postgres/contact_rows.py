@@ -32,7 +32,8 @@ WHERE calls.contact_id = $1
 ORDER BY calls.final, coalesce(tasks.due_before_hold, tasks.due_at) NULLS LAST, calls.call_id DESC LIMIT 1
 """
 INBOUND_CALL = """
-SELECT * FROM inbound_calls WHERE provider_call_id = $2 OR (inbound_id = $1 AND (provider_call_id IS NULL OR $2::text IS NULL))
+SELECT * FROM inbound_calls
+WHERE provider_call_id = $2 OR (inbound_id = $1 AND (provider_call_id IS NULL OR $2::text IS NULL))
 ORDER BY provider_call_id NULLS LAST LIMIT 1
 """
 STILL_RINGING = """

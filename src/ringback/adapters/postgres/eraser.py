@@ -118,11 +118,11 @@ class PostgresEraser:
     async def erase(self, phone: str, reason: str, now: datetime) -> Erased | None:
         async with connection_of(self._pool) as connection, connection.transaction():
             person = await _lock_and_find(connection, phone)
-            if await connection.fetch(_UNFINISHED, phone, person.contact_ids):
-                return None
             under_way = await connection.fetchval(_UNDER_WAY, person.call_ids, person.phones, person.contact_ids)
             if under_way:
                 raise StillUnderWay(under_way)
+            if await connection.fetch(_UNFINISHED, phone, person.contact_ids):
+                return None
             return await _erase(connection, person, reason, now)
 
 

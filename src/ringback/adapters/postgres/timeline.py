@@ -16,8 +16,8 @@ _TRACES = (
        WHERE c.call_id = $1 AND s.lifted_at IS NOT NULL""",
     """SELECT accepted_at AS at, 'call_accepted' AS kind, contact_id, agent_id, expires_at
        FROM calls WHERE call_id = $1""",
-    """SELECT created_at AS at, 'task_created' AS kind, task_id, kind AS task_kind, due_at, local_time, time_zone,
-              source, reason, status, dispatch
+    """SELECT created_at AS at, 'task_created' AS kind, task_id, kind AS task_kind,
+              coalesce(due_before_hold, due_at) AS due_at, local_time, time_zone, source, reason, status, dispatch
        FROM tasks WHERE call_id = $1 ORDER BY task_id""",
     """SELECT created_at AS at, 'call_message' AS kind, payload ->> 'task_id' AS task_id,
               (payload ->> 'dispatch')::integer AS dispatch, delivered_at, tries, dead_at, last_error

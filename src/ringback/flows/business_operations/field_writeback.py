@@ -71,7 +71,10 @@ class FieldWriteback:
         rejected = {name: why for name, value in fields.items() if (why := self._why_not(name, value))}
         written = {name: value for name, value in fields.items() if name not in rejected}
         if not written:
-            say = f"Sorry, I could not save {_list_of(rejected)}; could you tell me again?"
+            again = _list_of(rejected)
+            say = (
+                f"Sorry, I could not save {again}; could you tell me again?" if again else "Sorry, I cannot save that."
+            )
             raise ActionRefused("nothing_written", say, {"written": {}, "rejected": rejected})
         return written, rejected
 
@@ -83,13 +86,16 @@ class FieldWriteback:
 
 
 def _reply(code: str, written: dict[str, Any], rejected: dict[str, str]) -> Reply:
-    say = "Thank you, I have saved that."
-    if rejected:
-        say = f"I have saved the rest, but not {_list_of(rejected)}; could you tell me again?"
+    again = _list_of(rejected)
+    say = (
+        f"I have saved the rest, but not {again}; could you tell me again?"
+        if again
+        else "Thank you, I have saved that."
+    )
     return Reply(True, code, say, {"written": written, "rejected": rejected})
 
 
 def _list_of(names: Mapping[str, str]) -> str:
-    """As a voice says it; a name that is no field of ours is not worth speaking."""
+    """As a voice says it, of those that the person may say better; a field that we do not have is none of them."""
     spoken = [name.replace("_", " ") for name, why in names.items() if not why.startswith("unknown")]
-    return " and ".join(spoken[:3]) or "that"
+    return " and ".join(spoken[:3])

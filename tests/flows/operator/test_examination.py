@@ -1,0 +1,146 @@
+"""What the doctor finds, on a real database and against recorded answers of Retell, and what it advises."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from aiohttp import web
+
+from ringback.adapters.clock import SystemClock
+from ringback.adapters.postgres.dead_outbox import PostgresDeadOutbox
+from ringback.adapters.postgres.inspection import PostgresInspection
+from ringback.adapters.postgres.message_queue import PostgresQueue
+from ringback.adapters.retell.account import RetellAccount
+from ringback.domain.errors import QueueUnavailable, StoreUnavailable
+from ringback.flows.examination import Surroundings, examine
+from ringback.ports import OutgoingMessage
+
+KEY = "key_0123456789abcdef"
+AGENTS = {
+    "agent_ok": {"agent_id": "agent_ok", "webhook_url": "https://x.example/retell/webhook"},
+    "agent_bare": {"agent_id": "agent_bare", "webhook_url": None},
+    "agent_quiet": {"agent_id": "agent_quiet", "webhook_url": "https://x", "webhook_events": ["call_ended"]},
+}
+
+
+@pytest.fixture
+async def retell_url():
+    async def key_info(request):
+        if request.headers["Authorization"] != f"Bearer {KEY}":
+            return web.json_response({"status": "error", "message": "Invalid API key"}, status=401)
+        return web.json_response({"org_id": "org_1", "org_name": "Northwind"})
+
+    async def agent(request):
+        found = AGENTS.get(request.match_info["agent_id"])
+        return web.json_response(found or {"status": "error"}, status=200 if found else 422)
+
+    app = web.Application()
+    app.add_routes([web.get("/get-api-key-info", key_info), web.get("/get-agent/{agent_id}", agent)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+@pytest.fixture
+def around(pool, retell_url) -> Surroundings:
+    return Surroundings(
+        clock=SystemClock(),
+        database=PostgresInspection(pool),
+        outbox=PostgresDeadOutbox(pool),
+        queues={"call queue": PostgresQueue(pool, "calls"), "event queue": PostgresQueue(pool, "events")},
+        account=RetellAccount(KEY, retell_url),
+        api_key=KEY,
+        webhook_keys=("key_fedcba9876543210",),
+        engage_url="https://engage.example",
+    )
+
+
+async def wrongs(around, *more):
+    return {
+        finding.subject: (finding.said, finding.advice) for finding in await examine(around, *more) if finding.wrong
+    }
+
+
+async def test_nothing_is_wrong_with_a_sound_installation(around):
+    findings = await examine(around, "agent_ok", "https://x.example/retell/webhook")
+    assert [finding for finding in findings if finding.wrong] == []
+    subjects = {finding.subject for finding in findings}
+    assert {"database", "clock", "schema", "dialing", "breaker", "outbox", "call queue", "Retell API key"} <= subjects
+    assert "accepted, of Northwind" in {finding.said for finding in findings}
+
+
+async def test_what_is_away_is_said_and_hides_nothing_else(around):
+    away = replace(
+        around,
+        database=StoreUnavailable("ConnectionRefusedError"),
+        queues={"call queue": QueueUnavailable("the queue is away")},
+        account=RetellAccount(KEY, "http://127.0.0.1:9"),
+    )
+    found = await wrongs(away)
+    assert set(found) == {"database", "call queue", "Retell API key"}
+    assert all(advice for _, advice in found.values())
+
+
+async def test_what_is_not_configured_is_named_by_its_setting(around):
+    found = await wrongs(replace(around, database=None, account=None, queues={}, engage_url=None))
+    assert {advice for _, advice in found.values()} == {"set RINGBACK_DATABASE_URL", "set RETELL_API_KEY"}
+
+
+async def test_a_clock_that_is_off_stops_dialing_and_is_found(around):
+    class Late(SystemClock):
+        def now(self):
+            return super().now() - timedelta(seconds=10)
+
+    said, _ = (await wrongs(replace(around, clock=Late())))["clock"]
+    assert said.startswith("the database's is +10.0 s off ours")
+
+
+async def test_a_schema_that_is_behind_is_to_be_upgraded(around, pool):
+    await pool.execute("UPDATE alembic_version SET version_num = '0000'")
+    assert (await wrongs(around))["schema"][1] == "run: ringback db upgrade"
+
+
+async def test_an_open_breaker_late_rows_and_dead_letters_are_wrong_but_a_pause_is_not(around, pool, store):
+    now = SystemClock().now()
+    async with store.transaction() as tx:
+        await tx.open_breaker("http_402", now)
+        await tx.ask_to_leave("crm_note", "late", {}, None, now - timedelta(hours=1))
+    async with store.transaction() as tx:
+        await tx.ask_to_leave("crm_note", "dead", {}, None, now)
+    await pool.execute("UPDATE outbox SET dead_at = now() WHERE message_id = 'dead'")
+    await pool.execute("UPDATE installation SET paused_at = now(), pause_reason = 'wrong script'")
+    queue = around.queues["event queue"]
+    await queue.send([OutgoingMessage("x")])
+    [message] = await queue.receive(1, 1, 30)
+    await queue.dead_letter(message, "Permanent")
+    findings = await examine(around)
+    wrong = [(finding.subject, finding.said) for finding in findings if finding.wrong]
+    assert [subject for subject, _ in wrong] == ["breaker", "outbox", "outbox", "event queue"]
+    assert [said for _, said in wrong][2:] == ["1 dead letters", "1 dead letters"]
+    assert "paused: wrong script" in {finding.said for finding in findings}
+
+
+async def test_a_key_that_retell_refuses_and_one_that_is_none_of_its_keys(around, retell_url):
+    found = await wrongs(replace(around, account=RetellAccount("key_other", retell_url), webhook_keys=("secret",)))
+    assert set(found) == {"Retell API key", "Retell webhook key"}
+    assert "secret" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("agent", "expected", "said"),
+    [
+        ("agent_ok", "https://y", "goes to https://x.example/retell/webhook"),
+        ("agent_quiet", None, "does not send call_started, call_analyzed"),
+        ("agent_unknown", None, "the account has no such agent"),
+    ],
+)
+async def test_an_agent_whose_webhooks_go_astray_is_found(around, agent, expected, said):
+    assert (await wrongs(around, agent, expected))["agent's webhook"][0] == said
+
+
+async def test_an_agent_without_a_webhook_of_its_own_uses_the_accounts(around):
+    findings = await examine(around, "agent_bare", "https://x")
+    assert any("account's webhook URL" in finding.said and not finding.wrong for finding in findings)
