@@ -9,11 +9,29 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.schema import upgrade
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.embedded.server import PostgresServer
+
+
+class StoriesOnOneWorker(LoadScopeScheduling):
+    """Whole systems share one worker, so that they do not starve each other; other files go where there is room."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/stories" if nodeid.startswith("tests/stories/") else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> StoriesOnOneWorker:
+    return StoriesOnOneWorker(config, log)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Here and not with the races, because pytest reads the options of this folder before it looks at any other."""
+    parser.addoption("--trials", type=int, default=40, help="trials of each race in tests/races (default: 40)")
+    parser.addoption("--race-seed", type=int, default=20261201, help="what their delays are drawn from")
 
 
 class FixedClock:

@@ -3,7 +3,6 @@
 import base64
 import importlib
 import secrets
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -47,7 +46,7 @@ def serve(process: Process, host: Host = "127.0.0.1", port: int = 8080) -> None:
     service.run(settings, host, port)
 
 
-def emulate(
+def emulate(  # noqa: PLR0913 - each is an option of the command line
     what: Literal["retell", "engage"],
     host: Host = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="8090 for Retell, 8091 for Engage.")] = None,

@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ringback.telemetry import Metrics
+from ringback.web.answer_within import AnswerWithin
 from ringback.web.body_limit import RETELL_DOORS, BodyLimit
 from ringback.web.problem import install_problems
 
@@ -33,6 +34,7 @@ def create_application(
         app.include_router(router)
     app.router.routes.extend(routes)
     install_problems(app)
+    app.add_middleware(AnswerWithin)
     app.add_middleware(BodyLimit, limits=RETELL_DOORS)
     app.add_middleware(CountRequests, metrics=metrics)
     return app

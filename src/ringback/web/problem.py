@@ -62,6 +62,12 @@ def invalid(errors: Sequence[FieldProblem]) -> Problem:
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", f"The request has {count}; see errors.", errors)
 
 
+def unavailable(retry_after_s: int) -> Problem:
+    """A commit can be cut off in its last moment, so the answer promises neither that it was nor that it was not."""
+    detail = "Not acknowledged; please send it again later, with the same Idempotency-Key."
+    return Problem(503, "unavailable", detail, headers={"Retry-After": str(retry_after_s)})
+
+
 def not_found(what: str) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "not_found", f"There is no such {what}.")
 
@@ -141,10 +147,8 @@ async def _answer_problem(request: Request, error: Exception) -> Response:
 
 async def _answer_retryable(request: Request, error: Exception) -> Response:
     assert isinstance(error, Retryable)
-    wait_s = max(1, round(error.retry_after_s))
     log.warning("http.unavailable", cause=type(error).__name__)
-    headers = {"Retry-After": str(wait_s)}
-    return Problem(503, "unavailable", "Nothing was accepted; please send it again later.", headers=headers).response()
+    return unavailable(max(1, round(error.retry_after_s))).response()
 
 
 async def _answer_refused_parameters(request: Request, error: Exception) -> Response:

@@ -1,0 +1,130 @@
+"""Everything that stops a call, with the calls it is raced for and what its answer promises."""
+
+from random import Random
+
+from ringback.adapters.postgres.dialing_switch import PostgresDialingSwitch
+from ringback.flows.dialing_control import pause_dialing, resume_dialing
+from ringback.messages import CallRequested
+
+from .trial import Answer, Ended, Race, RaceDesk
+
+Messages = list[CallRequested]
+
+
+async def _call(desk: RaceDesk, rng: Random, *, phone: str | None = None, contact_id: str | None = None) -> CallRequested:
+    """Due now: half of them are still to be released, the others' messages are out already."""
+    due_at = desk.clock.now() if rng.random() < 0.5 else None
+    return await desk.accept(phone or desk.new_phone(), contact_id=contact_id, due_at=due_at)
+
+
+async def one_call(desk: RaceDesk, rng: Random) -> Messages:
+    return [await _call(desk, rng)]
+
+
+async def wall_clock_call(desk: RaceDesk, rng: Random) -> Messages:
+    """Promised for noon in New York, which is now."""
+    message = await _call(desk, rng)
+    promised = "kind = 'callback', local_time = '2026-12-01T12:00', time_zone = 'America/New_York'"
+    await desk.all(f"UPDATE tasks SET {promised} WHERE task_id = $1 RETURNING 1", message.task_id)
+    return [message]
+
+
+async def two_contacts_of_one_phone(desk: RaceDesk, rng: Random) -> Messages:
+    phone = desk.new_phone()
+    return [await _call(desk, rng, phone=phone) for _ in range(2)]
+
+
+async def two_phones_of_one_contact(desk: RaceDesk, rng: Random) -> Messages:
+    contact_id = f"both-{desk.new_id()}"
+    return [await _call(desk, rng, contact_id=contact_id) for _ in range(2)]
+
+
+async def four_calls(desk: RaceDesk, rng: Random) -> Messages:
+    return [await _call(desk, rng) for _ in range(4)]
+
+
+async def delete(desk: RaceDesk, messages: Messages, rng: Random) -> Answer:
+    (message,) = messages
+    call = await desk.call(message.call_id)
+    targets = {"call_id": message.call_id, "task_id": message.task_id, "contact_id": call["contact_id"]}
+    name = rng.choice(sorted(targets))
+    return Answer((await desk.ask("delete_scheduled_task", {}, **{name: targets[name]})).code)
+
+
+async def cancel(desk: RaceDesk, messages: Messages, rng: Random) -> Answer:
+    return Answer(str(await desk.cancel(messages[0].call_id)))
+
+
+async def reschedule(desk: RaceDesk, messages: Messages, rng: Random) -> Answer:
+    return Answer((await desk.ask("reschedule_call", {"when": "in two hours"}, call_id=messages[0].call_id)).code)
+
+
+async def update_timezone(desk: RaceDesk, messages: Messages, rng: Random) -> Answer:
+    reply = await desk.ask("update_timezone", {"time_zone": "Pacific"}, call_id=messages[0].call_id)
+    return Answer(f"{reply.code}, {len(reply.result.get('moved', []))} moved")
+
+
+async def suppress_phone(desk: RaceDesk, messages: Messages, rng: Random) -> Answer:
+    phone = (await desk.call(messages[0].call_id))["phone"]
+    return Answer("suppressed", frozenset(await desk.suppress(phone=phone)))
+
+
+async def suppress_contact(desk: RaceDesk, messages: Messages, rng: Random) -> Answer:
+    contact_id = (await desk.call(messages[0].call_id))["contact_id"]
+    return Answer("suppressed", frozenset(await desk.suppress(contact_id=contact_id)))
+
+
+async def do_not_call(desk: RaceDesk, messages: Messages, rng: Random) -> Answer:
+    reply = await desk.ask("set_disposition", {"code": "do_not_call"}, call_id=messages[0].call_id)
+    return Answer(reply.code)
+
+
+async def pause(desk: RaceDesk, messages: Messages, rng: Random) -> Answer:
+    told = await pause_dialing(PostgresDialingSwitch(desk.pool), desk.clock, None)
+    return Answer("paused" if told["paused"] else "not paused", live=told["live"])
+
+
+async def resume(desk: RaceDesk) -> None:
+    await resume_dialing(PostgresDialingSwitch(desk.pool))
+
+
+def _stopped_or_dialed(answer: Answer, calls: list[Ended], desk: RaceDesk) -> list[str]:
+    """Taken away and never dialed, or dialed once and said so: there is nothing between."""
+    expected = {"deleted": 0, "cancelled": 0, "already_dispatched": 1}.get(answer.says)
+    return [f"{len(call.dials)} dials" for call in calls if len(call.dials) != expected]
+
+
+def _superseded_or_dialed(answer: Answer, calls: list[Ended], desk: RaceDesk) -> list[str]:
+    """The task of the old time is gone and was not dialed, or was dialed before; the new one's time has not come."""
+    moved = answer.says in ("rescheduled", "time_zone_set, 0 moved", "time_zone_set, 1 moved")
+    expected = {"superseded": 0, "consumed": 1}
+    wrong = [call for call in calls if len(call.dials) != expected.get(call.task_status)]
+    wrong += [call for call in calls if answer.says.endswith("1 moved") and call.task_status != "superseded"]
+    return [f"{call.task_status} with {len(call.dials)} dials" for call in wrong] + ([] if moved else ["not moved"])
+
+
+def _says_who_was_dialed(answer: Answer, calls: list[Ended], desk: RaceDesk) -> list[str]:
+    dialed = {attempt for call in calls for attempt in call.dials}
+    return [] if answer.under_way == dialed else [f"dialed {sorted(dialed)}, but said {answer.under_way}"]
+
+
+def _is_set(answer: Answer, calls: list[Ended], desk: RaceDesk) -> list[str]:
+    return [] if answer.says == "disposition_set" else ["not set"]
+
+
+def _says_how_many_are_live(answer: Answer, calls: list[Ended], desk: RaceDesk) -> list[str]:
+    """None of the desk's calls ever ends, so every dial there was is live."""
+    dials = len(desk.provider.dials)
+    return [] if answer.live == dials else [f"{dials} are live, but it said {answer.live}"]
+
+
+RACES = (
+    Race("delete_scheduled_task", one_call, delete, _stopped_or_dialed),
+    Race("cancel", one_call, cancel, _stopped_or_dialed),
+    Race("reschedule_call", one_call, reschedule, _superseded_or_dialed),
+    Race("update_timezone", wall_clock_call, update_timezone, _superseded_or_dialed),
+    Race("suppress_phone", two_contacts_of_one_phone, suppress_phone, _says_who_was_dialed),
+    Race("suppress_contact", two_phones_of_one_contact, suppress_contact, _says_who_was_dialed),
+    Race("set_disposition", one_call, do_not_call, _is_set),
+    Race("pause", four_calls, pause, _says_how_many_are_live, at_once=1, undo=resume),
+)

@@ -1,0 +1,16 @@
+"""Whatever was acknowledged as stopped is not claimed after it, however stop and dispatch fall together."""
+
+import pytest
+
+from .stops import RACES
+from .trial import run_race
+
+
+@pytest.mark.parametrize("race", RACES, ids=lambda race: race.name)
+async def test_nothing_is_claimed_after_the_stop_was_acknowledged(race, desk, trials, seed, record_property):
+    tally = await run_race(race, desk, trials=trials, seed=seed)
+    record_property("race", str(tally))
+    assert tally.violations == [], str(tally)
+    assert tally.clashes == 0, str(tally)
+    # Both sides must win at times, or nothing was raced.
+    assert min(tally.stop_was_first, tally.claim_was_first) > 0, str(tally)

@@ -1,0 +1,258 @@
+"""One trial of a race: fresh calls, one stop against up to three workers, and what became of every call."""
+
+import asyncio
+import copy
+import inspect
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+from ringback.adapters.postgres.store import PostgresStore
+from ringback.adapters.retell.events import report_from_call
+from ringback.adapters.retell.identity import content_identity
+from ringback.adapters.spoken_time import DateparserSpokenTime
+from ringback.domain.catalog import built_in_catalog
+from ringback.domain.dial import DialAnswer, DialRequest
+from ringback.domain.errors import Retryable
+from ringback.flows.business_operations import business_actions
+from ringback.flows.business_operations.action import ActionRequest, Door, Reply
+from ringback.flows.business_operations.perform import BusinessOperations
+from ringback.messages import CallRequested
+
+from ..flows.dialing.conftest import Desk
+from ..flows.dialing.twins import ProviderTwin
+
+#: A number's last seven digits; San Francisco has no shortage of them here.
+FIRST_NUMBER = 6_120_000
+#: How far apart the two sides may start, and how long a unit of work may dawdle before a statement or the commit.
+SPREAD_S = 0.006
+DAWDLE_S = 0.002
+STEP_S = 0.0005
+
+
+class Ledger(ProviderTwin):
+    """The provider's own account of what it was asked to dial, by call."""
+
+    def __init__(self, clock: Any) -> None:
+        super().__init__(clock)
+        self.by_call: dict[str, list[str]] = defaultdict(list)
+
+    async def dial(self, request: DialRequest, lease_deadline: float) -> DialAnswer:
+        marks = request.metadata
+        self.by_call[marks["ringback_call_id"]].append(marks["ringback_attempt_id"])
+        return await super().dial(request, lease_deadline)
+
+
+class Unhurried:
+    """A unit of work that dawdles before some of its statements, so that others come between them."""
+
+    def __init__(self, unit: Any, rng: Random) -> None:
+        self._unit, self._rng = unit, rng
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._unit, name)
+        if not inspect.iscoroutinefunction(found):
+            return found
+
+        async def slowly(*args: Any, **named: Any) -> Any:
+            await dawdle(self._rng)
+            return await found(*args, **named)
+
+        return slowly
+
+
+async def dawdle(rng: Random) -> None:
+    if rng.random() < 0.3:
+        await asyncio.sleep(rng.random() * DAWDLE_S)
+
+
+class UnhurriedStore(PostgresStore):
+    def __init__(self, pool: Any, rng: Random) -> None:
+        super().__init__(pool, clock_is_real=False)
+        self._rng = rng
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        async with super().transaction() as unit:
+            yield Unhurried(unit, self._rng)
+            await dawdle(self._rng)
+
+
+class RaceDesk(Desk):
+    """The dialing desk with the business actions, and without a limit that would slow the workers down."""
+
+    def __init__(self, store: PostgresStore, pool: Any, clock: Any) -> None:
+        super().__init__(store, pool, clock)
+        self.with_policy(max_live_calls=10**6, calls_per_second=10**6)
+        self.provider: Ledger = Ledger(clock)
+        self._actions = business_actions(
+            self.rules, built_in_catalog(), DateparserSpokenTime(), report_from_call, content_identity
+        )
+        self._numbers = itertools.count(FIRST_NUMBER)
+
+    def on_its_own(self, rng: Random) -> "RaceDesk":
+        """The same desk for one trial, its units of work dawdling as the trial's random numbers say."""
+        twin = copy.copy(self)
+        twin.store = UnhurriedStore(self.pool, rng)
+        return twin
+
+    def new_phone(self) -> str:
+        return f"+1415{next(self._numbers)}"
+
+    async def ask(self, action: str, args: dict[str, Any], **target: str) -> Reply:
+        operations = BusinessOperations(self.store, self.clock, self._actions, self.rules)
+        return await operations.perform(ActionRequest(action, Door.SYSTEMS, f"key-{self.new_id()}", args, **target))
+
+    async def messages_of(self, call_ids: list[str]) -> list[CallRequested]:
+        """Every message that was ever published for the calls, as a queue may deliver them at any time."""
+        published = "SELECT payload FROM outbox WHERE kind = 'call_message' AND call_id = ANY($1)"
+        return [CallRequested(**row["payload"]) for row in await self.all(published, call_ids)]
+
+    async def attempts_of(self, call_ids: list[str]) -> frozenset[str]:
+        rows = await self.all("SELECT attempt_id FROM attempts WHERE call_id = ANY($1)", call_ids)
+        return frozenset(row["attempt_id"] for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the stop was acknowledged with. `under_way`: the attempts it says it came too late for; `live`: how many."""
+
+    says: str
+    under_way: frozenset[str] | None = None
+    live: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A call when everything has been delivered."""
+
+    call_id: str
+    task_status: str  # of the task that was raced for
+    dials: tuple[str, ...]  # attempts, from the provider's ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """A stop, the calls it is raced for, and what its answer promises beside that nothing is claimed after it."""
+
+    name: str
+    prepare: Callable[[RaceDesk, Random], Awaitable[list[CallRequested]]]
+    stop: Callable[[RaceDesk, list[CallRequested], Random], Awaitable[Answer]]
+    broken: Callable[[Answer, list[Ended], RaceDesk], list[str]]
+    #: A stop of everything is raced alone.
+    at_once: int = 6
+    undo: Callable[[RaceDesk], Awaitable[Any]] | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """How the trials of a race ended."""
+
+    race: str
+    seed: int
+    answers: Counter[str] = field(default_factory=Counter)
+    stop_was_first: int = 0
+    claim_was_first: int = 0
+    clashes: int = 0
+    violations: list[str] = field(default_factory=list)
+    #: By how much the stop starts later than the workers. It follows the winner, so that the race stays close.
+    lead_s: float = 0.0
+
+    def __str__(self) -> str:
+        answers = ", ".join(f"{count} {says}" for says, count in sorted(self.answers.items()))
+        return (
+            f"{self.race}: seed {self.seed}, stop first {self.stop_was_first}, claim first {self.claim_was_first}"
+            f" ({answers}), clashes {self.clashes}, violations {len(self.violations)}"
+        )
+
+    def count(self, answer: Answer, calls: list[Ended]) -> None:
+        self.answers[answer.says] += 1
+        dialed = sum(bool(call.dials) for call in calls)
+        self.claim_was_first += dialed > 0
+        self.stop_was_first += dialed == 0
+        self.lead_s += -STEP_S if dialed == len(calls) else STEP_S if dialed == 0 else 0.0
+
+
+async def run_race(race: Race, desk: RaceDesk, *, trials: int, seed: int, until_broken: bool = False) -> Tally:
+    """`until_broken`: stop at the first violation, for planted bugs."""
+    tally, gate = Tally(race.name, seed), asyncio.Semaphore(race.at_once)
+
+    async def one(number: int) -> None:
+        async with gate:
+            if not (until_broken and tally.violations):
+                await _run_trial(race, desk.on_its_own(Random(f"{seed}:{race.name}:{number}")), tally, number)
+
+    await asyncio.gather(*(one(number) for number in range(trials)))
+    return tally
+
+
+async def _run_trial(race: Race, desk: RaceDesk, tally: Tally, number: int) -> None:
+    rng: Random = desk.store._rng  # type: ignore[attr-defined]
+    in_hand = await race.prepare(desk, rng)
+    call_ids = [message.call_id for message in in_hand]
+    workers = [_work(desk, in_hand, Random(rng.random()), tally) for _ in range(rng.randint(1, 3))]
+    (answer, known), *_ = await asyncio.gather(_stop(race, desk, in_hand, Random(rng.random()), tally), *workers)
+    await _deliver_everything_again(desk, in_hand, rng, tally)
+    calls = [await _ended(desk, message) for message in in_hand]
+    tally.count(answer, calls)
+    if race.undo is not None:
+        await race.undo(desk)
+    if answer.says != "clashed":
+        dialed = {attempt for call in calls for attempt in call.dials}
+        late = [f"{len(dialed - known)} claimed after it was acknowledged"] if dialed - known else []
+        late += [f"{len(call.dials)} dials of one task" for call in calls if len(call.dials) > 1]
+        broken = late + race.broken(answer, calls, desk)
+        tally.violations += [f"trial {number}, answered {answer.says}: {what} {call_ids}" for what in broken]
+
+
+async def _stop(
+    race: Race, desk: RaceDesk, in_hand: list[CallRequested], rng: Random, tally: Tally
+) -> tuple[Answer, frozenset[str]]:
+    """The answer, and the attempts that another connection sees once it was given: each was claimed before."""
+    await asyncio.sleep(max(tally.lead_s, 0) + rng.random() * SPREAD_S)
+    try:
+        answer = await race.stop(desk, in_hand, rng)
+    except Retryable:
+        tally.clashes += 1
+        answer = Answer("clashed")
+    return answer, await desk.attempts_of([message.call_id for message in in_hand])
+
+
+async def _work(desk: RaceDesk, in_hand: list[CallRequested], rng: Random, tally: Tally) -> None:
+    """Release what is due, then take every message once or twice, in any order."""
+    await asyncio.sleep(max(-tally.lead_s, 0) + rng.random() * SPREAD_S)
+    dispatched = [message for message in in_hand if message.dispatch]
+    if len(dispatched) < len(in_hand):
+        await desk.scheduled.release_due_calls()
+    messages = dispatched + await desk.messages_of([message.call_id for message in in_hand])
+    deliveries = [message for message in messages for _ in range(rng.randint(1, 2))]
+    rng.shuffle(deliveries)
+    await asyncio.gather(*(_place(desk, message, tally) for message in deliveries))
+
+
+async def _place(desk: RaceDesk, message: CallRequested, tally: Tally) -> None:
+    try:
+        await desk.place(message)
+    except Retryable:
+        # The queue would deliver it again; the last delivery of the trial does.
+        tally.clashes += 1
+
+
+async def _deliver_everything_again(desk: RaceDesk, in_hand: list[CallRequested], rng: Random, tally: Tally) -> None:
+    """The scheduler's next pass, and every message once more, hours late."""
+    await desk.scheduled.release_due_calls()
+    if rng.random() < 0.1:
+        now = desk.clock.now()
+        await desk.store.redispatch_lost(now + timedelta(seconds=1), now, 500)
+    for message in in_hand + await desk.messages_of([message.call_id for message in in_hand]):
+        await _place(desk, message, tally)
+
+
+async def _ended(desk: RaceDesk, message: CallRequested) -> Ended:
+    task = await desk.one("SELECT status FROM tasks WHERE task_id = $1", message.task_id)
+    return Ended(message.call_id, task["status"], tuple(desk.provider.by_call[message.call_id]))

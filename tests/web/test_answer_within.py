@@ -1,0 +1,35 @@
+"""An API request is answered in time, or told that it was not."""
+
+import asyncio
+
+import httpx
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from ringback.web.answer_within import AnswerWithin
+
+
+async def hang(request):
+    await asyncio.sleep(0.2)
+    return PlainTextResponse("late")
+
+
+def client():
+    paths = ("/v1/calls", "/v1/retell/functions/x", "/healthz")
+    app = AnswerWithin(Starlette(routes=[Route(path, hang) for path in paths]), seconds=0.02)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test")
+
+
+async def test_a_request_that_hangs_is_answered_503_with_a_problem():
+    async with client() as http:
+        answer = await http.get("/v1/calls")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert answer.json()["code"] == "unavailable"
+
+
+async def test_other_doors_keep_their_own_time():
+    async with client() as http:
+        answers = [await http.get("/v1/retell/functions/x"), await http.get("/healthz")]
+    assert [answer.text for answer in answers] == ["late", "late"]
