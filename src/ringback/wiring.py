@@ -55,7 +55,7 @@ from ringback.flows.explanation import Explanation
 from ringback.flows.outbox_delivery import OutboxRelay, run_relay
 from ringback.flows.reconciliation import Reconciliation
 from ringback.flows.retention import Retention
-from ringback.flows.scheduled_calls import ScheduledCalls
+from ringback.flows.scheduled_calls import ScheduledCalls, most_on_their_way
 from ringback.flows.settling import SettlingRules
 from ringback.grouping import Grouped
 from ringback.ports import MessageQueue
@@ -113,7 +113,8 @@ class Parts:
         return Reconciliation(self.store, self.provider, self.clock, self.rules)
 
     def scheduled_calls(self) -> ScheduledCalls:
-        return ScheduledCalls(self.store, self.clock, self.call_queue)
+        most = most_on_their_way(self.rules.policy.calls_per_second)
+        return ScheduledCalls(self.store, self.clock, self.call_queue, most)
 
     def business_operations(self) -> BusinessOperations:
         spoken_time = DateparserSpokenTime()

@@ -11,7 +11,9 @@ from .trial import Answer, Ended, Race, RaceDesk
 Messages = list[CallRequested]
 
 
-async def _call(desk: RaceDesk, rng: Random, *, phone: str | None = None, contact_id: str | None = None) -> CallRequested:
+async def _call(
+    desk: RaceDesk, rng: Random, *, phone: str | None = None, contact_id: str | None = None
+) -> CallRequested:
     """Due now: half of them are still to be released, the others' messages are out already."""
     due_at = desk.clock.now() if rng.random() < 0.5 else None
     return await desk.accept(phone or desk.new_phone(), contact_id=contact_id, due_at=due_at)

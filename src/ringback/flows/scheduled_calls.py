@@ -16,6 +16,11 @@ LOST_AFTER = timedelta(seconds=60)
 LOST_FOR_CERTAIN_AFTER = timedelta(hours=1)
 
 
+def most_on_their_way(calls_per_second: int) -> int:
+    """What can be started within half a minute: enough that processors never wait for the clock's next tick."""
+    return max(20, 30 * calls_per_second)
+
+
 @dataclass(frozen=True, slots=True)
 class ScheduledCalls:
     """What the clock needs."""
@@ -23,10 +28,11 @@ class ScheduledCalls:
     store: Store
     clock: Clock
     call_queue: MessageQueue
+    most_dispatched: int = BATCH  # see `most_on_their_way`
 
     async def release_due_calls(self) -> int:
         """Tasks whose time has come become messages. Returns how many."""
-        return await self.store.release_due(self.clock.now(), BATCH)
+        return await self.store.release_due(self.clock.now(), BATCH, self.most_dispatched)
 
     async def publish_lost_calls(self) -> int:
         """Messages that the queue seems to have lost go out under a new dispatch, which the old one cannot consume."""

@@ -1,6 +1,7 @@
 """The clock: what is due is released once, what was lost goes out anew, what has expired ends once."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -26,6 +27,18 @@ async def test_many_schedulers_at_once_release_each_task_once(desk):
     published = await desk.published()
     assert {message.task_id for message in published} == {message.task_id for message in accepted}
     assert [message.dispatch for message in published] == [1] * 60
+
+
+async def test_a_backlog_waits_in_the_database_in_the_order_of_its_due_times(desk):
+    due_at = desk.clock.now()
+    accepted = [await desk.accept(due_at=due_at + timedelta(seconds=number)) for number in range(30)]
+    desk.clock.advance(60)
+    paced = replace(desk.scheduled, most_dispatched=10)
+    assert [await paced.release_due_calls(), await paced.release_due_calls()] == [10, 0]
+    first = await desk.published()
+    assert {message.task_id for message in first} == {message.task_id for message in accepted[:10]}
+    await desk.place(first[0])
+    assert await paced.release_due_calls() == 1
 
 
 @pytest.mark.parametrize("status", ["deleted", "superseded", "consumed", "expired"])

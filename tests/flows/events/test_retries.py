@@ -111,7 +111,8 @@ async def callback(line: Line, talk: Talk, *, from_attempt: bool, hours: int = 2
     due_at = line.clock.now() + timedelta(hours=hours)
     async with line.pool.acquire() as connection:
         await connection.execute(
-            "INSERT INTO tasks (task_id, call_id, kind, due_at, status, from_attempt, source, created_at, redispatches) "
+            "INSERT INTO tasks (task_id, call_id, kind, due_at, status, from_attempt, source, created_at,"
+            " redispatches) "
             "VALUES ($1, $2, 'callback', $3, 'pending', $4, 'agent', $5, 0)",
             line.new_id(),
             talk.call_id,

@@ -5,11 +5,15 @@ MOST_REDISPATCHES = 5
 # Task rows only: whether the call may still be dialed is decided by the claim, under the person's lock.
 # Nothing is released while dialing is paused: nobody takes messages then, so they would only grow old in the queue
 # (which keeps them for days at most), be published again as lost, and all come at once when dialing is resumed.
+# No more is in the queue than can be started soon, so that a backlog of any size waits here, in the order of due times,
+# and a call that is triggered now does not stand behind all of it. Messages that keep getting lost do not count.
 RELEASE_DUE = """
 WITH due AS (
     SELECT task_id FROM tasks WHERE status = 'pending' AND due_at <= $1
       AND (SELECT paused_at IS NULL FROM installation)
-    ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED),
+    ORDER BY due_at
+    LIMIT greatest(0, least($2, $3 - (SELECT count(*) FROM tasks WHERE status = 'dispatched' AND redispatches = 0)))
+    FOR UPDATE SKIP LOCKED),
 released AS (
     UPDATE tasks SET status = 'dispatched', dispatch = dispatch + 1, dispatched_at = $1, redispatches = 0
     FROM due WHERE tasks.task_id = due.task_id RETURNING tasks.task_id, call_id, dispatch)

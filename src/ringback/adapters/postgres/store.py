@@ -76,10 +76,10 @@ class PostgresStore:
         async with self._connection() as connection:
             return int(await connection.fetchval(schedule_rows.FREE_SLOTS, max_live, per_second, now))
 
-    async def release_due(self, now: datetime, limit: int) -> int:
+    async def release_due(self, now: datetime, limit: int, most_dispatched: int) -> int:
         async with self._connection() as connection:
             await connection.execute(schedule_rows.END_HOLDS, now, limit)
-        return await self._publish(schedule_rows.RELEASE_DUE, now, limit)
+        return await self._publish(schedule_rows.RELEASE_DUE, now, limit, most_dispatched)
 
     async def redispatch_lost(self, dispatched_before: datetime, now: datetime, limit: int) -> int:
         most = schedule_rows.MOST_REDISPATCHES
