@@ -30,7 +30,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> StoriesOn
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Here and not with the races, because pytest reads the options of this folder before it looks at any other."""
-    parser.addoption("--trials", type=int, default=40, help="trials of each race in tests/races (default: 40)")
+    parser.addoption("--trials", type=int, default=25, help="trials of each race in tests/races (default: 25)")
     parser.addoption("--race-seed", type=int, default=20261201, help="what their delays are drawn from")
 
 

@@ -1,7 +1,7 @@
 """Every IANA zone over ten years, its clock changes found by looking at each of its days."""
 
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from hypothesis import strategies as st
@@ -13,7 +13,7 @@ NO_PLACE = {"localtime", "Factory", "posixrules"}
 ALL_ZONES = tuple(sorted(available_timezones() - NO_PLACE))
 
 
-@lru_cache(maxsize=None)
+@cache
 def clock_changes(name: str) -> tuple[tuple[datetime, timedelta], ...]:
     """The first minute of every new offset, and that offset; the first entry is the offset in the beginning."""
     zone = ZoneInfo(name)

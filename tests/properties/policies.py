@@ -101,10 +101,14 @@ def windows(draw: st.DrawFn) -> Window:
 
 @st.composite
 def calendars(draw: st.DrawFn, near: datetime) -> PaintedCalendar:
-    """One to seven windows, on one day or on most of them, and holidays around `near`."""
+    """One to seven windows, on one day or on most of them, or every night; and holidays around `near`."""
     wanted = draw(st.lists(windows(), min_size=1, max_size=7))
-    if draw(st.booleans()):
+    kind = draw(st.sampled_from(["as drawn", "as drawn", "most days", "most days", "every night"]))
+    if kind == "every night":
+        evening, morning = time(draw(st.integers(18, 23))), time(draw(st.integers(0, 6)), 30)
+        wanted = [(day, evening, morning) for day in range(7)]
+    elif kind == "most days":
         days = draw(st.sets(st.integers(0, 6), min_size=3))
         wanted = [(day, start, end) for _, start, end in wanted[:3] for day in sorted(days)]
-    closed = draw(st.sets(st.integers(-1, 10), max_size=4))
+    closed = draw(st.sets(st.integers(-2, 3) | st.integers(4, 10), max_size=4))
     return PaintedCalendar(wanted, frozenset(near.date() + days * DAY for days in closed))

@@ -18,7 +18,7 @@ ANY_MINUTE = CallingHours.parse("mon-sun 00:00-24:00")
 LEASES_S = st.sampled_from([30.1, 60.0, 330.0])
 
 
-@checked(50)
+@checked(30)
 @given(st.data())
 def test_the_gate_admits_exactly_what_the_calendar_shows_open_for_the_whole_lease(data):
     at, zones = data.draw(places())
@@ -32,7 +32,7 @@ def test_the_gate_admits_exactly_what_the_calendar_shows_open_for_the_whole_leas
         assert decision is None or (decision.rule == "outside_calling_hours" and decision.until > now)
 
 
-@checked(50)
+@checked(30)
 @given(st.data())
 def test_a_task_that_waits_as_it_is_told_is_admitted_inside_its_window_and_skips_none(data):
     at, zones = data.draw(places())
@@ -47,7 +47,7 @@ def test_a_task_that_waits_as_it_is_told_is_admitted_inside_its_window_and_skips
     assert now == calendar.first_open(at, zones, lease)
 
 
-@checked(30)
+@checked(20)
 @given(st.data())
 def test_a_long_lease_may_wait_more_often_but_never_rings_outside_the_window(data):
     at, zones = data.draw(places(most_zones=2))

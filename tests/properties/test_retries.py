@@ -18,7 +18,7 @@ from .requests import call, placed
 REASONS = st.sampled_from([FailReason.NO_ANSWER, FailReason.BUSY, FailReason.CAPACITY])
 
 
-@checked(60)
+@checked(35)
 @given(st.data())
 def test_a_retry_is_the_earliest_open_minute_after_its_delay_and_never_at_or_after_the_expiry(data):
     at, zones = data.draw(places())

@@ -14,9 +14,17 @@ Messages = list[CallRequested]
 async def _call(
     desk: RaceDesk, rng: Random, *, phone: str | None = None, contact_id: str | None = None
 ) -> CallRequested:
-    """Due now: half of them are still to be released, the others' messages are out already."""
-    due_at = desk.clock.now() if rng.random() < 0.5 else None
-    return await desk.accept(phone or desk.new_phone(), contact_id=contact_id, due_at=due_at)
+    """Due now. Its message is out, or it is still to be released, or it waits for its attempt to be claimed again."""
+    state = rng.choice(["out", "due", "waiting"])
+    due_at = desk.clock.now() if state == "due" else None
+    message = await desk.accept(phone or desk.new_phone(), contact_id=contact_id, due_at=due_at)
+    if state != "waiting":
+        return message
+    desk.provider.unreachable_for.add(message.call_id)
+    await desk.place(message)
+    desk.provider.unreachable_for.discard(message.call_id)
+    await desk.all("UPDATE tasks SET due_at = $2 WHERE task_id = $1 RETURNING 1", message.task_id, desk.clock.now())
+    return CallRequested(message.call_id, message.task_id, 0)
 
 
 async def one_call(desk: RaceDesk, rng: Random) -> Messages:
@@ -87,6 +95,8 @@ async def pause(desk: RaceDesk, messages: Messages, rng: Random) -> Answer:
 
 
 async def resume(desk: RaceDesk) -> None:
+    """What the pause has kept back is taken away, so that no later trial has to carry it along."""
+    await desk.all("UPDATE tasks SET status = 'deleted' WHERE status IN ('pending', 'dispatched') RETURNING 1")
     await resume_dialing(PostgresDialingSwitch(desk.pool))
 
 

@@ -26,14 +26,17 @@ from ringback.flows.business_operations.action import ActionRequest, Door, Reply
 from ringback.flows.business_operations.perform import BusinessOperations
 from ringback.messages import CallRequested
 from tests.flows.dialing.conftest import Desk
-from tests.flows.dialing.twins import ProviderTwin
+from tests.flows.dialing.twins import NOT_SENT, ProviderTwin
 
 #: A number's last seven digits; San Francisco has no shortage of them here.
 FIRST_NUMBER = 6_120_000
 #: How far apart the two sides may start, and how long a unit of work may dawdle before a statement or the commit.
 SPREAD_S = 0.006
 DAWDLE_S = 0.002
-STEP_S = 0.0005
+#: How much later the winner starts next time: soon close to even, then only as much as keeps it there.
+FIRST_STEP_S, LAST_STEP_S = 0.003, 0.0005
+#: The races go on for up to so many times the trials asked for if one side has never won.
+PATIENCE = 10
 #: Refused by the last nets, compare-and-set and the constraints, where the locks should have made it wait. Never seen
 #: but with planted bugs.
 CLASHES = (Retryable, asyncpg.IntegrityConstraintViolationError)
@@ -45,9 +48,12 @@ class Ledger(ProviderTwin):
     def __init__(self, clock: Any) -> None:
         super().__init__(clock)
         self.by_call: dict[str, list[str]] = defaultdict(list)
+        self.unreachable_for: set[str] = set()
 
     async def dial(self, request: DialRequest, lease_deadline: float) -> DialAnswer:
         marks = request.metadata
+        if marks["ringback_call_id"] in self.unreachable_for:
+            return NOT_SENT
         self.by_call[marks["ringback_call_id"]].append(marks["ringback_attempt_id"])
         return await super().dial(request, lease_deadline)
 
@@ -117,9 +123,10 @@ class RaceDesk(Desk):
         published = "SELECT payload FROM outbox WHERE kind = 'call_message' AND call_id = ANY($1)"
         return [CallRequested(**row["payload"]) for row in await self.all(published, call_ids)]
 
-    async def attempts_of(self, call_ids: list[str]) -> frozenset[str]:
-        rows = await self.all("SELECT attempt_id FROM attempts WHERE call_id = ANY($1)", call_ids)
-        return frozenset(row["attempt_id"] for row in rows)
+    async def claims_of(self, call_ids: list[str]) -> frozenset[tuple[str, int]]:
+        """Each attempt with how often it was claimed."""
+        rows = await self.all("SELECT attempt_id, fence FROM attempts WHERE call_id = ANY($1)", call_ids)
+        return frozenset((row["attempt_id"], row["fence"]) for row in rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,26 +181,35 @@ class Tally:
             f" ({answers}), clashes {self.clashes}, violations {len(self.violations)}"
         )
 
+    @property
+    def both_sides_won(self) -> bool:
+        return min(self.stop_was_first, self.claim_was_first) > 0
+
     def count(self, answer: Answer, calls: list[Ended]) -> None:
         self.answers[answer.says] += 1
         dialed = sum(bool(call.dials) for call in calls)
         self.claim_was_first += dialed > 0
         self.stop_was_first += dialed == 0
-        self.lead_s += -STEP_S if dialed == len(calls) else STEP_S if dialed == 0 else 0.0
+        step_s = max(FIRST_STEP_S / self.answers.total(), LAST_STEP_S)
+        self.lead_s += -step_s if 2 * dialed >= len(calls) else step_s
 
 
 async def run_race(race: Race, desk: RaceDesk, *, trials: int, seed: int, until_broken: bool = False) -> Tally:
     """`until_broken`: stop at the first violation, for planted bugs."""
-    tally, gate = Tally(race.name, seed), asyncio.Semaphore(race.at_once)
+    tally, numbers = Tally(race.name, seed), itertools.count()
 
-    async def one(number: int) -> None:
-        async with gate:
-            if not (until_broken and tally.violations):
-                await _run_trial(race, desk.on_its_own(Random(f"{seed}:{race.name}:{number}")), tally, number)
+    def goes_on(number: int) -> bool:
+        if until_broken:
+            return number < trials and not tally.violations
+        return number < trials or (number < PATIENCE * trials and not tally.both_sides_won)
+
+    async def one_after_the_other() -> None:
+        while goes_on(number := next(numbers)):
+            await _run_trial(race, desk.on_its_own(Random(f"{seed}:{race.name}:{number}")), tally, number)
 
     async with asyncio.TaskGroup() as group:
-        for number in range(trials):
-            group.create_task(one(number))
+        for _ in range(race.at_once):
+            group.create_task(one_after_the_other())
     return tally
 
 
@@ -210,8 +226,8 @@ async def _run_trial(race: Race, desk: RaceDesk, tally: Tally, number: int) -> N
     if race.undo is not None:
         await race.undo(desk)
     if answer.says != "clashed":
-        dialed = {attempt for call in calls for attempt in call.dials}
-        late = [f"{len(dialed - known)} claimed after it was acknowledged"] if dialed - known else []
+        claimed = await desk.claims_of(call_ids) - known
+        late = [f"{len(claimed)} claimed after it was acknowledged"] if claimed else []
         late += [f"{len(call.dials)} dials of one task" for call in calls if len(call.dials) > 1]
         broken = late + race.broken(answer, calls, desk)
         tally.violations += [f"trial {number}, answered {answer.says}: {what} {call_ids}" for what in broken]
@@ -219,15 +235,15 @@ async def _run_trial(race: Race, desk: RaceDesk, tally: Tally, number: int) -> N
 
 async def _stop(
     race: Race, desk: RaceDesk, in_hand: list[CallRequested], rng: Random, tally: Tally
-) -> tuple[Answer, frozenset[str]]:
-    """The answer, and the attempts that another connection sees once it was given: each was claimed before."""
+) -> tuple[Answer, frozenset[tuple[str, int]]]:
+    """The answer, and the claims that another connection sees once it was given: they were committed before."""
     await asyncio.sleep(max(tally.lead_s, 0) + rng.random() * SPREAD_S)
     try:
         answer = await race.stop(desk, in_hand, rng)
     except CLASHES:
         tally.clashes += 1
         answer = Answer("clashed")
-    return answer, await desk.attempts_of([message.call_id for message in in_hand])
+    return answer, await desk.claims_of([message.call_id for message in in_hand])
 
 
 async def _work(desk: RaceDesk, in_hand: list[CallRequested], rng: Random, tally: Tally) -> None:
@@ -251,7 +267,7 @@ async def _place(desk: RaceDesk, message: CallRequested, tally: Tally) -> None:
 
 
 async def _deliver_everything_again(desk: RaceDesk, in_hand: list[CallRequested], rng: Random, tally: Tally) -> None:
-    """The scheduler's next pass, and every message once more, hours late."""
+    """The scheduler's next pass, at times with its search for lost messages, and then every message once more."""
     await desk.scheduled.release_due_calls()
     if rng.random() < 0.1:
         now = desk.clock.now()

@@ -27,7 +27,7 @@ class PortTaken(Exception):
 def listen(host: str, port: int) -> socket.socket:
     """A bound socket, so that a port that cannot be had is known before anything is started. Raises PortTaken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's algorithm off only on sockets that name their protocol; with it an answer in two writes, head
+    # asyncio turns Nagle off only on sockets that name their protocol; with it an answer in two writes, head
     # and body, waits 40 ms for the client's delayed acknowledgement.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
