@@ -2,10 +2,10 @@
 
 import asyncpg
 
-#: Class 08 (connection), 53 (no connections, memory or disk left), 57 (shutting down, starting up, cancelled), 58 (files
-#: that cannot be read), 40 (deadlock, serialization), 25006 (a failed-over primary), the driver's own states, and the
-#: socket's errors with TimeoutError among them. InternalClientError is no bug of ours: a connection cut between preparing
-#: and executing a statement says "cannot switch to state" (seen with asyncpg 0.32).
+#: Class 08 (connection), 53 (no connections, memory or disk left), 57 (shutting down, starting up, cancelled), 58
+#: (files that cannot be read), 40 (deadlock, serialization), 25006 (a failed-over primary), the driver's own states,
+#: and the socket's errors with TimeoutError among them. InternalClientError is no bug of ours: a connection cut between
+#: preparing and executing a statement says "cannot switch to state" (seen with asyncpg 0.32).
 #: https://www.postgresql.org/docs/current/errcodes-appendix.html
 GONE = (
     asyncpg.PostgresConnectionError,
