@@ -1,8 +1,9 @@
 """A callback is promised five minutes to fourteen days ahead, inside hours and expiry, at the clock time said."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from ringback.domain.callback import (
     CallbackRules,
     callback_at_instant,
     callback_at_local,
+    into_hours,
 )
 from ringback.domain.schedule import CallingHours
 
@@ -59,6 +61,19 @@ def wishes(draw, most_zones):
     expires_at = draw(st.none() | st.integers(60, 15 * 86400).map(lambda seconds: now + timedelta(seconds=seconds)))
     rules = CallbackRules(calendar.hours, draw(LEASES), zones, expires_at)
     return now, calendar, rules, now + timedelta(seconds=ahead)
+
+
+@pytest.mark.parametrize(
+    ("hours", "opens"),
+    [
+        ("mon 09:00-09:02,09:03-12:00", "09:03"),  # not half a minute after the lease of the first one would have ended
+        ("mon 09:00-09:02,09:06-09:07,11:00-12:00", "11:00"),  # the second is too short as well
+    ],
+)
+def test_windows_shorter_than_the_lease_are_passed_over_one_by_one(hours, opens):
+    rules = CallbackRules(CallingHours.parse(hours), timedelta(seconds=330), ("UTC",))
+    at_eight = datetime(2026, 11, 23, 8, tzinfo=UTC)
+    assert f"{into_hours(at_eight, rules):%H:%M:%S}" == f"{opens}:00"
 
 
 @checked(40)

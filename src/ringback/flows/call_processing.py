@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
@@ -37,6 +37,9 @@ _log = structlog.get_logger(__name__)
 
 #: A claim must be sent within this long, or its lease could end while the request is on its way.
 SEND_WITHIN_S = 30.0
+#: Claims of the whole installation pass one lock, so more of them at once in a process only wait there, each with a
+#: connection that an answer to a dial could use.
+CLAIMS_AT_ONCE = 4
 #: The answer of a call that may be ringing is worth some patience with the database.
 _RECORD_PAUSES_S = (0.1, 0.5, 2.0, 5.0)
 
@@ -79,11 +82,13 @@ class CallProcessing:
     clock: Clock
     new_id: Callable[[], str]
     rules: SettlingRules
+    claims: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CLAIMS_AT_ONCE))
 
     async def place_call(self, message: CallRequested) -> None:
         """Dial what the message asks for, if it still may be dialed. Raises Retryable before the claim; after it,
         never a second request whatever happens."""
-        claim = await self._claim(message)
+        async with self.claims:
+            claim = await self._claim(message)
         if claim is None:
             return
         action = await self.provider.voicemail_action(claim.request.agent_id)
