@@ -3,11 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 SQS_READY := .venv-sqs/.ready
-WORKERS ?= 2
+WORKERS ?= 3
 
-.PHONY: help setup demo up test check bench lock clean
+.PHONY: help setup demo up test check races properties bench lock clean
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## the environment alone; leaves the executable at .venv/bin/ringback
 
@@ -26,6 +26,12 @@ check: $(READY) ## format, lint, strict types, the layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+races: $(READY) ## stops against dispatch, a thousand trials of each pair
+	$(BIN)/python -m pytest -q tests/races --trials 1000
+
+properties: $(READY) ## the time properties at sixty times their size
+	$(BIN)/python -m pytest -q tests/properties --hypothesis-profile full
 
 bench: $(READY) ## throughput and latency beside the bare floor of the same run
 	$(BIN)/python -m benchmarks

@@ -14,7 +14,9 @@ from .depth import checked
 from .places import places
 from .policies import calendars
 from .requests import call, placed
+from .requests import policy as rules
 
+LEASE = timedelta(seconds=60)
 REASONS = st.sampled_from([FailReason.NO_ANSWER, FailReason.BUSY, FailReason.CAPACITY])
 
 
@@ -30,7 +32,7 @@ def test_a_retry_is_the_earliest_open_minute_after_its_delay_and_never_at_or_aft
     is_capacity = reason is FailReason.CAPACITY
     by_policy_s = (*delays, *[delays[-1]] * 20)[max(budget_used - 1, 0)]
     due_at = at + timedelta(seconds=min(60 * 2 ** (attempt.number - 1), 3600) if is_capacity else by_policy_s)
-    opens_at = calendar.first_open(due_at, zones)
+    opens_at = calendar.first_open(due_at, zones, LEASE)
     expires_at = at + timedelta(seconds=data.draw(st.integers(60, 12 * 86400)))
     if opens_at is not None and data.draw(st.booleans()):
         expires_at = opens_at + timedelta(seconds=data.draw(st.sampled_from([-1, 0, 1])))
@@ -38,7 +40,7 @@ def test_a_retry_is_the_earliest_open_minute_after_its_delay_and_never_at_or_aft
     asked.budget_used = budget_used
 
     promises = [
-        next_attempt_at(asked, attempt, Verdict(AbtType.FAILED, reason), calendar.hours, order)
+        next_attempt_at(asked, attempt, Verdict(AbtType.FAILED, reason), rules(calendar.hours), order)
         for order in (zones, zones[::-1])
     ]
 
@@ -55,7 +57,7 @@ def test_nothing_is_retried_that_was_cancelled_or_whose_reason_the_call_did_not_
     policy = RetryPolicy(max_attempts=5, on=frozenset({"busy"}))
     cancelled = call(at, retry=policy)
     cancelled.no_more_retries = FailReason.CANCELLED
-    assert next_attempt_at(cancelled, attempt, Verdict(AbtType.FAILED, FailReason.BUSY), hours, zones) is None
+    assert next_attempt_at(cancelled, attempt, Verdict(AbtType.FAILED, FailReason.BUSY), rules(hours), zones) is None
     no_answer = Verdict(AbtType.FAILED, FailReason.NO_ANSWER)
-    assert next_attempt_at(call(at, retry=policy), attempt, no_answer, hours, zones) is None
-    assert next_attempt_at(call(at, retry=policy), attempt, Verdict(AbtType.COMPLETED), hours, zones) is None
+    assert next_attempt_at(call(at, retry=policy), attempt, no_answer, rules(hours), zones) is None
+    assert next_attempt_at(call(at, retry=policy), attempt, Verdict(AbtType.COMPLETED), rules(hours), zones) is None

@@ -205,7 +205,7 @@ async def run_race(race: Race, desk: RaceDesk, *, trials: int, seed: int, until_
 
     async def one_after_the_other() -> None:
         while goes_on(number := next(numbers)):
-            await _run_trial(race, desk.on_its_own(Random(f"{seed}:{race.name}:{number}")), tally, number)
+            await _run_trial(race, desk, tally, number)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(race.at_once):
@@ -213,8 +213,9 @@ async def run_race(race: Race, desk: RaceDesk, *, trials: int, seed: int, until_
     return tally
 
 
-async def _run_trial(race: Race, desk: RaceDesk, tally: Tally, number: int) -> None:
-    rng: Random = desk.store._rng  # type: ignore[attr-defined]
+async def _run_trial(race: Race, shared_desk: RaceDesk, tally: Tally, number: int) -> None:
+    rng = Random(f"{tally.seed}:{race.name}:{number}")
+    desk = shared_desk.on_its_own(rng)
     in_hand = await race.prepare(desk, rng)
     call_ids = [message.call_id for message in in_hand]
     workers = [_work(desk, in_hand, Random(rng.random()), tally) for _ in range(rng.randint(1, 3))]

@@ -39,6 +39,12 @@ class DialPolicy:
     attempt_gap_s: int  # 0 = none
     lease_s: float
 
+    def opens_at(self, at: datetime, zones: tuple[str, ...]) -> datetime | None:
+        """The earliest moment from `at` on that is open in every zone and stays so for a lease: a window about to
+        close is as good as closed, because the answer to a dial may come only after its end. None: see
+        CallingHours.next_open."""
+        return self.calling_hours.next_open(at, zones, timedelta(seconds=self.lease_s))
+
 
 @dataclass(frozen=True, slots=True)
 class PersonFacts:
@@ -128,18 +134,10 @@ def must_wait_for_person(
     if person.on_inbound_call_until is not None and now < person.on_inbound_call_until:
         return _wait("person_on_inbound_call", now + timedelta(seconds=PERSON_BUSY_RETRY_S))
     if not policy.calling_hours.open_for(now, asked.zones, timedelta(seconds=policy.lease_s)):
-        return _wait("outside_calling_hours", _opens_at(policy, asked.zones, now) or now + DAY)
+        return _wait("outside_calling_hours", policy.opens_at(now, asked.zones) or now + DAY)
     if asked.task.kind is not TaskKind.CALLBACK:
         return _wait_for_caps(person, policy, now)
     return None
-
-
-def _opens_at(policy: DialPolicy, zones: tuple[str, ...], now: datetime) -> datetime | None:
-    opens = policy.calling_hours.next_open(now, zones)
-    if opens is not None and opens <= now:
-        # Open, but about to close: as good as closed, because the answer may come only after the window's end.
-        return policy.calling_hours.next_open(now + timedelta(seconds=policy.lease_s), zones)
-    return opens
 
 
 def _wait_for_caps(person: PersonFacts, policy: DialPolicy, now: datetime) -> GateDecision | None:

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from ringback.domain.abt_event import FailReason
 from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call
+from ringback.domain.gate import DialPolicy
 from ringback.domain.outcome import Verdict
-from ringback.domain.schedule import CallingHours
 
 #: Pauses before another try after the provider had no capacity for an accepted call: doubling from one minute.
 CAPACITY_FIRST_DELAY_S = 60
@@ -14,7 +14,7 @@ CAPACITY_LONGEST_DELAY_S = 3600
 
 
 def next_attempt_at(
-    call: Call, attempt: Attempt, verdict: Verdict, hours: CallingHours, zones: tuple[str, ...]
+    call: Call, attempt: Attempt, verdict: Verdict, policy: DialPolicy, zones: tuple[str, ...]
 ) -> datetime | None:
     """When the next attempt is due, None if there is to be none. Counted from `placed_at`, never from the time a
     message arrived, so that every order of webhooks promises the same moment."""
@@ -29,5 +29,5 @@ def next_attempt_at(
         due_at = attempt.placed_at + call.retry.delay_after(max(call.budget_used, 1))
     else:
         return None
-    opens_at = hours.next_open(due_at, zones)
+    opens_at = policy.opens_at(due_at, zones)
     return opens_at if opens_at is not None and opens_at < call.expires_at else None

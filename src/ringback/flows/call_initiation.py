@@ -120,7 +120,7 @@ class CallInitiation:
 
     def _first_task(self, call: Call, contact: Contact, request: NewCall, now: datetime) -> Task:
         wanted = max(now, request.not_before or now)
-        opens = self.policy.calling_hours.next_open(wanted, zones_of(contact, call.phone, self.numbers))
+        opens = self.policy.opens_at(wanted, zones_of(contact, call.phone, self.numbers))
         due_at = opens or wanted + _HOURS_UNKNOWN
         task = Task(self.new_id(), call.call_id, TaskKind.FIRST, due_at, created_at=now)
         if due_at <= now:

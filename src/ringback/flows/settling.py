@@ -212,7 +212,7 @@ async def _plan_retry(
     contact = await tx.contact(call.contact_id)
     assert contact is not None, "calls refer to a contact"
     zones = zones_of(contact, call.phone, rules.numbers)
-    due_at = next_attempt_at(call, attempt, verdict, rules.policy.calling_hours, zones)
+    due_at = next_attempt_at(call, attempt, verdict, rules.policy, zones)
     if due_at is None:
         return None
     task = Task(rules.new_id(), call.call_id, TaskKind.RETRY, due_at, created_at=now)

@@ -112,9 +112,9 @@ async def test_the_person_is_called_when_it_was_promised(desk, clock):
     call_id = await desk.accept()
     await desk.ask("reschedule_call", {"when": "tomorrow at 3pm"}, call_id=call_id)
     clock.advance(27 * 3600 - 1)
-    assert await desk.store.release_due(clock.now(), 10) == 0
+    assert await desk.store.release_due(clock.now(), 10, 500) == 0
     clock.advance(1)
-    assert await desk.store.release_due(clock.now(), 10) == 1
+    assert await desk.store.release_due(clock.now(), 10, 500) == 1
     assert (await desk.dial(call_id)).provider_call_id == "call_1"
 
 

@@ -254,7 +254,7 @@ async def test_one_attempt_that_cannot_be_handled_does_not_hold_up_the_others(de
     with pytest.raises(ValueError):
         await desk.look_after(after_s=5)
     assert (await desk.attempt(whole))["lookups"] == 1
-    await desk.look_after(after_s=30)
+    await desk.look_after(after_s=25)
     assert (await desk.attempt(whole))["lookups"] == 2
     assert (await desk.attempt(broken))["state"] == "unknown"
 

@@ -171,7 +171,7 @@ class Line:
         """Wait until the call's next task is due, and dial it."""
         task = await self.open_task(call_id)
         self.clock.advance(max(0.0, (task["due_at"] - self.clock.now()).total_seconds()))
-        await self.store.release_due(self.clock.now(), 10_000)
+        await self.store.release_due(self.clock.now(), 10_000, 10_000)
         return await self.dial(call_id)
 
     async def talk(self, **given: Any) -> Talk:

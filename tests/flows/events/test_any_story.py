@@ -85,7 +85,7 @@ class Story:
     async def dial(self) -> None:
         self.line.clock.advance(self.rng.choice([70, 70, 2000, 2000, 90_000]))
         self.line.provider.answer = self.rng.choice(ANSWERS)
-        await self.line.store.release_due(self.line.clock.now(), 10)
+        await self.line.store.release_due(self.line.clock.now(), 10, 500)
         query = "SELECT * FROM tasks WHERE call_id = $1 AND status = 'dispatched'"
         for task in await self.line.all(query, self.call_id):
             await self.line.processing.place_call(CallRequested(self.call_id, task["task_id"], task["dispatch"]))

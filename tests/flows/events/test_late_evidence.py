@@ -35,7 +35,7 @@ async def test_evidence_for_a_waiting_attempt_consumes_its_task(line: Line) -> N
     attempt = await line.attempt(talk.call_id)
     assert (attempt["state"], attempt["holds_person"], attempt["holds_slot"]) == ("ongoing", True, True)
     line.clock.advance(120)
-    await line.store.release_due(line.clock.now(), 10_000)
+    await line.store.release_due(line.clock.now(), 10_000, 10_000)
     for dispatch in range(4):
         await line.processing.place_call(CallRequested(talk.call_id, task["task_id"], dispatch))
     assert line.provider.dialed == [talk.attempt_id]
@@ -47,7 +47,7 @@ async def test_evidence_for_a_waiting_attempt_beats_the_dispatch_that_is_on_its_
     line.provider.answer = WAIT
     talk = await line.talk()
     line.clock.advance(120)
-    await line.store.release_due(line.clock.now(), 10_000)
+    await line.store.release_due(line.clock.now(), 10_000, 10_000)
     task = await line.open_task(talk.call_id)
     await line.play(talk, r.NO_ANSWER, "call_ended")
     await line.processing.place_call(CallRequested(talk.call_id, task["task_id"], task["dispatch"]))

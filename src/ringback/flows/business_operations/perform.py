@@ -75,7 +75,8 @@ class BusinessOperations:
         try:
             reply = await action.do(tx, await _subject(tx, request, target), request.args, now)
         except ActionRefused as refused:
-            # Caught here and not outside, so that the evidence is committed.
+            # Caught here and not outside, so that the evidence is committed, and the refusal with it.
+            await _note_refusal(tx, request, target, refused.reply, now)
             return refused.reply
         await self._keep(tx, request, target, reply, now)
         return reply
@@ -95,6 +96,16 @@ class BusinessOperations:
         )
         if not await tx.store_action(result):
             raise Retryable("the idempotency key was taken meanwhile", 0.1)
+
+
+async def _note_refusal(
+    tx: ActionTransaction, request: ActionRequest, target: Target, reply: Reply, now: datetime
+) -> None:
+    if target.call_id is None:
+        return
+    attempt_id = target.attempt.attempt_id if target.attempt is not None else None
+    detail = {"action": request.action, "door": request.door, "code": reply.code}
+    await tx.note_decision(target.call_id, attempt_id, "action_refused", detail, now)
 
 
 async def _lock(tx: ActionTransaction, target: Target, *, every_phone: bool) -> None:
