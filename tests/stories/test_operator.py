@@ -3,18 +3,18 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import pytest
 
-from .running_system import Doors, Json, RunningSystem, ask, clean_environment, new_call, wait_until
+from .running_system import Answer, Doors, Json, RunningSystem, ask, clean_environment, new_call, wait_until
 
 #: A row that is refused for itself is offered five times; the waits between add up to 15 s at most.
 DEAD_WITHIN_S = 25.0
-UNPAUSED_IT_RINGS_WITHIN_S = 0.5
+PAUSED = ("+13035550100", "+13035550103", "+13035550105")
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +31,6 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
 @pytest.fixture(scope="module")
 def doors(system: RunningSystem) -> Doors:
     return system.doors
-
-
-@pytest.fixture
-def refused(doors: Doors) -> str:
-    """A call whose first event Engage answers with 410 five times."""
-    fault = {"status": 410, "times": 5}
-    assert ask("POST", f"{doors.engage_url}/emulator/engage/faults", fault).status == 204
-    return doors.place(new_call("+12025550100"))
 
 
 def _command(system: RunningSystem, *words: str) -> subprocess.CompletedProcess[str]:
@@ -60,6 +52,10 @@ def _why(doors: Doors, phone: str) -> Json:
 
 def _entries(doors: Doors, call_id: str, kind: str) -> list[Json]:
     return [entry for entry in doors.timeline(call_id) if entry["kind"] == kind]
+
+
+def _dead(doors: Doors, call_id: str) -> list[Json]:
+    return [entry for entry in _entries(doors, call_id, "abt_event") if "dead_at" in entry]
 
 
 def _all_events(doors: Doors, limit: int, after: str | None = None) -> list[Json]:
@@ -85,38 +81,79 @@ def test_doctor_finds_nothing_wrong_with_a_running_system(system: RunningSystem)
     assert examined >= {"database", "clock", "schema", "dialing", "call queue", "event queue", "Retell API key"}
 
 
-def test_a_pause_keeps_what_is_accepted_waiting_until_dialing_is_resumed(system: RunningSystem, doors: Doors) -> None:
-    paused = _command(system, "pause", "--reason", "wrong script")
-    assert paused.returncode == 0
-    assert paused.stdout.startswith("paused since ")
-    phones = ["+13035550100", "+13035550103", "+13035550105"]
-    placed = [doors.place(new_call(phone)) for phone in phones]
-    ready = ask("GET", f"{doors.url}/readyz")
-    assert (ready.status, ready.body["paused"]) == (200, True)
-    why = _why(doors, phones[0])
-    assert (why["next_eligible_at"], why["because"]) == (None, "paused")
-    assert (why["dialing"]["paused"], why["dialing"]["reason"]) == (True, "wrong script")
-    assert [(task["call_id"], task["because"]) for task in why["open_tasks"]] == [(placed[0], "paused")]
-    time.sleep(UNPAUSED_IT_RINGS_WITHIN_S)
-    for call_id in placed:
+@dataclass(frozen=True)
+class Pause:
+    """What was seen while dialing was paused. Meanwhile Engage refused the first event of an earlier call for good:
+    nothing else was delivered then, so the five refusals were that event's."""
+
+    said: str
+    refused: str
+    given_up: Json
+    placed: list[str]
+    calls: list[Json]
+    rings: list[Json]
+    why: Json
+    ready: Answer
+
+
+@pytest.fixture(scope="module")
+def pause(system: RunningSystem, doors: Doors) -> Pause:
+    fault = {"status": 410, "times": 5}
+    assert ask("POST", f"{doors.engage_url}/emulator/engage/faults", fault).status == 204
+    refused = doors.place(new_call("+12025550100"))
+    doors.wait_final(refused)
+    said = _command(system, "pause", "--reason", "wrong script").stdout
+    placed = [doors.place(new_call(phone)) for phone in PAUSED]
+    why, ready = _why(doors, PAUSED[0]), ask("GET", f"{doors.url}/readyz")
+    [given_up] = wait_until(lambda: _dead(doors, refused), DEAD_WITHIN_S, "the event given up")
+    wait_until(lambda: len(doors.deliveries_of(refused)) == 2, 10, "the events behind it")
+    calls = [doors.call(call_id) for call_id in placed]
+    return Pause(said, refused, given_up, placed, calls, doors.rings(), why, ready)
+
+
+@pytest.fixture(scope="module")
+def resumed(system: RunningSystem, doors: Doors, pause: Pause) -> datetime:
+    """When; all that had waited is over by now."""
+    moment = datetime.now(UTC)
+    told = _command(system, "resume")
+    assert (told.returncode, told.stdout) == (0, "dialing\n")
+    for call_id in pause.placed:
+        doors.wait_final(call_id)
+        doors.wait_delivered(call_id)
+    return moment
+
+
+def test_during_a_pause_calls_are_accepted_and_wait(pause: Pause) -> None:
+    assert pause.said.startswith("paused since ")
+    assert pause.said.endswith(": wrong script\n")
+    for call in pause.calls:
+        assert call["status"] in ("queued", "scheduled")
+        assert call["attempts"] == []
+    rung = {ring["metadata"]["ringback_call_id"] for ring in pause.rings}
+    assert rung == {pause.refused}
+    assert (pause.ready.status, pause.ready.body["paused"]) == (200, True)
+
+
+def test_why_explains_a_person_who_waits_for_the_end_of_a_pause(pause: Pause) -> None:
+    assert (pause.why["next_eligible_at"], pause.why["because"]) == (None, "paused")
+    assert (pause.why["dialing"]["paused"], pause.why["dialing"]["reason"]) == (True, "wrong script")
+    assert [(task["call_id"], task["because"]) for task in pause.why["open_tasks"]] == [(pause.placed[0], "paused")]
+
+
+def test_what_waited_is_dialed_once_dialing_is_resumed(doors: Doors, pause: Pause, resumed: datetime) -> None:
+    for call_id, status in zip(pause.placed, ("completed", "left_voicemail", "partially_completed"), strict=True):
         call = doors.call(call_id)
-        assert (call["status"] in ("queued", "scheduled"), call["attempts"]) == (True, [])
-        assert doors.rings_of(call_id) == []
-    resumed_at = datetime.now(UTC)
-    resumed = _command(system, "resume")
-    assert (resumed.returncode, resumed.stdout) == (0, "dialing\n")
-    for call_id, status in zip(placed, ("completed", "left_voicemail", "partially_completed"), strict=True):
-        call = doors.wait_final(call_id)
         assert call["status"] == status
         [attempt] = call["attempts"]
         # The API's times end at the millisecond.
-        assert datetime.fromisoformat(attempt["placed_at"]) > resumed_at - timedelta(milliseconds=1)
+        assert datetime.fromisoformat(attempt["placed_at"]) > resumed - timedelta(milliseconds=1)
         *waits, admission = _entries(doors, call_id, "gate")
         assert {(gate["detail"]["verdict"], gate["detail"]["rule"]) for gate in waits} <= {("wait", "paused")}
         assert admission["detail"]["verdict"] == "admit"
         assert len(doors.rings_of(call_id)) == 1
 
 
+@pytest.mark.usefixtures("resumed")
 def test_a_second_pause_keeps_the_time_of_the_first_and_resuming_twice_changes_nothing(doors: Doors) -> None:
     first = doors.ask("POST", "/v1/dialing/pause", {"reason": "lunch"}).body
     second = doors.ask("POST", "/v1/dialing/pause").body
@@ -126,6 +163,7 @@ def test_a_second_pause_keeps_the_time_of_the_first_and_resuming_twice_changes_n
         assert (answer.status, answer.body["paused"], answer.body["reason"]) == (200, False, None)
 
 
+@pytest.mark.usefixtures("resumed")
 def test_why_explains_a_suppressed_person(system: RunningSystem, doors: Doors) -> None:
     body = new_call("+14045550100")
     asked = {"phone": body["contact"]["phone"], "reason": "asked by letter"}
@@ -171,21 +209,24 @@ def test_why_explains_a_person_whose_call_is_not_due_yet(doors: Doors) -> None:
     assert why["calling_hours"]["time_zones"] == ["America/Los_Angeles"]
 
 
-def test_the_feed_pages_through_every_event_in_the_order_of_each_call(doors: Doors) -> None:
+@pytest.mark.usefixtures("resumed")
+def test_the_feed_pages_through_every_event_in_the_order_of_each_call(doors: Doors, pause: Pause) -> None:
     before = _all_events(doors, 200)
     placed = [doors.place(new_call(f"+160655501{code}")) for code in ("00", "01", "03", "05", "08")]
     for call_id in placed:
         doors.wait_final(call_id)
         doors.wait_delivered(call_id)
     # An event is shown once every transaction that began before its own is over.
-    wait_until(lambda: len(_all_events(doors, 200)) == _kept(doors), 10, "every event in the feed")
+    wait_until(lambda: _delivered(doors) <= _fed(doors), 10, "every event in the feed")
     whole = _all_events(doors, 200)
     paged = _all_events(doors, 3)
     assert paged == whole
     assert whole[: len(before)] == before
     assert len({item["cursor"] for item in whole}) == len(whole)
     delivered = {delivery["id"]: delivery["event"] for delivery in doors.deliveries()}
-    assert {item["event"]["id"]: item["event"] for item in whole} == delivered
+    fed = {item["event"]["id"]: item["event"] for item in whole}
+    assert {id_: event for id_, event in fed.items() if id_ in delivered} == delivered
+    assert fed.keys() - delivered.keys() <= {pause.given_up["event_id"]}, "what was refused can be caught up with here"
     for call_id in placed:
         events = [item["event"] for item in whole if item["event"]["subject"] == call_id]
         assert [event["data"]["sequence"] for event in events] == list(range(1, len(events) + 1))
@@ -195,8 +236,12 @@ def test_the_feed_pages_through_every_event_in_the_order_of_each_call(doors: Doo
     assert _all_events(doors, 3, whole[-1]["cursor"]) == []
 
 
-def _kept(doors: Doors) -> int:
-    return len({delivery["id"] for delivery in doors.deliveries()})
+def _delivered(doors: Doors) -> set[str]:
+    return {delivery["id"] for delivery in doors.deliveries()}
+
+
+def _fed(doors: Doors) -> set[str]:
+    return {item["event"]["id"] for item in _all_events(doors, 200)}
 
 
 @pytest.mark.parametrize("cursor", ["yesterday", "1", "-1-1", "1-x"])
@@ -204,26 +249,20 @@ def test_a_cursor_that_is_none_is_refused(doors: Doors, cursor: str) -> None:
     assert doors.ask("GET", f"/v1/events?after={cursor}").status == 422
 
 
+@pytest.mark.usefixtures("resumed")
 def test_an_event_that_engage_refused_five_times_is_listed_and_sent_again_under_its_id(
-    system: RunningSystem, doors: Doors, refused: str
+    system: RunningSystem, doors: Doors, pause: Pause
 ) -> None:
-    doors.wait_final(refused)
-
-    def dead() -> list[Json]:
-        return [entry for entry in _entries(doors, refused, "abt_event") if "dead_at" in entry]
-
-    [given_up] = wait_until(dead, DEAD_WITHIN_S, "the event given up")
+    refused, given_up = pause.refused, pause.given_up
     assert (given_up["type"], given_up["tries"], given_up["last_error"]) == ("voice_ai_call_initiated", 5, "http_410")
-    later = ["voice_ai_call_started", "voice_ai_call_completed"]
-    wait_until(lambda: len(doors.deliveries_of(refused)) == 2, 10, "the events behind it")
-    assert [delivery["type"] for delivery in doors.deliveries_of(refused)] == later
+    behind = ["voice_ai_call_started", "voice_ai_call_completed"]
+    assert [delivery["type"] for delivery in doors.deliveries_of(refused)] == behind
     [letter] = json.loads(_command(system, "dead-letters", "list", "--json").stdout)
     assert (letter["kind"], letter["reason"], letter["dead_at"]) == ("abt_event", "http_410", given_up["dead_at"])
     assert _command(system, "dead-letters", "replay", letter["name"]).stdout == "1 replayed\n"
     doors.wait_delivered(refused)
-    [again] = [item for item in doors.deliveries_of(refused) if item["type"] not in later]
+    assert _dead(doors, refused) == []
+    again = doors.deliveries_of(refused)[2]
     assert (again["id"], again["event"]["data"]["sequence"]) == (given_up["event_id"], 1)
-    assert again["signature_ok"]
-    [entry] = [entry for entry in _entries(doors, refused, "abt_event") if entry["event_id"] == again["id"]]
-    assert "dead_at" not in entry
+    assert (again["type"], again["signature_ok"]) == ("voice_ai_call_initiated", True)
     assert [line["event"] for line in system.logged("error")] == ["outbox.dead"]
