@@ -1,1 +1,1 @@
-"""Throughput and latency of the product's four busy paths, each beside the bare floor of the same run."""
+"""Throughput and latency of the product's busy paths and of its actions, each beside its floor in the same run."""

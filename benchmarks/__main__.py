@@ -6,19 +6,23 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path as File
 
+from benchmarks import actions
+from benchmarks.actions import ActionResults, run_actions
 from benchmarks.child import ROOT, BenchmarkFailed
-from benchmarks.ground import open_ground
+from benchmarks.ground import Ground, open_ground
 from benchmarks.paths import PATHS, Path
 from benchmarks.report import Machine, render
+from benchmarks.results import PathResult
 from benchmarks.running import Plan, run_paths
 
 REPORT = ROOT / "docs" / "benchmarks.md"
 
 
 def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    names = [path.name for path in PATHS]
+    names = [*(path.name for path in PATHS), actions.NAME]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="path", help=f"of {', '.join(names)}; all if none is named")
     parser.add_argument("--seconds", type=float, default=3.0, help="load of one turn (3)")
@@ -39,6 +43,24 @@ def chosen(names: Sequence[str]) -> list[Path]:
     return [path for path in PATHS if not names or path.name in names]
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """`actions` is None if other paths were asked for."""
+
+    paths: list[PathResult]
+    actions: ActionResults | None
+    machine: Machine
+
+
+async def measure(ground: Ground, names: Sequence[str], plan: Plan) -> Measured:
+    began = time.monotonic()
+    await ground.prepare()
+    of_actions = await run_actions(ground, plan) if not names or actions.NAME in names else None
+    left = replace(plan, limit_s=plan.limit_s - (time.monotonic() - began))
+    of_paths = await run_paths(ground, chosen(names), left)
+    return Measured(of_paths, of_actions, Machine(await ground.version()))
+
+
 def main(arguments: Sequence[str]) -> int:
     asked = read_arguments(arguments)
     plan = Plan(asked.seconds, max(1, asked.rounds), asked.limit, asked.seed, asked.profile)
@@ -47,14 +69,15 @@ def main(arguments: Sequence[str]) -> int:
     began = time.monotonic()
     try:
         with open_ground() as ground:
-            results = asyncio.run(run_paths(ground, chosen(asked.names), plan))
-            machine = Machine(asyncio.run(ground.version()))
+            measured = asyncio.run(measure(ground, asked.names, plan))
     except BenchmarkFailed as failure:
         sys.stderr.write(f"{failure}\n")
         return 1
     except KeyboardInterrupt:
         return 130
-    text = render(results, machine, plan, time.monotonic() - began)
+    text = render(measured.paths, measured.machine, plan, time.monotonic() - began)
+    if measured.actions is not None:
+        text += "\n" + measured.actions.render()
     sys.stdout.write(text)
     if asked.write:
         REPORT.parent.mkdir(exist_ok=True)

@@ -61,7 +61,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         head, is_there, rest = self._buffer.partition(HEAD_END)
-        if not is_there or len(rest) < _content_length(head):
+        if not is_there or len(rest) < content_length(head):
             return
         self._buffer = b""
         if self._tally.note(int(head[9:12]), self._sent_at):
@@ -74,12 +74,12 @@ class Connection(asyncio.Protocol):
             self.closed.set_result(None)
 
 
-def _content_length(head: bytes) -> int:
+def content_length(head: bytes) -> int:
     _, is_there, rest = head.lower().partition(b"content-length:")
     return int(rest.split(b"\r\n", 1)[0]) if is_there else 0
 
 
-def _request(path: str, headers: str, body: bytes) -> bytes:
+def post(path: str, headers: str, body: bytes) -> bytes:
     head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n{headers}"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
@@ -89,7 +89,7 @@ def call_requests(first: int, seed: int, *, at_once: bool) -> Source:
     for number in count(first):
         body = json.dumps(call_request(number, not_before), separators=(",", ":")).encode()
         headers = f"authorization: Bearer {API_KEY}\r\nidempotency-key: {seed}-{number}\r\n"
-        yield _request("/v1/calls", headers, body)
+        yield post("/v1/calls", headers, body)
 
 
 def webhooks(first: int, seed: int) -> Source:
@@ -97,9 +97,7 @@ def webhooks(first: int, seed: int) -> Source:
     for number in count(first):
         ids = CallIds(f"call_{number:032x}", f"call-{number}", f"attempt-{number}")
         body = fill_in(text, ids).encode()
-        yield _request(
-            "/retell/webhook", f"x-retell-signature: {signature(body, time.time_ns() // 1_000_000)}\r\n", body
-        )
+        yield post("/retell/webhook", f"x-retell-signature: {signature(body, time.time_ns() // 1_000_000)}\r\n", body)
 
 
 SOURCES: dict[str, Callable[[int, int], Source]] = {

@@ -73,9 +73,10 @@ def _processor() -> str:
 
 
 def render(results: Sequence[PathResult], machine: Machine, plan: Plan, took_s: float) -> str:
+    """Without results, only what the run was, for a run of the actions alone."""
     rows = [row for result in results for row in _rows(result)]
-    rounds = ", ".join(f"{result.name} {len(result.product.rounds)}" for result in results)
-    settings = f"seed {plan.seed}, {plan.seconds:g} s a turn, rounds: {rounds}; the whole run took {took_s:.0f} s"
+    rounds = [f"rounds: {', '.join(f'{each.name} {len(each.product.rounds)}' for each in results)}"] if results else []
+    settings = ", ".join([f"seed {plan.seed}", f"{plan.seconds:g} s a turn", *rounds])
     command = "python -m benchmarks --write"
     return "\n".join(
         [
@@ -83,12 +84,10 @@ def render(results: Sequence[PathResult], machine: Machine, plan: Plan, took_s: 
             "",
             f"Written by `{command}`; do not edit.",
             "",
-            table(rows),
-            "",
+            *([table(rows), ""] if results else []),
             f"- Machine: {machine.line()}",
-            f"- Run: {settings}",
-            "",
-            _EXPLANATION,
+            f"- Run: {settings}; the whole run took {took_s:.0f} s",
+            *(["", _EXPLANATION] if results else [""]),
         ]
     )
 
@@ -119,11 +118,11 @@ def _milliseconds(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
-def table(rows: Sequence[tuple[str, ...]]) -> str:
-    """A Markdown table, columns padded, numbers to the right."""
-    widths = [max(len(row[column]) for row in (_HEADER, *rows)) for column in range(len(_HEADER))]
+def table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...] = _HEADER) -> str:
+    """A Markdown table, columns padded, two of text on the left and then numbers to the right."""
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
     rule = ["-" * width if column < 2 else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in (_padded(_HEADER, widths), rule, *_all(rows, widths)))
+    return "\n".join("| " + " | ".join(line) + " |" for line in (_padded(header, widths), rule, *_all(rows, widths)))
 
 
 def _all(rows: Sequence[tuple[str, ...]], widths: Sequence[int]) -> list[list[str]]:

@@ -32,7 +32,6 @@ class Plan:
 
 async def run_paths(ground: Ground, paths: Sequence[Path], plan: Plan) -> list[PathResult]:
     began = time.monotonic()
-    await ground.prepare()
     results = []
     for position, path in enumerate(paths, 1):
         # What is left is shared out evenly, so that a slow path does not take the last one's rounds.

@@ -10,6 +10,7 @@ from benchmarks.payloads import (
     CALLER,
     EVENTS,
     PROVIDER_CALL_MARK,
+    CallIds,
     fictional_phones,
     webhook_text,
 )
@@ -21,6 +22,7 @@ CALLS_SIDE_BY_SIDE = 50
 _CALL_ID = "'00000000-0000-7000-8000-' || lpad(n::text, 12, '0')"
 _TASK_ID = "'00000000-0000-7000-9000-' || lpad(n::text, 12, '0')"
 _ATTEMPT_ID = "'00000000-0000-7000-a000-' || lpad(n::text, 12, '0')"
+_CALLBACK_ID = "'00000000-0000-7000-b000-' || lpad(n::text, 12, '0')"
 _PROVIDER_CALL_ID = "'call_' || lpad(n::text, 32, '0')"
 _PEOPLE = "unnest($2::text[]) WITH ORDINALITY AS person (phone, position), LATERAL (SELECT $1 + position AS n) AS at"
 
@@ -51,10 +53,16 @@ INSERT INTO attempts (attempt_id, call_id, contact_id, phone, number, task_id, r
                       sent_at, placed_at, resent, waits, lookups, clean_lookups, polls, next_check_at, holds_person,
                       holds_slot, provider_call_id, voicemail_action, business, transcript_withheld, agent_spoke,
                       initiated_event, started_event, revision)
-SELECT {_ATTEMPT_ID}, {_CALL_ID}, 'crm-' || n, phone, 1, {_TASK_ID}, '{{}}', 'placed', 1, now() - interval '2 minutes',
+SELECT {_ATTEMPT_ID}, {_CALL_ID}, 'crm-' || n, phone, 1, {_TASK_ID}, '{{}}', $3, 1, now() - interval '2 minutes',
        now() - interval '2 minutes', now() - interval '2 minutes', false, 0, 0, 0, 0, now() + interval '1 hour', true,
-       true, {_PROVIDER_CALL_ID}, 'unknown', '{{}}', false, false, true, false, 0
+       true, {_PROVIDER_CALL_ID}, 'unknown', '{{}}', false, false, true, $4, 0
 FROM {_PEOPLE}
+"""
+_CALLBACKS = f"""
+INSERT INTO tasks (task_id, call_id, kind, due_at, status, local_time, time_zone, created_at)
+SELECT {_CALLBACK_ID}, {_CALL_ID}, 'callback', due_at, 'pending',
+       to_char(due_at AT TIME ZONE 'America/Chicago', 'YYYY-MM-DD"T"HH24:MI:SS'), 'America/Chicago', now()
+FROM {_PEOPLE}, (SELECT date_trunc('day', now(), 'America/Chicago') + interval '2 days 15 hours' AS due_at) AS wish
 """
 _EVENT_MESSAGES = f"""
 INSERT INTO queue_messages (queue, body, sent_at, visible_at)
@@ -93,10 +101,20 @@ class Seeding:
             first = await self._people(connection, calls, "dialing", 1)
             phones = _phones(first, calls)
             await connection.execute(_TASKS, first, phones, "consumed")
-            await connection.execute(_ATTEMPTS, first, phones)
+            await connection.execute(_ATTEMPTS, first, phones, "placed", False)
             await connection.execute(_EVENT_MESSAGES, first + 1, first + calls, messages)
             await connection.execute(_ANNOUNCE, "ringback_queue_events")
         return calls * len(EVENTS)
+
+    async def conversations(self, connection: Any, count: int) -> None:
+        """`count` people on the phone, each with a callback in two days at three in the afternoon, their time."""
+        async with connection.transaction():
+            first = await self._people(connection, count, "in_progress", 1)
+            phones = _phones(first, count)
+            await connection.execute(_TASKS, first, phones, "consumed")
+            await connection.execute(_ATTEMPTS, first, phones, "ongoing", True)
+            await connection.execute(_CALLBACKS, first, phones)
+        await connection.execute("ANALYZE")
 
     async def _people(self, connection: Any, count: int, status: str, attempts: int) -> int:
         """Contacts and calls with the numbers first + 1 to first + count; returns `first`."""
@@ -105,6 +123,15 @@ class Seeding:
         await connection.execute(_CONTACTS, first, phones)
         await connection.execute(_CALLS, first, phones, status, attempts)
         return first
+
+
+def ids_of(number: int) -> CallIds:
+    """Of the call with this number in a filled database; the first is 1."""
+    return CallIds(
+        provider_call_id=f"call_{number:032}",
+        call_id=f"00000000-0000-7000-8000-{number:012}",
+        attempt_id=f"00000000-0000-7000-a000-{number:012}",
+    )
 
 
 def _phones(first: int, count: int) -> list[str]:

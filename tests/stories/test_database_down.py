@@ -1,5 +1,6 @@
 """PostgreSQL is killed, or gone for seconds: requests are refused in time, nothing is lost, no restart is needed."""
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -76,12 +77,13 @@ def test_a_killed_postgres_is_started_again_and_nobody_notices_for_long(
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[PostgresServer]:
-    """A PostgreSQL that `up` has not started and does not start again."""
-    server = PostgresServer(tmp_path / "elsewhere")
-    server.start()
-    yield server
-    server.stop()
+def database() -> Iterator[PostgresServer]:
+    """A PostgreSQL that `up` neither starts nor starts again; on a short path, so that its URL stays the same."""
+    with tempfile.TemporaryDirectory(prefix="ringback-", ignore_cleanup_errors=True) as directory:
+        server = PostgresServer(Path(directory))
+        server.start()
+        yield server
+        server.stop()
 
 
 def test_while_the_database_is_away_requests_are_refused_and_calls_settle_afterwards(

@@ -1,0 +1,154 @@
+"""The nine actions over HTTP, beside an empty handler and one bare database round trip of the same minutes."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path as File
+
+import asyncpg
+
+from benchmarks.action_load import EMPTY, ROUND_TRIP
+from benchmarks.action_requests import KINDS
+from benchmarks.child import ROOT, BenchmarkFailed, Child, free_port
+from benchmarks.ground import Ground
+from benchmarks.paths import KEYS
+from benchmarks.report import table
+from benchmarks.running import Plan
+from benchmarks.seeding import Seeding
+
+NAME = "actions"
+#: Latency, not throughput: so many requests are under way at once.
+LANES = 2
+#: The first of each action are not counted: the process then imports, connects and prepares what it needs.
+WARM_LAPS = 8
+#: The load lasts as long as so many turns of a path.
+TURNS = 5
+#: People on the phone, one for each request; the load ends early when all were asked about.
+CALLS = 5000
+GIVE_UP_S = 30.0
+
+_HEADER = ("action", "door", "requests", "p50 ms", "p99 ms", "x empty handler", "x round trip")
+_EXPLANATION = f"""\
+The business API as its own process, {LANES} keep-alive connections, one request at a time on each. Every request is
+about another person, who is on the phone and has a callback planned; a reply other than that the action was done fails
+the run. Tool calls of agents are signed and carry the conversation so far, 20 KB, and so does `call_analysed`. The same
+client measures two yardsticks in between, all in random order: a Starlette route that answers `{{}}` in a process of
+its own, and `SELECT 1` on an open asyncpg connection. The multiples compare medians.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    count: int
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class ActionResults:
+    """`timings` by the names of the kinds of requests and of the two yardsticks."""
+
+    timings: Mapping[str, Timing]
+
+    def render(self) -> str:
+        """The table and what it means, as Markdown."""
+        yardsticks = [_row(name, "", self.timings[name], self) for name in (ROUND_TRIP, EMPTY)]
+        rows = [_row(f"`{kind.action}`", kind.door, self.timings[kind.name], self) for kind in KINDS]
+        return "\n".join(["## The actions", "", table(yardsticks + rows, _HEADER), "", _EXPLANATION])
+
+
+def _row(title: str, door: str, timing: Timing, beside: ActionResults) -> tuple[str, ...]:
+    multiples = (timing.p50_ms / beside.timings[name].p50_ms for name in (EMPTY, ROUND_TRIP))
+    return (
+        title,
+        door,
+        f"{timing.count:,}",
+        f"{timing.p50_ms:.2f}",
+        f"{timing.p99_ms:.2f}",
+        *map("{:.1f}".format, multiples),
+    )
+
+
+async def run_actions(ground: Ground, plan: Plan) -> ActionResults:
+    """Raises BenchmarkFailed if an action is answered with anything but its being done."""
+    url = await ground.new_database(NAME)
+    results = await measure(url, ground.directory, TURNS * plan.seconds, plan)
+    sys.stderr.write(f"{NAME}: {results.timings[KINDS[0].name].count} requests of each\n")
+    return results
+
+
+async def measure(
+    url: str, directory: File, seconds: float, plan: Plan, *, calls: int = CALLS, warm_laps: int = WARM_LAPS
+) -> ActionResults:
+    """`url` is a migrated database with nothing in it, for which the fillings' defaults are set."""
+    connection = await asyncpg.connect(url)
+    try:
+        await Seeding(plan.seed).conversations(connection, calls)
+    finally:
+        await connection.close()
+    async with _product(url, directory, plan.profile_dir) as (product, port), _empty(directory) as empty_port:
+        numbers = {
+            "port": port,
+            "empty-port": empty_port,
+            "lanes": LANES,
+            "calls": calls,
+            "seed": plan.seed,
+            "warm-laps": warm_laps,
+            "seconds": seconds,
+            "database-url": url,
+        }
+        arguments = [text for name, value in numbers.items() for text in (f"--{name}", str(value))]
+        loaded = await _load(arguments, product, seconds)
+    missing = sorted({kind.name for kind in KINDS} - loaded.keys())
+    if missing:
+        raise BenchmarkFailed(f"{NAME}: too short a load to measure {', '.join(missing)}")
+    return ActionResults(loaded)
+
+
+async def _load(arguments: list[str], product: Child, seconds: float) -> dict[str, Timing]:
+    """Runs the client as a process of its own; it ends by itself."""
+    client = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.action_load", *arguments, cwd=ROOT, stdout=-1, stderr=-1
+    )
+    try:
+        async with asyncio.timeout(seconds + GIVE_UP_S):
+            output, errors = await client.communicate()
+    finally:
+        if client.returncode is None:
+            client.kill()
+            await client.wait()
+    if client.returncode != 0:
+        raise BenchmarkFailed(f"{NAME}: {errors.decode().strip()[-1500:]}\n{product.tail()[-3000:]}")
+    return {
+        name: Timing(told["count"], told["p50_s"] * 1000, told["p99_s"] * 1000)
+        for name, told in json.loads(output).items()
+    }
+
+
+@asynccontextmanager
+async def _product(url: str, directory: File, profile_dir: File | None) -> AsyncIterator[tuple[Child, int]]:
+    port = free_port()
+    arguments = ["business_api", "--port", str(port), "--counts", str(directory / f"{NAME}.json")]
+    if profile_dir is not None:
+        arguments += ["--profile", str((profile_dir / f"{NAME}.pstats").resolve())]
+    env = {**KEYS, "RINGBACK_DATABASE_URL": url}
+    child = Child("benchmarks.product_process", arguments, env, directory / f"{NAME}.log")
+    try:
+        await child.listens(port)
+        yield child, port
+    finally:
+        child.stop()
+
+
+@asynccontextmanager
+async def _empty(directory: File) -> AsyncIterator[int]:
+    port = free_port()
+    child = Child("benchmarks.floors.empty", ["--port", str(port)], {}, directory / "empty.log")
+    try:
+        await child.listens(port)
+        yield port
+    finally:
+        child.stop()
