@@ -118,7 +118,9 @@ class Parts:
 
     def business_operations(self) -> BusinessOperations:
         spoken_time = DateparserSpokenTime()
-        actions = business_actions(self.rules, self.catalog, spoken_time, report_from_call, content_identity)
+        actions = business_actions(
+            self.rules, self.catalog, spoken_time, report_from_call, content_identity, self.clock.now
+        )
         return BusinessOperations(self.store, self.clock, actions, self.rules)
 
     def steering(self) -> Steering:

@@ -101,7 +101,7 @@ class RaceDesk(Desk):
         self.with_policy(max_live_calls=10**6, calls_per_second=10**6)
         self.provider: Ledger = Ledger(clock)
         self._actions = business_actions(
-            self.rules, built_in_catalog(), DateparserSpokenTime(), report_from_call, content_identity
+            self.rules, built_in_catalog(), DateparserSpokenTime(), report_from_call, content_identity, clock.now
         )
         self._numbers = itertools.count(FIRST_NUMBER)
 

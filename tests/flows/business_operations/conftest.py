@@ -101,7 +101,7 @@ class Desk:
         numbers = PhoneNumbersPlan()
         self.rules = SettlingRules(policy, DEADLINES, numbers, self.new_id)
         self.actions = business_actions(
-            self.rules, built_in_catalog(), DateparserSpokenTime(), report_from_call, content_identity
+            self.rules, built_in_catalog(), DateparserSpokenTime(), report_from_call, content_identity, clock.now
         )
         self.operations = BusinessOperations(store, clock, self.actions, self.rules)
         self._initiation = CallInitiation(store, clock, self.new_id, numbers, policy)

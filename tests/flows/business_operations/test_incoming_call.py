@@ -353,3 +353,16 @@ async def test_callers_at_once_with_one_webhook_are_one(desk):
     assert replies == [replies[0]] * 4
     assert len(await desk.all("SELECT * FROM inbound_calls")) == 1
     assert (await held(desk, call_id))["status"] == "held"
+
+
+async def test_an_unknown_caller_who_says_stop_is_remembered_by_the_number_alone(desk):
+    metadata = {"ringback_instance": "test-instance"}
+    for _ in range(2):
+        reply = await tool(desk, metadata, "set_disposition", {"code": "do_not_call"})
+        assert (reply.ok, reply.result) == (True, {"code": "do_not_call", "suppressed": True})
+    suppression = await desk.one("SELECT phone, contact_id, source FROM suppressions")
+    assert (suppression["phone"], suppression["contact_id"], suppression["source"]) == (CALLER, None, "agent")
+    assert (await tool(desk, metadata, "set_disposition", {"code": "interested"})).code == "no_call"
+    assert (
+        await tool(desk, {"ringback_instance": "other"}, "set_disposition", {"code": "do_not_call"})
+    ).code == "no_call"

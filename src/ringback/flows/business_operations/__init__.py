@@ -1,6 +1,7 @@
 """The business actions: one file each, one line each here."""
 
 from collections.abc import Callable
+from datetime import datetime
 
 from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.catalog import Catalog
@@ -26,6 +27,7 @@ def business_actions(
     spoken_time: SpokenTime,
     read_call: Callable[[object, ReportKind], CallReport],
     identify: Callable[[str], bytes],
+    now: Callable[[], datetime],
 ) -> dict[str, Action]:
     """Every action, by its wire name. `read_call` and `identify` are the provider's edge: see `CallAnalysed`."""
     new_id, policy = rules.new_id, rules.policy
@@ -35,7 +37,7 @@ def business_actions(
         delete_scheduled_task.DeleteScheduledTask(),
         update_timezone.UpdateTimezone(policy, new_id),
         incoming_call.IncomingCall(rules),
-        set_disposition.SetDisposition(catalog, new_id),
+        set_disposition.SetDisposition(catalog, new_id, now),
         send_abt_event.SendAbtEvent(catalog, new_id),
         call_analysed.CallAnalysed(read_call, identify, rules),
         note_writeback.NoteWriteback(new_id),

@@ -6,12 +6,17 @@ from datetime import datetime
 from typing import Any
 
 from ringback.domain.catalog import Catalog, DispositionCode
+from ringback.domain.phone_number import parse_e164
 from ringback.flows.business_operations.action import (
+    SOURCE,
     ActionDeclaration,
     ActionRefused,
+    ActionRequest,
+    ActionStore,
     ActionTransaction,
     Reply,
     Subject,
+    Target,
 )
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
 from ringback.flows.business_operations.target import find_target
@@ -44,12 +49,42 @@ def declare(catalog: Catalog) -> ActionDeclaration:
 class SetDisposition:
     catalog: Catalog
     new_id: Callable[[], str]
+    now: Callable[[], datetime]
     locks_every_phone: bool = True
-    find = staticmethod(find_target)
 
     @property
     def declaration(self) -> ActionDeclaration:
         return declare(self.catalog)
+
+    async def find(self, request: ActionRequest, store: ActionStore) -> Target | Reply:
+        try:
+            return await find_target(request, store)
+        except ActionRefused:
+            reply = await self._of_unknown_caller(request, store)
+            if reply is None:
+                raise
+            return reply
+
+    async def _of_unknown_caller(self, request: ActionRequest, store: ActionStore) -> Reply | None:
+        """Who calls us, is no contact, and says stop: Engage may name that number tomorrow, so the number is enough."""
+        report = request.report
+        if report is None or report.direction != "inbound" or report.instance not in (None, await store.instance()):
+            return None
+        texts = read_texts(request.args, self.declaration.arguments)
+        disposition = self._known(texts.get("code"))
+        try:
+            phone = parse_e164(report.from_number or "").e164
+        except ValueError:
+            return None  # withheld: there is nobody to remember
+        if not disposition.suppresses:
+            return None
+        now = self.now()
+        async with store.transaction() as tx:
+            await tx.lock_people(await tx.people_of(phone, None), None)
+            if not await tx.is_suppressed(phone, ""):
+                source = SOURCE[request.door]
+                await suppress(tx, Suppression(self.new_id(), phone, None, disposition.code, source, now), now)
+        return _reply("disposition_set", disposition)
 
     async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         texts = read_texts(args, self.declaration.arguments)
