@@ -25,7 +25,15 @@ from ringback.services import (
     webhook_receiver,
 )
 from ringback.up.emulators import Emulator, EmulatorDidNotStart
-from ringback.up.state import UpState, load_state, new_state, save_state
+from ringback.up.state import (
+    NotForRealPhones,
+    UpState,
+    check_for_real_phones,
+    is_emulated,
+    load_state,
+    new_state,
+    save_state,
+)
 from ringback.web.serving import PortTaken, listen
 from ringback.wiring import Service, open_parts, run_loop, run_services, stop_on_signals
 
@@ -71,7 +79,12 @@ def make_plan(data_dir: Path, host: str, port: int, env: Mapping[str, str]) -> P
     if state is None or state.port != port:
         fresh = new_state(host, port)
         state = fresh if state is None else replace(state, url=fresh.url, port=fresh.port)
-    state = replace(state, url=f"http://{host}:{state.port}", api_key=asked.api_key or state.api_key)
+    state = replace(
+        state,
+        url=f"http://{host}:{state.port}",
+        api_key=asked.api_key or state.api_key,
+        emulated=is_emulated(asked.retell_base_url),
+    )
     server = None
     if asked.database_url is None:
         server = PostgresServer(data_dir)
@@ -173,6 +186,7 @@ def run_up(data_dir: Path, host: str, port: int | None, as_json: bool) -> None:
     try:
         with DataDirectoryLock(data_dir):
             state = load_state(data_dir)
+            check_for_real_phones(state, settings.retell_base_url, data_dir)
             last = state.port if state is not None else DEFAULT_PORT if port is None else 0
             bound = listen(host, port or last)
             plan = make_plan(data_dir, host, bound.getsockname()[1], env)
@@ -181,7 +195,7 @@ def run_up(data_dir: Path, host: str, port: int | None, as_json: bool) -> None:
             finally:
                 if plan.server is not None:
                     plan.server.stop()
-    except (DataDirectoryInUse, PortTaken) as error:
+    except (DataDirectoryInUse, PortTaken, NotForRealPhones) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
 
