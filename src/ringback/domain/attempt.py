@@ -39,10 +39,6 @@ TRANSITIONS: dict[AttemptState, frozenset[AttemptState]] = {
 
 #: The attempt may be ringing or talking, so it takes one of the account's places.
 LIVE = frozenset({S.DIALING, S.PLACED, S.ONGOING})
-#: The provider has taken the attempt: it has, or will get, a call id there.
-BOUND = frozenset({S.PLACED, S.ONGOING, S.ENDED, S.ANALYZED})
-#: Nothing more is expected, though late evidence still advances `abandoned`.
-TERMINAL = frozenset({S.ANALYZED, S.REJECTED, S.ABANDONED})
 
 # Evidence may arrive in any order; the further state stands.
 _PROGRESS = {S.PLACED: 1, S.ONGOING: 2, S.ENDED: 3, S.ANALYZED: 4}

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -80,7 +81,8 @@ async def test_a_requested_call_reaches_the_queue_once(store: PostgresStore, poo
     for _ in range(2):
         async with store.transaction() as unit:
             for request in requests:
-                await unit.request_call(request, clock.now())
+                name = f"{request.task_id}:{request.dispatch}"
+                await unit.ask_to_leave("call_message", name, asdict(request), None, clock.now())
         await deliver_outbox(relay)
     received = [await queue.receive(10, 0, 30) for _ in range(3)]
     messages = [decode_call_requested(message.body) for batch in received for message in batch]

@@ -49,11 +49,6 @@ class PostgresStore:
         self._on_outbox()
         return written
 
-    async def phone_of_call(self, call_id: str) -> str | None:
-        async with self._connection() as connection:
-            phone: str | None = await connection.fetchval("SELECT phone FROM calls WHERE call_id = $1", call_id)
-        return phone
-
     async def attempt_of(self, attempt_id: str | None, provider_call_id: str | None) -> Attempt | None:
         async with self._connection() as connection:
             record = None

@@ -31,7 +31,6 @@ from ringback.domain.contact_record import FieldsWrite, Note
 from ringback.domain.errors import Retryable
 from ringback.domain.gate import CapacityFacts, PersonFacts
 from ringback.domain.inbound_call import InboundCall
-from ringback.messages import CallRequested
 from ringback.ports import ActionResult, Disposition, OutboxKind, Suppression
 
 R = TypeVar("R", bound=Row)
@@ -169,10 +168,6 @@ class PostgresTransaction:
 
     async def emit(self, event: AbtEvent, now: datetime) -> None:
         self._leave("abt_event", event.event_id, f"call:{event.call_id}", event.call_id, event.envelope(), now)
-
-    async def request_call(self, message: CallRequested, now: datetime) -> None:
-        payload = {"call_id": message.call_id, "task_id": message.task_id, "dispatch": message.dispatch}
-        self._leave("call_message", f"{message.task_id}:{message.dispatch}", None, message.call_id, payload, now)
 
     async def ask_to_leave(
         self, kind: OutboxKind, message_id: str, payload: Mapping[str, Any], order_key: str | None, now: datetime
