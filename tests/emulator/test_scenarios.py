@@ -123,9 +123,13 @@ async def test_an_analyzed_human_call_weighs_what_a_real_one_does(world, wait_un
     assert 10_000 < len(world.recorder.webhooks[-1][0]) < 20_000
 
 
-async def test_the_stages_of_a_call_grow_as_the_platform_says(world):
+async def test_the_stages_of_a_call_grow_as_the_platform_says(world, wait_until):
     call = await world.place("+12125550100", metadata={"k": "v"})
-    await world.finished(call.call_id)
+
+    async def delivered():
+        return len(set(world.recorder.events(call.call_id))) == 3
+
+    await wait_until(delivered)
     started = world.recorder.body(call.call_id, "call_started")
     ended = world.recorder.body(call.call_id, "call_ended")
     analyzed = world.recorder.body(call.call_id, "call_analyzed")

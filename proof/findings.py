@@ -1,0 +1,56 @@
+"""What a suite of the proof found: cases tried and violations, by invariant, with all that is needed to run it again."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from proof.invariants import Invariant
+
+Say = Callable[[str], None]
+
+
+class Size(StrEnum):
+    """SMALL is part of the tests and takes seconds; FULL is the proof and takes minutes."""
+
+    SMALL = "small"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """`reproduce` is the seed, the case and the settings that show it again."""
+
+    invariant: Invariant
+    what: str
+    reproduce: str
+
+
+@dataclass(slots=True)
+class Findings:
+    """`cases` counts, per invariant, the cases in which an oracle looked at it; `counts` is what else was counted or
+    measured, with its unit in its name. `planted` says of each planted bug whether it was caught."""
+
+    suite: str
+    seed: int
+    settings: Mapping[str, object] = field(default_factory=dict)
+    cases: Counter[Invariant] = field(default_factory=Counter)
+    violations: list[Violation] = field(default_factory=list)
+    counts: dict[str, object] = field(default_factory=dict)
+    planted: dict[str, bool] = field(default_factory=dict)
+
+    def tried(self, *invariants: Invariant, cases: int = 1) -> None:
+        for invariant in invariants:
+            self.cases[invariant] += cases
+
+    def broke(self, invariant: Invariant, what: str, reproduce: str) -> None:
+        self.violations.append(Violation(invariant, what, reproduce))
+
+    @property
+    def holds(self) -> bool:
+        """Something was tried, nothing was broken, and every planted bug was caught."""
+        return bool(self.cases or self.planted) and not self.violations and all(self.planted.values())
+
+
+#: A suite: `run(size, seed, say)`; `say` takes lines of progress.
+Run = Callable[[Size, int, Say], Findings]
