@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from ringback.domain.errors import Permanent, QueueUnavailable, Retryable, StoreUnavailable
+from ringback.failpoints import Failpoint, reach
 from ringback.ports import MessageQueue, ReceivedMessage
 
 Handle = Callable[[Sequence[ReceivedMessage]], Awaitable[None]]
@@ -195,6 +196,7 @@ class Consumer:
             return
         self._forget(group)
         if handled:
+            reach(Failpoint.MESSAGE_HANDLED)
             self._acks += [message.receipt for message in group]
             self._offer_acks()
         else:

@@ -58,7 +58,7 @@ from ringback.flows.retention import Retention
 from ringback.flows.scheduled_calls import ScheduledCalls, most_on_their_way
 from ringback.flows.settling import SettlingRules
 from ringback.grouping import Grouped
-from ringback.ports import MessageQueue
+from ringback.ports import Clock, MessageQueue
 from ringback.telemetry import Metrics, make_metrics
 from ringback.web.application import create_application
 from ringback.web.auth import ApiKeys, hash_key, require_api_key
@@ -85,7 +85,7 @@ class Parts:
     """What the processes share: built once, closed in reverse."""
 
     settings: Settings
-    clock: SystemClock
+    clock: Clock
     pool: Pool
     store: PostgresStore
     views: PostgresViews
@@ -189,14 +189,15 @@ async def open_queue(name_or_url: str, pool: Pool | None, region: str | None) ->
 
 
 @asynccontextmanager
-async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
-    """Raises StoreUnavailable when the database cannot be reached at the start; later it is waited for."""
+async def open_parts(settings: Settings, another_clock: Clock | None = None) -> AsyncIterator[Parts]:
+    """Raises StoreUnavailable when the database cannot be reached at the start; later it is waited for. With another
+    clock than the machine's, dialing does not wait for the database's to agree."""
     assert settings.database_url is not None, "checked before: this process needs a database"
     async with AsyncExitStack() as stack:
-        clock, bell = SystemClock(), asyncio.Event()
+        clock, bell = another_clock or SystemClock(), asyncio.Event()
         pool = await open_pool(settings.database_url, max_size=POOL_SIZE)
         stack.callback(pool.terminate)
-        store = PostgresStore(pool, on_outbox=bell.set)
+        store = PostgresStore(pool, on_outbox=bell.set, clock_is_real=another_clock is None)
         api_keys = PostgresApiKeys(pool)
         if settings.api_key is not None:
             key_hash = hash_key(settings.api_key)

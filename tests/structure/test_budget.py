@@ -14,7 +14,7 @@ from ringback.cli import app
 from .tree import PRODUCT, ROOT, functions, line_count, our_files, python_files, shown
 
 PRODUCT_FILES = python_files(PRODUCT)
-ALL_FILES = python_files(PRODUCT, ROOT / "tests", ROOT / "benchmarks")
+ALL_FILES = python_files(PRODUCT, ROOT / "tests", ROOT / "benchmarks", ROOT / "proof")
 #: Words that say nothing about what is inside.
 EMPTY_WORDS = {"util", "utils", "helper", "helpers", "common", "misc", "base", "manager"}
 

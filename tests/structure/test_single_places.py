@@ -4,6 +4,8 @@ import ast
 import re
 from collections import Counter
 
+from ringback.failpoints import Failpoint
+
 from .tree import PRODUCT, python_files, shown
 
 SOURCES = {shown(path).removeprefix("src/ringback/"): path.read_text() for path in python_files(PRODUCT)}
@@ -58,4 +60,10 @@ def test_the_time_is_told_by_the_clock():
 
 
 def test_the_product_knows_no_process_wide_switch():
-    assert places(r"^\s+(global)\s").keys() == set()
+    """But the crash points: a process dies as a whole, so their switch is the process's."""
+    assert places(r"^\s+(global)\s").keys() == {"failpoints.py"}
+
+
+def test_each_failpoint_stands_in_the_code_once():
+    standing = Counter(name for text in SOURCES.values() for name in re.findall(r"reach\(Failpoint\.(\w+)\)", text))
+    assert standing == Counter(Failpoint.__members__.keys())

@@ -15,6 +15,7 @@ import aiohttp
 from standardwebhooks import Webhook
 from yarl import URL
 
+from ringback.failpoints import Failpoint, reach
 from ringback.ports import Clock, Delivery
 
 TIMEOUT_S = 10.0
@@ -64,7 +65,11 @@ class EngageHttp:
         """One try. `detail` is `http_<status>`, `timeout`, `tls`, `connect`, `connection_lost` or `malformed` (no
         request can be made of the row), never words of the answer."""
         try:
-            return await self._send(self._request(kind, message_id, payload))
+            request = self._request(kind, message_id, payload)
+            reach(Failpoint.ENGAGE_ASKING)
+            delivery = await self._send(request)
+            reach(Failpoint.ENGAGE_ANSWERED)
+            return delivery
         except TimeoutError:
             return Delivery(delivered=False, detail="timeout")
         except aiohttp.ClientSSLError:

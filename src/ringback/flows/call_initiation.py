@@ -9,6 +9,7 @@ from ringback.domain.call import DEFAULT_LIFETIME, Call, CallStatus, Contact, Ta
 from ringback.domain.call_state import close
 from ringback.domain.gate import DialPolicy
 from ringback.domain.new_call import Accepted, KeyReused, NewCall
+from ringback.failpoints import Failpoint, reach
 from ringback.flows.announcing import closing_event
 from ringback.flows.whereabouts import zones_of
 from ringback.messages import CallRequested
@@ -60,7 +61,9 @@ class CallInitiation:
         now = self.clock.now()
         people = await self.store.people_now([(one.request.contact_id, one.request.phone) for one in fresh.values()])
         drafts = {position: self._draft(one, people[one.request.contact_id], now) for position, one in fresh.items()}
+        reach(Failpoint.ACCEPT_DRAFTED)
         written = await self.store.insert_accepted([row for row, _ in drafts.values()], now)
+        reach(Failpoint.ACCEPT_COMMITTED)
         answers |= {position: answer for position, (row, answer) in drafts.items() if row.call.call_id in written}
         late = {position: one for position, one in asked.items() if position not in answers}
         # Their keys were taken by requests that have committed by now, so their answers are there.

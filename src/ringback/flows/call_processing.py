@@ -25,6 +25,7 @@ from ringback.domain.gate import (
     must_wait_for_capacity,
     must_wait_for_person,
 )
+from ringback.failpoints import Failpoint, reach
 from ringback.flows.closing import stop_call
 from ringback.flows.dial_answers import record_answer
 from ringback.flows.settling import SettlingRules
@@ -92,10 +93,12 @@ class CallProcessing:
         if claim is None:
             return
         action = await self.provider.voicemail_action(claim.request.agent_id)
+        reach(Failpoint.VOICEMAIL_LEARNT)
         if action is VoicemailAction.HANGUP:
             # It decides what a voicemail means, and the call's webhooks may be faster than the answer to its dial.
             await _patiently(lambda: self._note_action(claim, action))
         answer = await self.provider.dial(claim.request, claim.lease_deadline)
+        reach(Failpoint.DIAL_ANSWERED)
         _log.info(
             "call.dialed", call_id=claim.call_id, attempt_id=claim.attempt_id, answer=answer.kind, cause=answer.cause
         )
@@ -108,6 +111,7 @@ class CallProcessing:
             assert attempt is not None, "a claim is written before it is sent"
             attempt.voicemail_action = action
             await tx.save(attempt)
+        reach(Failpoint.VOICEMAIL_NOTED)
 
     async def _record(self, claim: Claim, answer: DialAnswer, action: VoicemailAction) -> None:
         now = self.clock.now()
@@ -125,11 +129,14 @@ class CallProcessing:
                 await record_answer(tx, call, attempt, answer, self.rules.deadlines, now)
             else:
                 await tx.save(attempt)
+            reach(Failpoint.ANSWER_WRITTEN)
+        reach(Failpoint.ANSWER_COMMITTED)
 
     async def _claim(self, message: CallRequested) -> Claim | None:
         instance = await self.store.instance()
         async with self.store.transaction() as tx:
             call = await tx.lock_call(message.call_id)
+            reach(Failpoint.CLAIM_LOCKED)
             # Behind the wait for the person: hours, expiry and lease are judged by the time it is then.
             now, monotonic = self.clock.now(), self.clock.monotonic()
             case = await self._read_case(tx, call, message, now) if call is not None else None
@@ -145,12 +152,15 @@ class CallProcessing:
             )
             if decision.verdict is not GateVerdict.ADMIT:
                 await _turn_away(tx, case, decision)
+                reach(Failpoint.CLAIM_TURNED_AWAY)
                 return None
             assert capacity is not None, "only the capacity check admits"
             is_probe = capacity.breaker_until is not None
             if is_probe:
                 await tx.probe_breaker(now + timedelta(seconds=PROBE_S))
             attempt = await self._write_ahead(tx, case, instance)
+            reach(Failpoint.CLAIM_WRITTEN)
+        reach(Failpoint.CLAIM_COMMITTED)
         # Behind the commit: from here on the claim stands, and only this worker may send, and only once.
         return Claim(
             attempt.call_id,

@@ -4,6 +4,7 @@ from typing import Literal
 
 from ringback.domain.abt_event import FailReason
 from ringback.domain.call import CallStatus
+from ringback.failpoints import Failpoint, reach
 from ringback.flows.closing import stop_call
 from ringback.ports import Clock, Store
 
@@ -23,4 +24,5 @@ async def cancel_call(store: Store, clock: Clock, call_id: str) -> Literal["canc
         attempt = await tx.latest_attempt(call_id)
         is_over = await stop_call(tx, call, task, attempt, FailReason.CANCELLED, now)
         await tx.note_decision(call_id, None, "cancel_asked", {"result": is_over}, now)
+        reach(Failpoint.CANCELLED)
     return "cancelled" if is_over else "already_dispatched"

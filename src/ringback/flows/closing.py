@@ -6,6 +6,7 @@ from ringback.domain.abt_event import AbtType, FailReason
 from ringback.domain.attempt import Attempt, AttemptState, DialFact, check_transition
 from ringback.domain.call import Call, CallStatus, Task, TaskStatus
 from ringback.domain.call_state import close, settle_status
+from ringback.failpoints import Failpoint, reach
 from ringback.flows.announcing import announce_closing
 from ringback.ports import Transaction
 
@@ -47,4 +48,5 @@ async def stop_call(
         await tx.save(attempt)
     close(call, _STATUS.get(reason, CallStatus.FAILED), closing_event_id)
     await tx.save(call)
+    reach(Failpoint.CALL_STOPPED)
     return True

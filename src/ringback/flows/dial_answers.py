@@ -10,6 +10,7 @@ from ringback.domain.deadlines import Deadlines
 from ringback.domain.dial import DialAnswer, DialAnswerKind
 from ringback.domain.outcome import Verdict, verdict_digest
 from ringback.domain.watchdog import next_check_after_report, next_lookup_at
+from ringback.failpoints import Failpoint, reach
 from ringback.flows.announcing import announce_verdict
 from ringback.flows.closing import stop_call
 from ringback.flows.settling import bind
@@ -46,6 +47,7 @@ async def _placed(
     settle_status(call, None, attempt)
     await tx.save(attempt)
     await tx.save(call)
+    reach(Failpoint.ANSWER_PLACED)
 
 
 async def become_unknown(tx: Transaction, call: Call, attempt: Attempt, deadlines: Deadlines, now: datetime) -> None:
@@ -59,6 +61,7 @@ async def become_unknown(tx: Transaction, call: Call, attempt: Attempt, deadline
     settle_status(call, None, attempt)
     await tx.save(attempt)
     await tx.save(call)
+    reach(Failpoint.ANSWER_UNKNOWN)
 
 
 async def _refused(tx: Transaction, call: Call, attempt: Attempt, answer: DialAnswer, now: datetime) -> None:
@@ -79,6 +82,7 @@ async def _refused(tx: Transaction, call: Call, attempt: Attempt, answer: DialAn
         close(call, CallStatus.CANCELLED if was_cancelled else CallStatus.FAILED, id_)
     settle_status(call, task, attempt)
     await tx.save(call)
+    reach(Failpoint.ANSWER_REFUSED)
 
 
 async def _wait(tx: Transaction, call: Call, attempt: Attempt, answer: DialAnswer, now: datetime) -> None:
@@ -98,6 +102,7 @@ async def _wait(tx: Transaction, call: Call, attempt: Attempt, answer: DialAnswe
         assert task is not None, "attempts refer to their task"
         task.status, task.due_at, task.dispatched_at = TaskStatus.PENDING, due_at, None
         await tx.save(task)
+    reach(Failpoint.ANSWER_WAITING)
     if call.no_more_retries:
         # A stop was asked for while the request was on its way; now it can be honoured in full.
         await stop_call(tx, call, task, attempt, _stop_reason(call.no_more_retries), now)

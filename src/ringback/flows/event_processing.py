@@ -10,6 +10,7 @@ from ringback.domain.attempt import Attempt, AttemptState
 from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.errors import NotAboutACall, Permanent, Retryable
 from ringback.domain.outcome import occurred_at
+from ringback.failpoints import Failpoint, reach
 from ringback.flows.inbound_calls import InboundStore, hear_inbound
 from ringback.flows.settling import SettlingRules, apply_report, bind, suppress_after_opt_out
 from ringback.messages import WebhookReceived
@@ -67,6 +68,7 @@ class EventProcessing:
         async with self.store.transaction() as tx:
             identity = self.identify(message.body)
             applied = await apply_evidence(tx, attempt, report, self.rules, now, inbox=(identity, message.body))
+        reach(Failpoint.EVENT_COMMITTED)
         if applied:
             self.counts.applied += 1
         else:
@@ -96,6 +98,7 @@ class EventProcessing:
         identity = self.identify(body) if body is not None else _NO_CONTENT
         async with self.store.transaction() as tx:
             await tx.take_in(report, None, identity, body, fate, self.clock.now())
+            reach(Failpoint.EVENT_NOT_OURS)
         _log.info("event.not_ours", provider_call_id=report.provider_call_id, event_name=report.event_name, fate=fate)
 
     async def _hear_inbound(self, report: CallReport, body: str) -> None:
@@ -104,6 +107,7 @@ class EventProcessing:
             is_new = await tx.take_in(report, None, self.identify(body), body, "inbound", now)
             if is_new and report.instance == ours:
                 await hear_inbound(tx, report, self.rules, now)
+                reach(Failpoint.INBOUND_HEARD)
         _log.info("event.inbound", provider_call_id=report.provider_call_id, event_name=report.event_name)
 
     async def _ask_provider_soon(self, message: WebhookReceived, receive_count: int) -> None:
@@ -148,11 +152,14 @@ async def apply_evidence(
     assert call is not None and attempt is not None, "attempts and calls are never deleted while they are open"
     if inbox is not None and not await tx.take_in(report, attempt, *inbox, "applied", now):
         return False
+    reach(Failpoint.EVENT_TAKEN_IN)
     if not await bind(tx, call, attempt, report.provider_call_id, now):
         if says_stop:
             # Nothing else of this other call is ours to tell, but what the person said there holds.
             await suppress_after_opt_out(tx, call, report.ended_at or occurred_at(attempt), rules, now)
         await tx.save(call)
         return True
+    reach(Failpoint.EVENT_BOUND)
     await apply_report(tx, call, attempt, report, rules, now)
+    reach(Failpoint.EVENT_APPLIED)
     return True

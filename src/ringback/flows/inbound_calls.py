@@ -11,6 +11,7 @@ from ringback.domain.call import Call, Task, TaskStatus
 from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.inbound_call import InboundCall
 from ringback.domain.phone_number import parse_e164
+from ringback.failpoints import Failpoint, reach
 from ringback.flows.settling import SettlingRules
 from ringback.flows.suppression import suppress
 from ringback.ports import Store, Suppression, Transaction
@@ -72,6 +73,7 @@ async def hold_for(tx: InboundTransaction, caller: Caller, rules: SettlingRules,
     if inbound.hold_until > now and inbound.released_at is None:
         for call_id in await tx.unfinished_calls(caller.phone, caller.contact_id):
             await _hold_task(tx, call_id, inbound, now)
+        reach(Failpoint.INBOUND_HELD)
     return inbound
 
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 import structlog
 
 from ringback.domain.errors import Retryable
+from ringback.failpoints import Failpoint, reach
 from ringback.flows.outbox_lanes import Lane, StopCall, engage_lane, queue_lane, stop_lane
 from ringback.ports import Clock, Delivery, Engage, MessageQueue, OutboxRow, Store
 
@@ -61,14 +62,19 @@ class OutboxRelay:
 
     async def take(self, lane: Lane, limit: int) -> list[OutboxRow]:
         now = self._clock.now()
-        return await self._store.take_outbox(lane.kinds, now, now + timedelta(seconds=LEASE_S), limit)
+        rows = await self._store.take_outbox(lane.kinds, now, now + timedelta(seconds=LEASE_S), limit)
+        if rows:
+            reach(Failpoint.OUTBOX_TAKEN)
+        return rows
 
     async def settle(self, lane: Lane, outcomes: Sequence[tuple[OutboxRow, Delivery]]) -> bool:
         """Write down what became of the rows, all delivered ones in one statement. True if any is out of the way:
         delivered, or dead."""
         delivered = [row for row, delivery in outcomes if delivery.delivered]
         if delivered:
+            reach(Failpoint.OUTBOX_CARRIED)
             await self._store.outbox_delivered([row.row_id for row in delivered], self._clock.now())
+            reach(Failpoint.OUTBOX_MARKED)
             self.stats.delivered.update(row.kind for row in delivered)
         reasons: Counter[str] = Counter()
         for row, delivery in outcomes:
@@ -84,6 +90,7 @@ class OutboxRelay:
         wait_s = lane.patience.wait_s(delivery, row.tries, self.rng)
         due_at = None if wait_s is None else now + timedelta(seconds=wait_s)
         await self._store.outbox_failed(row.row_id, delivery.detail, due_at, now)
+        reach(Failpoint.OUTBOX_POSTPONED)
         if due_at is not None:
             self.stats.postponed[row.kind] += 1
             return True

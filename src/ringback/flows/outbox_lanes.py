@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from ringback.domain.errors import QueueUnavailable, Retryable
+from ringback.failpoints import Failpoint, reach
 from ringback.messages import CallRequested, encode
 from ringback.ports import Delivery, Engage, MessageQueue, OutboxKind, OutboxRow, OutgoingMessage
 
@@ -73,6 +74,7 @@ def queue_lane(queue: MessageQueue) -> Lane:
             return outcomes
         try:
             refused = await queue.send(list(messages.values()))
+            reach(Failpoint.CALL_MESSAGE_SENT)
         except QueueUnavailable:
             refused, detail = list(range(len(messages))), "queue_unavailable"
         else:

@@ -24,6 +24,7 @@ from ringback.domain.watchdog import (
     next_check_after_failure,
     next_lookup_at,
 )
+from ringback.failpoints import Failpoint, reach
 from ringback.flows.dial_answers import become_unknown
 from ringback.flows.event_processing import apply_evidence
 from ringback.flows.one_by_one import do_each
@@ -73,6 +74,7 @@ class Reconciliation:
             if attempt.state is S.DIALING and attempt.fence == seen.fence:
                 await tx.note_decision(call.call_id, attempt.attempt_id, "lease_over", {"fence": attempt.fence}, now)
                 await become_unknown(tx, call, attempt, self.rules.deadlines, now)
+                reach(Failpoint.LEASE_OVER)
 
     async def _look_up(self, seen: Attempt) -> None:
         instance = await self.store.instance()
@@ -81,6 +83,7 @@ class Reconciliation:
         except ProviderUnavailable:
             await self._count_lookup(seen, is_clean=False)
             return
+        reach(Failpoint.LOOKUP_ANSWERED)
         ours = [report for report in listed if report.instance == instance]
         for report in ours:
             await self._apply(seen, await self._in_detail(report))
@@ -114,6 +117,7 @@ class Reconciliation:
                 await self._abandon(tx, call, attempt, "lookup_impossible", now)
             await tx.save(attempt)
             await tx.save(call)
+            reach(Failpoint.LOOKUP_COUNTED)
 
     async def _ask_for_resend(self, tx: Transaction, call: Call, attempt: Attempt, now: datetime) -> None:
         """The attempt's own task is due once more; the gate decides whether the same bytes may go out again."""
@@ -127,6 +131,7 @@ class Reconciliation:
         task.status, task.due_at, task.dispatched_at = TaskStatus.PENDING, now, None
         await tx.save(task)
         await tx.note_decision(call.call_id, attempt.attempt_id, "same_key_resend_asked", {}, now)
+        reach(Failpoint.RESEND_ASKED)
 
     async def _abandon(self, tx: Transaction, call: Call, attempt: Attempt, why: str, now: datetime) -> None:
         """Given up, never redialed: whether the person was called stays unknown, and Engage is told just that."""
@@ -141,6 +146,7 @@ class Reconciliation:
             await tx.save(task)
         await tx.note_decision(call.call_id, attempt.attempt_id, "incident_abandoned", {"why": why}, now)
         await conclude(tx, call, attempt, Verdict(AbtType.FAILED, FailReason.OUTCOME_UNKNOWN), self.rules, now)
+        reach(Failpoint.ABANDONED)
         settle_status(call, await tx.open_task(call.call_id), attempt)
         _log.warning("attempt.abandoned", call_id=call.call_id, attempt_id=attempt.attempt_id, why=why)
 
@@ -148,6 +154,7 @@ class Reconciliation:
         assert seen.provider_call_id is not None, "a placed attempt has its provider call"
         try:
             report = await self.provider.fetch_call(seen.provider_call_id)
+            reach(Failpoint.POLL_ANSWERED)
         except ProviderUnavailable:
             report = None
         if report is None:
@@ -197,6 +204,7 @@ class Reconciliation:
             detail = {"status": report.status, "reason": report.disconnection_reason}
             await tx.note_decision(call.call_id, attempt.attempt_id, "asked_provider", detail, now)
             await apply_evidence(tx, seen, report, self.rules, now)
+            reach(Failpoint.POLL_APPLIED)
             call, attempt = await _lock(tx, seen)
             if not is_settled(attempt):
                 # A provider that says "ringing" for a day knows as little as one that does not answer.

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ringback.domain.abt_event import FailReason
+from ringback.failpoints import Failpoint, reach
 from ringback.flows.closing import is_under_way, stop_call
 from ringback.flows.one_by_one import do_each
 from ringback.ports import Clock, MessageQueue, Store
@@ -33,13 +34,19 @@ class ScheduledCalls:
 
     async def release_due_calls(self) -> int:
         """Tasks whose time has come become messages. Returns how many."""
-        return await self.store.release_due(self.clock.now(), BATCH, self.most_dispatched)
+        released = await self.store.release_due(self.clock.now(), BATCH, self.most_dispatched)
+        if released:
+            reach(Failpoint.DUE_RELEASED)
+        return released
 
     async def publish_lost_calls(self) -> int:
         """Messages that the queue seems to have lost go out under a new dispatch, which the old one cannot consume."""
         now = self.clock.now()
         patience = LOST_AFTER if await self.call_queue.depth() == 0 else LOST_FOR_CERTAIN_AFTER
-        return await self.store.redispatch_lost(now - patience, now, BATCH)
+        published = await self.store.redispatch_lost(now - patience, now, BATCH)
+        if published:
+            reach(Failpoint.LOST_PUBLISHED)
+        return published
 
     async def end_expired_calls(self) -> int:
         """Calls whose time is over without an attempt under way end as expired. Returns how many."""
@@ -57,3 +64,4 @@ class ScheduledCalls:
             if not is_under_way(attempt):
                 await stop_call(tx, call, await tx.open_task(call_id), attempt, FailReason.EXPIRED, now)
                 await tx.note_decision(call_id, None, "expired", {}, now)
+                reach(Failpoint.EXPIRED)

@@ -24,6 +24,7 @@ from ringback.domain.outcome import (
 )
 from ringback.domain.retrying import next_attempt_at
 from ringback.domain.watchdog import analysis_is_given_up, next_check_after_report
+from ringback.failpoints import Failpoint, reach
 from ringback.flows.announcing import (
     Outlook,
     announce_end,
@@ -169,6 +170,7 @@ async def conclude(
     outlook = Outlook(task.due_at if task else None, is_final=await _is_last_word(tx, call, attempt, task))
     id_ = await announce_end(tx, call, attempt, verdict, outlook, now)
     attempt.verdict_type, attempt.verdict_event_id, attempt.verdict_digest = verdict.type, id_, digest
+    reach(Failpoint.VERDICT_ANNOUNCED)
     if outlook.is_final:
         _close_or_reclose(call, verdict, id_)
 
@@ -217,6 +219,7 @@ async def _plan_retry(
         return None
     task = Task(rules.new_id(), call.call_id, TaskKind.RETRY, due_at, created_at=now)
     await tx.insert(task)
+    reach(Failpoint.RETRY_PLANNED)
     return task
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from ringback.domain.abt_event import FailReason
 from ringback.domain.call import Call
+from ringback.failpoints import Failpoint, reach
 from ringback.flows.closing import stop_call
 from ringback.ports import Clock, Store, Suppression, Transaction
 
@@ -26,6 +27,7 @@ async def suppress(
         asked_at = max(suppression.created_at, call.accepted_at)
         await stop_call(tx, call, task, attempt, FailReason.SUPPRESSED, asked_at)
         await tx.note_decision(call_id, None, "suppressed", {"source": suppression.source}, now)
+    reach(Failpoint.SUPPRESSED)
     return await tx.attempts_under_way(phone, contact_id)
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from ringback.domain.errors import Retryable
+from ringback.failpoints import Failpoint, reach
 from ringback.messages import MAX_MESSAGE_BYTES, WebhookReceived, encode
 
 #: What a Lambda can be handed at most.
@@ -47,7 +48,9 @@ def take_in_webhook(body: bytes, signature: str | None, now_ms: int, ports: Inta
     if message is None:
         return Intake.MALFORMED
     try:
+        reach(Failpoint.WEBHOOK_VERIFIED)
         ports.send(message)
+        reach(Failpoint.WEBHOOK_ENQUEUED)
     except Retryable:
         return Intake.QUEUE_DOWN
     return Intake.ACCEPTED

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from ringback.config import Settings
 from ringback.domain.abt_event import iso
 from ringback.domain.new_call import Accepted, KeyReused, NewCall
+from ringback.failpoints import Failpoint, reach
 from ringback.flows.cancellation import cancel_call
 from ringback.flows.suppression import lift_suppression, suppress_now
 from ringback.ports import Views
@@ -43,6 +44,7 @@ class VoiceApi:
             accepted = await self.accept(call, key)
         except KeyReused:
             raise Problem(409, "idempotency_key_reused", "The key was used for another request.") from None
+        reach(Failpoint.ACCEPT_ANSWERING)
         next_at = iso(accepted.next_eligible_at)
         body = {"call_id": accepted.call_id, "status": accepted.status, "next_eligible_at": next_at}
         return JSONResponse(body, 202, {"Idempotent-Replayed": "true"} if accepted.replayed else None)

@@ -12,6 +12,7 @@ from ringback.adapters.message_limits import MAX_LETTERS, MAX_REASON_CHARACTERS,
 from ringback.adapters.postgres.unavailable import GONE
 from ringback.adapters.postgres.wake import Listener
 from ringback.domain.errors import QueueUnavailable
+from ringback.failpoints import Failpoint, reach
 from ringback.ports import DeadLetter, MessageQueue, OutgoingMessage, ReceivedMessage
 
 STATEMENT_TIMEOUT_S = 10.0
@@ -114,6 +115,7 @@ class PostgresQueue(MessageQueue):
             attributes = [json.dumps(dict(m.attributes)) if m.attributes else None for m in good]
             bodies, delays_s = [m.body for m in good], [m.delay_s for m in good]
             await self._fetch(_SEND, self.name, bodies, attributes, delays_s, self._channel)
+            reach(Failpoint.QUEUE_SENT)
         elif refused:
             raise nothing_taken(refused)
         return list(refused)
@@ -130,6 +132,8 @@ class PostgresQueue(MessageQueue):
             messages = [_received(row) for row in rows if not row["dead"]]
             left_s = deadline - clock()
             if messages or left_s <= 0:
+                if messages:
+                    reach(Failpoint.QUEUE_RECEIVED)
                 return messages
             if not rows:
                 self._listener.start()
@@ -138,16 +142,19 @@ class PostgresQueue(MessageQueue):
     async def delete(self, receipts: Sequence[str]) -> None:
         ids, marks = _parted(receipts)
         await self._fetch(_DELETE, ids, marks)
+        reach(Failpoint.QUEUE_DELETED)
 
     async def change_visibility(self, receipts: Sequence[str], visibility_s: int) -> None:
         ids, marks = _parted(receipts)
         await self._fetch(_CHANGE_VISIBILITY, ids, marks, float(visibility_s))
+        reach(Failpoint.QUEUE_GIVEN_BACK)
         if visibility_s == 0:
             await self._fetch("SELECT pg_notify($1, '')", self._channel)
 
     async def dead_letter(self, message: ReceivedMessage, reason: str) -> None:
         ids, marks = _parted([message.receipt])
         await self._fetch(_DEAD_LETTER, ids[0], marks[0], clean(reason)[:MAX_REASON_CHARACTERS])
+        reach(Failpoint.QUEUE_DEAD_LETTERED)
 
     async def depth(self) -> int:
         rows = await self._fetch(_DEPTH, self.name)

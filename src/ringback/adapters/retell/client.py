@@ -12,6 +12,7 @@ from ringback.domain.attempt import VoicemailAction
 from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.dial import DialAnswer, DialAnswerKind, DialRequest
 from ringback.domain.errors import Permanent, ProviderUnavailable
+from ringback.failpoints import Failpoint, reach
 from ringback.ports import Clock, VoiceProvider
 
 if TYPE_CHECKING:
@@ -68,11 +69,13 @@ class RetellProvider(VoiceProvider):
         body = create_body(request)
         from retell import APIStatusError
 
+        reach(Failpoint.DIAL_SENDING)
         try:
             async with asyncio.timeout(self._create_timeout_s):
                 if self._clock.monotonic() >= lease_deadline:
                     return DialAnswer(DialAnswerKind.NOT_SENT, "lease_over")
                 raw = await client.call.with_raw_response.create_phone_call(**body, max_retries=0)
+            reach(Failpoint.DIAL_ACCEPTED)
             return answer_from_success(raw.status_code, raw.http_response.content)
         except APIStatusError as error:
             return answer_from_status(error.status_code, error.response.headers.get("retry-after"), self._clock.now())

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ringback.domain.errors import Retryable, StoreUnavailable
+from ringback.failpoints import Failpoint, reach
 from ringback.flows.business_operations.action import (
     Action,
     ActionRefused,
@@ -58,7 +59,9 @@ class BusinessOperations:
             if isinstance(target, Reply):
                 return target
             async with self.store.transaction() as tx:
-                return await self._within(tx, request, target)
+                reply = await self._within(tx, request, target)
+            reach(Failpoint.ACTION_COMMITTED)
+            return reply
         except ActionRefused as refused:
             return refused.reply
 
@@ -78,6 +81,7 @@ class BusinessOperations:
             # Caught here and not outside, so that the evidence is committed, and the refusal with it.
             await _note_refusal(tx, request, target, refused.reply, now)
             return refused.reply
+        reach(Failpoint.ACTION_DONE)
         await self._keep(tx, request, target, reply, now)
         return reply
 

@@ -21,6 +21,7 @@ from ringback.domain.gate import DialPolicy
 from ringback.domain.schedule import CallingHours
 from ringback.domain.speech import say_moment
 from ringback.domain.time_zone import find_zone
+from ringback.failpoints import Failpoint, reach
 from ringback.flows.announcing import announce_rescheduled
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
@@ -187,6 +188,7 @@ async def _replace_open_task(
     if asked_during is not None:
         asked_during.business["callback_asked"] = True
         await tx.save(asked_during)
+    reach(Failpoint.RESCHEDULED)
 
 
 def _known(zones: tuple[str, ...]) -> tuple[str, ...]:

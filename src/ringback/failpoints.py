@@ -1,0 +1,98 @@
+"""Named points at which a proof may end the process; free when off: one comparison."""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+
+class Failpoint(StrEnum):
+    """Every place where dying leaves the world in another state. Each stands in the code exactly once."""
+
+    # A call is accepted.
+    ACCEPT_DRAFTED = "accept.drafted"
+    ACCEPT_COMMITTED = "accept.committed"
+    ACCEPT_ANSWERING = "accept.answering"
+
+    # A row leaves the outbox.
+    OUTBOX_TAKEN = "outbox.taken"
+    OUTBOX_CARRIED = "outbox.carried"
+    OUTBOX_MARKED = "outbox.marked"
+    OUTBOX_POSTPONED = "outbox.postponed"
+    CALL_MESSAGE_SENT = "outbox.call_message_sent"
+    ENGAGE_ASKING = "engage.asking"
+    ENGAGE_ANSWERED = "engage.answered"
+
+    # A message passes a queue.
+    QUEUE_SENT = "queue.sent"
+    QUEUE_RECEIVED = "queue.received"
+    QUEUE_DELETED = "queue.deleted"
+    QUEUE_GIVEN_BACK = "queue.given_back"
+    QUEUE_DEAD_LETTERED = "queue.dead_lettered"
+    MESSAGE_HANDLED = "consumer.handled"
+
+    # A call is placed.
+    CLAIM_LOCKED = "claim.locked"
+    CLAIM_TURNED_AWAY = "claim.turned_away"
+    CLAIM_WRITTEN = "claim.written"
+    CLAIM_COMMITTED = "claim.committed"
+    VOICEMAIL_LEARNT = "dial.voicemail_learnt"
+    VOICEMAIL_NOTED = "dial.voicemail_noted"
+    DIAL_SENDING = "dial.sending"
+    DIAL_ACCEPTED = "dial.accepted"
+    DIAL_ANSWERED = "dial.answered"
+    ANSWER_PLACED = "answer.placed"
+    ANSWER_UNKNOWN = "answer.unknown"
+    ANSWER_REFUSED = "answer.refused"
+    ANSWER_WAITING = "answer.waiting"
+    ANSWER_WRITTEN = "answer.written"
+    ANSWER_COMMITTED = "answer.committed"
+
+    # A webhook comes in and is applied.
+    WEBHOOK_VERIFIED = "webhook.verified"
+    WEBHOOK_ENQUEUED = "webhook.enqueued"
+    EVENT_TAKEN_IN = "event.taken_in"
+    EVENT_BOUND = "event.bound"
+    EVENT_APPLIED = "event.applied"
+    EVENT_COMMITTED = "event.committed"
+    EVENT_NOT_OURS = "event.not_ours"
+    INBOUND_HEARD = "event.inbound_heard"
+
+    # What follows from facts.
+    VERDICT_ANNOUNCED = "verdict.announced"
+    RETRY_PLANNED = "verdict.retry_planned"
+    CALL_STOPPED = "call.stopped"
+    SUPPRESSED = "call.suppressed"
+    CANCELLED = "call.cancelled"
+
+    # The clock's work.
+    DUE_RELEASED = "clock.due_released"
+    LOST_PUBLISHED = "clock.lost_published"
+    EXPIRED = "clock.expired"
+    LEASE_OVER = "clock.lease_over"
+    LOOKUP_ANSWERED = "lookup.answered"
+    LOOKUP_COUNTED = "lookup.counted"
+    RESEND_ASKED = "lookup.resend_asked"
+    ABANDONED = "lookup.abandoned"
+    POLL_ANSWERED = "poll.answered"
+    POLL_APPLIED = "poll.applied"
+
+    # An action is done.
+    INBOUND_HELD = "action.inbound_held"
+    RESCHEDULED = "action.rescheduled"
+    ACTION_DONE = "action.done"
+    ACTION_COMMITTED = "action.committed"
+
+
+Action = Callable[[Failpoint], None]
+
+_action: Action | None = None
+
+
+def arm(action: Action | None) -> None:
+    """From now on `action` is called at every point that is reached, in whichever thread; None: off again."""
+    global _action
+    _action = action
+
+
+def reach(point: Failpoint) -> None:
+    if _action is not None:
+        _action(point)
