@@ -5,7 +5,7 @@ READY := .venv/.ready
 SQS_READY := .venv-sqs/.ready
 WORKERS ?= 3
 
-.PHONY: help setup demo up test check races properties bench lock clean
+.PHONY: help setup demo up test check prove races properties bench lock clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -26,6 +26,9 @@ check: $(READY) ## format, lint, strict types, the layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+prove: $(READY) $(SQS_READY) ## every suite of the proof at full size; writes evidence/ and the README's figures
+	$(BIN)/python -m proof --write
 
 races: $(READY) ## stops against dispatch, a thousand trials of each pair
 	$(BIN)/python -m pytest -q tests/races --trials 1000

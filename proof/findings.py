@@ -1,4 +1,4 @@
-"""What a suite of the proof found: cases tried and violations, by invariant, with all that is needed to run it again."""
+"""What a suite of the proof found: cases tried and violations, by invariant, and how to run it again."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -29,7 +29,8 @@ class Violation:
 @dataclass(slots=True)
 class Findings:
     """`cases` counts, per invariant, the cases in which an oracle looked at it; `counts` is what else was counted or
-    measured, with its unit in its name. `planted` says of each planted bug whether it was caught."""
+    measured, with its unit in its name. `planted` says of each planted bug whether it was caught, `aims` what it
+    breaks."""
 
     suite: str
     seed: int
@@ -38,6 +39,7 @@ class Findings:
     violations: list[Violation] = field(default_factory=list)
     counts: dict[str, object] = field(default_factory=dict)
     planted: dict[str, bool] = field(default_factory=dict)
+    aims: dict[str, tuple[Invariant, ...]] = field(default_factory=dict)
 
     def tried(self, *invariants: Invariant, cases: int = 1) -> None:
         for invariant in invariants:
@@ -45,6 +47,10 @@ class Findings:
 
     def broke(self, invariant: Invariant, what: str, reproduce: str) -> None:
         self.violations.append(Violation(invariant, what, reproduce))
+
+    def plant(self, bug: str, caught: bool, *aims: Invariant) -> None:
+        self.planted[bug] = caught
+        self.aims[bug] = aims
 
     @property
     def holds(self) -> bool:

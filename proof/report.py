@@ -1,0 +1,68 @@
+"""The proof in lines: one for each invariant, and the README's table of figures."""
+
+from collections.abc import Sequence
+
+from proof.evidence import Evidence
+from proof.invariants import Invariant
+
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+
+
+def planted_for(invariant: Invariant, evidence: Sequence[Evidence]) -> tuple[int, int]:
+    """How many bugs aimed at the invariant were caught, and how many there are."""
+    bugs = [bug for one in evidence for bug in one.planted.values() if invariant.value in bug["aims"]]
+    return sum(bool(bug["caught"]) for bug in bugs), len(bugs)
+
+
+def cases_of(invariant: Invariant, evidence: Sequence[Evidence]) -> int:
+    return sum(one.cases.get(invariant.value, 0) for one in evidence)
+
+
+def violations_of(invariant: Invariant, evidence: Sequence[Evidence]) -> int:
+    return sum(one["invariant"] == invariant.value for each in evidence for one in each.violations)
+
+
+def lines(evidence: Sequence[Evidence]) -> list[str]:
+    return [_line(invariant, evidence) for invariant in Invariant]
+
+
+def _line(invariant: Invariant, evidence: Sequence[Evidence]) -> str:
+    caught, bugs = planted_for(invariant, evidence)
+    figures = f"{cases_of(invariant, evidence):>9,} cases  {violations_of(invariant, evidence)} violations"
+    where = ", ".join(one.suite for one in evidence if one.cases.get(invariant.value))
+    return f"{invariant.value:<4}{figures}  {caught}/{bugs} planted bugs caught  {invariant.text}  [{where}]"
+
+
+def failures(evidence: Sequence[Evidence]) -> list[str]:
+    """Suites that broke, violations, and planted bugs that went unnoticed."""
+    found = [f"{one.suite}: {one.error}" for one in evidence if one.error is not None]
+    for one in evidence:
+        found += [f"{one.suite}: {v['invariant']}: {v['what']} ({v['reproduce']})" for v in one.violations]
+        found += [f"{one.suite}: not caught: {name}" for name, bug in one.planted.items() if not bug["caught"]]
+    return found
+
+
+def gaps(evidence: Sequence[Evidence]) -> list[str]:
+    """What the suites together did not look at."""
+    unseen = [one for one in Invariant if not cases_of(one, evidence)]
+    untested = [one for one in Invariant if not planted_for(one, evidence)[1]]
+    return [f"{one.value}: no suite looked at it" for one in unseen] + [
+        f"{one.value}: no bug was planted against it" for one in untested
+    ]
+
+
+def figures(evidence: Sequence[Evidence]) -> str:
+    """The README's table, between its marks."""
+    rows = ["| invariant | cases | violations | planted bugs caught |", "|---|--:|--:|--:|"]
+    for invariant in Invariant:
+        caught, bugs = planted_for(invariant, evidence)
+        cells = f"{cases_of(invariant, evidence):,} | {violations_of(invariant, evidence)} | {caught} of {bugs}"
+        rows.append(f"| **{invariant.value}** {invariant.text} | {cells} |")
+    return "\n".join([BEGIN, *rows, END])
+
+
+def with_figures(document: str, evidence: Sequence[Evidence]) -> str:
+    head, found, rest = document.partition(BEGIN)
+    _, ended, tail = rest.partition(END)
+    assert found and ended, f"the document has no place for figures: {BEGIN} … {END}"
+    return head + figures(evidence) + tail
