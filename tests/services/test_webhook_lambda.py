@@ -210,6 +210,7 @@ def test_the_function_carries_only_what_it_needs():
         "ringback.adapters.retell.signature",
         "ringback.domain",
         "ringback.domain.errors",
+        "ringback.failpoints",
         "ringback.flows",
         "ringback.flows.webhook_intake",
         "ringback.messages",
