@@ -1,10 +1,12 @@
 """Logs: one line per decision to stderr, keys instead of prose, for a person at a terminal or for a machine."""
 
 import logging
+import traceback
+from collections.abc import Iterator
 from typing import TextIO
 
 import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
 from ringback.telemetry import LogFormat, redact
 
@@ -25,7 +27,7 @@ def configure_logs(log_format: LogFormat, stream: TextIO) -> None:
     They are redacted after they were rendered, so that nested values and exception texts are covered too.
     """
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=_shared(),
+        foreign_pre_chain=[_first_line_of_asyncio, *_shared()],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_endings(log_format, stream)],
     )
     handler = logging.StreamHandler(stream)
@@ -54,12 +56,40 @@ def _shared() -> list[Processor]:
 
 def _endings(log_format: LogFormat, stream: TextIO) -> list[Processor]:
     if log_format == "json":
-        return [structlog.processors.format_exc_info, _redacting(structlog.processors.JSONRenderer(ensure_ascii=False))]
-    # The plain traceback: the rich one prints local variables, which hold phone numbers.
-    console = structlog.dev.ConsoleRenderer(
-        colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=28
-    )
+        exceptions = structlog.processors.ExceptionRenderer(exception_formatter=places)
+        return [exceptions, _redacting(structlog.processors.JSONRenderer(ensure_ascii=False))]
+    console = structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=_write_places, pad_event_to=28)
     return [_redacting(console)]
+
+
+def places(exc_info: ExcInfo) -> str:
+    """What was raised and where, as Python writes it, but without the errors' own words and without local variables:
+    PostgreSQL's quote whole rows, names and variables among them, and no pattern can find those."""
+    return "\n".join(_raised(exc_info[1], set())).rstrip()
+
+
+def _write_places(stream: TextIO, exc_info: ExcInfo) -> None:
+    stream.write("\n" + places(exc_info))
+
+
+def _raised(error: BaseException | None, seen: set[int]) -> Iterator[str]:
+    if error is None or id(error) in seen:
+        return
+    seen.add(id(error))
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    yield from _raised(before, seen)
+    yield "".join(traceback.format_tb(error.__traceback__)) + f"{type(error).__module__}.{type(error).__qualname__}"
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _raised(each, seen)
+
+
+def _first_line_of_asyncio(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """The further lines of a lost task's obituary are reprs of the task and its exception."""
+    record = event.get("_record")
+    if record is not None and record.name == "asyncio":
+        event["event"] = str(event["event"]).partition("\n")[0]
+    return event
 
 
 def _redacting(render: Processor) -> Processor:

@@ -19,7 +19,8 @@ from ringback.domain.errors import Retryable
 MEDIA_TYPE = "application/problem+json"
 #: A name within a pointer is the caller's own text: it is cut, and hidden where it may be a phone number.
 MAX_NAME_CHARS = 64
-_MAY_BE_PHONE = re.compile(r"[0-9][0-9 ().\-]{5,}[0-9]")
+_DIGITS = re.compile(r"\d+")
+FEWEST_DIGITS_OF_A_PHONE = 7
 
 log = structlog.get_logger()
 
@@ -104,7 +105,10 @@ def _name(part: str | int) -> str:
     if isinstance(part, int):
         return str(part)
     text = part if len(part) <= MAX_NAME_CHARS else f"{part[:MAX_NAME_CHARS]}…"
-    return _MAY_BE_PHONE.sub("…", text).replace("~", "~0").replace("/", "~1")
+    # Whatever stands between the digits, they may be somebody's.
+    if sum(map(str.isdigit, text)) >= FEWEST_DIGITS_OF_A_PHONE:
+        text = _DIGITS.sub("…", text)
+    return text.replace("~", "~0").replace("/", "~1")
 
 
 def query_pointer(*path: str | int) -> str:
