@@ -39,8 +39,8 @@ SELECT {_CALL_ID}, 'crm-' || n, phone, '{AGENT}', '{CALLER}', '{{"first_name": "
 FROM {_PEOPLE}
 """
 _TASKS = f"""
-INSERT INTO tasks (task_id, call_id, kind, due_at, status, dispatch, dispatched_at, created_at)
-SELECT {_TASK_ID}, {_CALL_ID}, 'first', now(), $3, 1, now(), now() FROM {_PEOPLE}
+INSERT INTO tasks (task_id, call_id, kind, due_at, status, dispatch, dispatched_at, redispatches, created_at)
+SELECT {_TASK_ID}, {_CALL_ID}, 'first', now(), $3, 1, now(), 0, now() FROM {_PEOPLE}
 """
 _CALL_MESSAGES = f"""
 INSERT INTO queue_messages (queue, body, sent_at, visible_at)
@@ -59,8 +59,8 @@ SELECT {_ATTEMPT_ID}, {_CALL_ID}, 'crm-' || n, phone, 1, {_TASK_ID}, '{{}}', $3,
 FROM {_PEOPLE}
 """
 _CALLBACKS = f"""
-INSERT INTO tasks (task_id, call_id, kind, due_at, status, local_time, time_zone, created_at)
-SELECT {_CALLBACK_ID}, {_CALL_ID}, 'callback', due_at, 'pending',
+INSERT INTO tasks (task_id, call_id, kind, due_at, status, redispatches, local_time, time_zone, created_at)
+SELECT {_CALLBACK_ID}, {_CALL_ID}, 'callback', due_at, 'pending', 0,
        to_char(due_at AT TIME ZONE 'America/Chicago', 'YYYY-MM-DD"T"HH24:MI:SS'), 'America/Chicago', now()
 FROM {_PEOPLE}, (SELECT date_trunc('day', now(), 'America/Chicago') + interval '2 days 15 hours' AS due_at) AS wish
 """
@@ -98,13 +98,18 @@ class Seeding:
         bodies = [webhook_text(event, self.seed) for event in EVENTS]
         messages = [encode(WebhookReceived("2026-01-01T00:00:00+00:00", body)) for body in bodies]
         async with connection.transaction():
-            first = await self._people(connection, calls, "dialing", 1)
-            phones = _phones(first, calls)
-            await connection.execute(_TASKS, first, phones, "consumed")
-            await connection.execute(_ATTEMPTS, first, phones, "placed", False)
+            first = await self.calls_under_way(connection, calls)
             await connection.execute(_EVENT_MESSAGES, first + 1, first + calls, messages)
             await connection.execute(_ANNOUNCE, "ringback_queue_events")
         return calls * len(EVENTS)
+
+    async def calls_under_way(self, connection: Any, count: int) -> int:
+        """`count` placed calls that nothing was heard of yet; their numbers are this one's followers."""
+        first = await self._people(connection, count, "dialing", 1)
+        phones = _phones(first, count)
+        await connection.execute(_TASKS, first, phones, "consumed")
+        await connection.execute(_ATTEMPTS, first, phones, "placed", False)
+        return first
 
     async def conversations(self, connection: Any, count: int) -> None:
         """`count` people on the phone, each with a callback in two days at three in the afternoon, their time."""

@@ -188,6 +188,7 @@ async def test_numbers_and_booleans_in_variables_become_strings(api, flows):
         ("metadata", {"much": "x" * 50_000}, "#/metadata", "too_large"),
         ("contact", PHONE, "#/contact", "wrong_type"),
         (PHONE, 1, "#/+…", "unknown_field"),
+        ("415+555%200100", 1, "#/…+…%…", "unknown_field"),
         ("a/b~c", 1, "#/a~1b~0c", "unknown_field"),
     ],
 )

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 import uvicorn
+from multidict import CIMultiDict
 
 from ringback.adapters.retell.signature import sign
 from ringback.domain.errors import QueueUnavailable
@@ -33,9 +34,9 @@ async def serving(send):
     url = f"http://127.0.0.1:{listening.getsockname()[1]}/retell/webhook"
     async with aiohttp.ClientSession() as session:
 
-        async def post(body, **headers):
+        async def post(body, only=None, **headers):
             signed = {"x-retell-signature": sign(body if isinstance(body, bytes) else b"", KEY, NOW_MS), **headers}
-            async with session.post(url, data=body, headers=signed) as answer:
+            async with session.post(url, data=body, headers=only or signed) as answer:
                 return answer.status, await answer.text()
 
         yield post
@@ -51,6 +52,17 @@ async def test_the_request_reaches_the_handler_byte_for_byte():
         assert (await post(b"\xff\xfe"))[0] == 400
         assert (await post(b""))[0] == 400
     assert [decode_webhook_received(message).body for message in sent] == [BODY.decode()]
+
+
+async def test_two_signatures_are_no_signature_whichever_comes_first():
+    """As API Gateway hands them over, joined."""
+    sent = []
+    good, wrong = sign(BODY, KEY, NOW_MS), sign(BODY, "key_of_nobody", NOW_MS)
+    async with serving(sent.append) as post:
+        for pair in ((good, wrong), (wrong, good)):
+            headers = CIMultiDict(("x-retell-signature", signature) for signature in pair)
+            assert (await post(BODY, headers))[0] == 401
+    assert sent == []
 
 
 async def test_a_body_over_six_mebibytes_is_answered_413_announced_or_not():
@@ -93,6 +105,22 @@ async def test_more_hanging_enqueues_than_threads_are_all_answered_in_time(monke
         queue_is_back.set()
     assert statuses == [503] * 8
     assert took_s < 4  # far from the 5 s that an enqueue hangs
+
+
+async def test_a_webhook_behind_too_many_others_is_told_so_at_once(monkeypatch):
+    monkeypatch.setattr(webhook_receiver, "THREADS", 1)
+    monkeypatch.setattr(webhook_receiver, "WAITING", 2)
+    monkeypatch.setattr(webhook_receiver, "ANSWER_WITHIN_S", 60)
+    queue_is_back = threading.Event()
+    async with serving(lambda message: queue_is_back.wait(60)) as post:
+        posted = [asyncio.create_task(post(BODY)) for _ in range(8)]
+        # The queue is away until these were answered, so they did not wait for it.
+        soonest = asyncio.as_completed(posted)
+        refused = [await next(soonest) for _ in range(5)]
+        queue_is_back.set()
+        statuses = [status for status, _ in await asyncio.gather(*posted)]
+    assert [status for status, _ in refused] == [503] * 5
+    assert sorted(statuses) == [204] * 3 + [503] * 5
 
 
 class OneQueue:

@@ -11,7 +11,7 @@ from .tree import PRODUCT, python_files, shown
 SOURCES = {shown(path).removeprefix("src/ringback/"): path.read_text() for path in python_files(PRODUCT)}
 
 #: A loop's shell, the inbound door, and the group whose callers each have a door of their own: once in each.
-CATCHES_EVERYTHING = {"consumer.py", "services/scheduler.py", "services/business_api.py", "grouping.py"}
+CATCHES_EVERYTHING = {"consumer.py", "services/scheduler.py", "web/retell_doors.py", "grouping.py"}
 
 READS_ENVIRONMENT = {
     "config.py": "the one reader",

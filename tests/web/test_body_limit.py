@@ -68,3 +68,32 @@ async def test_a_length_that_lies_does_not_help():
     with pytest.raises(Exception) as caught:
         await limited(scope, receive, send)
     assert caught.value.status == 413
+
+
+async def refused_over_asgi(*headers):
+    """The status for two MiB where one is allowed, and how much of it had been read by then."""
+    pieces, read, status = [b"x" * MIB] * 2, 0, 0
+
+    async def receive():
+        nonlocal read
+        piece = pieces.pop()
+        read += len(piece)
+        return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
+
+    async def send(message):
+        nonlocal status
+        status = message.get("status", status)
+
+    limited = BodyLimit(Starlette(), {}, default=MIB)
+    given = [(b"content-length", str(2 * MIB).encode()), *headers]
+    await limited({"type": "http", "method": "POST", "path": "/", "headers": given}, receive, send)
+    return status, read
+
+
+async def test_a_refused_body_is_read_before_the_connection_is_closed():
+    """With bytes unread, closing resets the connection, and the client never sees the 413."""
+    assert await refused_over_asgi() == (413, 2 * MIB)
+
+
+async def test_a_body_that_waits_to_be_asked_for_is_not_asked_for():
+    assert await refused_over_asgi((b"expect", b"100-continue")) == (413, 0)

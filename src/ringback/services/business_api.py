@@ -11,7 +11,8 @@ from ringback.config import Settings
 from ringback.flows.business_operations.action import ActionRequest, Door
 from ringback.flows.business_operations.perform import BusinessOperations
 from ringback.web.actions import ActionBody, read_action, refusal
-from ringback.web.openapi import body_of
+from ringback.web.answers import ActionAnswer
+from ringback.web.openapi import answers, body_of, with_idempotency_key
 from ringback.web.problem import not_found
 from ringback.web.retell_doors import RetellDoors, retell_routes
 from ringback.wiring import Parts, Service, run_process
@@ -47,7 +48,8 @@ class BusinessApi:
 
 def action_routes(api: BusinessApi, require_key: Callable[[Request], Awaitable[None]]) -> APIRouter:
     router = APIRouter(prefix="/v1/actions", tags=["Business API"], dependencies=[Depends(require_key)])
-    router.post("/{action}", openapi_extra=body_of(ActionBody))(api.post_action)
+    asked = with_idempotency_key(body_of(ActionBody))
+    router.post("/{action}", openapi_extra=asked, responses=answers(200, ActionAnswer, 404, 409))(api.post_action)
     return router
 
 

@@ -18,9 +18,9 @@ from ringback.flows.suppression import lift_suppression, suppress_now
 from ringback.ports import Views
 from ringback.web import requests
 from ringback.web.json_body import read_json
-from ringback.web.openapi import body_of
 from ringback.web.problem import Problem, not_found
 from ringback.web.steering import steering_routes
+from ringback.web.voice_operations import voice_operations
 from ringback.wiring import Parts, Service, grouped_acceptance, run_process
 
 Found = TypeVar("Found")
@@ -82,16 +82,15 @@ class VoiceApi:
 
 def internal_routes(api: VoiceApi, require_key: Callable[[Request], Awaitable[None]]) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["Voice API"], dependencies=[Depends(require_key)])
-    router.post("/calls", status_code=202, openapi_extra=body_of(requests.CallBody))(api.post_call)
-    router.get("/calls")(api.get_calls)
-    router.get("/calls/{call_id}")(api.get_call)
-    router.get("/calls/{call_id}/timeline")(api.get_timeline)
-    router.post("/calls/{call_id}/cancel")(api.post_cancel)
-    router.post("/suppressions", status_code=201, openapi_extra=body_of(requests.SuppressionBody))(api.post_suppression)
-    router.get("/suppressions")(api.get_suppressions)
-    router.delete("/suppressions/{suppression_id}", status_code=204, openapi_extra=body_of(requests.LiftBody))(
-        api.delete_suppression
-    )
+    told = voice_operations()
+    router.post("/calls", **told["post_call"])(api.post_call)
+    router.get("/calls", **told["get_calls"])(api.get_calls)
+    router.get("/calls/{call_id}", **told["get_call"])(api.get_call)
+    router.get("/calls/{call_id}/timeline", **told["get_timeline"])(api.get_timeline)
+    router.post("/calls/{call_id}/cancel", **told["post_cancel"])(api.post_cancel)
+    router.post("/suppressions", **told["post_suppression"])(api.post_suppression)
+    router.get("/suppressions", **told["get_suppressions"])(api.get_suppressions)
+    router.delete("/suppressions/{suppression_id}", **told["delete_suppression"])(api.delete_suppression)
     return router
 
 

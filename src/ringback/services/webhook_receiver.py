@@ -21,6 +21,7 @@ from ringback.grouping import Grouped
 from ringback.ports import MessageQueue, OutgoingMessage
 from ringback.services.webhook_lambda import Handler, answer, make_handler
 from ringback.telemetry import make_metrics
+from ringback.web.admission import Places
 from ringback.web.health import health_routes
 from ringback.web.lambda_event import bounded_body, http_event, http_response
 from ringback.web.serving import listen, serve_http
@@ -33,6 +34,8 @@ ANSWER_WITHIN_S = 2.8
 SEND_WITHIN_S = 2.5
 # Each thread waits for one enqueue; enough for the webhooks of a few hundred live calls ending together.
 THREADS = 64
+#: So many more wait for a thread, which is far below a second; the others hear at once that they have to come again.
+WAITING = 32
 #: Webhooks of one send; a queue call costs the same for ten messages as for one.
 GROUP = 50
 
@@ -45,6 +48,7 @@ def create_receiver(handler: Handler, more_routes: Sequence[BaseRoute] = ()) -> 
 def webhook_route(handler: Handler) -> Route:
     """POST /retell/webhook, to be mounted wherever it is served."""
     threads = anyio.CapacityLimiter(THREADS)
+    places = Places(THREADS + WAITING)
 
     async def receive(request: Request) -> Response:
         try:
@@ -55,10 +59,11 @@ def webhook_route(handler: Handler) -> Route:
             return http_response(answer(Intake.TOO_LARGE))
         event = http_event(request, body)
         # An enqueue that outlives the deadline may still happen; Retell's repeat is then a harmless duplicate.
-        with anyio.move_on_after(ANSWER_WITHIN_S):
-            return http_response(
-                await anyio.to_thread.run_sync(handler, event, None, abandon_on_cancel=True, limiter=threads)
-            )
+        with places.one() as is_free, anyio.move_on_after(ANSWER_WITHIN_S):
+            if is_free:
+                return http_response(
+                    await anyio.to_thread.run_sync(handler, event, None, abandon_on_cancel=True, limiter=threads)
+                )
         return http_response(answer(Intake.QUEUE_DOWN))
 
     return Route(PATH, receive, methods=["POST"])
@@ -99,7 +104,9 @@ def run(settings: Settings, host: str, port: int) -> None:
     """With an SQS queue the receiver needs nothing but that queue, as the Lambda does."""
     if settings.event_queue.startswith("http"):
         handler = make_handler(
-            make_sender(settings.event_queue, region=settings.aws_region), settings.retell_webhook_key, _now_ms
+            make_sender(settings.event_queue, region=settings.aws_region),
+            settings.retell_webhook_key,
+            lambda: time.time_ns() // 1_000_000,
         )
         app = create_receiver(handler, health_routes({}, make_metrics().registry))
         run_loop(_serve_alone(app, listen(host, port)))
@@ -111,7 +118,3 @@ async def _serve_alone(app: Starlette, bound: socket.socket) -> None:
     stop = asyncio.Event()
     stop_on_signals(stop)
     await serve_http(app, bound, stop, asyncio.Event())
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -11,8 +11,10 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ringback.telemetry import Metrics
+from ringback.web.admission import REFUSED_AT, Admission
 from ringback.web.answer_within import AnswerWithin
 from ringback.web.body_limit import RETELL_DOORS, BodyLimit
+from ringback.web.openapi import Application
 from ringback.web.problem import install_problems
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -29,13 +31,14 @@ def create_application(
     # FastAPI's own OpenTelemetry would record whole URLs and exception texts, phone numbers among them, wherever a host
     # process or the environment has set an exporter up.
     silent: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
-    app = FastAPI(title=title, version="1", redoc_url=None, telemetry=silent, lifespan=lifespan or _nothing)
+    app = Application(title=title, version="1", redoc_url=None, telemetry=silent, lifespan=lifespan or _nothing)
     for router in routers:
         app.include_router(router)
     app.router.routes.extend(routes)
     install_problems(app)
     app.add_middleware(AnswerWithin)
     app.add_middleware(BodyLimit, limits=RETELL_DOORS)
+    app.add_middleware(Admission)
     app.add_middleware(CountRequests, metrics=metrics)
     return app
 
@@ -80,7 +83,8 @@ class _Answer:
 def _template(scope: Scope) -> str:
     """The route's own pattern, rebuilt from the path: Starlette leaves the parameters in the scope, not the route."""
     if "endpoint" not in scope:
-        return "unmatched"
+        refused_at: str = scope.get(REFUSED_AT, "unmatched")
+        return refused_at
     names = {str(value): name for name, value in scope.get("path_params", {}).items()}
     return "/".join(f"{{{names[part]}}}" if part in names else part for part in scope["path"].split("/"))
 

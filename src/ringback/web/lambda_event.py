@@ -4,21 +4,27 @@ The shapes are those of docs.aws.amazon.com/apigateway/latest/developerguide/htt
 """
 
 import base64
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ringback.web.body_limit import discard
+
 
 async def bounded_body(request: Request, max_bytes: int) -> bytes | None:
-    """The whole body, or None as soon as it is known to be too large. Raises ClientDisconnect."""
+    """The whole body, or None if it is too large; the rest of it has been discarded. Raises ClientDisconnect."""
     announced = request.headers.get("content-length", "")
+    stream = request.stream()
     if announced.isdigit() and int(announced) > max_bytes:
+        await discard(stream)
         return None
     chunks, size = [], 0
-    async for chunk in request.stream():
+    async for chunk in stream:
         size += len(chunk)
         if size > max_bytes:
+            await discard(stream)
             return None
         chunks.append(chunk)
     return b"".join(chunks)
@@ -35,11 +41,19 @@ def http_event(request: Request, body: bytes) -> dict[str, Any]:
         "routeKey": f"{request.method} {request.url.path}",
         "rawPath": request.url.path,
         "rawQueryString": request.url.query,
-        "headers": dict(request.headers.items()),
+        "headers": _joined(request.headers.items()),
         "requestContext": {"http": {"method": request.method, "path": request.url.path}},
         "body": text,
         "isBase64Encoded": encoded,
     }
+
+
+def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Headers that came more than once are one there, with commas: two signatures are no signature."""
+    joined: dict[str, str] = {}
+    for name, text in headers:
+        joined[name] = f"{joined[name]},{text}" if name in joined else text
+    return joined
 
 
 def http_response(answered: dict[str, Any]) -> Response:

@@ -23,6 +23,9 @@ MAX_DELAY_S = 7 * 24 * 3600
 MAX_AHEAD = timedelta(days=3650)
 MAX_PAGE = 200
 
+#: For /docs; `parse_e164` decides.
+E164_PATTERN = r"^\+[1-9][0-9]{6,14}$"
+
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?")
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -94,7 +97,7 @@ def _event_cursor(text: str) -> str:
     return text
 
 
-Phone = Annotated[str, AfterValidator(_phone)]
+Phone = Annotated[str, AfterValidator(_phone), Field(json_schema_extra={"pattern": E164_PATTERN})]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
 Sentence = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain)]
 Zone = Annotated[str, AfterValidator(_zone)]

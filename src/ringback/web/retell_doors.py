@@ -115,6 +115,9 @@ class RetellDoors:
         except (Retryable, TimeoutError) as error:
             _log.warning("inbound.fallback", cause=type(error).__name__)
             return await self._static_reply()
+        except Exception as error:  # noqa: BLE001 - the inbound door: a phone is ringing, and a bug must not keep it so
+            _log.error("inbound.failed", error=type(error).__name__, exc_info=error)
+            return await self._static_reply()
         return reply if reply.ok else await self._static_reply()
 
     async def _static_reply(self) -> Reply:

@@ -10,6 +10,9 @@ from starlette.types import ASGIApp
 
 #: Requests under way when the door closes get this long.
 FINISH_WITHIN_S = 5
+#: libuv (1.52, in uvloop 0.23) takes one connection a turn of the loop from each listening descriptor. With one of
+#: them, whoever knocks while the turns are long waits for many; so the one socket is listened to through several.
+ACCEPTED_PER_TURN = 32
 
 
 class _Server(uvicorn.Server):
@@ -51,7 +54,8 @@ async def serve_http(app: ASGIApp, bound: socket.socket, stop: asyncio.Event, re
         server_header=False,
     )
     server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[bound]))
+    listening = [bound, *(bound.dup() for _ in range(ACCEPTED_PER_TURN - 1))]
+    serving = asyncio.create_task(server.serve(sockets=listening))
     while not server.started and not serving.done():
         await asyncio.sleep(0.01)
     ready.set()

@@ -7,9 +7,8 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 
 from ringback.ports import Views
-from ringback.web import requests
+from ringback.web import answers, openapi, requests
 from ringback.web.json_body import parse_json
-from ringback.web.openapi import body_of
 from ringback.web.problem import not_found
 
 Item = dict[str, Any]
@@ -46,10 +45,13 @@ class Steering:
 
 def steering_routes(steering: Steering, require_key: Callable[[Request], Awaitable[None]]) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["Operator"], dependencies=[Depends(require_key)])
-    pause_body = body_of(requests.PauseBody)
+    pause_body = openapi.body_of(requests.PauseBody)
     pause_body["requestBody"]["required"] = False
-    router.post("/dialing/pause", openapi_extra=pause_body)(steering.post_pause)
-    router.post("/dialing/resume")(steering.post_resume)
-    router.get("/why")(steering.get_why)
-    router.get("/events")(steering.get_events)
+    told = openapi.answers(200, answers.DialingAnswer)
+    router.post("/dialing/pause", openapi_extra=pause_body, responses=told)(steering.post_pause)
+    router.post("/dialing/resume", responses=told)(steering.post_resume)
+    whom = openapi.query_of(requests.WhyQuery)
+    router.get("/why", openapi_extra=whom, responses=openapi.answers(200, answers.WhyAnswer, 404))(steering.get_why)
+    after = openapi.query_of(requests.EventsQuery)
+    router.get("/events", openapi_extra=after, responses=openapi.answers(200, answers.EventsPage))(steering.get_events)
     return router

@@ -67,6 +67,14 @@ async def test_without_the_database_the_phone_is_answered(client_without_databas
     assert (answer.status_code, answer.json()) == (200, STATIC)
 
 
+async def test_an_error_that_nobody_foresaw_does_not_leave_the_phone_ringing(desk, client):
+    await desk.accept()
+    async with desk.pool.acquire() as connection:
+        await connection.execute("ALTER TABLE inbound_calls ADD CONSTRAINT never CHECK (false) NOT VALID")
+    answer = await post_inbound(client, ringing())
+    assert (answer.status_code, answer.json()) == (200, STATIC)
+
+
 async def test_a_database_that_hangs_does_not_let_the_phone_ring(desk, monkeypatch):
     monkeypatch.setattr(retell_doors, "ANSWER_RINGING_WITHIN_S", 0.05)
     call_id = await desk.accept()
