@@ -97,9 +97,11 @@ async def running(consumer: Consumer) -> AsyncIterator[Consumer]:
 
 
 async def until(condition, limit_s: float = 3.0) -> None:
-    async with asyncio.timeout(limit_s):
-        while not condition():
-            await asyncio.sleep(0.002)
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + limit_s
+    while not condition():
+        assert clock() < deadline, f"it had not come about within {limit_s} s"
+        await asyncio.sleep(0.002)
 
 
 async def test_what_was_handled_is_deleted_in_tens():

@@ -56,6 +56,7 @@ ends = st.fixed_dictionaries(
         "user_turns": maybe(0, 2),
     }
 )
+known_starts = maybe(STARTED_AT, STARTED_AT + timedelta(seconds=2))
 analyses = st.builds(
     Analysis,
     summary=maybe("Short."),
@@ -68,7 +69,7 @@ analyses = st.builds(
 
 @given(
     facts=st.sampled_from([TALKED, MACHINE, RANG_OUT, BROKE, OPT_OUT]),
-    starts=st.tuples(maybe(STARTED_AT), maybe(STARTED_AT), maybe(STARTED_AT)),
+    starts=st.tuples(known_starts, known_starts, known_starts),
     known=st.tuples(st.booleans(), st.booleans()),
     rest=st.tuples(ends, ends),
     analysis=analyses,
@@ -98,6 +99,8 @@ def test_reports_of_one_call_merge_to_the_same_facts_in_every_order(facts, start
         (ReportKind.SNAPSHOT, ProviderStatus.ONGOING, None, AttemptState.ONGOING),
         (ReportKind.SNAPSHOT, ProviderStatus.ENDED, TALKED, AttemptState.ENDED),
         (ReportKind.SNAPSHOT, ProviderStatus.NOT_CONNECTED, RANG_OUT, AttemptState.ENDED),
+        (ReportKind.SNAPSHOT, ProviderStatus.NOT_CONNECTED, None, AttemptState.ENDED),
+        (ReportKind.SNAPSHOT, ProviderStatus.ERROR, None, AttemptState.ENDED),
         (ReportKind.SNAPSHOT, None, TALKED, AttemptState.ENDED),
         (ReportKind.SNAPSHOT, None, None, AttemptState.PLACED),
         (ReportKind.OTHER, ProviderStatus.ENDED, TALKED, AttemptState.PLACED),

@@ -52,6 +52,7 @@ async def test_a_due_call_is_committed_with_its_task_and_its_message(initiation,
         accepted.call_id,
     )
     message = await pool.fetchrow("SELECT kind, payload, order_key FROM outbox")
+    assert message is not None, "accepted, and nothing is on its way"
     assert message["kind"] == "call_message"
     assert message["payload"] == {"call_id": accepted.call_id, "task_id": task["task_id"], "dispatch": 1}
     call = await pool.fetchrow("SELECT * FROM calls")
@@ -117,6 +118,7 @@ async def test_a_suppressed_person_is_accepted_and_ends_at_once(initiation, stor
     accepted = await initiation.accept_call(request())
     assert (accepted.status, accepted.next_eligible_at) == (CallStatus.FAILED, None)
     event = await pool.fetchval("SELECT payload FROM outbox")
+    assert event is not None, "Engage is not told"
     assert event["type"] == "voice_ai_call_failed"
     assert event["data"]["reason"] == "suppressed"
     assert (event["data"]["attempt"], event["data"]["attempted"], event["data"]["is_final"]) == (None, False, True)
@@ -126,7 +128,9 @@ async def test_a_suppressed_person_is_accepted_and_ends_at_once(initiation, stor
 async def test_a_country_that_is_not_allowed_ends_at_once(initiation, pool):
     accepted = await initiation.accept_call(request(phone="+442079460000"))
     assert accepted.status is CallStatus.FAILED
-    assert (await pool.fetchval("SELECT payload FROM outbox"))["data"]["reason"] == "country_not_allowed"
+    event = await pool.fetchval("SELECT payload FROM outbox")
+    assert event is not None, "Engage is not told"
+    assert event["data"]["reason"] == "country_not_allowed"
 
 
 async def test_the_crm_does_not_overwrite_the_zone_a_person_said(initiation, pool):

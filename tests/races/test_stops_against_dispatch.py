@@ -10,6 +10,7 @@ from .trial import run_race
 async def test_nothing_is_claimed_after_the_stop_was_acknowledged(race, desk, trials, seed, record_property):
     tally = await run_race(race, desk, trials=trials, seed=seed)
     record_property("race", str(tally))
+    record_property("cases", tally.answers.total())
     assert tally.violations == [], str(tally)
     assert tally.clashes == 0, str(tally)
     assert tally.both_sides_won, f"nothing was raced: {tally}"

@@ -1,9 +1,11 @@
-"""Which errors prove that nothing was sent."""
+"""Which errors prove that nothing was sent, and which statuses that nothing was taken."""
+
+from datetime import UTC, datetime
 
 import aiohttp
 import pytest
 
-from ringback.adapters.retell.dial_answer import answer_from_error
+from ringback.adapters.retell.dial_answer import answer_from_error, answer_from_status, answer_from_success
 from ringback.domain.dial import DialAnswerKind
 
 PROOFS = {
@@ -15,6 +17,16 @@ PROOFS = {
     "ClientSSLError",
     "UnixClientConnectorError",
     "ConnectionTimeoutError",
+}
+# Statuses by which Retell says that it took nothing; every other one leaves it open.
+TAKEN_NOTHING = {
+    400: DialAnswerKind.REFUSED,
+    422: DialAnswerKind.REFUSED,
+    401: DialAnswerKind.ACCOUNT_REFUSED,
+    402: DialAnswerKind.ACCOUNT_REFUSED,
+    403: DialAnswerKind.ACCOUNT_REFUSED,
+    404: DialAnswerKind.ACCOUNT_REFUSED,
+    429: DialAnswerKind.DEFERRED,
 }
 ERRORS = [
     kind
@@ -47,3 +59,28 @@ def test_the_cause_is_the_deepest_name():
     error = under_other_names(aiohttp.ServerDisconnectedError())
     assert answer_from_error(error).cause == "server_disconnected"
     assert answer_from_error(TimeoutError()).cause == "timeout"
+
+
+@pytest.mark.parametrize("status", [status for status in range(300, 600) if status not in TAKEN_NOTHING])
+def test_a_status_that_does_not_say_that_nothing_was_taken_is_ambiguous(status):
+    answer = answer_from_status(status, "1", datetime(2026, 12, 1, tzinfo=UTC))
+    assert (answer.kind, answer.retry_after_s) == (DialAnswerKind.AMBIGUOUS, None)
+
+
+@pytest.mark.parametrize(("status", "kind"), TAKEN_NOTHING.items())
+def test_a_status_says_who_refused(status, kind):
+    assert answer_from_status(status, None, datetime(2026, 12, 1, tzinfo=UTC)).kind is kind
+
+
+@pytest.mark.parametrize(
+    "echo", ["", ', "metadata": null', ', "metadata": {"ringback_attempt_id": "a1"}', ', "metadata": 7']
+)
+def test_a_call_id_proves_that_the_call_was_placed(echo):
+    answer = answer_from_success(201, f'{{"call_id": "call_1"{echo}}}'.encode(), "a1")
+    assert (answer.kind, answer.provider_call_id) == (DialAnswerKind.PLACED, "call_1")
+
+
+def test_an_answer_that_names_another_attempt_was_left_over_by_another_request():
+    answer = answer_from_success(201, b'{"call_id": "call_1", "metadata": {"ringback_attempt_id": "a2"}}', "a1")
+    assert (answer.kind, answer.provider_call_id) == (DialAnswerKind.AMBIGUOUS, None)
+    assert answer.cause == "http_201_of_another_attempt"

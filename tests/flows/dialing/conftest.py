@@ -162,9 +162,10 @@ class Desk:
     async def check_when_due(self, call_id: str) -> float:
         """Moves the time to the attempt's next check and does it. Returns how long that was, in seconds."""
         attempt = await self.attempt(call_id)
+        assert attempt["next_check_at"] is not None, "nobody will ever look after it again"
         wait_s = (attempt["next_check_at"] - self.clock.now()).total_seconds()
         await self.look_after(max(wait_s, 0))
-        return wait_s
+        return float(wait_s)
 
     async def hear(self, call_id: str, report: CallReport) -> None:
         """Evidence that did not come by asking."""
@@ -220,7 +221,7 @@ class Desk:
         return [row["detail"] for row in rows]
 
     async def last_rule(self, call_id: str) -> str:
-        return (await self.decisions(call_id, "gate"))[-1]["rule"]
+        return str((await self.decisions(call_id, "gate"))[-1]["rule"])
 
 
 @pytest.fixture(scope="package")

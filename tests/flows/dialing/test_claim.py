@@ -1,6 +1,7 @@
 """A message is the right to ask, never the right to dial: what consumes it, and what it may not do any more."""
 
 import asyncio
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -84,6 +85,30 @@ async def test_a_person_suppressed_between_acceptance_and_claim_is_not_dialed(de
         await desk.place(message)
         assert [data["reason"] for _, data in await desk.events(message.call_id)] == ["suppressed"]
     assert desk.provider.dials == []
+
+
+async def test_a_suppression_makes_a_claim_wait_whose_call_it_could_not_see(desk, monkeypatch):
+    """The call was accepted while the suppression was being written, so it is not among those it ended."""
+    transaction, is_written, may_commit = type(desk.store).transaction, asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def committed_late(store):
+        async with transaction(store) as unit:
+            yield unit
+            is_written.set()
+            await may_commit.wait()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(desk.store), "transaction", committed_late)
+        suppressing = asyncio.create_task(desk.suppress(phone="+14155550123"))
+        await is_written.wait()
+    placing = asyncio.create_task(desk.place(await desk.accept("+14155550123")))
+    waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    while not placing.done() and not await desk.all(waiting):
+        await asyncio.sleep(0.005)
+    may_commit.set()
+    under_way, _ = await asyncio.gather(suppressing, placing)
+    assert (under_way, desk.provider.dials) == ([], [])
 
 
 async def test_a_suppression_the_calls_end_has_missed_is_still_seen_by_the_gate(desk):

@@ -205,6 +205,8 @@ async def test_a_webhook_before_the_answer_binds_once_and_the_answer_adds_nothin
     attempt = await desk.attempt(message.call_id)
     assert (attempt["state"], attempt["provider_call_id"]) == ("placed", "call_1")
     assert await desk.event_types(message.call_id) == ["initiated"]
+    assert await desk.all("SELECT payload FROM outbox WHERE kind = 'stop_call'") == []
+    assert await desk.decisions(message.call_id, "incident_second_provider_call") == []
 
 
 @pytest.mark.parametrize("answer", [AMBIGUOUS, DEFERRED, REFUSED, NOT_SENT, ACCOUNT_REFUSED])

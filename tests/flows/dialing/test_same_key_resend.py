@@ -1,5 +1,6 @@
 """One more request with the same key and the same bytes, at most, and only through the whole gate."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -194,14 +195,18 @@ async def test_a_lookup_begun_before_the_resend_says_nothing_about_it(desk):
 
     async def resent_meanwhile(attempt_id):
         listed = await find(attempt_id)
+        desk.provider.find_attempt = find
         desk.provider.script.append(AMBIGUOUS)
         await desk.place_due()
+        # As many as had been counted when this one began, so that their number cannot tell it from the next.
+        for _ in range(3):
+            await desk.check_when_due(call_id)
         return listed
 
     desk.provider.find_attempt = resent_meanwhile
     await desk.check_when_due(call_id)
     attempt = await desk.attempt(call_id)
-    assert (attempt["resent"], attempt["clean_lookups"]) == (True, 0)
+    assert (attempt["resent"], attempt["clean_lookups"]) == (True, 3)
 
 
 async def test_an_abandonment_takes_the_resend_that_was_still_waiting_with_it(desk):
@@ -236,3 +241,32 @@ async def test_a_callback_is_not_the_resend_of_an_unclear_attempt(desk):
     first, second = desk.provider.dials
     assert first.idempotency_key != second.idempotency_key
     assert [attempt["number"] for attempt in await desk.attempts(message.call_id)] == [1, 2]
+
+
+@pytest.mark.parametrize("answer", [DEFERRED, REFUSED, AMBIGUOUS])
+async def test_an_answer_to_the_first_request_says_nothing_about_the_resend_that_is_out(desk, answer):
+    message = await desk.accept()
+    first_is_answered, states = asyncio.Event(), []
+
+    async def answer_late(request):
+        desk.provider.during_dial = None
+        await first_is_answered.wait()
+
+    async def hear_the_first(request):
+        first_is_answered.set()
+        await placing
+        states.append((await desk.attempt(message.call_id))["state"])
+
+    desk.provider.during_dial = answer_late
+    desk.provider.script.append(answer)
+    placing = asyncio.create_task(desk.place(message))
+    while not desk.provider.dials:
+        await asyncio.sleep(0.005)
+    await desk.look_after(after_s=61)
+    for _ in range(3):
+        await desk.check_when_due(message.call_id)
+    desk.provider.during_dial = hear_the_first
+    await desk.place_due()
+    assert len(desk.provider.dials) == 2
+    assert states == ["dialing"]
+    assert (await desk.attempt(message.call_id))["state"] == "placed"

@@ -53,7 +53,10 @@ async def test_a_task_that_a_transaction_has_in_hand_is_left_for_the_next_pass(d
     async with desk.store.transaction() as tx:
         await tx.lock_call(message.call_id)
         await tx.open_task(message.call_id)
-        assert await desk.scheduled.release_due_calls() == 0
+        releasing = asyncio.create_task(desk.scheduled.release_due_calls())
+        passed, _ = await asyncio.wait({releasing}, timeout=8)
+        assert passed, "the pass waits for one transaction, and with it everybody who is due"
+        assert releasing.result() == 0
     assert await desk.scheduled.release_due_calls() == 1
 
 
@@ -154,9 +157,9 @@ async def test_a_call_whose_message_was_dead_lettered_still_ends(desk):
     message = await desk.accept()
     desk.clock.advance(7 * 86400)
     assert await desk.scheduled.end_expired_calls() == 1
+    assert (await desk.call(message.call_id))["status"] == "expired", "without anybody having had its message"
     await desk.place(message)
     assert desk.provider.dials == []
-    assert (await desk.call(message.call_id))["status"] == "expired"
 
 
 async def test_an_attempt_under_way_outlives_the_calls_expiry_and_decides_it(desk):

@@ -7,7 +7,7 @@ import pytest
 from ringback.domain.attempt import VoicemailAction
 from ringback.domain.call import RetryPolicy
 
-from .twins import AMBIGUOUS
+from .twins import AMBIGUOUS, DEFERRED
 
 
 @pytest.fixture
@@ -41,6 +41,31 @@ async def test_a_worker_that_died_behind_its_claim_leaves_an_unknown_attempt_whe
     assert await desk.decisions(message.call_id, "lease_over") == [{"fence": 1}]
     await desk.place(message)
     assert len(desk.provider.dials) == 1
+
+
+async def test_the_end_of_an_earlier_lease_does_not_end_a_later_claim(desk, monkeypatch):
+    message = await desk.accept()
+    seen, states = [], []
+
+    async def see(request):
+        seen.append(await desk.store.attempt_of(request.idempotency_key, None))
+
+    async def sweep_late(request):
+        await desk.look_after()
+        states.append((await desk.attempt(message.call_id))["state"])
+
+    async def what_was_due(now, busy_until, limit):
+        return seen
+
+    desk.provider.during_dial = see
+    desk.provider.script.append(DEFERRED)
+    await desk.place(message)
+    monkeypatch.setattr(desk.store, "attempts_to_check", what_was_due)
+    desk.provider.during_dial = sweep_late
+    desk.clock.advance(2)
+    await desk.place_due()
+    assert states == ["dialing"]
+    assert (await desk.attempt(message.call_id))["state"] == "placed"
 
 
 async def test_the_lookups_keep_to_their_schedule(desk):
@@ -238,6 +263,22 @@ async def test_two_schedulers_look_up_one_attempt_once(desk):
     found = await asyncio.gather(desk.look_after(), desk.look_after(), desk.look_after())
     assert sorted(found) == [0, 0, 1]
     assert (await desk.attempt(call_id))["lookups"] == 1
+
+
+async def test_a_lookup_that_took_longer_than_the_next_one_is_not_counted(desk):
+    call_id = await unclear(desk)
+    find = desk.provider.find_attempt
+
+    async def slow(attempt_id):
+        desk.provider.find_attempt = find
+        assert await desk.look_after(after_s=30) == 1
+        return []
+
+    desk.provider.find_attempt = slow
+    await desk.check_when_due(call_id)
+    attempt = await desk.attempt(call_id)
+    assert (attempt["lookups"], attempt["clean_lookups"]) == (1, 1)
+    assert len(await desk.decisions(call_id, "lookup")) == 1
 
 
 async def test_one_attempt_that_cannot_be_handled_does_not_hold_up_the_others(desk):

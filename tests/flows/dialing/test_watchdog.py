@@ -44,6 +44,15 @@ async def test_a_polled_call_that_never_connected_is_decided_without_analysis(de
     assert [attempt["number"] for attempt in await desk.attempts(call_id)] == [1, 2]
 
 
+@pytest.mark.parametrize("status", [ProviderStatus.NOT_CONNECTED, ProviderStatus.ERROR])
+async def test_a_polled_call_that_is_over_without_a_reason_is_decided_all_the_same(desk, status):
+    call_id, attempt_id = await placed(desk)
+    desk.provider.rang(attempt_id, status=status)
+    await desk.check_when_due(call_id)
+    assert await desk.event_types(call_id) == ["initiated", "failed"]
+    assert (await desk.call(call_id))["final"]
+
+
 async def test_a_missing_analysis_is_asked_for_at_doubling_pauses_and_then_given_up(desk):
     call_id, attempt_id = await placed(desk)
     desk.clock.advance(180)
@@ -52,6 +61,7 @@ async def test_a_missing_analysis_is_asked_for_at_doubling_pauses_and_then_given
     waits = []
     while (await desk.attempt(call_id))["verdict_type"] is None:
         waits.append(await desk.check_when_due(call_id))
+        assert len(waits) < 20, f"it is asked for again and again: {waits}"
     assert waits[:4] == [300, 600, 1200, 2400]
     assert sum(waits) == 86400
     events = await desk.events(call_id)

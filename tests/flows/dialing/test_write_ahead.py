@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -20,6 +21,7 @@ async def test_the_attempt_is_committed_before_the_first_byte_of_its_request(des
     desk.provider.during_dial = look_from_outside
     message = await desk.accept()
     await desk.place(message)
+    assert len(seen) == 1, "nobody else could see it when its request left"
     (row,) = seen
     assert (row["state"], row["holds_person"], row["holds_slot"]) == ("dialing", True, True)
     assert row["lease_until"] == row["next_check_at"] > desk.clock.now()
@@ -53,6 +55,24 @@ async def test_a_worker_that_was_stopped_behind_its_claim_does_not_send(desk, st
     assert (await desk.task(message.call_id))["status"] == "pending"
 
 
+async def test_a_worker_that_was_stopped_within_its_claims_commit_does_not_send(desk, monkeypatch):
+    message = await desk.accept()
+    transaction = type(desk.store).transaction
+    claimed_at = desk.clock.now()
+
+    @asynccontextmanager
+    async def committed_slowly(store):
+        async with transaction(store) as unit:
+            yield unit
+        if desk.clock.now() == claimed_at:
+            desk.clock.advance(45)
+
+    monkeypatch.setattr(type(desk.store), "transaction", committed_slowly)
+    await desk.place(message)
+    assert desk.provider.dials == []
+    assert (await desk.attempt(message.call_id))["state"] == "waiting"
+
+
 async def test_a_worker_stopped_so_long_that_its_lease_was_swept_does_not_send_either(desk):
     message = await desk.accept()
     swept = asyncio.Event()
@@ -84,6 +104,21 @@ async def test_a_waiting_attempt_is_sent_again_byte_for_byte_under_its_own_key(d
     assert len(sent) == 4
     assert len(set(sent)) == 1
     assert len(await desk.attempts(message.call_id)) == 1
+
+
+async def test_a_waiting_attempt_is_dialing_for_everybody_before_it_is_sent_again(desk):
+    seen: list[tuple[str, int]] = []
+
+    async def look_from_outside(request):
+        row = await desk.one("SELECT state, fence FROM attempts WHERE attempt_id = $1", request.idempotency_key)
+        seen.append((row["state"], row["fence"]))
+
+    desk.provider.during_dial = look_from_outside
+    desk.provider.script.append(DEFERRED)
+    await desk.place(await desk.accept())
+    desk.clock.advance(60)
+    await desk.place_due()
+    assert seen == [("dialing", 1), ("dialing", 2)]
 
 
 async def test_a_change_of_the_call_does_not_reach_a_request_that_is_frozen(desk):

@@ -1,6 +1,7 @@
 """Whatever happens to a call, in whatever order: what Engage is told keeps its rules (invariant I14)."""
 
 import random
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -23,7 +24,8 @@ from . import recordings as r
 from .conftest import Line, Talk
 from .test_every_order import OneConnection, connection  # noqa: F401
 
-STORIES, STEPS = 100, 14
+#: At the least; with `--trials`, as many as those. `AT_ONCE` of them are one test.
+STORIES, STEPS, AT_ONCE = 100, 14, 25
 RECORDINGS = (
     r.COMPLETED,
     r.PARTIAL,
@@ -194,9 +196,16 @@ async def line(connection: asyncpg.Connection, clock: Any) -> Line:  # noqa: F81
     return Line(PostgresStore(pool, clock_is_real=False), pool, clock)
 
 
-@pytest.mark.parametrize("first", range(0, STORIES, 25))
-async def test_engage_is_told_one_consistent_story(line: Line, first: int) -> None:
-    for seed in range(first, first + 25):
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    stories = max(STORIES, metafunc.config.getoption("--trials"))
+    metafunc.parametrize("first", range(0, stories, AT_ONCE))
+
+
+async def test_engage_is_told_one_consistent_story(
+    line: Line, first: int, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("cases", AT_ONCE)
+    for seed in range(first, first + AT_ONCE):
         story = Story(Line(line.store, line.pool, type(line.clock)()), seed)
         await story.begin()
         for _ in range(STEPS):

@@ -6,7 +6,7 @@ tasks but for `created_at`.
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -114,6 +114,11 @@ class Player:
                     await self.note(talk.call_id, " ".join((*path, name)))
                 await self.grow(talk, (*path, name))
 
+    @property
+    def tried(self) -> int:
+        """Sequences that were played to their end."""
+        return sum(map(len, self.outcomes.values()))
+
     async def note(self, call_id: str, how: str) -> None:
         self.outcomes.setdefault(await self.outcome(call_id), []).append(how)
 
@@ -158,17 +163,21 @@ def player(request: pytest.FixtureRequest, connection: asyncpg.Connection, clock
     return Player(line, connection, CASES[request.param])
 
 
-async def test_every_order_and_repetition_gives_the_same_rows_and_events(player: Player) -> None:
+async def test_every_order_and_repetition_gives_the_same_rows_and_events(
+    player: Player, record_property: Callable[[str, object], None]
+) -> None:
     talk = await player.line.dial(await player.accept())
     await player.grow(talk)
-    sequences = sum(map(len, player.outcomes.values()))
-    assert sequences == {3: 6 + 36 + 90 + 90, 2: 2 + 6 + 6}[len(player.names)]
+    record_property("cases", player.tried)
+    assert player.tried == {3: 6 + 36 + 90 + 90, 2: 2 + 6 + 6}[len(player.names)]
     assert [how[:4] for how in player.outcomes.values()][1:] == []
     await player.line.play(talk, player.case.recording)
     assert await player.line.told(talk.call_id) == player.case.told
 
 
-async def test_the_answer_to_the_dial_may_come_before_between_or_after_them(player: Player) -> None:
+async def test_the_answer_to_the_dial_may_come_before_between_or_after_them(
+    player: Player, record_property: Callable[[str, object], None]
+) -> None:
     line, call_id = player.line, await player.accept()
     for order in itertools.permutations(player.names):
         for heard_first in range(len(order) + 1):
@@ -184,6 +193,7 @@ async def test_the_answer_to_the_dial_may_come_before_between_or_after_them(play
                 for length in range(heard_first + 1, len(order) + 1):
                     await player.hear(talk, order[:length])
                 await player.note(call_id, f"{order} with the answer at {heard_first}")
+    record_property("cases", player.tried)
     assert [how[:4] for how in player.outcomes.values()][1:] == []
 
 
@@ -199,7 +209,9 @@ async def test_the_very_same_webhook_twice_changes_no_row_at_all(player: Player)
 
 
 @pytest.mark.parametrize("player", ["completed", "no_answer"], indirect=True)
-async def test_an_event_that_decides_nothing_changes_nothing_wherever_it_comes(player: Player) -> None:
+async def test_an_event_that_decides_nothing_changes_nothing_wherever_it_comes(
+    player: Player, record_property: Callable[[str, object], None]
+) -> None:
     talk = await player.line.dial(await player.accept())
     last = player.case.recording[player.names[-2]]
     for order in itertools.permutations(player.names):
@@ -212,4 +224,5 @@ async def test_an_event_that_decides_nothing_changes_nothing_wherever_it_comes(p
                 if position == len(order):
                     await player.line.play(talk, {"transcript_updated": last})
                 await player.note(talk.call_id, f"{order} with another event at {position}")
+    record_property("cases", player.tried)
     assert [how[:4] for how in player.outcomes.values()][1:] == []

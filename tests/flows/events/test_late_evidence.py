@@ -26,6 +26,17 @@ async def abandoned(line: Line, **given: object) -> Talk:
     return talk
 
 
+async def test_a_webhook_that_names_the_attempt_binds_it_however_often_it_came(line: Line) -> None:
+    line.provider.answer = UNCLEAR
+    talk = await line.talk()
+    started = r.play(r.COMPLETED, "call_started", talk.provider_call_id, talk.marks)
+    await line.hear(started, receive_count=9)
+    attempt = await line.attempt(talk.call_id)
+    assert (attempt["attempt_id"], attempt["provider_call_id"]) == (talk.attempt_id, talk.provider_call_id)
+    assert await line.told(talk.call_id) == ["initiated", "started"]
+    assert line.counts.foreign == 0
+
+
 async def test_evidence_for_a_waiting_attempt_consumes_its_task(line: Line) -> None:
     line.provider.answer = WAIT
     talk = await line.talk()
