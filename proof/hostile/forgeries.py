@@ -1,0 +1,177 @@
+"""Signatures that nobody with the key made for that body at that time, in every manner that has been thought of."""
+
+import hashlib
+import hmac
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+#: Retell's own tolerance: a genuine signature older or newer than this is a replay.
+WINDOW_MS = 300_000
+
+
+@dataclass(frozen=True, slots=True)
+class Forgery:
+    """`header` None: none is sent."""
+
+    kind: str
+    body: bytes
+    header: str | None
+
+
+def digest(key: bytes, signed: bytes, algorithm: str = "sha256") -> str:
+    return hmac.new(key, signed, algorithm).hexdigest()
+
+
+def genuine(body: bytes, key: str, at_ms: int) -> str:
+    """By the provider's published rule, written down here once more: an oracle shares no code with what it judges."""
+    return f"v={at_ms},d={digest(key.encode(), body + str(at_ms).encode())}"
+
+
+class Forger:
+    """An attacker who has seen genuine deliveries, one of them as old as is still let through, and not the key."""
+
+    def __init__(self, rng: random.Random, key: str, now_ms: int, bodies: list[bytes]) -> None:
+        self.rng, self.key, self.now_ms, self.bodies = rng, key, now_ms, bodies
+
+    def forgeries(self, count: int) -> Iterator[Forgery]:
+        names = list(MANNERS)
+        for number in range(count):
+            name = names[number % len(names)]
+            body = self.rng.choice(self.bodies)
+            made = MANNERS[name](self, body)
+            header, sent = made if isinstance(made, tuple) else (made, body)
+            yield Forgery(name, sent, header)
+
+    @property
+    def recent_ms(self) -> int:
+        return self.now_ms - self.rng.randrange(WINDOW_MS - 120_000)
+
+    def seen(self, body: bytes) -> tuple[int, str]:
+        """The time and the digest of a genuine delivery."""
+        at_ms = self.recent_ms
+        return at_ms, genuine(body, self.key, at_ms).partition("d=")[2]
+
+    def hex(self, length: int = 64) -> str:
+        return f"{self.rng.getrandbits(4 * length):0{length}x}"
+
+    def of_another_body(self, body: bytes) -> str:
+        other = self.rng.choice([one for one in self.bodies if one != body])
+        return genuine(other, self.key, self.recent_ms)
+
+    def flipped_digest(self, body: bytes) -> str:
+        at_ms, good = self.seen(body)
+        raw = bytearray.fromhex(good)
+        raw[self.rng.randrange(32)] ^= 1 << self.rng.randrange(8)
+        return f"v={at_ms},d={raw.hex()}"
+
+    def flipped_body(self, body: bytes) -> tuple[str, bytes]:
+        changed = bytearray(body)
+        changed[self.rng.randrange(len(body))] ^= 1 << self.rng.randrange(8)
+        return genuine(body, self.key, self.recent_ms), bytes(changed)
+
+    def other_bytes(self, body: bytes) -> tuple[str, bytes]:
+        """Same JSON, other bytes."""
+        place = self.rng.choice([0, len(body)])
+        padded = body[:place] + self.rng.choice([b" ", b"\n", b"\t", b"\r\n", b"\xef\xbb\xbf", b"\0"]) + body[place:]
+        return genuine(body, self.key, self.recent_ms), padded
+
+    def other_time(self, body: bytes) -> str:
+        at_ms, good = self.seen(body)
+        return f"v={at_ms + self.rng.choice([-1, 1]) * self.rng.randrange(1, 60_000)},d={good}"
+
+    def replayed(self, body: bytes) -> str:
+        # Some seconds beyond the window, because a slow machine may look at it later.
+        early = self.now_ms - WINDOW_MS - self.rng.randrange(1, 10**9)
+        late = self.now_ms + WINDOW_MS + self.rng.randrange(60_000, 10**9)
+        return genuine(body, self.key, self.rng.choice([early, late]))
+
+    def other_key(self, body: bytes) -> str:
+        key = self.key
+        keys = [self.hex(), "", key[:-1], key[1:], key + "0", key.swapcase(), key + "\0x", f"whsec_{key}", key[::-1]]
+        return genuine(body, self.rng.choice(keys), self.recent_ms)
+
+    def cut_digest(self, body: bytes) -> str:
+        at_ms, good = self.seen(body)
+        return f"v={at_ms},d={good[: self.rng.randrange(64)]}"
+
+    def long_digest(self, body: bytes) -> str:
+        at_ms, good = self.seen(body)
+        return f"v={at_ms},d={good}{self.hex(self.rng.randrange(1, 65))}"
+
+    def upper_digest(self, body: bytes) -> str:
+        at_ms, good = self.seen(body)
+        while good == good.upper():
+            at_ms, good = self.seen(body)
+        return f"v={at_ms},d={good.upper()}"
+
+    def other_tags(self, body: bytes) -> str:
+        at_ms, good = self.seen(body)
+        written = ["V={v},D={d}", "t={v},v1={d}", "v1={v},d={d}", "d={d},v={v}", "v={v};d={d}", "v={v},d=sha256={d}"]
+        written += ["v={v},d={d},d={d}", "v={v},v={v},d={d}", " v={v},d={d},", "v={v}, d={d}", "sha256={d}", "{d}"]
+        written += ["v={v}", "v={v},d=", "v=,d={d}", "v={v},d={d},x=1", '"v={v},d={d}"', "v:{v},d:{d}"]
+        return self.rng.choice(written).format(v=at_ms, d=good)
+
+    def other_digits(self, body: bytes) -> str:
+        at_ms, good = self.seen(body)
+        zero = self.rng.choice([0x660, 0x966, 0xFF10, 0x1D7CE, 0x6F0])
+        told = "".join(chr(zero + int(digit)) for digit in str(at_ms))
+        odd = [f"{at_ms}.0", f"+{at_ms}", f"-{at_ms}", f"{at_ms:_}", f"{at_ms}e0", hex(at_ms), f"{at_ms / 1000:.3f}"]
+        return f"v={self.rng.choice([told, *odd])},d={good}"
+
+    def letters_for_digits(self, body: bytes) -> str:
+        at_ms, good = self.seen(body)
+        return f"v={at_ms},d={''.join(chr(ord(each) + 0xFEE0) for each in good)}"
+
+    def huge_time(self, body: bytes) -> str:
+        at = self.rng.choice(["9" * 20, "9" * 5000, "0", "-1", str(2**63), str(2**64), "1" * 19, ""])
+        return f"v={at},d={digest(self.key.encode(), body + at.encode())}"
+
+    def other_rule(self, body: bytes) -> str:
+        at_ms, key = self.recent_ms, self.key.encode()
+        at = str(at_ms).encode()
+        rules = [
+            digest(key, body),
+            digest(key, at + body),
+            digest(key, body + b"." + at),
+            digest(key, at + b"." + body),
+            digest(key, body + at, "sha512")[:64],
+            digest(key, body + at, "blake2s"),
+            hashlib.sha256(key + body + at).hexdigest(),
+            hashlib.sha256(body + at).hexdigest(),
+            digest(body + at, key),
+            digest(key, body + str(at_ms // 1000).encode()),
+        ]
+        return f"v={at_ms},d={self.rng.choice(rules)}"
+
+    def moved_border(self, body: bytes) -> tuple[str, bytes]:
+        """Body and time are signed without anything between them, so a digit could change sides."""
+        at_ms, good = self.seen(body)
+        at = str(at_ms)
+        moved = self.rng.randrange(1, len(at))
+        return f"v={at[moved:]},d={good}", body + at[:moved].encode()
+
+    def several(self, body: bytes) -> str:
+        at_ms, good = self.seen(body)
+        wrong = f"v={at_ms},d={self.hex()}"
+        return self.rng.choice([", ", ",", ";", " "]).join([wrong, f"v={at_ms},d={good}"])
+
+    def nonsense(self, body: bytes) -> str:
+        letters = "vd=,;: 0123456789abcdefABCDEF\t\"'{}[]()\\/%\x7fäß€"
+        return "".join(self.rng.choices(letters, k=self.rng.randrange(120)))
+
+
+MANNERS: dict[str, Callable[[Forger, bytes], str | tuple[str, bytes] | None]] = {
+    "none": lambda forger, body: None,
+    "empty": lambda forger, body: "",
+    "random": lambda forger, body: f"v={forger.recent_ms},d={forger.hex()}",
+    **{
+        manner.__name__: manner
+        for manner in (
+            *(Forger.of_another_body, Forger.flipped_digest, Forger.flipped_body, Forger.other_bytes),
+            *(Forger.other_time, Forger.replayed, Forger.other_key, Forger.cut_digest, Forger.long_digest),
+            *(Forger.upper_digest, Forger.other_tags, Forger.other_digits, Forger.letters_for_digits),
+            *(Forger.huge_time, Forger.other_rule, Forger.moved_border, Forger.several, Forger.nonsense),
+        )
+    },
+}

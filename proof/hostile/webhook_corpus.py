@@ -1,0 +1,153 @@
+"""Webhooks that no provider sends: each with the answers it may get, and whether it may leave a trace."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from proof.findings import Size
+from proof.hostile.forgeries import WINDOW_MS, genuine
+from proof.hostile.wire import Header, Request
+
+PATH = "/retell/webhook"
+MIB = 1024 * 1024
+LIMIT = 6 * MIB
+#: Values that no field of Retell's call object has; the last is written into the JSON by hand.
+ODD_VALUES: tuple[Any, ...] = (
+    *(None, True, 17, -1, 0, 1.5, 2**70, -(2**63) - 1, 1e308, "", "x" * 5000, "\0", "\ud800", "\uffff", "٣"),
+    *([], {}, [[]], [None, 1], {"": ""}, {"\0": "\ud800"}, ["a"] * 300, "9999-12-31T23:59:59Z", "abducted_by_aliens"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """`taken`: answered 204 and kept; otherwise refused, and nothing may be written."""
+
+    request: Request
+    statuses: frozenset[int]
+    taken: bool = False
+
+
+class WebhookCorpus:
+    def __init__(self, key: str, sample: bytes, size: Size) -> None:
+        self.key, self.sample, self.size = key, sample, size
+
+    def signed(self, name: str, body: bytes, *, chunked: bool = False, status: int) -> Sent:
+        headers = self._headers(genuine(body, self.key, _now_ms()))
+        request = Request(name, "POST", PATH, headers, body, chunked)
+        return Sent(request, frozenset({status}), status == 204)
+
+    def _headers(self, *signatures: str) -> list[Header]:
+        return [("content-type", "application/json"), *(("x-retell-signature", one) for one in signatures)]
+
+    def refused(self) -> Iterator[Sent]:
+        """Forged, altered, replayed or no webhook at all."""
+        yield from self._altered()
+        yield from self._signed_wrongly()
+        yield from self._no_webhooks()
+
+    def _altered(self) -> Iterator[Sent]:
+        sample, now = self.sample, _now_ms()
+        headers, unauthorized = self._headers(genuine(sample, self.key, now)), frozenset({401})
+        step = 1 if self.size is Size.FULL else 61
+        parsed = json.loads(sample)
+        others = {
+            "indented": json.dumps(parsed, indent=1),
+            "sorted": json.dumps(parsed, sort_keys=True),
+            "compact": json.dumps(parsed, separators=(",", ":")),
+            "reversed": json.dumps(dict(reversed(parsed.items()))),
+        }
+        for end in range(0, len(sample), step):
+            yield Sent(Request(f"cut at {end}", "POST", PATH, headers, sample[:end]), unauthorized)
+        for name, text in others.items():
+            if text.encode() != sample:
+                yield Sent(Request(name, "POST", PATH, headers, text.encode()), unauthorized)
+
+    def _signed_wrongly(self) -> Iterator[Sent]:
+        sample, now, unauthorized = self.sample, _now_ms(), frozenset({401})
+        good, wrong = genuine(sample, self.key, now), genuine(sample, "key_of_nobody", now)
+        signatures = {
+            "replayed": [genuine(sample, self.key, now - WINDOW_MS - 1)],
+            "from the future": [genuine(sample, self.key, now + WINDOW_MS + 60_000)],
+            "another's key": [wrong],
+            "no signature": [],
+            "wrong, then good": [wrong, good],
+            "good, then wrong": [good, wrong],
+            "good twice": [good, good],
+        }
+        for name, given in signatures.items():
+            yield Sent(Request(name, "POST", PATH, self._headers(*given), sample), unauthorized)
+        for method in ("GET", "PUT", "PATCH", "DELETE", "OPTIONS"):
+            yield Sent(Request(method, method, PATH, self._headers(good), sample), frozenset({405}))
+        for path in (f"{PATH}/", f"{PATH}/x", "/retell", "//retell/webhook", "/retell/webhook%00"):
+            # A path that is another one with a slash too many may be pointed to the right one.
+            yield Sent(Request(path, "POST", path, self._headers(good), sample), frozenset({404, 307}))
+
+    def _no_webhooks(self) -> Iterator[Sent]:
+        bodies = {
+            "nothing": b"",
+            "array": b"[]",
+            "string": b'"{}"',
+            "number": b"17",
+            "null": b"null",
+            "latin-1": '{"event":"é"}'.encode("latin-1"),
+            "half a character": '{"event":"é'.encode()[:-1] + b'"}',
+            "UTF-16": '{"event":"x"}'.encode("utf-16"),
+            "surrogate": b'{"event":"\xed\xa0\x80"}',
+            "byte order mark": b"\xef\xbb\xbf{}",
+            "no end": b'{"event":"call_ended"',
+            "gzip": b"\x1f\x8b\x08\x00" + b"\0" * 40,
+            "deep and too large for the queue": _deep(150_000),
+            "large, and nothing usable": b'{"event":"' + b"x" * 400_000 + b'"}',
+        }
+        for name, body in bodies.items():
+            yield self.signed(name, body, status=400)
+        too_large = b'{"event":"' + b"x" * LIMIT + b'"}'
+        yield self.signed("six MiB and more", too_large, status=413)
+        yield self.signed("six MiB and more, in chunks", too_large, chunked=True, status=413)
+
+    def taken(self, provider_call_id: str | None = None, marks: Any = None) -> Iterator[Sent]:
+        """Signed, and an object: whatever it says, it is kept. Of calls of nobody, or of the one call given."""
+        for number, (name, envelope) in enumerate(self._envelopes(provider_call_id, marks)):
+            text = envelope if isinstance(envelope, str) else json.dumps(envelope | {"nonce": number})
+            yield self.signed(name, text.encode(), status=204)
+
+    def _envelopes(self, provider_call_id: str | None, marks: Any) -> Iterator[tuple[str, Any]]:
+        parsed = json.loads(self.sample)
+        base = dict(parsed["call"]) | ({"metadata": marks} if marks is not None else {})
+        base.pop("metadata", None) if marks is None else None
+        every = 1 if self.size is Size.FULL else 11
+        odd = [(name, value) for name in sorted(base) for value in ODD_VALUES if name != "call_id"]
+        for number, (name, value) in enumerate(odd[::every]):
+            call = {**base, "call_id": provider_call_id or f"call_odd_{number:05d}", name: value}
+            yield f"{name} is {str(value)[:30]!r}", {"event": parsed["event"], "call": call}
+        for number, event in enumerate(("call_transcribed_v9", "call_", "CALL_ENDED", "x" * 3000, "call_ended ", "\0")):
+            call = {**base, "call_id": provider_call_id or f"call_event_{number:05d}"}
+            yield f"event {event[:20]!r}", {"event": event, "call": call}
+        if provider_call_id is None:
+            yield from self._nonsense()
+
+    def _nonsense(self) -> Iterator[tuple[str, Any]]:
+        for number, value in enumerate((*ODD_VALUES, "call_ended")):
+            yield f"event is {str(value)[:30]!r}", {"event": value, "n": number}
+            yield f"call is {str(value)[:30]!r}", {"event": "call_ended", "call": value, "n": number}
+            yield f"call_id is {str(value)[:30]!r}", {"event": f"e{number}", "call": {"call_id": value}, "n": number}
+        yield "empty", "{}"
+        yield "braces", "{{}}"
+        yield "NUL", '{"event":"call_ended","call":{"call_id":"a\0b"}}'
+        yield "twice the same key", '{"event":"x","event":"call_ended","call":{"call_id":"t1"},"call":{"call_id":"t2"}}'
+        yield "not numbers", '{"event":"call_ended","call":{"call_id":"n1","duration_ms":NaN,"start_timestamp":1e999}}'
+        yield "long number", '{"event":"call_ended","call":{"call_id":"n2","duration_ms":' + "9" * 6000 + "}}"
+        yield "deep", _deep(20_000).decode()
+        yield "deeper", _deep(100_000).decode()
+        yield "deep objects", '{"event":"call_ended","call":{"call_id":"d2","a":' + '{"a":' * 9000 + "1" + "}" * 9002
+        yield "unended", '{"event":"call_ended","call":{"call_id":"u"}'
+
+
+def _deep(levels: int) -> bytes:
+    return b'{"event":"call_ended","call":{"call_id":"d1","a":' + b"[" * levels + b"]" * levels + b"}}"
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

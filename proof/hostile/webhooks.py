@@ -1,0 +1,143 @@
+"""Hostile webhooks at the real receiver: what is refused leaves no trace, what is signed is kept and harms nobody."""
+
+import base64
+import json
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from proof.findings import Findings, Say, Size
+from proof.hostile.forgeries import genuine
+from proof.hostile.judging import judge
+from proof.hostile.scenes import Placed, call_of, finished, placed, told
+from proof.hostile.victim import State, Victim
+from proof.hostile.webhook_corpus import PATH, Sent, WebhookCorpus
+from proof.hostile.wire import Request
+from proof.invariants import Invariant
+from ringback.services.webhook_lambda import make_handler
+
+
+async def attack(found: Findings, victim: Victim, size: Size, say: Say) -> None:
+    phones = victim.canaries.phones
+    settled, abused, patient = [await placed(victim, phones[name]) for name in ("answered", "bad", "silent")]
+    await finished(victim, settled)
+    sample = told(victim, abused, "call_ended")
+    corpus = WebhookCorpus(victim.webhook_key, sample, size)
+    await _replay(found, victim, settled)
+    await _refuse(found, victim, corpus.refused())
+    before = await victim.state()
+    await _take(found, victim, corpus.taken(), settled)
+    await _take(found, victim, corpus.taken(abused.provider_call_id, abused.marks), settled)
+    after = await victim.state()
+    odd = int(str(after["messages_ever"])) - int(str(before["messages_ever"]))
+    say(f"webhooks: {odd} odd ones passed the queue")
+    await _still_works(found, victim, patient)
+
+
+async def _replay(found: Findings, victim: Victim, settled: Placed) -> None:
+    """Inside the five minutes a repeat is welcome, and changes nothing."""
+    before = await victim.state()
+    for event in ("call_started", "call_ended", "call_analyzed"):
+        body = told(victim, settled, event)
+        for at_s in (0, 120, 290):
+            at_ms = _now_ms() - at_s * 1000
+            headers = [("x-retell-signature", genuine(body, victim.webhook_key, at_ms))]
+            request = Request(f"{event} again", "POST", PATH, headers, body)
+            judge(found, Invariant.I18, request, await victim.ask(request), {204})
+    await victim.drained()
+    _compare(found, before, await victim.state(), "repeats inside the window", except_for=frozenset({"messages_ever"}))
+
+
+async def _refuse(found: Findings, victim: Victim, corpus: Iterable[Sent]) -> None:
+    before = await victim.state()
+    for sent in corpus:
+        reply = await victim.ask(sent.request)
+        judge(found, Invariant.I18, sent.request, reply, sent.statuses)
+        if 401 in sent.statuses:
+            found.tried(Invariant.I15)
+            if reply.status != 401:
+                found.broke(Invariant.I15, f"{sent.request.name} answered {reply.status}", f"seed {found.seed}")
+    _compare(found, before, await victim.state(), "refused webhooks")
+
+
+async def _take(found: Findings, victim: Victim, corpus: Iterable[Sent], settled: Placed) -> None:
+    before = await _trace(victim, settled)
+    taken = 0
+    for sent in corpus:
+        judge(found, Invariant.I18, sent.request, await victim.ask(sent.request), sent.statuses)
+        taken += 1
+    await victim.drained()
+    after = await _trace(victim, settled)
+    kept = sum(after[where] - before[where] for where in ("events", "dead"))
+    if kept != taken:
+        found.broke(Invariant.I18, f"{taken} odd webhooks were taken and {kept} kept", f"seed {found.seed}")
+    if before["settled"] != after["settled"]:
+        found.broke(Invariant.I18, "an odd webhook changed another call", f"seed {found.seed}")
+    for error in victim.unforeseen():
+        found.broke(Invariant.I18, f"an unforeseen error: {error}", f"seed {found.seed}")
+
+
+async def _trace(victim: Victim, settled: Placed) -> dict[str, int]:
+    row = await victim.query(
+        "SELECT (SELECT count(*) FROM provider_events) AS events,"
+        " (SELECT count(*) FROM queue_messages WHERE queue = 'events' AND dead_at IS NOT NULL) AS dead,"
+        " (SELECT hashtext(a::text) FROM attempts a WHERE call_id = $1) AS settled",
+        settled.call_id,
+    )
+    return dict(row[0])
+
+
+async def _still_works(found: Findings, victim: Victim, patient: Placed) -> None:
+    """Behind all that, a genuine call is told to its end."""
+    await finished(victim, patient)
+    found.tried(Invariant.I18)
+    status = (await call_of(victim, patient.call_id))["status"]
+    if status != "completed":
+        found.broke(Invariant.I18, f"after the odd webhooks a good call ended as {status}", f"seed {found.seed}")
+
+
+def at_the_handler(found: Findings, key: str, size: Size) -> None:
+    """The corpus without a network, and the shapes of events that only the Lambda itself could be handed."""
+    sent: list[str] = []
+    handler = make_handler(sent.append, [key], _now_ms)
+    sample = json.dumps({"event": "call_ended", "call": {"call_id": "call_ü", "transcript": "t"}}).encode()
+    corpus = WebhookCorpus(key, sample, size)
+    for one in (*corpus.refused(), *corpus.taken()):
+        request = one.request
+        if request.method != "POST" or request.target != PATH:
+            continue
+        headers: dict[str, str] = {}
+        for name, text in request.headers:
+            headers[name] = f"{headers[name]},{text!s}" if name in headers else str(text)
+        event = {"headers": headers, "body": base64.b64encode(request.body).decode(), "isBase64Encoded": True}
+        before, status = len(sent), handler(event, None)["statusCode"]
+        found.tried(Invariant.I18)
+        if status not in one.statuses or len(sent) - before != one.taken:
+            found.broke(Invariant.I18, f"the handler answered {status} to {request.name}", f"seed {found.seed}")
+    good = {"x-retell-signature": genuine(b"{}", key, _now_ms())}
+    shapes: list[Any] = [
+        *({}, {"body": None, "headers": None}, {"headers": []}, {"body": "{}", "headers": {}}, {"body": 17}),
+        {"body": "\ud800", "headers": good},
+        {"body": "%%%", "isBase64Encoded": True, "headers": good},
+        {"body": "é", "isBase64Encoded": True, "headers": good},
+        {"body": "{}", "multiValueHeaders": {"x-retell-signature": [good["x-retell-signature"]]}},
+    ]
+    for shape in shapes:
+        before, status = len(sent), handler(dict(shape), None)["statusCode"]
+        found.tried(Invariant.I18)
+        if status not in (400, 401) or len(sent) != before:
+            found.broke(Invariant.I18, f"the handler answered {status} to the event {shape!r}", f"seed {found.seed}")
+
+
+def _compare(found: Findings, before: State, after: State, what: str, except_for: frozenset[str] = frozenset()) -> None:
+    changed = {
+        name: (before[name], after[name]) for name in before if before[name] != after[name] and name not in except_for
+    }
+    found.tried(Invariant.I15)
+    if changed:
+        found.broke(Invariant.I15, f"{what} wrote: {changed}", f"seed {found.seed}")
+
+
+def _now_ms() -> int:
+
+    return time.time_ns() // 1_000_000

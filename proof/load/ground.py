@@ -1,0 +1,101 @@
+"""The system under load: a whole `up` with calls under way in it, and the client as a process of its own."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import asyncpg
+
+from benchmarks.payloads import API_KEY, INSTANCE
+from benchmarks.seeding import Seeding
+from proof.evidence import ROOT
+from proof.load.answers import Answered, read
+from proof.load.offer import ANSWER_AT_MOST_S, Load
+from proof.load.requests import Requests
+from tests.stories.running_system import RunningSystem
+
+#: Behind the seconds of a load: starting Python, the last answers, and writing the end of the file.
+CLIENT_ENDS_WITHIN_S = ANSWER_AT_MOST_S + 30.0
+_HOUR_S = "3600"
+_SETTINGS = {
+    "RINGBACK_API_KEY": API_KEY,
+    "RINGBACK_INSTANCE": INSTANCE,
+    # Every seeded call holds a slot until its webhooks are through.
+    "RINGBACK_MAX_LIVE_CALLS": "100000",
+    # The emulator knows nothing of the seeded calls, so it is not asked about them.
+    "RINGBACK_SILENCE_DEADLINE_S": _HOUR_S,
+    "RINGBACK_NOT_CONNECTED_DEADLINE_S": _HOUR_S,
+    "RINGBACK_ANALYSIS_DEADLINE_S": _HOUR_S,
+    "RINGBACK_ANALYSIS_GIVE_UP_S": "7200",
+    "RINGBACK_EMULATOR_SPEED": "50",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """`first` are the numbers from which each kind of request goes on."""
+
+    system: RunningSystem
+    requests: Requests
+    home: Path
+
+    @property
+    def port(self) -> int:
+        return int(self.system.doors.url.rpartition(":")[2])
+
+    @property
+    def database_url(self) -> str:
+        url: str = self.system.ready["database_url"]
+        return url
+
+    def load(self, rates: dict[str, float], first: dict[str, int], seconds: float, connections: int) -> Load:
+        """An open loop; `dataclasses.replace` closes it."""
+        made = self.requests
+        shared = (made.seed, made.webhook_key, made.seeded_calls, made.began_ms)
+        return Load(
+            self.port, seconds, connections, False, rates, {kind: first.get(kind, 0) for kind in rates}, *shared
+        )
+
+    def drive(self, load: Load, name: str) -> list[Answered]:
+        """Runs the client; raises if it does not end by itself in time."""
+        plan, out = self.home / f"{name}.json", self.home / f"{name}.jsonl"
+        plan.write_text(json.dumps(asdict(load)))
+        command = [sys.executable, "-m", "proof.load.client", str(plan), str(out)]
+        subprocess.run(command, cwd=ROOT, check=True, timeout=load.seconds + CLIENT_ENDS_WITHIN_S)
+        return read(out)
+
+
+@contextmanager
+def open_ground(seed: int, seeded_calls: int) -> Iterator[Ground]:
+    """A started system; nothing of it is left running afterwards."""
+    with tempfile.TemporaryDirectory(prefix="ringback-load-") as folder:
+        home = Path(folder)
+        system = RunningSystem(home / "system", _SETTINGS)
+        try:
+            system.start()
+            asyncio.run(_seed(system.ready["database_url"], seed, seeded_calls))
+            keys = json.loads((system.home / "data" / "up.json").read_text())
+            yield Ground(
+                system, Requests(seed, keys["retell_webhook_key"], seeded_calls, time.time_ns() // 1_000_000), home
+            )
+            system.stop()
+        finally:
+            system.discard()
+
+
+async def _seed(database_url: str, seed: int, calls: int) -> None:
+    connection = await asyncpg.connect(database_url)
+    try:
+        async with connection.transaction():
+            # One more than the webhooks are about: the person whom the agent's tool calls are about.
+            await Seeding(seed).calls_under_way(connection, calls + 1)
+        await connection.execute("ANALYZE")
+    finally:
+        await connection.close()

@@ -1,0 +1,19 @@
+"""All planted bugs; a new one is one entry in the file of its kind."""
+
+from collections.abc import Iterable
+
+from proof.invariants import Invariant
+from proof.planted import bugs_claiming, bugs_doors, bugs_finding_out, bugs_sending, bugs_telling
+from proof.planted.bug import PlantedBug
+
+BUGS: tuple[PlantedBug, ...] = (
+    *bugs_sending.BUGS,
+    *bugs_claiming.BUGS,
+    *bugs_finding_out.BUGS,
+    *bugs_telling.BUGS,
+    *bugs_doors.BUGS,
+)
+
+
+def aimed_at(invariant: Invariant, bugs: Iterable[PlantedBug] = BUGS) -> list[PlantedBug]:
+    return [bug for bug in bugs if invariant in bug.aims]

@@ -1,0 +1,125 @@
+"""The load suite at its small size, and that its oracle can say no."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from proof import load
+from proof.findings import Findings, Size
+from proof.invariants import Invariant
+from proof.load import oracle
+from proof.load.answers import CUT_OFF, HANGING, UNSENT, Answered
+from proof.load.offer import Load, arrivals
+from proof.load.requests import BARRED, LATER, NOW, WEBHOOK, Requests
+from proof.load.watch import Knock, growth_per_minute
+
+SAID_YES = Answered(LATER, 7, due_s=1.0, late_s=0.0, took_s=0.1, status=202, call_id="call-7")
+SENT_AWAY = replace(SAID_YES, status=503, is_refusal=True, call_id=None)
+WEBHOOK_TAKEN = Answered(WEBHOOK, 7, due_s=1.0, late_s=0.0, took_s=0.1, status=204)
+
+
+@pytest.fixture
+def findings():
+    return Findings("load", seed=1)
+
+
+def test_twice_what_this_machine_sustains_loses_nothing():
+    said = []
+    found = load.run(Size.SMALL, 20261122, said.append)
+    assert found.holds, (found.violations, found.planted, said)
+    assert all(found.cases[invariant] for invariant in (Invariant.I1, Invariant.I12, Invariant.I14))
+
+
+def test_not_now_is_an_answer(findings):
+    oracle.judge_answers(findings, "", [SAID_YES, SENT_AWAY, WEBHOOK_TAKEN])
+    assert findings.violations == []
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        replace(SENT_AWAY, status=500),
+        replace(SENT_AWAY, is_refusal=False),  # without Retry-After, or no problem document
+        replace(SENT_AWAY, status=CUT_OFF),
+        replace(SENT_AWAY, status=HANGING),
+        replace(SENT_AWAY, status=UNSENT),
+        replace(SAID_YES, took_s=9.0),
+        replace(SENT_AWAY, took_s=9.0),
+    ],
+)
+def test_anything_else_is_a_violation_at_its_door(findings, odd):
+    oracle.judge_answers(findings, "", [odd])
+    oracle.judge_answers(findings, "", [replace(odd, kind=WEBHOOK)])
+    assert [violation.invariant for violation in findings.violations] == [Invariant.I1, Invariant.I12]
+
+
+def test_a_door_that_the_flood_keeps_shut_is_a_violation(findings):
+    open_door = [Knock("/readyz", 200, 0.1, True)] * 10
+    oracle.judge_doors(findings, "", [*open_door, Knock("/readyz", 0, 20.0, False)])
+    assert findings.violations == []
+    oracle.judge_doors(findings, "", [*open_door, *[Knock("tool call", 200, 10.0, True)] * 2])
+    assert [violation.what for violation in findings.violations] == ["tool call: 2 of 2 failed, 10.0 s"]
+
+
+def test_growth_is_the_slope_of_the_second_half_a_minute():
+    warming_up = [(float(at), 50.0 + at) for at in range(50)]
+    assert growth_per_minute(warming_up + [(50.0 + at, 100.0) for at in range(60)]) == 0
+    assert growth_per_minute([(float(at), 100.0 + at / 60) for at in range(120)]) == pytest.approx(0.01, rel=0.02)
+
+
+def story(*told):
+    return [
+        {
+            "id": f"event-{sequence}",
+            "subject": "call-1",
+            "type": f"voice_ai_call_{name}",
+            "data": {"sequence": sequence, "is_final": name in ("completed", "failed")},
+        }
+        for sequence, name in told
+    ]
+
+
+WHOLE = story((1, "initiated"), (2, "started"), (3, "completed"))
+
+
+def test_the_same_event_may_come_twice():
+    assert oracle.story_problem([*WHOLE, WHOLE[1]], NOW) is None
+    assert oracle.story_problem(story((1, "failed")), BARRED) is None
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        [],
+        WHOLE[:2],
+        [WHOLE[1], WHOLE[0], WHOLE[2]],
+        [*WHOLE, {**WHOLE[2], "id": "another"}],
+        [*WHOLE, {**WHOLE[2], "data": {"sequence": 4}}],
+        [*WHOLE[:2], {**WHOLE[2], "data": {"sequence": 3}}],
+        [*WHOLE[:2], {**WHOLE[2], "data": {"sequence": 2, "is_final": True}}],
+    ],
+    ids=["nothing", "no end", "disorder", "two ends", "two events under one id", "no last word", "one number twice"],
+)
+def test_every_other_story_is_told_wrongly(told):
+    assert oracle.story_problem(told, NOW) is not None
+
+
+def test_the_schedule_follows_from_the_seed_alone():
+    offered = Load(1, 1.0, 1, False, {LATER: 30.0, WEBHOOK: 10.0}, {LATER: 5, WEBHOOK: 0}, 3, "key", 50, 0)
+
+    def first(load, count=400):
+        return [due for _, due in zip(range(count), arrivals(load), strict=False)]
+
+    assert first(offered) == first(offered)
+    assert first(offered) != first(replace(offered, seed=4))
+    assert [number for _, kind, number in first(offered) if kind == LATER][:3] == [5, 6, 7]
+    assert first(offered)[-1][0] == pytest.approx(10, rel=0.3)
+
+
+def test_each_seeded_call_hears_its_webhooks_in_their_order_and_then_again():
+    requests = Requests(1, "key", 100, began_ms=1_800_000_000_000)
+    told = [requests.subject(number) for number in range(600)]
+    assert [event for event, call in told if call == 17] == ["call_started", "call_ended", "call_analyzed"] * 2
+    sample = random.Random(1).sample(told[:300], 20)
+    assert all(told.index((event, call)) == requests.number_of(event, call) for event, call in sample)
