@@ -58,7 +58,19 @@ def figures(evidence: Sequence[Evidence]) -> str:
         caught, bugs = planted_for(invariant, evidence)
         cells = f"{cases_of(invariant, evidence):,} | {violations_of(invariant, evidence)} | {caught} of {bugs}"
         rows.append(f"| **{invariant.value}** {invariant.text} | {cells} |")
+    rows += ["", "| suite | took | counted |", "|---|--:|---|"]
+    for one in evidence:
+        counted = "; ".join(f"{_words(name)}: {_number(value)}" for name, value in one.counts.items())
+        rows.append(f"| `{one.suite}` | {one.duration_s:,.0f} s | {counted} |")
     return "\n".join([BEGIN, *rows, END])
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _number(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
 
 
 def with_figures(document: str, evidence: Sequence[Evidence]) -> str:

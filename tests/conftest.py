@@ -81,7 +81,7 @@ async def _execute(url: str, statement: str) -> None:
         await connection.close()
 
 
-def _named(url: str, name: str) -> str:
+def named(url: str, name: str) -> str:
     """The same server, another database."""
     head, _, query = url.partition("?")
     return f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
@@ -92,7 +92,7 @@ def template_database(server_url: str) -> str:
     """A migrated database that tests copy, because a copy takes a tenth of a migration's time."""
     name = f"template_{uuid.uuid4().hex[:8]}"
     asyncio.run(_execute(server_url, f"CREATE DATABASE {name}"))
-    asyncio.run(upgrade(_named(server_url, name), instance="test-instance"))
+    asyncio.run(upgrade(named(server_url, name), instance="test-instance"))
     return name
 
 
@@ -100,7 +100,7 @@ def template_database(server_url: str) -> str:
 def database_url(server_url: str, template_database: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex[:12]}"
     asyncio.run(_execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY wal_log"))
-    yield _named(server_url, name)
+    yield named(server_url, name)
     asyncio.run(_execute(server_url, f"DROP DATABASE {name} WITH (FORCE)"))
 
 

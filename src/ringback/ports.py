@@ -168,6 +168,7 @@ class OutboxRow:
     payload: dict[str, Any]
     created_at: datetime
     tries: int  # this one included
+    refusals: int = 0  # tries before this one that were answered with a refusal of this very row
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,8 +361,10 @@ class Store(Protocol):
         ...
 
     async def outbox_delivered(self, row_ids: Sequence[int], now: datetime) -> None: ...
-    async def outbox_failed(self, row_id: int, error: str, due_at: datetime | None, now: datetime) -> None:
-        """Try again at `due_at`; None: dead."""
+    async def outbox_failed(
+        self, row_id: int, error: str, due_at: datetime | None, now: datetime, *, refused: bool = False
+    ) -> None:
+        """Try again at `due_at`; None: dead. `refused`: the row itself was, so this counts among its refusals."""
         ...
 
 

@@ -77,6 +77,8 @@ def emulate(  # noqa: PLR0913 - each is an option of the command line
         functions_url=functions_url,
         inbound_url=inbound_url,
         speed=settings.emulator_speed,
+        # An account that has a line for every call it may be asked for.
+        concurrency_limit=max(1000, settings.max_live_calls),
     )
     run_retell(emulated, host, port or 8090)
 

@@ -25,6 +25,10 @@ class StoreUnavailable(Retryable):
     """The database cannot be reached or has just gone away; nothing was committed, or it is unclear whether it was."""
 
 
+class ClockIsOff(Retryable):
+    """Our clock and the database's differ by more than can be trusted; nothing is due, late or over by it."""
+
+
 class ProviderUnavailable(Retryable):
     """Retell did not answer a question (a look-up, not a dial) in a usable way."""
 

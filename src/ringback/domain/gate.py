@@ -55,7 +55,7 @@ class PersonFacts:
     attempts_last_day: int
     oldest_attempt_in_day: datetime | None
     last_attempt_at: datetime | None
-    clock_skew_s: float
+    clock_skew_s: float  # our time minus the database's
     on_inbound_call_until: datetime | None = None  # the person called us; at the latest, it holds them until then
 
 
@@ -103,7 +103,9 @@ class Candidate:
 
 
 def ends_the_call(asked: Candidate, person: PersonFacts, policy: DialPolicy, now: datetime) -> GateDecision | None:
-    """The refusals that no waiting can cure."""
+    """The refusals that no waiting can cure. By a clock that is off, nothing is over."""
+    if _clock_is_off(person):
+        return None
     if now >= asked.call.expires_at:
         return _end("expired", FailReason.EXPIRED)
     if person.suppressed:
@@ -111,6 +113,10 @@ def ends_the_call(asked: Candidate, person: PersonFacts, policy: DialPolicy, now
     if asked.region not in policy.countries:
         return _end("country_not_allowed", FailReason.COUNTRY_NOT_ALLOWED)
     return _ends_by_budget(asked)
+
+
+def _clock_is_off(person: PersonFacts) -> bool:
+    return abs(person.clock_skew_s) > MAX_CLOCK_SKEW_S
 
 
 def _ends_by_budget(asked: Candidate) -> GateDecision | None:
@@ -127,8 +133,9 @@ def must_wait_for_person(
     asked: Candidate, person: PersonFacts, policy: DialPolicy, now: datetime
 ) -> GateDecision | None:
     """Waits that concern this person alone. A callback the person asked for is exempt from gap and daily cap."""
-    if person.clock_skew_s > MAX_CLOCK_SKEW_S:
-        return _wait("clock_skew", now + timedelta(seconds=SKEW_RETRY_S))
+    if _clock_is_off(person):
+        # By the database's time: ours may be hours ahead, and right again in a minute.
+        return _wait("clock_skew", now + timedelta(seconds=SKEW_RETRY_S - person.clock_skew_s))
     if person.held_by_attempt is not None:
         return _wait("person_on_another_attempt", now + timedelta(seconds=PERSON_BUSY_RETRY_S))
     if person.on_inbound_call_until is not None and now < person.on_inbound_call_until:

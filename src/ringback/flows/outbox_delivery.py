@@ -87,9 +87,9 @@ class OutboxRelay:
     async def _postpone(self, lane: Lane, row: OutboxRow, delivery: Delivery) -> bool:
         """False if the row is dead."""
         now = self._clock.now()
-        wait_s = lane.patience.wait_s(delivery, row.tries, self.rng)
+        wait_s = lane.patience.wait_s(delivery, row.tries, self.rng, row.refusals + delivery.permanent)
         due_at = None if wait_s is None else now + timedelta(seconds=wait_s)
-        await self._store.outbox_failed(row.row_id, delivery.detail, due_at, now)
+        await self._store.outbox_failed(row.row_id, delivery.detail, due_at, now, refused=delivery.permanent)
         reach(Failpoint.OUTBOX_POSTPONED)
         if due_at is not None:
             self.stats.postponed[row.kind] += 1

@@ -30,10 +30,11 @@ class Patience:
     cap_s: float
     tries: int | None
 
-    def wait_s(self, delivery: Delivery, tries: int, rng: random.Random) -> float | None:
-        """Seconds until the next try after `tries` failed ones; None: no more. The receiver's own wish is waited first
-        and the draw is added to it, so that all who were sent away together do not come back together."""
-        if delivery.permanent and tries >= REFUSED_TRIES:
+    def wait_s(self, delivery: Delivery, tries: int, rng: random.Random, refusals: int = 0) -> float | None:
+        """Seconds until the next try after `tries` failed ones, `refusals` of them permanent; None: no more. The
+        receiver's own wish is waited first and the draw is added to it, so that all who were sent away together do not
+        come back together."""
+        if delivery.permanent and refusals >= REFUSED_TRIES:
             return None
         if self.tries is not None and tries >= self.tries:
             return None

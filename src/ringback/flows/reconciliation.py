@@ -103,6 +103,10 @@ class Reconciliation:
             call, attempt = await _lock(tx, seen)
             if attempt.state is not S.UNKNOWN or attempt.fence != seen.fence:
                 return
+            if attempt.lookups != seen.lookups:
+                # Another look-up was counted since this one was asked. A slow answer that counted as well would end
+                # the grace ahead of its time, by what was known too early.
+                return
             attempt.lookups += 1
             attempt.clean_lookups += is_clean
             attempt.next_check_at = next_lookup_at(attempt, self.rules.deadlines, now)

@@ -1,5 +1,6 @@
 """Voice Call Processor: takes due calls from queue #1 and places each through the provider."""
 
+import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,7 +14,7 @@ from ringback.ports import Clock, MessageQueue, ReceivedMessage, Store
 from ringback.wiring import Parts, Service, run_process
 
 #: A claimed message is worth nothing any more, so this only bounds how soon one that was never claimed comes back.
-VISIBILITY_S = 30
+VISIBILITY_S = 10
 #: Messages are taken only for calls that could start now, so that a waiting call waits in the queue, not in a process.
 MAX_IN_FLIGHT = 200
 
@@ -37,8 +38,14 @@ def call_consumer(
 def assemble(parts: Parts) -> Service:
     settings = parts.settings
     consumer = call_consumer(parts.call_queue, parts.call_processing(), parts.store, parts.clock, settings.dial_policy)
+
+    async def consume(stop: asyncio.Event) -> None:
+        # Before the first claim: on a busy machine the import alone can outlast its lease.
+        await parts.provider.warm_up()
+        await consumer.run(stop)
+
     return Service(
-        "call-processor", loops=[consumer.run], counts={"call_queue_messages": lambda: asdict(consumer.stats).items()}
+        "call-processor", loops=[consume], counts={"call_queue_messages": lambda: asdict(consumer.stats).items()}
     )
 
 

@@ -12,6 +12,8 @@ from ringback.ports import MessageQueue, ReceivedMessage
 from ringback.wiring import Parts, Service, run_process
 
 MAX_IN_FLIGHT = 16
+#: Extended while an event is worked on, so this only bounds how soon those in hand at a crash come back.
+VISIBILITY_S = 10
 
 
 def event_consumer(queue: MessageQueue, processing: EventProcessing) -> Consumer:
@@ -21,7 +23,7 @@ def event_consumer(queue: MessageQueue, processing: EventProcessing) -> Consumer
         for message in messages:
             await processing.apply_call_event(decode_webhook_received(message.body), message.receive_count)
 
-    pace = Pace(max_in_flight=MAX_IN_FLIGHT, visibility_s=30)
+    pace = Pace(max_in_flight=MAX_IN_FLIGHT, visibility_s=VISIBILITY_S)
     return Consumer(queue, handle, pace, name="webhook_processor", rng=random.Random())
 
 

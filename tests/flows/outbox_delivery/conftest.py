@@ -24,6 +24,7 @@ class Row:
     payload: dict[str, Any]
     due_at: datetime
     tries: int = 0
+    refusals: int = 0
     delivered_at: datetime | None = None
     dead_at: datetime | None = None
     last_error: str | None = None
@@ -84,7 +85,10 @@ class OutboxTwin:
         ][:limit]
         for row in taken:
             row.due_at, row.tries = busy_until, row.tries + 1
-        return [OutboxRow(row.row_id, row.kind, row.message_id, None, row.payload, now, row.tries) for row in taken]
+        return [
+            OutboxRow(row.row_id, row.kind, row.message_id, None, row.payload, now, row.tries, row.refusals)
+            for row in taken
+        ]
 
     async def outbox_delivered(self, row_ids: Sequence[int], now: datetime) -> None:
         self._reach()
@@ -92,9 +96,12 @@ class OutboxTwin:
         for row_id in row_ids:
             self.rows[row_id - 1].delivered_at = now
 
-    async def outbox_failed(self, row_id: int, error: str, due_at: datetime | None, now: datetime) -> None:
+    async def outbox_failed(
+        self, row_id: int, error: str, due_at: datetime | None, now: datetime, *, refused: bool = False
+    ) -> None:
         self._reach()
         row = self.rows[row_id - 1]
+        row.refusals += refused
         if row.delivered_at is None:
             row.last_error, row.due_at = error, due_at or row.due_at
             row.dead_at = now if due_at is None else None

@@ -35,10 +35,23 @@ async def test_a_row_refused_five_times_is_dead_and_lets_the_next_one_leave(
 
 async def test_the_row_behind_a_dead_one_leaves_in_the_same_go(relay: OutboxRelay, outbox: Any, engage: Any) -> None:
     first, second = outbox.add("abt_event", "first", "call:1"), outbox.add("abt_event", "second", "call:1")
-    first.tries = 4
+    first.tries = first.refusals = 4
     engage.fail("first", 422, times=1)
     await deliver_outbox(relay)
     assert (first.open, second.open) == (False, False)
+
+
+async def test_an_outage_is_no_refusal_so_one_refusal_behind_it_kills_nothing(
+    relay: OutboxRelay, outbox: Any, engage: Any
+) -> None:
+    row = outbox.add("abt_event", "id-1", "call:1")
+    engage.answers["id-1"] = [
+        Delivery(False, permanent=status < 500, detail=f"http_{status}")
+        for status in (503, 503, 503, 503, 503, 404, 404, 503, 404, 404)
+    ]
+    await outbox.settle_all(relay)
+    assert row.delivered_at is not None
+    assert (row.tries, row.refusals) == (11, 4)
 
 
 async def test_a_row_refused_less_than_five_times_lives(relay: OutboxRelay, outbox: Any, engage: Any) -> None:

@@ -12,6 +12,7 @@ from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.abt_event import AbtEvent
 from ringback.flows.outbox_delivery import LEASE_S, OutboxRelay, deliver_outbox
 from ringback.messages import CallRequested, decode_call_requested
+from ringback.ports import Delivery
 
 
 @pytest.fixture
@@ -40,6 +41,32 @@ async def test_events_of_a_call_leave_in_order_however_often_some_fail(
         assert told == sorted(told)
         assert len(told) == 3 + call % 4
     assert relay.stats.delivered == {"abt_event": 30}
+
+
+async def test_refusals_are_counted_apart_from_the_tries_of_an_outage(
+    relay: OutboxRelay, store: PostgresStore, engage: Any, clock: Any
+) -> None:
+    await emit(store, clock, ("call-1", 1))
+    engage.fail("call-1/1", 503, times=7)
+    engage.answers["call-1/1"] += [Delivery(False, permanent=True, detail="http_404")] * 4
+    for _ in range(12):
+        await deliver_outbox(relay)
+        clock.advance(4000)
+    assert engage.seen == ["call-1/1"] * 12
+    assert relay.stats.delivered == {"abt_event": 1}
+
+
+async def test_what_waits_behind_a_failed_row_is_due_with_it_and_leaves_with_it(
+    relay: OutboxRelay, store: PostgresStore, engage: Any, clock: Any, pool: Any
+) -> None:
+    await emit(store, clock, ("call-1", 1), ("call-1", 2), ("call-2", 1))
+    engage.fail("call-1/1", 503, times=1)
+    await deliver_outbox(relay)
+    waiting = await pool.fetch("SELECT due_at > $1 AS later FROM outbox WHERE delivered_at IS NULL", clock.now())
+    assert [row["later"] for row in waiting] == [True, True]
+    clock.advance(2)
+    await deliver_outbox(relay)
+    assert engage.seen == ["call-1/1", "call-2/1", "call-1/1", "call-1/2"]
 
 
 async def test_a_dead_event_lets_the_next_one_of_its_call_leave(

@@ -47,7 +47,7 @@ planned AS (
 leaving AS (
     INSERT INTO outbox (kind, message_id, order_key, call_id, payload, created_at, due_at)
     SELECT leaving ->> 'kind', leaving ->> 'message_id', leaving ->> 'order_key', call_id,
-           (leaving ->> 'payload')::json, $2, $2
+           (leaving ->> 'payload')::json, $2, least($2, clock_timestamp())
     FROM given, accepted WHERE given.call ->> 'call_id' = accepted.call_id AND leaving IS NOT NULL),
 decided AS (
     INSERT INTO gate_decisions (call_id, at, kind, detail)

@@ -11,7 +11,7 @@ FROM outbox WHERE dead_at IS NOT NULL ORDER BY dead_at, id LIMIT $1
 """
 # The row itself goes on: under its own message id, and before the younger rows of its key that have not left yet.
 _REPLAY = """
-UPDATE outbox SET dead_at = NULL, tries = 0, due_at = clock_timestamp()
+UPDATE outbox SET dead_at = NULL, tries = 0, refusals = 0, due_at = clock_timestamp()
 WHERE dead_at IS NOT NULL AND ($1::text IS NULL OR id::text = $1)
 """
 

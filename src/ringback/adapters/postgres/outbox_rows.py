@@ -12,11 +12,16 @@ WITH taken AS (
               AND earlier.delivered_at IS NULL AND earlier.dead_at IS NULL))
     ORDER BY due_at, id LIMIT $4 FOR UPDATE SKIP LOCKED)
 UPDATE outbox SET due_at = $3, tries = tries + 1 FROM taken WHERE outbox.id = taken.id
-RETURNING outbox.id, kind, message_id, call_id, payload, created_at, tries
+RETURNING outbox.id, kind, message_id, call_id, payload, created_at, tries, refusals
 """
 DELIVERED = "UPDATE outbox SET delivered_at = $2, last_error = NULL WHERE id = ANY($1::bigint[])"
+# What stands behind a row that waits cannot leave before it: due with it, it is not looked at by every pass until then.
 FAILED = """
-UPDATE outbox SET last_error = $2, due_at = coalesce($3, due_at),
-       dead_at = CASE WHEN $3::timestamptz IS NULL THEN $4::timestamptz END
-WHERE id = $1 AND delivered_at IS NULL
+WITH failed AS (
+    UPDATE outbox SET last_error = $2, refusals = refusals + $5::int, due_at = coalesce($3, due_at),
+           dead_at = CASE WHEN $3::timestamptz IS NULL THEN $4::timestamptz END
+    WHERE id = $1 AND delivered_at IS NULL RETURNING order_key)
+UPDATE outbox SET due_at = $3 FROM failed
+WHERE outbox.order_key = failed.order_key AND id > $1 AND delivered_at IS NULL AND dead_at IS NULL
+  AND due_at < $3::timestamptz
 """

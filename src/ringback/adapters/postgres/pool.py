@@ -17,6 +17,9 @@ Pool = asyncpg.Pool
 ACQUIRE_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 15.0
 DEADLOCK_RETRY_S = 0.1
+#: A process that is frozen within a claim holds the installation's one capacity lock: PostgreSQL ends its transaction
+#: after this long, so that the others dial on. What is alive is never idle between two statements for a second.
+IDLE_IN_TRANSACTION_S = 10
 
 _CLASH = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
 
@@ -46,7 +49,11 @@ async def open_pool(database_url: str, *, max_size: int) -> Pool:
             reset=_keep_session,
             command_timeout=COMMAND_TIMEOUT_S,
             statement_cache_size=512,
-            server_settings={"application_name": "ringback", "timezone": "UTC"},
+            server_settings={
+                "application_name": "ringback",
+                "timezone": "UTC",
+                "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_S}s",
+            },
         )
 
 

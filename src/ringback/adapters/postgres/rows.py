@@ -28,8 +28,12 @@ COMPARED: dict[type[Row], tuple[str, ...]] = {
 }
 
 
+#: Read once: `fields` looks through a class anew each time, and every row is compared with what was read of it.
+_FIELDS = {row: tuple(field.name for field in fields(row)) for row in TABLES}
+
+
 def columns_of(row: Row) -> Columns:
-    columns = {field.name: getattr(row, field.name) for field in fields(row)}
+    columns = {name: getattr(row, name) for name in _FIELDS[type(row)]}
     if isinstance(row, Call):
         columns["retry"] = retry_to_row(row.retry)
     if isinstance(row, Attempt):
@@ -45,27 +49,22 @@ def _retry_from_row(row: dict[str, Any]) -> RetryPolicy:
     return RetryPolicy(row["max_attempts"], tuple(row["delay_s"]), frozenset(row["on"]))
 
 
-_CALL_FIELDS = tuple(field.name for field in fields(Call))
-_TASK_FIELDS = tuple(field.name for field in fields(Task))
-_ATTEMPT_FIELDS = tuple(field.name for field in fields(Attempt))
-
-
 def call_from(record: asyncpg.Record) -> Call:
-    columns = {name: record[name] for name in _CALL_FIELDS}
+    columns = {name: record[name] for name in _FIELDS[Call]}
     columns["retry"] = _retry_from_row(columns["retry"])
     columns["status"] = CallStatus(columns["status"])
     return Call(**columns)
 
 
 def task_from(record: asyncpg.Record) -> Task:
-    columns = {name: record[name] for name in _TASK_FIELDS}
+    columns = {name: record[name] for name in _FIELDS[Task]}
     columns["kind"] = TaskKind(columns["kind"])
     columns["status"] = TaskStatus(columns["status"])
     return Task(**columns)
 
 
 def attempt_from(record: asyncpg.Record) -> Attempt:
-    columns = {name: record[name] for name in _ATTEMPT_FIELDS}
+    columns = {name: record[name] for name in _FIELDS[Attempt]}
     columns["state"] = AttemptState(columns["state"])
     columns["voicemail_action"] = VoicemailAction(columns["voicemail_action"])
     columns["dial"] = columns["dial"] and DialFact(columns["dial"])

@@ -52,9 +52,10 @@ SELECT * FROM tasks WHERE call_id = $1 AND status IN ('pending', 'held', 'dispat
 """
 LATEST_ATTEMPT = "SELECT * FROM attempts WHERE call_id = $1 ORDER BY number DESC LIMIT 1"
 
+# Due by the database's time if ours is ahead: a row must not wait for hours because a clock was wrong for a minute.
 INSERT_OUTBOX = """
 INSERT INTO outbox (kind, message_id, order_key, call_id, payload, created_at, due_at)
-SELECT kind, message_id, order_key, call_id, payload::json, $6, $6
+SELECT kind, message_id, order_key, call_id, payload::json, $6, least($6, clock_timestamp())
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
      AS row (kind, message_id, order_key, call_id, payload)
 ON CONFLICT (message_id) DO NOTHING

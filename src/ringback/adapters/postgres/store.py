@@ -1,21 +1,26 @@
 """The store: transactions, and the statements that are a unit of work by themselves."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
 
 from ringback.adapters.postgres import acceptance, outbox_rows, schedule_rows
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.adapters.postgres.rows import attempt_from
 from ringback.adapters.postgres.transaction import PostgresTransaction
 from ringback.domain.attempt import Attempt
+from ringback.domain.errors import ClockIsOff
+from ringback.domain.gate import MAX_CLOCK_SKEW_S
 from ringback.ports import AcceptedCall, OutboxKind, OutboxRow, PersonNow, StoredAnswer
 
 
 class PostgresStore:
-    """Implements `ports.Store`. `on_outbox` is called after each commit that wrote outbox rows, to wake a relay."""
+    """Implements `ports.Store`. `on_outbox` is called after each commit that wrote outbox rows, to wake a relay.
+
+    What finds rows that are due, lost or over raises ClockIsOff when the caller's time is not the database's.
+    """
 
     def __init__(self, pool: Pool, *, on_outbox: Callable[[], None] = lambda: None, clock_is_real: bool = True) -> None:
         self._pool = pool
@@ -36,6 +41,18 @@ class PostgresStore:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
         async with connection_of(self._pool) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _connection_in_time(self, now: datetime) -> AsyncIterator[Connection]:
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
+        async with self._connection() as connection:
+            if self._clock_is_real:
+                waited_s = loop.time() - asked_at
+                skew_s = (now - await connection.fetchval("SELECT clock_timestamp()")).total_seconds() + waited_s
+                if abs(skew_s) > MAX_CLOCK_SKEW_S:
+                    raise ClockIsOff(f"the database's clock is {-skew_s:+.1f} s off ours")
             yield connection
 
     async def stored_answers(self, keys: Sequence[str]) -> dict[str, StoredAnswer]:
@@ -72,27 +89,29 @@ class PostgresStore:
             return int(await connection.fetchval(schedule_rows.FREE_SLOTS, max_live, per_second, now))
 
     async def release_due(self, now: datetime, limit: int, most_dispatched: int) -> int:
-        async with self._connection() as connection:
+        async with self._connection_in_time(now) as connection:
             await connection.execute(schedule_rows.END_HOLDS, now, limit)
-        return await self._publish(schedule_rows.RELEASE_DUE, now, limit, most_dispatched)
+            status = await connection.execute(schedule_rows.RELEASE_DUE, now, limit, most_dispatched)
+        return self._published(status)
 
     async def redispatch_lost(self, dispatched_before: datetime, now: datetime, limit: int) -> int:
         most = schedule_rows.MOST_REDISPATCHES
-        return await self._publish(schedule_rows.REDISPATCH_LOST, dispatched_before, now, limit, most)
+        async with self._connection_in_time(now) as connection:
+            status = await connection.execute(schedule_rows.REDISPATCH_LOST, dispatched_before, now, limit, most)
+        return self._published(status)
 
-    async def _publish(self, statement: str, *arguments: Any) -> int:
-        async with self._connection() as connection:
-            count = _count(await connection.execute(statement, *arguments))
+    def _published(self, status: str) -> int:
+        count = _count(status)
         if count:
             self._on_outbox()
         return count
 
     async def calls_past_expiry(self, now: datetime, limit: int) -> list[str]:
-        async with self._connection() as connection:
+        async with self._connection_in_time(now) as connection:
             return [row[0] for row in await connection.fetch(schedule_rows.PAST_EXPIRY, now, limit)]
 
     async def attempts_to_check(self, now: datetime, busy_until: datetime, limit: int) -> list[Attempt]:
-        async with self._connection() as connection:
+        async with self._connection_in_time(now) as connection:
             records = await connection.fetch(schedule_rows.TAKE_CHECKS, now, busy_until, limit)
         return [attempt_from(record) for record in records]
 
@@ -110,6 +129,7 @@ class PostgresStore:
                 record["payload"],
                 record["created_at"],
                 record["tries"],
+                record["refusals"],
             )
             for record in sorted(records, key=lambda record: int(record["id"]))
         ]
@@ -118,9 +138,11 @@ class PostgresStore:
         async with self._connection() as connection:
             await connection.execute(outbox_rows.DELIVERED, list(row_ids), now)
 
-    async def outbox_failed(self, row_id: int, error: str, due_at: datetime | None, now: datetime) -> None:
+    async def outbox_failed(
+        self, row_id: int, error: str, due_at: datetime | None, now: datetime, *, refused: bool = False
+    ) -> None:
         async with self._connection() as connection:
-            await connection.execute(outbox_rows.FAILED, row_id, error, due_at, now)
+            await connection.execute(outbox_rows.FAILED, row_id, error, due_at, now, int(refused))
 
 
 def _count(status: str) -> int:

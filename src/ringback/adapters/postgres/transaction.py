@@ -139,7 +139,7 @@ class PostgresTransaction:
     async def person_facts(self, call: Call, own_attempt: str | None, now: datetime) -> PersonFacts:
         record = await self._connection.fetchrow(sql.PERSON_FACTS, call.phone, call.contact_id, own_attempt, now)
         assert record is not None
-        skew_s = abs((record["database_now"] - now).total_seconds()) if self._clock_is_real else 0.0
+        skew_s = (now - record["database_now"]).total_seconds() if self._clock_is_real else 0.0
         return PersonFacts(
             suppressed=record["suppressed"],
             held_by_attempt=record["held_by_attempt"],

@@ -76,7 +76,8 @@ class RetellProvider(VoiceProvider):
                     return DialAnswer(DialAnswerKind.NOT_SENT, "lease_over")
                 raw = await client.call.with_raw_response.create_phone_call(**body, max_retries=0)
             reach(Failpoint.DIAL_ACCEPTED)
-            return answer_from_success(raw.status_code, raw.http_response.content)
+            attempt_id = request.metadata.get(ATTEMPT_KEY)
+            return answer_from_success(raw.status_code, raw.http_response.content, attempt_id)
         except APIStatusError as error:
             return answer_from_status(error.status_code, error.response.headers.get("retry-after"), self._clock.now())
         except _network_errors() as error:
@@ -156,8 +157,9 @@ class RetellProvider(VoiceProvider):
         import httpx
         from retell import AsyncRetell, DefaultAioHttpClient
 
-        # At debug level the SDK logs whole request bodies, and with them phone numbers.
-        logging.getLogger("retell").setLevel(logging.WARNING)
+        # With its RETELL_LOG at debug, the SDK logs whole request bodies: phone numbers, names, keys.
+        for name in ("retell", "httpx"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         longest_s = max(self._create_timeout_s, self._lookup_timeout_s)
         # A connection that cannot be made must fail under its own name, before the whole call is given up as unclear.
         connect_s = min(5.0, self._create_timeout_s / 2)

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from typing import Any
 
 import aiohttp
 import msgspec
 
+from ringback.adapters.retell.events import ATTEMPT_KEY
 from ringback.domain.dial import DialAnswer, DialAnswerKind
 
 #: No wish of the provider's keeps a task away longer than this.
@@ -31,20 +33,24 @@ _KINDS: dict[int, DialAnswerKind] = {
 
 class _Created(msgspec.Struct):
     call_id: str
+    metadata: Any = None
 
 
 _created = msgspec.json.Decoder(_Created)
 
 
-def answer_from_success(status: int, body: bytes) -> DialAnswer:
-    """The answer for a 2xx, which counts as placed only with a call id."""
+def answer_from_success(status: int, body: bytes, attempt_id: object) -> DialAnswer:
+    """The answer for a 2xx, which counts as placed only with a call id. Retell echoes the metadata: an answer that
+    names another attempt was left on the connection by a request before ours, and says nothing about this one."""
     try:
-        call_id = _created.decode(body).call_id
+        created = _created.decode(body)
     except (ValueError, RecursionError):
-        call_id = ""
-    if not call_id:
+        created = _Created("")
+    if not created.call_id:
         return DialAnswer(DialAnswerKind.AMBIGUOUS, f"http_{status}_without_call_id")
-    return DialAnswer(DialAnswerKind.PLACED, f"http_{status}", provider_call_id=call_id)
+    if isinstance(created.metadata, dict) and created.metadata.get(ATTEMPT_KEY, attempt_id) != attempt_id:
+        return DialAnswer(DialAnswerKind.AMBIGUOUS, f"http_{status}_of_another_attempt")
+    return DialAnswer(DialAnswerKind.PLACED, f"http_{status}", provider_call_id=created.call_id)
 
 
 def answer_from_status(status: int, retry_after: str | None, now: datetime) -> DialAnswer:

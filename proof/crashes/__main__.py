@@ -1,0 +1,64 @@
+"""Play one case again, as a finding names it: `python -m proof.crashes KILLS SEED MODE [ACTS]`.
+
+KILLS is POINT or POINT:HIT, several of them (one life after the other) joined by commas, or `none`.
+MODE is `remembers` or `forgetful`; ACTS are joined by `+` and are all of them if none is given.
+"""
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from proof.crashes import database
+from proof.crashes.acts import ACTS
+from proof.crashes.campaign import Campaign, lanes_on
+from proof.crashes.case import Case
+from proof.crashes.modes import Mode
+from proof.findings import Findings
+from ringback.failpoints import Failpoint
+
+
+def read_case(arguments: Sequence[str]) -> Case:
+    """Raises ValueError for arguments that name no case."""
+    points, seed, mode, *acts = arguments
+    kills = []
+    for name in points.split(",") if points != "none" else ():
+        point, _, hit = name.partition(":")
+        kills.append((Failpoint(point), int(hit or 1)))
+    chosen = tuple(acts[0].split("+")) if acts else tuple(ACTS)
+    if unknown := set(chosen) - set(ACTS):
+        raise ValueError(f"no such act: {', '.join(sorted(unknown))} (there are {', '.join(ACTS)})")
+    return Case(int(seed), Mode[mode.upper()], chosen, tuple(kills))
+
+
+async def play_again(url: str, home: Path, case: Case) -> Findings:
+    findings = Findings("crashes", case.seed)
+    async with lanes_on(url, home, 1) as free:
+        played = await Campaign(free, findings, _say).try_case(case)
+    fired = "fired" if played.all_kills_fired else "did not all fire"
+    _say(f"{len(findings.violations)} violations; {played.killed} of {len(case.kills)} kills {fired}; logs in {home}")
+    return findings
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+def main(arguments: Sequence[str]) -> int:
+    try:
+        case = read_case(arguments)
+    except (KeyError, ValueError) as problem:
+        sys.stderr.write(f"{problem}\n{__doc__}")
+        return 2
+    home = Path(tempfile.mkdtemp(prefix="ringback-crash-"))
+    with database.running_server(home / "postgres") as url:
+        findings = asyncio.run(play_again(url, home, case))
+    if not findings.violations:
+        shutil.rmtree(home)
+    return 1 if findings.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,285 @@
+"""The whole suite: lanes side by side, the recording, the kills, the planted bugs, and what they come to."""
+
+import asyncio
+import tempfile
+import time
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
+from typing import NamedTuple
+
+from proof.crashes import database
+from proof.crashes.acts import ACTS
+from proof.crashes.case import Case, Played
+from proof.crashes.forks import Forks
+from proof.crashes.judgement import Judgement, Kind
+from proof.crashes.lane import Lane
+from proof.crashes.modes import Mode
+from proof.crashes.plan import Recording, Route, killing, recordings
+from proof.findings import Findings, Say, Size
+from proof.invariants import Invariant
+from ringback.failpoints import Failpoint
+
+SAY_EVERY_S = 30.0
+TRIES = 3  # of a kill that did not fire, because a run is never quite like the recorded one
+
+
+class Kill(NamedTuple):
+    point: Failpoint
+    act: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much is tried: a kill at every point with each of so many seeds, the modes by turns; without any, a few
+    points once each."""
+
+    lanes: int
+    seeds: int
+
+
+EXTENTS = {Size.SMALL: Extent(3, 0), Size.FULL: Extent(6, 50)}
+#: What dies at the small size: around each of the places where something leaves or comes in.
+FEW = (
+    Kill(Failpoint.ACCEPT_COMMITTED, "answered"),
+    Kill(Failpoint.CALL_MESSAGE_SENT, "answered"),
+    Kill(Failpoint.CLAIM_COMMITTED, "answered"),
+    Kill(Failpoint.DIAL_ACCEPTED, "silent"),
+    Kill(Failpoint.WEBHOOK_ENQUEUED, "busy"),
+    Kill(Failpoint.EVENT_APPLIED, "pair"),
+    Kill(Failpoint.OUTBOX_CARRIED, "answered"),
+    Kill(Failpoint.ACTION_COMMITTED, "functions"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlantedCase:
+    """Where a planted bug must be noticed, and by which invariants."""
+
+    bug: str
+    act: str
+    mode: Mode
+    kills: tuple[tuple[Failpoint, int], ...]
+    caught_by: frozenset[Invariant]
+
+
+PLANTED = (
+    PlantedCase(
+        "the request leaves before the claim is committed",
+        "answered",
+        Mode.REMEMBERS,
+        (),
+        frozenset({Invariant.I4}),
+    ),
+    PlantedCase(
+        "outbox rows are marked before they are carried",
+        "answered",
+        Mode.REMEMBERS,
+        ((Failpoint.ENGAGE_ASKING, 1),),
+        frozenset({Invariant.I1, Invariant.I14}),
+    ),
+    PlantedCase(
+        "a dead worker's claim counts as never sent",
+        "silent",
+        Mode.FORGETFUL,
+        ((Failpoint.DIAL_ACCEPTED, 1),),
+        frozenset({Invariant.I2}),
+    ),
+)
+
+
+@dataclass
+class Campaign:
+    """Plays cases on whichever lane is free, and gathers what is found."""
+
+    lanes: "asyncio.Queue[Lane]"
+    findings: Findings
+    say: Say
+    kills: Counter[Mode] = field(default_factory=Counter)
+    killed_at: Counter[Failpoint] = field(default_factory=Counter)
+    faults: Counter[Kind] = field(default_factory=Counter)
+    trials: int = 0
+    missed: int = 0
+    began_s: float = field(default_factory=time.monotonic)
+    _said_s: float = field(default_factory=time.monotonic)
+
+    async def play(self, case: Case) -> tuple[Played, Judgement]:
+        lane = await self.lanes.get()
+        try:
+            played = await lane.play(case)
+            judgement = await lane.judge(played)
+        finally:
+            self.lanes.put_nowait(lane)
+        self.trials += 1
+        return played, judgement
+
+    async def try_case(self, case: Case) -> Played:
+        """A trial that counts, if all its kills fired."""
+        played, judgement = await self.play(case)
+        self._keep_saying()
+        if not played.all_kills_fired and played.problem is None:
+            self.missed += 1
+            return played
+        self.findings.tried(*judgement.looked_at)
+        if case.kills:
+            self.findings.tried(Invariant.I20)
+            self.kills[case.mode] += len(case.kills)
+            self.killed_at.update(point for point, _ in case.kills)
+        for fault in judgement.faults:
+            self.faults[fault.kind] += 1
+            self.findings.broke(fault.invariant, f"{fault.kind}: {fault.what}", reproduce(case))
+            self.say(f"{fault.invariant} {fault.kind}: {fault.what} ({case})")
+        if judgement.faults and case.kills and not any(f.invariant is Invariant.I20 for f in judgement.faults):
+            self.findings.broke(Invariant.I20, "not intact after a kill", reproduce(case))
+        return played
+
+    async def record(self, cases: Iterable[tuple[Route, Case]]) -> Recording:
+        recording = Recording()
+
+        async def one(route: Route, case: Case) -> None:
+            played = await self.try_case(case)
+            if played.problem is None and played.all_kills_fired:
+                recording.note(route, case.mode, played.hits[-1])
+
+        await asyncio.gather(*(one(route, case) for route, case in cases))
+        return recording
+
+    async def kill(self, recording: Recording, point: Failpoint, mode: Mode, seed: int) -> None:
+        """One kill there, if it can be reached in this mode; tried again if it did not fire."""
+        for attempt in range(TRIES):
+            case = killing(recording, point, mode, seed + attempt * 1_000_003, surely=attempt > 0)
+            if case is None:
+                return
+            played = await self.try_case(case)
+            if played.all_kills_fired or played.problem is not None:
+                return
+
+    async def catch(self, planted: PlantedCase, seed: int) -> None:
+        """Within a few trials."""
+        caught = False
+        for attempt in range(TRIES):
+            case = Case(seed + attempt, planted.mode, (planted.act,), planted.kills, planted.bug)
+            _, judgement = await self.play(case)
+            caught = caught or any(fault.invariant in planted.caught_by for fault in judgement.faults)
+            if caught:
+                break
+        self.findings.plant(planted.bug, caught, *planted.caught_by)
+
+    def _keep_saying(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._said_s > SAY_EVERY_S:
+            self._said_s = now_s
+            self.say(f"{self.trials} trials, {self.kills.total()} kills, {self.faults.total()} faults")
+
+    def conclude(self, reached: Iterable[Failpoint]) -> None:
+        """The counts, and the points that nothing ever reached."""
+        known = set(reached)
+        for point in Failpoint:
+            if point not in known:
+                self.findings.broke(Invariant.I20, f"the failpoint {point} was never reached", "any seed")
+        took_s = time.monotonic() - self.began_s
+        self.findings.counts |= {
+            "failpoints": len(Failpoint),
+            "failpoints_killed_at": len(self.killed_at),
+            "fewest_kills_at_a_failpoint": min(self.killed_at[point] for point in Failpoint),
+            "kills": self.kills.total(),
+            **{f"kills_{mode.name.lower()}": self.kills[mode] for mode in Mode},
+            **{str(kind): self.faults[kind] for kind in Kind},
+            "kills_that_did_not_fire": self.missed,
+            "trials": self.trials,
+            "trials_per_s": round(self.trials / took_s, 2),
+        }
+
+
+def reproduce(case: Case) -> str:
+    kills = ",".join(f"{point}:{hit}" for point, hit in case.kills) or "none"
+    return f"python -m proof.crashes {kills} {case.seed} {case.mode.name.lower()} {'+'.join(case.acts)}"
+
+
+@asynccontextmanager
+async def lanes_on(
+    url: str, home: Path, number: int, template: str | None = None
+) -> "AsyncIterator[asyncio.Queue[Lane]]":
+    """Free lanes, each on its own copy of the migrated template, with one fork server for all of them."""
+    free: asyncio.Queue[Lane] = asyncio.Queue()
+    async with AsyncExitStack() as stack:
+        prefix = f"crashes_{uuid.uuid4().hex[:8]}"
+        if template is None:
+            template = prefix
+            await database.make_template(url, template)
+            stack.push_async_callback(database.drop, url, template)
+        forks = await stack.enter_async_context(Forks())
+        for index in range(number):
+            copy = await database.copy_template(url, template, f"{prefix}_{index}")
+            stack.push_async_callback(database.drop, url, f"{prefix}_{index}")
+            lane = Lane(forks, home / f"lane-{index}", copy)
+            await lane.open()
+            stack.push_async_callback(lane.close)
+            free.put_nowait(lane)
+        yield free
+
+
+async def _full(campaign: Campaign, seed: int, seeds: int) -> None:
+    recording = await campaign.record(recordings(seed))
+    campaign.say(f"recorded: {len(Failpoint) - len(recording.unreached())} of {len(Failpoint)} points are reached")
+    await asyncio.gather(*(campaign.catch(planted, seed) for planted in PLANTED))
+    turns = zip(range(seeds), cycle(Mode), strict=False)
+    work = [(point, _mode(recording, point, turn), seed + number) for number, turn in turns for point in Failpoint]
+    await asyncio.gather(*(campaign.kill(recording, *one) for one in work))
+    campaign.conclude(set(Failpoint) - set(recording.unreached()))
+
+
+def _mode(recording: Recording, point: Failpoint, turn: Mode) -> Mode:
+    """The one whose turn it is, unless the point is reached in the other alone."""
+    return turn if recording.routes_to(point, turn) else next(mode for mode in Mode if mode is not turn)
+
+
+async def _small(campaign: Campaign, seed: int) -> None:
+    """Every act in one trial, which reaches all but what a dead worker leaves behind; a few kills; a planted bug."""
+    modes = cycle(Mode)
+    few = [Case(seed + number, next(modes), (kill.act,), ((kill.point, 1),)) for number, kill in enumerate(FEW)]
+    async with asyncio.TaskGroup() as group:
+        everything = group.create_task(_reach_everything(campaign, seed))
+        group.create_task(campaign.catch(PLANTED[-1], seed))
+        killed = [group.create_task(campaign.try_case(case)) for case in few]
+    campaign.conclude(everything.result().union(*(hits for task in killed for hits in task.result().hits)))
+
+
+async def _reach_everything(campaign: Campaign, seed: int) -> set[Failpoint]:
+    """What was reached; once more if one act was in another's way."""
+    reached: set[Failpoint] = set()
+    for number in range(TRIES):
+        played = await campaign.try_case(Case(seed + number, Mode.REMEMBERS, tuple(ACTS)))
+        reached = reached.union(*played.hits)
+        if reached | {Failpoint.LEASE_OVER} == set(Failpoint) or played.problem is not None:
+            break
+    return reached
+
+
+def run(size: Size, seed: int, say: Say) -> Findings:
+    with tempfile.TemporaryDirectory(prefix="ringback-crashes-") as home:
+        with database.running_server(Path(home) / "postgres") as url:
+            return run_on(url, Path(home), (size, seed), say)
+
+
+def run_on(url: str, home: Path, what: tuple[Size, int], say: Say, template: str | None = None) -> Findings:
+    """On a PostgreSQL that is there already, perhaps with a migrated database to copy; `home` is an empty place for
+    logs and ledgers."""
+    size, seed = what
+    extent = EXTENTS[size]
+    findings = Findings("crashes", seed, {"seeds": extent.seeds, "lanes": extent.lanes})
+
+    async def run_all() -> None:
+        async with lanes_on(url, home, extent.lanes, template) as free:
+            campaign = Campaign(free, findings, say)
+            if extent.seeds:
+                await _full(campaign, seed, extent.seeds)
+            else:
+                await _small(campaign, seed)
+
+    asyncio.run(run_all())
+    return findings

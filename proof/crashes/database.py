@@ -1,0 +1,88 @@
+"""The databases of the lanes: one server, one migrated template, one copy per lane, emptied for each trial."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+
+from ringback.adapters.postgres.schema import upgrade
+from ringback.embedded.server import PostgresServer
+
+INSTANCE = "proof-instance"
+#: What survives is the kernel's business here: only our processes die, never the machine.
+_UNSAFE = ("fsync", "full_page_writes", "synchronous_commit")
+
+_EMPTY = """
+SET LOCAL session_replication_role = replica;
+DELETE FROM queue_messages; DELETE FROM outbox; DELETE FROM gate_decisions; DELETE FROM provider_events;
+DELETE FROM action_results; DELETE FROM dispositions; DELETE FROM notes; DELETE FROM field_writes;
+DELETE FROM inbound_calls; DELETE FROM suppressions; DELETE FROM attempts; DELETE FROM tasks; DELETE FROM calls;
+DELETE FROM contacts; DELETE FROM api_keys;
+UPDATE installation SET paused_at = NULL, pause_reason = NULL, breaker_until = NULL, breaker_reason = NULL,
+    breaker_trips = 0;
+"""
+_END_OTHERS = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name <> 'coordinator'
+"""
+
+
+@contextmanager
+def running_server(data_dir: Path) -> Iterator[str]:
+    """The URL of an embedded PostgreSQL. On the main thread, to whose life the kernel ties it."""
+    server = PostgresServer(data_dir)
+    url = server.start()
+    try:
+        statements = [f"ALTER SYSTEM SET {setting} = off" for setting in _UNSAFE]
+        asyncio.run(_execute(url, *statements, "SELECT pg_reload_conf()"))
+        yield url
+    finally:
+        server.stop()
+
+
+def named(url: str, name: str) -> str:
+    """The same server, another database."""
+    head, _, query = url.partition("?")
+    return f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
+
+
+async def make_template(url: str, name: str) -> None:
+    await _execute(url, f"CREATE DATABASE {name}")
+    await upgrade(named(url, name), instance=INSTANCE)
+
+
+async def copy_template(url: str, template: str, name: str) -> str:
+    """The URL of the copy."""
+    await _execute(url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log")
+    await _execute(named(url, name), f"UPDATE installation SET instance = '{INSTANCE}'")
+    return named(url, name)
+
+
+async def drop(url: str, name: str) -> None:
+    await _execute(url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def watching(url: str) -> "asyncpg.Pool[asyncpg.Record]":
+    """Connections of the coordinator's own, which `empty` leaves alone."""
+    return await asyncpg.create_pool(url, min_size=1, max_size=4, server_settings={"application_name": "coordinator"})
+
+
+async def empty(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    """As it was migrated: a tenth of what TRUNCATE or a new copy costs. What a killed process had still under way is
+    waited for, because its commit may come after its death."""
+    async with pool.acquire() as connection:
+        while await connection.fetchval(_END_OTHERS):
+            await asyncio.sleep(0.005)
+        async with connection.transaction():
+            await connection.execute(_EMPTY)
+
+
+async def _execute(url: str, *statements: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()

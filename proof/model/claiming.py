@@ -1,0 +1,119 @@
+"""From a claim to its answer, on the model's rows: the gate, the row written ahead, what each kind of answer does."""
+
+from proof.model.facts import Asked, gate
+from proof.model.flows import bind, stop_call
+from proof.model.state import Age, Attempt, Facts, Phase, Said, Worker
+from proof.model.transaction import Transaction
+from ringback.domain.abt_event import AbtType, FailReason
+from ringback.domain.attempt import AttemptState
+from ringback.domain.call import TaskStatus
+from ringback.domain.dial import DialAnswerKind
+from ringback.domain.gate import GateVerdict
+from ringback.domain.outcome import Verdict, verdict_digest
+
+S = AttemptState
+K = DialAnswerKind
+
+
+def judge(tx: Transaction, c: int, t: int) -> GateVerdict:
+    call, task = tx.calls[c], tx.calls[c].tasks[t]
+    own = tx.rules.own_attempt(call, t)
+    is_resend = own is not None and call.attempts[own].state is S.UNKNOWN
+    if own is not None and is_resend and not tx.rules.may_resend_now(call.attempts[own]):
+        return GateVerdict.END
+    asked = Asked(
+        task.kind,
+        own is None,
+        call.no_more,
+        call.budget_used,
+        tx.bounds.attempts,
+        call.is_expired,
+        tx.suppressed,
+        tx.rules.is_held(tx.world(), (c, own)),
+        tx.paused,
+    )
+    return gate(asked).verdict
+
+
+def turn_away(tx: Transaction, c: int, t: int, verdict: GateVerdict) -> None:
+    own = tx.rules.own_attempt(tx.calls[c], t)
+    is_resend = own is not None and tx.attempt(c, own).state is S.UNKNOWN
+    if verdict is GateVerdict.WAIT:
+        tx.set_task(c, t, TaskStatus.PENDING)
+    elif is_resend:
+        tx.set_task(c, t, TaskStatus.CONSUMED)
+    else:
+        stop_call(tx, c, _why_never(tx, c))
+
+
+def _why_never(tx: Transaction, c: int) -> FailReason:
+    if tx.calls[c].is_expired:
+        return FailReason.EXPIRED
+    return FailReason.SUPPRESSED if tx.suppressed else FailReason.CANCELLED
+
+
+def write_claim(tx: Transaction, c: int, t: int, w: int) -> None:
+    call = tx.calls[c]
+    own = tx.rules.own_attempt(call, t)
+    is_resend = own is not None and call.attempts[own].state is S.UNKNOWN
+    a = len(call.attempts) if own is None else own
+    tx.set_task(c, t, TaskStatus.CONSUMED)
+    for index, worker in enumerate(tx.workers):
+        if worker.phase is not Phase.IDLE and (worker.call, worker.attempt) == (c, a):
+            tx.set_worker(index, worker._replace(is_current=False))
+    if tx.check is not None and (tx.check.call, tx.check.attempt) == (c, a):
+        tx.check = tx.check._replace(is_current=False)
+    tx.set_worker(w, Worker(Phase.CLAIMED, c, a, is_resend))
+    if own is None:
+        tx.alter(c, budget_used=call.budget_used + 1)
+        if tx.rules.writes_ahead:
+            tx.alter(c, attempts=(*tx.calls[c].attempts, Attempt(Facts(S.DIALING), t)))
+        return
+    tx.move(c, a, S.DIALING)
+    tx.change(c, a, task=t, holds_person=True, holds_slot=True)
+    if is_resend:
+        tx.change(c, a, resent=True)
+    else:
+        tx.change(c, a, age=Age.FRESH)
+
+
+def record(tx: Transaction, worker: Worker, answer: DialAnswerKind) -> None:
+    c, a = worker.call, worker.attempt
+    attempt = tx.attempt(c, a)
+    if answer is not K.PLACED and not tx.rules.may_record(worker, attempt):
+        return
+    match tx.rules.means(answer, attempt):
+        case K.PLACED:
+            bind(tx, c, a)
+        case K.AMBIGUOUS:
+            become_unknown(tx, c, a)
+        case K.REFUSED:
+            _refused(tx, c, a)
+        case _:
+            _wait(tx, c, a)
+
+
+def become_unknown(tx: Transaction, c: int, a: int) -> None:
+    tx.move(c, a, S.UNKNOWN)
+    tx.change(c, a, lookups=0, clean=0, holds_person=tx.rules.holds_when_unknown())
+
+
+def _refused(tx: Transaction, c: int, a: int) -> None:
+    tx.move(c, a, S.REJECTED)
+    tx.change(c, a, holds_person=False, holds_slot=False)
+    task = tx.open_task(c)
+    verdict = Verdict(AbtType.FAILED, FailReason.REFUSED)
+    tx.announce_end(c, a, verdict.type, is_final=task is None, was_attempted=tx.attempt(c, a).is_bound)
+    tx.change(c, a, verdict=verdict.type, said=Said.OWN, digest=verdict_digest(verdict))
+    if task is None:
+        tx.alter(c, final=True, closed_by=a)
+
+
+def _wait(tx: Transaction, c: int, a: int) -> None:
+    tx.move(c, a, S.WAITING)
+    tx.change(c, a, holds_person=False, holds_slot=False)
+    if tx.open_task(c) is None:
+        tx.set_task(c, tx.attempt(c, a).task, TaskStatus.PENDING)
+    no_more = tx.calls[c].no_more
+    if no_more is not None:
+        stop_call(tx, c, FailReason.SUPPRESSED if no_more == "opt_out" else FailReason(no_more))

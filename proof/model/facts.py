@@ -1,0 +1,194 @@
+"""The product's own pure rules, asked about the model's facts: what a report changes, what it means, who may dial."""
+
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from functools import cache
+from typing import Any, NamedTuple
+
+from proof.model.state import End, Facts, Hook, Stage
+from ringback.domain.abt_event import AbtType, FailReason
+from ringback.domain.attempt import Attempt, AttemptState, DialFact, Party
+from ringback.domain.call import Call, RetryPolicy, Task, TaskKind
+from ringback.domain.call_event import Analysis, CallReport, EndFacts, ProviderStatus, ReportKind
+from ringback.domain.gate import (
+    ADMIT,
+    Candidate,
+    CapacityFacts,
+    DialPolicy,
+    GateDecision,
+    PersonFacts,
+    ends_the_call,
+    must_wait_for_capacity,
+    must_wait_for_person,
+)
+from ringback.domain.outcome import Verdict, absorb, decide
+from ringback.domain.retrying import next_attempt_at
+from ringback.domain.schedule import CallingHours
+
+NOW = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)
+ZONES = ("America/New_York",)
+POLICY = DialPolicy(
+    countries=frozenset({"US"}),
+    calling_hours=CallingHours(),
+    max_live_calls=100,
+    calls_per_second=1000,
+    attempts_per_day=0,
+    attempt_gap_s=0,
+    lease_s=60,
+)
+
+_ENDS = {
+    End.NO_ANSWER: EndFacts(DialFact.NO_ANSWER, Party.UNKNOWN, "network", connected=False),
+    End.TALKED: EndFacts(DialFact.ANSWERED, Party.HUMAN, "person", connected=True),
+    End.OPTED_OUT: EndFacts(DialFact.ANSWERED, Party.HUMAN, "person", connected=True, opt_out=True),
+}
+_STATUS = {
+    Stage.RINGING: ProviderStatus.REGISTERED,
+    Stage.TALKING: ProviderStatus.ONGOING,
+    Stage.OVER: ProviderStatus.ENDED,
+    Stage.ANALYZED: ProviderStatus.ENDED,
+}
+_KIND = {Hook.STARTED: ReportKind.STARTED, Hook.ENDED: ReportKind.ENDED, Hook.ANALYZED: ReportKind.ANALYZED}
+
+
+class Word(Enum):
+    """How something was heard of a call, other than by a webhook."""
+
+    POLL = 0
+    POLL_LATE = 400  # the analysis deadline is over, so it does not hold the person any longer
+    POLL_GIVEN_UP = 172_800  # and nothing more is expected
+    TOOL = 10
+    OTHER = 1  # a webhook of a kind that says nothing but that the call exists
+
+    def __init__(self, over_for_s: int) -> None:
+        self.over_for_s = over_for_s
+
+
+News = Hook | Word
+
+
+def report_of(stage: Stage, end: End | None, news: News) -> CallReport:
+    """What a webhook, a poll or a tool call says of a call that got so far."""
+    if news is Word.TOOL:
+        return CallReport(ReportKind.TOOL, "", started_at=NOW - timedelta(seconds=30))
+    if news is Word.OTHER:
+        return CallReport(ReportKind.OTHER, "", "other_event")
+    hook = news if isinstance(news, Hook) else None
+    seen_end = end if hook is not Hook.STARTED else None
+    talked = stage is not Stage.RINGING and seen_end is not End.NO_ANSWER
+    has_analysis = hook is Hook.ANALYZED or (hook is None and stage is Stage.ANALYZED)
+    over_for = timedelta(seconds=news.over_for_s if isinstance(news, Word) else 0)
+    status = ProviderStatus.NOT_CONNECTED if seen_end is End.NO_ANSWER else _STATUS[stage]
+    facts: dict[str, Any] = {}
+    if seen_end is not None:
+        facts = {
+            "ended_at": NOW - over_for,
+            "duration_ms": 20_000 if talked else None,
+            "disconnection_reason": seen_end.value,
+            "end_facts": _ENDS[seen_end],
+            "transcript": "User: hello" if talked else None,
+            "agent_spoke": talked,
+            "user_turns": 1 if talked else None,
+        }
+    return CallReport(
+        kind=_KIND[hook] if hook is not None else ReportKind.SNAPSHOT,
+        provider_call_id="",
+        status=status if hook is None else None,
+        started_at=NOW - over_for - timedelta(seconds=30) if talked else None,
+        analysis=Analysis(successful=talked) if has_analysis else None,
+        **facts,
+    )
+
+
+def attempt_of(facts: Facts) -> Attempt:
+    """The product's attempt that knows just this."""
+    attempt = Attempt("a", "c", "p", "+14155550100", 1, "t", {}, facts.state)
+    attempt.sent_at = attempt.placed_at = NOW - timedelta(seconds=60)
+    attempt.connected = facts.talked
+    attempt.started_at = NOW - timedelta(seconds=30) if facts.talked else None
+    if facts.has_end:
+        attempt.dial = DialFact.ANSWERED if facts.talked else DialFact.NO_ANSWER
+        attempt.party = Party.HUMAN if facts.talked else Party.UNKNOWN
+        attempt.user_turns, attempt.agent_spoke = (1, True) if facts.talked else (None, False)
+    if facts.has_analysis:
+        attempt.analysis_source, attempt.successful = Analysis().source, facts.talked
+    if facts.opted_out:
+        attempt.business["opt_out"] = True
+    return attempt
+
+
+def facts_of(attempt: Attempt) -> Facts:
+    return Facts(
+        attempt.state,
+        attempt.connected,
+        attempt.dial is not None,
+        attempt.analysis_source is not None,
+        bool(attempt.business.get("opt_out")),
+    )
+
+
+@cache
+def absorbed(facts: Facts, stage: Stage, end: End | None, news: News) -> tuple[Facts, Verdict | None]:
+    """The facts behind a report, and the verdict that they give."""
+    attempt = attempt_of(facts)
+    absorb(attempt, report_of(stage, end, news))
+    gave_up = news is Word.POLL_GIVEN_UP
+    return facts_of(attempt), decide(attempt, was_polled=is_poll(news), gave_up=gave_up)
+
+
+def is_poll(news: News) -> bool:
+    return isinstance(news, Word) and news not in (Word.TOOL, Word.OTHER)
+
+
+@cache
+def last_word(facts: Facts) -> Verdict:
+    """The verdict when the provider has not answered for so long that nobody asks any more."""
+    if facts.state is AttemptState.ENDED and facts.has_end:
+        verdict = decide(attempt_of(facts), gave_up=True)
+        assert verdict is not None, "the end is known"
+        return verdict
+    return Verdict(AbtType.FAILED, FailReason.PROVIDER_LOST)
+
+
+class Asked(NamedTuple):
+    """Who asks the gate, and what is known of the person and the installation."""
+
+    kind: TaskKind
+    is_new: bool
+    no_more: str | None
+    budget_used: int
+    max_attempts: int
+    is_expired: bool
+    suppressed: bool
+    is_held: bool
+    paused: bool
+
+
+def _call(no_more: str | None, budget_used: int, max_attempts: int, *, is_expired: bool) -> Call:
+    lifetime = timedelta(days=-1 if is_expired else 7)
+    retry = RetryPolicy(max_attempts)
+    call = Call("c", "p", "+14155550100", "g", "+14155550199", {}, {}, retry, NOW, NOW + lifetime, False)
+    call.no_more_retries, call.budget_used = no_more, budget_used
+    return call
+
+
+@cache
+def gate(asked: Asked) -> GateDecision:
+    call = _call(asked.no_more, asked.budget_used, asked.max_attempts, is_expired=asked.is_expired)
+    candidate = Candidate(call, Task("t", "c", asked.kind, NOW), ZONES, "US", asked.is_new)
+    person = PersonFacts(asked.suppressed, "b" if asked.is_held else None, 0, None, None, 0.0)
+    capacity = CapacityFacts(asked.paused, None, 0, 0)
+    return (
+        ends_the_call(candidate, person, POLICY, NOW)
+        or must_wait_for_person(candidate, person, POLICY, NOW)
+        or must_wait_for_capacity(capacity, POLICY, NOW)
+        or ADMIT
+    )
+
+
+@cache
+def is_tried_again(verdict: Verdict, no_more: str | None, budget_used: int, max_attempts: int, expired: bool) -> bool:
+    """Whether another attempt follows a verdict."""
+    call = _call(no_more, budget_used, max_attempts, is_expired=expired)
+    attempt = attempt_of(Facts(AttemptState.ENDED))
+    return next_attempt_at(call, attempt, verdict, POLICY, ZONES) is not None

@@ -1,0 +1,145 @@
+"""A trace of the model, walked by the product's own flows on PostgreSQL; after each step both must say the same."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from proof.model.hands import Hands
+from proof.model.offer import Kind, Step
+from proof.model.rules import Rules
+from proof.model.state import Attempt, Bounds, Call, World
+from proof.model.steps import steps
+from ringback.domain.abt_event import FailReason
+
+MOST_STEPS = 60
+STUCK_S = 120.0
+
+Way = list[tuple[World, Step]]
+Row = dict[str, Any]
+Label = tuple[object, ...]
+
+
+class Different(AssertionError):
+    """The product did something else than the model."""
+
+
+def walk(bounds: Bounds, rng: random.Random, walked: Counter[str]) -> Way:
+    """A way through the model, each step with the world that it leaves. Few steps are faults and wishes, or it would
+    end soon; and every other one is of those that were `walked` least until now, by their names."""
+    world = bounds.start()
+    way: Way = []
+    while len(way) < MOST_STEPS:
+        possible = [step for step in steps(world, bounds, Rules()) if step.tx.world() != world]
+        if not possible:
+            break
+        by_itself = [step for step in possible if step.kind is Kind.SYSTEM]
+        if by_itself and rng.random() < 0.8:
+            possible = by_itself
+        if rng.random() < 0.5:
+            least = min(walked[str(step.label[0])] for step in possible)
+            possible = [step for step in possible if walked[str(step.label[0])] == least]
+        step = rng.choice(possible)
+        walked[str(step.label[0])] += 1
+        way.append((world, step))
+        world = step.tx.world()
+    return way
+
+
+def way_of(bounds: Bounds, labels: Sequence[Label], rules: Rules | None = None) -> Way:
+    """The way with these labels, by the product's rules or by others."""
+    rules = rules or Rules()
+    world = bounds.start()
+    way: Way = []
+    for label in labels:
+        step = next(step for step in steps(world, bounds, rules) if step.label == label)
+        way.append((world, step))
+        world = step.tx.world()
+    return way
+
+
+async def replay(way: Way, hands: Hands) -> None:
+    """Raises Different, with the labels up to the step in which they part."""
+    told: list[list[str]] = [[] for _ in range(hands.bounds.calls)]
+    try:
+        await hands.accept_calls()
+        for number, (world, step) in enumerate(way):
+            await asyncio.wait_for(hands.take(world, step), STUCK_S)
+            for c, type_ in step.tx.events:
+                told[c].append(type_.removeprefix("voice_ai_call_"))
+            differences = await _differences(step.tx.world(), told, hands)
+            if differences:
+                labels = "; ".join(" ".join(map(str, taken.label)) for _, taken in way[: number + 1])
+                raise Different("\n".join([labels, *differences]))
+    finally:
+        await hands.let_go()
+
+
+async def _differences(world: World, told: list[list[str]], hands: Hands) -> list[str]:
+    differences = []
+    for c, call in enumerate(world.calls):
+        name, desk = hands.call_id(c), hands.desk
+        tasks = await desk.all(
+            "SELECT kind, status FROM tasks WHERE call_id = $1 ORDER BY task_id NOT LIKE 'task-%', task_id", name
+        )
+        seen = {
+            **_seen_of_call(await desk.call(name)),
+            "tasks": [(task["kind"], task["status"]) for task in tasks],
+            "events": await desk.event_types(name),
+        } | {f"attempt {a}": _seen_of(row, hands.bounds) for a, row in enumerate(await desk.attempts(name))}
+        meant = {
+            **_meant_by_call(call),
+            "tasks": [(str(task.kind), str(task.status)) for task in call.tasks],
+            "events": told[c],
+        } | {f"attempt {a}": _meant_by(attempt) for a, attempt in enumerate(call.attempts)}
+        differences += [
+            f"call {c}, {what}: the model says {meant.get(what)}, the product {seen.get(what)}"
+            for what in sorted(seen.keys() | meant.keys())
+            if seen.get(what) != meant.get(what)
+        ]
+    return differences
+
+
+def _seen_of_call(row: Row) -> Row:
+    no_more = row["no_more_retries"]
+    return {"final": row["final"], "stopped": bool(no_more), "cancelled": no_more == FailReason.CANCELLED}
+
+
+def _meant_by_call(call: Call) -> Row:
+    is_cancelled = call.no_more == FailReason.CANCELLED
+    return {"final": call.final, "stopped": bool(call.no_more), "cancelled": is_cancelled}
+
+
+def _seen_of(row: Row, bounds: Bounds) -> Row:
+    return {
+        "state": row["state"],
+        "is_bound": row["provider_call_id"] is not None,
+        "resent": row["resent"],
+        "lookups": min(row["lookups"], bounds.lookups),
+        "clean": min(row["clean_lookups"], bounds.lookups),
+        "holds_person": row["holds_person"],
+        "holds_slot": row["holds_slot"],
+        "initiated": row["initiated_event"],
+        "started": row["started_event"],
+        "verdict": row["verdict_type"],
+        "digest": row["verdict_digest"],
+        "has_analysis": row["analysis_source"] is not None,
+    }
+
+
+def _meant_by(attempt: Attempt) -> Row:
+    return {
+        "state": str(attempt.state),
+        "is_bound": attempt.is_bound,
+        "resent": attempt.resent,
+        "lookups": attempt.lookups,
+        "clean": attempt.clean,
+        "holds_person": attempt.holds_person,
+        "holds_slot": attempt.holds_slot,
+        "initiated": attempt.initiated,
+        "started": attempt.started,
+        "verdict": str(attempt.verdict) if attempt.verdict is not None else None,
+        "digest": attempt.digest,
+        "has_analysis": attempt.facts.has_analysis,
+    }

@@ -1,0 +1,90 @@
+"""Bugs put into the product on purpose, to see that the oracle can fail."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from proof.findings import Findings
+from proof.invariants import Invariant
+from proof.provider.acts import End, Plan, answer_lost, answers, rings_and_answers
+from proof.provider.fates import answered, judge
+from ringback.adapters.retell import client
+from ringback.domain.dial import DialAnswer, DialAnswerKind
+
+if TYPE_CHECKING:
+    from proof.provider.trial import Trial
+
+CAUGHT_WITHIN_S = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """`name` in the module `client` is replaced by `wrong`, which is given what was there; `plan` brings it out, and
+    `aims` are what it must be seen to break."""
+
+    what: str
+    name: str
+    wrong: Callable[[Any], Any]
+    plan: Plan
+    remembers: bool
+    aims: tuple[Invariant, ...]
+    creates: int = 1
+
+
+def _not_sent(_: Any) -> Any:
+    return lambda error: DialAnswer(DialAnswerKind.NOT_SENT, "planted")
+
+
+def _another_key(create_body: Any) -> Any:
+    return lambda request: {**create_body(request), "idempotency_key": uuid.uuid4().hex}
+
+
+def _refused(_right: Any) -> Any:
+    return lambda *_: DialAnswer(DialAnswerKind.REFUSED, "planted")
+
+
+_ANSWER_LOST = Plan((answer_lost(End.CLOSE),), loses_webhooks=True)
+_NO_CALL_ID = Plan((rings_and_answers(201),), loses_webhooks=True)
+_FAILED_FIRST = Plan((answers(500),))
+BUGS = (
+    Bug("a lost answer is a request not sent", "answer_from_error", _not_sent, _ANSWER_LOST, True, (Invariant.I5,)),
+    Bug("a resend takes another key", "create_body", _another_key, _FAILED_FIRST, True, (Invariant.I5,), 2),
+    Bug("a 2xx without a call id is a refusal", "answer_from_success", _refused, _NO_CALL_ID, True, (Invariant.I6,)),
+    Bug("a lost answer is a second ring", "answer_from_error", _not_sent, _ANSWER_LOST, False, (Invariant.I2,)),
+)
+
+
+async def prove_that_bugs_are_seen(trial: "Trial", findings: Findings) -> None:
+    """After the judgement, on the same system, one after the other."""
+    for bug in BUGS:
+        if bug.remembers is trial.setting.remembers:
+            with _planted(bug):
+                findings.plant(bug.what, await _is_seen(trial, bug), *bug.aims)
+
+
+@contextmanager
+def _planted(bug: Bug) -> Iterator[None]:
+    right = getattr(client, bug.name)
+    setattr(client, bug.name, bug.wrong(right))
+    try:
+        yield
+    finally:
+        setattr(client, bug.name, right)
+
+
+async def _is_seen(trial: "Trial", bug: Bug) -> bool:
+    """Only once the call is over: before, everything is still missing."""
+    case = trial.drafts.case("planted", bug.what, bug.plan, answered("00", bug.creates))
+    await trial.place([case])
+    give_up_at = time.monotonic() + CAUGHT_WITHIN_S
+    while time.monotonic() < give_up_at:
+        seen = (await trial.gather())[case.name]
+        broken = {invariant for invariant, _ in judge(case, seen)}
+        if seen.call.get("final") and broken.issuperset(bug.aims):
+            return True
+        await asyncio.sleep(0.2)
+    return False

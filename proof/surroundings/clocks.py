@@ -1,0 +1,154 @@
+"""The wall clock is stepped by seconds and by hours, in the processes that dial and in those that keep the time."""
+
+import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+from proof.findings import Findings
+from proof.invariants import Invariant
+from proof.surroundings.ground import Ground
+from ringback.adapters.postgres.pool import Pool, open_pool
+from ringback.adapters.postgres.store import PostgresStore
+from ringback.domain import gate
+from ringback.domain.call import RetryPolicy, TaskKind
+from ringback.domain.errors import ClockIsOff
+from tests.flows.dialing.conftest import Desk
+
+I1, I2, I10 = Invariant.I1, Invariant.I2, Invariant.I10
+#: Around the two seconds that are borne, then what a wrong time server, a resumed machine or a time zone does.
+STEPS_S = (-1.5, 1.5, 2.6, -2.6, 30.0, -30.0, 3600.0, -3600.0, 7 * 3600.0, -25 * 3600.0, 9 * 86400.0)
+RETRY = RetryPolicy(max_attempts=2, delay_s=(3600,), on=frozenset({"no_answer"}))
+#: A database that is asked a moment later sees the clock that much behind.
+MARGIN_S = 0.3
+
+
+class SteppedClock:
+    """The machine's time and `ahead_s`; monotonic time does not step."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self.ahead_s)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class Office:
+    """A worker and a scheduler of different processes, each with a clock of its own; both clocks are compared with the
+    database's. The provider's ledger is the worker's."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.worker = Desk(PostgresStore(pool), pool, SteppedClock())
+        self.keeper = Desk(PostgresStore(pool), pool, SteppedClock())
+
+    def step(self, worker_s: float, keeper_s: float) -> None:
+        self.worker.clock.ahead_s, self.keeper.clock.ahead_s = worker_s, keeper_s
+
+    async def keep_time(self) -> None:
+        """One round of the scheduler's duties; one that will not work by its clock is left out."""
+        scheduled = self.keeper.scheduled
+        for duty in (
+            scheduled.release_due_calls,
+            scheduled.publish_lost_calls,
+            scheduled.end_expired_calls,
+            self.keeper.reconciliation.look_after_attempts,
+        ):
+            try:
+                await duty()
+            except ClockIsOff:
+                continue
+
+    async def dial(self) -> None:
+        for message in await self.worker.published():
+            await self.worker.place(message)
+
+
+async def run_stepped_clocks(ground: Ground, found: Findings, rounds: int, seed: int) -> None:
+    pool = await open_pool(await ground.database("clock"), max_size=8)
+    try:
+        await _Trial(Office(pool), found, Random(f"{seed} clock"), f"seed {seed}, {rounds} rounds").run(rounds)
+    finally:
+        pool.terminate()
+
+
+class _Trial:
+    def __init__(self, office: Office, found: Findings, rng: Random, reproduce: str) -> None:
+        self.office, self.found, self.rng, self.reproduce = office, found, rng, reproduce
+        self.due: list[str] = []
+        self.later: list[str] = []
+
+    async def run(self, rounds: int) -> None:
+        """In each round somebody's clock is wrong while calls of every kind are there; then it is right again."""
+        for number in range(rounds):
+            worker_s, keeper_s = self._steps(number)
+            await self._accept()
+            before = len(self.office.worker.provider.dials)
+            self.office.step(worker_s, keeper_s)
+            for _ in range(2):
+                await self.office.keep_time()
+                await self.office.dial()
+            self._judge_wrong_time(len(self.office.worker.provider.dials) - before, worker_s, keeper_s)
+            self.office.step(0.0, 0.0)
+            await self._judge_right_time(f"{worker_s:+g} s at the worker, {keeper_s:+g} s at the scheduler")
+
+    def _steps(self, number: int) -> tuple[float, float]:
+        step_s = STEPS_S[number % len(STEPS_S)]
+        return self.rng.choice([(step_s, step_s), (step_s, 0.0), (0.0, step_s)])
+
+    async def _accept(self) -> None:
+        """One due now, one for tomorrow that expires in half an hour after that, one with an attempt under way."""
+        worker, now = self.office.worker, datetime.now(UTC)
+        self.office.step(0.0, 0.0)
+        placed = await worker.accept(retry=RETRY, time_zone=None, expires_at=now + timedelta(days=2))
+        await worker.place(placed)
+        due = await worker.accept(retry=RETRY, due_at=now, time_zone=None, expires_at=now + timedelta(minutes=40))
+        later = await worker.accept(
+            kind=TaskKind.FIRST,
+            retry=RETRY,
+            due_at=now + timedelta(hours=2),
+            time_zone=None,
+            expires_at=now + timedelta(hours=3),
+        )
+        self.due += [placed.call_id, due.call_id]
+        self.later.append(later.call_id)
+
+    def _judge_wrong_time(self, dials: int, worker_s: float, keeper_s: float) -> None:
+        self.found.tried(I10)
+        if dials and abs(worker_s) > gate.MAX_CLOCK_SKEW_S + MARGIN_S:
+            self.found.broke(I10, f"{dials} dials by a clock that is {worker_s:+g} s off", self.reproduce)
+
+    async def _judge_right_time(self, when: str) -> None:
+        """Soon everything that is due is dialed, once; what is for later still waits, and nothing has ended."""
+        worker = self.office.worker
+        # The gate's own wait of five seconds is skipped: no more than that may be between now and the dial.
+        soon = datetime.now(UTC) + timedelta(seconds=gate.SKEW_RETRY_S + 1)
+        await worker.all("UPDATE tasks SET due_at = now() WHERE status = 'pending' AND due_at <= $1 RETURNING 1", soon)
+        for _ in range(2):
+            await self.office.keep_time()
+            await self.office.dial()
+        calls = await worker.all("SELECT call_id, status, final FROM calls")
+        dialed = Counter(request.metadata["ringback_call_id"] for request in worker.provider.dials)
+        self.found.tried(I1, I2, cases=len(calls))
+        for call in calls:
+            wanted = 1 if call["call_id"] in self.due else 0
+            if dialed[call["call_id"]] > wanted:
+                self.found.broke(I2, f"{call} was dialed {dialed[call['call_id']]} times ({when})", self.reproduce)
+            if dialed[call["call_id"]] < wanted or call["final"] or call["status"] == "unknown":
+                self.found.broke(I1, f"{call} was dialed {dialed[call['call_id']]} times ({when})", self.reproduce)
+
+
+async def plant_no_look_at_the_clock(ground: Ground, found: Findings, seed: int) -> None:
+    """Neither gate nor scheduler compares the clocks."""
+    seen = Findings("planted", seed)
+    pool = await open_pool(await ground.database("clock"), max_size=8)
+    office = Office(pool)
+    for desk in (office.worker, office.keeper):
+        desk.store = PostgresStore(pool, clock_is_real=False)
+    try:
+        await _Trial(office, seen, Random(seed), "planted").run(len(STEPS_S))
+    finally:
+        pool.terminate()
+    found.plant("nobody compares the clock with the database's", bool(seen.violations), I10)

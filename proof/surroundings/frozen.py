@@ -1,0 +1,201 @@
+"""Call processors are frozen, before, in and after their create request, past their lease, and thawed."""
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import psutil
+
+from proof.findings import Findings, Say
+from proof.invariants import Invariant
+from proof.surroundings.settled import judge_all, judge_one_ring_each, poll, rows, wait_settled
+from proof.surroundings.town import API_KEY, RETELL_KEYS, Town, free_ports, wait_for
+from ringback.config import LEASE_MARGIN_S
+from ringback.failpoints import Failpoint
+from tests.stories.running_system import RunningSystem, clean_environment, new_call
+
+I1, I2 = Invariant.I1, Invariant.I2
+CREATE_TIMEOUT_S = 1.0
+LEASE_S = CREATE_TIMEOUT_S + LEASE_MARGIN_S
+#: Behind the lease; the last worker to freeze counts.
+FROZEN_S = LEASE_S + 3.0
+#: A send is decided before its lease is over; the emulator writes down a ring when it has read the whole request.
+MARGIN_S = 1.0
+CREATE_LATENCY_S = 0.4
+#: A backlog would keep those that are accepted behind the freeze waiting, and say nothing about the frozen.
+MOST_OPEN = 20
+_OPEN = "SELECT count(*) FROM calls WHERE NOT final AND call_id = ANY($1::text[])"
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """One worker: its point, at which of its calls, and how long behind it. Without a point, whenever we choose to."""
+
+    point: Failpoint | None
+    nth: int = 1
+    after_s: float = 0.0
+
+
+FREEZES = (
+    Freeze(Failpoint.CLAIM_WRITTEN),
+    Freeze(Failpoint.CLAIM_COMMITTED),
+    Freeze(Failpoint.VOICEMAIL_LEARNT, 2),
+    Freeze(Failpoint.DIAL_SENDING),
+    Freeze(Failpoint.DIAL_SENDING, 2, CREATE_LATENCY_S / 2),
+    Freeze(Failpoint.DIAL_ACCEPTED),
+    Freeze(Failpoint.ANSWER_WRITTEN),
+    Freeze(None),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What Retell does with a key that it knows, and how long we resend with it."""
+
+    idempotency: bool
+    same_key_window_s: int
+
+    def __str__(self) -> str:
+        return f"idempotency {'on' if self.idempotency else 'off'}, same-key window {self.same_key_window_s} s"
+
+    def settings(self, retell_url: str) -> dict[str, str]:
+        return {
+            **RETELL_KEYS,
+            "RINGBACK_API_KEY": API_KEY,
+            "RETELL_BASE_URL": retell_url,
+            "RINGBACK_CREATE_TIMEOUT_S": f"{CREATE_TIMEOUT_S:g}",
+            "RINGBACK_SAME_KEY_WINDOW_S": str(self.same_key_window_s),
+            "RINGBACK_UNKNOWN_LOOKUPS_S": "1,2,4,12",
+            "RINGBACK_CALLING_HOURS": "always",
+            "RINGBACK_ATTEMPTS_PER_DAY": "0",
+            "RINGBACK_ATTEMPT_GAP_S": "0",
+            "RINGBACK_CALLS_PER_SECOND": "20",
+            "RINGBACK_MAX_LIVE_CALLS": "200",
+            "RINGBACK_SILENCE_DEADLINE_S": "5",
+            "RINGBACK_NOT_CONNECTED_DEADLINE_S": "3",
+            "RINGBACK_ANALYSIS_DEADLINE_S": "5",
+            "RINGBACK_MAX_CALL_S": "20",
+        }
+
+
+VARIANTS = (Variant(idempotency=False, same_key_window_s=0), Variant(idempotency=True, same_key_window_s=2700))
+
+
+class _Story:
+    def __init__(self, home: Path, variant: Variant, found: Findings, say: Say, seed: int) -> None:
+        self.variant, self.found, self.say = variant, found, say
+        self.rng = Random(f"{seed} frozen {variant}")
+        self.reproduce = f"seed {seed}, {variant}"
+        self.town = Town(home / "town")
+        self.ports = free_ports(1 + len(FREEZES))
+        self.settings = variant.settings(f"http://127.0.0.1:{self.ports[0]}")
+        self.system = RunningSystem(home / "up", self.settings)
+        self.call_ids: list[str] = []
+        self.workers: list[psutil.Process] = []
+        self.frozen: dict[int, float] = {}
+
+    @property
+    def database_url(self) -> str:
+        return str(self.system.ready["database_url"])
+
+    def run(self) -> None:
+        try:
+            with self.town:
+                self._start()
+                self._freeze_all()
+                self._others_go_on()
+                for worker in self.workers:
+                    worker.send_signal(signal.SIGCONT)
+                took_s = wait_settled(self.database_url, self.call_ids)
+                self.say(f"{self.variant}: {len(self.call_ids)} calls settled {took_s:.0f} s after the thaw")
+                self._judge()
+        finally:
+            self.system.discard()
+
+    def _start(self) -> None:
+        """`up` is the worker that keeps going; its queue is shared with those that freeze."""
+        self.system.start()
+        self.town.start_retell(
+            self.ports[0],
+            f"{self.system.doors.url}/retell/webhook",
+            speed=20.0,
+            idempotency=self.variant.idempotency,
+            create_latency_s=CREATE_LATENCY_S,
+        )
+        settings = clean_environment({**self.settings, "RINGBACK_DATABASE_URL": self.database_url})
+        workers = [
+            (port, freeze.point or "", freeze.nth, freeze.after_s)
+            for port, freeze in zip(self.ports[1:], FREEZES, strict=True)
+        ]
+        pid_file = self.town.home / "pids.json"
+        command = [sys.executable, "-m", "proof.surroundings.freezing_worker", json.dumps(workers), str(pid_file)]
+        self.town.start("workers", command, settings)
+        urls = [f"http://127.0.0.1:{port}" for port in self.ports]
+        wait_for(f"{urls[0]}/healthz", *(f"{url}/readyz" for url in urls[1:]))
+        self.workers = [psutil.Process(pid) for pid in json.loads(pid_file.read_text())]
+
+    def _place(self, count: int) -> list[str]:
+        placed = []
+        for _ in range(count):
+            phone = f"+1415555{len(self.call_ids):04d}"
+            placed.append(self.system.doors.place(new_call(phone, metadata={"emulator_scenario": "00"})))
+            self.call_ids.append(placed[-1])
+        return placed
+
+    def _freeze_all(self) -> None:
+        """Calls come until every worker has reached its point; those without one are stopped at some moment."""
+        give_up_at = time.monotonic() + 120
+        while len(self.frozen) < len(FREEZES) and time.monotonic() < give_up_at:
+            if rows(self.database_url, _OPEN, self.call_ids)[0][0] < MOST_OPEN:
+                self._place(3)
+            time.sleep(self.rng.uniform(0.1, 0.5))
+            for worker, freeze in zip(self.workers, FREEZES, strict=True):
+                if freeze.point is None and self.rng.random() < 0.2 and worker.pid not in self.frozen:
+                    worker.send_signal(signal.SIGSTOP)
+                if worker.status() == psutil.STATUS_STOPPED:
+                    self.frozen.setdefault(worker.pid, time.monotonic())
+        self.say(f"{self.variant}: {len(self.frozen)} of {len(FREEZES)} workers frozen, {len(self.call_ids)} calls")
+
+    def _others_go_on(self) -> None:
+        """While they are frozen, phones ring that were accepted now; then the leases of all are over."""
+        fresh = set(self._place(6))
+        self.found.tried(I1, cases=len(fresh))
+        if not poll(lambda: self._rung(fresh), FROZEN_S):
+            self.found.broke(I1, "a frozen worker keeps the others from dialing", self.reproduce)
+        time.sleep(max(0.0, max(self.frozen.values()) + FROZEN_S - time.monotonic()))
+
+    def _rung(self, call_ids: set[str]) -> bool:
+        return any(ring["metadata"]["ringback_call_id"] in call_ids for ring in self.system.doors.rings())
+
+    def _judge(self) -> None:
+        doors = self.system.doors
+        judge_all(self.found, doors, self.database_url, self.call_ids, self.reproduce)
+        judge_one_ring_each(self.found, doors, self.call_ids, self.reproduce)
+        query = "SELECT attempt_id, claimed_at FROM attempts WHERE NOT resent"
+        claimed = {row["attempt_id"]: row["claimed_at"] for row in rows(self.database_url, query)}
+        for ring in doors.rings():
+            at = claimed.get(ring["metadata"]["ringback_attempt_id"])
+            if at is not None and datetime.fromisoformat(ring["rang_at"]) > at + timedelta(seconds=LEASE_S + MARGIN_S):
+                self.found.broke(I2, f"rang after its lease: {ring['metadata']}", self.reproduce)
+        key = f"frozen_workers_{'on' if self.variant.idempotency else 'off'}"
+        self.found.counts |= {key: len(self.frozen), f"{key}_calls": len(self.call_ids)}
+
+
+def run_frozen(home: Path, variant: Variant, say: Say, seed: int) -> Findings:
+    """Findings of its own, so that several variants can run at the same time: they mostly wait."""
+    found = Findings("surroundings", seed)
+    _Story(home, variant, found, say, seed).run()
+    return found
+
+
+def merge(found: Findings, others: Sequence[Findings]) -> None:
+    for other in others:
+        found.cases += other.cases
+        found.violations += other.violations
+        found.counts |= other.counts

@@ -1,0 +1,128 @@
+"""I9 over hours: call messages come twice, out of order, in the middle of a dial and long after everything is over."""
+
+from collections import Counter
+from random import Random
+
+from proof.findings import Findings
+from proof.invariants import Invariant
+from proof.surroundings.ground import Ground, VirtualClock
+from ringback.adapters.postgres.pool import open_pool
+from ringback.adapters.postgres.store import PostgresStore
+from ringback.domain.attempt import Attempt
+from ringback.domain.call import RetryPolicy, TaskStatus
+from ringback.domain.dial import DialRequest
+from ringback.flows import call_processing
+from ringback.messages import CallRequested
+from ringback.ports import Transaction
+from tests.flows.dialing.conftest import Desk
+
+I2, I9 = Invariant.I2, Invariant.I9
+RETRY = RetryPolicy(max_attempts=2, delay_s=(3600,), on=frozenset({"no_answer"}))
+STEPS_S = (0.0, 0.0, 1.0, 40.0, 90.0, 900.0, 3700.0, 4 * 3600.0)
+
+
+class _Story:
+    """Every message that was ever published is kept, and may come at any time. Half of the people answer."""
+
+    def __init__(self, desk: Desk, rng: Random) -> None:
+        self.desk, self.rng = desk, rng
+        self.published: list[CallRequested] = []
+        self.answers: dict[str, bool] = {}
+        self._dialing = False
+        desk.provider.during_dial = self._comes_again
+
+    async def _comes_again(self, request: DialRequest) -> None:
+        """The visibility is over in the middle of the dial: another worker gets the same message."""
+        if not self._dialing:
+            self._dialing = True
+            of_call = [one for one in self.published if one.call_id == request.metadata["ringback_call_id"]]
+            for message in of_call:
+                await self.desk.place(message)
+            self._dialing = False
+
+    async def accept(self, calls: int) -> None:
+        for number in range(calls):
+            message = await self.desk.accept(retry=RETRY)
+            self.answers[message.call_id] = number % 2 == 0
+            self.published.append(message)
+
+    async def step(self) -> None:
+        desk = self.desk
+        desk.clock.advance(self.rng.choice(STEPS_S))
+        await desk.scheduled.publish_lost_calls()
+        self.published += await desk.release()
+        for message in self.rng.sample(self.published, min(4, len(self.published))):
+            await desk.place(message)
+        await self._people_react()
+
+    async def _people_react(self) -> None:
+        """Whoever was dialed has answered or not by now, and Retell says so."""
+        open_attempts = await self.desk.all("SELECT * FROM attempts WHERE verdict_type IS NULL AND state = 'placed'")
+        for row in open_attempts:
+            say = self.desk.provider.talked if self.answers[row["call_id"]] else self.desk.provider.no_answer
+            await self.desk.hear(row["call_id"], say(row["attempt_id"], row["provider_call_id"]))
+
+    async def finish(self) -> None:
+        for _ in range(6):
+            for message in self.published:
+                await self.desk.place(message)
+            await self._people_react()
+            self.desk.clock.advance(3700.0)
+            await self.desk.look_after()
+            self.published += await self.desk.release()
+        self.rng.shuffle(self.published)
+        for message in [*self.published, *self.published]:
+            await self.desk.place(message)
+
+    def judge(self, found: Findings, reproduce: str) -> None:
+        dials = self.desk.provider.dials
+        of_attempt = Counter(request.metadata["ringback_attempt_id"] for request in dials)
+        of_call = Counter(request.metadata["ringback_call_id"] for request in dials)
+        found.tried(I2, cases=len(of_attempt))
+        for attempt_id, count in of_attempt.items():
+            if count > 1:
+                found.broke(I2, f"attempt {attempt_id} was sent {count} times", reproduce)
+        found.tried(I9, cases=len(self.answers))
+        for call_id, answers in self.answers.items():
+            if of_call[call_id] != (1 if answers else 2):
+                found.broke(I9, f"{call_id} was dialed {of_call[call_id]} times, answers: {answers}", reproduce)
+
+
+class _Forgetful(call_processing.CallProcessing):
+    """The claim does not consume its dispatch."""
+
+    async def _write_ahead(self, tx: Transaction, case: call_processing._Case, instance: str) -> Attempt:
+        attempt = await super()._write_ahead(tx, case, instance)
+        case.task.status = TaskStatus.DISPATCHED
+        await tx.save(case.task)
+        return attempt
+
+
+class _ForgetfulDesk(Desk):
+    @property
+    def processing(self) -> call_processing.CallProcessing:
+        return _Forgetful(self.store, self.provider, self.clock, self.new_id, self.rules)
+
+
+async def run_late_messages(ground: Ground, found: Findings, calls: int, seed: int) -> None:
+    await _trial(ground, found, Desk, calls, seed)
+
+
+async def plant_forgetful_claim(ground: Ground, found: Findings, seed: int) -> None:
+    seen = Findings("planted", seed)
+    await _trial(ground, seen, _ForgetfulDesk, 4, seed)
+    found.plant("a claim does not consume its dispatch", bool(seen.violations), I9)
+
+
+async def _trial(ground: Ground, found: Findings, kind: type[Desk], calls: int, seed: int) -> None:
+    rng = Random(f"{seed} late messages")
+    pool = await open_pool(await ground.database("late"), max_size=8)
+    try:
+        story = _Story(kind(PostgresStore(pool, clock_is_real=False), pool, VirtualClock()), rng)
+        await story.accept(calls)
+        for _ in range(calls):
+            await story.step()
+        await story.finish()
+        story.judge(found, f"seed {seed}, {calls} calls")
+    finally:
+        pool.terminate()

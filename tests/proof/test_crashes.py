@@ -1,0 +1,59 @@
+"""The crash suite at its small size: every failpoint is reached, a few kills, and a planted bug that is caught."""
+
+from collections import Counter
+from pathlib import Path
+
+from proof.crashes.__main__ import read_case
+from proof.crashes.acts import ACTS
+from proof.crashes.campaign import PLANTED, reproduce, run_on
+from proof.crashes.case import Case
+from proof.crashes.modes import Mode
+from proof.crashes.plan import Recording, Route, killing
+from proof.crashes.planted import BUGS
+from proof.crashes.shared_page import SharedPage
+from proof.findings import Size
+from proof.invariants import Invariant
+from ringback.failpoints import Failpoint
+
+SEED = 20261122
+
+
+def test_every_point_is_reached_and_nothing_is_lost_doubled_unexpected_or_unresolved(
+    server_url: str, template_database: str, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    found = run_on(server_url, tmp_path / "crashes", (Size.SMALL, SEED), said.append, template_database)
+    assert found.violations == [], said
+    assert found.counts["kills"] >= 7
+    assert all(found.counts[kind] == 0 for kind in ("lost", "duplicated", "unexpected", "unresolved"))
+    assert found.cases[Invariant.I20] >= 7
+    assert found.planted == {PLANTED[-1].bug: True}
+
+
+def test_every_planted_bug_has_its_case() -> None:
+    assert {planted.bug for planted in PLANTED} == set(BUGS)
+
+
+def test_a_case_can_be_played_again_by_what_a_finding_says() -> None:
+    kills = ((Failpoint.CLAIM_COMMITTED, 1), (Failpoint.LEASE_OVER, 2))
+    case = Case(17, Mode.FORGETFUL, ("pair", "silent"), kills)
+    assert read_case(reproduce(case).split()[3:]) == case
+    assert read_case(["claim.committed", "1", "remembers"]).acts == tuple(ACTS)
+
+
+def test_the_same_seed_gives_the_same_case() -> None:
+    recording = Recording()
+    recording.note(Route("answered"), Mode.REMEMBERS, Counter({Failpoint.CLAIM_COMMITTED: 3}))
+    cases = [killing(recording, Failpoint.CLAIM_COMMITTED, Mode.REMEMBERS, seed) for seed in (1, 1, 2)]
+    assert cases[0] == cases[1] != cases[2]
+    assert killing(recording, Failpoint.CLAIM_COMMITTED, Mode.FORGETFUL, 1) is None
+
+
+def test_a_leap_moves_both_clocks_of_everyone_who_maps_the_page(tmp_path: Path) -> None:
+    mine, theirs = SharedPage(tmp_path / "page"), SharedPage(tmp_path / "page")
+    before, before_s = theirs.now(), theirs.monotonic()
+    mine.leap(3600.0)
+    assert (theirs.now() - before).total_seconds() >= 3600
+    assert theirs.monotonic() - before_s >= 3600
+    assert [mine.count(Failpoint.EXPIRED), theirs.count(Failpoint.EXPIRED)] == [1, 2]
+    assert mine.hits() == {Failpoint.EXPIRED: 2}
