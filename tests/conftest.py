@@ -28,6 +28,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> StoriesOn
     return StoriesOnOneWorker(config, log)
 
 
+#: What takes longest, by waiting for whole systems; begun last, it would be waited for by everything else.
+LONGEST = ("tests/stories/", "tests/proof/test_kill", "tests/proof/", "tests/embedded/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, whatever their names. Several workers take them in this order (`--no-loadscope-reorder`)."""
+
+    def place(item: pytest.Item) -> int:
+        return next((rank for rank, start in enumerate(LONGEST) if item.nodeid.startswith(start)), len(LONGEST))
+
+    items.sort(key=place)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Here and not with the races, because pytest reads the options of this folder before it looks at any other."""
     parser.addoption("--trials", type=int, default=25, help="trials of each race in tests/races (default: 25)")

@@ -93,7 +93,7 @@ async def _cancel(stage: Stage, call_id: str) -> str:
 async def _expired(stage: Stage) -> None:
     """While dialing is paused, so that its time is over before it is dialed."""
     async with _paused(stage):
-        call = await stage.place("expired", "00", "expired", body={"expires_at": stage.at(30)}, never_rings=True)
+        call = await stage.place("expired", "00", "expired", body={"expires_at": stage.at(400)}, never_rings=True)
         while not await _holds(stage, "SELECT final FROM calls WHERE call_id = $1", call.call_id):
             await asyncio.sleep(ASK_EVERY_S)
 

@@ -64,7 +64,7 @@ BUGS = (
         name="a_key_answers_any_request",
         aims=(I8,),
         file=INITIATION,
-        old="    if stored.request_hash != request.fingerprint:\n",
+        old="    if stored.request_hash != fingerprint:\n",
         new="    if not stored.request_hash:\n",
         why="The key names the request.",
         tests=(f"{_INITIATION}test_the_same_key_with_another_request_is_refused",),

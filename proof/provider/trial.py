@@ -233,7 +233,7 @@ async def _behind_closed_doors(trial: Trial) -> None:
     await trial.until_attempts(not_sent, "analyzed")
     unread = replace(drafts.setting.not_rung(), creates=frozenset({1 if drafts.setting.remembers else 0}))
     slammed = [drafts.case("connection", "closed before it was read", Plan(), unread) for _ in range(3)]
-    # Their look-ups fail at this door as well, so it is open again soon, and one that came too late for it gets through.
+    # Their look-ups fail at this door as well, so it opens again soon, and one that comes late for it gets through.
     slammed = [replace(case, otherwise=answered("00", 1)) for case in slammed]
     await asyncio.to_thread(proxy.set_door, Door.SLAMS)
     await trial.place(slammed)

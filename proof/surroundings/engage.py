@@ -187,12 +187,13 @@ async def run_away_for_good(ground: Ground, found: Findings, calls: int, seed: i
 
 async def plant_impatience(ground: Ground, found: Findings, seed: int) -> None:
     """Rows leave whether or not earlier ones of their call have left."""
-    known = outbox_rows.TAKE
-    outbox_rows.TAKE = known.replace("order_key IS NULL OR", "true OR")
-    assert known != outbox_rows.TAKE, "the planted bug needs its place in the statement"
+    take, failed = outbox_rows.TAKE, outbox_rows.FAILED
+    outbox_rows.TAKE = take.replace("order_key IS NULL OR", "true OR")
+    outbox_rows.FAILED = failed.replace("AND due_at < $3::timestamptz", "AND due_at < $3::timestamptz AND false")
+    assert take != outbox_rows.TAKE and failed != outbox_rows.FAILED, "the planted bug needs its places"
     seen = Findings("planted", seed)
     try:
         await run_away_for_an_hour(ground, seen, 4, seed)
     finally:
-        outbox_rows.TAKE = known
+        outbox_rows.TAKE, outbox_rows.FAILED = take, failed
     found.plant("events of a call overtake each other", bool(seen.violations), I14)

@@ -43,6 +43,7 @@ async def api(pool, store, clock) -> AsyncIterator[httpx.AsyncClient]:
     initiation = CallInitiation(store, clock, new_id, PhoneNumbersPlan(), settings.dial_policy)
     voice = VoiceApi(
         accept=initiation.accept_call,
+        answered_before=initiation.answered_before,
         cancel=partial(cancel_call, store, clock),
         suppress=partial(suppress_now, store, clock, new_id),
         lift=partial(lift_suppression, store, clock),
@@ -205,3 +206,16 @@ async def test_a_persons_suppressions_are_paged_too(api):
     rest = (await api.get("/v1/suppressions", params={**query, "cursor": first["next_cursor"]})).json()
     assert [item["suppression_id"] for item in first["items"] + rest["items"]] == made[2::-1]
     assert rest["next_cursor"] is None
+
+
+async def test_a_repeat_that_comes_after_the_expiry_gets_the_answer_that_was_lost(api, clock):
+    asked = body(expires_at=(clock.now() + timedelta(seconds=5)).isoformat())
+    first = await api.post("/v1/calls", json=asked, headers={"Idempotency-Key": "order-17"})
+    clock.advance(60)
+    again = await api.post("/v1/calls", json=asked, headers={"Idempotency-Key": "order-17"})
+    assert (again.status_code, again.json()) == (202, first.json())
+    assert again.headers["Idempotent-Replayed"] == "true"
+    other = await api.post("/v1/calls", json=body("crm-43"), headers={"Idempotency-Key": "order-17"})
+    assert other.status_code == 409
+    late = await api.post("/v1/calls", json=asked, headers={"Idempotency-Key": "order-18"})
+    assert (late.status_code, late.json()["errors"][0]["code"]) == (422, "not_after_now")

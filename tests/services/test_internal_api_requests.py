@@ -70,6 +70,10 @@ async def no_call(call_id):
     return None
 
 
+async def no_answer(key: str, fingerprint: str) -> None:
+    return None
+
+
 @pytest.fixture
 def flows() -> Flows:
     return Flows()
@@ -81,7 +85,7 @@ async def api(flows: Flows) -> AsyncIterator[httpx.AsyncClient]:
         return key_hash == hash_key(KEY)
 
     views = SimpleNamespace(call=no_call, timeline=no_call, calls=no_call, suppressions=no_call)
-    voice = VoiceApi(flows.accept, flows.cancel, flows.suppress, flows.lift, views, lambda: NOW)
+    voice = VoiceApi(flows.accept, no_answer, flows.cancel, flows.suppress, flows.lift, views, lambda: NOW)
     keys = ApiKeys(key_is_known, lambda: 0.0)
     app = create_application("test", [internal_routes(voice, keys.require)], [], make_metrics())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -45,6 +45,12 @@ class CallInitiation:
             raise answer
         return answer
 
+    async def answered_before(self, idempotency_key: str, fingerprint: str) -> Accepted | None:
+        """What this very request was answered under its key. Raises StoreUnavailable."""
+        stored = (await self.store.stored_answers([idempotency_key])).get(idempotency_key)
+        answer = _replay(stored, fingerprint) if stored is not None else None
+        return answer if isinstance(answer, Accepted) else None
+
     async def accept_calls(self, asked: Sequence[Asked]) -> list[Answer]:
         """Several at the price of few statements; each stands for itself, and the answers are in their order."""
         answers: dict[int, Answer] = {}
@@ -73,7 +79,7 @@ class CallInitiation:
         keys = [one.idempotency_key for one in asked.values() if one.idempotency_key is not None]
         stored = await self.store.stored_answers(keys) if keys else {}
         return {
-            position: _replay(stored[one.idempotency_key], one.request)
+            position: _replay(stored[one.idempotency_key], one.request.fingerprint)
             for position, one in asked.items()
             if one.idempotency_key in stored
         }
@@ -171,8 +177,8 @@ def _with_key(row: AcceptedCall, asked: Asked, answer: Accepted) -> AcceptedCall
     )
 
 
-def _replay(stored: StoredAnswer, request: NewCall) -> Answer:
-    if stored.request_hash != request.fingerprint:
+def _replay(stored: StoredAnswer, fingerprint: str) -> Answer:
+    if stored.request_hash != fingerprint:
         return KeyReused()
     response = stored.response
     due_at = response["next_eligible_at"]

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
@@ -18,12 +18,10 @@ from ringback.flows.suppression import lift_suppression, suppress_now
 from ringback.ports import Views
 from ringback.web import requests
 from ringback.web.json_body import read_json
-from ringback.web.problem import Problem, not_found
+from ringback.web.problem import Problem, found, not_found
 from ringback.web.steering import steering_routes
 from ringback.web.voice_operations import voice_operations
 from ringback.wiring import Parts, Service, grouped_acceptance, run_process
-
-Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +29,7 @@ class VoiceApi:
     """The flows behind the door, each bound to what it needs. All may raise Retryable, which is answered 503."""
 
     accept: Callable[[NewCall, str | None], Awaitable[Accepted]]
+    answered_before: Callable[[str, str], Awaitable[Accepted | None]]  # idempotency key, the body's fingerprint
     cancel: Callable[[str], Awaitable[Literal["cancelled", "already_dispatched"] | None]]
     suppress: Callable[..., Awaitable[tuple[str, list[str]]]]  # phone=, contact_id=, reason=
     lift: Callable[[str, str], Awaitable[bool]]  # suppression id, reason; False: no such suppression
@@ -38,12 +37,17 @@ class VoiceApi:
     now: Callable[[], datetime]
 
     async def post_call(self, request: Request) -> Response:
-        key = requests.idempotency_key(request)
-        call = requests.read_new_call(await read_json(request), self.now())
+        key, asked = requests.idempotency_key(request), await read_json(request)
         try:
-            accepted = await self.accept(call, key)
+            accepted = await self.accept(requests.read_new_call(asked, self.now()), key)
         except KeyReused:
             raise Problem(409, "idempotency_key_reused", "The key was used for another request.") from None
+        except Problem:
+            # Repeated when its `expires_at` has passed, it is refused as a new one would be; but it is none.
+            before = await self.answered_before(key, requests.fingerprint(asked)) if key else None
+            if before is None:
+                raise
+            accepted = before
         reach(Failpoint.ACCEPT_ANSWERING)
         next_at = iso(accepted.next_eligible_at)
         body = {"call_id": accepted.call_id, "status": accepted.status, "next_eligible_at": next_at}
@@ -54,14 +58,14 @@ class VoiceApi:
         return {"items": items, "next_cursor": next_cursor}
 
     async def get_call(self, call_id: str) -> Any:
-        return _found(await self.views.call(requests.plain_id(call_id, "call")), "call")
+        return found(await self.views.call(requests.plain_id(call_id, "call")), "call")
 
     async def get_timeline(self, call_id: str) -> Any:
-        entries = _found(await self.views.timeline(requests.plain_id(call_id, "call")), "call")
+        entries = found(await self.views.timeline(requests.plain_id(call_id, "call")), "call")
         return {"call_id": call_id, "entries": entries}
 
     async def post_cancel(self, call_id: str) -> Any:
-        return {"result": _found(await self.cancel(requests.plain_id(call_id, "call")), "call")}
+        return {"result": found(await self.cancel(requests.plain_id(call_id, "call")), "call")}
 
     async def post_suppression(self, request: Request) -> Response:
         asked = requests.read_suppression(await read_json(request))
@@ -94,16 +98,11 @@ def internal_routes(api: VoiceApi, require_key: Callable[[Request], Awaitable[No
     return router
 
 
-def _found(thing: Found | None, what: str) -> Found:
-    if thing is None:
-        raise not_found(what)
-    return thing
-
-
 def assemble(parts: Parts) -> Service:
-    store, clock = parts.store, parts.clock
+    store, clock, initiation = parts.store, parts.clock, parts.call_initiation()
     api = VoiceApi(
-        accept=grouped_acceptance(parts.call_initiation()),
+        accept=grouped_acceptance(initiation),
+        answered_before=initiation.answered_before,
         cancel=partial(cancel_call, store, clock),
         suppress=partial(suppress_now, store, clock, parts.new_id),
         lift=partial(lift_suppression, store, clock),

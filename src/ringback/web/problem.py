@@ -4,7 +4,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from fastapi import FastAPI
@@ -22,6 +22,7 @@ MAX_NAME_CHARS = 64
 _DIGITS = re.compile(r"\d+")
 FEWEST_DIGITS_OF_A_PHONE = 7
 
+Found = TypeVar("Found")
 log = structlog.get_logger()
 
 
@@ -71,6 +72,12 @@ def unavailable(retry_after_s: int) -> Problem:
 
 def not_found(what: str) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "not_found", f"There is no such {what}.")
+
+
+def found(thing: Found | None, what: str) -> Found:
+    if thing is None:
+        raise not_found(what)
+    return thing
 
 
 # pydantic's error types (docs.pydantic.dev/latest/errors/validation_errors) in the words of this API.
