@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, seed, settings
 
 FULL = "full"
 #: Hypothesis' profiles and the factor of each: as part of the proof, and for as long as it takes.
-DEEPER = {"proof": 30, FULL: 60}
+DEEPER = {"proof": 10, FULL: 60}
 #: Every run tries the same examples; another `--hypothesis-seed` has no part in it, so raise this for new ones.
 SEED = 1
 
