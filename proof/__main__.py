@@ -21,7 +21,7 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("suites", nargs="*", metavar="suite", help=f"of {', '.join(NAMES)}; all if none is named")
     parser.add_argument("--size", type=Size, choices=list(Size), default=Size.FULL, help="small or full (full)")
     parser.add_argument("--seed", type=int, default=SEED, help=f"what everything random is drawn from ({SEED})")
-    parser.add_argument("--write", action="store_true", help="write evidence/ and, of a whole run, README.md's figures")
+    parser.add_argument("--write", action="store_true", help="write evidence/, and README.md's figures from it")
     asked = parser.parse_args(arguments)
     if unknown := sorted(set(asked.suites) - set(NAMES)):
         parser.error(f"no such suite: {', '.join(unknown)} (there are {', '.join(NAMES)})")
@@ -57,8 +57,8 @@ def main(arguments: Sequence[str]) -> int:
         proved.append(prove(name, asked.size, asked.seed))
         if asked.write:
             proved[-1].write()
-    if asked.write and is_whole:
-        README.write_text(report.with_figures(README.read_text(), proved))
+    if asked.write:
+        README.write_text(report.with_figures(README.read_text(), evidence.read()))
     sys.stdout.write("\n".join(report.lines(proved)) + "\n")
     missing = report.failures(proved) + (report.gaps(proved) if is_whole else [])
     if missing:

@@ -11,6 +11,7 @@ from typing import Any
 
 from proof.findings import Findings, Size
 from proof.invariants import Invariant
+from proof.suites import NAMES
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "evidence"
@@ -70,7 +71,9 @@ def from_failure(suite: str, size: Size, seed: int, duration_s: float, error: Ex
 
 
 def read(folder: Path = FOLDER) -> list[Evidence]:
-    return [Evidence(**json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))]
+    """Of the suites that have any, in the order in which they run."""
+    paths = (folder / f"{name}.json" for name in NAMES)
+    return [Evidence(**json.loads(path.read_text())) for path in paths if path.exists()]
 
 
 def commit() -> str:

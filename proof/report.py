@@ -1,6 +1,7 @@
 """The proof in lines: one for each invariant, and the README's table of figures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from proof.evidence import Evidence
 from proof.invariants import Invariant
@@ -60,16 +61,17 @@ def figures(evidence: Sequence[Evidence]) -> str:
         rows.append(f"| **{invariant.value}** {invariant.text} | {cells} |")
     rows += ["", "| suite | took | counted |", "|---|--:|---|"]
     for one in evidence:
-        counted = "; ".join(f"{_words(name)}: {_number(value)}" for name, value in one.counts.items())
-        rows.append(f"| `{one.suite}` | {one.duration_s:,.0f} s | {counted} |")
+        rows.append(f"| `{one.suite}` | {one.duration_s:,.0f} s | {_told(one.counts, '; ')} |")
     return "\n".join([BEGIN, *rows, END])
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ")
+def _told(counts: Mapping[str, Any], between: str = ", ") -> str:
+    return between.join(f"{name.replace('_', ' ')} {_value(value)}" for name, value in counts.items())
 
 
-def _number(value: object) -> str:
+def _value(value: object) -> str:
+    if isinstance(value, Mapping):
+        return f"({_told(value)})"
     return f"{value:,}" if isinstance(value, int | float) else str(value)
 
 

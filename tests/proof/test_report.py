@@ -8,6 +8,7 @@ from proof.evidence import Evidence, from_failure, from_findings
 from proof.findings import Findings, Size
 from proof.invariants import Invariant
 from proof.report import BEGIN, END, failures, figures, gaps, lines, with_figures
+from proof.suites import NAMES
 
 I2, I5 = Invariant.I2, Invariant.I5
 
@@ -27,10 +28,9 @@ def of_model() -> Evidence:
 
 
 def test_evidence_is_read_as_it_was_written(tmp_path: Path):
-    written = [of_crashes(), of_model()]
-    for one in written:
+    for one in (of_crashes(), of_model()):
         one.write(tmp_path)
-    assert evidence.read(tmp_path) == written
+    assert evidence.read(tmp_path) == [of_model(), of_crashes()]
 
 
 def test_a_line_sums_the_cases_and_planted_bugs_of_every_suite():
@@ -77,3 +77,14 @@ def test_the_figures_replace_what_stands_between_the_marks():
     assert changed == f"# Title\n{figures([of_crashes()])}\nrest\n"
     assert "| **I2** at most one ring per attempt, under any fault | 3 | 0 | 1 of 1 |" in changed
     assert with_figures(changed, [replace(of_crashes(), cases={})]) != changed
+
+
+def test_the_evidence_is_of_every_suite_at_full_size_and_shows_nothing_broken():
+    kept = evidence.read()
+    assert [(one.suite, one.size) for one in kept] == [(name, "full") for name in NAMES]
+    assert failures(kept) + gaps(kept) == []
+
+
+def test_the_readme_shows_the_figures_of_the_evidence():
+    readme = (evidence.ROOT / "README.md").read_text()
+    assert with_figures(readme, evidence.read()) == readme
