@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 SQS_READY := .venv-sqs/.ready
-WORKERS ?= 3
+WORKERS ?= 4
 
 .PHONY: help setup demo up test check prove races properties bench lock clean
 help: ## this list

@@ -127,7 +127,8 @@ async def open_house(plan: Blueprint) -> AsyncIterator[House]:
             await asyncio.wait_for(ready.wait(), 30)
             await _until_ready(world, plan.home)
             pool = await open_pool(plan.database_url, max_size=3)
-            connector = aiohttp.TCPConnector(limit=60)
+            # Each request on a connection of its own: the server closes an idle one whenever it likes.
+            connector = aiohttp.TCPConnector(limit=60, force_close=True)
             async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60)) as session:
                 yield House(proxy, pool, session, plan.clock, urls[2], (urls[0], urls[1]))
             pool.terminate()

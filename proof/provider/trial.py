@@ -31,7 +31,7 @@ CREATE_TIMEOUT_S = {Size.SMALL: 1.0, Size.FULL: 2.0}
 #: The last look-up, behind which an attempt is given up, is leaped to once nothing else is left to do.
 LOOKUPS_S = "1,2,3,4,5,6,7,8,200"
 LEAP_S = 200.0
-PER_FAMILY = 2
+PER_FAMILY = 1
 #: Calls are placed in waves, so that no resend waits behind hundreds of them in the queue.
 WAVE = 40
 AT_ONCE = 10

@@ -35,7 +35,7 @@ def run_in_process(ground: Ground, found: Findings, size: Size, say: Say) -> Non
         await late_messages.plant_forgetful_claim(ground, found, seed)
 
     async def stepped() -> None:
-        await clocks.run_stepped_clocks(ground, found, 55 if full else 5, seed)
+        await clocks.run_stepped_clocks(ground, found, 44 if full else 5, seed)
         await clocks.plant_no_look_at_the_clock(ground, found, seed)
 
     async def away() -> None:
