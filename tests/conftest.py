@@ -4,17 +4,15 @@ import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import asyncpg
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.schema import upgrade
 from ringback.adapters.postgres.store import PostgresStore
-from ringback.embedded.server import PostgresServer
+from tests.fixed_clock import FixedClock
+from tests.postgresql import execute, named, server_in_haste
 
 
 class StoriesOnOneWorker(LoadScopeScheduling):
@@ -47,22 +45,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--race-seed", type=int, default=20261201, help="what their delays are drawn from")
 
 
-class FixedClock:
-    """Stands still until it is told to move; monotonic time moves with it."""
-
-    def __init__(self, now: datetime = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)) -> None:
-        self._now = now
-
-    def now(self) -> datetime:
-        return self._now
-
-    def monotonic(self) -> float:
-        return self._now.timestamp()
-
-    def advance(self, seconds: float) -> None:
-        self._now += timedelta(seconds=seconds)
-
-
 @pytest.fixture
 def clock() -> FixedClock:
     return FixedClock()
@@ -75,36 +57,15 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given:
         yield given
         return
-    data_dir: Path = tmp_path_factory.mktemp("postgres")
-    server = PostgresServer(data_dir)
-    url = server.start()
-    # A database per test is mostly fsync, and what survives a crash is proved on servers of its own.
-    for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-        asyncio.run(_execute(url, f"ALTER SYSTEM SET {setting} = off"))
-    asyncio.run(_execute(url, "SELECT pg_reload_conf()"))
-    yield url
-    server.stop()
-
-
-async def _execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
-def named(url: str, name: str) -> str:
-    """The same server, another database."""
-    head, _, query = url.partition("?")
-    return f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
+    with server_in_haste(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
 def template_database(server_url: str) -> str:
     """A migrated database that tests copy, because a copy takes a tenth of a migration's time."""
     name = f"template_{uuid.uuid4().hex[:8]}"
-    asyncio.run(_execute(server_url, f"CREATE DATABASE {name}"))
+    asyncio.run(execute(server_url, f"CREATE DATABASE {name}"))
     asyncio.run(upgrade(named(server_url, name), instance="test-instance"))
     return name
 
@@ -112,9 +73,9 @@ def template_database(server_url: str) -> str:
 @pytest.fixture
 def database_url(server_url: str, template_database: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex[:12]}"
-    asyncio.run(_execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY wal_log"))
+    asyncio.run(execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY wal_log"))
     yield named(server_url, name)
-    asyncio.run(_execute(server_url, f"DROP DATABASE {name} WITH (FORCE)"))
+    asyncio.run(execute(server_url, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture

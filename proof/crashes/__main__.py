@@ -11,13 +11,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from proof.crashes import database
 from proof.crashes.acts import ACTS
 from proof.crashes.campaign import Campaign, lanes_on
 from proof.crashes.case import Case
 from proof.crashes.modes import Mode
 from proof.findings import Findings
 from ringback.failpoints import Failpoint
+from tests.postgresql import server_in_haste
 
 
 def read_case(arguments: Sequence[str]) -> Case:
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"{problem}\n{__doc__}")
         return 2
     home = Path(tempfile.mkdtemp(prefix="ringback-crash-"))
-    with database.running_server(home / "postgres") as url:
+    with server_in_haste(home / "postgres") as url:
         findings = asyncio.run(play_again(url, home, case))
     if not findings.violations:
         shutil.rmtree(home)

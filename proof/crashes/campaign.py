@@ -23,6 +23,7 @@ from proof.crashes.plan import Recording, Route, killing, recordings
 from proof.findings import Findings, Say, Size
 from proof.invariants import Invariant
 from ringback.failpoints import Failpoint
+from tests.postgresql import server_in_haste
 
 SAY_EVERY_S = 30.0
 TRIES = 3  # of a kill that did not fire, because a run is never quite like the recorded one
@@ -262,7 +263,7 @@ async def _reach_everything(campaign: Campaign, seed: int) -> set[Failpoint]:
 
 def run(size: Size, seed: int, say: Say) -> Findings:
     with tempfile.TemporaryDirectory(prefix="ringback-crashes-") as home:
-        with database.running_server(Path(home) / "postgres") as url:
+        with server_in_haste(Path(home) / "postgres") as url:
             return run_on(url, Path(home), (size, seed), say)
 
 

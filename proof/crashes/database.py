@@ -1,18 +1,13 @@
 """The databases of the lanes: one server, one migrated template, one copy per lane, emptied for each trial."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import asyncpg
 
 from ringback.adapters.postgres.schema import upgrade
-from ringback.embedded.server import PostgresServer
+from tests.postgresql import execute, named
 
 INSTANCE = "proof-instance"
-#: What survives is the kernel's business here: only our processes die, never the machine.
-_UNSAFE = ("fsync", "full_page_writes", "synchronous_commit")
 
 _EMPTY = """
 SET LOCAL session_replication_role = replica;
@@ -29,39 +24,20 @@ WHERE datname = current_database() AND application_name <> 'coordinator'
 """
 
 
-@contextmanager
-def running_server(data_dir: Path) -> Iterator[str]:
-    """The URL of an embedded PostgreSQL. On the main thread, to whose life the kernel ties it."""
-    server = PostgresServer(data_dir)
-    url = server.start()
-    try:
-        statements = [f"ALTER SYSTEM SET {setting} = off" for setting in _UNSAFE]
-        asyncio.run(_execute(url, *statements, "SELECT pg_reload_conf()"))
-        yield url
-    finally:
-        server.stop()
-
-
-def named(url: str, name: str) -> str:
-    """The same server, another database."""
-    head, _, query = url.partition("?")
-    return f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
-
-
 async def make_template(url: str, name: str) -> None:
-    await _execute(url, f"CREATE DATABASE {name}")
+    await execute(url, f"CREATE DATABASE {name}")
     await upgrade(named(url, name), instance=INSTANCE)
 
 
 async def copy_template(url: str, template: str, name: str) -> str:
     """The URL of the copy."""
-    await _execute(url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log")
-    await _execute(named(url, name), f"UPDATE installation SET instance = '{INSTANCE}'")
+    await execute(url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log")
+    await execute(named(url, name), f"UPDATE installation SET instance = '{INSTANCE}'")
     return named(url, name)
 
 
 async def drop(url: str, name: str) -> None:
-    await _execute(url, f"DROP DATABASE {name} WITH (FORCE)")
+    await execute(url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 async def watching(url: str) -> "asyncpg.Pool[asyncpg.Record]":
@@ -77,12 +53,3 @@ async def empty(pool: "asyncpg.Pool[asyncpg.Record]") -> None:
             await asyncio.sleep(0.005)
         async with connection.transaction():
             await connection.execute(_EMPTY)
-
-
-async def _execute(url: str, *statements: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()

@@ -6,7 +6,6 @@ import random
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -22,6 +21,7 @@ from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.schema import upgrade
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.embedded.server import PostgresServer
+from tests.fixed_clock import FixedClock
 from tests.flows.dialing.conftest import Desk
 
 WALKED = (
@@ -31,22 +31,6 @@ WALKED = (
     Bounds("a provider that lies", faults=3, wishes=1, provider_lies=True, has_keys=True),
 )
 _ROWS = "contacts, calls, tasks, attempts, provider_events, outbox, gate_decisions, suppressions, action_results"
-
-
-class StillClock:
-    """Stands at the moment of the model's reports."""
-
-    def __init__(self) -> None:
-        self._now = NOW
-
-    def now(self) -> datetime:
-        return self._now
-
-    def monotonic(self) -> float:
-        return self._now.timestamp()
-
-    def advance(self, seconds: float) -> None:
-        self._now += timedelta(seconds=seconds)
 
 
 EdgeWays = Mapping[Edge, tuple[Bounds, tuple[Label, ...]]]
@@ -66,7 +50,7 @@ async def take(way: Way, bounds: Bounds, pool: Pool) -> None:
     async with pool.acquire() as connection:
         await connection.execute(f"TRUNCATE {_ROWS} RESTART IDENTITY CASCADE")
         await connection.execute("UPDATE installation SET paused_at = NULL")
-    desk = Desk(PostgresStore(pool, clock_is_real=False), pool, StillClock())
+    desk = Desk(PostgresStore(pool, clock_is_real=False), pool, FixedClock(NOW))
     await replay(way, Hands(desk, bounds))
 
 

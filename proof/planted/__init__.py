@@ -10,8 +10,8 @@ from proof.findings import Findings, Say, Size
 from proof.planted.bug import PlantedBug
 from proof.planted.catalogue import BUGS
 from proof.planted.races import plant_races
-from proof.planted.server import server_in_haste
 from proof.planted.trial import Court, Verdict, copy_package
+from tests.postgresql import server_in_haste
 
 SUITE = "planted"
 AT_ONCE = 2
@@ -29,7 +29,7 @@ def run(size: Size, seed: int, say: Say) -> Findings:
         if size is Size.SMALL:
             verdicts = asyncio.run(try_all(bugs, Court(source), say))
         else:
-            with server_in_haste() as url:
+            with server_in_haste(Path(folder) / "postgres") as url:
                 verdicts = asyncio.run(try_all(bugs, Court(source, url), say))
                 asyncio.run(plant_races(findings, source, say))
     for bug in bugs:

@@ -5,29 +5,24 @@ import io
 import signal
 import sys
 import tempfile
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
-
-import asyncpg
 
 from proof.findings import Findings, Say, Size
 from proof.provider.trial import CREATE_TIMEOUT_S, EMULATOR_SPEED, LOOKUPS_S, open_trial, play
 from ringback.adapters.postgres.schema import upgrade
-from ringback.embedded.server import PostgresServer
 from ringback.logs import configure_logs
+from tests.postgresql import execute, named, server_in_haste
 
 NAME = "provider"
 INSTANCE = "proof-provider"
-#: Nothing dies here, so nothing has to survive the machine's death.
-_UNSAFE = ("fsync", "full_page_writes", "synchronous_commit")
 
 
 def run(size: Size, seed: int, say: Say) -> Findings:
     """Leaves nothing running and nothing on the disk."""
     configure_logs("json", io.StringIO())  # tens of thousands of lines, of which the oracle reads none
-    with tempfile.TemporaryDirectory(prefix="proof-provider-") as folder, running_server(Path(folder) / "data") as url:
+    with tempfile.TemporaryDirectory(prefix="proof-provider-") as folder, server_in_haste(Path(folder) / "data") as url:
         return _run_until_told(prove(url, Path(folder), size, seed, say))
 
 
@@ -71,30 +66,7 @@ def settings(size: Size) -> dict[str, object]:
 
 async def fresh_database(server_url: str, name: str) -> str:
     """The URL of a new, migrated database on that server."""
-    head, _, query = server_url.partition("?")
-    url = f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
+    url = named(server_url, name)
     await execute(server_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name}")
     await upgrade(url, instance=INSTANCE)
     return url
-
-
-@contextmanager
-def running_server(data_dir: Path) -> Iterator[str]:
-    """The URL of an embedded PostgreSQL. On the main thread, to whose life the kernel ties it."""
-    server = PostgresServer(data_dir)
-    url = server.start()
-    try:
-        statements = [f"ALTER SYSTEM SET {setting} = off" for setting in _UNSAFE]
-        asyncio.run(execute(url, *statements, "SELECT pg_reload_conf()"))
-        yield url
-    finally:
-        server.stop()
-
-
-async def execute(url: str, *statements: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()

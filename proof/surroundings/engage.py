@@ -13,7 +13,7 @@ from aiohttp import web
 
 from proof.findings import Findings
 from proof.invariants import Invariant
-from proof.surroundings.ground import Ground, VirtualClock
+from proof.surroundings.ground import Ground
 from proof.surroundings.oracle import judge_telling
 from proof.surroundings.town import ENGAGE_SECRET
 from ringback.adapters.engage_http import EngageHttp
@@ -23,6 +23,7 @@ from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.abt_event import AbtEvent
 from ringback.flows.outbox_delivery import OutboxRelay, deliver_outbox
 from ringback.web.serving import listen
+from tests.fixed_clock import FixedClock
 
 I1, I14 = Invariant.I1, Invariant.I14
 HOUR_S, DAY_S = 3600.0, 86400.0
@@ -100,7 +101,7 @@ class Office:
 
     store: PostgresStore
     pool: Pool
-    clock: VirtualClock
+    clock: FixedClock
     relay: OutboxRelay
 
     async def happen(self, call_id: str, place: int) -> None:
@@ -134,7 +135,7 @@ async def _office(ground: Ground, engage: Engage, seed: int) -> AsyncIterator[Of
     async with AsyncExitStack() as stack:
         pool = await open_pool(await ground.database("engage"), max_size=8)
         stack.callback(pool.terminate)
-        url, clock = await stack.enter_async_context(serving(engage)), VirtualClock()
+        url, clock = await stack.enter_async_context(serving(engage)), FixedClock()
         adapter = EngageHttp(url, ENGAGE_SECRET, clock, timeout_s=PATIENCE_S)
         stack.push_async_callback(adapter.close)
         store = PostgresStore(pool, clock_is_real=False)

@@ -5,7 +5,7 @@ from random import Random
 
 from proof.findings import Findings
 from proof.invariants import Invariant
-from proof.surroundings.ground import Ground, VirtualClock
+from proof.surroundings.ground import Ground
 from ringback.adapters.postgres.pool import open_pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.attempt import Attempt
@@ -14,6 +14,7 @@ from ringback.domain.dial import DialRequest
 from ringback.flows import call_processing
 from ringback.messages import CallRequested
 from ringback.ports import Transaction
+from tests.fixed_clock import FixedClock
 from tests.flows.dialing.conftest import Desk
 
 I2, I9 = Invariant.I2, Invariant.I9
@@ -118,7 +119,7 @@ async def _trial(ground: Ground, found: Findings, kind: type[Desk], calls: int, 
     rng = Random(f"{seed} late messages")
     pool = await open_pool(await ground.database("late"), max_size=8)
     try:
-        story = _Story(kind(PostgresStore(pool, clock_is_real=False), pool, VirtualClock()), rng)
+        story = _Story(kind(PostgresStore(pool, clock_is_real=False), pool, FixedClock()), rng)
         await story.accept(calls)
         for _ in range(calls):
             await story.step()

@@ -7,7 +7,7 @@ from alembic import command
 from alembic.config import Config
 
 from ringback.adapters.postgres.schema import MIGRATIONS, NEWEST, upgrade
-from tests.conftest import named
+from tests.postgresql import named
 
 
 async def test_a_database_of_the_first_version_becomes_one_of_the_newest(server_url):

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import asyncpg
 import pytest
 
 from ringback.adapters.number_plan import PhoneNumbersPlan
@@ -27,6 +26,7 @@ from ringback.flows.scheduled_calls import ScheduledCalls
 from ringback.flows.settling import SettlingRules
 from ringback.flows.suppression import suppress_now
 from ringback.messages import CallRequested
+from tests.postgresql import execute, named
 
 from .twins import ProviderTwin
 
@@ -227,16 +227,9 @@ class Desk:
 @pytest.fixture(scope="package")
 def shared_database(server_url: str, template_database: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex[:12]}"
-    asyncio.run(_on_server(server_url, f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY wal_log"))
-    head, _, query = server_url.partition("?")
-    yield f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
-    asyncio.run(_on_server(server_url, f"DROP DATABASE {name} WITH (FORCE)"))
-
-
-async def _on_server(server_url: str, statement: str) -> None:
-    connection = await asyncpg.connect(server_url)
-    await connection.execute(statement)
-    await connection.close()
+    asyncio.run(execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY wal_log"))
+    yield named(server_url, name)
+    asyncio.run(execute(server_url, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture

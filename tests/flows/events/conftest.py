@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import asyncpg
 import pytest
 
 from ringback.adapters.number_plan import PhoneNumbersPlan
@@ -30,6 +29,7 @@ from ringback.flows.event_processing import EventCounts, EventProcessing
 from ringback.flows.reconciliation import Reconciliation
 from ringback.flows.settling import SettlingRules
 from ringback.messages import CallRequested, WebhookReceived
+from tests.postgresql import execute, named
 
 from .recordings import Body, play
 
@@ -60,16 +60,9 @@ _people = itertools.count(1)
 def database_url(server_url: str, template_database: str) -> Iterator[str]:
     """One for all tests of this folder: each of them calls people of its own."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    asyncio.run(_execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY wal_log"))
-    head, _, query = server_url.partition("?")
-    yield f"{head.rsplit('/', 1)[0]}/{name}?{query}"
-    asyncio.run(_execute(server_url, f"DROP DATABASE {name} WITH (FORCE)"))
-
-
-async def _execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    await connection.execute(statement)
-    await connection.close()
+    asyncio.run(execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY wal_log"))
+    yield named(server_url, name)
+    asyncio.run(execute(server_url, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 class ScriptedProvider:

@@ -1,0 +1,41 @@
+"""A real PostgreSQL in haste, and its databases by name."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+
+from ringback.embedded.server import PostgresServer
+
+#: A database per test is mostly fsync, and what survives a crash of the machine is proved on servers of its own.
+IN_HASTE = ("fsync", "full_page_writes", "synchronous_commit")
+
+
+@contextmanager
+def server_in_haste(data_dir: Path) -> Iterator[str]:
+    """Its URL. To be entered on the main thread, to whose life the kernel ties the server."""
+    server = PostgresServer(data_dir)
+    url = server.start()
+    try:
+        statements = [f"ALTER SYSTEM SET {setting} = off" for setting in IN_HASTE]
+        asyncio.run(execute(url, *statements, "SELECT pg_reload_conf()"))
+        yield url
+    finally:
+        server.stop()
+
+
+def named(url: str, name: str) -> str:
+    """The same server, another database."""
+    head, _, query = url.partition("?")
+    return f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
+
+
+async def execute(url: str, *statements: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
