@@ -20,6 +20,12 @@ DEADLOCK_RETRY_S = 0.1
 #: A process that is frozen within a claim holds the installation's one capacity lock: PostgreSQL ends its transaction
 #: after this long, so that the others dial on. What is alive is never idle between two statements for a second.
 IDLE_IN_TRANSACTION_S = 10
+#: The statements of a frozen process that wait for that lock leave its queue before they can come into its possession.
+LOCK_TIMEOUT_S = 5
+#: asyncpg prepares a statement with a Flush, not a Sync: who is frozen between preparing and executing is not "idle" to
+#: PostgreSQL, and only a limit on the whole transaction ends it. There is one since PostgreSQL 17.
+TRANSACTION_TIMEOUT_S = 15
+_HAS_TRANSACTION_TIMEOUT = (17,)
 
 _CLASH = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
 
@@ -32,6 +38,8 @@ async def _prepare_connection(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec("jsonb", encoder=_encode_json, decoder=msgspec.json.decode, schema="pg_catalog")
     # `json` keeps the text as written; the standard decoder keeps the order of the keys too.
     await connection.set_type_codec("json", encoder=_encode_json, decoder=json.loads, schema="pg_catalog")
+    if connection.get_server_version() >= _HAS_TRANSACTION_TIMEOUT:
+        await connection.execute(f"SET transaction_timeout = '{TRANSACTION_TIMEOUT_S}s'")
 
 
 async def _keep_session(_: asyncpg.Connection) -> None:
@@ -53,6 +61,7 @@ async def open_pool(database_url: str, *, max_size: int) -> Pool:
                 "application_name": "ringback",
                 "timezone": "UTC",
                 "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_S}s",
+                "lock_timeout": f"{LOCK_TIMEOUT_S}s",
             },
         )
 

@@ -3,7 +3,7 @@
 import asyncpg
 
 #: Class 08 (connection), 53 (no connections, memory or disk left), 57 (shutting down, starting up, cancelled), 58
-#: (files that cannot be read), 40 (deadlock, serialization), 25006 (a failed-over primary), 25P03 (idle in a
+#: (files that cannot be read), 40 (deadlock, serialization), 25006 (a failed-over primary), 25P03 and 25P04 (in a
 #: transaction for too long, because this process was frozen), the driver's own states, and the socket's errors with
 #: TimeoutError among them. InternalClientError is no bug of ours: a connection cut between preparing and executing a
 #: statement says "cannot switch to state" (seen with asyncpg 0.32).
@@ -16,6 +16,7 @@ GONE = (
     asyncpg.TransactionRollbackError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionTimeoutError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
     OSError,
