@@ -19,15 +19,16 @@ GIVE_UP_S = 200.0
 _LOOKED_AT = (Invariant.I1, Invariant.I2, Invariant.I14, Invariant.I20)
 
 #: A claim whose worker died is looked up when its lease (the create timeout and 30 s) is over, and dialed again when
-#: three look-ups found nothing; the fourth lies far behind, so that nothing is given up meanwhile. A call takes 17 s,
-#: and the deadlines by which the lost webhooks are missed are a little longer than what they wait for.
+#: three look-ups found nothing; two more for those that a busy machine did not answer in time, and the last lies far
+#: behind, so that nothing is given up meanwhile. A call takes 13 s, and the deadlines by which the lost webhooks are
+#: missed are a little longer than what they wait for.
 SETTINGS = {
-    "RINGBACK_EMULATOR_SPEED": "1.5",
+    "RINGBACK_EMULATOR_SPEED": "2",
     "RINGBACK_MAX_LIVE_CALLS": "4000",
     "RINGBACK_CALLS_PER_SECOND": "400",
     "RINGBACK_CREATE_TIMEOUT_S": "1.5",
-    "RINGBACK_UNKNOWN_LOOKUPS_S": "0,1,2,600",
-    "RINGBACK_SILENCE_DEADLINE_S": "7",
+    "RINGBACK_UNKNOWN_LOOKUPS_S": "0,1,2,4,8,600",
+    "RINGBACK_SILENCE_DEADLINE_S": "6",
     "RINGBACK_NOT_CONNECTED_DEADLINE_S": "4",
     "RINGBACK_ANALYSIS_DEADLINE_S": "4",
     "RINGBACK_MAX_CALL_S": "20",
