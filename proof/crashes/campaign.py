@@ -36,8 +36,8 @@ class Kill(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much is tried: a kill at every point with each of so many seeds, the modes by turns; without any, a few
-    points once each."""
+    """How much is tried: a kill at every point with each of so many seeds, in each mode that reaches it; without any, a
+    few points once each."""
 
     lanes: int
     seeds: int
@@ -101,7 +101,7 @@ class Campaign:
     findings: Findings
     say: Say
     kills: Counter[Mode] = field(default_factory=Counter)
-    killed_at: Counter[Failpoint] = field(default_factory=Counter)
+    killed_at: Counter[tuple[Failpoint, Mode]] = field(default_factory=Counter)
     faults: Counter[Kind] = field(default_factory=Counter)
     trials: int = 0
     missed: int = 0
@@ -129,7 +129,7 @@ class Campaign:
         if case.kills:
             self.findings.tried(Invariant.I20)
             self.kills[case.mode] += len(case.kills)
-            self.killed_at.update(point for point, _ in case.kills)
+            self.killed_at.update((point, case.mode) for point, _ in case.kills)
         for fault in judgement.faults:
             self.faults[fault.kind] += 1
             self.findings.broke(fault.invariant, f"{fault.kind}: {fault.what}", reproduce(case))
@@ -185,8 +185,9 @@ class Campaign:
         took_s = time.monotonic() - self.began_s
         self.findings.counts |= {
             "failpoints": len(Failpoint),
-            "failpoints_killed_at": len(self.killed_at),
-            "fewest_kills_at_a_failpoint": min(self.killed_at[point] for point in Failpoint),
+            "failpoints_killed_at": len({point for point, _ in self.killed_at}),
+            "failpoints_and_modes_killed_at": len(self.killed_at),
+            "fewest_kills_at_a_failpoint_in_a_mode": min(self.killed_at.values()),
             "kills": self.kills.total(),
             **{f"kills_{mode.name.lower()}": self.kills[mode] for mode in Mode},
             **{str(kind): self.faults[kind] for kind in Kind},
@@ -228,15 +229,10 @@ async def _full(campaign: Campaign, seed: int, seeds: int) -> None:
     recording = await campaign.record(recordings(seed))
     campaign.say(f"recorded: {len(Failpoint) - len(recording.unreached())} of {len(Failpoint)} points are reached")
     await asyncio.gather(*(campaign.catch(planted, seed) for planted in PLANTED))
-    turns = zip(range(seeds), cycle(Mode), strict=False)
-    work = [(point, _mode(recording, point, turn), seed + number) for number, turn in turns for point in Failpoint]
+    places = [(point, mode) for point in Failpoint for mode in Mode if recording.routes_to(point, mode)]
+    work = [(point, mode, seed + number) for number in range(seeds) for point, mode in places]
     await asyncio.gather(*(campaign.kill(recording, *one) for one in work))
     campaign.conclude(set(Failpoint) - set(recording.unreached()))
-
-
-def _mode(recording: Recording, point: Failpoint, turn: Mode) -> Mode:
-    """The one whose turn it is, unless the point is reached in the other alone."""
-    return turn if recording.routes_to(point, turn) else next(mode for mode in Mode if mode is not turn)
 
 
 async def _small(campaign: Campaign, seed: int) -> None:

@@ -3,15 +3,17 @@
 from proof.invariants import Invariant
 from proof.planted.bug import PlantedBug
 
-I2, I3, I5, I6 = Invariant.I2, Invariant.I3, Invariant.I5, Invariant.I6
+I1, I2, I3, I5, I6 = Invariant.I1, Invariant.I2, Invariant.I3, Invariant.I5, Invariant.I6
 I9, I10, I17 = Invariant.I9, Invariant.I10, Invariant.I17
 
 PROCESSING = "flows/call_processing.py"
 GATE = "domain/gate.py"
 STATEMENTS = "adapters/postgres/statements.py"
 SCHEDULE = "adapters/postgres/schedule_rows.py"
+POOL = "adapters/postgres/pool.py"
 ACTIONS = "flows/business_operations/"
 
+_PATIENCE = "flows/dialing/test_frozen_worker.py::test_every_connection_has_that_patience"
 _CLAIM = "flows/dialing/test_claim.py::"
 _STOPPING = "flows/events/test_stopping.py::"
 _ACTIONS = "flows/business_operations/"
@@ -286,5 +288,32 @@ BUGS = (
         tests=(
             "flows/dialing/test_scheduler.py::test_a_task_that_a_transaction_has_in_hand_is_left_for_the_next_pass",
         ),
+    ),
+    PlantedBug(
+        name="a_frozen_claim_holds_its_locks",
+        aims=(I1,),
+        file=POOL,
+        old="""                "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_S}s",\n""",
+        new="",
+        why="A worker that is frozen is killed sooner or later.",
+        tests=(_PATIENCE,),
+    ),
+    PlantedBug(
+        name="a_claim_frozen_behind_a_prepare_holds_its_locks",
+        aims=(I1,),
+        file=POOL,
+        old="    if connection.get_server_version() >= _HAS_TRANSACTION_TIMEOUT:\n",
+        new="    if connection.get_server_version() < _HAS_TRANSACTION_TIMEOUT:\n",
+        why="Who does nothing within a transaction is idle, and there is a limit for that.",
+        tests=(_PATIENCE,),
+    ),
+    PlantedBug(
+        name="the_waiting_inherit_the_lock_of_the_frozen",
+        aims=(I1,),
+        file=POOL,
+        old="""                "lock_timeout": f"{LOCK_TIMEOUT_S}s",\n""",
+        new="",
+        why="Each statement has a time limit of its own.",
+        tests=(_PATIENCE,),
     ),
 )
