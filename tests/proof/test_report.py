@@ -74,6 +74,7 @@ def test_the_figures_replace_what_stands_between_the_marks():
     document = f"# Title\n{BEGIN}\nold\n{END}\nrest\n"
     changed = with_figures(document, [of_crashes()])
     assert changed == f"# Title\n{figures([of_crashes()])}\nrest\n"
+    assert "| `crashes` | 1 s | kills 3 |" in changed
     assert "| **I2** at most one ring per attempt, under any fault | 3 | 0 | 1 of 1 |" in changed
     assert with_figures(changed, [replace(of_crashes(), cases={})]) != changed
 
