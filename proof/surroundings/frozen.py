@@ -15,9 +15,10 @@ import psutil
 from proof.findings import Findings, Say
 from proof.invariants import Invariant
 from proof.surroundings.settled import judge_all, judge_one_ring_each, poll, rows, wait_settled
-from proof.surroundings.town import API_KEY, RETELL_KEYS, Town, free_ports, wait_for
+from proof.surroundings.town import API_KEY, RETELL_KEYS, Town, wait_for
 from ringback.config import LEASE_MARGIN_S
 from ringback.failpoints import Failpoint
+from tests.loopback import free_ports
 from tests.stories.running_system import RunningSystem, clean_environment, new_call
 
 I1, I2 = Invariant.I1, Invariant.I2

@@ -7,10 +7,12 @@ from proof.findings import Findings
 from proof.surroundings.ground import Ground
 from proof.surroundings.queues import Story, run_queues
 from proof.surroundings.sqs import QUEUES, aws_environment
-from proof.surroundings.town import AWS, Town, create_queue, free_ports, sqs_client
+from proof.surroundings.town import Town
 from ringback.adapters.sqs import open_sqs_queue
 from ringback.ports import MessageQueue
 from ringback.wiring import Parts
+from tests.loopback import free_ports
+from tests.sqs_server import AWS, create_queue, sqs_client
 
 #: The most that SQS permits; chaos must not make a good message one that was received too often.
 MOST_RECEIVES = 1000

@@ -17,12 +17,13 @@ from proof.surroundings.chaotic_queue import CALM, Chaos, ChaoticQueue
 from proof.surroundings.ground import Ground
 from proof.surroundings.house import House, open_house
 from proof.surroundings.oracle import judge_ends, judge_rings, judge_telling, rings_of_calls
-from proof.surroundings.town import Town, free_ports
+from proof.surroundings.town import Town
 from ringback import consumer
 from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.adapters.postgres.pool import open_pool
 from ringback.ports import MessageQueue, OutgoingMessage, ReceivedMessage
 from ringback.wiring import Parts
+from tests.loopback import free_ports
 from tests.stories.running_system import new_call
 
 I9, I16 = Invariant.I9, Invariant.I16

@@ -14,18 +14,9 @@ from proof.invariants import Invariant
 from proof.surroundings.load import Load, post_webhook
 from proof.surroundings.receiver import Posted
 from proof.surroundings.settled import judge_all, judge_load, judge_one_ring_each, wait_settled
-from proof.surroundings.town import (
-    API_KEY,
-    AWS,
-    ENGAGE_SECRET,
-    RETELL_KEYS,
-    Town,
-    answers,
-    create_queue,
-    free_ports,
-    sqs_client,
-    wait_for,
-)
+from proof.surroundings.town import API_KEY, ENGAGE_SECRET, RETELL_KEYS, Town, wait_for
+from tests.loopback import answers, free_ports
+from tests.sqs_server import AWS, create_queue, health_of, sqs_client
 from tests.stories.running_system import Doors, clean_environment
 
 I12 = Invariant.I12
@@ -144,7 +135,7 @@ class _Story:
         self.town.signal("sqs", signal.SIGSTOP)
         self._probe_while_down(6.0, 1)
         self.town.signal("sqs", signal.SIGCONT)
-        assert answers(f"{self.urls['sqs']}/_ministack/health")
+        assert answers(health_of(self.urls["sqs"]))
         self.say("SQS server: frozen for 6 s")
 
     def _judge_down(self) -> None:

@@ -2,49 +2,23 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import botocore.session
-
-from tests.stories.running_system import ask, clean_environment, wait_until
+from tests.loopback import answers
+from tests.sqs_server import health_of, sqs_server
+from tests.stories.running_system import clean_environment, wait_until
 
 ROOT = Path(__file__).parents[2]
 #: On a machine that proves other things at the same time.
 START_WITHIN_S = 300.0
-MINISTACK = ROOT / ".venv-sqs" / "bin" / "ministack"
 API_KEY = "rbk_for_the_proof"
 RETELL_KEYS = {"RETELL_API_KEY": "key_proof_places_calls", "RETELL_WEBHOOK_KEY": "key_proof_signs_webhooks"}
 ENGAGE_SECRET = "whsec_cHJvb2Ytb2YtdGhlLXN1cnJvdW5kaW5ncw=="
-AWS = {
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_REGION": "us-east-1",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
-
-
-def free_ports(count: int) -> list[int]:
-    """All held open until all are chosen, so that no two are the same."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-
-
-def answers(url: str) -> bool:
-    try:
-        return ask("GET", url).status == 200
-    except OSError:
-        return False
 
 
 class Town:
@@ -111,31 +85,14 @@ class Town:
         return f"http://127.0.0.1:{port}"
 
     def start_sqs(self, port: int) -> str:
-        """It keeps its messages in memory: after a kill they are gone."""
         home = self.home / "ministack"
         home.mkdir(exist_ok=True)
-        own = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "sqs", "LOG_LEVEL": "WARNING"}
-        self.start("sqs", [str(MINISTACK)], {"PATH": "/usr/bin:/bin", "HOME": str(home), "TMPDIR": str(home), **own})
+        self.start("sqs", *sqs_server(port, home))
         endpoint = f"http://127.0.0.1:{port}"
-        wait_for(f"{endpoint}/_ministack/health")
+        wait_for(health_of(endpoint))
         return endpoint
 
 
 def wait_for(*urls: str) -> None:
     for url in urls:
         wait_until(lambda url=url: answers(url), START_WITHIN_S, f"{url} answers")  # type: ignore[misc]
-
-
-def sqs_client(endpoint: str) -> Any:
-    session = botocore.session.get_session()
-    session.set_credentials("test", "test")
-    return session.create_client("sqs", region_name="us-east-1", endpoint_url=endpoint)
-
-
-def create_queue(sqs: Any, name: str, most_receives: int = 5) -> str:
-    """With a dead-letter queue behind it, as the deployment has it."""
-    dead_url = sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
-    attributes = sqs.get_queue_attributes(QueueUrl=dead_url, AttributeNames=["QueueArn"])["Attributes"]
-    policy = json.dumps({"deadLetterTargetArn": attributes["QueueArn"], "maxReceiveCount": most_receives})
-    url: str = sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": policy})["QueueUrl"]
-    return url

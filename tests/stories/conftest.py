@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .running_system import Doors, RunningSystem
+from .running_system import Doors, RunningSystem, left_in_peace
 
 #: Emulated seconds per second: a talk of 20 s takes half a second, and order still means something on a busy machine.
 SPEED = {"RINGBACK_EMULATOR_SPEED": "40"}
@@ -13,16 +13,10 @@ SPEED = {"RINGBACK_EMULATOR_SPEED": "40"}
 
 @pytest.fixture(scope="session")
 def shared_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
-    """Stopped with SIGTERM at the end, which must exit 0 and have left no error in the log."""
     # Soon, because one of the magic numbers is heard about by asking only.
-    running = RunningSystem(tmp_path_factory.mktemp("shared"), {**SPEED, "RINGBACK_SILENCE_DEADLINE_S": "3"})
-    try:
-        running.start()
+    settings = {**SPEED, "RINGBACK_SILENCE_DEADLINE_S": "3"}
+    with left_in_peace(tmp_path_factory.mktemp("shared"), settings) as running:
         yield running
-        assert running.stop() == 0
-        assert running.logged("error") == []
-    finally:
-        running.discard()
 
 
 @pytest.fixture(scope="session")

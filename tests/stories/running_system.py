@@ -9,7 +9,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -219,6 +220,19 @@ class RunningSystem:
     def _emulators(self) -> list[psutil.Process]:
         """Found by their command line, because they outlive the `up` that started them."""
         return list(_running_with(str(self.home / "data"), "emulate"))
+
+
+@contextmanager
+def left_in_peace(home: Path, settings: Mapping[str, str]) -> Iterator[RunningSystem]:
+    """A started system, stopped with SIGTERM at the end, which must exit 0 and have left no error in the log."""
+    running = RunningSystem(home, settings)
+    try:
+        running.start()
+        yield running
+        assert running.stop() == 0
+        assert running.logged("error") == []
+    finally:
+        running.discard()
 
 
 def _running_with(*words: str) -> Iterable[psutil.Process]:

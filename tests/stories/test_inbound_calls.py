@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 
-from .running_system import FROM_NUMBER, Doors, Json, RunningSystem, ask, new_call, wait_until
+from .running_system import FROM_NUMBER, Doors, Json, RunningSystem, ask, left_in_peace, new_call, wait_until
 
 WEBHOOKS = {"call_started", "call_ended", "call_analyzed"}
 #: Slow enough that a planned call falls due in the middle of a talk.
@@ -114,14 +114,8 @@ def _heard(system: RunningSystem) -> dict[str, set[str]]:
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
-    running = RunningSystem(tmp_path_factory.mktemp("inbound"), SPEED)
-    try:
-        running.start()
+    with left_in_peace(tmp_path_factory.mktemp("inbound"), SPEED) as running:
         yield running
-        assert running.stop() == 0
-        assert running.logged("error") == []
-    finally:
-        running.discard()
 
 
 @pytest.fixture(scope="module")

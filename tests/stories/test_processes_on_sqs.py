@@ -1,21 +1,19 @@
 """Every process by itself, with Amazon SQS between them as in production, and both emulators as the world."""
 
-import json
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import botocore.session
 import pytest
 
-from .running_system import Doors, ask, clean_environment, new_call, wait_until
+from tests.loopback import answers, free_ports
+from tests.sqs_server import AWS, create_queue, health_of, sqs_client, sqs_server
 
-MINISTACK = Path(__file__).parents[2] / ".venv-sqs" / "bin" / "ministack"
+from .running_system import Doors, clean_environment, new_call, wait_until
+
 PROCESSES = (
     "internal-api",
     "business-api",
@@ -25,31 +23,8 @@ PROCESSES = (
     "webhook-receiver",
 )
 API_KEY = "rbk_for_the_story"
-AWS = {
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_REGION": "us-east-1",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
 RETELL = {"RETELL_API_KEY": "key_retell_places_calls", "RETELL_WEBHOOK_KEY": "key_retell_signs_webhooks"}
 ENGAGE = {"RINGBACK_ENGAGE_SECRET": "whsec_c3Rvcnktb2YtdGhlLXByb2Nlc3Nlcw=="}
-
-
-def _free_ports(names: tuple[str, ...]) -> dict[str, int]:
-    """All held open until all are chosen, so that no two are the same."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in names]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return dict(zip(names, (probe.getsockname()[1] for probe in probes), strict=True))
-
-
-def _answers(url: str) -> bool:
-    try:
-        return ask("GET", url).status == 200
-    except OSError:
-        return False
 
 
 class Processes:
@@ -85,23 +60,10 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
 
 def _start_sqs(processes: Processes, port: int) -> str:
     """The endpoint of an SQS server of the story's own."""
-    if not MINISTACK.exists():
-        pytest.fail(f"{MINISTACK} is missing: `make test` builds the environment of the SQS server")
-    home = str(processes.home)
-    own = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "sqs", "LOG_LEVEL": "WARNING"}
-    processes.start("ministack", [str(MINISTACK)], {"PATH": "/usr/bin:/bin", "HOME": home, "TMPDIR": home, **own})
+    processes.start("ministack", *sqs_server(port, processes.home))
     endpoint = f"http://127.0.0.1:{port}"
-    wait_until(lambda: _answers(f"{endpoint}/_ministack/health"), 30, "the SQS server answers")
+    wait_until(lambda: answers(health_of(endpoint)), 30, "the SQS server answers")
     return endpoint
-
-
-def _create_queue(sqs: Any, name: str) -> str:
-    """With a dead-letter queue behind it, as the deployment has it."""
-    dead_url = sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
-    attributes = sqs.get_queue_attributes(QueueUrl=dead_url, AttributeNames=["QueueArn"])["Attributes"]
-    policy = json.dumps({"deadLetterTargetArn": attributes["QueueArn"], "maxReceiveCount": 5})
-    url: str = sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": policy})["QueueUrl"]
-    return url
 
 
 def _waiting(sqs: Any, url: str) -> int:
@@ -111,19 +73,14 @@ def _waiting(sqs: Any, url: str) -> int:
     )
 
 
-def _sqs_client(endpoint: str) -> Any:
-    session = botocore.session.get_session()
-    session.set_credentials("test", "test")
-    return session.create_client("sqs", region_name="us-east-1", endpoint_url=endpoint)
-
-
 def _ringback(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "ringback.cli", *arguments]
 
 
 def test_calls_pass_through_every_process_and_both_queues(processes: Processes, database_url: str) -> None:
     began = time.monotonic()
-    ports = _free_ports(("sqs", "retell", "engage", *PROCESSES))
+    names = ("sqs", "retell", "engage", *PROCESSES)
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
     urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
     world = clean_environment({**RETELL, **ENGAGE, "RINGBACK_EMULATOR_SPEED": "40"})
     tools = ["--webhook-url", f"{urls['webhook-receiver']}/retell/webhook"]
@@ -132,8 +89,8 @@ def test_calls_pass_through_every_process_and_both_queues(processes: Processes, 
         place = ["--port", str(ports[what]), "--state", str(processes.home / f"state-{what}")]
         processes.start(what, _ringback("emulate", what, *place, *options), world)
     endpoint = _start_sqs(processes, ports["sqs"])
-    sqs = _sqs_client(endpoint)
-    queues = [_create_queue(sqs, name) for name in ("calls", "events")]
+    sqs = sqs_client(endpoint)
+    queues = [create_queue(sqs, name) for name in ("calls", "events")]
     settings = {
         **AWS,
         **RETELL,
@@ -155,7 +112,7 @@ def test_calls_pass_through_every_process_and_both_queues(processes: Processes, 
         command = _ringback("serve", name, "--port", str(ports[name]))
         processes.start(name, command, clean_environment(own))
     for name in PROCESSES:
-        wait_until(lambda name=name: _answers(f"{urls[name]}/readyz"), 60, f"{name} answers")
+        wait_until(lambda name=name: answers(f"{urls[name]}/readyz"), 60, f"{name} answers")
     started_s = time.monotonic() - began
     doors = Doors(urls["internal-api"], API_KEY, urls["retell"], urls["engage"])
     placed = {code: doors.place(new_call(f"+141555501{code}")) for code in ("00", "01", "07")}
