@@ -21,7 +21,7 @@ from ringback.failpoints import Failpoint
 from tests.loopback import free_ports
 from tests.stories.running_system import RunningSystem, clean_environment, new_call
 
-I1, I2 = Invariant.I1, Invariant.I2
+I1, I2, I16 = Invariant.I1, Invariant.I2, Invariant.I16
 CREATE_TIMEOUT_S = 1.0
 LEASE_S = CREATE_TIMEOUT_S + LEASE_MARGIN_S
 #: Behind the lease; the last worker to freeze counts.
@@ -31,6 +31,7 @@ MARGIN_S = 1.0
 CREATE_LATENCY_S = 0.4
 #: A backlog would keep those that are accepted behind the freeze waiting, and say nothing about the frozen.
 MOST_OPEN = 20
+_DEAD = "SELECT count(*) FROM queue_messages WHERE dead_at IS NOT NULL"
 _OPEN = "SELECT count(*) FROM calls WHERE NOT final AND call_id = ANY($1::text[])"
 
 
@@ -184,6 +185,8 @@ class _Story:
             at = claimed.get(ring["metadata"]["ringback_attempt_id"])
             if at is not None and datetime.fromisoformat(ring["rang_at"]) > at + timedelta(seconds=LEASE_S + MARGIN_S):
                 self.found.broke(I2, f"rang after its lease: {ring['metadata']}", self.reproduce)
+        if dead := rows(self.database_url, _DEAD)[0][0]:
+            self.found.broke(I16, f"{dead} messages with nothing wrong about them are dead", self.reproduce)
         key = f"frozen_workers_{'on' if self.variant.idempotency else 'off'}"
         self.found.counts |= {key: len(self.frozen), f"{key}_calls": len(self.call_ids)}
 

@@ -27,7 +27,7 @@ LOCK_TIMEOUT_S = 5
 TRANSACTION_TIMEOUT_S = 15
 _HAS_TRANSACTION_TIMEOUT = (17,)
 
-_CLASH = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+_CLASH = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
 def _encode_json(value: object) -> str:
