@@ -59,12 +59,14 @@ async def accepted(victim: Victim, body: Json) -> str:
 
 
 async def placed(victim: Victim, phone: str) -> Placed:
-    """A call that rings, as the provider sees it."""
+    """A call that rings, as the provider sees it; its answer is written down, so that nothing follows by itself."""
     call_id = await accepted(victim, new_call(victim, phone))
 
     async def rings() -> Placed | None:
         call = victim.world.rung_for(call_id)
-        return Placed(call_id, call["call_id"], call["metadata"]) if call else None
+        if not call or not await victim.query("SELECT FROM attempts WHERE provider_call_id = $1", call["call_id"]):
+            return None
+        return Placed(call_id, call["call_id"], call["metadata"])
 
     return await until(rings, f"{call_id} rings")
 
