@@ -7,7 +7,8 @@ from proof import evidence
 from proof.evidence import Evidence, from_failure, from_findings
 from proof.findings import Findings, Size
 from proof.invariants import Invariant
-from proof.report import BEGIN, END, failures, figures, gaps, lines, with_figures
+from proof.report import BEGIN, END, HEADLINES, failures, figures, gaps, lines, with_figures
+from proof.suites import NAMES
 
 I2, I5 = Invariant.I2, Invariant.I5
 
@@ -79,10 +80,15 @@ def test_the_figures_replace_what_stands_between_the_marks():
     assert with_figures(changed, [replace(of_crashes(), cases={})]) != changed
 
 
-def test_the_evidence_is_of_full_size_and_shows_nothing_broken():
+def test_the_evidence_is_of_every_suite_at_full_size_and_shows_nothing_broken():
     kept = evidence.read()
-    assert {one.size for one in kept} == {"full"}
-    assert failures(kept) == []
+    assert [(one.suite, one.size) for one in kept] == [(name, "full") for name in NAMES]
+    assert failures(kept) + gaps(kept) == []
+
+
+def test_what_the_readme_is_to_show_of_a_suite_is_in_its_evidence():
+    for one in evidence.read():
+        assert set(HEADLINES.get(one.suite, ())) <= set(one.counts), one.suite
 
 
 def test_the_readme_shows_the_figures_of_the_evidence():
