@@ -12,7 +12,7 @@ from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.schema import upgrade
 from ringback.adapters.postgres.store import PostgresStore
 from tests.fixed_clock import FixedClock
-from tests.postgresql import execute, named, server_in_haste
+from tests.postgresql import execute, named, server_in_haste, short_lived_copy
 
 
 class StoriesOnOneWorker(LoadScopeScheduling):
@@ -72,10 +72,8 @@ def template_database(server_url: str) -> str:
 
 @pytest.fixture
 def database_url(server_url: str, template_database: str) -> Iterator[str]:
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    asyncio.run(execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY wal_log"))
-    yield named(server_url, name)
-    asyncio.run(execute(server_url, f"DROP DATABASE {name} WITH (FORCE)"))
+    with short_lived_copy(server_url, template_database) as url:
+        yield url
 
 
 @pytest.fixture

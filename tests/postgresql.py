@@ -1,6 +1,7 @@
 """A real PostgreSQL in haste, and its databases by name."""
 
 import asyncio
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,23 @@ def named(url: str, name: str) -> str:
     """The same server, another database."""
     head, _, query = url.partition("?")
     return f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
+
+
+async def copy_database(url: str, template: str, name: str) -> str:
+    """The copy's URL. A copy takes a tenth of a migration's time."""
+    await execute(url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log")
+    return named(url, name)
+
+
+@contextmanager
+def short_lived_copy(url: str, template: str) -> Iterator[str]:
+    """The URL of a copy that is dropped at the end."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    copy = asyncio.run(copy_database(url, template, name))
+    try:
+        yield copy
+    finally:
+        asyncio.run(execute(url, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 async def execute(url: str, *statements: str) -> None:

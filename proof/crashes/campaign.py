@@ -100,7 +100,6 @@ class Campaign:
     lanes: "asyncio.Queue[Lane]"
     findings: Findings
     say: Say
-    kills: Counter[Mode] = field(default_factory=Counter)
     killed_at: Counter[tuple[Failpoint, Mode]] = field(default_factory=Counter)
     faults: Counter[Kind] = field(default_factory=Counter)
     trials: int = 0
@@ -128,7 +127,6 @@ class Campaign:
         self.findings.tried(*judgement.looked_at)
         if case.kills:
             self.findings.tried(Invariant.I20)
-            self.kills[case.mode] += len(case.kills)
             self.killed_at.update((point, case.mode) for point, _ in case.kills)
         for fault in judgement.faults:
             self.faults[fault.kind] += 1
@@ -174,7 +172,10 @@ class Campaign:
         now_s = time.monotonic()
         if now_s - self._said_s > SAY_EVERY_S:
             self._said_s = now_s
-            self.say(f"{self.trials} trials, {self.kills.total()} kills, {self.faults.total()} faults")
+            self.say(f"{self.trials} trials, {self.killed_at.total()} kills, {self.faults.total()} faults")
+
+    def _kills_in(self, mode: Mode) -> int:
+        return sum(count for (_, known), count in self.killed_at.items() if known is mode)
 
     def conclude(self, reached: Iterable[Failpoint]) -> None:
         """The counts, and the points that nothing ever reached."""
@@ -188,8 +189,8 @@ class Campaign:
             "failpoints_killed_at": len({point for point, _ in self.killed_at}),
             "failpoints_and_modes_killed_at": len(self.killed_at),
             "fewest_kills_at_a_failpoint_in_a_mode": min(self.killed_at.values()),
-            "kills": self.kills.total(),
-            **{f"kills_{mode.name.lower()}": self.kills[mode] for mode in Mode},
+            "kills": self.killed_at.total(),
+            **{f"kills_{mode.name.lower()}": self._kills_in(mode) for mode in Mode},
             **{str(kind): self.faults[kind] for kind in Kind},
             "kills_that_did_not_fire": self.missed,
             "trials": self.trials,

@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 
 from ringback.adapters.postgres.schema import upgrade
-from tests.postgresql import execute, named
+from tests.postgresql import copy_database, execute, named
 
 INSTANCE = "proof-instance"
 
@@ -31,9 +31,9 @@ async def make_template(url: str, name: str) -> None:
 
 async def copy_template(url: str, template: str, name: str) -> str:
     """The URL of the copy."""
-    await execute(url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log")
-    await execute(named(url, name), f"UPDATE installation SET instance = '{INSTANCE}'")
-    return named(url, name)
+    copy = await copy_database(url, template, name)
+    await execute(copy, f"UPDATE installation SET instance = '{INSTANCE}'")
+    return copy
 
 
 async def drop(url: str, name: str) -> None:

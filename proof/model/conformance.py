@@ -20,9 +20,9 @@ from proof.model.state import Bounds
 from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.schema import upgrade
 from ringback.adapters.postgres.store import PostgresStore
-from ringback.embedded.server import PostgresServer
 from tests.fixed_clock import FixedClock
 from tests.flows.dialing.conftest import Desk
+from tests.postgresql import server_in_haste
 
 WALKED = (
     Bounds("one call", faults=3, wishes=2, attempts=2),
@@ -62,11 +62,8 @@ def compare(findings: Findings, edge_ways: EdgeWays, count: int, say: Say) -> No
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
         with tempfile.TemporaryDirectory(prefix="ringback-model-") as folder:
-            server = PostgresServer(Path(folder) / "data")
-            try:
-                asyncio.run(_compare(findings, ways, server.start()))
-            finally:
-                server.stop()
+            with server_in_haste(Path(folder) / "data") as url:
+                asyncio.run(_compare(findings, ways, url))
     finally:
         structlog.reset_defaults()
     steps = sum(len(way) for _, way in ways)

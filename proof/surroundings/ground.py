@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ringback.adapters.postgres.schema import upgrade
-from tests.postgresql import execute, named, server_in_haste
+from tests.postgresql import copy_database, execute, named, server_in_haste
 
 TEMPLATE = "proof_template"
 
@@ -25,8 +25,7 @@ class Ground:
 
     async def database(self, story: str) -> str:
         name = f"proof_{story}_{next(self.numbers)}_{abs(hash(self.home)) % 10**6}"
-        await execute(self.url, f"CREATE DATABASE {name} TEMPLATE {self.template} STRATEGY wal_log")
-        return named(self.url, name)
+        return await copy_database(self.url, self.template, name)
 
 
 @contextmanager

@@ -3,17 +3,13 @@
 import asyncio
 import json
 import os
-import socket
 import subprocess
-import time
-import urllib.request
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
@@ -24,55 +20,30 @@ from ringback.adapters.postgres import message_queue
 from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.adapters.sqs import open_sqs_queue
 from ringback.ports import MessageQueue
+from tests.loopback import answers, free_ports
+from tests.postgresql import execute, named
+from tests.sqs_server import health_of, sqs_server
+from tests.stories.running_system import wait_until
 
-MINISTACK = Path(__file__).parents[2] / ".venv-sqs" / "bin" / "ministack"
 QUEUE_TABLE = Path(message_queue.__file__).with_suffix(".sql")
 MAX_RECEIVES = 2
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
 def sqs_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One SQS server for the test process, ended with it."""
-    if not MINISTACK.exists():
-        pytest.fail(f"{MINISTACK} is missing: `make test` builds the environment of the SQS server")
     home = tmp_path_factory.mktemp("ministack")
-    port = free_port()
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(home),
-        "TMPDIR": str(home),
-        "BIND_HOST": "127.0.0.1",
-        "GATEWAY_PORT": str(port),
-        "SERVICES": "sqs",
-        "LOG_LEVEL": "WARNING",
-    }
+    port = free_ports(1)[0]
+    command, environment = sqs_server(port, home)
     with (home / "log").open("wb") as log:
-        server = subprocess.Popen([MINISTACK], cwd=home, env=environment, stdout=log, stderr=log)
+        server = subprocess.Popen(command, cwd=home, env=environment, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     try:
-        _wait_until_it_answers(url, server)
+        wait_until(lambda: answers(health_of(url)), 30, "the SQS server answers")
         yield url
     finally:
         server.kill()
         server.wait()
-
-
-def _wait_until_it_answers(url: str, server: "subprocess.Popen[bytes]") -> None:
-    give_up_at = time.monotonic() + 30
-    while time.monotonic() < give_up_at and server.poll() is None:
-        try:
-            urllib.request.urlopen(f"{url}/_ministack/health", timeout=2).close()
-        except (URLError, OSError):
-            time.sleep(0.05)
-        else:
-            return
-    raise RuntimeError("ministack does not answer")
 
 
 @pytest.fixture
@@ -96,18 +67,10 @@ def sdk_session() -> AioSession:
 def queues_url(server_url: str) -> str:
     """One database with nothing but the queues' table; each test has a queue of its own in it."""
 
-    async def make() -> str:
-        name = f"queues_{uuid.uuid4().hex[:12]}"
-        connection = await asyncpg.connect(server_url)
-        await connection.execute(f"CREATE DATABASE {name}")
-        await connection.close()
-        url = urlsplit(server_url)._replace(path=f"/{name}").geturl()
-        connection = await asyncpg.connect(url)
-        await connection.execute(QUEUE_TABLE.read_text())
-        await connection.close()
-        return url
-
-    return asyncio.run(make())
+    name = f"queues_{uuid.uuid4().hex[:12]}"
+    asyncio.run(execute(server_url, f"CREATE DATABASE {name}"))
+    asyncio.run(execute(named(server_url, name), QUEUE_TABLE.read_text()))
+    return named(server_url, name)
 
 
 class Door:
@@ -117,7 +80,7 @@ class Door:
         self._reach = reach
         self._listening: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
-        self.port = free_port()
+        self.port = free_ports(1)[0]
 
     async def open(self) -> None:
         self._listening = await asyncio.start_server(self._pass_on, "127.0.0.1", self.port)

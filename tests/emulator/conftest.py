@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -20,20 +19,15 @@ from starlette.routing import Route
 
 from ringback.emulator import retell
 from ringback.emulator.settings import RetellEmulatorSettings
+from tests.loopback import free_ports
 
 API_KEY = "key_rest"
 WEBHOOK_KEY = "key_webhook_badge"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @asynccontextmanager
 async def served(app: Starlette) -> AsyncIterator[str]:
-    port = free_port()
+    port = free_ports(1)[0]
     config = uvicorn.Config(app, port=port, log_level="error", access_log=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     # serve() and shutdown() would take the test runner's signal handlers and a tenth of a second each.
@@ -203,7 +197,7 @@ def wait_until() -> Callable[..., Awaitable[Any]]:
 
 @pytest.fixture
 def port() -> int:
-    return free_port()
+    return free_ports(1)[0]
 
 
 @pytest.fixture

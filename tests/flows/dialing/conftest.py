@@ -1,8 +1,6 @@
 """A desk that dials: real PostgreSQL, the real flows, a provider that keeps its own ledger, time set by hand."""
 
-import asyncio
 import itertools
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -26,7 +24,7 @@ from ringback.flows.scheduled_calls import ScheduledCalls
 from ringback.flows.settling import SettlingRules
 from ringback.flows.suppression import suppress_now
 from ringback.messages import CallRequested
-from tests.postgresql import execute, named
+from tests.postgresql import short_lived_copy
 
 from .twins import ProviderTwin
 
@@ -226,10 +224,8 @@ class Desk:
 
 @pytest.fixture(scope="package")
 def shared_database(server_url: str, template_database: str) -> Iterator[str]:
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    asyncio.run(execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY wal_log"))
-    yield named(server_url, name)
-    asyncio.run(execute(server_url, f"DROP DATABASE {name} WITH (FORCE)"))
+    with short_lived_copy(server_url, template_database) as url:
+        yield url
 
 
 @pytest.fixture

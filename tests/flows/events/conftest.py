@@ -1,9 +1,7 @@
 """A line on which recorded calls are played: real PostgreSQL, the real flows, the real translation of webhooks."""
 
-import asyncio
 import itertools
 import json
-import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,7 +27,7 @@ from ringback.flows.event_processing import EventCounts, EventProcessing
 from ringback.flows.reconciliation import Reconciliation
 from ringback.flows.settling import SettlingRules
 from ringback.messages import CallRequested, WebhookReceived
-from tests.postgresql import execute, named
+from tests.postgresql import short_lived_copy
 
 from .recordings import Body, play
 
@@ -59,10 +57,8 @@ _people = itertools.count(1)
 @pytest.fixture(scope="package")
 def database_url(server_url: str, template_database: str) -> Iterator[str]:
     """One for all tests of this folder: each of them calls people of its own."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    asyncio.run(execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY wal_log"))
-    yield named(server_url, name)
-    asyncio.run(execute(server_url, f"DROP DATABASE {name} WITH (FORCE)"))
+    with short_lived_copy(server_url, template_database) as url:
+        yield url
 
 
 class ScriptedProvider:
