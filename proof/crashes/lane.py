@@ -188,6 +188,7 @@ class Lane:
             "port": self._ports["retell"].port,
             "api_key": RETELL_KEY,
             "webhook_key": WEBHOOK_KEY,
+            "control_key": API_KEY,
             "webhook_url": f"{product}/retell/webhook",
             "functions_url": f"{product}/v1/retell/functions",
             "inbound_url": f"{product}/v1/retell/inbound",
@@ -195,7 +196,7 @@ class Lane:
             "idempotency": case.mode.provider_remembers,
             "seed": case.seed,
         }
-        engage = {"port": self._ports["engage"].port, "secret": ENGAGE_SECRET}
+        engage = {"port": self._ports["engage"].port, "secret": ENGAGE_SECRET, "control_key": API_KEY}
         return {
             "page": str(self._home / "page"),
             "state": str(state),

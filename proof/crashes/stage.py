@@ -149,10 +149,14 @@ class Stage:
         await self._until_2xx("POST", self.doors.product + "/retell/webhook", signed)
 
     async def tell_retell(self, path: str, body: Mapping[str, Any]) -> Any:
-        return await self._until_2xx("POST", self.doors.retell + path, lambda: (_encoded(body), {}))
+        return await self._control(self.doors.retell + path, body)
 
     async def tell_engage(self, path: str, body: Mapping[str, Any]) -> Any:
-        return await self._until_2xx("POST", self.doors.engage + path, lambda: (_encoded(body), {}))
+        return await self._control(self.doors.engage + path, body)
+
+    async def _control(self, url: str, body: Mapping[str, Any]) -> Any:
+        key = {"Authorization": f"Bearer {self.doors.api_key}"}
+        return await self._until_2xx("POST", url, lambda: (_encoded(body), key))
 
     async def _until_2xx(self, method: str, url: str, request: Request) -> Any:
         give_up_at = asyncio.get_running_loop().time() + GIVE_UP_S

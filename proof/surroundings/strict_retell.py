@@ -12,7 +12,7 @@ def main(settings: str, port: str) -> None:
     given = json.loads(settings)
     state_dir = Path(given.pop("state_dir"))
     state_dir.mkdir(parents=True, exist_ok=True)
-    run_retell(RetellEmulatorSettings(state_dir=state_dir, **given), "127.0.0.1", int(port))
+    run_retell(RetellEmulatorSettings(state_dir=state_dir, **given), int(port))
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from ringback.domain.deadlines import Deadlines
 from ringback.domain.gate import DialPolicy
+from ringback.domain.masked_url import MASK, masked_url
 from ringback.domain.schedule import CallingHours
 from ringback.telemetry import LogFormat
 
@@ -20,7 +21,6 @@ from ringback.telemetry import LogFormat
 LEASE_MARGIN_S = 30
 #: Retell forgets an idempotency key after an hour; a resend behind that would be a second ring.
 PROVIDER_KEY_MEMORY_S = 3600
-MASK = "••••"
 
 
 class SettingsError(Exception):
@@ -338,13 +338,4 @@ def _shown(entry: _Entry, value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     text = str(value)
-    return _without_password(text) if "://" in text else text
-
-
-def _without_password(url: str) -> str:
-    url = re.sub(r"(?<=[?&]password=)[^&]*", MASK, url)
-    parts = urlsplit(url)
-    user, is_there, host = parts.netloc.rpartition("@")
-    if not is_there:
-        return url
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:{MASK}@{host}"))
+    return masked_url(text) if "://" in text else text

@@ -301,17 +301,16 @@ def application(parts: Parts, services: Sequence[Service]) -> FastAPI:
             await connection.fetchval("SELECT 1")
         return CheckResult(True)
 
-    async def paused_because() -> str | None:
+    async def is_paused() -> bool:
         async with connection_of(parts.pool) as connection:
-            row = await connection.fetchrow("SELECT paused_at, pause_reason FROM installation")
-        return (row["pause_reason"] or "") if row is not None and row["paused_at"] is not None else None
+            return bool(await connection.fetchval("SELECT paused_at IS NOT NULL FROM installation"))
 
     async def queues() -> CheckResult:
         waiting = [await queue.depth() for queue in (parts.call_queue, parts.event_queue)]
         return CheckResult(True, f"{waiting[0]} calls and {waiting[1]} events waiting")
 
     checks = {"database": database, "queues": queues}
-    operator = health_routes(checks, parts.metrics.registry, paused_because)
+    operator = health_routes(checks, parts.metrics.registry, is_paused)
     for service in services:
         for name, read in service.counts.items():
             parts.metrics.watch(name, "what", read)

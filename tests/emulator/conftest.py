@@ -175,7 +175,9 @@ async def world_of(settings: RetellEmulatorSettings) -> AsyncIterator[World]:
 
 @pytest.fixture
 def settings(tmp_path) -> RetellEmulatorSettings:
-    return RetellEmulatorSettings(state_dir=tmp_path / "retell", api_key=API_KEY, webhook_key=WEBHOOK_KEY, speed=400.0)
+    return RetellEmulatorSettings(
+        state_dir=tmp_path / "retell", api_key=API_KEY, webhook_key=WEBHOOK_KEY, control_key=API_KEY, speed=400.0
+    )
 
 
 @pytest.fixture

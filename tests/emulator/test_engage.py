@@ -28,8 +28,9 @@ def signed(event, secret=SECRET, sent_at=None):
 
 @pytest.fixture
 async def http(tmp_path, serve):
-    app = engage.create_app(EngageEmulatorSettings(state_dir=tmp_path / "engage", secret=SECRET))
-    async with serve(app) as url, httpx.AsyncClient(base_url=url, verify=False) as client:
+    settings = EngageEmulatorSettings(state_dir=tmp_path / "engage", secret=SECRET, control_key="rbk_control")
+    app, key = engage.create_app(settings), {"authorization": "Bearer rbk_control"}
+    async with serve(app) as url, httpx.AsyncClient(base_url=url, verify=False, headers=key) as client:
         yield client
 
 
@@ -63,16 +64,17 @@ async def test_a_bad_signature_is_stored_as_bad_and_refused(http):
 
 
 async def test_crm_writes_are_stored_with_their_key(http):
-    fields = {"fields": {"budget": 3}}
+    fields = {"id": "k1", "fields": {"budget": 3}}
     note = {"note": "called", "author": "agent", "call_id": "c1"}
-    key = {"idempotency-key": "k1"}
-    assert (await http.patch("/contacts/crm%2F42/fields", json=fields, headers=key)).status_code == 204
-    assert (await http.post("/contacts/crm-42/notes", json=note)).status_code == 204
+    write = signed(fields)
+    write["headers"]["idempotency-key"] = "k1"
+    assert (await http.patch("/contacts/crm%2F42/fields", **write)).status_code == 204
+    assert (await http.post("/contacts/crm-42/notes", json=note)).status_code == 401
     assert (await http.post("/contacts/crm-42/notes", content=b"[")).status_code == 400
     writes = (await http.get("/emulator/engage/writes")).json()["items"]
-    assert [(w["kind"], w["contact_id"], w["idempotency_key"], w["body"]) for w in writes] == [
-        ("fields", "crm/42", "k1", fields),
-        ("notes", "crm-42", None, note),
+    assert [(w["kind"], w["contact_id"], w["idempotency_key"], w["signature_ok"], w["body"]) for w in writes] == [
+        ("fields", "crm/42", "k1", True, fields),
+        ("notes", "crm-42", None, False, note),
     ]
 
 
@@ -85,6 +87,12 @@ async def test_a_fault_refuses_so_many_deliveries_and_stores_only_on_request(htt
     assert (await http.post("/abt-events", **signed(EVENT))).status_code == 500
     assert len(await events(http)) == 2
     assert (await http.post("/emulator/engage/faults", json={"colour": 1})).status_code == 400
+
+
+async def test_a_fault_needs_the_control_key(http):
+    fault = {"status": 503, "times": 2}
+    assert (await http.post("/emulator/engage/faults", json=fault, headers={"authorization": ""})).status_code == 401
+    assert (await http.post("/abt-events", **signed(EVENT))).status_code == 202
 
 
 async def test_what_was_stored_survives_a_restart(tmp_path, serve):

@@ -204,7 +204,8 @@ async def test_an_answer_may_name_the_agent_of_a_number_that_has_none(world):
 
 async def test_a_number_without_an_inbound_webhook_is_answered_by_its_agent(settings, serve):
     async with serve(retell.create_app(settings)) as url:
-        async with httpx.AsyncClient(base_url=url, verify=False) as http:
+        key = {"authorization": f"Bearer {settings.control_key}"}
+        async with httpx.AsyncClient(base_url=url, verify=False, headers=key) as http:
             body = {"from_number": "+14155550150", "to_number": "+14155550199"}
             said = (await http.post("/emulator/retell/inbound", json=body)).json()
     assert (said["outcome"], said["agent_id"]) == ("connected", "agent_emulator")

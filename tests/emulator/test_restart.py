@@ -20,7 +20,7 @@ from ringback.emulator.retell import run_retell
 from ringback.emulator.settings import RetellEmulatorSettings
 state, port, hook, speed = sys.argv[1:]
 run_retell(RetellEmulatorSettings(state_dir=Path(state), api_key="k", webhook_key="w", webhook_url=hook,
-    speed=float(speed)), "127.0.0.1", int(port))
+    speed=float(speed)), int(port))
 """
 
 

@@ -81,7 +81,7 @@ class Day:
 
 
 def _ring_in(doors: Doors, body: Json) -> Json:
-    answer = ask("POST", f"{doors.retell_url}/emulator/retell/inbound", {"to_number": FROM_NUMBER, **body})
+    answer = doors.control(f"{doors.retell_url}/emulator/retell/inbound", {"to_number": FROM_NUMBER, **body})
     assert answer.status == 200, answer.body
     told: Json = answer.body
     return told

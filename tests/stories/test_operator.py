@@ -99,7 +99,7 @@ class Pause:
 @pytest.fixture(scope="module")
 def pause(system: RunningSystem, doors: Doors) -> Pause:
     fault = {"status": 410, "times": 5}
-    assert ask("POST", f"{doors.engage_url}/emulator/engage/faults", fault).status == 204
+    assert doors.control(f"{doors.engage_url}/emulator/engage/faults", fault).status == 204
     refused = doors.place(new_call("+12025550100"))
     doors.wait_final(refused)
     said = _command(system, "pause", "--reason", "wrong script").stdout

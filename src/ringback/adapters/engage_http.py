@@ -94,7 +94,7 @@ class EngageHttp:
                 method, resource, body = "POST", "notes", _json(note)
             case _:
                 raise ValueError(f"Engage takes no {kind}")
-        headers = {"Content-Type": "application/json", "Idempotency-Key": message_id}
+        headers = {"Content-Type": "application/json", "Idempotency-Key": message_id, **self._signed(message_id, body)}
         return _Request(method, f"/contacts/{_segment(payload['contact_id'])}/{resource}", body, headers)
 
     def _signed(self, message_id: str, body: str) -> dict[str, str]:

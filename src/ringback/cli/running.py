@@ -48,14 +48,17 @@ def serve(process: Process, host: Host = "127.0.0.1", port: int = 8080) -> None:
 
 def emulate(  # noqa: PLR0913 - each is an option of the command line
     what: Literal["retell", "engage"],
-    host: Host = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="8090 for Retell, 8091 for Engage.")] = None,
     state: Annotated[Path | None, typer.Option(help="Where its ledger lies.")] = None,
     webhook_url: Annotated[str | None, typer.Option(help="Where Retell's webhooks go.")] = None,
     functions_url: Annotated[str | None, typer.Option(help="Where the agent's tools are; their names follow.")] = None,
     inbound_url: Annotated[str | None, typer.Option(help="Who is asked about an inbound call.")] = None,
+    owner_file: Annotated[Path | None, typer.Option(help="End some minutes after the process it names.")] = None,
 ) -> None:
-    """An emulator in its own process. Keys that the environment does not give are made and shown."""
+    """An emulator in its own process, on loopback. Keys that the environment does not give are made and shown.
+
+    Its control paths take RINGBACK_API_KEY, or where there is none the key that it was started with.
+    """
     from ringback.emulator.engage import run_engage
     from ringback.emulator.retell import run_retell
     from ringback.emulator.settings import EngageEmulatorSettings, RetellEmulatorSettings
@@ -65,7 +68,10 @@ def emulate(  # noqa: PLR0913 - each is an option of the command line
     state_dir.mkdir(parents=True, exist_ok=True)
     if what == "engage":
         secret = settings.engage_secret or _made("RINGBACK_ENGAGE_SECRET", _new_signing_secret())
-        run_engage(EngageEmulatorSettings(state_dir=state_dir, secret=secret), host, port or 8091)
+        engage = EngageEmulatorSettings(
+            state_dir=state_dir, secret=secret, control_key=settings.api_key or secret, owner_file=owner_file
+        )
+        run_engage(engage, port or 8091)
         return
     webhook_keys = settings.retell_webhook_key or (_made("RETELL_WEBHOOK_KEY", f"key_{secrets.token_hex(14)}"),)
     api_key = settings.retell_api_key or _made("RETELL_API_KEY", f"key_{secrets.token_hex(14)}")
@@ -73,6 +79,8 @@ def emulate(  # noqa: PLR0913 - each is an option of the command line
         state_dir=state_dir,
         api_key=api_key,
         webhook_key=webhook_keys[0],
+        control_key=settings.api_key or api_key,
+        owner_file=owner_file,
         webhook_url=webhook_url,
         functions_url=functions_url,
         inbound_url=inbound_url,
@@ -80,7 +88,7 @@ def emulate(  # noqa: PLR0913 - each is an option of the command line
         # An account that has a line for every call it may be asked for.
         concurrency_limit=max(1000, settings.max_live_calls),
     )
-    run_retell(emulated, host, port or 8090)
+    run_retell(emulated, port or 8090)
 
 
 def _made(name: str, value: str) -> str:

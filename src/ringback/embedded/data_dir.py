@@ -9,6 +9,8 @@ from typing import Self
 
 from ringback.embedded.errors import EmbeddedPostgresError
 
+LOCK_FILE = "lock"
+
 
 class DataDirectoryInUse(EmbeddedPostgresError):
     """Another live process owns the directory; `pid` is None if it has not written it yet."""
@@ -36,7 +38,7 @@ class DataDirectoryLock:
             return
         try:
             self._data_dir.mkdir(parents=True, exist_ok=True)
-            file = os.open(self._data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            file = os.open(self._data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except PermissionError as error:
             raise EmbeddedPostgresError(
                 f"{self._data_dir} is not ours to write ({error}): use the user that made it, or another directory"
@@ -59,7 +61,7 @@ class DataDirectoryLock:
     def _owner(self) -> int | None:
         # Between an owner's flock and its write the text is empty, or names an owner killed earlier.
         for _ in range(20):
-            text = (self._data_dir / "lock").read_text().strip()
+            text = (self._data_dir / LOCK_FILE).read_text().strip()
             if text.isdigit() and _is_alive(int(text)):
                 return int(text)
             time.sleep(0.01)

@@ -1,12 +1,16 @@
 """The emulated Engage: keeps every ABT event and CRM write on disk before it says yes.
 
 - `POST /abt-events` checks the Standard Webhooks signature; a delivery with a bad one is kept and answered 401.
-- `PATCH /contacts/{contact_id}/fields` and `POST /contacts/{contact_id}/notes` are CRM writes.
+- `PATCH /contacts/{contact_id}/fields` and `POST /contacts/{contact_id}/notes` are CRM writes, checked likewise.
 - `GET /emulator/engage/events` and `GET /emulator/engage/writes` list every delivery in order of arrival, repeats too.
+- `GET /healthz` says which emulator this is and where its state is.
+
+With the control key (`Authorization: Bearer`):
+
+- `POST /emulator/engage/stop` ends the process.
 - `POST /emulator/engage/faults` `{"status": 503, "times": 3, "delay_s": 0.0, "keep": false}`: the next `times`
   deliveries wait `delay_s` real seconds and are answered `status` (null: as usual); such a delivery is stored only with
   `keep`. A restart forgets the fault.
-- `GET /healthz` says who this is and where its state lies.
 """
 
 import asyncio
@@ -23,6 +27,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ringback.emulator.access import protect, stop_route
 from ringback.emulator.journal import Journal
 from ringback.emulator.serving import run
 from ringback.emulator.settings import EngageEmulatorSettings
@@ -83,7 +88,7 @@ def create_app(settings: EngageEmulatorSettings) -> Starlette:
         yield
         app.state.store.close()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/abt-events", _receive_event, methods=["POST"]),
             Route("/contacts/{contact_id:path}/fields", _receive_write, methods=["PATCH"], name="fields"),
@@ -92,14 +97,17 @@ def create_app(settings: EngageEmulatorSettings) -> Starlette:
             Route("/emulator/engage/writes", _writes, methods=["GET"]),
             Route("/emulator/engage/faults", _change_faults, methods=["POST"]),
             Route("/healthz", _health, methods=["GET"]),
+            stop_route("engage"),
         ],
         lifespan=lifespan,
     )
+    protect(app, settings.control_key)
+    return app
 
 
-def run_engage(settings: EngageEmulatorSettings, host: str = "127.0.0.1", port: int = 8091) -> None:
-    """Serves until SIGTERM or SIGINT."""
-    run(create_app(settings), host, port)
+def run_engage(settings: EngageEmulatorSettings, port: int = 8091) -> None:
+    """Serve until SIGTERM, SIGINT or a stop request."""
+    run(create_app(settings), port, settings.owner_file)
 
 
 def _store(request: Request) -> EngageStore:
@@ -134,17 +142,20 @@ async def _receive_event(request: Request) -> Response:
 
 
 async def _receive_write(request: Request) -> Response:
-    store, body = _store(request), _parsed(await request.body())
+    store, raw = _store(request), await request.body()
+    body = _parsed(raw)
     if not isinstance(body, dict):
         return JSONResponse({"error": "the body must be a JSON object"}, status_code=400)
+    signature_ok = store.signature_ok(raw, request)
     record = {
         "received_at": _now(),
         "kind": request.url.path.rsplit("/", 1)[1],
         "contact_id": request.path_params["contact_id"],
         "idempotency_key": request.headers.get("idempotency-key"),
+        "signature_ok": signature_ok,
         "body": body,
     }
-    return await store.receive(store.writes, record, 204)
+    return await store.receive(store.writes, record, 204 if signature_ok else 401)
 
 
 async def _events(request: Request) -> Response:

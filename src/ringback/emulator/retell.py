@@ -2,8 +2,12 @@
 
 Besides Retell's own routes, without a key:
 
-- `GET /healthz` says who this is and where its state lies.
+- `GET /healthz` says which emulator this is and where its state is.
 - `GET /emulator/retell/rings` is the ledger: `{"items": [{provider_call_id, to_number, metadata, rang_at}]}`.
+
+With the control key (`Authorization: Bearer`):
+
+- `POST /emulator/retell/stop` ends the process.
 - `POST /emulator/retell/faults` changes the faults it names and answers 204:
   `{"create": [{"status": 500, "rings": true, "times": 2, "body": null, "delay_s": 0.0}],
   "list_calls": "fail"|"lag"|null, "webhooks": "drop"|null, "account": 402|null}`. A create fault with status null never
@@ -22,6 +26,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ringback.emulator import account_routes, call_routes
+from ringback.emulator.access import protect, stop_route
 from ringback.emulator.call_request import RequestRefused
 from ringback.emulator.door import exchange_of, json_object, refusal
 from ringback.emulator.exchange import Exchange
@@ -49,17 +54,19 @@ def create_app(settings: RetellEmulatorSettings) -> Starlette:
             Route("/emulator/retell/rings", _rings, methods=["GET"]),
             Route("/emulator/retell/faults", _change_faults, methods=["POST"]),
             Route("/emulator/retell/inbound", _ring_in, methods=["POST"]),
+            stop_route("retell"),
         ],
         lifespan=lifespan,
         exception_handlers={404: _no_such_route, 405: _no_such_route},
     )
     app.state.leaving = False
+    protect(app, settings.control_key)
     return app
 
 
-def run_retell(settings: RetellEmulatorSettings, host: str = "127.0.0.1", port: int = 8090) -> None:
-    """Serves until SIGTERM or SIGINT."""
-    run(create_app(settings), host, port)
+def run_retell(settings: RetellEmulatorSettings, port: int = 8090) -> None:
+    """Serve until SIGTERM, SIGINT or a stop request."""
+    run(create_app(settings), port, settings.owner_file)
 
 
 async def _health(request: Request) -> Response:

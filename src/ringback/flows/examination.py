@@ -8,6 +8,7 @@ from typing import Protocol
 from ringback.domain.errors import Permanent, ProviderUnavailable, Retryable
 from ringback.domain.gate import MAX_CLOCK_SKEW_S
 from ringback.domain.inspection import AgentWebhook, ServerFacts, WorkFacts
+from ringback.domain.masked_url import masked_url
 from ringback.flows.dead_letters import Place
 from ringback.ports import Clock, MessageQueue
 
@@ -210,14 +211,15 @@ def _where_it_goes(webhook: AgentWebhook, expected: str | None) -> Finding:
     if webhook.url is None:
         return Finding("agent's webhook", "none of its own: the account's webhook URL is used; see the dashboard")
     if expected is not None and webhook.url != expected:
-        return _wrong("agent's webhook", f"goes to {webhook.url}", f"set the agent's webhook_url to {expected}")
-    return Finding("agent's webhook", f"goes to {webhook.url}")
+        told = f"goes to {masked_url(webhook.url)}"
+        return _wrong("agent's webhook", told, f"set the agent's webhook_url to {masked_url(expected)}")
+    return Finding("agent's webhook", f"goes to {masked_url(webhook.url)}")
 
 
 def _engage(url: str | None) -> Finding:
     if url is None:
         return Finding("Engage", "none is configured: events and CRM writes wait in the outbox")
-    return Finding("Engage", f"events go to {url}, signed")
+    return Finding("Engage", f"events go to {masked_url(url)}, signed")
 
 
 def _away(subject: str, error: Exception, advice: str) -> Finding:

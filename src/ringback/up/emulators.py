@@ -3,18 +3,21 @@
 import asyncio
 import json
 import os
-import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 START_WITHIN_S = 30.0
 STOP_WITHIN_S = 10.0
 POLL_S = 0.05
+LOOPBACK = "127.0.0.1"
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class EmulatorDidNotStart(Exception):
@@ -23,20 +26,19 @@ class EmulatorDidNotStart(Exception):
 
 @dataclass(slots=True)
 class Emulator:
-    """One of them. `environment` carries its keys; its state and its log lie in `state_dir`."""
+    """One emulator. `environment` carries its keys; `state_dir` holds its state and its log."""
 
     kind: str  # retell or engage
-    host: str
     port: int
     state_dir: Path
+    control_key: str
     environment: Mapping[str, str]
     options: Sequence[str] = ()
-    pid: int | None = None
     _child: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        return f"http://{LOOPBACK}:{self.port}"
 
     async def start(self) -> None:
         """Take over the one that runs on this state already, else start one. Raises EmulatorDidNotStart."""
@@ -44,19 +46,18 @@ class Emulator:
             return
         self.state_dir.mkdir(parents=True, exist_ok=True)
         log = (self.state_dir / "emulator.log").open("ab")
-        command = [sys.executable, "-m", "ringback.cli", "emulate", self.kind, "--host", self.host]
+        command = [sys.executable, "-m", "ringback.cli", "emulate", self.kind]
         command += ["--port", str(self.port), "--state", str(self.state_dir), *self.options]
         # A session of its own: Ctrl-C in our terminal is for us, and we stop it when its work is done.
         self._child = subprocess.Popen(  # noqa: ASYNC220 - a child of this thread; the fork takes a millisecond
             command,
-            env={**os.environ, **self.environment},
+            env={**os.environ, **self.environment, "RINGBACK_API_KEY": self.control_key},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
         log.close()
-        self.pid = self._child.pid
         await self._until_it_answers()
 
     async def _until_it_answers(self) -> None:
@@ -68,35 +69,39 @@ class Emulator:
                 await asyncio.sleep(POLL_S)
 
     def _answers(self) -> bool:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(f"{self.url}/healthz", timeout=2) as answer:
+            with _OPENER.open(f"{self.url}/healthz", timeout=2) as answer:
                 said = json.load(answer)
         except (OSError, ValueError, urllib.error.URLError):
             return False
         return said.get("emulator") == self.kind and Path(said["state_dir"]).resolve() == self.state_dir.resolve()
 
     def is_dead(self) -> bool:
-        """Only of a child of our own; one that was taken over is asked over HTTP instead."""
+        """Whether a child of ours ended. One that was taken over is asked over HTTP instead."""
         return self._child is not None and self._child.poll() is not None
 
     async def stop(self) -> None:
-        """SIGTERM, then SIGKILL; also for one that an earlier `up` had started."""
-        if self.pid is None or not await asyncio.to_thread(self._answers):
+        """End our child: SIGTERM, then SIGKILL. Ask one that an earlier `up` started to end itself.
+
+        A process id from a file may belong to another program by now, so none is signalled.
+        """
+        if self._child is None:
+            await asyncio.to_thread(self._ask_to_stop)
             return
-        os.kill(self.pid, signal.SIGTERM)
+        self._child.terminate()
         for _ in range(int(STOP_WITHIN_S / POLL_S)):
-            if self._child is not None and self._child.poll() is not None:
-                return
-            if self._child is None and not _exists(self.pid):
+            if self._child.poll() is not None:
                 return
             await asyncio.sleep(POLL_S)
-        os.kill(self.pid, signal.SIGKILL)
+        self._child.kill()
 
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    def _ask_to_stop(self) -> None:
+        if not self._answers():
+            return
+        headers = {"Authorization": f"Bearer {self.control_key}"}
+        request = urllib.request.Request(f"{self.url}/emulator/{self.kind}/stop", headers=headers, method="POST")
+        with suppress(OSError, urllib.error.URLError):
+            _OPENER.open(request, timeout=2).close()
+        give_up_at = time.monotonic() + STOP_WITHIN_S
+        while self._answers() and time.monotonic() < give_up_at:
+            time.sleep(POLL_S)

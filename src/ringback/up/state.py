@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from ringback.web.auth import make_key
 
 FILE = "up.json"
+_FORMER_FIELDS = ("retell_pid", "engage_pid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,12 @@ class UpState:
     retell_webhook_key: str
     engage_secret: str
     emulated: bool = True  # whether nobody real was ever called from here
-    retell_pid: int | None = None
-    engage_pid: int | None = None
+
+    @property
+    def own_url(self) -> str:
+        """The address under which a program of this machine reaches `up`."""
+        host = urlsplit(self.url).hostname
+        return f"http://127.0.0.1:{self.port}" if host in ("0.0.0.0", "::") else self.url
 
 
 class NotForRealPhones(Exception):
@@ -54,7 +59,8 @@ def check_for_real_phones(state: UpState | None, retell_base_url: str | None, da
 def load_state(data_dir: Path) -> UpState | None:
     """None if there is none, or if another version wrote it in a way this one cannot use."""
     try:
-        return UpState(**json.loads((data_dir / FILE).read_text()))
+        written = json.loads((data_dir / FILE).read_text())
+        return UpState(**{name: value for name, value in written.items() if name not in _FORMER_FIELDS})
     except (OSError, ValueError, TypeError):
         return None
 
@@ -75,16 +81,16 @@ def new_state(host: str, port: int) -> UpState:
         api_key=make_key(),
         database_url="",
         port=port,
-        retell_port=free_port(host),
-        engage_port=free_port(host),
+        retell_port=free_port(),
+        engage_port=free_port(),
         retell_api_key=f"key_{secrets.token_hex(14)}",
         retell_webhook_key=f"key_{secrets.token_hex(14)}",
         engage_secret="whsec_" + base64.b64encode(secrets.token_bytes(24)).decode(),
     )
 
 
-def free_port(host: str) -> int:
+def free_port() -> int:
     with socket.socket() as probe:
-        probe.bind((host, 0))
+        probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port

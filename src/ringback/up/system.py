@@ -12,7 +12,8 @@ import structlog
 
 from ringback.adapters.postgres.schema import upgrade
 from ringback.config import Settings, process_environment, read_settings
-from ringback.embedded.data_dir import DataDirectoryInUse, DataDirectoryLock
+from ringback.domain.masked_url import masked_url
+from ringback.embedded.data_dir import LOCK_FILE, DataDirectoryInUse, DataDirectoryLock
 from ringback.embedded.errors import EmbeddedPostgresError
 from ringback.embedded.server import PostgresServer
 from ringback.logs import choose_format, configure_logs
@@ -66,7 +67,7 @@ class Plan:
             "ready": True,
             "url": self.state.url,
             "api_key": self.state.api_key,
-            "database_url": self.settings.database_url,
+            "database_url": masked_url(self.settings.database_url or ""),
             "retell_base_url": self.settings.retell_base_url,
             "engage_url": self.settings.engage_url,
         }
@@ -91,8 +92,8 @@ def make_plan(data_dir: Path, host: str, port: int, env: Mapping[str, str]) -> P
         state = replace(state, database_url=server.start())
     else:
         state = replace(state, database_url=asked.database_url)
-    retell = None if asked.retell_base_url else _retell(data_dir, host, state, asked)
-    engage = None if asked.engage_url else _engage(data_dir, host, state)
+    retell = None if asked.retell_base_url else _retell(data_dir, state, asked)
+    engage = None if asked.engage_url else _engage(data_dir, state)
     settings = replace(
         asked,
         database_url=state.database_url,
@@ -107,29 +108,30 @@ def make_plan(data_dir: Path, host: str, port: int, env: Mapping[str, str]) -> P
     return Plan(settings, state, host, data_dir, server, retell, engage)
 
 
-def _retell(data_dir: Path, host: str, state: UpState, settings: Settings) -> Emulator:
+def _retell(data_dir: Path, state: UpState, settings: Settings) -> Emulator:
     return Emulator(
         "retell",
-        host,
         state.retell_port,
         data_dir / "retell",
+        state.api_key,
         {
             "RETELL_API_KEY": state.retell_api_key,
             "RETELL_WEBHOOK_KEY": state.retell_webhook_key,
             "RINGBACK_EMULATOR_SPEED": f"{settings.emulator_speed:g}",
         },
         [
-            *("--webhook-url", f"{state.url}/retell/webhook"),
-            *("--functions-url", f"{state.url}/v1/retell/functions"),
-            *("--inbound-url", f"{state.url}/v1/retell/inbound"),
+            *("--webhook-url", f"{state.own_url}/retell/webhook"),
+            *("--functions-url", f"{state.own_url}/v1/retell/functions"),
+            *("--inbound-url", f"{state.own_url}/v1/retell/inbound"),
+            *("--owner-file", str(data_dir / LOCK_FILE)),
         ],
-        state.retell_pid,
     )
 
 
-def _engage(data_dir: Path, host: str, state: UpState) -> Emulator:
+def _engage(data_dir: Path, state: UpState) -> Emulator:
     secret = {"RINGBACK_ENGAGE_SECRET": state.engage_secret}
-    return Emulator("engage", host, state.engage_port, data_dir / "engage", secret, (), state.engage_pid)
+    owner = ["--owner-file", str(data_dir / LOCK_FILE)]
+    return Emulator("engage", state.engage_port, data_dir / "engage", state.api_key, secret, owner)
 
 
 async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event) -> None:
@@ -137,8 +139,6 @@ async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready:
     assert plan.settings.database_url is not None, "a plan has a database"
     try:
         await asyncio.gather(*(emulator.start() for emulator in plan.emulators))
-        pids = {f"{emulator.kind}_pid": emulator.pid for emulator in plan.emulators}
-        save_state(plan.data_dir, replace(plan.state, **pids))  # type: ignore[arg-type]
         await upgrade(plan.settings.database_url, instance=plan.settings.instance)
         async with open_parts(plan.settings) as parts:
             await parts.provider.warm_up()
@@ -222,7 +222,7 @@ def banner(plan: Plan) -> str:
         "",
         f"  API key      {plan.state.api_key}",
         f"  Retell       {settings.retell_base_url or 'the real one'}{'   (emulated)' if plan.retell else ''}",
-        f"  Engage       {settings.engage_url}{'   (emulated)' if plan.engage else ''}",
+        f"  Engage       {masked_url(settings.engage_url or '')}{'   (emulated)' if plan.engage else ''}",
         f"  data         {plan.data_dir}",
         f"  calling hours {settings.calling_hours}{_hours_note(settings)}",
         "",

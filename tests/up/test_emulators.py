@@ -1,0 +1,57 @@
+"""The emulators under `up`: taken over by the next one, and ended without a signal to a foreign process."""
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ringback.up.emulators import Emulator
+from ringback.up.state import load_state, new_state, save_state
+from tests.loopback import answers, free_ports
+
+KEYS = {"RETELL_API_KEY": "key_rest", "RETELL_WEBHOOK_KEY": "key_badge"}
+
+
+def emulator_in(home: Path, port: int) -> Emulator:
+    return Emulator("retell", port, home, "rbk_control", KEYS)
+
+
+@pytest.fixture
+def bystander() -> Iterator["subprocess.Popen[bytes]"]:
+    process = subprocess.Popen(["sleep", "60"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+async def test_the_next_up_takes_an_emulator_over_and_ends_it_on_request(tmp_path):
+    port = free_ports(1)[0]
+    first, second = emulator_in(tmp_path, port), emulator_in(tmp_path, port)
+    await first.start()
+    try:
+        await second.start()
+        assert not second.is_dead()
+        await second.stop()
+        assert not answers(f"{first.url}/healthz")
+        assert first.is_dead()
+    finally:
+        await first.stop()
+
+
+async def test_a_process_that_got_an_emulators_former_id_is_left_alone(tmp_path, bystander):
+    save_state(tmp_path, replace(new_state("127.0.0.1", 8080)))
+    text = (tmp_path / "up.json").read_text()
+    (tmp_path / "up.json").write_text(text[:-1] + f', "retell_pid": {bystander.pid}}}')
+    state = load_state(tmp_path)
+    assert state is not None
+    port = free_ports(1)[0]
+    running = emulator_in(tmp_path / "retell", port)
+    await running.start()
+    try:
+        await emulator_in(tmp_path / "retell", port).stop()
+        assert bystander.poll() is None
+        assert running.is_dead()
+    finally:
+        await running.stop()
