@@ -2,7 +2,6 @@
 
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from ringback.up.emulators import Emulator
 from ringback.up.state import load_state, new_state, save_state
 from tests.loopback import answers, free_ports
+from tests.stories.running_system import wait_until
 
 KEYS = {"RETELL_API_KEY": "key_rest", "RETELL_WEBHOOK_KEY": "key_badge"}
 
@@ -35,13 +35,13 @@ async def test_the_next_up_takes_an_emulator_over_and_ends_it_on_request(tmp_pat
         assert not second.is_dead()
         await second.stop()
         assert not answers(f"{first.url}/healthz")
-        assert first.is_dead()
+        wait_until(first.is_dead, 5, "the process ended")
     finally:
         await first.stop()
 
 
 async def test_a_process_that_got_an_emulators_former_id_is_left_alone(tmp_path, bystander):
-    save_state(tmp_path, replace(new_state("127.0.0.1", 8080)))
+    save_state(tmp_path, new_state("127.0.0.1", 8080))
     text = (tmp_path / "up.json").read_text()
     (tmp_path / "up.json").write_text(text[:-1] + f', "retell_pid": {bystander.pid}}}')
     state = load_state(tmp_path)
@@ -52,6 +52,6 @@ async def test_a_process_that_got_an_emulators_former_id_is_left_alone(tmp_path,
     try:
         await emulator_in(tmp_path / "retell", port).stop()
         assert bystander.poll() is None
-        assert running.is_dead()
+        wait_until(running.is_dead, 5, "the process ended")
     finally:
         await running.stop()
