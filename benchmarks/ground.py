@@ -107,8 +107,8 @@ def open_ground() -> Iterator[Ground]:
         directory = Path(name)
         directory.chmod(0o711)  # as root, PostgreSQL runs as another user and has to pass through
         server = PostgresServer(directory / "data")
-        url = server.start()
+        server.start()
         try:
-            yield Ground(directory, url, server)
+            yield Ground(directory, server.superuser_url, server)
         finally:
             server.stop()

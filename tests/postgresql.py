@@ -16,9 +16,10 @@ IN_HASTE = ("fsync", "full_page_writes", "synchronous_commit")
 
 @contextmanager
 def server_in_haste(data_dir: Path) -> Iterator[str]:
-    """Its URL. To be entered on the main thread, to whose life the kernel ties the server."""
+    """Its administrator's URL. Enter it on the main thread: the kernel ties the server's life to that."""
     server = PostgresServer(data_dir)
-    url = server.start()
+    server.start()
+    url = server.superuser_url
     try:
         statements = [f"ALTER SYSTEM SET {setting} = off" for setting in IN_HASTE]
         asyncio.run(execute(url, *statements, "SELECT pg_reload_conf()"))

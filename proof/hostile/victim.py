@@ -87,7 +87,7 @@ class Victim:
         self.world.start()
         self.postgres = PostgresServer(self.home / "database")
         plain = self.postgres.start()
-        url = plain.replace("postgres@", f"postgres:{self.canaries.secrets['database']}@", 1)
+        url = plain.replace("ringback@", f"ringback:{self.canaries.secrets['database']}@", 1)
         self.system = RunningSystem(self.home / "up", {**self.settings(), "RINGBACK_DATABASE_URL": url})
         self.system.start()
 

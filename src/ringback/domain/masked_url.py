@@ -1,12 +1,14 @@
 """A URL as it may be shown: without the secrets that it carries."""
 
 import re
-from urllib.parse import urlsplit, urlunsplit
 
 MASK = "••••"
+#: The part before the host (RFC 3986, section 3.2.1), up to the last @ of the authority.
+_USER_PART = re.compile(r"(?<=://)([^/?#]*)@")
+_PASSWORD = re.compile(r":.*", re.DOTALL)
 #: libpq's parameters that hold a secret (PostgreSQL's documentation, 32.1.2).
-_DATABASE_SECRETS = re.compile(r"(?<![^?&])((?:ssl)?password=)[^&]*")
-_QUERY_VALUE = re.compile(r"=[^&]*")
+_DATABASE_SECRET = re.compile(r"(?<=[?&])((?:ssl)?password=)[^&#]*")
+_QUERY_VALUE = re.compile(r"=[^&#]*")
 
 
 def masked_url(url: str) -> str:
@@ -15,11 +17,8 @@ def masked_url(url: str) -> str:
     A database's URL keeps its user and its other parameters. Of a web address the whole user part and every query
     value are masked, because tokens are put there.
     """
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    if parts.scheme.startswith("http"):
-        netloc = f"{MASK}@{host}" if at else host
-        return urlunsplit(parts._replace(netloc=netloc, query=_QUERY_VALUE.sub(f"={MASK}", parts.query)))
-    name, colon, _ = user.partition(":")
-    netloc = f"{name}{f':{MASK}' if colon else ''}{at}{host}"
-    return urlunsplit(parts._replace(netloc=netloc, query=_DATABASE_SECRETS.sub(rf"\g<1>{MASK}", parts.query)))
+    if url.lower().startswith("http"):
+        address, question_mark, query = _USER_PART.sub(f"{MASK}@", url).partition("?")
+        return address + question_mark + _QUERY_VALUE.sub(f"={MASK}", query)
+    without_password = _USER_PART.sub(lambda part: _PASSWORD.sub(f":{MASK}", part[1]) + "@", url)
+    return _DATABASE_SECRET.sub(rf"\g<1>{MASK}", without_password)

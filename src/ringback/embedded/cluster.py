@@ -4,19 +4,38 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ringback.embedded.binaries import Binaries
-from ringback.embedded.configuration import HOST_BASED_AUTHENTICATION, server_configuration, shared_memory_type
+from ringback.embedded.configuration import (
+    DATABASE,
+    HOST_BASED_AUTHENTICATION,
+    ROLE,
+    SUPERUSER,
+    server_configuration,
+    shared_memory_type,
+    user_name_map,
+)
 from ringback.embedded.errors import EmbeddedPostgresError
 from ringback.embedded.privileges import Identity
 from ringback.embedded.processes import end_left_over
 
-DATABASE = "ringback"
-SUPERUSER = "postgres"
 MAKING = "pgdata.making."
 MAKING_TAKES_S = 300.0
+# One command is one line in single-user mode. What an earlier version made belongs to the superuser.
+_OWN_DATABASE = [
+    f"DO $$ BEGIN IF to_regrole('{ROLE}') IS NULL THEN CREATE ROLE {ROLE} LOGIN; END IF; END $$",
+    f"ALTER DATABASE {DATABASE} OWNER TO {ROLE}",
+    """DO $$ DECLARE change text; BEGIN FOR change IN
+        SELECT format('ALTER %s %s OWNER TO ringback', kind, name) FROM (
+            SELECT 'TABLE' AS kind, oid::regclass::text AS name FROM pg_class
+            WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+            UNION ALL SELECT 'ROUTINE', oid::regprocedure::text FROM pg_proc
+            WHERE pronamespace = 'public'::regnamespace) AS owned
+        LOOP EXECUTE change; END LOOP; END $$""",
+]
 
 
 @dataclass(frozen=True)
@@ -56,18 +75,37 @@ class Cluster:
         # A name of its own, so that a dying initdb of an earlier try can only ever spoil its own directory.
         making = Path(tempfile.mkdtemp(prefix=MAKING, dir=self.home))
         identity.own(making)
-        options = ["--encoding=UTF8", "--locale=C", "--auth=trust", f"--username={SUPERUSER}", "--data-checksums"]
+        options = ["--encoding=UTF8", "--locale=C", "--auth=peer", f"--username={SUPERUSER}", "--data-checksums"]
         _run(identity, making, [str(binaries.initdb), "-D", str(making), *options])
-        single_user = [str(binaries.postgres), "--single", "-c", "exit_on_error=true", "-D", str(making), "postgres"]
-        _run(identity, making, single_user, f"CREATE DATABASE {DATABASE}\n")
+        _single_user(binaries, identity, making, "postgres", [f"CREATE DATABASE {DATABASE}"])
+        _single_user(binaries, identity, making, DATABASE, _OWN_DATABASE)
+        _replace(making / "pg_hba.conf", HOST_BASED_AUTHENTICATION, identity)
         making.rename(self.pgdata)
         _flush(self.home)
 
+    def give_to_role(self, binaries: Binaries, identity: Identity) -> None:
+        """Makes the role and gives it the database that an earlier version left with the superuser.
+
+        No server may run on the data. Does nothing once pg_hba.conf asks for the role.
+        """
+        if (self.pgdata / "pg_hba.conf").read_text() == HOST_BASED_AUTHENTICATION:
+            return
+        identity.own(self.pgdata)
+        _single_user(binaries, identity, self.pgdata, DATABASE, _OWN_DATABASE)
+
     def configure(self, binaries: Binaries, identity: Identity, socket_dir: Path) -> None:
-        """Writes postgresql.conf and pg_hba.conf; PostgreSQL finds either the old text or the new one, never half."""
+        """Writes PostgreSQL's three files of configuration; it finds either the old text or the new one, never half."""
         text = server_configuration(socket_dir=socket_dir, lz4=binaries.has_lz4(), shared_memory=shared_memory_type())
         _replace(self.pgdata / "postgresql.conf", text, identity)
+        _replace(self.pgdata / "pg_ident.conf", user_name_map(identity.client), identity)
         _replace(self.pgdata / "pg_hba.conf", HOST_BASED_AUTHENTICATION, identity)
+
+
+def _single_user(
+    binaries: Binaries, identity: Identity, pgdata: Path, database: str, statements: Sequence[str]
+) -> None:
+    program = [str(binaries.postgres), "--single", "-c", "exit_on_error=true", "-D", str(pgdata), database]
+    _run(identity, pgdata, program, "".join(" ".join(one.split()) + "\n" for one in statements))
 
 
 def _run(identity: Identity, directory: Path, program: list[str], stdin: str = "") -> None:

@@ -7,7 +7,21 @@ from pathlib import Path
 # Parallel queries ask /dev/shm for tens of megabytes; containers often have 64 MB of it.
 SMALLEST_DEV_SHM_BYTES = 256 * 1024 * 1024
 
-HOST_BASED_AUTHENTICATION = "local all all trust\n"
+DATABASE = "ringback"
+SUPERUSER = "postgres"
+#: The product's own role: it owns the database and is no superuser.
+ROLE = "ringback"
+#: The kernel tells PostgreSQL which user connects, so no password has to be kept (PostgreSQL's documentation, 20.9).
+HOST_BASED_AUTHENTICATION = "local all all peer map=ringback\n"
+
+
+def user_name_map(client: str) -> str:
+    """The text of pg_ident.conf: the user that runs Ringback may be the role and the superuser, nobody else anything.
+
+    `client` is that user's account name.
+    """
+    quoted = '"' + client.replace('"', '""') + '"'
+    return "".join(f"ringback {quoted} {role}\n" for role in (ROLE, SUPERUSER))
 
 
 def server_configuration(*, socket_dir: Path, lz4: bool, shared_memory: str) -> str:

@@ -18,12 +18,12 @@ ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
 def main(arguments: list[str]) -> None:
-    """Arguments: kind (self, nobody or namespace), uid, gid, the parent's pid, the directory to be in, the command."""
+    """Arguments: kind (self, dropped or namespace), uid, gid, the parent's pid, the directory to be in, the command."""
     kind, uid, gid, parent, directory, *command = arguments
     step = kind
     try:
         libc = ctypes.CDLL(None, use_errno=True)
-        if kind == "nobody":
+        if kind == "dropped":
             _drop_to(int(uid), int(gid))
         elif kind == "namespace":
             _enter_namespace(libc, int(uid), int(gid))

@@ -1,5 +1,10 @@
-"""Who PostgreSQL runs as: itself refuses root, so root becomes `nobody`, or is called so in a user namespace."""
+"""The user that PostgreSQL runs as.
 
+PostgreSQL refuses root. So root gives it a user id that no account has, or calls itself `nobody` in a user namespace.
+The id is not `nobody`'s, because other programs run as `nobody` and could read the data.
+"""
+
+import grp
 import os
 import pwd
 import subprocess
@@ -12,16 +17,22 @@ from ringback.embedded.binaries import Binaries
 from ringback.embedded.errors import EmbeddedPostgresError
 
 LAUNCHER = Path(__file__).with_name("launch.py")
+#: Debian leaves the ids from 30000 to 59999 free (Debian Policy, section 9.2.2).
+LARGEST_ID, SMALLEST_ID = 59_999, 30_000
 
 
 @dataclass(frozen=True)
 class Identity:
-    """`uid` and `gid` are what the program sees of itself, `file_owner` (uid, gid) who its files belong to."""
+    """The ids that the program sees of itself (`uid`, `gid`), and the owner of its files (uid, gid).
 
-    kind: Literal["self", "nobody", "namespace"]
+    `client` is the account name under which PostgreSQL sees the user that runs Ringback.
+    """
+
+    kind: Literal["self", "dropped", "namespace"]
     uid: int
     gid: int
     file_owner: tuple[int, int]
+    client: str
 
     def command(self, directory: Path, program: list[str]) -> list[str]:
         """The argument vector that runs `program` in `directory` as this identity, and dies with the caller.
@@ -48,19 +59,19 @@ def choose_identity(binaries: Binaries, directory: Path) -> Identity:
 
     Raises EmbeddedPostgresError if none can.
     """
-    me = (os.geteuid(), os.getegid())
-    if me[0] != 0:
-        return Identity("self", *me, file_owner=me)
-    nobody = _nobody()
+    if os.geteuid() != 0:
+        return _own_identity()
+    unused, nobody = _unused_id(), _nobody()
     refusals = []
     for identity in (
-        Identity("nobody", *nobody, file_owner=nobody),
-        Identity("namespace", *nobody, file_owner=me),
+        Identity("dropped", unused, unused, (unused, unused), client=_account(0)),
+        # Inside, the ids that are not mapped are shown as nobody's: root outside is nobody there, too.
+        Identity("namespace", nobody.pw_uid, nobody.pw_gid, (0, os.getegid()), client=nobody.pw_name),
     ):
         refusal = _refusal(identity, binaries, directory)
         if refusal is None:
             return identity
-        refusals.append(f"as {identity.kind}: {refusal}")
+        refusals.append(f"as {'another user' if identity.kind == 'dropped' else 'namespace'}: {refusal}")
     raise EmbeddedPostgresError(
         f"PostgreSQL refuses to run as root, and nothing else works here ({'; '.join(refusals)}). Run as an ordinary "
         "user, or let every user enter the directories above the data directory and Python, or allow user "
@@ -68,12 +79,43 @@ def choose_identity(binaries: Binaries, directory: Path) -> Identity:
     )
 
 
-def _nobody() -> tuple[int, int]:
+def making_identity(serving: Identity) -> Identity:
+    """The identity that makes the data before `serving` owns it.
+
+    `initdb` and the single-user mode look their user up by name (`get_user_name` in PostgreSQL's username.c), so they
+    cannot run under an id without an account. There is no person's data at that moment.
+    """
+    if serving.kind != "dropped":
+        return serving
+    nobody = _nobody()
+    return Identity("dropped", nobody.pw_uid, nobody.pw_gid, (nobody.pw_uid, nobody.pw_gid), client=serving.client)
+
+
+def _own_identity() -> Identity:
+    me = (os.geteuid(), os.getegid())
+    return Identity("self", *me, file_owner=me, client=_account(me[0]))
+
+
+def _account(uid: int) -> str:
     try:
-        entry = pwd.getpwnam("nobody")
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        raise EmbeddedPostgresError(
+            f"the user id {uid} has no account, and PostgreSQL needs one: run as a user with a name"
+        ) from None
+
+
+def _unused_id() -> int:
+    """The same one at every start, as long as no account takes it."""
+    taken = {entry.pw_uid for entry in pwd.getpwall()} | {entry.gr_gid for entry in grp.getgrall()}
+    return next(number for number in range(LARGEST_ID, SMALLEST_ID, -1) if number not in taken)
+
+
+def _nobody() -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam("nobody")
     except KeyError:
         raise EmbeddedPostgresError("run as an ordinary user: there is no user `nobody` to run PostgreSQL as") from None
-    return entry.pw_uid, entry.pw_gid
 
 
 def _refusal(identity: Identity, binaries: Binaries, directory: Path) -> str | None:

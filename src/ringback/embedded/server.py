@@ -10,10 +10,11 @@ from typing import Self
 from urllib.parse import quote
 
 from ringback.embedded.binaries import Binaries, find_binaries
-from ringback.embedded.cluster import DATABASE, SUPERUSER, Cluster, private_opener
+from ringback.embedded.cluster import Cluster, private_opener
+from ringback.embedded.configuration import DATABASE, ROLE, SUPERUSER
 from ringback.embedded.data_dir import DataDirectoryLock
 from ringback.embedded.errors import EmbeddedPostgresError
-from ringback.embedded.privileges import choose_identity
+from ringback.embedded.privileges import choose_identity, making_identity
 from ringback.embedded.processes import FAST_SHUTDOWN_TAKES_S, KILL_TAKES_S, end_left_over, is_ready, take_over
 from ringback.embedded.socket_dir import discard_short_socket_dir, prepare_socket_dir
 
@@ -34,6 +35,12 @@ class PostgresServer:
         self._lock = DataDirectoryLock(self._cluster.home)
         self._child: subprocess.Popen[bytes] | None = None
         self._url = ""
+        self._superuser_url = ""
+
+    @property
+    def superuser_url(self) -> str:
+        """The same database for its administrator: for maintenance, never for the product. Empty before `start`."""
+        return self._superuser_url
 
     @property
     def pid(self) -> int | None:
@@ -49,7 +56,7 @@ class PostgresServer:
         return self._child is not None and self._child.poll() is None
 
     def start(self, *, timeout_s: float = 120.0) -> str:
-        """Makes the data if needed, recovers after any kind of death, returns the database's URL once it answers.
+        """Makes the data if needed, recovers after any kind of death, returns the URL for the product's role.
 
         Does nothing but return the URL if the server runs. Call it from the main thread: the kernel ties the child's
         life to the thread that started it, not to the process (prctl(2), PR_SET_PDEATHSIG). `timeout_s` bounds the
@@ -72,16 +79,19 @@ class PostgresServer:
 
     def _launch(self) -> None:
         cluster = self._cluster
-        # Other users may pass through to what belongs to `nobody`, and list nothing; data and socket are 0700.
+        # PostgreSQL's user may pass through to its data, and list nothing here; data and socket are 0700.
         cluster.home.chmod(0o711)
         binaries = self._binaries or find_binaries(major=cluster.major())
         identity = choose_identity(binaries, cluster.home)
-        cluster.make(binaries, identity)
-        identity.own(cluster.pgdata)
+        making = making_identity(identity)
+        cluster.make(binaries, making)
         take_over(cluster.pgdata)
+        cluster.give_to_role(binaries, making)
+        identity.own(cluster.pgdata)
         socket_dir = prepare_socket_dir(cluster.home, identity)
         cluster.configure(binaries, identity, socket_dir)
-        self._url = f"postgresql://{SUPERUSER}@/{DATABASE}?host={quote(str(socket_dir))}&port=5432"
+        place = f"/{DATABASE}?host={quote(str(socket_dir))}&port=5432"
+        self._url, self._superuser_url = f"postgresql://{ROLE}@{place}", f"postgresql://{SUPERUSER}@{place}"
         _rotate(cluster.log_file)
         with open(cluster.log_file, "ab", opener=private_opener) as log:
             self._child = subprocess.Popen(
