@@ -27,7 +27,7 @@ check: $(READY) ## format, lint, strict types, the layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-prove: $(READY) $(SQS_READY) ## every suite of the proof at full size; writes evidence/ and the README's figures
+prove: $(READY) $(SQS_READY) ## every suite of the proof at full size; writes evidence/ and the documents' figures
 	$(BIN)/python -m proof --write
 
 races: $(READY) ## stops against dispatch, a thousand trials of each pair

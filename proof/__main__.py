@@ -1,4 +1,4 @@
-"""`python -m proof`: run the suites, print a line for each invariant, and write evidence/ and the README's figures."""
+"""`python -m proof`: run the suites, print a line for each invariant, write evidence/ and the figures of documents."""
 
 import argparse
 import signal
@@ -14,6 +14,7 @@ from proof.suites import NAMES, suite
 
 SEED = 20261122
 README = evidence.ROOT / "README.md"
+FIGURES = evidence.ROOT / "docs" / "proof.md"
 
 
 def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
@@ -21,7 +22,7 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("suites", nargs="*", metavar="suite", help=f"of {', '.join(NAMES)}; all if none is named")
     parser.add_argument("--size", type=Size, choices=list(Size), default=Size.FULL, help="small or full (full)")
     parser.add_argument("--seed", type=int, default=SEED, help=f"what everything random is drawn from ({SEED})")
-    parser.add_argument("--write", action="store_true", help="write evidence/, and README.md's figures from it")
+    parser.add_argument("--write", action="store_true", help="write evidence/, and the documents' figures from it")
     asked = parser.parse_args(arguments)
     if unknown := sorted(set(asked.suites) - set(NAMES)):
         parser.error(f"no such suite: {', '.join(unknown)} (there are {', '.join(NAMES)})")
@@ -58,7 +59,9 @@ def main(arguments: Sequence[str]) -> int:
         if asked.write:
             proved[-1].write()
     if asked.write:
-        README.write_text(report.with_figures(README.read_text(), evidence.read()))
+        kept = evidence.read()
+        README.write_text(report.with_figures(README.read_text(), report.totals(kept)))
+        FIGURES.write_text(report.with_figures(FIGURES.read_text(), report.figures(kept)))
     sys.stdout.write("\n".join(report.lines(proved)) + "\n")
     missing = report.failures(proved) + (report.gaps(proved) if is_whole else [])
     if missing:

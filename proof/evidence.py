@@ -77,9 +77,9 @@ def read(folder: Path = FOLDER) -> list[Evidence]:
 
 
 def commit() -> str:
-    """Of the tree that is being proved; evidence/ and the README, being written by it, do not make it dirty."""
+    """Of the tree that is being proved. What the proof writes itself does not make the tree dirty."""
     head = _git("rev-parse", "HEAD")
-    changed = _git("status", "--porcelain", "--", ".", ":!evidence", ":!README.md")
+    changed = _git("status", "--porcelain", "--", ".", ":!evidence", ":!README.md", ":!docs/proof.md")
     return f"{head}-dirty" if changed else head
 
 

@@ -1,4 +1,4 @@
-"""The proof in lines: one for each invariant, and the README's table of figures."""
+"""The proof in lines: one for each invariant, the tables of docs/proof.md, and the README's sentence."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from proof.invariants import Invariant
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
-#: What the README shows of a suite's counts, which are all in its evidence; of a suite that is not named here, all.
+#: What docs/proof.md shows of a suite's counts, which are all in its evidence; of a suite not named here, all.
 HEADLINES: Mapping[str, Sequence[str]] = {
     "model": ("configurations", "states", "transitions", "edges_walked", "ways_taken_by_the_product"),
     "crashes": (
@@ -83,8 +83,21 @@ def gaps(evidence: Sequence[Evidence]) -> list[str]:
     ]
 
 
+def totals(evidence: Sequence[Evidence]) -> str:
+    """The README's sentence, between its marks."""
+    cases = sum(cases_of(invariant, evidence) for invariant in Invariant)
+    violations = sum(len(one.violations) for one in evidence)
+    bugs = [bug for one in evidence for bug in one.planted.values()]
+    caught = sum(bool(bug["caught"]) for bug in bugs)
+    sentence = (
+        f"The kept evidence has {cases:,} cases of {len(Invariant)} invariants, {violations} violations, and "
+        f"{caught} of {len(bugs)} planted bugs caught."
+    )
+    return "\n".join([BEGIN, sentence, END])
+
+
 def figures(evidence: Sequence[Evidence]) -> str:
-    """The README's table, between its marks."""
+    """The tables of docs/proof.md, between their marks."""
     rows = ["| invariant | cases | violations | planted bugs caught |", "|---|--:|--:|--:|"]
     for invariant in Invariant:
         caught, bugs = planted_for(invariant, evidence)
@@ -107,8 +120,9 @@ def _value(value: object) -> str:
     return f"{value:,}" if isinstance(value, int | float) else str(value)
 
 
-def with_figures(document: str, evidence: Sequence[Evidence]) -> str:
+def with_figures(document: str, between_the_marks: str) -> str:
+    """The document with its figures replaced. `between_the_marks` includes both marks."""
     head, found, rest = document.partition(BEGIN)
     _, ended, tail = rest.partition(END)
     assert found and ended, f"the document has no place for figures: {BEGIN} … {END}"
-    return head + figures(evidence) + tail
+    return head + between_the_marks + tail

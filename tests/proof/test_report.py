@@ -7,7 +7,7 @@ from proof import evidence
 from proof.evidence import Evidence, from_failure, from_findings
 from proof.findings import Findings, Size
 from proof.invariants import Invariant
-from proof.report import BEGIN, END, HEADLINES, failures, figures, gaps, lines, with_figures
+from proof.report import BEGIN, END, HEADLINES, failures, figures, gaps, lines, totals, with_figures
 from proof.suites import NAMES
 
 I2, I5 = Invariant.I2, Invariant.I5
@@ -73,11 +73,17 @@ def test_an_invariant_nobody_looked_at_is_a_gap():
 
 def test_the_figures_replace_what_stands_between_the_marks():
     document = f"# Title\n{BEGIN}\nold\n{END}\nrest\n"
-    changed = with_figures(document, [of_crashes()])
+    changed = with_figures(document, figures([of_crashes()]))
     assert changed == f"# Title\n{figures([of_crashes()])}\nrest\n"
     assert "| `crashes` | 1 s | kills 3 |" in changed
     assert "| **I2** at most one ring per attempt, under any fault | 3 | 0 | 1 of 1 |" in changed
-    assert with_figures(changed, [replace(of_crashes(), cases={})]) != changed
+    assert with_figures(changed, figures([replace(of_crashes(), cases={})])) != changed
+
+
+def test_the_totals_are_one_sentence():
+    assert totals([of_crashes(), of_model()]).splitlines()[1] == (
+        f"The kept evidence has 46 cases of {len(Invariant)} invariants, 0 violations, and 2 of 2 planted bugs caught."
+    )
 
 
 def test_the_evidence_is_of_every_suite_at_full_size_and_shows_nothing_broken():
@@ -86,11 +92,13 @@ def test_the_evidence_is_of_every_suite_at_full_size_and_shows_nothing_broken():
     assert failures(kept) + gaps(kept) == []
 
 
-def test_what_the_readme_is_to_show_of_a_suite_is_in_its_evidence():
+def test_what_is_to_be_shown_of_a_suite_is_in_its_evidence():
     for one in evidence.read():
         assert set(HEADLINES.get(one.suite, ())) <= set(one.counts), one.suite
 
 
-def test_the_readme_shows_the_figures_of_the_evidence():
-    readme = (evidence.ROOT / "README.md").read_text()
-    assert with_figures(readme, evidence.read()) == readme
+def test_the_documents_show_the_figures_of_the_evidence():
+    kept = evidence.read()
+    for name, text in (("README.md", totals(kept)), ("docs/proof.md", figures(kept))):
+        document = (evidence.ROOT / name).read_text()
+        assert with_figures(document, text) == document, name
