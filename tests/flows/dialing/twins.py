@@ -67,6 +67,9 @@ class ProviderTwin:
     async def stop_call(self, provider_call_id: str) -> None:
         self.stopped.append(provider_call_id)
 
+    async def is_emulated(self) -> bool:
+        return True
+
     async def voicemail_action(self, agent_id: str) -> VoicemailAction:
         return self.action
 
