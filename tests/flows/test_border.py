@@ -61,6 +61,12 @@ async def test_a_refusal_is_one_sentence_that_says_what_to_do(side):
     assert "\n" not in sentence and "--data-dir" in sentence and "RETELL_BASE_URL" in sentence
 
 
+async def test_a_mark_is_written_once(installation):
+    assert await installation.mark(REAL) is REAL
+    assert await installation.mark(EMULATED) is REAL
+    assert await installation.emulated() is REAL
+
+
 async def test_of_two_first_starts_at_once_one_side_wins(installation):
     ends = await asyncio.gather(*(start(installation, side) for side in (EMULATED, REAL) * 5), return_exceptions=True)
     mark = await installation.emulated()

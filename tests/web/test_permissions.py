@@ -90,8 +90,11 @@ async def test_every_route_declares_one_permission_or_needs_no_key_at_all(http, 
     for operation in MAY:
         method, path = operation.split()
         assert (await http.request(method, path)).status_code == 401, operation
-    plain = {route.path for route in routes_of(app) if not isinstance(route, APIRoute)}
-    assert plain == WITHOUT_A_KEY
+    routes = routes_of(app)
+    assert {route.path for route in routes if not isinstance(route, APIRoute)} == WITHOUT_A_KEY
+    with_a_key = [route for route in routes if isinstance(route, APIRoute)]
+    assert len(with_a_key) == len(MAY)
+    assert [route.path for route in with_a_key if len(declared(route)) != 1] == []
 
 
 async def test_each_role_may_do_what_the_table_says_and_nothing_else(http):
