@@ -12,7 +12,7 @@ from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.schema import upgrade
 from ringback.adapters.postgres.store import PostgresStore
 from tests.fixed_clock import FixedClock
-from tests.postgresql import execute, named, server_in_haste, short_lived_copy
+from tests.postgresql import EMULATED, execute, named, server_in_haste, short_lived_copy
 
 
 class StoriesOnOneWorker(LoadScopeScheduling):
@@ -67,6 +67,7 @@ def template_database(server_url: str) -> str:
     name = f"template_{uuid.uuid4().hex[:8]}"
     asyncio.run(execute(server_url, f"CREATE DATABASE {name}"))
     asyncio.run(upgrade(named(server_url, name), instance="test-instance"))
+    asyncio.run(execute(named(server_url, name), EMULATED))
     return name
 
 

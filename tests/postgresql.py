@@ -28,6 +28,10 @@ def server_in_haste(data_dir: Path) -> Iterator[str]:
         server.stop()
 
 
+#: For a database whose provider is the emulator, or a test's own; a start would write the same.
+EMULATED = "UPDATE installation SET emulated = true"
+
+
 def named(url: str, name: str) -> str:
     """The same server, another database."""
     head, _, query = url.partition("?")

@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 
 from ringback.adapters.postgres.schema import upgrade
-from tests.postgresql import copy_database, execute, named
+from tests.postgresql import EMULATED, copy_database, execute, named
 
 INSTANCE = "proof-instance"
 
@@ -27,6 +27,7 @@ WHERE datname = current_database() AND application_name <> 'coordinator'
 async def make_template(url: str, name: str) -> None:
     await execute(url, f"CREATE DATABASE {name}")
     await upgrade(named(url, name), instance=INSTANCE)
+    await execute(named(url, name), EMULATED)
 
 
 async def copy_template(url: str, template: str, name: str) -> str:

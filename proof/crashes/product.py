@@ -25,7 +25,7 @@ from ringback.flows.event_processing import EventProcessing
 from ringback.logs import configure_logs
 from ringback.services import scheduler
 from ringback.up.system import SERVICES
-from ringback.wiring import Parts, Service, open_parts, run_loop, run_services
+from ringback.wiring import Parts, Service, begin, open_parts, run_loop, run_services
 
 Tell = Callable[..., None]
 
@@ -93,6 +93,7 @@ def _action(page: SharedPage, kill: list[Any] | None, tell: Tell) -> Callable[[F
 async def _run(spec: dict[str, Any], page: SharedPage, tell: Tell) -> None:
     settings = read_settings(spec["environment"], emulated=True)
     async with open_parts(settings, page) as parts:
+        await begin(parts)
         await parts.provider.warm_up()
         services = [_assembled(module, parts, page) for module in SERVICES]
         ready = asyncio.Event()

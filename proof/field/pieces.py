@@ -6,6 +6,7 @@ from proof.findings import Size
 from proof.invariants import Invariant
 
 I7, I10, I11, I14, I17 = Invariant.I7, Invariant.I10, Invariant.I11, Invariant.I14, Invariant.I17
+I23 = Invariant.I23
 
 RACES = "tests/races/test_stops_against_dispatch.py::test_nothing_is_claimed_after_the_stop_was_acknowledged"
 ORDERS = "tests/flows/events/test_every_order.py"
@@ -71,6 +72,17 @@ _FULL = (
         I10,
         ("tests/properties/test_retries.py",),
         ("--hypothesis-profile", "proof"),
+    ),
+    Piece(
+        "the border between the emulator and Retell",
+        (I23,),
+        I23,
+        (
+            "tests/flows/dialing/test_border.py",
+            "tests/flows/test_border.py",
+            "tests/adapters/retell/test_whose_side.py",
+            "tests/stories/test_border.py",
+        ),
     ),
     Piece(
         "calling hours and callbacks",

@@ -22,7 +22,7 @@ from ringback.adapters.postgres.schema import upgrade
 from ringback.adapters.postgres.store import PostgresStore
 from tests.fixed_clock import FixedClock
 from tests.flows.dialing.conftest import Desk
-from tests.postgresql import server_in_haste
+from tests.postgresql import EMULATED, execute, server_in_haste
 
 WALKED = (
     Bounds("one call", faults=3, wishes=2, attempts=2),
@@ -73,6 +73,7 @@ def compare(findings: Findings, edge_ways: EdgeWays, count: int, say: Say) -> No
 
 async def _compare(findings: Findings, ways: list[tuple[Bounds, Way]], url: str) -> None:
     await upgrade(url, instance=INSTANCE)
+    await execute(url, EMULATED)
     pool = await open_pool(url, max_size=10)
     try:
         for number, (bounds, way) in enumerate(ways):

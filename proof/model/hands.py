@@ -47,6 +47,9 @@ class SteppedProvider:
         self.known: list[CallReport] = []
         self.is_reachable = True
 
+    async def is_emulated(self) -> bool:
+        return True
+
     async def voicemail_action(self, agent_id: str) -> VoicemailAction:
         return VoicemailAction.MESSAGE
 

@@ -23,7 +23,7 @@ from ringback.config import read_settings
 from ringback.services import scheduler
 from ringback.up.system import SERVICES
 from ringback.web.serving import listen
-from ringback.wiring import Parts, Service, open_parts, run_services
+from ringback.wiring import Parts, Service, begin, open_parts, run_services
 
 API_KEY = "rb_proof"
 RETELL_KEY, WEBHOOK_KEY = "key_proof_api", "key_proof_webhook"
@@ -120,7 +120,7 @@ async def open_house(plan: Blueprint) -> AsyncIterator[House]:
     product: asyncio.Task[None] | None = None
     try:
         async with open_parts(_settings(plan, proxy, urls[1]), plan.clock) as parts:
-            await parts.provider.warm_up()
+            await asyncio.gather(begin(parts), parts.provider.warm_up())
             services = [_assembled(module, parts) for module in SERVICES]
             ready = asyncio.Event()
             product = asyncio.create_task(run_services(parts, services, doors[2], stop, ready))

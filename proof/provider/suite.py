@@ -13,7 +13,7 @@ from proof.findings import Findings, Say, Size
 from proof.provider.trial import CREATE_TIMEOUT_S, EMULATOR_SPEED, LOOKUPS_S, open_trial, play
 from ringback.adapters.postgres.schema import upgrade
 from ringback.logs import configure_logs
-from tests.postgresql import execute, named, server_in_haste
+from tests.postgresql import EMULATED, execute, named, server_in_haste
 
 NAME = "provider"
 INSTANCE = "proof-provider"
@@ -69,4 +69,6 @@ async def fresh_database(server_url: str, name: str) -> str:
     url = named(server_url, name)
     await execute(server_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name}")
     await upgrade(url, instance=INSTANCE)
+    # Before the world answers: a first start would wait for it.
+    await execute(url, EMULATED)
     return url

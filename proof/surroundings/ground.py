@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ringback.adapters.postgres.schema import upgrade
-from tests.postgresql import copy_database, execute, named, server_in_haste
+from tests.postgresql import EMULATED, copy_database, execute, named, server_in_haste
 
 TEMPLATE = "proof_template"
 
@@ -36,4 +36,5 @@ def embedded_ground() -> Iterator[Ground]:
         with server_in_haste(home) as url:
             asyncio.run(execute(url, f"CREATE DATABASE {TEMPLATE}"))
             asyncio.run(upgrade(named(url, TEMPLATE), instance="proof"))
+            asyncio.run(execute(named(url, TEMPLATE), EMULATED))
             yield Ground(url, TEMPLATE, home)

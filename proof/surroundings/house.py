@@ -13,7 +13,7 @@ from ringback.flows.outbox_delivery import OutboxRelay
 from ringback.ports import MessageQueue
 from ringback.up.system import SERVICES
 from ringback.web.serving import listen
-from ringback.wiring import Parts, Service, open_parts, run_services
+from ringback.wiring import Parts, Service, begin, open_parts, run_services
 from tests.stories.running_system import Doors
 
 SPEED = 60.0
@@ -38,6 +38,7 @@ async def open_house(
     town.start_retell(ports[1], f"{url}/retell/webhook", speed=SPEED)
     async with open_parts(read_settings({**RETELL_KEYS, **given, **settings}, emulated=True)) as parts:
         await asyncio.gather(parts.provider.warm_up(), asyncio.to_thread(wait_for, f"{retell_url}/healthz"))
+        await begin(parts)
         parts = _with_queues(parts, around)
         services = [module.assemble(parts) for module in SERVICES]
         async with _running(parts, services, bound):

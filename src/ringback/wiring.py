@@ -20,6 +20,7 @@ from ringback.adapters.engage_http import EngageHttp
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.adapters.postgres.api_keys import PostgresApiKeys
 from ringback.adapters.postgres.attic import PostgresAttic
+from ringback.adapters.postgres.border import PostgresBorder
 from ringback.adapters.postgres.dead_outbox import PostgresDeadOutbox
 from ringback.adapters.postgres.dialing_switch import PostgresDialingSwitch
 from ringback.adapters.postgres.eraser import PostgresEraser
@@ -42,6 +43,7 @@ from ringback.domain.catalog import Catalog, built_in_catalog, parse_catalog
 from ringback.domain.erasure import Erased
 from ringback.domain.errors import Retryable, StoreUnavailable
 from ringback.domain.new_call import Accepted, KeyReused, NewCall
+from ringback.flows.border import Border, stop_call_here
 from ringback.flows.business_operations import business_actions, declarations
 from ringback.flows.business_operations.perform import BusinessOperations
 from ringback.flows.call_initiation import Answer, Asked, CallInitiation
@@ -143,7 +145,17 @@ class Parts:
         return DeadLetters({"outbox": outbox, "calls": self.call_queue, "events": self.event_queue})
 
     def require_key(self) -> Callable[..., Awaitable[None]]:
-        return require_api_key(ApiKeys(self.api_keys.is_known, self.clock.monotonic))
+        return require_api_key(ApiKeys(self.api_keys.find, self.clock.monotonic))
+
+    def border(self, before: bool | None = None) -> Border:
+        return Border(PostgresBorder(self.pool), self.provider, before)
+
+    async def put_api_key(self) -> bool:
+        """Make the key of the settings valid. False: it was revoked, and stays so."""
+        if self.settings.api_key is None:
+            return True
+        put = self.api_keys.put_setting if "RINGBACK_API_KEY" in self.settings.given else self.api_keys.add_of_up
+        return await put(hash_key(self.settings.api_key), self.clock.now())
 
     def verify_retell(self, body: bytes, signature: str | None) -> bool:
         return verify(body, signature, self.settings.retell_webhook_key, self.now_ms())
@@ -198,11 +210,6 @@ async def open_parts(settings: Settings, another_clock: Clock | None = None) -> 
         pool = await open_pool(settings.database_url, max_size=POOL_SIZE)
         stack.callback(pool.terminate)
         store = PostgresStore(pool, on_outbox=bell.set, clock_is_real=another_clock is None)
-        api_keys = PostgresApiKeys(pool)
-        if settings.api_key is not None:
-            key_hash = hash_key(settings.api_key)
-            # Named by its hash: another key in the setting is another key, and the one before stays valid.
-            await api_keys.add(f"RINGBACK_API_KEY {key_hash[:8]}", key_hash, clock.now())
         call_queue = await open_queue(settings.call_queue, pool, settings.aws_region)
         stack.push_async_callback(call_queue.close)
         event_queue = await open_queue(settings.event_queue, pool, settings.aws_region)
@@ -219,14 +226,14 @@ async def open_parts(settings: Settings, another_clock: Clock | None = None) -> 
         if settings.engage_url is not None and settings.engage_secret is not None:
             engage = EngageHttp(settings.engage_url, settings.engage_secret, clock)
             stack.push_async_callback(engage.close)
-        numbers = PhoneNumbersPlan()
+        numbers, stop_call = PhoneNumbersPlan(), partial(stop_call_here, store, provider)
         yield Parts(
             settings=settings,
             clock=clock,
             pool=pool,
             store=store,
             views=PostgresViews(pool),
-            api_keys=api_keys,
+            api_keys=PostgresApiKeys(pool),
             call_queue=call_queue,
             event_queue=event_queue,
             provider=provider,
@@ -234,9 +241,7 @@ async def open_parts(settings: Settings, another_clock: Clock | None = None) -> 
             rules=SettlingRules(settings.dial_policy, settings.deadlines, numbers, new_id),
             catalog=read_catalog(settings),
             metrics=make_metrics(),
-            relay=OutboxRelay(
-                store, clock, random.Random(), queue=call_queue, engage=engage, stop_call=provider.stop_call
-            ),
+            relay=OutboxRelay(store, clock, random.Random(), queue=call_queue, engage=engage, stop_call=stop_call),
             outbox_bell=bell,
         )
 
@@ -356,9 +361,17 @@ async def _run_process(settings: Settings, bound: socket.socket, assemble: Assem
     stop = asyncio.Event()
     stop_on_signals(stop)
     async with open_parts(settings) as parts:
+        await begin(parts)
         service = assemble(parts)
         _log.info("process.started", service=service.name, port=bound.getsockname()[1])
         await run_services(parts, [service], bound, stop, asyncio.Event())
+
+
+async def begin(parts: Parts) -> None:
+    """What a process does first. Raises StartRefused where it would mix the emulator's calls with real ones."""
+    await parts.border().enter()
+    if not await parts.put_api_key():
+        _log.error("api_key.revoked", setting="RINGBACK_API_KEY", action="set another; requests with this one get 401")
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:

@@ -3,11 +3,18 @@
 import asyncio
 
 import asyncpg
+import pytest
 from alembic import command
 from alembic.config import Config
 
+from ringback.adapters.postgres.api_keys import PostgresApiKeys
+from ringback.adapters.postgres.border import PostgresBorder
+from ringback.adapters.postgres.pool import open_pool
 from ringback.adapters.postgres.schema import MIGRATIONS, NEWEST, upgrade
-from tests.postgresql import named
+from ringback.domain.access import KnownKey, Role
+from ringback.domain.errors import StartRefused
+from ringback.web.auth import hash_key
+from tests.postgresql import execute, named
 
 
 async def test_a_database_of_the_first_version_becomes_one_of_the_newest(server_url):
@@ -26,6 +33,47 @@ async def test_a_database_of_the_first_version_becomes_one_of_the_newest(server_
     finally:
         await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
         await connection.close()
+
+
+@pytest.fixture
+async def of_the_version_before(server_url):
+    """The URL of a database that the previous version made, with its installation row."""
+    name = "of_the_version_before"
+    await execute(server_url, f"CREATE DATABASE {name}")
+    url = named(server_url, name)
+    await asyncio.to_thread(_to_version, url, "0002")
+    await execute(url, "INSERT INTO installation (instance) VALUES ('old')")
+    yield url
+    await execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def test_the_border_is_looked_at_before_a_database_is_upgraded(of_the_version_before):
+    pool = await open_pool(of_the_version_before, max_size=1)
+    border = PostgresBorder(pool)
+    assert (await border.emulated(), await border.evidence()) == (None, None)
+    with pytest.raises(StartRefused, match="ringback db upgrade"):
+        await border.mark(True)
+    pool.terminate()
+
+
+async def test_an_upgrade_decides_nothing_about_the_border(of_the_version_before):
+    assert await upgrade(of_the_version_before)
+    connection = await asyncpg.connect(of_the_version_before)
+    assert await connection.fetchval("SELECT emulated FROM installation") is None
+    await connection.close()
+
+
+async def test_the_previous_version_goes_on_making_keys_which_may_do_everything(of_the_version_before):
+    before = "INSERT INTO api_keys (name, key_hash, created_at) VALUES ($1, $2, now()) ON CONFLICT DO NOTHING"
+    connection = await asyncpg.connect(of_the_version_before)
+    await connection.execute(before, "made before", hash_key("one"))
+    await upgrade(of_the_version_before)
+    await connection.execute(before, "made beside", hash_key("two"))
+    await connection.close()
+    pool = await open_pool(of_the_version_before, max_size=1)
+    found = [await PostgresApiKeys(pool).find(hash_key(key)) for key in ("one", "two")]
+    assert found == [KnownKey("made before", Role.ADMIN), KnownKey("made beside", Role.ADMIN)]
+    pool.terminate()
 
 
 def _to_version(url: str, version: str) -> None:

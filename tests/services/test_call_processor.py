@@ -3,7 +3,7 @@
 import asyncio
 from types import SimpleNamespace
 
-from ringback.services.call_processor import assemble
+from ringback.services.call_processor import assemble, call_consumer
 
 
 async def test_the_provider_is_warm_before_a_message_is_asked_for():
@@ -12,6 +12,9 @@ async def test_the_provider_is_warm_before_a_message_is_asked_for():
 
     async def warm_up():
         done.append("warm")
+
+    async def is_emulated():
+        return True
 
     async def free_slots(*_):
         done.append("asks")
@@ -24,8 +27,28 @@ async def test_the_provider_is_warm_before_a_message_is_asked_for():
         store=SimpleNamespace(free_slots=free_slots),
         clock=SimpleNamespace(now=lambda: None),
         call_queue=None,
-        call_processing=lambda: None,
+        call_processing=lambda: SimpleNamespace(provider=SimpleNamespace(is_emulated=is_emulated)),
     )
     (loop,) = assemble(parts).loops
     await asyncio.wait_for(loop(stop), 10)
     assert done == ["warm", "asks"]
+
+
+async def test_no_message_is_asked_for_while_it_is_not_known_what_the_provider_is():
+    """Another process may know it, and would find the call made to wait."""
+    asked, stop, answers = [], asyncio.Event(), iter([None, None, True])
+
+    async def is_emulated():
+        asked.append("provider")
+        return next(answers)
+
+    async def free_slots(*_):
+        asked.append("slots")
+        stop.set()
+        return 0
+
+    store, clock = SimpleNamespace(free_slots=free_slots), SimpleNamespace(now=lambda: None)
+    processing = SimpleNamespace(provider=SimpleNamespace(is_emulated=is_emulated))
+    policy = SimpleNamespace(max_live_calls=5, calls_per_second=5)
+    await asyncio.wait_for(call_consumer(None, processing, store, clock, policy).run(stop), 10)
+    assert asked == ["provider", "provider", "provider", "slots"]

@@ -13,6 +13,7 @@ from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.adapters.postgres.api_keys import PostgresApiKeys
 from ringback.adapters.postgres.views import PostgresViews
 from ringback.config import read_settings
+from ringback.domain.access import KnownKey, Role
 from ringback.domain.attempt import Attempt, AttemptState
 from ringback.domain.call_event import CallReport, ReportKind
 from ringback.flows.call_initiation import CallInitiation
@@ -52,7 +53,7 @@ async def api(pool, store, clock) -> AsyncIterator[httpx.AsyncClient]:
     )
     keys = PostgresApiKeys(pool)
     await keys.add("tests", hash_key(KEY), clock.now())
-    guard = ApiKeys(keys.is_known, clock.monotonic)
+    guard = ApiKeys(keys.find, clock.monotonic)
     app = create_application("test", [internal_routes(voice, guard.require)], [], make_metrics())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://api", headers={"X-API-Key": KEY}) as client:
@@ -193,8 +194,8 @@ async def test_a_key_name_stands_for_one_key(pool, clock):
     assert await keys.add("crm", hash_key("one"), clock.now())
     assert not await keys.add("crm", hash_key("two"), clock.now())
     assert not await keys.add("other", hash_key("one"), clock.now())
-    assert await keys.is_known(hash_key("one"))
-    assert not await keys.is_known(hash_key("two"))
+    assert await keys.find(hash_key("one")) == KnownKey("crm", Role.ADMIN)
+    assert await keys.find(hash_key("two")) is None
 
 
 async def test_a_persons_suppressions_are_paged_too(api):

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
+from ringback.domain.access import KnownKey, Role
 from ringback.domain.call import CallStatus, RetryPolicy
 from ringback.domain.errors import StoreUnavailable
 from ringback.domain.new_call import Accepted, KeyReused, NewCall
@@ -81,12 +82,12 @@ def flows() -> Flows:
 
 @pytest.fixture
 async def api(flows: Flows) -> AsyncIterator[httpx.AsyncClient]:
-    async def key_is_known(key_hash: str) -> bool:
-        return key_hash == hash_key(KEY)
+    async def find_key(key_hash: str) -> KnownKey | None:
+        return KnownKey("test", Role.ADMIN) if key_hash == hash_key(KEY) else None
 
     views = SimpleNamespace(call=no_call, timeline=no_call, calls=no_call, suppressions=no_call)
     voice = VoiceApi(flows.accept, no_answer, flows.cancel, flows.suppress, flows.lift, views, lambda: NOW)
-    keys = ApiKeys(key_is_known, lambda: 0.0)
+    keys = ApiKeys(find_key, lambda: 0.0)
     app = create_application("test", [internal_routes(voice, keys.require)], [], make_metrics())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://api", headers={"X-API-Key": KEY}) as client:

@@ -1,13 +1,10 @@
-"""What `up` remembers, and the one thing it refuses because of it."""
+"""What `up` remembers."""
 
 import json
-from pathlib import Path
 
 import pytest
 
-from ringback.up.state import NotForRealPhones, check_for_real_phones, load_state, new_state, save_state
-
-REAL = "https://retell.example"
+from ringback.up.state import load_state, new_state, save_state
 
 
 def test_what_was_saved_is_loaded_and_nobody_else_may_read_it(tmp_path):
@@ -40,12 +37,3 @@ def test_the_emulators_reach_up_under_an_address_of_this_machine(host, own_url):
 def test_half_a_file_counts_as_none(tmp_path):
     (tmp_path / "up.json").write_text('{"url": "http')
     assert load_state(tmp_path) is None
-
-
-def test_a_directory_of_the_emulator_is_not_used_for_real_phones():
-    state = new_state("127.0.0.1", 8080)
-    with pytest.raises(NotForRealPhones, match="--data-dir"):
-        check_for_real_phones(state, REAL, Path("data"))
-    for url in (None, "http://127.0.0.1:8090", "http://localhost:8090"):
-        check_for_real_phones(state, url, Path("data"))
-    check_for_real_phones(None, REAL, Path("data"))

@@ -38,7 +38,7 @@ def operations(described):
 def test_every_operation_names_its_refusals_and_each_is_a_problem(operations):
     for operation in operations.values():
         refusals = {int(status): answer for status, answer in operation["responses"].items() if int(status) >= 400}
-        assert {401, 413, 422, 500, 503} <= set(refusals)
+        assert {401, 403, 413, 422, 500, 503} <= set(refusals)
         for answer in refusals.values():
             assert list(answer["content"]) == ["application/problem+json"]
 
@@ -89,4 +89,4 @@ def test_a_route_that_describes_nothing_still_tells_its_refusals():
         return None
 
     described = create_application("test", [router], [], make_metrics()).openapi()
-    assert set(described["paths"]["/plain"]["get"]["responses"]) == {"200", "401", "413", "422", "500", "503"}
+    assert set(described["paths"]["/plain"]["get"]["responses"]) == {"200", "401", "403", "413", "422", "500", "503"}

@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import typer
 
-from ringback.cli import calling, dead_letters, doctor, installation, retell, running, steering
+from ringback.cli import calling, dead_letters, doctor, installation, keys, retell, running, steering
 from ringback.config import SettingsError
+from ringback.domain.errors import StartRefused
 
 app = typer.Typer(
     name="ringback",
@@ -31,11 +32,9 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 )
 for command in COMMANDS:
     app.command()(command)
-keys_app = typer.Typer(no_args_is_help=True, help="API keys.")
-keys_app.command("create")(installation.create_key)
 db_app = typer.Typer(no_args_is_help=True, help="The database.")
 db_app.command("upgrade")(installation.upgrade_database)
-app.add_typer(keys_app, name="keys")
+app.add_typer(keys.app, name="keys")
 app.add_typer(db_app, name="db")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(retell.app, name="retell")
@@ -47,4 +46,7 @@ def main() -> None:
     except SettingsError as error:
         for problem in error.problems:
             typer.echo(problem, err=True)
+        sys.exit(2)
+    except StartRefused as error:
+        typer.echo(str(error), err=True)
         sys.exit(2)

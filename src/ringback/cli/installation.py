@@ -1,7 +1,6 @@
-"""The commands about the installation itself: its schema, API keys, catalogue, and the people in it."""
+"""The commands about the installation itself: its schema, its catalogue, and the people in it."""
 
 import asyncio
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,17 +12,6 @@ if TYPE_CHECKING:
     from ringback.domain.erasure import Erased
 
 
-def create_key(name: str, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Makes an API key and shows it once; the database keeps its hash."""
-    from ringback.web.auth import hash_key, make_key
-
-    key = make_key()
-    if not asyncio.run(_store_key(database_url(data_dir), name, hash_key(key))):
-        typer.echo("there is a key of that name", err=True)
-        raise typer.Exit(1)
-    typer.echo(key)
-
-
 def upgrade_database(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Brings the database to the newest schema."""
     from ringback.adapters.postgres.schema import upgrade
@@ -31,17 +19,6 @@ def upgrade_database(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     settings = read_settings(process_environment(), emulated=False)
     was_behind = asyncio.run(upgrade(database_url(data_dir), instance=settings.instance))
     typer.echo("upgraded" if was_behind else "up to date already")
-
-
-async def _store_key(database_url: str, name: str, key_hash: str) -> bool:
-    from ringback.adapters.postgres.api_keys import PostgresApiKeys
-    from ringback.adapters.postgres.pool import open_pool
-
-    pool = await open_pool(database_url, max_size=1)
-    try:
-        return await PostgresApiKeys(pool).add(name, key_hash, datetime.now(UTC))
-    finally:
-        await pool.close()
 
 
 def catalog() -> None:

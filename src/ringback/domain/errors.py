@@ -35,3 +35,12 @@ class ProviderUnavailable(Retryable):
 
 class QueueUnavailable(Retryable):
     """The queue did not take or give messages; nothing may be called durable."""
+
+
+class AcrossTheBorder(Retryable):
+    """The calls of this installation and the provider at hand are not known to be on the same side: both emulated, or
+    both real."""
+
+
+class StartRefused(Exception):
+    """This process must not start. The text is one sentence that says what to do."""

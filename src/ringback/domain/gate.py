@@ -16,6 +16,7 @@ PERSON_BUSY_RETRY_S = 15.0
 CAPACITY_RETRY_S = 1.0
 SKEW_RETRY_S = 5.0
 PAUSE_RETRY_S = 5.0
+BORDER_RETRY_S = 5.0
 #: While one claim tries an account that was refused, the others wait this long.
 PROBE_S = 30.0
 DAY = timedelta(hours=24)
@@ -67,6 +68,7 @@ class CapacityFacts:
     breaker_until: datetime | None
     live: int
     started_last_second: int
+    emulated: bool | None = None  # whether the installation's calls are the emulator's; None: not decided yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,4 +169,12 @@ def must_wait_for_capacity(capacity: CapacityFacts, policy: DialPolicy, now: dat
         return _wait("no_free_slot", now + timedelta(seconds=CAPACITY_RETRY_S))
     if capacity.started_last_second >= policy.calls_per_second:
         return _wait("start_rate", now + timedelta(seconds=CAPACITY_RETRY_S))
+    return None
+
+
+def must_not_cross(capacity: CapacityFacts, provider_is_emulated: bool | None, now: datetime) -> GateDecision | None:
+    """What was planned with the emulator is never dialed for real, nor the other way round. Not known is not the same
+    side."""
+    if capacity.emulated is None or provider_is_emulated is not capacity.emulated:
+        return _wait("across_the_border", now + timedelta(seconds=BORDER_RETRY_S))
     return None

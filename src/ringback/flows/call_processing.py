@@ -22,16 +22,18 @@ from ringback.domain.gate import (
     GateVerdict,
     PersonFacts,
     ends_the_call,
+    must_not_cross,
     must_wait_for_capacity,
     must_wait_for_person,
 )
 from ringback.failpoints import Failpoint, reach
+from ringback.flows.border import IdentifiedProvider
 from ringback.flows.closing import stop_call
 from ringback.flows.dial_answers import record_answer
 from ringback.flows.settling import SettlingRules
 from ringback.flows.whereabouts import zones_of
 from ringback.messages import CallRequested
-from ringback.ports import Clock, Store, Transaction, VoiceProvider
+from ringback.ports import Clock, Store, Transaction
 
 S = AttemptState
 _log = structlog.get_logger(__name__)
@@ -79,7 +81,7 @@ class CallProcessing:
     """What placing a call needs."""
 
     store: Store
-    provider: VoiceProvider
+    provider: IdentifiedProvider
     clock: Clock
     new_id: Callable[[], str]
     rules: SettlingRules
@@ -133,7 +135,7 @@ class CallProcessing:
         reach(Failpoint.ANSWER_COMMITTED)
 
     async def _claim(self, message: CallRequested) -> Claim | None:
-        instance = await self.store.instance()
+        instance, emulated = await self.store.instance(), await self.provider.is_emulated()
         async with self.store.transaction() as tx:
             call = await tx.lock_call(message.call_id)
             reach(Failpoint.CLAIM_LOCKED)
@@ -142,7 +144,7 @@ class CallProcessing:
             case = await self._read_case(tx, call, message, now) if call is not None else None
             if case is None:
                 return None
-            decision, capacity = await self._decide(tx, case)
+            decision, capacity = await self._decide(tx, case, emulated)
             await tx.note_decision(
                 case.call.call_id,
                 case.own.attempt_id if case.own else None,
@@ -184,7 +186,9 @@ class CallProcessing:
         person = await tx.person_facts(call, own.attempt_id if own else None, now)
         return _Case(call, task, contact, own, is_resend, person, now)
 
-    async def _decide(self, tx: Transaction, case: _Case) -> tuple[GateDecision, CapacityFacts | None]:
+    async def _decide(
+        self, tx: Transaction, case: _Case, emulated: bool | None
+    ) -> tuple[GateDecision, CapacityFacts | None]:
         policy, now = self.rules.policy, case.now
         zones = zones_of(case.contact, case.call.phone, self.rules.numbers)
         region = self.rules.numbers.region(case.call.phone)
@@ -198,7 +202,8 @@ class CallProcessing:
             return refused, None
         # Last, because this lock is the installation's one and is held until the commit.
         capacity = await tx.capacity(now)
-        return must_wait_for_capacity(capacity, policy, now) or ADMIT, capacity
+        crosses = must_not_cross(capacity, emulated, now)
+        return crosses or must_wait_for_capacity(capacity, policy, now) or ADMIT, capacity
 
     def _same_key_left_s(self, case: _Case) -> float:
         assert case.own is not None and case.own.sent_at is not None, "an unknown attempt was sent"

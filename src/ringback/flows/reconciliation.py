@@ -25,11 +25,12 @@ from ringback.domain.watchdog import (
     next_lookup_at,
 )
 from ringback.failpoints import Failpoint, reach
+from ringback.flows.border import IdentifiedProvider, MarkedStore, check_border
 from ringback.flows.dial_answers import become_unknown
 from ringback.flows.event_processing import apply_evidence
 from ringback.flows.one_by_one import do_each
 from ringback.flows.settling import SettlingRules, conclude
-from ringback.ports import Clock, Store, Transaction, VoiceProvider
+from ringback.ports import Clock, Transaction
 
 S = AttemptState
 _log = structlog.get_logger(__name__)
@@ -43,13 +44,14 @@ BATCH = 100
 class Reconciliation:
     """What looking after attempts needs."""
 
-    store: Store
-    provider: VoiceProvider
+    store: MarkedStore
+    provider: IdentifiedProvider
     clock: Clock
     rules: SettlingRules
 
     async def look_after_attempts(self) -> int:
-        """One pass over the attempts whose check is due. Returns how many there were."""
+        """One pass over the attempts whose check is due. Returns how many there were. Raises AcrossTheBorder."""
+        await check_border(self.store, self.provider)
         now = self.clock.now()
         due = await self.store.attempts_to_check(now, now + BUSY, BATCH)
         await do_each(self._look_after, due, at_once=BATCH)

@@ -8,10 +8,12 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
 from ringback.config import Settings
+from ringback.domain.access import Permission
 from ringback.flows.business_operations.action import ActionRequest, Door
 from ringback.flows.business_operations.perform import BusinessOperations
 from ringback.web.actions import ActionBody, read_action, refusal
 from ringback.web.answers import ActionAnswer
+from ringback.web.auth import needs
 from ringback.web.openapi import answers, body_of, with_idempotency_key
 from ringback.web.problem import not_found
 from ringback.web.retell_doors import RetellDoors, retell_routes
@@ -47,7 +49,8 @@ class BusinessApi:
 
 
 def action_routes(api: BusinessApi, require_key: Callable[[Request], Awaitable[None]]) -> APIRouter:
-    router = APIRouter(prefix="/v1/actions", tags=["Business API"], dependencies=[Depends(require_key)])
+    may_act = [Depends(require_key), needs(Permission.ACT)]
+    router = APIRouter(prefix="/v1/actions", tags=["Business API"], dependencies=may_act)
     asked = with_idempotency_key(body_of(ActionBody))
     router.post("/{action}", openapi_extra=asked, responses=answers(200, ActionAnswer, 404, 409))(api.post_action)
     return router

@@ -28,32 +28,13 @@ class UpState:
     retell_api_key: str
     retell_webhook_key: str
     engage_secret: str
-    emulated: bool = True  # whether nobody real was ever called from here
+    emulated: bool = True  # what the last start was: the mark of databases from before they had one
 
     @property
     def own_url(self) -> str:
         """The address under which a program of this machine reaches `up`."""
         host = urlsplit(self.url).hostname
         return f"http://127.0.0.1:{self.port}" if host in ("0.0.0.0", "::") else self.url
-
-
-class NotForRealPhones(Exception):
-    """Calls that were meant for the emulator may be planned in this data directory."""
-
-
-def is_emulated(retell_base_url: str | None) -> bool:
-    """Retell itself is never on this machine."""
-    return urlsplit(retell_base_url or "").hostname in (None, "localhost", "127.0.0.1", "::1")
-
-
-def check_for_real_phones(state: UpState | None, retell_base_url: str | None, data_dir: Path) -> None:
-    """Raises NotForRealPhones when a directory that the emulator has served is to be used with a Retell elsewhere."""
-    if state is None or not state.emulated or is_emulated(retell_base_url):
-        return
-    raise NotForRealPhones(
-        f"{data_dir} was used with the emulator, and what is planned there would be dialed for real: "
-        "choose another --data-dir"
-    )
 
 
 def load_state(data_dir: Path) -> UpState | None:

@@ -12,6 +12,7 @@ import structlog
 
 from ringback.adapters.postgres.schema import upgrade
 from ringback.config import Settings, process_environment, read_settings
+from ringback.domain.errors import StartRefused
 from ringback.domain.masked_url import masked_url
 from ringback.embedded.data_dir import LOCK_FILE, DataDirectoryInUse, DataDirectoryLock
 from ringback.embedded.errors import EmbeddedPostgresError
@@ -26,29 +27,23 @@ from ringback.services import (
     webhook_receiver,
 )
 from ringback.up.emulators import Emulator, EmulatorDidNotStart
-from ringback.up.state import (
-    NotForRealPhones,
-    UpState,
-    check_for_real_phones,
-    is_emulated,
-    load_state,
-    new_state,
-    save_state,
-)
+from ringback.up.state import UpState, load_state, new_state, save_state
 from ringback.web.serving import PortTaken, listen
-from ringback.wiring import Service, open_parts, run_loop, run_services, stop_on_signals
+from ringback.wiring import Parts, Service, open_parts, run_loop, run_services, stop_on_signals
 
 _log = structlog.get_logger(__name__)
 
 WATCH_EVERY_S = 0.2
 RESTART_PAUSE_S = 1.0
 DEFAULT_PORT = 8080
+KEY_REVOKED = "the API key of this data directory was revoked: set RINGBACK_API_KEY to another one"
 SERVICES = (internal_api, business_api, call_processor, webhook_processor, scheduler, webhook_receiver)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What this start is made of; an emulator that is None has a real counterpart."""
+    """What this start is made of; an emulator that is None has a real counterpart. `was_emulated`: what the data
+    directory remembers of its last start, None at the first."""
 
     settings: Settings
     state: UpState
@@ -57,6 +52,7 @@ class Plan:
     server: PostgresServer | None
     retell: Emulator | None
     engage: Emulator | None
+    was_emulated: bool | None
 
     @property
     def emulators(self) -> list[Emulator]:
@@ -74,18 +70,15 @@ class Plan:
 
 
 def make_plan(data_dir: Path, host: str, port: int, env: Mapping[str, str]) -> Plan:
-    """Reads the settings, starts the embedded PostgreSQL if it is to be used, and writes down what was chosen."""
+    """Reads the settings, and starts the embedded PostgreSQL if it is to be used."""
     asked = read_settings(env, emulated="RETELL_BASE_URL" not in env)
     state = load_state(data_dir)
+    is_same_database = state is not None and asked.database_url in (None, state.database_url)
+    was_emulated = state.emulated if state is not None and is_same_database else None
     if state is None or state.port != port:
         fresh = new_state(host, port)
         state = fresh if state is None else replace(state, url=fresh.url, port=fresh.port)
-    state = replace(
-        state,
-        url=f"http://{host}:{state.port}",
-        api_key=asked.api_key or state.api_key,
-        emulated=is_emulated(asked.retell_base_url),
-    )
+    state = replace(state, url=f"http://{host}:{state.port}", api_key=asked.api_key or state.api_key)
     server = None
     if asked.database_url is None:
         server = PostgresServer(data_dir)
@@ -104,8 +97,7 @@ def make_plan(data_dir: Path, host: str, port: int, env: Mapping[str, str]) -> P
         engage_url=engage.url if engage else asked.engage_url,
         engage_secret=(state.engage_secret if engage else asked.engage_secret),
     )
-    save_state(data_dir, state)
-    return Plan(settings, state, host, data_dir, server, retell, engage)
+    return Plan(settings, state, host, data_dir, server, retell, engage, was_emulated)
 
 
 def _retell(data_dir: Path, state: UpState, settings: Settings) -> Emulator:
@@ -135,23 +127,36 @@ def _engage(data_dir: Path, state: UpState) -> Emulator:
 
 
 async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event) -> None:
-    """Until `stop`; sets `ready` once everything answers. Leaves nothing running."""
-    assert plan.settings.database_url is not None, "a plan has a database"
-    try:
-        await asyncio.gather(*(emulator.start() for emulator in plan.emulators))
-        await upgrade(plan.settings.database_url, instance=plan.settings.instance)
-        async with open_parts(plan.settings) as parts:
+    """Until `stop`; sets `ready` once everything answers. Leaves nothing running. Raises StartRefused, and then
+    nothing was changed in a database that belongs to the other side."""
+    async with open_parts(plan.settings) as parts:
+        border = parts.border(plan.was_emulated)
+        emulated = True if plan.retell is not None else await border.identify()
+        await border.compare(emulated)
+        state = replace(plan.state, emulated=emulated)
+        save_state(plan.data_dir, state)
+        try:
+            await asyncio.gather(*(emulator.start() for emulator in plan.emulators))
+            assert plan.settings.database_url is not None, "a plan has a database"
+            await upgrade(plan.settings.database_url, instance=plan.settings.instance)
+            await border.settle(emulated)
+            if not await parts.put_api_key():
+                raise StartRefused(KEY_REVOKED)
             await parts.provider.warm_up()
-            services: list[Service] = [module.assemble(parts) for module in SERVICES]
-            watch = asyncio.create_task(_watch(plan, stop))
-            try:
-                await run_services(parts, services, bound, stop, ready)
-            finally:
-                # Also when a service failed: what is stopped now must not be started again.
-                stop.set()
-                await watch
+            await _serve(plan, parts, bound, stop, ready)
+        finally:
+            await asyncio.gather(*(emulator.stop() for emulator in plan.emulators))
+
+
+async def _serve(plan: Plan, parts: Parts, bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event) -> None:
+    services: list[Service] = [module.assemble(parts) for module in SERVICES]
+    watch = asyncio.create_task(_watch(plan, stop))
+    try:
+        await run_services(parts, services, bound, stop, ready)
     finally:
-        await asyncio.gather(*(emulator.stop() for emulator in plan.emulators))
+        # Also when a service failed: what is stopped now must not be started again.
+        stop.set()
+        await watch
 
 
 async def _watch(plan: Plan, stop: asyncio.Event) -> None:
@@ -177,7 +182,7 @@ async def _restart_the_dead(plan: Plan) -> None:
 
 
 def run_up(data_dir: Path, host: str, port: int | None, as_json: bool) -> None:
-    """`ringback up`. Ends the process: 0 after a clean stop, 2 if the data directory or the port is in use."""
+    """`ringback up`. Ends the process: 0 after a clean stop, 2 if the start is refused."""
     data_dir = data_dir.resolve()
     data_dir.mkdir(parents=True, exist_ok=True)
     env = process_environment()
@@ -186,7 +191,6 @@ def run_up(data_dir: Path, host: str, port: int | None, as_json: bool) -> None:
     try:
         with DataDirectoryLock(data_dir):
             state = load_state(data_dir)
-            check_for_real_phones(state, settings.retell_base_url, data_dir)
             last = state.port if state is not None else DEFAULT_PORT if port is None else 0
             bound = listen(host, port or last)
             plan = make_plan(data_dir, host, bound.getsockname()[1], env)
@@ -195,7 +199,7 @@ def run_up(data_dir: Path, host: str, port: int | None, as_json: bool) -> None:
             finally:
                 if plan.server is not None:
                     plan.server.stop()
-    except (DataDirectoryInUse, PortTaken, NotForRealPhones) as error:
+    except (DataDirectoryInUse, PortTaken, StartRefused) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
 

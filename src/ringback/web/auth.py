@@ -1,19 +1,30 @@
-"""API keys: only their hashes are known, and a known one is remembered for a moment."""
+"""API keys at the HTTP doors: who presents one, what its role may do, and what each endpoint needs.
+
+Only hashes are known. A known key is remembered for some seconds.
+"""
 
 import hashlib
 import secrets
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
 
+import structlog
+from fastapi import Depends
 from starlette.requests import Request
 
+from ringback.domain.access import PERMISSIONS, KnownKey, Permission
 from ringback.web.problem import Problem
 
 KEY_PREFIX = "rbk_"
-#: A deleted key works this much longer at most; without it every request costs a query.
-REMEMBER_S = 30.0
+#: A revoked key works this much longer at most; without it every request costs a query.
+REMEMBER_S = 5.0
 MAX_REMEMBERED = 1000
+#: What is done too often to be logged each time.
+_NOT_LOGGED = frozenset({Permission.READ_CALLS, Permission.READ_EVENTS, Permission.PLACE_CALLS})
 
-KeyIsKnown = Callable[[str], Awaitable[bool]]
+FindKey = Callable[[str], Awaitable[KnownKey | None]]
+_log = structlog.get_logger(__name__)
 
 
 def make_key() -> str:
@@ -27,34 +38,38 @@ def hash_key(key: str) -> str:
 
 
 class ApiKeys:
-    """The door for systems. `key_is_known` looks a hash up and may raise StoreUnavailable."""
+    """The door for systems. `find_key` looks a hash up and may raise StoreUnavailable."""
 
-    def __init__(
-        self, key_is_known: KeyIsKnown, monotonic: Callable[[], float], remember_s: float = REMEMBER_S
-    ) -> None:
-        self._key_is_known = key_is_known
+    def __init__(self, find_key: FindKey, monotonic: Callable[[], float], remember_s: float = REMEMBER_S) -> None:
+        self._find_key = find_key
         self._monotonic = monotonic
         self._remember_s = remember_s
-        self._known_until: dict[str, float] = {}
+        self._remembered: dict[str, tuple[float, KnownKey]] = {}
+
+    async def known(self, key: str | None) -> KnownKey | None:
+        """The key as it is known; None for one that is unknown, revoked or not given."""
+        if key is None:
+            return None
+        key_hash, now = hash_key(key), self._monotonic()
+        until, found = self._remembered.get(key_hash, (0.0, None))
+        if found is not None and until > now:
+            return found
+        self._remembered.pop(key_hash, None)
+        found = await self._find_key(key_hash)
+        if found is not None:
+            if len(self._remembered) >= MAX_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[key_hash] = (now + self._remember_s, found)
+        return found
 
     async def require(self, request: Request) -> None:
-        """A FastAPI dependency. Raises Problem 401 unless `Authorization: Bearer` or `X-API-Key` holds a known key."""
-        key = presented_key(request)
-        if key is None or not await self._is_known(hash_key(key)):
+        """A FastAPI dependency that leaves the key in `request.state.api_key`, for `needs`. Raises Problem 401 unless
+        `Authorization: Bearer` or `X-API-Key` holds a known key."""
+        found = await self.known(presented_key(request))
+        if found is None:
             detail = "An API key is needed: Authorization: Bearer, or X-API-Key."
             raise Problem(401, "unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="ringback"'})
-
-    async def _is_known(self, key_hash: str) -> bool:
-        now = self._monotonic()
-        if self._known_until.get(key_hash, 0.0) > now:
-            return True
-        if not await self._key_is_known(key_hash):
-            self._known_until.pop(key_hash, None)
-            return False
-        if len(self._known_until) >= MAX_REMEMBERED:
-            self._known_until.clear()
-        self._known_until[key_hash] = now + self._remember_s
-        return True
+        request.state.api_key = found
 
 
 def presented_key(request: Request) -> str | None:
@@ -66,3 +81,26 @@ def presented_key(request: Request) -> str | None:
 
 def require_api_key(keys: ApiKeys) -> Callable[[Request], Awaitable[None]]:
     return keys.require
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """A dependency that runs after `ApiKeys.require`. Raises Problem 403 unless the key's role may do this."""
+
+    permission: Permission
+
+    async def __call__(self, request: Request) -> None:
+        key: KnownKey = request.state.api_key
+        told = {"key_name": key.name, "role": key.role, "needs": self.permission.name.lower()}
+        if not key.may(self.permission):
+            _log.warning("api_key.refused", **told)
+            roles = ", ".join(role for role, granted in PERMISSIONS.items() if self.permission in granted)
+            detail = f"A key of the role {key.role} may not {self.permission}; these roles may: {roles}."
+            raise Problem(403, "forbidden", detail)
+        if self.permission not in _NOT_LOGGED:
+            _log.info("api_key.used", **told)
+
+
+def needs(permission: Permission) -> Any:
+    """What a route declares among its `dependencies`; a test holds that none goes without."""
+    return Depends(Needed(permission))

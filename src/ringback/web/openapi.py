@@ -12,7 +12,7 @@ from ringback.web.problem import MEDIA_TYPE
 Described = dict[str, Any]
 
 #: What every operation may answer, whatever it is asked.
-ALWAYS = (401, 413, 422, 500, 503)
+ALWAYS = (401, 403, 413, 422, 500, 503)
 _KEYS = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},

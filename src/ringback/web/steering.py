@@ -6,8 +6,10 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 
+from ringback.domain.access import Permission
 from ringback.ports import Views
 from ringback.web import answers, openapi, requests
+from ringback.web.auth import needs
 from ringback.web.json_body import parse_json
 from ringback.web.problem import not_found
 
@@ -48,10 +50,12 @@ def steering_routes(steering: Steering, require_key: Callable[[Request], Awaitab
     pause_body = openapi.body_of(requests.PauseBody)
     pause_body["requestBody"]["required"] = False
     told = openapi.answers(200, answers.DialingAnswer)
-    router.post("/dialing/pause", openapi_extra=pause_body, responses=told)(steering.post_pause)
-    router.post("/dialing/resume", responses=told)(steering.post_resume)
-    whom = openapi.query_of(requests.WhyQuery)
-    router.get("/why", openapi_extra=whom, responses=openapi.answers(200, answers.WhyAnswer, 404))(steering.get_why)
-    after = openapi.query_of(requests.EventsQuery)
-    router.get("/events", openapi_extra=after, responses=openapi.answers(200, answers.EventsPage))(steering.get_events)
+    may_pause, may_ask = [needs(Permission.PAUSE)], [needs(Permission.EXPLAIN)]
+    router.post("/dialing/pause", dependencies=may_pause, openapi_extra=pause_body, responses=told)(steering.post_pause)
+    router.post("/dialing/resume", dependencies=may_pause, responses=told)(steering.post_resume)
+    whom, explained = openapi.query_of(requests.WhyQuery), openapi.answers(200, answers.WhyAnswer, 404)
+    router.get("/why", dependencies=may_ask, openapi_extra=whom, responses=explained)(steering.get_why)
+    after, feed = openapi.query_of(requests.EventsQuery), openapi.answers(200, answers.EventsPage)
+    may_read = [needs(Permission.READ_EVENTS)]
+    router.get("/events", dependencies=may_read, openapi_extra=after, responses=feed)(steering.get_events)
     return router

@@ -67,6 +67,9 @@ class PlacingProvider:
     async def dial(self, request: DialRequest, lease_deadline: float) -> DialAnswer:
         return DialAnswer(DialAnswerKind.PLACED, "http_201", f"call_{next(self._numbers)}")
 
+    async def is_emulated(self) -> bool:
+        return True
+
     async def voicemail_action(self, agent_id: str) -> VoicemailAction:
         return VoicemailAction.HANGUP
 

@@ -7,6 +7,7 @@ import httpx
 
 from ringback.adapters.retell.functions import inbound_reply, parse_inbound_call, parse_tool_call
 from ringback.adapters.retell.signature import sign, verify
+from ringback.domain.access import KnownKey, Role
 from ringback.services.business_api import BusinessApi, action_routes
 from ringback.telemetry import make_metrics
 from ringback.web.application import create_application
@@ -19,8 +20,8 @@ PROBLEM = "application/problem+json"
 
 
 def client_of(operations) -> httpx.AsyncClient:
-    async def key_is_known(key_hash: str) -> bool:
-        return key_hash == hash_key(API_KEY)
+    async def find_key(key_hash: str) -> KnownKey | None:
+        return KnownKey("test", Role.ADMIN) if key_hash == hash_key(API_KEY) else None
 
     numbers = itertools.count(1)
     api = BusinessApi(operations, lambda: f"request-{next(numbers)}")
@@ -31,7 +32,7 @@ def client_of(operations) -> httpx.AsyncClient:
         parse_ringing=parse_inbound_call,
         answer=inbound_reply,
     )
-    keys = ApiKeys(key_is_known, lambda: 0.0)
+    keys = ApiKeys(find_key, lambda: 0.0)
     routers = [action_routes(api, require_api_key(keys))]
     app = create_application("test", routers, retell_routes(doors), make_metrics())
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)

@@ -235,7 +235,7 @@ async def pool(shared_database: str) -> AsyncIterator[Pool]:
     async with opened.acquire() as connection:
         tables = "contacts, calls, tasks, attempts, provider_events, outbox, gate_decisions, suppressions"
         await connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
-        fresh = "paused_at = NULL, breaker_until = NULL, breaker_reason = NULL, breaker_trips = 0"
+        fresh = "paused_at = NULL, breaker_until = NULL, breaker_reason = NULL, breaker_trips = 0, emulated = true"
         await connection.execute(f"UPDATE installation SET {fresh}")
     yield opened
     opened.terminate()

@@ -36,6 +36,7 @@ class ProviderTwin:
         self.polls = 0
         self.action = VoicemailAction.MESSAGE
         self.stopped: list[str] = []
+        self.emulated: bool | None = True
 
     async def dial(self, request: DialRequest, lease_deadline: float) -> DialAnswer:
         if self.before_send is not None:
@@ -66,6 +67,9 @@ class ProviderTwin:
 
     async def stop_call(self, provider_call_id: str) -> None:
         self.stopped.append(provider_call_id)
+
+    async def is_emulated(self) -> bool | None:
+        return self.emulated
 
     async def voicemail_action(self, agent_id: str) -> VoicemailAction:
         return self.action

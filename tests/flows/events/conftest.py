@@ -78,6 +78,9 @@ class ScriptedProvider:
             await self.during_dial(request, provider_call_id)
         return self.answer or DialAnswer(DialAnswerKind.PLACED, "http_201", provider_call_id)
 
+    async def is_emulated(self) -> bool:
+        return True
+
     async def voicemail_action(self, agent_id: str) -> VoicemailAction:
         return self.action
 

@@ -64,6 +64,9 @@ class PlacingProvider:
         self.dialed.append(request)
         return DialAnswer(DialAnswerKind.PLACED, "http_201", f"call_{len(self.dialed)}")
 
+    async def is_emulated(self) -> bool:
+        return True
+
     async def voicemail_action(self, agent_id: str) -> VoicemailAction:
         return VoicemailAction.HANGUP
 
@@ -138,7 +141,7 @@ def desk(store: Any, pool: Any, clock: Any, policy: DialPolicy) -> Desk:
 async def api(desk: Desk, pool: Any, clock: Any) -> AsyncIterator[httpx.AsyncClient]:
     keys = PostgresApiKeys(pool)
     await keys.add("tests", hash_key(KEY), clock.now())
-    guard = ApiKeys(keys.is_known, clock.monotonic)
+    guard = ApiKeys(keys.find, clock.monotonic)
     app = create_application("test", [steering_routes(desk.steering, guard.require)], [], make_metrics())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://api", headers={"X-API-Key": KEY}) as client:

@@ -3,6 +3,33 @@
 from datetime import datetime
 
 from ringback.adapters.postgres.pool import Pool, connection_of
+from ringback.domain.access import KeyRecord, KnownKey, Role
+
+#: The row of the setting: one, because its value is one.
+SETTING = "RINGBACK_API_KEY"
+
+# The previous version named the setting's rows by their hash, and kept every earlier value valid.
+_OF_SETTING = "name = 'RINGBACK_API_KEY' OR name ~ '^RINGBACK_API_KEY [0-9a-f]{8}$'"
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('api key of the setting', 0))"
+_IS_REVOKED = "SELECT revoked_at IS NOT NULL FROM api_keys WHERE key_hash = $1"
+# A revoked row keeps its hash, which must never be valid again; the name is the next value's.
+_MAKE_ROOM = """
+UPDATE api_keys SET name = name || ' ' || left(key_hash, 8)
+WHERE name = 'RINGBACK_API_KEY' AND key_hash <> $1 AND revoked_at IS NOT NULL
+"""
+_END_OTHERS = f"""
+DELETE FROM api_keys WHERE ({_OF_SETTING}) AND key_hash <> $1 AND revoked_at IS NULL
+"""
+_NAME = f"UPDATE api_keys SET name = 'RINGBACK_API_KEY' WHERE ({_OF_SETTING}) AND key_hash = $1"
+_ADD = """
+INSERT INTO api_keys (name, key_hash, created_at, role) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
+"""
+_USED = """
+UPDATE api_keys SET last_used_at = now()
+WHERE name = $1 AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+"""
+_REVOKE = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, $2) WHERE name = $1"
+_ALL = "SELECT name, role, created_at, last_used_at, revoked_at FROM api_keys ORDER BY created_at, name"
 
 
 class PostgresApiKeys:
@@ -11,18 +38,57 @@ class PostgresApiKeys:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def is_known(self, key_hash: str) -> bool:
+    async def find(self, key_hash: str) -> KnownKey | None:
+        """The valid key of this hash, its use noted at most once a minute. None: unknown, or revoked."""
         async with connection_of(self._pool) as connection:
-            return bool(await connection.fetchval("SELECT true FROM api_keys WHERE key_hash = $1", key_hash))
-
-    async def add(self, name: str, key_hash: str, now: datetime) -> bool:
-        """False if the name has another key, or the key another name; adding the same pair again does nothing."""
-        async with connection_of(self._pool) as connection:
-            await connection.execute(
-                "INSERT INTO api_keys (name, key_hash, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-                name,
-                key_hash,
-                now,
+            row = await connection.fetchrow(
+                "SELECT name, role FROM api_keys WHERE key_hash = $1 AND revoked_at IS NULL", key_hash
             )
-            known = await connection.fetchval("SELECT key_hash FROM api_keys WHERE name = $1", name)
-        return bool(known == key_hash)
+            if row is None:
+                return None
+            await connection.execute(_USED, row["name"])
+        return KnownKey(row["name"], Role(row["role"]))
+
+    async def add(self, name: str, key_hash: str, now: datetime, role: Role = Role.ADMIN) -> bool:
+        """False if the name has another key or the key another name, and if the key was revoked; adding the same pair
+        again does nothing."""
+        async with connection_of(self._pool) as connection:
+            await connection.execute(_ADD, name, key_hash, now, role)
+            row = await connection.fetchrow("SELECT key_hash, revoked_at FROM api_keys WHERE name = $1", name)
+        return bool(row is not None and row["key_hash"] == key_hash and row["revoked_at"] is None)
+
+    async def add_of_up(self, key_hash: str, now: datetime) -> bool:
+        """The key that `up` made for its data directory, beside the one of the setting. False: it was revoked."""
+        async with connection_of(self._pool) as connection:
+            await connection.execute(_ADD, f"ringback up {key_hash[:8]}", key_hash, now, Role.ADMIN)
+            return not await connection.fetchval(_IS_REVOKED, key_hash)
+
+    async def put_setting(self, key_hash: str, now: datetime) -> bool:
+        """Make this the key of the setting RINGBACK_API_KEY, with every permission; the value before ends.
+
+        A key that was made under another name stays what it is. False, and nothing changes: it was revoked.
+        """
+        async with connection_of(self._pool) as connection, connection.transaction():
+            # Processes that start together put one value each; the last one's stands.
+            await connection.execute(_LOCK)
+            is_revoked = await connection.fetchval(_IS_REVOKED, key_hash)
+            if is_revoked:
+                return False
+            await connection.execute(_MAKE_ROOM, key_hash)
+            await connection.execute(_END_OTHERS, key_hash)
+            await connection.execute(_NAME, key_hash)
+            if is_revoked is None:
+                await connection.execute(_ADD, SETTING, key_hash, now, Role.ADMIN)
+        return True
+
+    async def revoke(self, name: str, now: datetime) -> bool:
+        """For ever. False: there is no such key."""
+        async with connection_of(self._pool) as connection:
+            status = await connection.execute(_REVOKE, name, now)
+        return bool(status == "UPDATE 1")
+
+    async def all(self) -> list[KeyRecord]:
+        """The oldest first, revoked ones too."""
+        async with connection_of(self._pool) as connection:
+            rows = await connection.fetch(_ALL)
+        return [KeyRecord(**{**row, "role": Role(row["role"])}) for row in rows]

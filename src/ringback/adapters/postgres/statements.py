@@ -32,7 +32,7 @@ FROM (SELECT count(*), min(sent_at) AS oldest FROM attempts
 """
 IS_SUPPRESSED = f"""SELECT EXISTS (SELECT FROM suppressions WHERE {covering("$1", "$2")})"""
 CAPACITY = """
-SELECT paused_at IS NOT NULL AS paused, breaker_until,
+SELECT paused_at IS NOT NULL AS paused, breaker_until, emulated,
        (SELECT count(*) FROM attempts WHERE holds_slot) AS live,
        (SELECT count(*) FROM attempts WHERE claimed_at > $1::timestamptz - interval '1 second') AS started_last_second
 FROM installation

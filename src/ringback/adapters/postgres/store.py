@@ -84,6 +84,12 @@ class PostgresStore:
         assert self._instance is not None, "the installation row is made by the migration"
         return self._instance
 
+    async def emulated(self) -> bool | None:
+        """The installation's mark. Read anew each time: it is asked before look-ups only, and costs less than they."""
+        async with self._connection() as connection:
+            mark: bool | None = await connection.fetchval("SELECT emulated FROM installation")
+        return mark
+
     async def free_slots(self, max_live: int, per_second: int, now: datetime) -> int:
         async with self._connection() as connection:
             return int(await connection.fetchval(schedule_rows.FREE_SLOTS, max_live, per_second, now))

@@ -6,8 +6,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from ringback.adapters.retell.account import DEFAULT_BASE_URL
 from ringback.adapters.retell.dial_answer import answer_from_error, answer_from_status, answer_from_success
 from ringback.adapters.retell.events import ATTEMPT_KEY, CALL_KEY, report_from_call
+from ringback.adapters.retell.whose_side import leads_to_emulator
 from ringback.domain.attempt import VoicemailAction
 from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.dial import DialAnswer, DialAnswerKind, DialRequest
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 VOICEMAIL_ACTION_FOR_S = 300.0
 # An agent that cannot be read is asked again soon, but not with every dial.
 VOICEMAIL_FAILURE_FOR_S = 15.0
+
+# Where nothing answers, it is asked again after this long.
+UNIDENTIFIED_FOR_S = 2.0
 
 # Retell answers "not found" with 422 and, at some doors, 404.
 _ABSENT = frozenset({404, 422})
@@ -42,16 +47,18 @@ class RetellProvider(VoiceProvider):
         lookup_timeout_s: float = 10.0,
         max_connections: int = 100,
     ) -> None:
-        """`base_url` None leaves it to the SDK. `max_connections` must be at least the number of live calls, so that no
+        """`base_url` None is Retell itself. `max_connections` must be at least the number of live calls, so that no
         dial waits for another."""
         self._api_key = api_key
         self._clock = clock
-        self._base_url = base_url
+        self._base_url = base_url or DEFAULT_BASE_URL
         self._create_timeout_s = create_timeout_s
         self._lookup_timeout_s = lookup_timeout_s
         self._max_connections = max_connections
         self._client: AsyncRetell | None = None
         self._voicemail: dict[str, tuple[float, VoicemailAction]] = {}
+        self._is_emulated: bool | None = None
+        self._ask_again_at = float("-inf")
 
     async def warm_up(self) -> None:
         """Import the SDK and build the client, off the event loop."""
@@ -61,6 +68,14 @@ class RetellProvider(VoiceProvider):
         if self._client is not None:
             await self._client.close()
             self._client = None
+
+    async def is_emulated(self) -> bool | None:
+        """Whether the address leads to Ringback's own emulator; None while nothing answers there. Asked until it is
+        known, then remembered."""
+        if self._is_emulated is None and self._clock.monotonic() >= self._ask_again_at:
+            self._ask_again_at = self._clock.monotonic() + UNIDENTIFIED_FOR_S
+            self._is_emulated = await leads_to_emulator(self._base_url)
+        return self._is_emulated
 
     async def dial(self, request: DialRequest, lease_deadline: float) -> DialAnswer:
         """Send one create-phone-call. Raises nothing for what the network or Retell does; asyncio.CancelledError passes

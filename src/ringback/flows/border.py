@@ -1,0 +1,130 @@
+"""Keep the emulator's calls and real calls apart: an installation is one or the other, from its first start on.
+
+Every start, every claim and every look-up compares the installation's mark with the provider at hand. The decision is
+docs/decisions/0017-one-side-of-the-border.md.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from ringback.domain.errors import AcrossTheBorder, StartRefused
+from ringback.ports import Store, VoiceProvider
+
+#: At the very first start the provider decides, and it may be starting at the same moment.
+IDENTIFIED_WITHIN_S = 10.0
+ASK_EVERY_S = 0.5
+
+EMULATED_FOR_REAL = (
+    "this database was used with the emulator, and what is planned there would be dialed for real: choose another "
+    "--data-dir or RINGBACK_DATABASE_URL, or let RETELL_BASE_URL lead to the emulator"
+)
+REAL_FOR_EMULATOR = (
+    "the calls in this database are real, and the emulator must not take them over: set RETELL_BASE_URL to Retell's "
+    "address (https://api.retellai.com), or choose another --data-dir or RINGBACK_DATABASE_URL for the emulator"
+)
+NOT_IDENTIFIED = (
+    "nothing answers at RETELL_BASE_URL, so it is not known whether calls would be real or emulated: start what is to "
+    "answer there, or correct the setting"
+)
+
+_log = structlog.get_logger(__name__)
+
+
+class Marked(Protocol):
+    async def emulated(self) -> bool | None:
+        """The installation's mark; None before its first start. Raises StoreUnavailable."""
+        ...
+
+
+class Identified(Protocol):
+    async def is_emulated(self) -> bool | None:
+        """Whether the provider is Ringback's own emulator; None while nothing answers."""
+        ...
+
+
+class MarkedStore(Store, Marked, Protocol):
+    """A store that tells the mark of its installation."""
+
+
+class IdentifiedProvider(VoiceProvider, Identified, Protocol):
+    """A provider that tells what it is."""
+
+
+class Installation(Marked, Protocol):
+    """All raise StoreUnavailable. `emulated` and `evidence` also read a database that is not upgraded yet."""
+
+    async def evidence(self) -> bool | None:
+        """What the newest placed calls show; None if none was placed."""
+        ...
+
+    async def mark(self, emulated: bool) -> bool:
+        """Write the mark unless there is one. Returns the one that is there. Raises StartRefused where the database is
+        not upgraded."""
+        ...
+
+
+async def check_border(installation: Marked, provider: Identified) -> None:
+    """Before the provider is asked about a call. Raises AcrossTheBorder unless both are known to be on one side."""
+    mark = await installation.emulated()
+    if mark is None or await provider.is_emulated() is not mark:
+        raise AcrossTheBorder("the provider is not known to be the one that has this installation's calls")
+
+
+async def stop_call_here(installation: Marked, provider: IdentifiedProvider, provider_call_id: str) -> None:
+    """Stop a call of this installation. Raises AcrossTheBorder, because the other side's "no such call" is no answer,
+    and ProviderUnavailable."""
+    await check_border(installation, provider)
+    await provider.stop_call(provider_call_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Border:
+    """What a start decides. `before`: what the data directory remembers of starts before the mark existed."""
+
+    installation: Installation
+    provider: Identified
+    before: bool | None = None
+
+    async def enter(self) -> None:
+        """Mark the installation at its first start, else compare. Raises StartRefused.
+
+        With a mark, a provider that does not answer is no reason not to start: calls are accepted, and neither dialed
+        nor looked up until it is known what it is.
+        """
+        if await self.installation.emulated() is None:
+            await self.settle(await self.identify())
+            return
+        emulated = await self.provider.is_emulated()
+        if emulated is None:
+            _log.warning("provider.unidentified", action="neither dialing nor looking up until it answers")
+            return
+        await self.settle(emulated)
+
+    async def identify(self) -> bool:
+        """Raises StartRefused when nothing answers in time."""
+        for _ in range(round(IDENTIFIED_WITHIN_S / ASK_EVERY_S)):
+            emulated = await self.provider.is_emulated()
+            if emulated is not None:
+                return emulated
+            await asyncio.sleep(ASK_EVERY_S)
+        raise StartRefused(NOT_IDENTIFIED)
+
+    async def compare(self, emulated: bool) -> None:
+        """Changes nothing. Raises StartRefused."""
+        mark = await self.installation.emulated()
+        if mark is None:
+            mark = await self.installation.evidence()
+        if mark is None:
+            mark = self.before
+        if mark is not None and mark is not emulated:
+            raise StartRefused(EMULATED_FOR_REAL if mark else REAL_FOR_EMULATOR)
+
+    async def settle(self, emulated: bool) -> None:
+        """Compare, then write the mark. Raises StartRefused, also when another process was first with another mark."""
+        await self.compare(emulated)
+        mark = await self.installation.mark(emulated)
+        if mark is not emulated:
+            raise StartRefused(EMULATED_FOR_REAL if mark else REAL_FOR_EMULATOR)

@@ -1,0 +1,72 @@
+"""ringback keys: create, list, revoke."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from ringback import cli
+from ringback.web.auth import hash_key
+
+run = CliRunner().invoke
+
+
+@pytest.fixture(autouse=True)
+def database(monkeypatch, database_url):
+    monkeypatch.setenv("RINGBACK_DATABASE_URL", database_url)
+
+
+def listed() -> list[dict]:
+    return json.loads(run(cli.app, ["keys", "list", "--json"]).stdout)
+
+
+def test_a_key_has_the_role_that_was_asked_for_and_may_do_everything_without_one():
+    for arguments in (
+        ["crm", "--role", "engage"],
+        ["wall", "--role", "viewer"],
+        ["ops", "--role", "operator"],
+        ["old"],
+    ):
+        assert run(cli.app, ["keys", "create", *arguments]).stdout.startswith("rbk_")
+    assert {one["name"]: one["role"] for one in listed()} == {
+        "crm": "engage",
+        "wall": "viewer",
+        "ops": "operator",
+        "old": "admin",
+    }
+
+
+def test_an_unknown_role_is_refused_and_the_known_ones_are_named():
+    result = run(cli.app, ["keys", "create", "crm", "--role", "root"])
+    assert result.exit_code == 2
+    assert all(role in result.stderr for role in ("engage", "viewer", "operator", "admin"))
+    assert listed() == []
+
+
+def test_the_list_tells_everything_but_the_key():
+    key = run(cli.app, ["keys", "create", "crm", "--role", "engage"]).stdout.strip()
+    run(cli.app, ["keys", "create", "a longer name"])
+    assert run(cli.app, ["keys", "revoke", "crm"]).stdout == "revoked\n"
+    result = run(cli.app, ["keys", "list"])
+    first, second = result.stdout.splitlines()
+    (crm, other) = listed()
+    assert first == f"crm            engage    made {crm['created_at']}  last used never  revoked {crm['revoked_at']}"
+    assert second == f"a longer name  admin     made {other['created_at']}  last used never"
+    assert crm.keys() == {"name", "role", "created_at", "last_used_at", "revoked_at"}
+    assert key not in result.stdout and hash_key(key) not in result.stdout + json.dumps([crm, other])
+
+
+def test_a_revoked_name_is_not_given_again_and_an_unknown_one_not_revoked():
+    run(cli.app, ["keys", "create", "crm"])
+    run(cli.app, ["keys", "revoke", "crm"])
+    result = run(cli.app, ["keys", "create", "crm"])
+    assert (result.exit_code, result.stderr) == (1, "there is a key of that name\n")
+    result = run(cli.app, ["keys", "revoke", "nobody"])
+    assert (result.exit_code, result.stderr) == (1, "there is no key of that name: see ringback keys list\n")
+
+
+def test_the_name_of_the_setting_is_its_own():
+    """A key of that name would end when the setting's value changes."""
+    result = run(cli.app, ["keys", "create", "RINGBACK_API_KEY"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert listed() == []
