@@ -12,13 +12,13 @@ from ringback.adapters.spoken_time import (
     ASK_DAY_AND_TIME,
     ASK_MIDNIGHT,
     ASK_TIME,
-    DateparserSpokenTime,
+    EnglishSpokenTime,
 )
 from ringback.ports import SpokenMoment
 
 NEW_YORK = ZoneInfo("America/New_York")
 NOW = datetime(2026, 11, 22, 15, 0, tzinfo=NEW_YORK)
-SPOKEN = DateparserSpokenTime()
+SPOKEN = EnglishSpokenTime()
 
 
 def read(words: str, now: datetime = NOW) -> SpokenMoment:

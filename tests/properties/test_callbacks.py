@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.adapters.spoken_time import DateparserSpokenTime
+from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.domain.callback import (
     CallbackProblem,
     CallbackRefused,
@@ -26,7 +26,7 @@ SOONEST, FURTHEST = timedelta(minutes=5), timedelta(days=14)
 LEASES = st.sampled_from([30.1, 60.0, 330.0]).map(lambda seconds: timedelta(seconds=seconds))
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 P = CallbackProblem
-spoken_time = DateparserSpokenTime()
+spoken_time = EnglishSpokenTime()
 
 
 def promised_or_problem(promise, wanted, rules, now):
