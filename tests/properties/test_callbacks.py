@@ -152,7 +152,7 @@ def test_what_was_said_is_what_the_clock_there_shows_when_the_phone_rings(data):
     zone = data.draw(st.sampled_from(ALL_ZONES))
     now = data.draw(instants_in(zone))
     words, said = data.draw(phrases(now.astimezone(ZoneInfo(zone))))
-    moment = spoken_time.read(words, now.astimezone(ZoneInfo(zone)))
+    moment = spoken_time.read(words, now, (zone,), None)
     assert (moment.local, moment.instant) == (said, None), words
     rules = CallbackRules(CallingHours(), timedelta(seconds=60), (zone,))
     found = promised_or_problem(callback_at_local, moment.local, rules, now)
@@ -177,6 +177,6 @@ def test_a_span_is_as_long_as_it_was_said_across_any_clock_change(data):
         (f"in {minutes} minutes", timedelta(minutes=minutes)),
         (f"in {hours} hours and {minutes} minutes", timedelta(hours=hours, minutes=minutes)),
     ):
-        moment = spoken_time.read(words, local)
+        moment = spoken_time.read(words, now, (zone,), None)
         rules = CallbackRules(CallingHours(), timedelta(seconds=60), (zone,))
         assert callback_at_instant(moment.instant, rules, now).due_at - now == length

@@ -160,7 +160,9 @@ ELSEWHERE: dict[str, str] = {
         "salt lake city|sandy|sandy hills|south jordan|taylorsville|thornton|west jordan|west valley city|"
         "westminster"
     ),
-    "America/Edmonton": "airdrie|calgary|edmonton|fort mcmurray|grande prairie|lethbridge|medicine hat|red deer|sherwood park",
+    "America/Edmonton": (
+        "airdrie|calgary|edmonton|fort mcmurray|grande prairie|lethbridge|medicine hat|red deer|sherwood park"
+    ),
     "America/Halifax": "dartmouth|halifax",
     "America/Los_Angeles": (
         "alameda|alhambra|anaheim|antioch|arden arcade|auburn|bakersfield|baldwin park|bellevue|bellflower|"
@@ -208,15 +210,13 @@ ELSEWHERE: dict[str, str] = {
 }
 
 #: Each means a known place with another clock as well, here or abroad, or is a word: only with its state.
-NEEDS_ITS_STATE = frozenset(
-    (
-        "avondale|bay city|beaumont|bedford|belleville|bend|bowling green|brandon|brentwood|brownsville|"
-        "cambridge|carmel|carrollton|chatham|covington|cypress|deer park|delta|dickinson|dunedin|enterprise|"
-        "fairview|fleetwood|frankfort|franklin|gary|grand island|greenwood|hermitage|homestead|kingston|"
-        "lakeside|lansing|lebanon|lewiston|lincoln|london|longview|mansfield|margate|marquette|medford|"
-        "melbourne|meridian|moscow|oakville|ontario|oviedo|panama city|paradise|parkland|peterborough|"
-        "plainfield|plantation|princeton|riverview|rutland|saginaw|salem|san juan|san luis|sanford|smyrna|"
-        "socorro|spring valley|stratford|sun city|sunrise|surprise|taylor|the woodlands|troy|valparaiso|"
-        "wellington|west hollywood|weston|willoughby|woodstock"
-    ).split("|")
+NEEDS_ITS_STATE = (
+    "avondale|bay city|beaumont|bedford|belleville|bend|bowling green|brandon|brentwood|brownsville|"
+    "cambridge|carmel|carrollton|chatham|covington|cypress|deer park|delta|dickinson|dunedin|enterprise|"
+    "fairview|fleetwood|frankfort|franklin|gary|grand island|greenwood|hermitage|homestead|kingston|"
+    "lakeside|lansing|lebanon|lewiston|lincoln|london|longview|mansfield|margate|marquette|medford|"
+    "melbourne|meridian|moscow|oakville|ontario|oviedo|panama city|paradise|parkland|peterborough|"
+    "plainfield|plantation|princeton|riverview|rutland|saginaw|salem|san juan|san luis|sanford|smyrna|"
+    "socorro|spring valley|stratford|sun city|sunrise|surprise|taylor|the woodlands|troy|valparaiso|"
+    "wellington|west hollywood|weston|willoughby|woodstock"
 )

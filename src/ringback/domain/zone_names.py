@@ -173,7 +173,7 @@ def _place(words: str) -> ZoneAnswer:
         return _choice(ZONES_OF_STATES[state])
     if said in _cities():
         zones = tuple(dict.fromkeys(_cities()[said].values()))
-        return ZoneAnswer() if said in NEEDS_ITS_STATE else _choice(zones)
+        return ZoneAnswer() if said in NEEDS_ITS_STATE.split("|") else _choice(zones)
     for count in (1, 2, 3):
         before, state = words.split()[:-count], _state(" ".join(words.split()[-count:]))
         if (

@@ -19,7 +19,8 @@ _NEAR_DAYS = {
     "the day after tomorrow": 2,
 }
 _DAYS_AHEAD = re.compile(
-    r"(?P<within>in )?(?P<count>an?|(?:a )?couple(?: of)?|\d{1,3}) (?P<unit>days?|weeks?)(?: from (?P<start>now|today|tomorrow))?"
+    r"(?P<within>in )?(?P<count>an?|(?:a )?couple(?: of)?|\d{1,3}) (?P<unit>days?|weeks?)"
+    r"(?: from (?P<start>now|today|tomorrow))?"
 )
 _WEEKS_FROM = re.compile(rf"(?P<count>a|\d{{1,2}}) weeks? from (?:this )?(?:coming )?{_WEEKDAY}")
 _DAY_OF_MONTH = re.compile(r"(?:the )?(\d{1,2})(?:st|nd|rd|th)")

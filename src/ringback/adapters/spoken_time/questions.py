@@ -28,8 +28,8 @@ def which_half(hour: int, minute: int) -> str:
 
 
 def which_day(one: date, other: date) -> str:
-    return f"Do you mean {_said(one)} or {_said(other)}?"
+    return f"Do you mean {_said(one)}, or {_said(other)}?"
 
 
 def _said(day: date) -> str:
-    return f"{DAYS[day.weekday()]}, {MONTHS[day.month - 1]} {day.day},"
+    return f"{DAYS[day.weekday()]}, {MONTHS[day.month - 1]} {day.day}"

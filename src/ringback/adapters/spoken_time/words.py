@@ -42,8 +42,8 @@ _TALK = r"(?:talk|speak|chat|do|say|make it|go with|go for)"
 _GOOD = r"(?:good|great|fine|perfect|ideal|best|okay|ok)"
 _FOR_ME = r"(?: for (?:me|us))?"
 _AROUND = re.compile(
-    r"\b(?:%s)(?![\w'])"
-    % "|".join(
+    r"\b(?:"
+    + "|".join(
         (
             # "can you call me", "I'd like you to ring me", "give me a call"
             rf"(?:can|could|would|will) (?:you|someone|somebody|we)(?: please| just)*(?= (?:{_CALL}|{_TALK}|give)\b)",
@@ -68,6 +68,7 @@ _AROUND = re.compile(
             r"about|around|roughly|approximately|approx|circa|or so|sharp|exactly|precisely|on the dot|promptly",
         )
     )
+    + r")(?![\w'])"
 )
 
 
@@ -80,7 +81,7 @@ def plain_words(text: str) -> str:
         return ""
     text = re.sub(r"(?<![a-z0-9])'+|'+(?![a-z])", " ", re.sub(r"\bo ?'? ?clock\b", "oclock", text))
     text = re.sub(r"(?<=\d)\.(?=\d\d ?[ap]\.? ?m)", ":", text)
-    text = re.sub(r"(?<![a-z])([ap])\.? ?m\b\.?", r"\1m", text)
+    text = re.sub(r"(?<![a-z])([ap])\.? ?m\b\.?|(?<=\d)([ap])\b", lambda half: f"{half[1] or half[2]}m", text)
     text = re.sub(r"[,;!?]|\.(?!\d)|:(?!\d)|(?<!\d):", " ", text.replace("@", " at "))
     text = _DAY_DASH.sub(r"\1 ", " ".join(text.split()))
     text = re.sub(r"(?<=[a-z])-+(?=\w)|(?<=\d)-+(?=[a-z])", " ", text)

@@ -4,7 +4,7 @@ import re
 
 from ringback.adapters.spoken_time.questions import ASK_ZONE, Unclear
 from ringback.domain.speech import say_zone
-from ringback.domain.time_zone import CHICAGO
+from ringback.domain.time_zone import CHICAGO, ZoneAnswer, clock_of
 from ringback.domain.zone_names import resolve_zone_name
 
 _OWN = re.compile(r"\b(?:(?:in )?(?:my|our) (?:own )?(?:local )?time(?: ?zone)?|local time|(?:over )?here)\b")
@@ -23,28 +23,35 @@ def without_zone(plain: str, near: tuple[str, ...]) -> tuple[str, str | None]:
     """
     if _OTHERS.search(plain):
         raise Unclear(ASK_ZONE)
-    text = _OWN.sub(" ", plain)
+    text, is_own = _OWN.subn(" ", plain)
+    rest, answer = _named(text, near)
+    if answer is None:
+        return " ".join(rest.split()), None
+    if answer.zone is None:
+        choices = " or ".join(map(say_zone, answer.candidates))
+        raise Unclear(f"Is that {choices}?" if len(answer.candidates) > 1 else ASK_ZONE)
+    if is_own and near and clock_of(answer.zone) not in map(clock_of, near):
+        raise Unclear(ASK_ZONE)
+    return " ".join(rest.split()), answer.zone
+
+
+def _named(text: str, near: tuple[str, ...]) -> tuple[str, ZoneAnswer | None]:
+    """The words around a zone, and what it may mean; None if there is none."""
     if match := _NAMED.search(text):
-        zone = _resolved(match["name"], match["time"], near)
-        return " ".join(f"{text[: match.start()]} {text[match.end() :]}".split()), zone
+        return f"{text[: match.start()]} {text[match.end() :]}", _clock(match["name"], match["time"], near)
     if match := _PLACE.search(text):
         words = match["place"].split()
         for start in range(len(words)):
             name = " ".join(words[start:])
-            zone = resolve_zone_name(name, near).zone if len(name) > 2 else None
-            if zone is not None:
-                before = f"{text[: match.start()]} {' '.join(words[:start])}"
-                return " ".join(f"{before} {text[match.end() :]}".split()), zone
-    return " ".join(text.split()), None
+            answer = resolve_zone_name(name, near) if len(name) > 2 else ZoneAnswer()
+            if answer != ZoneAnswer():
+                return f"{text[: match.start()]} {' '.join(words[:start])} {text[match.end() :]}", answer
+    return text, None
 
 
-def _resolved(name: str, time: str, near: tuple[str, ...]) -> str:
+def _clock(name: str, time: str, near: tuple[str, ...]) -> ZoneAnswer:
     if name == "utc":
-        return "UTC"
+        return ZoneAnswer("UTC")
     if name == "ct":
-        return CHICAGO  # beside a clock time never Connecticut
-    answer = resolve_zone_name(f"{name.upper() if len(name) < 5 else name}{time}", near)
-    if answer.zone is None:
-        choices = " or ".join(map(say_zone, answer.candidates))
-        raise Unclear(f"Is that {choices}?" if len(answer.candidates) > 1 else ASK_ZONE)
-    return answer.zone
+        return ZoneAnswer(CHICAGO)  # beside a clock time never Connecticut
+    return resolve_zone_name(f"{name.upper() if len(name) < 5 else name}{time}", near)
