@@ -58,10 +58,9 @@ class Clock:
 
 def clocks_in(text: str, period: str | None) -> Iterator[tuple[Clock, str]]:
     """Every reading of a part of the text as a clock time, with the words around it, which must then be a day."""
-    for pattern in _CLOCKS:
-        match = pattern.search(text)
-        clock = match and not _may_be_year(match, text) and _clock(match.groupdict(), period)
-        if match and clock:
+    for match in (match for pattern in _CLOCKS for match in pattern.finditer(text)):
+        clock = None if _may_be_year(match, text) else _clock(match.groupdict(), period)
+        if clock is not None:
             yield clock, bare_day(f"{text[: match.start()]} {text[match.end() :]}")
 
 

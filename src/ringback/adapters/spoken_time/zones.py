@@ -41,7 +41,8 @@ def _named(text: str, near: tuple[str, ...]) -> tuple[str, ZoneAnswer | None]:
         return f"{text[: match.start()]} {text[match.end() :]}", _clock(match["name"], match["time"], near)
     if match := _PLACE.search(text):
         words = match["place"].split()
-        for start in range(len(words)):
+        # The shortest name first, because the words before it belong to the day or the clock time: "3 am hawaii time".
+        for start in reversed(range(len(words))):
             name = " ".join(words[start:])
             answer = resolve_zone_name(name, near) if len(name) > 2 else ZoneAnswer()
             if answer != ZoneAnswer():
