@@ -364,3 +364,50 @@ async def test_the_description_of_the_api_has_the_bodies_written_out(api):
     assert schema["properties"]["contact"]["required"] == ["contact_id", "phone"]
     assert "$ref" not in json.dumps(schema)
     assert (await api.get("/docs")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("time_zone", "phone", "zone"),
+    [
+        ("EST", "+12125550100", "America/New_York"),
+        ("EST", PHONE, "America/New_York"),
+        ("MST", "+14805550100", "America/Phoenix"),
+        ("MST", "+13035550100", "America/Denver"),
+        ("CST6CDT", PHONE, "America/Chicago"),
+        ("US/Eastern", PHONE, "America/New_York"),
+        ("US Mountain Standard Time", PHONE, "America/Phoenix"),
+        ("Atlantic Standard Time", PHONE, "America/Halifax"),
+    ],
+)
+async def test_a_name_that_means_one_region_reaches_the_flow_as_that_region(api, flows, time_zone, phone, zone):
+    contact = {"contact_id": "crm-42", "phone": phone, "time_zone": time_zone}
+    assert (await api.post("/v1/calls", json=body(contact=contact))).status_code == 202
+    assert flows.accepted[0][0].time_zone == zone
+
+
+@pytest.mark.parametrize(
+    ("time_zone", "phone", "code"),
+    [
+        ("MST", PHONE, "ambiguous_time_zone"),
+        ("MST", "+19285550100", "ambiguous_time_zone"),
+        ("AST", PHONE, "ambiguous_time_zone"),
+        ("EST", "+18765550100", "ambiguous_time_zone"),  # a number of Jamaica, where EST holds all year
+        ("Etc/GMT+5", "+12125550100", "unknown_time_zone"),
+        ("GMT-5", PHONE, "unknown_time_zone"),
+        ("UTC+3", PHONE, "unknown_time_zone"),
+        ("UTC", PHONE, "unknown_time_zone"),
+        ("CET", PHONE, "unknown_time_zone"),
+        ("Eastern", PHONE, "unknown_time_zone"),
+        ("", PHONE, "unknown_time_zone"),
+    ],
+)
+async def test_a_name_that_means_no_one_region_is_asked_for(api, flows, time_zone, phone, code):
+    contact = {"contact_id": "crm-42", "phone": phone, "time_zone": time_zone}
+    assert problems(await api.post("/v1/calls", json=body(contact=contact))) == {"#/contact/time_zone": code}
+    assert flows.accepted == []
+
+
+async def test_the_regions_that_may_be_meant_are_named(api):
+    contact = {"contact_id": "crm-42", "phone": PHONE, "time_zone": "MST"}
+    (error,) = (await api.post("/v1/calls", json=body(contact=contact))).json()["errors"]
+    assert error["message"] == "Which region is meant: America/Denver or America/Phoenix?"
