@@ -32,7 +32,7 @@ BUGS = (
         new="    return region if find_zone(region) else None\n",
         why="It is in the database of time zones.",
         tests=(
-            "services/test_internal_api_requests.py::test_a_name_that_means_no_one_region_is_asked_for",
+            "web/test_zone_requests.py::test_a_name_that_means_no_one_region_is_asked_for",
             f"{_NAMES}test_an_offset_or_an_unknown_name_means_no_region",
         ),
     ),

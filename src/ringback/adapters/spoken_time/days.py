@@ -61,8 +61,8 @@ def read_day(text: str, calendar: Calendar) -> date | None:
         day = first + timedelta(days=(_DAYS.index(named["weekday"]) - first.weekday()) % 7)
         return _checked_next(day, calendar) if named["next"] else day
     if match := _WEEKS_FROM.fullmatch(text):
-        day = read_day(match["weekday"], calendar)
-        return day and day + timedelta(weeks=int(count(match["count"])))
+        first = read_day(match["weekday"], calendar)
+        return first and first + timedelta(weeks=int(count(match["count"])))
     beside = re.search(rf"(?:^{_WEEKDAY} | {_WEEKDAY.replace('weekday', 'last')}$)", text)
     if beside is None:
         return _day_without_weekday(text, calendar)
@@ -70,8 +70,8 @@ def read_day(text: str, calendar: Calendar) -> date | None:
     weekday = _DAYS.index(beside["weekday"] or beside["last"])
     if rest in ("next week", "of next week"):
         return _weekday_next_week(weekday, calendar)
-    day = _day_without_weekday(rest, calendar)
-    return day if day is not None and day.weekday() == weekday else None
+    dated = _day_without_weekday(rest, calendar)
+    return dated if dated is not None and dated.weekday() == weekday else None
 
 
 def _checked_next(day: date, calendar: Calendar) -> date:
