@@ -61,8 +61,8 @@ def read_day(text: str, calendar: Calendar) -> date | None:
         day = first + timedelta(days=(_DAYS.index(named["weekday"]) - first.weekday()) % 7)
         return _checked_next(day, calendar) if named["next"] else day
     if match := _WEEKS_FROM.fullmatch(text):
-        first = read_day(match["weekday"], calendar)
-        return first and first + timedelta(weeks=int(count(match["count"])))
+        start = read_day(match["weekday"], calendar)
+        return start and start + timedelta(weeks=int(count(match["count"])))
     beside = re.search(rf"(?:^{_WEEKDAY} | {_WEEKDAY.replace('weekday', 'last')}$)", text)
     if beside is None:
         return _day_without_weekday(text, calendar)
