@@ -17,7 +17,7 @@ from proof.crashes.planted import plant
 from proof.crashes.shared_page import SharedPage
 from ringback import wiring
 from ringback.adapters.engage_http import EngageHttp
-from ringback.adapters.spoken_time import DateparserSpokenTime
+from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.config import read_settings
 from ringback.failpoints import Failpoint, arm
 from ringback.flows.call_processing import CallProcessing
@@ -53,7 +53,7 @@ def import_everything() -> None:
     """What costs time at the first use, so that the lives share it."""
     for name in _LAZY:
         importlib.import_module(name)
-    DateparserSpokenTime()
+    EnglishSpokenTime()
     # Nothing speaks TLS here, and every client of the SDK would read the machine's certificates anew.
     certificates = httpx.create_ssl_context()
     vars(httpx)["create_ssl_context"] = lambda *_, **__: certificates

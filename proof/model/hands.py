@@ -12,7 +12,7 @@ from proof.model.state import Bounds, Phase, World
 from proof.model.transaction import rank
 from ringback.adapters.retell.events import report_from_call
 from ringback.adapters.retell.identity import content_identity
-from ringback.adapters.spoken_time import DateparserSpokenTime
+from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.domain.attempt import VoicemailAction
 from ringback.domain.call import RetryPolicy
 from ringback.domain.call_event import CallReport
@@ -83,7 +83,7 @@ class Hands:
         self.desk = desk.with_deadlines(unknown_lookups_s=lookups, same_key_window_s=window_s)
         self.provider = self.desk.provider = SteppedProvider()
         actions = business_actions(
-            desk.rules, built_in_catalog(), DateparserSpokenTime(), report_from_call, content_identity, desk.clock.now
+            desk.rules, built_in_catalog(), EnglishSpokenTime(), report_from_call, content_identity, desk.clock.now
         )
         self._operations = BusinessOperations(desk.store, desk.clock, actions, desk.rules)
         self._dials: list[Dial | None] = [None] * bounds.workers

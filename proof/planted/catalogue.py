@@ -3,7 +3,15 @@
 from collections.abc import Iterable
 
 from proof.invariants import Invariant
-from proof.planted import bugs_access, bugs_claiming, bugs_doors, bugs_finding_out, bugs_sending, bugs_telling
+from proof.planted import (
+    bugs_access,
+    bugs_claiming,
+    bugs_doors,
+    bugs_finding_out,
+    bugs_sending,
+    bugs_telling,
+    bugs_time,
+)
 from proof.planted.bug import PlantedBug
 
 BUGS: tuple[PlantedBug, ...] = (
@@ -13,6 +21,7 @@ BUGS: tuple[PlantedBug, ...] = (
     *bugs_telling.BUGS,
     *bugs_doors.BUGS,
     *bugs_access.BUGS,
+    *bugs_time.BUGS,
 )
 
 

@@ -142,17 +142,21 @@ class NumberPlan(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SpokenMoment:
-    """What words said about a moment. `instant` for an absolute one; otherwise `local`, naive, in the contact's zone.
-    Neither: `ask` is one sentence that asks for what was missing."""
+    """What words said about a moment. `instant` for an absolute one; otherwise `local`, naive, in the `zone` that the
+    words named, the contact's if they named none. Neither: `ask` is one sentence that asks for what was missing."""
 
     instant: datetime | None = None
     local: datetime | None = None
     ask: str | None = None
+    zone: str | None = None
 
 
 class SpokenTime(Protocol):
-    def read(self, words: str, now_local: datetime) -> SpokenMoment:
-        """Accepts only words in which day and clock time were both recognised, or a span such as "in two hours"."""
+    def read(self, words: str, now: datetime, zones: tuple[str, ...], country: str | None) -> SpokenMoment:
+        """Accepts only words in which day and clock time were both recognised, or a span such as "in two hours".
+
+        `zones`: where the person may be; `country`: the number's, which says how "12/1" is read.
+        """
         ...
 
 

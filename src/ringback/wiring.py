@@ -36,7 +36,7 @@ from ringback.adapters.retell.functions import inbound_reply, parse_inbound_call
 from ringback.adapters.retell.identity import content_identity
 from ringback.adapters.retell.signature import verify
 from ringback.adapters.retell.tools import tool_definition
-from ringback.adapters.spoken_time import DateparserSpokenTime
+from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.adapters.sqs import open_sqs_queue
 from ringback.config import Settings
 from ringback.domain.catalog import Catalog, built_in_catalog, parse_catalog
@@ -119,7 +119,7 @@ class Parts:
         return ScheduledCalls(self.store, self.clock, self.call_queue, most)
 
     def business_operations(self) -> BusinessOperations:
-        spoken_time = DateparserSpokenTime()
+        spoken_time = EnglishSpokenTime()
         actions = business_actions(
             self.rules, self.catalog, spoken_time, report_from_call, content_identity, self.clock.now
         )

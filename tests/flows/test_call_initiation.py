@@ -76,6 +76,29 @@ async def test_outside_calling_hours_the_next_open_minute_is_promised(store, clo
     assert accepted.next_eligible_at == datetime(2026, 12, 2, 17, 0, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("stored", "phone", "opens"),
+    [
+        # 20:30 in New York, in July. Its own clock, five hours behind UTC all year, shows 19:30.
+        ("EST", "+12125550100", datetime(2027, 7, 15, 13, 0, tzinfo=UTC)),
+        ("Etc/GMT+5", "+12125550100", datetime(2027, 7, 15, 13, 0, tzinfo=UTC)),
+        ("UTC", "+12125550100", datetime(2027, 7, 15, 13, 0, tzinfo=UTC)),
+        # The number's clock and the one that the name means: nine in the morning in Los Angeles, noon in New York.
+        ("EST", "+14155550100", datetime(2027, 7, 15, 16, 0, tzinfo=UTC)),
+        # Denver or Phoenix, and the number's: nine in the morning in Phoenix.
+        ("MST", "+12125550100", datetime(2027, 7, 15, 16, 0, tzinfo=UTC)),
+        ("US/Eastern", "+14155550100", datetime(2027, 7, 15, 13, 0, tzinfo=UTC)),
+    ],
+)
+async def test_a_stored_name_that_is_no_region_is_no_clock_to_call_by(store, pool, clock, stored, phone, opens):
+    policy = DialPolicy(frozenset({"US"}), CallingHours.parse("mon-sat 09:00-20:00"), 10, 10, 0, 0, 60.0)
+    initiation = CallInitiation(store, clock, map(str, itertools.count()).__next__, PhoneNumbersPlan(), policy)
+    await initiation.accept_call(request(phone=phone))
+    await pool.execute("UPDATE contacts SET time_zone = $1, time_zone_source = 'crm'", stored)
+    clock.advance((datetime(2027, 7, 15, 0, 30, tzinfo=UTC) - clock.now()).total_seconds())
+    assert (await initiation.accept_call(request(phone=phone))).next_eligible_at == opens
+
+
 async def test_the_same_key_and_request_get_the_same_answer(initiation, pool):
     first = await initiation.accept_call(request(), "key-1")
     again = await initiation.accept_call(request(), "key-1")

@@ -17,7 +17,7 @@ import asyncpg
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.adapters.retell.events import report_from_call
 from ringback.adapters.retell.identity import content_identity
-from ringback.adapters.spoken_time import DateparserSpokenTime
+from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.domain.catalog import built_in_catalog
 from ringback.domain.dial import DialAnswer, DialRequest
 from ringback.domain.errors import Retryable
@@ -101,7 +101,7 @@ class RaceDesk(Desk):
         self.with_policy(max_live_calls=10**6, calls_per_second=10**6)
         self.provider: Ledger = Ledger(clock)
         self._actions = business_actions(
-            self.rules, built_in_catalog(), DateparserSpokenTime(), report_from_call, content_identity, clock.now
+            self.rules, built_in_catalog(), EnglishSpokenTime(), report_from_call, content_identity, clock.now
         )
         self._numbers = itertools.count(FIRST_NUMBER)
 

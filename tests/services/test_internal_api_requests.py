@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
+from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.domain.access import KnownKey, Role
 from ringback.domain.call import CallStatus, RetryPolicy
 from ringback.domain.errors import StoreUnavailable
@@ -21,6 +22,7 @@ from ringback.web.auth import ApiKeys, hash_key
 NOW = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)
 KEY = "rbk_a-key-for-tests"
 PHONE = "+14155550100"
+ZONES = PhoneNumbersPlan().time_zones
 
 
 def body(**changes):
@@ -86,7 +88,7 @@ async def api(flows: Flows) -> AsyncIterator[httpx.AsyncClient]:
         return KnownKey("test", Role.ADMIN) if key_hash == hash_key(KEY) else None
 
     views = SimpleNamespace(call=no_call, timeline=no_call, calls=no_call, suppressions=no_call)
-    voice = VoiceApi(flows.accept, no_answer, flows.cancel, flows.suppress, flows.lift, views, lambda: NOW)
+    voice = VoiceApi(flows.accept, no_answer, flows.cancel, flows.suppress, flows.lift, views, lambda: NOW, ZONES)
     keys = ApiKeys(find_key, lambda: 0.0)
     app = create_application("test", [internal_routes(voice, keys.require)], [], make_metrics())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -51,7 +51,7 @@ def refusal_of(body: bytes, read: Callable[[Any], Any]) -> Problem | None:
 
 
 def taken_or_refused(body: bytes) -> None:
-    for read in (lambda value: read_new_call(value, NOW), read_suppression, read_lift):
+    for read in (lambda value: read_new_call(value, NOW, lambda phone: ()), read_suppression, read_lift):
         problem = refusal_of(body, read)
         if problem is not None:
             assert 400 <= problem.status < 500

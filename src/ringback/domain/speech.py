@@ -33,6 +33,11 @@ def say_moment(local: datetime, now_local: datetime) -> str:
     return f"{_day(local, days_ahead)} at {say_clock(local)}"
 
 
+def say_zone(zone: str) -> str:
+    """ "America/New_York" is "New York time"."""
+    return f"{zone.rpartition('/')[2].replace('_', ' ')} time"
+
+
 def _day(local: datetime, days_ahead: int) -> str:
     if days_ahead in (0, 1):
         return ("today", "tomorrow")[days_ahead]

@@ -1,15 +1,89 @@
-"""Which IANA zone a person's words mean, and whose word about a contact's zone counts."""
+"""Time zones by their IANA names: which are regions with a clock of their own, and whose word about a zone counts."""
 
-import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
-#: The longest text that is looked at; the longest IANA name has 32 characters.
-MAX_TEXT = 80
 # In the database of zones, but no place: a machine's own setting, and "not set up yet".
 NO_PLACE = frozenset({"localtime", "Factory", "posixrules"})
+
+NEW_YORK, CHICAGO, DENVER, LOS_ANGELES = "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles"
+INDIANAPOLIS, DETROIT, LOUISVILLE = "America/Indiana/Indianapolis", "America/Detroit", "America/Kentucky/Louisville"
+BOISE, PHOENIX, HONOLULU = "America/Boise", "America/Phoenix", "Pacific/Honolulu"
+ANCHORAGE, ADAK = "America/Anchorage", "America/Adak"
+
+# A region's name begins with a continent or an ocean. All other names are old names of regions, which are listed, or
+# fixed offsets and clocks without a place ("EST", "Etc/GMT+5", "CET"), which are no regions.
+_AREAS = (
+    "Africa/",
+    "America/",
+    "Antarctica/",
+    "Arctic/",
+    "Asia/",
+    "Atlantic/",
+    "Australia/",
+    "Europe/",
+    "Indian/",
+    "Pacific/",
+)
+_OLD_NAMES: dict[str, str] = {
+    "Africa/Cairo": "Egypt",
+    "Africa/Tripoli": "Libya",
+    "America/Adak": "US/Aleutian",
+    "America/Anchorage": "US/Alaska",
+    "America/Chicago": "US/Central",
+    "America/Denver": "US/Mountain Navajo",
+    "America/Detroit": "US/Michigan",
+    "America/Edmonton": "Canada/Mountain",
+    "America/Halifax": "Canada/Atlantic",
+    "America/Havana": "Cuba",
+    "America/Indiana/Indianapolis": "US/East-Indiana",
+    "America/Indiana/Knox": "US/Indiana-Starke",
+    "America/Jamaica": "Jamaica",
+    "America/Los_Angeles": "US/Pacific US/Pacific-New",
+    "America/Manaus": "Brazil/West",
+    "America/Mazatlan": "Mexico/BajaSur",
+    "America/Mexico_City": "Mexico/General",
+    "America/New_York": "US/Eastern",
+    "America/Noronha": "Brazil/DeNoronha",
+    "America/Phoenix": "US/Arizona",
+    "America/Regina": "Canada/Saskatchewan",
+    "America/Rio_Branco": "Brazil/Acre",
+    "America/Santiago": "Chile/Continental",
+    "America/Sao_Paulo": "Brazil/East",
+    "America/St_Johns": "Canada/Newfoundland",
+    "America/Tijuana": "Mexico/BajaNorte",
+    "America/Toronto": "Canada/Eastern",
+    "America/Vancouver": "Canada/Pacific",
+    "America/Whitehorse": "Canada/Yukon",
+    "America/Winnipeg": "Canada/Central",
+    "Asia/Hong_Kong": "Hongkong",
+    "Asia/Jerusalem": "Israel",
+    "Asia/Seoul": "ROK",
+    "Asia/Shanghai": "PRC",
+    "Asia/Singapore": "Singapore",
+    "Asia/Taipei": "ROC",
+    "Asia/Tehran": "Iran",
+    "Asia/Tokyo": "Japan",
+    "Atlantic/Reykjavik": "Iceland",
+    "Europe/Dublin": "Eire",
+    "Europe/Istanbul": "Turkey",
+    "Europe/Lisbon": "Portugal",
+    "Europe/London": "GB GB-Eire",
+    "Europe/Moscow": "W-SU",
+    "Europe/Warsaw": "Poland",
+    "Pacific/Auckland": "NZ",
+    "Pacific/Chatham": "NZ-CHAT",
+    "Pacific/Easter": "Chile/EasterIsland",
+    "Pacific/Honolulu": "US/Hawaii",
+    "Pacific/Kwajalein": "Kwajalein",
+    "Pacific/Pago_Pago": "US/Samoa",
+}
+# The rules in force now hold in these months too, as far as anybody knows: a winter's and a summer's day.
+_SAMPLES = (datetime(2037, 1, 15, tzinfo=UTC), datetime(2037, 7, 15, tzinfo=UTC))
 
 
 class ZoneSource(StrEnum):
@@ -40,99 +114,37 @@ def _names_by_lower_case() -> dict[str, str]:
     return {name.lower(): name for name in available_timezones() - NO_PLACE}
 
 
-def is_zone(name: str) -> bool:
-    """Whether this is an IANA name, spelled exactly as in the database."""
-    return find_zone(name) is not None
+@lru_cache(maxsize=1)
+def _regions_by_old_name() -> dict[str, str]:
+    return {name: region for region, names in _OLD_NAMES.items() for name in names.split()}
 
 
 def find_zone(name: str) -> ZoneInfo | None:
-    """The zone of an exact IANA name, None if there is none."""
+    """The zone of an exact IANA name, None if there is none. It may be a fixed offset: see `region_zone`."""
     return ZoneInfo(name) if _names_by_lower_case().get(name.lower()) == name else None
 
 
-NEW_YORK, CHICAGO, DENVER, LOS_ANGELES = "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles"
-INDIANAPOLIS, DETROIT, LOUISVILLE = "America/Indiana/Indianapolis", "America/Detroit", "America/Kentucky/Louisville"
-BOISE, PHOENIX, HONOLULU = "America/Boise", "America/Phoenix", "Pacific/Honolulu"
-ANCHORAGE, ADAK = "America/Anchorage", "America/Adak"
+def region_zone(name: str) -> str | None:
+    """The region that an exact IANA name means: itself, or "America/New_York" for "US/Eastern".
 
-# The abbreviations come before the IANA names of the same spelling ("EST", "MST", "HST"): those are fixed offsets
-# without daylight saving, which nobody who says "EST" on the phone means.
-_SPOKEN: dict[tuple[str, ...], str] = {
-    (NEW_YORK,): "eastern|et|est|edt|est/edt|new york city|nyc|washington dc|dc|district of columbia",
-    (CHICAGO,): "central|cst|cdt|cst/cdt|chicago",
-    (DENVER,): "mountain|mdt|mst/mdt|denver",
-    (LOS_ANGELES,): "pacific|pt|pst|pdt|pst/pdt|los angeles|washington state",
-    # Arizona keeps MST all year, the other Mountain states only in winter.
-    (DENVER, PHOENIX): "mst|mt",
-    # Connecticut or Central Time; Louisiana or Los Angeles; the state or the capital.
-    (NEW_YORK, CHICAGO): "ct",
-    (CHICAGO, LOS_ANGELES): "la",
-    (NEW_YORK, LOS_ANGELES): "washington",
-    (ANCHORAGE,): "akst|akdt|akst/akdt|anchorage",
-    (HONOLULU,): "hawaii|hi|hst|hast|hawaiian|hawaii-aleutian|honolulu",
-    # Without the Navajo Nation, which has daylight saving: whoever says "Arizona" there is called an hour off.
-    (PHOENIX,): "arizona|az|phoenix",
-    (DETROIT,): "detroit",
-    ("America/Puerto_Rico",): "puerto rico",
-    ("Pacific/Guam",): "guam",
-    ("America/Halifax", "America/Puerto_Rico"): "atlantic|ast",
-    ("UTC",): "utc|zulu|coordinated universal",
-}
-
-# One county that legally keeps another zone makes a state ambiguous.
-_STATES: dict[tuple[str, ...], str] = {
-    (NEW_YORK,): (
-        "connecticut|delaware|de|georgia|ga|maine|me|maryland|md|massachusetts|ma|new hampshire|nh|new jersey|nj|"
-        "new york|ny|new york state|north carolina|nc|ohio|oh|pennsylvania|pa|rhode island|ri|south carolina|sc|"
-        "vermont|vt|virginia|va|west virginia|wv"
-    ),
-    (CHICAGO,): (
-        "alabama|al|arkansas|ar|illinois|il|iowa|ia|louisiana|minnesota|mn|mississippi|ms|missouri|mo|oklahoma|ok|"
-        "wisconsin|wi"
-    ),
-    (DENVER,): "colorado|co|montana|new mexico|nm|utah|ut|wyoming|wy",
-    (LOS_ANGELES,): "california|ca|wa",
-    (NEW_YORK, CHICAGO): "florida|fl|tennessee|tn",
-    (INDIANAPOLIS, CHICAGO): "indiana|in",
-    (LOUISVILLE, CHICAGO): "kentucky|ky",
-    (DETROIT, CHICAGO): "michigan|mi",
-    (CHICAGO, DENVER): "kansas|ks|nebraska|ne|north dakota|nd|south dakota|sd|texas|tx",
-    (BOISE, LOS_ANGELES): "idaho|id",
-    (LOS_ANGELES, BOISE): "oregon|or",
-    (LOS_ANGELES, DENVER): "nevada|nv",
-    (ANCHORAGE, ADAK): "alaska|ak",
-}
-
-# "the Alaska time zone" is one zone, the state has two.
-_SAID_AS_ZONE = {"alaska": ANCHORAGE, "alaskan": ANCHORAGE}
-_FILLER = re.compile(r"\b(?:(?:standard|daylight|savings?|time|zone|timezone)\b\s*)+$")
-
-
-@lru_cache(maxsize=1)
-def _zones_by_words() -> dict[str, tuple[str, ...]]:
-    tables = (_STATES, _SPOKEN)
-    return {words: zones for table in tables for zones, names in table.items() for words in names.split("|")}
-
-
-def resolve_zone_name(text: str) -> ZoneAnswer:
-    """The zone of an IANA name (in any case), a common United States name ("Eastern", "PST") or a state.
-
-    An offset ("-05:00") is no zone: it does not say when the clocks change. Two-letter states only in capitals, because
-    "in", "me" and "or" are words.
+    None for a name that is unknown or no region. Calling hours computed from a fixed offset ("EST", "Etc/GMT+5") are
+    an hour off for half of the year.
     """
-    plain = " ".join(re.sub(r"[.,]", "", text[: MAX_TEXT + 1]).split())
-    if not plain or len(plain) > MAX_TEXT:
-        return ZoneAnswer()
-    said = plain.lower()
-    without_filler = _FILLER.sub("", said).strip()
-    words = re.sub(r"^(?:the )?(?:(?:us|united states) )?", "", without_filler).strip()
-    if without_filler != said and words in _SAID_AS_ZONE:
-        return ZoneAnswer(_SAID_AS_ZONE[words])
-    zones = _zones_by_words().get(words, ())
-    if len(words) == 2 and not plain.replace("US ", "")[:2].isupper():
-        zones = ()
-    if len(zones) == 1:
-        return ZoneAnswer(zones[0])
-    if zones:
-        return ZoneAnswer(None, zones)
-    return ZoneAnswer(_names_by_lower_case().get(said.replace(" ", "_")))
+    region = _regions_by_old_name().get(name, name)
+    return region if region.startswith(_AREAS) and find_zone(region) else None
+
+
+def find_region(name: str) -> str | None:
+    """`region_zone` for a name in any case, with spaces or underscores."""
+    exact = _names_by_lower_case().get(name.lower().replace(" ", "_"))
+    return region_zone(exact) if exact is not None else None
+
+
+def clock_of(zone: str) -> tuple[timedelta | None, ...]:
+    """The offsets of a region in winter and in summer: two zones with the same ones are open at the same times."""
+    return tuple(sample.astimezone(ZoneInfo(zone)).utcoffset() for sample in _SAMPLES)
+
+
+def abbreviations_of(zones: Iterable[str]) -> set[str]:
+    """What the clocks of these regions are called: "MST" and "MDT" in Denver, "MST" alone in Phoenix."""
+    return {sample.astimezone(ZoneInfo(zone)).strftime("%Z") for zone in zones for sample in _SAMPLES}

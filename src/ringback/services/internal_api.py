@@ -35,11 +35,12 @@ class VoiceApi:
     lift: Callable[[str, str], Awaitable[bool]]  # suppression id, reason; False: no such suppression
     views: Views
     now: Callable[[], datetime]
+    zones_of: Callable[[str], tuple[str, ...]]  # where a number may lie
 
     async def post_call(self, request: Request) -> Response:
         key, asked = requests.idempotency_key(request), await read_json(request)
         try:
-            accepted = await self.accept(requests.read_new_call(asked, self.now()), key)
+            accepted = await self.accept(requests.read_new_call(asked, self.now(), self.zones_of), key)
         except KeyReused:
             raise Problem(409, "idempotency_key_reused", "The key was used for another request.") from None
         except Problem:
@@ -108,6 +109,7 @@ def assemble(parts: Parts) -> Service:
         lift=partial(lift_suppression, store, clock),
         views=parts.views,
         now=clock.now,
+        zones_of=parts.numbers.time_zones,
     )
     require_key = parts.require_key()
     routers = internal_routes(api, require_key), steering_routes(parts.steering(), require_key)

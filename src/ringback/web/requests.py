@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -12,7 +13,7 @@ from starlette.requests import Request
 from ringback.domain.call import CallStatus, RetryPolicy
 from ringback.domain.new_call import NewCall
 from ringback.domain.phone_number import parse_e164
-from ringback.domain.time_zone import is_zone
+from ringback.domain.zone_names import resolve_zone_code
 from ringback.web.problem import FieldProblem, Point, from_pydantic, invalid, not_found, pointer_to, query_pointer
 
 #: Retell's own limit, of which the ids that we add take a few hundred bytes more.
@@ -50,12 +51,6 @@ def _phone(text: str) -> str:
         return parse_e164(text).e164
     except ValueError:
         raise ValueError("not_e164: A phone number is + and 7 to 15 digits, without spaces (E.164).") from None
-
-
-def _zone(name: str) -> str:
-    if not is_zone(name):
-        raise ValueError("unknown_time_zone: This is no IANA time zone, for example America/Los_Angeles.")
-    return name
 
 
 def _plain(text: str) -> str:
@@ -100,7 +95,6 @@ def _event_cursor(text: str) -> str:
 Phone = Annotated[str, AfterValidator(_phone), Field(json_schema_extra={"pattern": E164_PATTERN})]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
 Sentence = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain)]
-Zone = Annotated[str, AfterValidator(_zone)]
 Moment = Annotated[datetime, BeforeValidator(read_moment)]
 Cursor = Annotated[str, AfterValidator(_cursor)]
 
@@ -112,7 +106,7 @@ class _Strict(BaseModel):
 class ContactBody(_Strict):
     contact_id: Name
     phone: Phone
-    time_zone: Zone | None = None
+    time_zone: str | None = None
     fields: dict[str, Any] = {}
 
 
@@ -178,15 +172,15 @@ class EventsQuery(_Strict):
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def read_new_call(body: Any, now: datetime) -> NewCall:
-    """Raises Problem 422 with every problem of the body at once."""
-    times = _time_problems(body, now)
-    request = _read(CallBody, body, pointer_to, times)
+def read_new_call(body: Any, now: datetime, zones_of: Callable[[str], tuple[str, ...]]) -> NewCall:
+    """Raises Problem 422 with every problem of the body at once. `zones_of` tells where a number may lie."""
+    time_zone, zone_problems = _read_zone(body, zones_of)
+    request = _read(CallBody, body, pointer_to, zone_problems + _time_problems(body, now))
     not_before = request.not_before if request.not_before and request.not_before > now else None
     return NewCall(
         contact_id=request.contact.contact_id,
         phone=request.contact.phone,
-        time_zone=request.contact.time_zone,
+        time_zone=time_zone,
         fields=request.contact.fields,
         agent_id=request.agent_id,
         from_number=request.from_number,
@@ -261,6 +255,21 @@ def _read(model: type[Model], given: Any, point: Point, also: list[FieldProblem]
     if problems:
         raise invalid(problems)
     return read
+
+
+def _read_zone(body: Any, zones_of: Callable[[str], tuple[str, ...]]) -> tuple[str | None, list[FieldProblem]]:
+    """The region that the contact's time zone means. Asked apart from the model, because the number may decide it."""
+    contact = body.get("contact") if isinstance(body, dict) else None
+    name, phone = (contact.get("time_zone"), contact.get("phone")) if isinstance(contact, dict) else (None, None)
+    if not isinstance(name, str):
+        return None, []
+    answer = resolve_zone_code(name, zones_of(phone) if isinstance(phone, str) else ())
+    if answer.zone is not None:
+        return answer.zone, []
+    code, message = "unknown_time_zone", "This names no region with a clock; write one, for example America/New_York."
+    if answer.candidates:
+        code, message = "ambiguous_time_zone", f"Which region is meant: {' or '.join(answer.candidates)}?"
+    return None, [FieldProblem(pointer_to("contact", "time_zone"), code, message)]
 
 
 def _time_problems(body: Any, now: datetime) -> list[FieldProblem]:

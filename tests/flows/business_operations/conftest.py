@@ -15,7 +15,7 @@ from ringback.adapters.postgres.pool import Pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.adapters.retell.events import report_from_call, report_from_webhook
 from ringback.adapters.retell.identity import content_identity
-from ringback.adapters.spoken_time import DateparserSpokenTime
+from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.domain.attempt import VoicemailAction
 from ringback.domain.call import RetryPolicy
 from ringback.domain.call_event import CallReport, ReportKind
@@ -104,7 +104,7 @@ class Desk:
         numbers = PhoneNumbersPlan()
         self.rules = SettlingRules(policy, DEADLINES, numbers, self.new_id)
         self.actions = business_actions(
-            self.rules, built_in_catalog(), DateparserSpokenTime(), report_from_call, content_identity, clock.now
+            self.rules, built_in_catalog(), EnglishSpokenTime(), report_from_call, content_identity, clock.now
         )
         self.operations = BusinessOperations(store, clock, self.actions, self.rules)
         self._initiation = CallInitiation(store, clock, self.new_id, numbers, policy)

@@ -125,16 +125,19 @@ async def test_an_instant_keeps_no_wall_clock(desk, when):
     assert reply.result | {"task_id": ""} == {
         "task_id": "",
         "due_at": "2026-12-02T20:00:00.000Z",
-        "local_time": None,
-        "time_zone": None,
+        "local_time": "2026-12-02T15:00",
+        "time_zone": "America/New_York",
     }
     assert reply.say == "Done, we will call you tomorrow at 3 PM."
+    task = (await desk.tasks(call_id))[-1]
+    assert (task["local_time"], task["time_zone"]) == (None, None)
 
 
 async def test_a_span_counts_from_now(desk):
     call_id = await desk.accept()
     reply = await desk.ask("reschedule_call", {"when": "in two hours"}, call_id=call_id)
-    assert (reply.result["due_at"], reply.result["local_time"]) == ("2026-12-01T19:00:00.000Z", None)
+    assert (reply.result["due_at"], reply.result["local_time"]) == ("2026-12-01T19:00:00.000Z", "2026-12-01T14:00")
+    assert (await desk.tasks(call_id))[-1]["local_time"] is None
     assert reply.say == "Done, we will call you today at 2 PM."
 
 
@@ -247,6 +250,77 @@ async def test_a_person_whose_zone_is_unknown_is_asked_for_it(desk):
     call_id = await desk.accept(phone="+18505550100", time_zone=None)
     reply = await desk.ask("reschedule_call", {"when": "tomorrow at 3pm"}, call_id=call_id)
     assert (reply.code, reply.say) == ("needs_clarification", "Which time zone are you in?")
+
+
+async def test_the_answer_with_the_zone_in_it_is_complete(desk):
+    call_id = await desk.accept(phone="+18505550100", time_zone=None)
+    reply = await desk.ask("reschedule_call", {"when": "Friday at 3pm"}, call_id=call_id)
+    assert reply.say == "Which time zone are you in?"
+    reply = await desk.ask("reschedule_call", {"when": "Friday at 3pm Eastern"}, call_id=call_id)
+    assert (reply.code, reply.say) == ("rescheduled", "Done, we will call you on Friday at 3 PM New York time.")
+    assert reply.result | {"task_id": ""} == {
+        "task_id": "",
+        "due_at": "2026-12-04T20:00:00.000Z",
+        "local_time": "2026-12-04T15:00",
+        "time_zone": "America/New_York",
+    }
+
+
+async def test_hours_are_kept_in_every_zone_the_person_may_be_in_whatever_zone_they_name(desk):
+    call_id = await desk.accept(phone="+18505550100", time_zone=None)
+    # Half past nine in New York is half past eight in Chicago.
+    reply = await desk.ask("reschedule_call", {"when": "Friday at 9:30am Eastern"}, call_id=call_id)
+    assert reply.result["due_at"] == "2026-12-04T15:00:00.000Z"
+    assert reply.say == "We do not call at that hour, so we will call you on Friday at 10 AM New York time."
+
+
+async def test_a_zone_that_is_not_the_persons_own_decides_the_moment_and_not_the_hours(desk):
+    talk = await desk.talk()
+    reply = await desk.tool(talk, "reschedule_call", {"when": "tomorrow at 3pm Pacific"})
+    assert reply.result["due_at"] == "2026-12-02T23:00:00.000Z"
+    assert reply.say == "Done, we will call you tomorrow at 3 PM Los Angeles time."
+    late = await desk.tool(talk, "reschedule_call", {"when": "tomorrow at 6pm Pacific"})
+    assert late.result["due_at"] == "2026-12-03T14:00:00.000Z", "nine in the morning in New York"
+    row = await desk.one("SELECT time_zone, time_zone_source FROM contacts")
+    assert (row["time_zone"], row["time_zone_source"]) == ("America/New_York", "crm")
+
+
+async def test_a_wish_in_a_zone_that_was_named_stays_when_the_person_turns_out_to_live_elsewhere(desk):
+    talk = await desk.talk()
+    reply = await desk.tool(talk, "reschedule_call", {"when": "tomorrow at 3pm Eastern"})
+    moved = await desk.tool(talk, "update_timezone", {"time_zone": "Central"})
+    assert (reply.result["due_at"], moved.result["moved"]) == ("2026-12-02T20:00:00.000Z", [])
+
+
+async def test_where_nothing_is_known_the_zone_that_was_named_is_kept_as_the_persons_own(desk):
+    call_id = await desk.accept()
+    # A number that lies nowhere in particular.
+    await desk.execute("UPDATE calls SET phone = '+80012345678'")
+    await desk.execute("UPDATE contacts SET phone = '+80012345678', time_zone = NULL, time_zone_source = NULL")
+    assert (await desk.ask("reschedule_call", {"when": "Friday at 3pm"}, call_id=call_id)).say == (
+        "Which time zone are you in?"
+    )
+    reply = await desk.ask("reschedule_call", {"when": "Friday at 9am Eastern"}, call_id=call_id)
+    assert (reply.code, reply.result["due_at"]) == ("rescheduled", "2026-12-04T14:00:00.000Z")
+    row = await desk.one("SELECT time_zone, time_zone_source FROM contacts")
+    assert (row["time_zone"], row["time_zone_source"]) == ("America/New_York", "crm")
+
+
+@pytest.mark.parametrize(
+    ("when", "local_time"),
+    [
+        ("can you call me tomorrow at 3pm", "2026-12-02T15:00"),
+        ("ring me back in 30 minutes", "2026-12-01T12:30"),
+        ("30 minutes", "2026-12-01T12:30"),
+        ("this time tomorrow", "2026-12-02T12:00"),
+        ("Thu - 1530", "2026-12-03T15:30"),
+        ("12/3 at noon works for me", "2026-12-03T12:00"),
+    ],
+)
+async def test_a_complete_wish_is_not_asked_for_again(desk, when, local_time):
+    talk = await desk.talk()
+    reply = await desk.tool(talk, "reschedule_call", {"when": when})
+    assert (reply.code, reply.result["local_time"]) == ("rescheduled", local_time)
 
 
 async def test_a_span_needs_no_zone(desk):

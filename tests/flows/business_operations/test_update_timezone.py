@@ -229,3 +229,54 @@ async def test_a_zone_change_and_a_claim_never_both_win(desk):
         )
         attempts = await desk.all("SELECT * FROM attempts WHERE call_id = $1", call_id)
         assert len(attempts) == 1 - len(reply.result["moved"])
+
+
+@pytest.mark.parametrize(
+    ("said", "phone", "zone"),
+    [
+        ("I'm in Phoenix", "+14155550100", "America/Phoenix"),
+        ("Indianapolis", "+14155550100", "America/Indiana/Indianapolis"),
+        ("Boise, Idaho", "+14155550100", "America/Boise"),
+        ("US Mountain Standard Time", "+14155550100", "America/Phoenix"),
+        ("MST", "+14805550100", "America/Phoenix"),
+        ("MST", "+13035550100", "America/Denver"),
+        ("EST", "+14155550100", "America/New_York"),
+        ("US/Pacific", "+12125550100", "America/Los_Angeles"),
+    ],
+)
+@pytest.mark.parametrize("door", ["tool", "ask"])
+async def test_what_means_one_region_is_kept_as_that_region(desk, door, said, phone, zone):
+    talk = await desk.talk(phone=phone, time_zone=None)
+    args = {"time_zone": said}
+    reply = await (
+        desk.tool(talk, "update_timezone", args)
+        if door == "tool"
+        else desk.ask("update_timezone", args, call_id=talk.call_id)
+    )
+    assert (reply.code, reply.result["time_zone"]) == ("time_zone_set", zone)
+    assert (await zone_of(desk))[0] == zone
+
+
+@pytest.mark.parametrize(
+    ("said", "phone", "say"),
+    [
+        ("MST", "+14155550100", "Is that Denver time or Phoenix time?"),
+        ("Mountain", "+14805550100", "Is that Denver time or Phoenix time?"),
+        ("Springfield", "+14155550100", "Is that Chicago time or New York time or Los Angeles time?"),
+        ("Etc/GMT+5", "+12125550100", "In which time zone are you, for example Eastern or Pacific?"),
+        ("UTC", "+12125550100", "In which time zone are you, for example Eastern or Pacific?"),
+        ("I'm not in Arizona", "+12125550100", "In which time zone are you, for example Eastern or Pacific?"),
+    ],
+)
+async def test_what_may_mean_another_region_is_asked_for_and_changes_nothing(desk, said, phone, say):
+    talk = await desk.talk(phone=phone)
+    reply = await desk.tool(talk, "update_timezone", {"time_zone": said})
+    assert (reply.code, reply.say) == ("needs_clarification", say)
+    assert (await zone_of(desk)) == ("America/New_York", "crm")
+
+
+async def test_a_stored_name_that_is_no_region_outranks_nothing(desk):
+    talk = await desk.talk()
+    await desk.execute("UPDATE contacts SET time_zone = 'UTC', time_zone_source = 'person'")
+    assert (await desk.ask("update_timezone", {"time_zone": "America/Denver"}, call_id=talk.call_id)).ok
+    assert await zone_of(desk) == ("America/Denver", "crm")

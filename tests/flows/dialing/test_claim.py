@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -213,6 +213,18 @@ async def test_closed_hours_move_the_task_to_the_opening(desk):
     task = await desk.task(message.call_id)
     assert (task["status"], task["due_at"].isoformat()) == ("pending", "2026-12-01T19:00:00+00:00")
     assert await desk.last_rule(message.call_id) == "outside_calling_hours"
+
+
+@pytest.mark.parametrize("stored", ["EST", "Etc/GMT+5", "UTC"])
+async def test_nobody_is_dialed_by_the_clock_of_a_fixed_offset(desk, stored):
+    """20:30 in New York, in July: five hours behind UTC all year it is 19:30, and by UTC the next day has begun."""
+    desk.with_policy(calling_hours=CallingHours.parse("mon-sat 00:00-01:00,09:00-20:00"))
+    desk.clock.advance((datetime(2027, 7, 15, 0, 30, tzinfo=UTC) - desk.clock.now()).total_seconds())
+    message = await desk.accept("+12125550100", time_zone=stored)
+    await desk.place(message)
+    assert await desk.last_rule(message.call_id) == "outside_calling_hours", "called at night"
+    task = await desk.task(message.call_id)
+    assert (task["status"], task["due_at"]) == ("pending", datetime(2027, 7, 15, 4, 0, tzinfo=UTC))
 
 
 async def test_caps_count_unknown_calls_but_not_waiting_ones(desk):

@@ -35,7 +35,7 @@ def business_actions(
         field_writeback.FieldWriteback(catalog, new_id),
         reschedule_call.RescheduleCall(spoken_time, rules.numbers, policy, new_id),
         delete_scheduled_task.DeleteScheduledTask(),
-        update_timezone.UpdateTimezone(policy, new_id),
+        update_timezone.UpdateTimezone(rules.numbers, policy, new_id),
         incoming_call.IncomingCall(rules),
         set_disposition.SetDisposition(catalog, new_id, now),
         send_abt_event.SendAbtEvent(catalog, new_id),

@@ -9,7 +9,7 @@ from ringback.domain.abt_event import iso
 from ringback.domain.call import Call, Contact, Task, TaskKind
 from ringback.domain.inbound_call import InboundCall
 from ringback.domain.speech import say_moment
-from ringback.domain.time_zone import find_zone
+from ringback.domain.time_zone import find_zone, region_zone
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
     ActionRequest,
@@ -107,8 +107,9 @@ def _variables(
     variables = dict(call.variables) if call is not None else {}
     variables |= {name: _text(value) for name, value in contact.fields.items() if isinstance(value, str | int | float)}
     variables |= {"is_known": "true", "contact_id": contact.contact_id, "has_callback": _text(task is not None)}
-    if contact.time_zone is not None:
-        variables["time_zone"] = contact.time_zone
+    region = region_zone(contact.time_zone) if contact.time_zone is not None else None
+    if region is not None:
+        variables["time_zone"] = region
     if call is not None:
         variables["ringback_call_id"] = call.call_id
     # In the place of an attempt's id: tools with their arguments at the root send it back as the only mark.
@@ -121,7 +122,8 @@ def _callback(task: Task, contact: Contact, now: datetime) -> dict[str, str]:
     known = {"callback_at": iso(task.planned_at) or "", "callback_kind": task.kind.value}
     if task.kind is TaskKind.CALLBACK and task.reason:
         known["callback_reason"] = task.reason
-    zone = find_zone(contact.time_zone) if contact.time_zone is not None else None
+    region = region_zone(contact.time_zone) if contact.time_zone is not None else None
+    zone = find_zone(region) if region is not None else None
     if zone is not None and task.planned_at > now:
         known["callback_spoken"] = say_moment(task.planned_at.astimezone(zone), now.astimezone(zone))
     return known

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ringback.domain.abt_event import FailReason, iso
@@ -18,26 +18,28 @@ from ringback.domain.callback import (
     callback_at_local,
 )
 from ringback.domain.gate import DialPolicy
-from ringback.domain.schedule import CallingHours
-from ringback.domain.speech import say_moment
-from ringback.domain.time_zone import find_zone
+from ringback.domain.schedule import CallingHours, local_time, resolve_local
+from ringback.domain.speech import say_moment, say_zone
+from ringback.domain.time_zone import ZoneSource, find_zone, region_zone
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.announcing import announce_rescheduled
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
     ActionRefused,
     ActionTransaction,
+    Door,
     Reply,
     Subject,
 )
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
 from ringback.flows.business_operations.target import find_target
 from ringback.flows.whereabouts import zones_of
-from ringback.ports import NumberPlan, SpokenTime
+from ringback.ports import NumberPlan, SpokenMoment, SpokenTime
 
 #: An implicit expiry gives way to a callback, and leaves it this long to get through.
 AFTER_CALLBACK = timedelta(days=1)
 
+ZONE_SOURCE = {Door.RETELL: ZoneSource.PERSON, Door.SYSTEMS: ZoneSource.CRM}
 NO_OTHER_CALL = "Sorry, I cannot arrange another call."
 ASK_WHEN = "On which day and at what time should we call you?"
 
@@ -55,7 +57,7 @@ DECLARATION = ActionDeclaration(
     name="reschedule_call",
     description=(
         "Arrange that the person is called back at the time they ask for. Pass on their own words, both day and clock "
-        "time; they are understood in the person's time zone."
+        "time; they are understood in the person's time zone, or in the one they name."
     ),
     arguments=arguments(
         {
@@ -80,8 +82,8 @@ DECLARATION = ActionDeclaration(
     result={
         "task_id": "The new task.",
         "due_at": "When it is due, in UTC; moved into calling hours if need be.",
-        "local_time": "The person's wall-clock time, for a wish that named one.",
-        "time_zone": "The zone of `local_time`.",
+        "local_time": "The same as a wall-clock time, where a zone is known or was named.",
+        "time_zone": "The zone of `local_time`: the one the person named, else their own.",
     },
 )
 
@@ -101,39 +103,44 @@ class RescheduleCall:
         call = _movable_call(subject)
         if await tx.is_suppressed(call.phone, call.contact_id):
             raise ActionRefused("suppressed", NO_OTHER_CALL)
+        zones = zones_of(subject.contact, call.phone, self.numbers)
+        moment = self._read(texts.get("when"), zones, self.numbers.region(call.phone), now)
+        # Where nothing else is known, the zone that the person named is theirs.
+        own_zone = region_zone(moment.zone) if moment.zone is not None and not zones else None
         rules = CallbackRules(
             hours=self.policy.calling_hours,
             open_at_least=timedelta(seconds=self.policy.lease_s),
-            zones=_known(zones_of(subject.contact, call.phone, self.numbers)),
+            zones=zones if own_zone is None else (own_zone,),
             expires_at=call.expires_at if call.expiry_is_explicit else None,
         )
-        callback = self._understand(texts.get("when"), rules, now)
+        callback = _promised(moment, rules, now)
+        if own_zone is not None:
+            source = ZONE_SOURCE[subject.request.door]
+            await tx.set_time_zone(subject.contact.contact_id, own_zone, source, now)
         asked_during = _undecided(subject.attempt)
         task = self._task(call, callback, asked_during, now)
         task.source, task.reason = subject.source, texts.get("reason")
         await _replace_open_task(tx, call, task, asked_during, now)
-        return Reply(True, "rescheduled", _say(callback, rules.zones, now), _result(task.task_id, callback))
+        said_in = _said_in(moment, rules.zones)
+        return Reply(
+            True, "rescheduled", _say(callback, said_in, rules.zones, now), _result(task.task_id, callback, said_in)
+        )
 
     def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:
         """Nobody's zone and hours are known, so the words are read in UTC and any hour is open."""
         texts = read_texts(args, DECLARATION.arguments)
+        moment = self._read(texts.get("when"), (), None, now)
         rules = CallbackRules(CallingHours(), timedelta(0), zones=("UTC",))
-        callback = self._understand(texts.get("when"), rules, now)
-        return Reply(True, "rehearsed", _say(callback, rules.zones, now), _result(None, callback))
+        callback, said_in = _promised(moment, rules, now), moment.zone or "UTC"
+        return Reply(True, "rehearsed", _say(callback, said_in, (said_in,), now), _result(None, callback, said_in))
 
-    def _understand(self, when: str | None, rules: CallbackRules, now: datetime) -> Callback:
+    def _read(self, when: str | None, zones: tuple[str, ...], country: str | None, now: datetime) -> SpokenMoment:
         if when is None:
             raise ActionRefused("needs_clarification", ASK_WHEN)
-        moment = self.spoken_time.read(when, _local(now, rules.zones))
-        try:
-            if moment.instant is not None:
-                return callback_at_instant(moment.instant, rules, now)
-            if moment.local is not None:
-                return callback_at_local(moment.local, rules, now)
-        except CallbackRefused as refused:
-            code, say = REFUSALS[refused.problem]
-            raise ActionRefused(code, say, {"problem": refused.problem}) from None
-        raise ActionRefused("needs_clarification", moment.ask or ASK_WHEN)
+        moment = self.spoken_time.read(when, now, zones, country)
+        if moment.instant is None and moment.local is None:
+            raise ActionRefused("needs_clarification", moment.ask or ASK_WHEN)
+        return moment
 
     def _task(self, call: Call, callback: Callback, asked_during: Attempt | None, now: datetime) -> Task:
         return Task(
@@ -191,30 +198,45 @@ async def _replace_open_task(
     reach(Failpoint.RESCHEDULED)
 
 
-def _known(zones: tuple[str, ...]) -> tuple[str, ...]:
-    return zones if all(find_zone(zone) for zone in zones) else ()
+def _promised(moment: SpokenMoment, rules: CallbackRules, now: datetime) -> Callback:
+    """A wish in a zone that was named is an instant: it stays when the person turns out to live in another zone."""
+    instant = moment.instant
+    try:
+        if moment.local is not None and moment.zone is not None:
+            instant = resolve_local(moment.local.replace(second=0, microsecond=0), moment.zone)
+        if instant is not None:
+            return callback_at_instant(instant, rules, now)
+        assert moment.local is not None, "or it were a question"
+        return callback_at_local(moment.local, rules, now)
+    except CallbackRefused as refused:
+        code, say = REFUSALS[refused.problem]
+        raise ActionRefused(code, say, {"problem": refused.problem}) from None
 
 
-def _local(at: datetime, zones: tuple[str, ...]) -> datetime:
-    zone = find_zone(zones[0]) if zones else None
-    return at.astimezone(zone or UTC)
+def _said_in(moment: SpokenMoment, zones: tuple[str, ...]) -> str | None:
+    """The zone in which the person is answered: the one they named, else their own, if it is known."""
+    return moment.zone or (zones[0] if len(zones) == 1 else None)
 
 
-def _say(callback: Callback, zones: tuple[str, ...], now: datetime) -> str:
-    moment = "as soon as we may after it"
-    if len(zones) == 1:
-        moment = say_moment(_local(callback.due_at, zones), _local(now, zones))
-    elif not callback.moved:
-        moment = "at the time you asked for"
+def _say(callback: Callback, said_in: str | None, zones: tuple[str, ...], now: datetime) -> str:
+    moment = "as soon as we may after it" if callback.moved else "at the time you asked for"
+    zone = find_zone(said_in) if said_in is not None else None
+    if zone is not None and said_in is not None:
+        moment = say_moment(callback.due_at.astimezone(zone), now.astimezone(zone))
+        moment += "" if zones == (said_in,) else f" {say_zone(said_in)}"
     if callback.moved:
         return f"We do not call at that hour, so we will call you {moment}."
     return f"Done, we will call you {moment}."
 
 
-def _result(task_id: str | None, callback: Callback) -> dict[str, Any]:
+def _result(task_id: str | None, callback: Callback, said_in: str | None) -> dict[str, Any]:
+    """For an instant the wall clock is told as well, although the task does not keep it."""
+    told = callback.local_time, callback.time_zone
+    if callback.local_time is None and said_in is not None:
+        told = local_time(callback.due_at, said_in), said_in
     return {
         "task_id": task_id,
         "due_at": iso(callback.due_at),
-        "local_time": callback.local_time,
-        "time_zone": callback.time_zone,
+        "local_time": told[0],
+        "time_zone": told[1],
     }

@@ -11,8 +11,9 @@ from ringback.domain.call import Call, Task, TaskStatus
 from ringback.domain.callback import CallbackRefused, CallbackRules, into_hours
 from ringback.domain.gate import DialPolicy
 from ringback.domain.schedule import local_time, resolve_local
-from ringback.domain.speech import say_moment
-from ringback.domain.time_zone import ZoneSource, find_zone, resolve_zone_name
+from ringback.domain.speech import say_moment, say_zone
+from ringback.domain.time_zone import ZoneSource, find_zone, region_zone
+from ringback.domain.zone_names import resolve_zone_name
 from ringback.flows.announcing import announce_rescheduled
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
@@ -24,6 +25,7 @@ from ringback.flows.business_operations.action import (
 )
 from ringback.flows.business_operations.arguments import arguments, read_texts, refuse_if_any, text
 from ringback.flows.business_operations.target import find_target
+from ringback.ports import NumberPlan
 
 #: An implicit expiry gives way to a moved task, and leaves it this long to get through.
 AFTER_MOVE = timedelta(days=1)
@@ -37,7 +39,9 @@ DECLARATION = ActionDeclaration(
     description="Keep in which time zone the person is, as soon as they say it; planned calls follow.",
     arguments=arguments(
         {
-            "time_zone": text(200, 'As the person said it: "Eastern", a state, or a name such as America/New_York.'),
+            "time_zone": text(
+                200, 'As the person said it: "Eastern", a state, a city, or a name such as America/New_York.'
+            ),
             "source": text(10, "Who says so; leave it out in a conversation.", SOURCES),
         },
         "time_zone",
@@ -66,6 +70,7 @@ class _Move:
 
 @dataclass(frozen=True, slots=True)
 class UpdateTimezone:
+    numbers: NumberPlan
     policy: DialPolicy
     new_id: Callable[[], str]
     locks_every_phone: bool = True
@@ -73,7 +78,8 @@ class UpdateTimezone:
     find = staticmethod(find_target)
 
     async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
-        zone, source = _read(args, DEFAULT_SOURCE[subject.request.door])
+        near = self.numbers.time_zones(subject.phone)
+        zone, source = _read(args, DEFAULT_SOURCE[subject.request.door], near)
         _refuse_if_outranked(subject, source)
         contact_id = subject.contact.contact_id
         await tx.set_time_zone(contact_id, zone, source, now)
@@ -86,7 +92,7 @@ class UpdateTimezone:
         return Reply(True, "time_zone_set", _say(zone, moved, now), _result(zone, moved))
 
     def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:
-        zone, _ = _read(args, ZoneSource.PERSON)
+        zone, _ = _read(args, ZoneSource.PERSON, near=())
         return Reply(True, "rehearsed", _say(zone, [], now), _result(zone, []))
 
     async def _plan(self, tx: ActionTransaction, call_id: str, zone: str, now: datetime) -> _Move | None:
@@ -120,24 +126,28 @@ class UpdateTimezone:
         return task.planned_at if is_due_either_way and opens == earliest else opens
 
 
-def _read(args: Mapping[str, Any], default: ZoneSource) -> tuple[str, ZoneSource]:
+def _read(args: Mapping[str, Any], default: ZoneSource, near: tuple[str, ...]) -> tuple[str, ZoneSource]:
     texts = read_texts(args, DECLARATION.arguments)
     source = texts.get("source", default)
     if source not in SOURCES:
         refuse_if_any({"source": f"must be one of: {', '.join(SOURCES)}"})
-    answer = resolve_zone_name(texts.get("time_zone", ""))
+    answer = resolve_zone_name(texts.get("time_zone", ""), near)
     if answer.zone is None:
         candidates = list(answer.candidates)
-        say = f"Is that {' or '.join(map(_spoken, candidates))}?" if candidates else ASK_ZONE
+        say = f"Is that {' or '.join(map(say_zone, candidates))}?" if candidates else ASK_ZONE
         raise ActionRefused("needs_clarification", say, {"candidates": candidates})
     return answer.zone, ZoneSource(source)
 
 
 def _refuse_if_outranked(subject: Subject, source: ZoneSource) -> None:
-    known = subject.contact.time_zone_source
-    if subject.contact.time_zone is not None and not source.may_replace(ZoneSource(known) if known else None):
+    known, zone = subject.contact.time_zone_source, subject.contact.time_zone
+    if (
+        zone is not None
+        and region_zone(zone) is not None
+        and not source.may_replace(ZoneSource(known) if known else None)
+    ):
         say = "The person has named another time zone, which stands."
-        raise ActionRefused("outranked", say, {"time_zone": subject.contact.time_zone, "source": known})
+        raise ActionRefused("outranked", say, {"time_zone": zone, "source": known})
 
 
 def _is_resend(task: Task, attempt: Attempt | None) -> bool:
@@ -166,16 +176,11 @@ async def _carry_out(tx: ActionTransaction, move: _Move, subject: Subject, now: 
 def _say(zone: str, moved: list[Task], now: datetime) -> str:
     info = find_zone(zone)
     assert info is not None, "resolved before"
-    noted = f"Thank you, I have noted {_spoken(zone)}"
+    noted = f"Thank you, I have noted {say_zone(zone)}"
     if not moved:
         return f"{noted}."
     next_ = min(task.planned_at for task in moved)
     return f"{noted}, so we will call you {say_moment(next_.astimezone(info), now.astimezone(info))}."
-
-
-def _spoken(zone: str) -> str:
-    """ "America/New_York" is "New York time"."""
-    return f"{zone.rpartition('/')[2].replace('_', ' ')} time"
 
 
 def _result(zone: str, moved: list[Task]) -> dict[str, Any]:

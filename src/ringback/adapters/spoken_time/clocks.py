@@ -1,0 +1,120 @@
+"""Clock times: "3pm", "half past three", "1530", "noon", and the part of the day that goes with them."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ringback.adapters.spoken_time.words import MONTH
+
+_PERIOD = re.compile(
+    r"\b(?:(?P<tonight>tonight)|(?P<this>this )?(?:in the |at )?(?P<name>morning|afternoon|evening|night))\b"
+)
+# The hours each part of the day may mean. "12 at night" and "2 at night" are left out: on which date would they be?
+_PERIOD_HOURS = {
+    "morning": range(1, 12),
+    "afternoon": range(12, 19),
+    "evening": range(16, 24),
+    "night": range(17, 24),
+}
+# Where a part of the day stood in the text.
+_MARK = "@"
+
+_AT = r"(?:\bat )?"
+_HOUR = r"\b(?P<hour>\d{1,2})"
+_END = r"(?: ?(?P<meridiem>am|pm)\b)?(?!\S)"
+# From the most to the least explicit. "5 to 7" is no clock time: it may be a span of hours.
+_CLOCKS = (
+    re.compile(rf"{_AT}(?:\b12 )?\b(?P<noon>noon|midday)\b"),
+    re.compile(rf"{_AT}(?:\b12 )?\b(?P<midnight>midnight)\b"),
+    re.compile(rf"{_AT}(?P<part>\bhalf) past {_HOUR}(?: oclock)?{_END}"),
+    re.compile(rf"{_AT}(?:\ba )?(?P<part>\bquarter|\b[1-9]\d?(?: minutes)?) (?:past|after) {_HOUR}(?: oclock)?{_END}"),
+    re.compile(
+        rf"{_AT}(?:\ba )?(?P<part>\bquarter|\b[1-9]\d? minutes) (?P<before>to|before) {_HOUR}(?: oclock)?{_END}"
+    ),
+    re.compile(rf"{_AT}{_HOUR}:(?P<minute>\d{{2}})(?::00)?{_END}"),
+    re.compile(rf"{_AT}{_HOUR} (?:oh )?(?P<minute>(?<=oh )\d|\d{{2}}){_END}"),
+    re.compile(rf"{_AT}\b(?P<hour>\d\d)(?P<minute>\d\d) ?(?P<military>hours|hrs)\b"),
+    re.compile(rf"{_AT}\b(?P<hour>\d{{1,2}})(?P<minute>[0-5]\d){_END}"),
+    re.compile(rf"{_AT}{_HOUR}(?: oclock)?(?: ?(?P<meridiem>am|pm))(?!\S)"),
+    re.compile(rf"{_AT}{_HOUR} oclock(?!\S)"),
+    re.compile(r"\bat (?P<hour>\d{1,2})(?!\S)"),
+    re.compile(rf"{_HOUR}(?= {_MARK}|$)"),
+    re.compile(r"^(?P<hour>\d{1,2})(?= \S)"),
+)
+# "December 3 2030" and "December third twenty thirty" may name a year as well as half past eight in the evening.
+_YEAR = re.compile(r"(?:19|20|21) ?\d\d")
+_DATE = re.compile(rf"\b{MONTH}\b|/")
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """A recognised clock time. `hours` has one entry; two if it was left open which half of the day is meant; none if
+    the words contradict each other."""
+
+    hours: tuple[int, ...]
+    minute: int = 0
+    is_midnight: bool = False
+
+
+def clocks_in(text: str, period: str | None) -> Iterator[tuple[Clock, str]]:
+    """Every reading of a part of the text as a clock time, with the words around it, which must then be a day."""
+    for match in (match for pattern in _CLOCKS for match in pattern.finditer(text)):
+        clock = None if _may_be_year(match, text) else _clock(match.groupdict(), period)
+        if clock is not None:
+            yield clock, bare_day(f"{text[: match.start()]} {text[match.end() :]}")
+
+
+def _may_be_year(match: re.Match[str], text: str) -> bool:
+    return bool(_YEAR.fullmatch(match[0].strip())) and bool(_DATE.search(text))
+
+
+def without_period(plain: str) -> tuple[str, str | None]:
+    """The text with its part of the day ("in the morning", "tonight") replaced by a mark, and that part's name."""
+    match = _PERIOD.search(plain)
+    if not match:
+        return plain, None
+    mark = f"today {_MARK}" if match["tonight"] or match["this"] else _MARK
+    before, after = plain[: match.start()], plain[match.end() :]
+    return " ".join(f"{before} {mark} {after}".split()), match["name"] or "night"
+
+
+def bare_day(text: str) -> str:
+    return " ".join(word for word in text.split() if word not in ("at", "on", "for", _MARK))
+
+
+def _clock(parts: dict[str, str | None], period: str | None) -> Clock | None:
+    """None if the numbers are no clock time at all."""
+    if parts.get("midnight"):
+        return Clock((0,), is_midnight=True)
+    digits, minute = parts.get("hour") or "12", _minute(parts)
+    hour, meridiem = int(digits), "pm" if parts.get("noon") else parts.get("meridiem")
+    if hour > 23 or minute > 59:
+        return None
+    hours = _hours(hour, meridiem, is_24_hour=digits.startswith("0") or bool(parts.get("military")))
+    if parts.get("before"):
+        hours, minute = _an_hour_before(hours, meridiem), 60 - minute
+    if period is not None:
+        hours = tuple(hour for hour in hours if hour in _PERIOD_HOURS[period])
+    return Clock(hours, minute)
+
+
+def _minute(parts: dict[str, str | None]) -> int:
+    if part := parts.get("part"):
+        return {"half": 30, "quarter": 15}.get(part) or int(part.split()[0])
+    return int(parts.get("minute") or 0)
+
+
+def _an_hour_before(hours: tuple[int, ...], meridiem: str | None) -> tuple[int, ...]:
+    """ "A quarter to twelve pm" may be 11:45 in the morning or at night, and before midnight it is another date."""
+    if (meridiem and hours == (12,)) or hours == (0,):
+        return ()
+    return tuple(sorted((hour - 1) % 24 for hour in hours))
+
+
+def _hours(hour: int, meridiem: str | None, *, is_24_hour: bool) -> tuple[int, ...]:
+    """The hours of the day that an hour on the clock may mean."""
+    if meridiem is not None:
+        return (hour % 12 + (12 if meridiem == "pm" else 0),) if 1 <= hour <= 12 else ()
+    if is_24_hour or hour == 0 or hour > 12:
+        return (hour,)
+    return (hour % 12, hour % 12 + 12)
