@@ -132,7 +132,7 @@ async def hear_inbound(tx: InboundTransaction, report: CallReport, rules: Settli
         if report.kind in (ReportKind.ENDED, ReportKind.ANALYZED):
             await _release(tx, inbound, now)
         await tx.save(inbound)
-    if report.end_facts is not None and report.end_facts.opt_out:
+    if report.says_stop:
         await _suppress_caller(tx, phone, contact_id, report, rules, now)
 
 
