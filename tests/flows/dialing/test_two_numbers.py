@@ -1,14 +1,16 @@
 """A person is a phone and a contact: one attempt at a time, one cap and one gap, whichever of the two is shared."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
 import pytest
 
 from ringback.domain.call import TaskKind
+from ringback.domain.call_event import ProviderStatus
 
-from .twins import AMBIGUOUS, NOT_SENT
+from .twins import AMBIGUOUS, NOT_SENT, TALKED
 
 CRM, MOBILE, OFFICE = "crm-1", "+14155550100", "+14155550107"
 
@@ -190,3 +192,21 @@ async def test_no_two_attempts_of_one_person_overlap_however_numbers_and_contact
         desk.clock.advance(15)
     assert (overlaps, failed, len(desk.provider.dials)) == ([], [], len(pairs))
     assert most_live > 1, "different people were called at once"
+
+
+async def test_a_stop_found_by_asking_locks_the_phones_before_the_contact(desk):
+    """Else it has the contact and waits for a phone whose holder waits for the contact."""
+    stopping = replace(TALKED, opt_out=True)
+    office, mobile = await desk.accept(OFFICE, contact_id=CRM), await desk.accept(MOBILE, contact_id=CRM)
+    await desk.place(office)
+    attempt = await desk.attempt(office.call_id)
+    desk.provider.rang(attempt["attempt_id"], status=ProviderStatus.ENDED, end_facts=stopping)
+    await desk.all("UPDATE attempts SET next_check_at = $1 RETURNING 1", desk.clock.now())
+    async with desk.store.transaction() as tx:
+        await tx.lock_people([MOBILE], None)
+        asking = asyncio.create_task(desk.look_after())
+        while not await desk.all("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+            await asyncio.sleep(0.005)
+        assert await tx.lock_call(mobile.call_id) is not None
+    await asking
+    assert [row["reason"] for row in await desk.all("SELECT reason FROM suppressions")] == ["opt_out"]
