@@ -40,7 +40,9 @@ async def test_two_live_attempts_of_one_contact_both_hold_them_until_the_last_on
 async def test_the_database_takes_the_older_versions_claim_beside_an_attempt_of_this_one(desk):
     await desk.place(await desk.accept(MOBILE, contact_id=CRM))
     await desk.place(await desk.accept(OFFICE, contact_id="crm-2"))
-    older = "UPDATE attempts SET contact_id = $1, holds_contact = NULL WHERE contact_id = 'crm-2' RETURNING holds_person"
+    older = (
+        "UPDATE attempts SET contact_id = $1, holds_contact = NULL WHERE contact_id = 'crm-2' RETURNING holds_person"
+    )
     assert await desk.all(older, CRM) == [{"holds_person": True}]
 
 
