@@ -9,6 +9,7 @@ import pytest
 
 from ringback.domain.call import TaskKind
 from ringback.domain.call_event import ProviderStatus
+from ringback.ports import Suppression
 
 from .twins import AMBIGUOUS, NOT_SENT, TALKED
 
@@ -210,3 +211,17 @@ async def test_a_stop_found_by_asking_locks_the_phones_before_the_contact(desk):
         assert await tx.lock_call(mobile.call_id) is not None
     await asking
     assert [row["reason"] for row in await desk.all("SELECT reason FROM suppressions")] == ["opt_out"]
+
+
+async def test_a_claim_to_a_new_number_waits_for_a_stop_of_its_contact_that_is_not_committed_yet(desk):
+    """The call was accepted while the suppression was being written, so it is not among those it ended."""
+    stop = Suppression("s-1", None, CRM, "asked", "api", desk.clock.now())
+    async with desk.store.transaction() as tx:
+        await tx.lock_people(await tx.people_of(None, CRM), CRM)
+        await tx.add_suppression(stop)
+        placing = asyncio.create_task(desk.place(await desk.accept(OFFICE, contact_id=CRM)))
+        waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        while not placing.done() and not await desk.all(waiting):
+            await asyncio.sleep(0.005)
+    await placing
+    assert desk.provider.dials == []
