@@ -113,6 +113,18 @@ class UnknownLetsGo(Rules):
         return False
 
 
+class HoldsOneNumber(Rules):
+    """An attempt holds the number that it dials, and not its contact. Each call has a number of its own."""
+
+    def is_held(self, world: World, own: tuple[int, int | None]) -> bool:
+        return any(
+            attempt.holds_person and a != own[1]
+            for c, call in enumerate(world.calls)
+            for a, attempt in enumerate(call.attempts)
+            if c == own[0]
+        )
+
+
 class SentAheadOfCommit(Rules):
     """The request leaves before the claim is durable."""
 
@@ -190,6 +202,7 @@ PLANTED = (
     _in(DispatchNotCompared, Invariant.I9),
     _in(SuppressedWithoutLock, Invariant.I10, faults=0, wishes=1, wished=frozenset({"suppress"})),
     _in(UnknownLetsGo, Invariant.I3),
+    _in(HoldsOneNumber, Invariant.I3, calls=2, phones=2, faults=0),
     _in(SentAheadOfCommit, Invariant.I4, faults=0),
     _in(WebhookMakesAttempt, Invariant.I7, faults=0),
     _in(CancelForgotten, Invariant.I10, faults=0, wishes=1, attempts=2, wished=frozenset({"cancel"})),

@@ -28,6 +28,8 @@ WALKED = (
     Bounds("one call", faults=3, wishes=2, attempts=2),
     Bounds("resend", faults=4, wishes=1, has_keys=True, resends=True),
     Bounds("two calls", calls=2, faults=2, wishes=1),
+    Bounds("two phones of a contact", calls=2, phones=2, faults=2, wishes=1),
+    Bounds("two contacts of a phone", calls=2, contacts=2, faults=2, wishes=1),
     Bounds("a provider that lies", faults=3, wishes=1, provider_lies=True, has_keys=True),
 )
 _ROWS = "contacts, calls, tasks, attempts, provider_events, outbox, gate_decisions, suppressions, action_results"

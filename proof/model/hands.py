@@ -25,7 +25,7 @@ from ringback.flows.business_operations.perform import BusinessOperations
 from ringback.flows.event_processing import apply_evidence
 from ringback.messages import CallRequested
 
-PHONE, CONTACT, INSTANCE = "+14155550100", "crm-1", "test-instance"
+PHONES, CONTACTS, INSTANCE = ("+14155550100", "+14155550107"), ("crm-1", "crm-2"), "test-instance"
 
 Desk = Any  # of tests/flows/dialing, which is typed loosely
 
@@ -95,9 +95,10 @@ class Hands:
         return f"call-{c + 1}"
 
     async def accept_calls(self) -> None:
-        for _ in range(self.bounds.calls):
+        for c in range(self.bounds.calls):
             retry = RetryPolicy(self.bounds.attempts)
-            await self.desk.accept(PHONE, contact_id=CONTACT, due_at=self.desk.clock.now(), retry=retry)
+            phone, contact_id = PHONES[c % self.bounds.phones], CONTACTS[c % self.bounds.contacts]
+            await self.desk.accept(phone, contact_id=contact_id, due_at=self.desk.clock.now(), retry=retry)
 
     async def take(self, world: World, step: Step) -> None:
         name, *args = step.label
@@ -261,7 +262,8 @@ class Hands:
     _webhook_twice = _other_webhook = _webhook
 
     async def _suppress(self, world: World, step: Step) -> None:
-        await self.desk.suppress(phone=PHONE)
+        """By what all calls have in common."""
+        await self.desk.suppress(**({"phone": PHONES[0]} if self.bounds.phones == 1 else {"contact_id": CONTACTS[0]}))
 
     async def _cancel(self, world: World, step: Step, c: int) -> None:
         await self.desk.cancel(self.call_id(c))

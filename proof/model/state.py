@@ -173,10 +173,13 @@ class World(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much may happen: `faults` and `wishes` are counted over a whole run, whatever they are."""
+    """How much may happen: `faults` and `wishes` are counted over a whole run, whatever they are. Calls go in turn to
+    `phones` numbers and `contacts` contacts, one of which is 1, so that all calls are to one person."""
 
     name: str
     calls: int = 1
+    phones: int = 1
+    contacts: int = 1
     workers: int = 2
     faults: int = 1
     wishes: int = 1

@@ -24,7 +24,7 @@ FULL = (
     Bounds("callbacks deleted", faults=0, wishes=2, wished=_MOVES, talks=False),
     Bounds("retries", faults=2, wishes=1, attempts=2, talks=False, wished=_ACKNOWLEDGED),
     Bounds("two calls", calls=2, faults=2, wishes=0, talks=False),
-    Bounds("two calls and stops", calls=2, faults=1, wishes=1, talks=False, wished=_ACKNOWLEDGED),
+    Bounds("two calls and stops", calls=2, phones=2, faults=1, wishes=1, talks=False, wished=_ACKNOWLEDGED),
     Bounds("a provider that lies", faults=2, wishes=1, provider_lies=True, has_keys=True, wished=STOPS),
 )
 SMALL = (

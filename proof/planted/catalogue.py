@@ -8,6 +8,7 @@ from proof.planted import (
     bugs_claiming,
     bugs_doors,
     bugs_finding_out,
+    bugs_person,
     bugs_sending,
     bugs_telling,
     bugs_time,
@@ -21,6 +22,7 @@ BUGS: tuple[PlantedBug, ...] = (
     *bugs_telling.BUGS,
     *bugs_doors.BUGS,
     *bugs_access.BUGS,
+    *bugs_person.BUGS,
     *bugs_time.BUGS,
 )
 

@@ -16,6 +16,9 @@ from ringback.domain.errors import StartRefused
 from ringback.web.auth import hash_key
 from tests.postgresql import execute, named
 
+#: An attempt holds its phone alone.
+BEFORE_CONTACTS_ARE_HELD = "0002"
+
 
 async def test_a_database_of_the_first_version_becomes_one_of_the_newest(server_url):
     name = "of_the_first_version"
@@ -74,6 +77,35 @@ async def test_the_previous_version_goes_on_making_keys_which_may_do_everything(
     found = [await PostgresApiKeys(pool).find(hash_key(key)) for key in ("one", "two")]
     assert found == [KnownKey("made before", Role.ADMIN), KnownKey("made beside", Role.ADMIN)]
     pool.terminate()
+
+
+async def _database_of(server_url: str, name: str, version: str) -> str:
+    await execute(server_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", f"CREATE DATABASE {name}")
+    url = named(server_url, name)
+    await asyncio.to_thread(_to_version, url, version)
+    return url
+
+
+async def test_processes_that_start_together_migrate_once_and_all_get_through(server_url):
+    url = await _database_of(server_url, "started_together", "0001")
+    told = await asyncio.wait_for(asyncio.gather(*(upgrade(url) for _ in range(3))), 60)
+    assert sorted(told) == [False, False, True]
+    await execute(server_url, "DROP DATABASE started_together WITH (FORCE)")
+
+
+async def test_an_index_whose_build_was_interrupted_is_built_again(server_url):
+    url = await _database_of(server_url, "interrupted", BEFORE_CONTACTS_ARE_HELD)
+    await execute(
+        url,
+        "ALTER TABLE attempts ADD COLUMN holds_contact boolean",
+        "CREATE INDEX attempts_contact_sent ON attempts (contact_id, sent_at)",
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'attempts_contact_sent'::regclass",
+    )
+    assert await upgrade(url)
+    connection = await asyncpg.connect(url)
+    assert await connection.fetchval("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
+    await connection.close()
+    await execute(server_url, "DROP DATABASE interrupted WITH (FORCE)")
 
 
 def _to_version(url: str, version: str) -> None:

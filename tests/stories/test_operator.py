@@ -266,3 +266,19 @@ def test_an_event_that_engage_refused_five_times_is_listed_and_sent_again_under_
     assert (again["id"], again["event"]["data"]["sequence"]) == (given_up["event_id"], 1)
     assert (again["type"], again["signature_ok"]) == ("voice_ai_call_initiated", True)
     assert [line["event"] for line in system.logged("error")] == ["outbox.dead"]
+
+
+@pytest.mark.usefixtures("resumed")
+def test_a_contact_with_two_numbers_is_on_one_call_at_a_time_and_why_says_so(doors: Doors) -> None:
+    first = new_call("+14155550100", metadata={"emulator_scenario": "16"})
+    second = new_call("+14155550107")
+    first["contact"]["contact_id"] = second["contact"]["contact_id"] = "crm-1"
+    on_mobile = doors.place(first)
+    wait_until(lambda: doors.rings_of(on_mobile), 10, "the first number rings")
+    to_office = doors.place(second)
+    decision, *_ = wait_until(lambda: _entries(doors, to_office, "gate"), 10, "the second call comes to the gate")
+    assert decision["detail"]["rule"] == "person_on_another_attempt"
+    by_number, by_contact = _why(doors, "+14155550107"), doors.get("/v1/why?contact_id=crm-1")
+    assert by_number["because"] == by_contact["because"] == "person_on_another_attempt"
+    assert doors.rings_of(to_office) == []
+    assert doors.ask("POST", f"/v1/calls/{to_office}/cancel").body == {"result": "cancelled"}

@@ -116,7 +116,7 @@ class Attempt:
     clean_lookups: int = 0
     polls: int = 0  # in a row that got no answer about the placed call
     next_check_at: datetime | None = None
-    holds_person: bool = False
+    holds_person: bool = False  # its phone and its contact
     holds_slot: bool = False
 
     provider_call_id: str | None = None

@@ -77,3 +77,8 @@ class CallReport:
     analysis: Analysis | None = None
     from_number: str | None = None
     to_number: str | None = None
+
+    @property
+    def says_stop(self) -> bool:
+        """Whether the provider itself heard the person ask not to be called again."""
+        return self.end_facts is not None and self.end_facts.opt_out

@@ -49,10 +49,10 @@ class DialPolicy:
 
 @dataclass(frozen=True, slots=True)
 class PersonFacts:
-    """What the database says about the person, read under the phone's lock."""
+    """What the database says about the person, that is of this phone and of this contact, read under both locks."""
 
     suppressed: bool
-    held_by_attempt: str | None  # another attempt that holds this phone
+    held_by_attempt: str | None  # another attempt that holds the phone or the contact
     attempts_last_day: int
     oldest_attempt_in_day: datetime | None
     last_attempt_at: datetime | None

@@ -45,8 +45,9 @@ class NextCall:
 def next_call(
     asked: Candidate, own_attempt: str | None, file: PersonFile, policy: DialPolicy, now: datetime
 ) -> NextCall:
-    """Supposes that nothing else happens until then."""
-    at = max(now, asked.task.due_at)
+    """Supposes that nothing else happens until then. A task that is held counts from when it was meant to be due: what
+    holds it is a refusal of the gate's."""
+    at = max(now, asked.task.planned_at)
     because = NOW if at == now else DUE
     waits: list[GateDecision] = []
     for _ in range(MAX_WAITS):

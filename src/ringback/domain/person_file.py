@@ -37,10 +37,11 @@ class SuppressionInForce:
 
 @dataclass(frozen=True, slots=True)
 class PastAttempt:
-    """An attempt of the last 24 h, the phone's last one, or one that still holds the person."""
+    """An attempt of the last 24 h, the last one to a phone or contact, or one that still holds the person."""
 
     attempt_id: str
     call_id: str
+    contact_id: str
     phone: str
     number: int
     state: AttemptState
@@ -48,6 +49,15 @@ class PastAttempt:
     ended_at: datetime | None
     disconnection_reason: str | None
     holds_person: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InboundHold:
+    """A call from a person to us that has not ended; `until` is the latest end of its hold."""
+
+    contact_id: str
+    phone: str
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +72,21 @@ class PersonFile:
     decisions: tuple[dict[str, Any], ...]
     capacity: CapacityFacts
     pause_reason: str | None
-    on_inbound_call_until: datetime | None  # the person called us
+    inbound_holds: tuple[InboundHold, ...]
 
     def is_suppressed(self, phone: str, contact_id: str) -> bool:
         return any(phone in one.phones or contact_id in one.contact_ids for one in self.suppressions)
 
     def facts(self, phone: str, contact_id: str, own_attempt: str | None, at: datetime) -> PersonFacts:
         """What the gate would be told at `at`, now or later, if nothing happened until then."""
-        others = [one for one in self.attempts if one.phone == phone and one.attempt_id != own_attempt]
+        others = [
+            one
+            for one in self.attempts
+            if (one.phone == phone or one.contact_id == contact_id) and one.attempt_id != own_attempt
+        ]
         sent = [one.sent_at for one in others if one.sent_at is not None and one.state not in _NEVER_RANG]
         in_day = [moment for moment in sent if moment > at - DAY]
+        holds = [one.until for one in self.inbound_holds if one.phone == phone or one.contact_id == contact_id]
         return PersonFacts(
             suppressed=self.is_suppressed(phone, contact_id),
             held_by_attempt=next((one.attempt_id for one in others if one.holds_person), None),
@@ -79,5 +94,5 @@ class PersonFile:
             oldest_attempt_in_day=min(in_day, default=None),
             last_attempt_at=max(sent, default=None),
             clock_skew_s=0.0,
-            on_inbound_call_until=self.on_inbound_call_until,
+            on_inbound_call_until=max(holds, default=None),
         )

@@ -132,6 +132,12 @@ class EventProcessing:
                 await tx.save(attempt)
 
 
+async def lock_people_of_report(tx: Transaction, known: Attempt, report: CallReport) -> None:
+    """Lock everyone whose calls the report may end; to be called before any call is locked, for the order of locks."""
+    if report.says_stop:
+        await tx.lock_people(await tx.people_of(known.phone, known.contact_id), known.contact_id)
+
+
 async def apply_evidence(
     tx: Transaction,
     known: Attempt,
@@ -143,10 +149,7 @@ async def apply_evidence(
 ) -> bool:
     """Bind and apply one report about an attempt of ours, under its call's lock. With `inbox`, the content's identity
     and body, a repeat changes nothing and gives False."""
-    says_stop = report.end_facts is not None and report.end_facts.opt_out
-    if says_stop:
-        # It ends calls to every phone of the contact, and these are locked in one order.
-        await tx.lock_people(await tx.people_of(known.phone, known.contact_id), known.contact_id)
+    await lock_people_of_report(tx, known, report)
     call = await tx.lock_call(known.call_id)
     attempt = await tx.attempt(known.attempt_id)
     assert call is not None and attempt is not None, "attempts and calls are never deleted while they are open"
@@ -154,7 +157,7 @@ async def apply_evidence(
         return False
     reach(Failpoint.EVENT_TAKEN_IN)
     if not await bind(tx, call, attempt, report.provider_call_id, now):
-        if says_stop:
+        if report.says_stop:
             # Nothing else of this other call is ours to tell, but what the person said there holds.
             await suppress_after_opt_out(tx, call, report.ended_at or occurred_at(attempt), rules, now)
         await tx.save(call)

@@ -101,15 +101,21 @@ async def _write_down(tx: InboundTransaction, caller: Caller, rules: SettlingRul
 
 
 async def _hold_task(tx: InboundTransaction, call_id: str, inbound: InboundCall, now: datetime) -> None:
-    await tx.lock_call(call_id)
-    task = await tx.open_task(call_id)
-    if task is None:
+    call, task = await tx.lock_call(call_id), await tx.open_task(call_id)
+    if call is None or task is None:
         return
-    task.due_before_hold, task.due_at = task.planned_at, inbound.hold_until
+    until = await _held_until(tx, call, now) or inbound.hold_until
+    task.due_before_hold, task.due_at = task.planned_at, until
     task.status, task.dispatched_at = TaskStatus.HELD, None
     await tx.save(task)
-    detail = {"inbound_id": inbound.inbound_id, "until": iso(inbound.hold_until), "task_id": task.task_id}
+    detail = {"inbound_id": inbound.inbound_id, "until": iso(until), "task_id": task.task_id}
     await tx.note_decision(call_id, None, "held_by_inbound_call", detail, now)
+
+
+async def _held_until(tx: InboundTransaction, call: Call, now: datetime) -> datetime | None:
+    """The end of the longest hold that is in force for the call; the person may be on several calls to us."""
+    until = (await tx.person_facts(call, None, now)).on_inbound_call_until
+    return until if until is not None and until > now else None
 
 
 async def hear_inbound(tx: InboundTransaction, report: CallReport, rules: SettlingRules, now: datetime) -> None:
@@ -132,7 +138,7 @@ async def hear_inbound(tx: InboundTransaction, report: CallReport, rules: Settli
         if report.kind in (ReportKind.ENDED, ReportKind.ANALYZED):
             await _release(tx, inbound, now)
         await tx.save(inbound)
-    if report.end_facts is not None and report.end_facts.opt_out:
+    if report.says_stop:
         await _suppress_caller(tx, phone, contact_id, report, rules, now)
 
 
@@ -149,10 +155,15 @@ async def _release(tx: InboundTransaction, inbound: InboundCall, now: datetime) 
     if inbound.released_at is not None:
         return
     inbound.released_at = now
+    await tx.save(inbound)  # first, so that it is not among the holds that are still in force
     for call_id in await tx.unfinished_calls(inbound.phone, inbound.contact_id):
-        await tx.lock_call(call_id)
-        task = await tx.open_task(call_id)
-        if task is None or task.status is not TaskStatus.HELD:
+        call, task = await tx.lock_call(call_id), await tx.open_task(call_id)
+        if call is None or task is None or task.status is not TaskStatus.HELD:
+            continue
+        held_until = await _held_until(tx, call, now)
+        if held_until is not None:
+            task.due_at = held_until
+            await tx.save(task)
             continue
         task.due_at, task.due_before_hold = max(task.planned_at, now), None
         task.status = TaskStatus.PENDING

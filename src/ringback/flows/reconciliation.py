@@ -27,7 +27,7 @@ from ringback.domain.watchdog import (
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.border import IdentifiedProvider, MarkedStore, check_border
 from ringback.flows.dial_answers import become_unknown
-from ringback.flows.event_processing import apply_evidence
+from ringback.flows.event_processing import apply_evidence, lock_people_of_report
 from ringback.flows.one_by_one import do_each
 from ringback.flows.settling import SettlingRules, conclude
 from ringback.ports import Clock, Transaction
@@ -204,6 +204,7 @@ class Reconciliation:
     async def _apply(self, seen: Attempt, report: CallReport) -> None:
         now = self.clock.now()
         async with self.store.transaction() as tx:
+            await lock_people_of_report(tx, seen, report)
             call, attempt = await _lock(tx, seen)
             attempt.polls = 0
             await tx.save(attempt)

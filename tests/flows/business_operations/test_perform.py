@@ -129,7 +129,10 @@ async def test_before_a_suppression_every_phone_of_the_person_is_locked_and_then
 
 
 async def test_suppressions_of_one_person_at_once_all_stand(desk):
-    one, other = await desk.talk(), await desk.talk(phone="+14155550101")
+    one = await desk.talk()
+    # So long after its end that the person may be called at another number; its tool call is repeated late.
+    await desk.execute("UPDATE attempts SET state = 'ended', holds_person = false, holds_slot = false")
+    other = await desk.talk(phone="+14155550101")
     await desk.warm_up()
     replies = await asyncio.gather(
         desk.tool(one, "set_disposition", {"code": "do_not_call"}),

@@ -154,13 +154,6 @@ async def test_a_callback_is_exempt_from_gap_and_cap_in_the_explanation_too(desk
     assert (await desk.why(phone=PHONE))["because"] == "admitted"
 
 
-async def test_a_held_task_is_marked_and_due_when_the_hold_ends(desk, pool):
-    await desk.accept()
-    await pool.execute("UPDATE tasks SET status = 'held', due_at = $1", NOON + timedelta(minutes=30))
-    told = await desk.why(phone=PHONE)
-    assert (told["open_tasks"][0]["held"], verdict(told)) == (True, (at(17, 30), "due_at"))
-
-
 async def test_a_call_that_will_have_expired_by_then_will_not_ring(desk, clock):
     await desk.accept(expires_at=NOON + timedelta(hours=10))
     clock.advance(9 * 3600)

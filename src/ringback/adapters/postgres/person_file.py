@@ -11,7 +11,7 @@ from ringback.domain.abt_event import iso
 from ringback.domain.attempt import AttemptState
 from ringback.domain.call import Contact
 from ringback.domain.gate import CapacityFacts
-from ringback.domain.person_file import OpenCall, PastAttempt, PersonFile, SuppressionInForce
+from ringback.domain.person_file import InboundHold, OpenCall, PastAttempt, PersonFile, SuppressionInForce
 
 # A person is explained by what is open and by what was decided last, not by their whole history.
 _CONTACTS = """
@@ -42,13 +42,24 @@ covering AS (
         OR phone_hash IN (SELECT hash FROM asked_phone) OR contact_hash IN (SELECT hash FROM asked_contact)))
 SELECT * FROM covering ORDER BY created_at
 """
-_ATTEMPTS = """
-SELECT attempt_id, call_id, phone, number, state, sent_at, ended_at, disconnection_reason, holds_person
-FROM attempts AS row
-WHERE phone = ANY ($1::text[]) AND (
-    sent_at > $2::timestamptz - interval '24 hours' OR holds_person
-    OR sent_at = (SELECT max(sent_at) FROM attempts AS other
-                  WHERE other.phone = row.phone AND state NOT IN ('waiting', 'rejected')))
+_RANG = "state NOT IN ('waiting', 'rejected') AND sent_at IS NOT NULL"
+
+
+def _attempts_by(key: str, asked: str) -> str:
+    """The ids of the attempts that count for anyone with one of the asked keys; each part uses one index."""
+    return f"""
+SELECT attempt_id FROM attempts WHERE {key} = ANY ({asked}) AND sent_at > $3::timestamptz - interval '24 hours'
+UNION SELECT attempt_id FROM attempts WHERE {key} = ANY ({asked}) AND holds_person
+UNION SELECT last.attempt_id FROM unnest({asked}) AS asked (key), LATERAL (
+    SELECT attempt_id FROM attempts WHERE {key} = asked.key AND {_RANG} ORDER BY sent_at DESC LIMIT 1) AS last
+"""
+
+
+_ATTEMPTS = f"""
+SELECT attempt_id, call_id, contact_id, phone, number, state, sent_at, ended_at, disconnection_reason, holds_person
+FROM attempts
+JOIN ({_attempts_by("phone", "$1::text[]")} UNION {_attempts_by("contact_id", "$2::text[]")}) AS found
+     USING (attempt_id)
 ORDER BY sent_at DESC NULLS LAST, attempt_id
 """
 _DECISIONS = """
@@ -59,7 +70,7 @@ ORDER BY id DESC LIMIT 20
 """
 _CAPACITY = CAPACITY.replace("FOR SHARE", "")
 _INBOUND = """
-SELECT max(hold_until) FROM inbound_calls
+SELECT contact_id, phone, hold_until AS until FROM inbound_calls
 WHERE released_at IS NULL AND (phone = ANY ($1::text[]) OR contact_id = ANY ($2::text[]))
 """
 _PAUSE_REASON = "SELECT pause_reason FROM installation"
@@ -73,17 +84,19 @@ async def read_person_file(
         phones = sorted({contact.phone for contact in contacts} if phone is None else {phone})
         ids = [contact.contact_id for contact in contacts] if contact_id is None else [contact_id]
         open_calls = await _open_calls(connection, phones, ids, contacts)
-        # A call keeps the number that it was accepted for, so a contact may have open calls to an older one.
+        # A call keeps the number that it was accepted for, so a contact may have open calls to an older one; and a
+        # phone may have open calls of another contact, which wait for whatever that contact waits for.
         phones = sorted({*phones, *(one.call.phone for one in open_calls)})
+        ids = sorted({*ids, *(one.call.contact_id for one in open_calls)})
         return PersonFile(
             contacts=contacts,
             suppressions=tuple(map(_suppression, await connection.fetch(_SUPPRESSIONS, phones, ids))),
             open_calls=tuple(open_calls),
-            attempts=tuple(map(_attempt, await connection.fetch(_ATTEMPTS, phones, now))),
+            attempts=tuple(map(_attempt, await connection.fetch(_ATTEMPTS, phones, ids, now))),
             decisions=tuple(map(_decision, await connection.fetch(_DECISIONS, phones, ids))),
             capacity=CapacityFacts(**(await connection.fetch(_CAPACITY, now))[0]),
             pause_reason=await connection.fetchval(_PAUSE_REASON),
-            on_inbound_call_until=await connection.fetchval(_INBOUND, phones, ids),
+            inbound_holds=tuple(InboundHold(**row) for row in await connection.fetch(_INBOUND, phones, ids)),
         )
 
 

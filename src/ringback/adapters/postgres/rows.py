@@ -38,6 +38,8 @@ def columns_of(row: Row) -> Columns:
         columns["retry"] = retry_to_row(row.retry)
     if isinstance(row, Attempt):
         columns["business"] = dict(row.business)
+        # NULL and not false: only rows that say true compete for the contact (see migration 0004).
+        columns["holds_contact"] = row.holds_person or None
     return columns
 
 

@@ -22,10 +22,12 @@ SELECT 'call_message', task_id || ':' || dispatch, call_id,
        json_build_object('call_id', call_id, 'task_id', task_id, 'dispatch', dispatch), $1, $1
 FROM released
 """
-# The longest hold is over and nothing was heard of the inbound call's end.
+# The longest hold is over and nothing was heard of the inbound call's end. Not one statement with the next: the end of
+# an inbound call locks that call's row and then its tasks, which this would do in the other order.
+GIVE_UP_INBOUND = "UPDATE inbound_calls SET released_at = hold_until WHERE released_at IS NULL AND hold_until <= $1"
+# A held task is due at the end of the longest hold.
 END_HOLDS = """
-WITH given_up AS (UPDATE inbound_calls SET released_at = hold_until WHERE released_at IS NULL AND hold_until <= $1),
-over AS (SELECT task_id FROM tasks WHERE status = 'held' AND due_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
+WITH over AS (SELECT task_id FROM tasks WHERE status = 'held' AND due_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
 UPDATE tasks SET status = 'pending', due_at = coalesce(due_before_hold, due_at), due_before_hold = NULL
 FROM over WHERE tasks.task_id = over.task_id
 """

@@ -9,15 +9,18 @@ import asyncpg
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 NEWEST = "0005"
-#: Two processes that start together must not both migrate.
-_LOCK = "SELECT pg_advisory_lock(hashtextextended('ringback-migrations', 0))"
+#: Two processes that start together must not both migrate. The second one asks again and again: a statement that waits
+#: for the lock has a snapshot, and an index that the first one builds concurrently would wait for that without end.
+_TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('ringback-migrations', 0))"
+_LOCK_POLL_S = 0.2
 
 
 async def upgrade(database_url: str, *, instance: str | None = None) -> bool:
     """True if something was migrated. Makes the installation row with its mark, `instance` or a new one."""
     connection = await asyncpg.connect(database_url)
     try:
-        await connection.execute(_LOCK)
+        while not await connection.fetchval(_TRY_LOCK):
+            await asyncio.sleep(_LOCK_POLL_S)
         behind = await _version(connection) != NEWEST
         if behind:
             await asyncio.to_thread(_run_alembic, database_url)

@@ -13,22 +13,33 @@ FROM calls WHERE call_id = $1
 """
 CALL_FOR_UPDATE = "SELECT * FROM calls WHERE call_id = $1 FOR UPDATE"
 
+
+def _of_person(columns: str, condition: str) -> str:
+    """Select from the attempts to the phone $1 and from those to the contact $2; a row that is both comes once.
+
+    Two look-ups, because each then uses an index of its own; one condition with OR may read the whole table.
+    """
+    keys = ("phone = $1", "contact_id = $2")
+    return " UNION ".join(f"SELECT {columns} FROM attempts WHERE {key} AND {condition}" for key in keys)
+
+
 # An attempt that waits, or that Retell refused, never rang and counts for nothing; an unknown one counts as a call.
+_OTHERS = "attempt_id IS DISTINCT FROM $3"
+_OTHERS_THAT_RANG = f"state NOT IN ('waiting', 'rejected') AND {_OTHERS}"
+_IN_LAST_DAY = f"sent_at > $4::timestamptz - interval '24 hours' AND {_OTHERS_THAT_RANG}"
 PERSON_FACTS = f"""
 SELECT EXISTS (SELECT FROM suppressions WHERE {covering("$1", "$2")}) AS suppressed,
-       (SELECT attempt_id FROM attempts
-        WHERE phone = $1 AND holds_person AND attempt_id IS DISTINCT FROM $3) AS held_by_attempt,
+       (SELECT min(attempt_id) FROM ({_of_person("attempt_id", f"holds_person AND {_OTHERS}")}) AS holding
+       ) AS held_by_attempt,
        recent.count AS attempts_last_day,
        recent.oldest AS oldest_attempt_in_day,
-       (SELECT max(sent_at) FROM attempts
-        WHERE phone = $1 AND state NOT IN ('waiting', 'rejected')
-          AND attempt_id IS DISTINCT FROM $3) AS last_attempt_at,
+       (SELECT max(sent_at) FROM ({_of_person("max(sent_at) AS sent_at", _OTHERS_THAT_RANG)}) AS last
+       ) AS last_attempt_at,
        (SELECT max(hold_until) FROM inbound_calls
         WHERE released_at IS NULL AND (phone = $1 OR contact_id = $2)) AS on_inbound_call_until,
        clock_timestamp() AS database_now
-FROM (SELECT count(*), min(sent_at) AS oldest FROM attempts
-      WHERE phone = $1 AND sent_at > $4::timestamptz - interval '24 hours'
-        AND state NOT IN ('waiting', 'rejected') AND attempt_id IS DISTINCT FROM $3) AS recent
+FROM (SELECT count(*), min(sent_at) AS oldest
+      FROM ({_of_person("attempt_id, sent_at", _IN_LAST_DAY)}) AS in_day) AS recent
 """
 IS_SUPPRESSED = f"""SELECT EXISTS (SELECT FROM suppressions WHERE {covering("$1", "$2")})"""
 CAPACITY = """
@@ -83,10 +94,9 @@ UNION SELECT $1 WHERE $1 IS NOT NULL ORDER BY 1
 UNFINISHED_CALLS = """
 SELECT call_id FROM calls WHERE NOT final AND (phone = $1 OR contact_id = $2) ORDER BY contact_id, call_id
 """
-ATTEMPTS_UNDER_WAY = """
-SELECT attempt_id FROM attempts
-WHERE (phone = $1 OR contact_id = $2) AND state IN ('dialing', 'unknown', 'placed', 'ongoing') ORDER BY attempt_id
-"""
+ATTEMPTS_UNDER_WAY = (
+    _of_person("attempt_id", "state IN ('dialing', 'unknown', 'placed', 'ongoing')") + " ORDER BY attempt_id"
+)
 STORE_ACTION = """
 INSERT INTO action_results (door, key, action, request_hash, call_id, contact_id, at, reply)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING

@@ -96,6 +96,7 @@ class PostgresStore:
 
     async def release_due(self, now: datetime, limit: int, most_dispatched: int) -> int:
         async with self._connection_in_time(now) as connection:
+            await connection.execute(schedule_rows.GIVE_UP_INBOUND, now)
             await connection.execute(schedule_rows.END_HOLDS, now, limit)
             status = await connection.execute(schedule_rows.RELEASE_DUE, now, limit, most_dispatched)
         return self._published(status)

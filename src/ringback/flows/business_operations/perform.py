@@ -67,7 +67,8 @@ class BusinessOperations:
 
     async def _within(self, tx: ActionTransaction, request: ActionRequest, target: Target) -> Reply:
         action = self.actions[request.action]
-        await _lock(tx, target, every_phone=action.locks_every_phone)
+        says_stop = request.report is not None and request.report.says_stop
+        await _lock(tx, target, every_phone=action.locks_every_phone or says_stop)
         known = await tx.action_result(request.door, request.key)
         if known is not None:
             return _replay(request, *known)

@@ -1,0 +1,33 @@
+"""An attempt holds its contact beside its phone, and the attempts of a contact are found by an index.
+
+The version before this one holds the phone alone, and may run while this is applied and after it. `holds_contact` is
+therefore NULL in its rows, and a unique index takes NULLs for different values: its claims never meet this index, nor
+do rows of a contact that has two attempts already. Both indexes are built without locking writers out, which needs
+statements outside of a transaction. So each statement may also be the second try of one that was interrupted.
+"""
+
+from alembic import op
+
+revision = "0004"
+down_revision = "0002"
+
+_INDEXES = {
+    "attempts_one_holds_the_contact": (
+        "CREATE UNIQUE INDEX CONCURRENTLY attempts_one_holds_the_contact "
+        "ON attempts (contact_id, holds_contact) WHERE holds_person"
+    ),
+    "attempts_contact_sent": "CREATE INDEX CONCURRENTLY attempts_contact_sent ON attempts (contact_id, sent_at)",
+}
+
+
+def upgrade() -> None:
+    op.execute("ALTER TABLE attempts ADD COLUMN IF NOT EXISTS holds_contact boolean")
+    op.execute(
+        "COMMENT ON COLUMN attempts.holds_contact IS "
+        "'true or NULL; counts only while holds_person, which is all that an older version clears'"
+    )
+    with op.get_context().autocommit_block():
+        for name, create in _INDEXES.items():
+            # An interrupted build leaves an index behind that is not valid and keeps its name.
+            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+            op.execute(create)

@@ -1,0 +1,47 @@
+"""What is read of a person's attempts is read by an index, whether phone or contact is asked for."""
+
+from datetime import UTC, datetime
+
+from ringback.adapters.postgres import person_file
+from ringback.adapters.postgres import statements as sql
+
+NOW = datetime(2026, 12, 1, 17, tzinfo=UTC)
+PHONE, CONTACT = "+14150000007", "crm-8"
+FILL = (
+    "INSERT INTO contacts SELECT 'crm-' || n, 'p', NULL, NULL, '{}', now() FROM generate_series(0, 2999) AS n",
+    """INSERT INTO calls (call_id, contact_id, phone, agent_id, from_number, variables, metadata, retry, accepted_at,
+                           expires_at, expiry_is_explicit, status, final)
+       SELECT 'call-' || n, 'crm-' || n % 3000, '+1415' || lpad((n % 2999)::text, 7, '0'), 'a', 'f', '{}', '{}', '{}',
+              now(), now(), false, 'failed', true FROM generate_series(1, 20000) AS n""",
+    """INSERT INTO tasks (task_id, call_id, kind, due_at, status, redispatches, created_at)
+       SELECT 'task-' || n, 'call-' || n, 'first', now(), 'consumed', 0, now() FROM generate_series(1, 20000) AS n""",
+    """INSERT INTO attempts (attempt_id, call_id, contact_id, phone, number, task_id, request, state, fence, sent_at,
+                              resent, waits, lookups, clean_lookups, polls, holds_person, holds_slot,
+                              voicemail_action, business, transcript_withheld, agent_spoke, initiated_event,
+                              started_event, revision)
+       SELECT 'attempt-' || n, 'call-' || n, 'crm-' || n % 3000, '+1415' || lpad((n % 2999)::text, 7, '0'), 1,
+              'task-' || n, '{}', 'analyzed', 1, timestamptz '2026-12-01 17:00Z' - n * interval '1 minute',
+              false, 0, 0, 0, 0, false, false, 'message', '{}', false, false, true, true, 0
+       FROM generate_series(1, 20000) AS n""",
+    "ANALYZE",
+)
+
+
+READ = {
+    "the gate": (sql.PERSON_FACTS, (PHONE, CONTACT, None, NOW)),
+    "a suppression": (sql.ATTEMPTS_UNDER_WAY, (None, CONTACT)),
+    "why": (person_file._ATTEMPTS, ([PHONE], [CONTACT, "crm-9"], NOW)),
+}
+
+
+async def test_attempts_are_not_scanned(pool):
+    async with pool.acquire() as connection:
+        for fill in FILL:
+            await connection.execute(fill)
+        for plan in ("force_generic_plan", "force_custom_plan"):
+            await connection.execute(f"SET plan_cache_mode = {plan}")
+            for reader, (statement, asked) in READ.items():
+                lines = [row[0] for row in await connection.fetch(f"EXPLAIN {statement}", *asked)]
+                scans = [line.strip() for line in lines if " on attempts" in line]
+                assert len(scans) >= 2, (reader, plan, lines)
+                assert [scan for scan in scans if "Seq Scan" in scan] == [], (reader, plan)
