@@ -137,11 +137,13 @@ def _problems_of(section: str, entries: object) -> Iterator[str]:
             yield f"{place}: {problem}"
 
 
-def _disposition_problem(_name: str, entry: object) -> str | None:
+def _disposition_problem(name: str, entry: object) -> str | None:
     if not isinstance(entry, dict) or set(entry) - {"suppresses"}:
         return "a disposition is a table that may hold `suppresses` and nothing else"
     if not isinstance(entry.get("suppresses", False), bool):
         return "`suppresses` is true or false"
+    if name == "do_not_call" and not entry.get("suppresses"):
+        return "whoever must not be called is suppressed: `suppresses = true`"
     return None
 
 

@@ -14,6 +14,7 @@ COMMON_CODES = {
     "invalid_args": "An argument is unknown or unusable; `result.errors` names every one, and why.",
     "not_found": "There is no such call, contact or task.",
     "no_call": "The tool call belongs to no conversation of this installation. Retell's door only.",
+    "wrong_function": "The body names another function than its path; nothing was done. Retell's door only.",
     "key_reused": "The idempotency key stands for another request. Systems' door only.",
     "unavailable": "Not now; the same request may be repeated. Retell's door only, the systems' answers 503.",
     "rehearsed": "The dashboard's playground asked: everything was checked and nothing written.",

@@ -91,6 +91,14 @@ STORE_ACTION = """
 INSERT INTO action_results (door, key, action, request_hash, call_id, contact_id, at, reply)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
 """
+# The row keeps its place in the story under a key that nobody asks for.
+FREE_CONTENT_KEY = """
+UPDATE action_results AS done SET key = done.key || '@' || coalesce(done.ordinal, 0)
+WHERE done.door = $1 AND done.key = $2 AND (done.at < $3 OR EXISTS (
+    SELECT FROM action_results AS later
+    WHERE later.contact_id = done.contact_id AND later.at >= $3
+      AND later.ordinal > done.ordinal AND later.action = ANY ($4::text[])))
+"""
 ADD_DISPOSITION = """
 INSERT INTO dispositions (disposition_id, call_id, attempt_id, contact_id, code, note, at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)

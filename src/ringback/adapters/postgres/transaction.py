@@ -244,6 +244,9 @@ class PostgresTransaction:
         )
         return (record["request_hash"], record["reply"]) if record else None
 
+    async def free_content_key(self, door: str, key: str, since: datetime, undone_by: tuple[str, ...]) -> None:
+        await self._connection.execute(sql.FREE_CONTENT_KEY, door, key, since, undone_by)
+
     async def store_action(self, result: ActionResult) -> bool:
         status = await self._connection.execute(
             sql.STORE_ACTION,
