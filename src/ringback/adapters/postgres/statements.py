@@ -65,6 +65,10 @@ INSERT INTO gate_decisions (call_id, attempt_id, at, kind, detail)
 SELECT call_id, attempt_id, $5, kind, detail::jsonb
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS row (call_id, attempt_id, kind, detail)
 """
+IS_CALL_OF_ANOTHER = """
+SELECT EXISTS (SELECT FROM attempts WHERE provider_call_id = $1 AND attempt_id <> $2)
+    OR EXISTS (SELECT FROM inbound_calls WHERE provider_call_id = $1)
+"""
 TAKE_IN = """
 INSERT INTO provider_events (provider_call_id, event, content_hash, received_at, attempt_id, call_id, fate, body)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING

@@ -80,7 +80,7 @@ class CallAnalysed:
         report = self._report_of_call(request.args["call"])
         is_ours = report.instance == await store.instance()
         attempt = await store.attempt_of(report.attempt_id if is_ours else None, report.provider_call_id)
-        if attempt is None or request.call_id not in (None, attempt.call_id):
+        if attempt is None or not _is_meant(request, attempt, report):
             raise ActionRefused("not_found", "There is no attempt with this call.")
         return _target(attempt)
 
@@ -121,6 +121,15 @@ class CallAnalysed:
         if report.analysis is None or report.analysis == Analysis():
             raise ActionRefused("not_analysed", "This call has no analysis yet.")
         return report
+
+
+def _is_meant(request: ActionRequest, attempt: Attempt, report: CallReport) -> bool:
+    """Whether nothing in the request names another call: its target, or the call object beside the marks in it."""
+    return (
+        request.call_id in (None, attempt.call_id)
+        and request.contact_id in (None, attempt.contact_id)
+        and attempt.provider_call_id in (None, report.provider_call_id)
+    )
 
 
 async def _of_named_call(request: ActionRequest, store: ActionStore) -> Target:
