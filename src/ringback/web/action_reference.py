@@ -40,6 +40,15 @@ are enough. Agents ask at `POST /v1/retell/functions/{action}`, signed by Retell
 {"ok": true, "code": "…", "say": "One sentence that the agent may speak.", "result": {}}
 ```
 
+Systems are held to the letter: unknown arguments are refused. Agents are not. What the platform or a model adds is
+ignored, and `result.ignored` lists it. `null`, `""`, "null", "N/A", "undefined", characters that show nothing and variables
+that were not filled in (`{{…}}`) are no value: they are neither written nor asked for again. An optional argument that
+cannot be used is cut or left out. An object may be a JSON string, and arguments may stand beside the `call`. A body's
+`name` has to be the function that its path names.
+
+A tool call's key is its id in the transcript; of several the one whose arguments are the body's. Without an id the key
+is what was asked, for 60 s, and only until another action undoes it: a person may change their mind.
+
 At Retell's door the status is always 200. At the systems' door a refusal is a problem (RFC 9457) that holds the reply:
 404 for `not_found`, 409 for `already_dispatched` and `key_reused`, else 422.
 

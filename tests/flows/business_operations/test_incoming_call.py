@@ -318,6 +318,30 @@ async def test_tools_of_an_unknown_or_foreign_inbound_call_reach_nobody(desk):
         assert (await tool(desk, metadata, "note_writeback", {"note": "n"})).code == "no_call", metadata
 
 
+async def test_tools_of_a_call_reach_nobody_by_the_marks_of_another(desk):
+    """An attempt's marks on an inbound call, and the marks of one inbound call on another."""
+    talk = await desk.talk(contact_id="crm-43", phone="+14155550101")
+    await desk.accept()
+    metadata = (await ring(desk)).result["metadata"]
+    await desk.webhook(event("call_started", metadata))
+    before = await desk.rows_written()
+    marks = {"ringback_instance": "test-instance", "ringback_attempt_id": talk.attempt_id}
+    for call_id, given in (("call_in_1", marks), ("call_in_2", metadata)):
+        report = CallReport(
+            ReportKind.TOOL,
+            call_id,
+            attempt_id=given.get("ringback_attempt_id"),
+            instance="test-instance",
+            inbound_id=given.get("ringback_inbound_id"),
+            direction="inbound",
+        )
+        asked = ActionRequest("note_writeback", Door.RETELL, "k", {"note": "n"}, report=report)
+        asked = replace(asked, attempt_id=report.attempt_id, provider_call_id=call_id)
+        reply = await desk.operations.perform(asked)
+        assert (reply.ok, reply.code) == (False, "no_call")
+    assert await desk.rows_written() == before
+
+
 async def test_a_held_task_that_is_moved_by_a_zone_stays_held(desk):
     call_id = await desk.accept(not_before=datetime(2026, 12, 2, 15, tzinfo=UTC))
     metadata = (await ring(desk)).result["metadata"]

@@ -25,6 +25,9 @@ from ringback.flows.business_operations.target import NOT_FOUND_SAY, find_target
 from ringback.flows.event_processing import apply_evidence
 from ringback.flows.settling import SettlingRules
 
+#: Of the analyzer's own findings as JSON, which go to Engage with the verdict.
+MAX_CUSTOM_BYTES = 16 * 1024
+
 _OF_ANALYSIS = {
     "successful": {"type": "boolean", "description": "Whether the call met its goal."},
     "summary": text(20_000, "What happened, in a few sentences."),
@@ -174,6 +177,8 @@ def _problem_with_analysis(analysis: object) -> str | None:
             return f"{name} must be: {declared['type']}"
         if isinstance(value, str) and len(value) > declared["maxLength"]:
             return f"{name} is longer than {declared['maxLength']} characters"
+        if isinstance(value, dict) and len(json.dumps(value)) > MAX_CUSTOM_BYTES:
+            return f"{name} is longer than {MAX_CUSTOM_BYTES} bytes"
     return None
 
 

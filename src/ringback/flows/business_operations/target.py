@@ -40,6 +40,9 @@ async def _of_tool_call(request: ActionRequest, store: ActionStore) -> Target:
         attempt = await store.attempt_of(request.attempt_id, request.provider_call_id)
     if attempt is not None:
         return Target(attempt.phone, attempt.contact_id, attempt.call_id, attempt)
+    if request.attempt_id is not None and await store.attempt_of(request.attempt_id, None) is not None:
+        # The marks of an attempt on a call that is another's: whose conversation it is nobody can say.
+        raise ActionRefused("no_call", NO_CALL_SAY)
     async with store.transaction() as tx:
         return await _of_inbound_call(tx, request)
 
