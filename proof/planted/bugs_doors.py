@@ -243,10 +243,10 @@ BUGS = (
     PlantedBug(
         name="a_time_beyond_the_calendar_is_our_fault",
         aims=(I18,),
-        file="web/requests.py",
-        old='    except (ValueError, OverflowError):\n        raise ValueError("not_a_time:',
-        new='    except ValueError:\n        raise ValueError("not_a_time:',
-        why="A datetime that cannot be read is a ValueError.",
+        file="domain/instant.py",
+        old="    if not FIRST_YEAR <= moment.year <= LAST_YEAR:\n",
+        new="    if moment.year < FIRST_YEAR:\n",
+        why="Only the years of programs that have no date are wrong.",
         tests=(f"{_REQUESTS}test_a_bad_value_is_named_by_pointer_and_code",),
     ),
     PlantedBug(

@@ -181,8 +181,8 @@ BUGS = (
         aims=(I7, I2),
         file=SETTLING,
         old="    if attempt.provider_call_id == provider_call_id:\n        return True\n"
-        "    if attempt.provider_call_id",
-        new="    if attempt.provider_call_id",
+        "    if await tx.is_call_of_another",
+        new="    if await tx.is_call_of_another",
         why="An attempt that has its call gets no other.",
         tests=(
             "flows/dialing/test_dial_answers.py::test_a_webhook_before_the_answer_binds_once_and_the_answer_adds_nothing",

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from proof.invariants import Invariant
 from proof.planted import (
     bugs_access,
+    bugs_agent,
     bugs_claiming,
     bugs_doors,
     bugs_finding_out,
@@ -22,6 +23,7 @@ BUGS: tuple[PlantedBug, ...] = (
     *bugs_telling.BUGS,
     *bugs_doors.BUGS,
     *bugs_access.BUGS,
+    *bugs_agent.BUGS,
     *bugs_person.BUGS,
     *bugs_time.BUGS,
 )

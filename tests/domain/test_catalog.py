@@ -2,7 +2,7 @@
 
 import pytest
 
-from ringback.domain.catalog import CatalogError, FieldType, built_in_catalog, parse_catalog
+from ringback.domain.catalog import CatalogError, FieldType, built_in_catalog, catalog_toml, parse_catalog
 
 
 def problems_of(toml: str) -> list[str]:
@@ -98,3 +98,34 @@ def test_text_that_is_not_toml_says_where():
 
 def test_a_section_that_is_no_table_is_a_problem():
     assert problems_of("fields = 3") == ["[fields] must be a table"]
+
+
+def test_a_caller_is_told_the_first_name_unless_the_catalogue_says_otherwise():
+    assert built_in_catalog().told_to_callers == ("first_name",)
+    catalog = parse_catalog('[inbound]\ntell = ["first_name", "plan"]\n')
+    assert catalog.told_to_callers == ("first_name", "plan")
+    assert parse_catalog(catalog_toml(catalog)) == catalog
+    assert parse_catalog("[inbound]\n").told_to_callers == ()
+
+
+@pytest.mark.parametrize(
+    ("toml", "problem"),
+    [
+        ("[inbound]\nnames = []", "inbound.names: [inbound] may hold `tell` and nothing else"),
+        (
+            '[inbound]\ntell = "plan"',
+            "inbound.tell: a list of names of fields and variables, of at most 64 characters each",
+        ),
+        ('[inbound]\ntell = ["a", "a"]', "inbound.tell: a name is listed twice"),
+        (f"[inbound]\ntell = {[f'n{number}' for number in range(51)]}", "inbound.tell: at most 50 names are told"),
+        ("inbound = 1", "[inbound] must be a table"),
+    ],
+)
+def test_a_bad_list_of_what_callers_are_told_is_named(toml, problem):
+    assert problems_of(toml) == [problem]
+
+
+def test_do_not_call_always_suppresses():
+    assert problems_of("[dispositions.do_not_call]") == [
+        "dispositions.do_not_call: whoever must not be called is suppressed: `suppresses = true`"
+    ]

@@ -163,3 +163,12 @@ async def test_the_crm_does_not_overwrite_the_zone_a_person_said(initiation, poo
     contact = await pool.fetchrow("SELECT * FROM contacts")
     assert (contact["time_zone"], contact["time_zone_source"]) == ("America/Denver", "person")
     assert contact["fields"] == {"email": "ada@example.org"}
+
+
+async def test_requests_add_to_a_contacts_fields_until_these_would_be_too_many(initiation, pool):
+    for number in range(6):
+        fields = {f"f{number}": "x" * 15_000}
+        await initiation.accept_call(request(fields=fields))
+    assert list(await pool.fetchval("SELECT fields FROM contacts")) == ["f4", "f5"]
+    await initiation.accept_call(request(fields={"f5": "y"}))
+    assert await pool.fetchval("SELECT fields FROM contacts") == {"f4": "x" * 15_000, "f5": "y"}

@@ -154,9 +154,7 @@ def test_the_agent_knows_the_caller_and_what_is_planned_for_them(known: Told) ->
     assert variables == {
         "is_known": "true",
         "contact_id": known.call["contact_id"],
-        "campaign": "spring",
         "first_name": "Ada",
-        "opted_in": "true",
         "time_zone": "America/Los_Angeles",
         "ringback_call_id": known.call["call_id"],
         "has_callback": "true",

@@ -1,4 +1,5 @@
-"""The catalogue: the dispositions, contact fields and custom events that an installation allows, written in TOML."""
+"""The catalogue: the dispositions, contact fields and custom events that an installation allows, and what an inbound
+call may be told, written in TOML."""
 
 import json
 import re
@@ -34,7 +35,12 @@ interest = ["low", "medium", "high"]
 [events.lead_qualified]
 [events.appointment_booked]
 [events.payment_promised]
+
+[inbound]
+tell = ["first_name"]
 """
+#: As many names an inbound call may be told; what it is told is bounded in all.
+MAX_TOLD_NAMES = 50
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -69,9 +75,13 @@ class WritableField:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
+    """`told_to_callers`: fields of the contact and variables of their call that the agent of an inbound call is told.
+    Whoever shows the contact's number hears them, and a number that is shown can be forged."""
+
     dispositions: Mapping[str, DispositionCode]
     fields: Mapping[str, WritableField]
     events: frozenset[str]
+    told_to_callers: tuple[str, ...]
 
 
 def built_in_catalog() -> Catalog:
@@ -94,17 +104,22 @@ def catalog_toml(catalog: Catalog) -> str:
         lines += [f"[dispositions.{disposition.code}]", *["suppresses = true"] * disposition.suppresses]
     lines += ["", "[fields]", *(f"{field.name} = {_type_toml(field)}" for field in catalog.fields.values())]
     lines += ["", "[events]", *(f"[events.{name}]" for name in sorted(catalog.events))]
+    lines += ["", "[inbound]", f"tell = {_strings_toml(catalog.told_to_callers)}"]
     return "\n".join(lines) + "\n"
 
 
 def _type_toml(field: WritableField) -> str:
+    return _strings_toml(field.choices) if field.choices else _strings_toml(field.type)
+
+
+def _strings_toml(strings: str | tuple[str, ...]) -> str:
     # A JSON string is a TOML string but for DEL, which TOML wants escaped; the names are bare keys by rule.
-    return json.dumps(list(field.choices) or field.type, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(strings, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _read(document: dict[str, Any]) -> Catalog:
-    problems = [f"unknown section [{name}]" for name in document if name not in ("dispositions", "fields", "events")]
-    for section in ("dispositions", "fields", "events"):
+    problems = [f"unknown section [{name}]" for name in document if name not in _CHECKS]
+    for section in _CHECKS:
         problems.extend(_problems_of(section, document[section]))
     if problems:
         raise CatalogError("\n".join(problems))
@@ -115,6 +130,7 @@ def _read(document: dict[str, Any]) -> Catalog:
         },
         fields={name: _field(name, kind) for name, kind in document["fields"].items()},
         events=frozenset(document["events"]),
+        told_to_callers=tuple(document["inbound"].get("tell", ())),
     )
 
 
@@ -137,11 +153,13 @@ def _problems_of(section: str, entries: object) -> Iterator[str]:
             yield f"{place}: {problem}"
 
 
-def _disposition_problem(_name: str, entry: object) -> str | None:
+def _disposition_problem(name: str, entry: object) -> str | None:
     if not isinstance(entry, dict) or set(entry) - {"suppresses"}:
         return "a disposition is a table that may hold `suppresses` and nothing else"
     if not isinstance(entry.get("suppresses", False), bool):
         return "`suppresses` is true or false"
+    if name == "do_not_call" and not entry.get("suppresses"):
+        return "whoever must not be called is suppressed: `suppresses = true`"
     return None
 
 
@@ -163,4 +181,19 @@ def _event_problem(name: str, entry: object) -> str | None:
     return None if entry == {} else "a custom event is an empty table"
 
 
-_CHECKS = {"dispositions": _disposition_problem, "fields": _field_problem, "events": _event_problem}
+def _inbound_problem(name: str, entry: object) -> str | None:
+    if name != "tell":
+        return "[inbound] may hold `tell` and nothing else"
+    if not isinstance(entry, list) or not all(isinstance(told, str) and 0 < len(told) <= 64 for told in entry):
+        return "a list of names of fields and variables, of at most 64 characters each"
+    if len(entry) > MAX_TOLD_NAMES:
+        return f"at most {MAX_TOLD_NAMES} names are told"
+    return "a name is listed twice" if len(set(entry)) < len(entry) else None
+
+
+_CHECKS = {
+    "dispositions": _disposition_problem,
+    "fields": _field_problem,
+    "events": _event_problem,
+    "inbound": _inbound_problem,
+}

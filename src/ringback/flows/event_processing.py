@@ -103,6 +103,10 @@ class EventProcessing:
 
     async def _hear_inbound(self, report: CallReport, body: str) -> None:
         ours, now = await self.store.instance(), self.clock.now()
+        if await self.store.attempt_of(None, report.provider_call_id) is not None:
+            # One of our own calls, which an inbound event has nothing to tell about.
+            await self._write_down_only(report, body, "foreign")
+            return
         async with self.store.transaction() as tx:
             is_new = await tx.take_in(report, None, self.identify(body), body, "inbound", now)
             if is_new and report.instance == ours:

@@ -55,10 +55,18 @@ class SettlingRules:
 
 
 async def bind(tx: Transaction, call: Call, attempt: Attempt, provider_call_id: str, now: datetime) -> bool:
-    """The one place where an attempt gets its provider call, whatever the evidence. False: it has another one already,
-    which is an incident: two calls for one attempt, and the later one is stopped."""
+    """Attach the provider's call to the attempt. Every source of evidence goes through here.
+
+    Returns False if the attempt already has a different provider call: an incident, and the new call is stopped. Also
+    if the provider's call is another attempt's or a call to us: then it is left alone, whatever its metadata claims.
+    """
     if attempt.provider_call_id == provider_call_id:
         return True
+    if await tx.is_call_of_another(provider_call_id, attempt.attempt_id):
+        claim = {"provider_call_id": provider_call_id}
+        await tx.note_decision(call.call_id, attempt.attempt_id, "claim_on_another_call", claim, now)
+        _log.error("attempt.call_claimed", attempt_id=attempt.attempt_id, provider_call_id=provider_call_id)
+        return False
     if attempt.provider_call_id is not None:
         await tx.note_decision(
             call.call_id, attempt.attempt_id, "incident_second_provider_call", {"stopped": provider_call_id}, now

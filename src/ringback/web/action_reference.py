@@ -14,6 +14,7 @@ COMMON_CODES = {
     "invalid_args": "An argument is unknown or unusable; `result.errors` names every one, and why.",
     "not_found": "There is no such call, contact or task.",
     "no_call": "The tool call belongs to no conversation of this installation. Retell's door only.",
+    "wrong_function": "The body names another function than its path; nothing was done. Retell's door only.",
     "key_reused": "The idempotency key stands for another request. Systems' door only.",
     "unavailable": "Not now; the same request may be repeated. Retell's door only, the systems' answers 503.",
     "rehearsed": "The dashboard's playground asked: everything was checked and nothing written.",
@@ -38,6 +39,15 @@ are enough. Agents ask at `POST /v1/retell/functions/{action}`, signed by Retell
 ```json
 {"ok": true, "code": "…", "say": "One sentence that the agent may speak.", "result": {}}
 ```
+
+Systems are held to the letter: unknown arguments are refused. Agents are not. What the platform or a model adds is
+ignored, and `result.ignored` lists it. `null`, `""`, "null", "N/A", "undefined", characters that show nothing and variables
+that were not filled in (`{{…}}`) are no value: they are neither written nor asked for again. An optional argument that
+cannot be used is cut or left out. An object may be a JSON string, and arguments may stand beside the `call`. A body's
+`name` has to be the function that its path names.
+
+A tool call's key is its id in the transcript; of several the one whose arguments are the body's. Without an id the key
+is what was asked, for 60 s, and only until another action undoes it: a person may change their mind.
 
 At Retell's door the status is always 200. At the systems' door a refusal is a problem (RFC 9457) that holds the reply:
 404 for `not_found`, 409 for `already_dispatched` and `key_reused`, else 422.

@@ -4,21 +4,21 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
 from ringback.domain.call import CallStatus, RetryPolicy
+from ringback.domain.instant import NotAnInstant, read_instant
 from ringback.domain.new_call import NewCall
 from ringback.domain.phone_number import parse_e164
 from ringback.domain.zone_names import resolve_zone_code
+from ringback.web import limits
+from ringback.web.limits import Fields, Metadata, Variables
 from ringback.web.problem import FieldProblem, Point, from_pydantic, invalid, not_found, pointer_to, query_pointer
 
-#: Retell's own limit, of which the ids that we add take a few hundred bytes more.
-MAX_METADATA_BYTES = 50_000
-RESERVED_PREFIX = "ringback_"
 MAX_DELAY_S = 7 * 24 * 3600
 #: Later moments are typing errors, and date arithmetic on the year 9999 overflows.
 MAX_AHEAD = timedelta(days=3650)
@@ -27,7 +27,6 @@ MAX_PAGE = 200
 #: For /docs; `parse_e164` decides.
 E164_PATTERN = r"^\+[1-9][0-9]{6,14}$"
 
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?")
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -36,13 +35,11 @@ def read_moment(value: object) -> datetime:
     """An RFC 3339 time as UTC. Raises ValueError("code: sentence"), as all validators here do."""
     if not isinstance(value, str):
         raise ValueError("wrong_type: This must be a string with a time, for example 2026-12-01T17:00:00Z.")
-    text = value.upper()
-    match = _MOMENT.fullmatch(text)
-    if match and not match[3]:
-        raise ValueError("no_offset: A time carries an offset, for example 2026-12-01T17:00:00Z.")
     try:
-        return datetime.fromisoformat(text if match else "").astimezone(UTC)
-    except (ValueError, OverflowError):
+        return read_instant(value)
+    except NotAnInstant as error:
+        if error.lacks_offset:
+            raise ValueError("no_offset: A time carries an offset, for example 2026-12-01T17:00:00Z.") from None
         raise ValueError("not_a_time: This is no RFC 3339 time, for example 2026-12-01T17:00:00Z.") from None
 
 
@@ -59,27 +56,6 @@ def _plain(text: str) -> str:
     return text
 
 
-def _said(value: object) -> object:
-    """The provider takes string variables only; numbers and booleans are written as JSON writes them."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)
-    raise ValueError("wrong_type: A variable is a string, a number or a boolean.")
-
-
-def _own_key(name: str) -> str:
-    if name.startswith(RESERVED_PREFIX):
-        raise ValueError(f"reserved_key: Keys that begin with {RESERVED_PREFIX} are not allowed.")
-    return name
-
-
-def _small(metadata: dict[str, Any]) -> dict[str, Any]:
-    if len(json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode()) > MAX_METADATA_BYTES:
-        raise ValueError(f"too_large: Metadata takes at most {MAX_METADATA_BYTES} bytes as JSON.")
-    return metadata
-
-
 def _cursor(text: str) -> str:
     if not _ID.fullmatch(text):
         raise ValueError("bad_cursor: A cursor is passed on as it was received.")
@@ -94,6 +70,8 @@ def _event_cursor(text: str) -> str:
 
 Phone = Annotated[str, AfterValidator(_phone), Field(json_schema_extra={"pattern": E164_PATTERN})]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
+#: Of a contact that may be new. One that was taken before this was checked is still found by its Name.
+ContactId = Annotated[Name, AfterValidator(limits.contact_id)]
 Sentence = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain)]
 Moment = Annotated[datetime, BeforeValidator(read_moment)]
 Cursor = Annotated[str, AfterValidator(_cursor)]
@@ -104,10 +82,10 @@ class _Strict(BaseModel):
 
 
 class ContactBody(_Strict):
-    contact_id: Name
+    contact_id: ContactId
     phone: Phone
     time_zone: str | None = None
-    fields: dict[str, Any] = {}
+    fields: Fields = {}
 
 
 class RetryBody(_Strict):
@@ -123,8 +101,8 @@ class CallBody(_Strict):
     contact: ContactBody
     agent_id: Name
     from_number: Phone
-    variables: dict[str, Annotated[str, BeforeValidator(_said)]] = {}
-    metadata: Annotated[dict[Annotated[str, AfterValidator(_own_key)], Any], AfterValidator(_small)] = {}
+    variables: Variables = {}
+    metadata: Metadata = {}
     not_before: Moment | None = None
     expires_at: Moment | None = None
     retry: RetryBody | None = None
@@ -132,7 +110,7 @@ class CallBody(_Strict):
 
 class SuppressionBody(_Strict):
     phone: Phone | None = None
-    contact_id: Name | None = None
+    contact_id: Annotated[Name, AfterValidator(limits.no_unseen)] | None = None
     reason: Sentence
 
 

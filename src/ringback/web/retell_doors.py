@@ -16,7 +16,7 @@ from ringback.flows.business_operations.action import ActionRequest, Door, Reply
 from ringback.flows.business_operations.incoming_call import unknown_caller
 from ringback.flows.business_operations.perform import BusinessOperations
 from ringback.flows.business_operations.target import NO_CALL_SAY
-from ringback.flows.business_operations.tool_call import ToolCall, request_of
+from ringback.flows.business_operations.tool_call import ToolCall, is_for, request_of
 from ringback.web.problem import FieldProblem, Problem, invalid, not_found
 
 #: Someone is on the phone: a silence longer than this is worse than "not now". What was committed meanwhile stands
@@ -28,13 +28,15 @@ ANSWER_RINGING_WITHIN_S = 3.0
 INSTANCE_WITHIN_S = 0.2
 
 NO_CALL = Reply(False, "no_call", NO_CALL_SAY)
+WRONG_FUNCTION = Reply(False, "wrong_function", NO_CALL_SAY)
 UNAVAILABLE = Reply(False, "unavailable", "Sorry, I cannot save that right now.")
 
 _log = structlog.get_logger(__name__)
 
 
 class Ringing(Protocol):
-    """Someone calls us, as the provider's edge has read it; `agent_id` is the number's own agent, if it has one."""
+    """Someone calls us, as the provider's edge has read it; `agent_id` is the number's own agent, if it has one.
+    `is_dated`: the body says when it was asked, which tells one call's from the next's."""
 
     @property
     def from_number(self) -> str: ...
@@ -44,6 +46,8 @@ class Ringing(Protocol):
     def call_id(self) -> str | None: ...
     @property
     def agent_id(self) -> str | None: ...
+    @property
+    def is_dated(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,9 @@ class RetellDoors:
     async def _answer_agent(self, action: str, call: ToolCall) -> Reply:
         if call.playground:
             return self.operations.rehearse(action, call.args)
+        if not is_for(call, action):
+            _log.warning("action.wrong_function", action=action)
+            return WRONG_FUNCTION
         asked = request_of(call, action)
         if asked is None:
             return NO_CALL
@@ -102,10 +109,12 @@ class RetellDoors:
             return UNAVAILABLE
 
     async def _answer_ringing(self, ringing: Ringing, digest: str) -> Reply:
+        # Without an id or a time each body is a call of its own. A repeat while it rings finds the inbound call anyway.
+        is_known = ringing.call_id or (digest if ringing.is_dated else None)
         asked = ActionRequest(
             action="incoming_call",
             door=Door.RETELL,
-            key=f"inbound:{ringing.call_id or digest}",
+            key=f"inbound:{is_known or self.operations.rules.new_id()}",
             args={"from_number": ringing.from_number, "to_number": ringing.to_number},
             provider_call_id=ringing.call_id,
         )

@@ -42,6 +42,37 @@ def test_a_nested_body_is_known_by_its_call_and_the_last_invocation_of_its_name(
     assert tool.report.analysis is None
 
 
+def invocation(id_: str, arguments: object, name: str = "set_disposition") -> dict:
+    return {"role": "tool_call_invocation", "tool_call_id": id_, "name": name, "arguments": arguments}
+
+
+def test_of_two_invocations_in_one_turn_each_is_known_by_its_arguments():
+    turn = [
+        invocation("t_1", '{"code": "interested", "ringback_attempt_id": "{{ringback_attempt_id}}"}'),
+        invocation("t_2", {"code": "do_not_call"}),
+        invocation("t_3", "{}", "note_writeback"),
+    ]
+    call = {"call_id": "call_1", "transcript_with_tool_calls": turn}
+    for code, id_ in (("interested", "t_1"), ("do_not_call", "t_2"), ("wrong_number", "t_2")):
+        args = {"code": code, "execution_message": "One moment.", "ringback_attempt_id": ATTEMPT}
+        assert parse_tool_call(nested(name="set_disposition", call=call, args=args)).tool_call_id == id_
+
+
+def test_an_invocation_that_has_its_result_is_not_the_one_that_calls_now():
+    turn = [invocation("t_1", '{"code": "interested"}'), {"role": "tool_call_result", "tool_call_id": "t_1"}]
+    call = {"call_id": "call_1", "transcript_with_tool_calls": turn}
+    args = {"code": "interested"}
+    assert parse_tool_call(nested(name="set_disposition", call=call, args=args)).tool_call_id is None
+    turn.append(invocation("t_2", "no JSON"))
+    assert parse_tool_call(nested(name="set_disposition", call=call, args=args)).tool_call_id == "t_2"
+
+
+@pytest.mark.parametrize("items", [None, "x", [None, 5, {}], [{"role": "tool_call_invocation", "tool_call_id": []}]])
+def test_a_transcript_that_cannot_be_read_names_no_invocation(items):
+    call = {"call_id": "call_1", "transcript_with_tool_calls": items}
+    assert parse_tool_call(nested(call=call, args={})).tool_call_id is None
+
+
 def test_without_an_invocation_the_key_is_the_content_of_the_arguments():
     call = {"call_id": "call_1"}
     one = parse_tool_call(nested(call=call, args={"a": 1, "b": 2}))
@@ -103,6 +134,9 @@ def test_an_inbound_call_is_read_with_and_without_a_call_id():
         },
     }
     assert parse_inbound_call(json.dumps(body)) == InboundCall("anonymous", "+14155550199", None, "agent_1")
+    assert parse_inbound_call(json.dumps(body)).is_dated
+    del body["event_timestamp"]
+    assert not parse_inbound_call(json.dumps(body)).is_dated
     body["call_inbound"] = {"from_number": "+14155550100", "to_number": "+14155550199", "call_id": "call_9"}
     assert parse_inbound_call(json.dumps(body)) == InboundCall("+14155550100", "+14155550199", "call_9", None)
     body["call_inbound"] = {}

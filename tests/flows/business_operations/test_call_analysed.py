@@ -132,6 +132,24 @@ async def test_a_call_that_is_none_of_ours_is_not_found(desk):
     assert (await desk.ask("call_analysed", {"call": call_object(talk)}, call_id="another")).code == "not_found"
 
 
+async def test_the_marks_of_one_attempt_with_the_call_of_another_touch_neither(desk):
+    one, other = await ended(desk), await desk.talk(contact_id="crm-43", phone="+14155550101")
+    unbound = await desk.talk(contact_id="crm-44", phone="+14155550102")
+    await desk.execute(f"UPDATE attempts SET provider_call_id = NULL WHERE attempt_id = '{unbound.attempt_id}'")
+    before = await desk.rows_written(), await desk.all("SELECT * FROM attempts ORDER BY attempt_id")
+    claims = [
+        call_object(one, call_id=other.provider_call_id),
+        call_object(one, call_id=other.provider_call_id, disconnection_reason="user_requested_dnc"),
+        call_object(unbound, call_id=other.provider_call_id),
+        call_object(one, call_id="call_of_nobody"),
+    ]
+    for claim in claims:
+        reply = await desk.ask("call_analysed", {"call": claim})
+        assert (reply.ok, reply.code) == (False, "not_found")
+    assert (await desk.ask("call_analysed", {"call": call_object(one)}, contact_id="crm-43")).code == "not_found"
+    assert (await desk.rows_written(), await desk.all("SELECT * FROM attempts ORDER BY attempt_id")) == before
+
+
 async def test_an_analysis_that_is_not_there_decides_nothing(desk):
     talk = await ended(desk)
     for analysis in (None, {}, [], "none"):
@@ -159,6 +177,7 @@ async def test_a_call_that_was_never_placed_has_nothing_to_analyse(desk):
         ({"analysis": {"successful": "yes"}, "source": "x"}, ["analysis"]),
         ({"analysis": {"verdict": 1}, "source": "x"}, ["analysis"]),
         ({"analysis": {"summary": "x" * 20_001}, "source": "x"}, ["analysis"]),
+        ({"analysis": {"custom": {"much": "x" * 16_384}}, "source": "x"}, ["analysis"]),
         ({"analysis": {"successful": True}, "source": "x"}, ["analysis"]),
         ({"analysis": {"successful": True}, "source": "x", "extra": 1}, ["extra"]),
     ],

@@ -123,6 +123,8 @@ async def test_a_delete_and_a_claim_never_both_win(desk):
         assert (reply.code, len(attempts)) in {("deleted", 0), ("already_dispatched", 1)}
 
 
-async def test_a_reason_that_is_no_text_is_refused(desk_without_database):
-    for args in ({"reason": 7}, {"task_id": "x"}):
-        assert desk_without_database.operations.rehearse("delete_scheduled_task", args).code == "invalid_args"
+async def test_a_reason_that_is_no_text_is_refused_to_systems_and_stops_no_agent(desk):
+    for args in ({"reason": 7}, {"task_id": "x"}, {"reason": "x" * 501}):
+        call_id = await desk.accept()
+        assert (await desk.ask("delete_scheduled_task", args, call_id=call_id)).code == "invalid_args"
+        assert desk.operations.rehearse("delete_scheduled_task", args).code == "rehearsed"

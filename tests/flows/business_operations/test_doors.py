@@ -187,6 +187,16 @@ async def test_a_body_above_six_mebibytes_is_413(client_without_database):
     assert answer.status_code == 413
 
 
+async def test_the_marks_of_one_attempt_in_the_call_of_another_reach_nobody(desk, client):
+    one, other = await desk.talk(), await desk.talk(contact_id="crm-43", phone="+14155550101")
+    before = await desk.rows_written()
+    body = tool_body(one, "set_disposition", {"code": "do_not_call"})
+    body["call"]["call_id"] = other.provider_call_id
+    answer = (await post_function(client, "set_disposition", body)).json()
+    assert (answer["ok"], answer["code"]) == (False, "no_call")
+    assert await desk.rows_written() == before
+
+
 # The systems' door
 
 

@@ -54,7 +54,7 @@ async def test_what_cannot_be_written_says_what_is_allowed_and_the_rest_is_writt
 @pytest.mark.parametrize(
     ("field", "wrong"),
     [
-        ("first_name", [7, "", None, "a\0b", "\ud800", "x" * 2001, ["Ada"]]),
+        ("first_name", [7, None, "a\0b", "\ud800", "x" * 2001, ["Ada"]]),
         ("email", ["ada", "ada@", "@example.com", "a b@example.com", "ada@example", 7, None]),
         ("budget", ["5", True, None, float("inf"), float("nan"), 10**400, 1e16]),
         ("opted_in", ["true", 1, 0, None]),
@@ -63,14 +63,13 @@ async def test_what_cannot_be_written_says_what_is_allowed_and_the_rest_is_writt
     ],
 )
 async def test_a_value_of_a_wrong_type_is_never_written(desk, field, wrong):
+    await desk.accept()
     for value in wrong:
-        if value == "":
-            continue
-        reply = desk.operations.rehearse("field_writeback", {"fields": {field: value}})
+        reply = await desk.ask("field_writeback", {"fields": {field: value}}, contact_id="crm-42")
         assert (reply.code, list(reply.result["rejected"])) == ("nothing_written", [field]), value
 
 
-@pytest.mark.parametrize("args", [{}, {"fields": {}}, {"fields": []}, {"fields": "x"}, {"first_name": "Ada"}])
+@pytest.mark.parametrize("args", [{}, {"fields": {}}, {"fields": []}, {"fields": "x"}, {"fields": None}])
 async def test_without_fields_there_is_nothing_to_do(desk_without_database, args):
     reply = desk_without_database.operations.rehearse("field_writeback", args)
     assert (reply.code, reply.ok) == ("invalid_args", False)

@@ -36,7 +36,8 @@ async def test_a_known_caller_is_answered_with_strings_metadata_and_an_agent(des
     told = answer.json()["call_inbound"]
     variables = told["dynamic_variables"]
     assert all(isinstance(value, str) for value in variables.values())
-    assert (variables["is_known"], variables["first_name"], variables["opted_in"]) == ("true", "Ada", "true")
+    assert (variables["is_known"], variables["first_name"]) == ("true", "Ada")
+    assert not {"budget", "opted_in"} & variables.keys(), "the catalogue does not let a caller be told"
     assert (told["metadata"]["ringback_contact_id"], told["override_agent_id"]) == ("crm-42", "agent_1")
     assert set(told) == {"dynamic_variables", "metadata", "override_agent_id"}, "one unknown field voids the answer"
     assert (await desk.tasks(call_id))[-1]["status"] == "held"
@@ -53,6 +54,33 @@ async def test_retells_repeat_gets_the_same_answer(desk, client):
     first = await post_inbound(client, ringing(call_id="call_in_1"))
     assert (await post_inbound(client, ringing(call_id="call_in_1"))).json() == first.json()
     assert len(await desk.all("SELECT * FROM inbound_calls")) == 1
+
+
+async def test_without_an_id_and_a_time_each_ring_is_its_own(desk, client):
+    call_id = await desk.accept(fields={"first_name": "Ada"})
+    body = {"event": "call_inbound", "call_inbound": {"from_number": "+14155550100", "to_number": "+14155550199"}}
+    first = (await post_inbound(client, body)).json()["call_inbound"]
+    assert (await post_inbound(client, body)).json()["call_inbound"] == first, "it rings on, and is asked about again"
+    await desk.webhook(ended_inbound(first["metadata"], "call_in_1"))
+    assert (await desk.tasks(call_id))[-1]["status"] == "pending"
+    desk.clock.advance(3600)
+    await desk.execute('UPDATE contacts SET fields = fields || \'{"first_name": "Augusta"}\'')
+    second = (await post_inbound(client, body)).json()["call_inbound"]
+    assert second["dynamic_variables"]["first_name"] == "Augusta"
+    assert second["metadata"]["ringback_inbound_id"] != first["metadata"]["ringback_inbound_id"]
+    assert (await desk.tasks(call_id))[-1]["status"] == "held"
+
+
+def ended_inbound(metadata: dict, call_id: str) -> dict:
+    call = {
+        "call_id": call_id,
+        "direction": "inbound",
+        "from_number": "+14155550100",
+        "to_number": "+14155550199",
+        "metadata": metadata,
+        "disconnection_reason": "user_hangup",
+    }
+    return {"event": "call_ended", "call": call, "event_timestamp": NOW_MS}
 
 
 @pytest.mark.parametrize("number", ["anonymous", "+14155550177", ""])

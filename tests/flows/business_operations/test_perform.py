@@ -160,7 +160,8 @@ async def test_a_tool_cannot_name_another_contact(desk):
     talk = await desk.talk()
     other = await desk.accept(contact_id="crm-43", phone="+14155550101")
     reply = await desk.tool(talk, "reschedule_call", {**TOMORROW, "call_id": other, "contact_id": "crm-43"})
-    assert (reply.code, sorted(reply.result["errors"])) == ("invalid_args", ["call_id", "contact_id"])
+    assert (reply.code, reply.result["ignored"]) == ("rescheduled", ["call_id", "contact_id"])
+    assert [(await desk.call(call_id))["reschedules"] for call_id in (talk.call_id, other)] == [1, 0]
 
 
 async def test_a_tool_call_before_the_answer_of_the_dial_binds_its_attempt(desk):

@@ -82,7 +82,7 @@ async def test_a_finished_call_may_still_be_filed(desk):
 
 async def test_an_unknown_code_gets_the_list_of_valid_ones(desk):
     talk = await desk.talk()
-    for args in ({"code": "maybe"}, {"code": "DO_NOT_CALL"}, {}, {"code": None}):
+    for args in ({"code": "maybe"}, {"code": "not before noon"}, {}, {"code": None}):
         reply = await desk.tool(talk, "set_disposition", args)
         assert (reply.ok, reply.code) == (False, "unknown_disposition")
         assert reply.result["valid"] == [
@@ -97,8 +97,8 @@ async def test_an_unknown_code_gets_the_list_of_valid_ones(desk):
     assert await desk.all("SELECT * FROM dispositions") == []
 
 
-async def test_a_note_that_is_no_text_is_refused(desk):
-    talk = await desk.talk()
+async def test_a_systems_note_that_is_no_text_is_refused(desk):
+    await desk.accept()
     for note in ("a\0b", "\ud800", 7, ["x"], "x" * 2001):
-        reply = await desk.tool(talk, "set_disposition", {"code": "interested", "note": note})
+        reply = await desk.ask("set_disposition", {"code": "interested", "note": note}, contact_id="crm-42")
         assert (reply.code, list(reply.result["errors"])) == ("invalid_args", ["note"])

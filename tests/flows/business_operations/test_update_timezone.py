@@ -184,11 +184,14 @@ async def test_words_that_mean_no_zone_are_asked_about(desk_without_database, ar
     assert reply.say.endswith("?")
 
 
-async def test_a_source_that_nobody_may_claim_is_refused(desk_without_database):
+async def test_a_source_that_nobody_may_claim_is_refused_to_systems_and_ignored_from_agents(desk):
+    call_id = await desk.accept()
     for source in ("guessed", "boss", 7):
         args = {"time_zone": "Eastern", "source": source}
-        reply = desk_without_database.operations.rehearse("update_timezone", args)
+        reply = await desk.ask("update_timezone", args, call_id=call_id)
         assert (reply.code, list(reply.result["errors"])) == ("invalid_args", ["source"])
+        reply = desk.operations.rehearse("update_timezone", args)
+        assert (reply.code, reply.result["ignored"]) == ("rehearsed", ["source"])
 
 
 async def test_the_same_zone_again_moves_nothing(desk):

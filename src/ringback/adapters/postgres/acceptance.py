@@ -18,10 +18,12 @@ LEFT JOIN contacts ON contacts.contact_id = person.contact_id
 _STORED_ANSWERS = """
 SELECT idempotency_key, request_hash, response FROM calls WHERE idempotency_key = ANY ($1::text[])
 """
+#: Requests add to what a contact has. Where that would exceed this, only the newest request's fields are kept.
+MAX_CONTACT_FIELDS_BYTES = 64 * 1024
 # One statement, so one commit. A call whose key was taken meanwhile is not inserted, and nothing that hangs on it is.
 # Contacts are written in the order of their ids, so that two groups cannot wait for each other in a circle. What a
 # person said about their zone stays until a person says otherwise.
-_INSERT = """
+_INSERT = f"""
 WITH given AS (
     SELECT * FROM jsonb_to_recordset($1::jsonb)
         AS given (call jsonb, contact jsonb, task jsonb, leaving jsonb, decision jsonb)),
@@ -31,7 +33,8 @@ people AS (
     FROM given, jsonb_populate_record(NULL::contacts, given.contact) AS person ORDER BY person.contact_id
     ON CONFLICT (contact_id) DO UPDATE SET
         phone = excluded.phone,
-        fields = contacts.fields || excluded.fields,
+        fields = CASE WHEN octet_length((contacts.fields || excluded.fields)::text) <= {MAX_CONTACT_FIELDS_BYTES}
+                      THEN contacts.fields || excluded.fields ELSE excluded.fields END,
         updated_at = excluded.updated_at,
         time_zone = CASE WHEN excluded.time_zone IS NULL OR contacts.time_zone_source = 'person'
                          THEN contacts.time_zone ELSE excluded.time_zone END,

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-NEWEST = "0005"
+NEWEST = "0007"
 #: Two processes that start together must not both migrate. The second one asks again and again: a statement that waits
 #: for the lock has a snapshot, and an index that the first one builds concurrently would wait for that without end.
 _TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('ringback-migrations', 0))"

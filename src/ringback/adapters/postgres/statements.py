@@ -76,6 +76,10 @@ INSERT INTO gate_decisions (call_id, attempt_id, at, kind, detail)
 SELECT call_id, attempt_id, $5, kind, detail::jsonb
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS row (call_id, attempt_id, kind, detail)
 """
+IS_CALL_OF_ANOTHER = """
+SELECT EXISTS (SELECT FROM attempts WHERE provider_call_id = $1 AND attempt_id <> $2)
+    OR EXISTS (SELECT FROM inbound_calls WHERE provider_call_id = $1)
+"""
 TAKE_IN = """
 INSERT INTO provider_events (provider_call_id, event, content_hash, received_at, attempt_id, call_id, fate, body)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
@@ -100,6 +104,14 @@ ATTEMPTS_UNDER_WAY = (
 STORE_ACTION = """
 INSERT INTO action_results (door, key, action, request_hash, call_id, contact_id, at, reply)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+"""
+# The row keeps its place in the story under a key that nobody asks for.
+FREE_CONTENT_KEY = """
+UPDATE action_results AS done SET key = done.key || '@' || coalesce(done.ordinal, 0)
+WHERE done.door = $1 AND done.key = $2 AND (done.at < $3 OR EXISTS (
+    SELECT FROM action_results AS later
+    WHERE later.contact_id = done.contact_id AND later.at >= $3
+      AND later.ordinal > done.ordinal AND later.action = ANY ($4::text[])))
 """
 ADD_DISPOSITION = """
 INSERT INTO dispositions (disposition_id, call_id, attempt_id, contact_id, code, note, at)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from ringback.adapters.postgres import acceptance, outbox_rows, schedule_rows
+from ringback.adapters.postgres import statements as sql
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.adapters.postgres.rows import attempt_from
 from ringback.adapters.postgres.transaction import PostgresTransaction
@@ -68,13 +69,17 @@ class PostgresStore:
 
     async def attempt_of(self, attempt_id: str | None, provider_call_id: str | None) -> Attempt | None:
         async with self._connection() as connection:
-            record = None
+            record = owner = None
             if attempt_id is not None:
                 record = await connection.fetchrow("SELECT * FROM attempts WHERE attempt_id = $1", attempt_id)
-            if record is None and provider_call_id is not None:
-                record = await connection.fetchrow(
-                    "SELECT * FROM attempts WHERE provider_call_id = $1", provider_call_id
-                )
+            if provider_call_id is not None and (record is None or record["provider_call_id"] != provider_call_id):
+                by_call = "SELECT * FROM attempts WHERE provider_call_id = $1"
+                owner = await connection.fetchrow(by_call, provider_call_id)
+                if record is not None and await connection.fetchval(
+                    sql.IS_CALL_OF_ANOTHER, provider_call_id, attempt_id
+                ):
+                    return None
+            record = record or owner
         return attempt_from(record) if record else None
 
     async def instance(self) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
+from asyncpg import UniqueViolationError
 
 from ringback.adapters.postgres import contact_rows
 from ringback.adapters.postgres import statements as sql
@@ -106,9 +107,13 @@ class PostgresTransaction:
         compared = {key: before[key], **{name: before[name] for name in COMPARED[type(row)]}}
         sets = ", ".join(f'"{name}" = ${position}' for position, name in enumerate(changed, 1))
         where = " AND ".join(f'"{name}" = ${position}' for position, name in enumerate(compared, len(changed) + 1))
-        status = await self._connection.execute(
-            f"UPDATE {table} SET {sets} WHERE {where}", *changed.values(), *compared.values()
-        )
+        try:
+            status = await self._connection.execute(
+                f"UPDATE {table} SET {sets} WHERE {where}", *changed.values(), *compared.values()
+            )
+        except UniqueViolationError:
+            # Another transaction gave the provider's call, or the person, to another row meanwhile.
+            raise Retryable(f"{table} row lost a race", 0.1) from None
         if status != "UPDATE 1":
             raise Retryable(f"{table} row changed since it was read", 0.1)
         self._remember(row)
@@ -128,6 +133,9 @@ class PostgresTransaction:
     async def attempt(self, attempt_id: str) -> Attempt | None:
         record = await self._connection.fetchrow("SELECT * FROM attempts WHERE attempt_id = $1", attempt_id)
         return self._remember(attempt_from(record)) if record else None
+
+    async def is_call_of_another(self, provider_call_id: str, attempt_id: str) -> bool:
+        return bool(await self._connection.fetchval(sql.IS_CALL_OF_ANOTHER, provider_call_id, attempt_id))
 
     async def latest_attempt(self, call_id: str) -> Attempt | None:
         record = await self._connection.fetchrow(sql.LATEST_ATTEMPT, call_id)
@@ -243,6 +251,9 @@ class PostgresTransaction:
             "SELECT request_hash, reply FROM action_results WHERE door = $1 AND key = $2", door, key
         )
         return (record["request_hash"], record["reply"]) if record else None
+
+    async def free_content_key(self, door: str, key: str, since: datetime, undone_by: tuple[str, ...]) -> None:
+        await self._connection.execute(sql.FREE_CONTENT_KEY, door, key, since, undone_by)
 
     async def store_action(self, result: ActionResult) -> bool:
         status = await self._connection.execute(

@@ -3,16 +3,20 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ringback.adapters.retell.events import ATTEMPT_KEY, report_from_call
-from ringback.adapters.retell.wire import call_body, decode_object
+from ringback.adapters.retell.wire import decode_object
 from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.errors import Permanent
 
 # Retell's call id for tools tried out in its dashboard.
 _PLAYGROUND = "playground"
+# Retell adds it to the arguments of a tool with which the agent speaks while it waits.
+_EXECUTION_MESSAGE = "execution_message"
+# What stands at a body's root and is no argument.
+_ENVELOPE = ("name", "call", "args")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,7 @@ class ToolCall:
     tool_call_id: str | None
     playground: bool
     report: CallReport | None
+    name: str | None = None
 
     def key(self, action: str) -> str | None:
         """The identity under which Retell's repeats of this invocation are one; None if it belongs to no call."""
@@ -36,45 +41,83 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class InboundCall:
-    """Someone is calling us. `from_number` is as Retell gives it, `anonymous` or empty when the caller is withheld."""
+    """Someone is calling us. `from_number` is as Retell gives it, `anonymous` or empty when the caller is withheld.
+    `is_dated`: the body says when it was asked, so that another call's body is another."""
 
     from_number: str
     to_number: str
     call_id: str | None
     agent_id: str | None
+    is_dated: bool = field(default=False, compare=False)
 
 
 def parse_tool_call(body: str | bytes) -> ToolCall:
-    """`{name, call, args}`, or the arguments at the root. Raises Permanent if the body is not a JSON object."""
+    """`{name, call, args}`, or the arguments at the root. Raises Permanent if the body is not a JSON object.
+
+    `call` and `args` may be JSON strings. Without usable `args` the arguments of a call that is named stand beside it.
+    """
     fields = decode_object(body)
-    call, args = fields.get("call"), fields.get("args")
-    if isinstance(call, dict) and isinstance(args, dict):
-        return _nested(fields.get("name"), call, args)
-    own, attempt_id = _take_attempt_id(fields)
-    return ToolCall(own, None, attempt_id, None, playground=False, report=None)
+    name, call, args = _text(fields, "name"), _object(fields.get("call")), _object(fields.get("args"))
+    if call is not None and args is None and _text(call, "call_id") and ATTEMPT_KEY not in fields:
+        args = {}
+    if call is None or args is None:
+        # Our constant among them says that it is the arguments alone, and `call` an argument that a model made up.
+        own, attempt_id = _take_attempt_id(fields)
+        return ToolCall(own, None, attempt_id, None, playground=False, report=None)
+    beside = {key: value for key, value in fields.items() if key not in _ENVELOPE}
+    return _nested(name, call, args or beside)
 
 
-def _nested(name: object, call: dict[str, Any], args: dict[str, Any]) -> ToolCall:
+def _nested(name: str | None, call: dict[str, Any], args: dict[str, Any]) -> ToolCall:
     own, attempt_id = _take_attempt_id(args)
     if call.get("call_id") == _PLAYGROUND:
-        return ToolCall(own, None, None, None, playground=True, report=None)
+        return ToolCall(own, None, None, None, playground=True, report=None, name=name)
     try:
         report = report_from_call(call, ReportKind.TOOL)
     except Permanent:  # no usable call id: the constant argument may still tell whose call it is
-        return ToolCall(own, None, attempt_id, None, playground=False, report=None)
-    invocations = [
-        item.tool_call_id
-        for item in call_body(call).transcript_with_tool_calls or ()
-        if item.role == "tool_call_invocation" and item.name == name and item.tool_call_id
-    ]
+        return ToolCall(own, None, attempt_id, None, playground=False, report=None, name=name)
     return ToolCall(
         args=own,
         provider_call_id=report.provider_call_id,
         attempt_id=report.attempt_id or attempt_id,
-        tool_call_id=invocations[-1] if invocations else None,
+        tool_call_id=_tool_call_id(call, name, own),
         playground=False,
         report=report,
+        name=name,
     )
+
+
+def _tool_call_id(call: dict[str, Any], name: str | None, args: dict[str, Any]) -> str | None:
+    """Of the invocations of that name that wait for their result, the last with these arguments, else the last.
+
+    Several wait where the agent calls functions at once. One with a result was answered, so that this is another.
+    """
+    items = call.get("transcript_with_tool_calls")
+    known = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    answered = {_text(item, "tool_call_id") for item in known if item.get("role") == "tool_call_result"}
+    waiting = [
+        (id_, _object(item.get("arguments")))
+        for item in known
+        if item.get("role") == "tool_call_invocation" and item.get("name") == name
+        if (id_ := _text(item, "tool_call_id")) and id_ not in answered
+    ]
+    same = [id_ for id_, given in waiting if given is not None and _as_invoked(given) == _as_invoked(args)]
+    return next(reversed(same or [id_ for id_, _ in waiting]), None)
+
+
+def _as_invoked(args: dict[str, Any]) -> dict[str, Any]:
+    """Without what the platform adds or fills in between the model's invocation and the function's body."""
+    return {key: value for key, value in args.items() if key not in (ATTEMPT_KEY, _EXECUTION_MESSAGE)}
+
+
+def _object(value: object) -> dict[str, Any] | None:
+    """The object, or the one in a JSON string."""
+    if isinstance(value, str):
+        try:
+            return decode_object(value)
+        except Permanent:
+            return None
+    return value if isinstance(value, dict) else None
 
 
 def _take_attempt_id(args: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
@@ -96,7 +139,8 @@ def parse_inbound_call(body: str | bytes) -> InboundCall:
     if fields.get("event") != "call_inbound" or not isinstance(call, dict):
         raise Permanent("body is not a call_inbound event")
     from_number, to_number = _text(call, "from_number"), _text(call, "to_number")
-    return InboundCall(from_number or "", to_number or "", _text(call, "call_id"), _text(call, "agent_id"))
+    is_dated = isinstance(fields.get("event_timestamp"), int | float)
+    return InboundCall(from_number or "", to_number or "", _text(call, "call_id"), _text(call, "agent_id"), is_dated)
 
 
 def inbound_reply(

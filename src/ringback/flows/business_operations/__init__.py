@@ -36,7 +36,7 @@ def business_actions(
         reschedule_call.RescheduleCall(spoken_time, rules.numbers, policy, new_id),
         delete_scheduled_task.DeleteScheduledTask(),
         update_timezone.UpdateTimezone(rules.numbers, policy, new_id),
-        incoming_call.IncomingCall(rules),
+        incoming_call.IncomingCall(rules, catalog.told_to_callers),
         set_disposition.SetDisposition(catalog, new_id, now),
         send_abt_event.SendAbtEvent(catalog, new_id),
         call_analysed.CallAnalysed(read_call, identify, rules),

@@ -31,7 +31,8 @@ SOURCE = {Door.SYSTEMS: "api", Door.RETELL: "agent"}
 @dataclass(frozen=True, slots=True)
 class ActionRequest:
     """At the systems' door one of `call_id`, `contact_id` and `task_id` names the target. At Retell's door the ids of
-    the tool call do, and `report` is what the tool call tells about its call."""
+    the tool call do, and `report` is what the tool call tells about its call. `key_is_content`: the tool call has no id
+    of its own, so that the key says only what was asked."""
 
     action: str
     door: Door
@@ -43,6 +44,7 @@ class ActionRequest:
     attempt_id: str | None = None
     provider_call_id: str | None = None
     report: CallReport | None = None
+    key_is_content: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -119,6 +121,11 @@ class ActionTransaction(InboundTransaction, Protocol):
 
     async def write_fields(self, write: FieldsWrite) -> None:
         """The old values are kept beside the new ones."""
+        ...
+
+    async def free_content_key(self, door: str, key: str, since: datetime, undone_by: tuple[str, ...]) -> None:
+        """Take the key from an action done before `since`, or before one of those named was done for the same
+        contact: what has the key now is no repeat. The action itself stays written down."""
         ...
 
     async def add_note(self, note: Note) -> None: ...

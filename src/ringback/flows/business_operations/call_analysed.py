@@ -25,6 +25,9 @@ from ringback.flows.business_operations.target import NOT_FOUND_SAY, find_target
 from ringback.flows.event_processing import apply_evidence
 from ringback.flows.settling import SettlingRules
 
+#: Of the analyzer's own findings as JSON, which go to Engage with the verdict.
+MAX_CUSTOM_BYTES = 16 * 1024
+
 _OF_ANALYSIS = {
     "successful": {"type": "boolean", "description": "Whether the call met its goal."},
     "summary": text(20_000, "What happened, in a few sentences."),
@@ -80,7 +83,7 @@ class CallAnalysed:
         report = self._report_of_call(request.args["call"])
         is_ours = report.instance == await store.instance()
         attempt = await store.attempt_of(report.attempt_id if is_ours else None, report.provider_call_id)
-        if attempt is None or request.call_id not in (None, attempt.call_id):
+        if attempt is None or not _is_meant(request, attempt, report):
             raise ActionRefused("not_found", "There is no attempt with this call.")
         return _target(attempt)
 
@@ -121,6 +124,15 @@ class CallAnalysed:
         if report.analysis is None or report.analysis == Analysis():
             raise ActionRefused("not_analysed", "This call has no analysis yet.")
         return report
+
+
+def _is_meant(request: ActionRequest, attempt: Attempt, report: CallReport) -> bool:
+    """Whether nothing in the request names another call: its target, or the call object beside the marks in it."""
+    return (
+        request.call_id in (None, attempt.call_id)
+        and request.contact_id in (None, attempt.contact_id)
+        and attempt.provider_call_id in (None, report.provider_call_id)
+    )
 
 
 async def _of_named_call(request: ActionRequest, store: ActionStore) -> Target:
@@ -165,6 +177,8 @@ def _problem_with_analysis(analysis: object) -> str | None:
             return f"{name} must be: {declared['type']}"
         if isinstance(value, str) and len(value) > declared["maxLength"]:
             return f"{name} is longer than {declared['maxLength']} characters"
+        if isinstance(value, dict) and len(json.dumps(value)) > MAX_CUSTOM_BYTES:
+            return f"{name} is longer than {MAX_CUSTOM_BYTES} bytes"
     return None
 
 

@@ -11,12 +11,13 @@ from ringback.flows.business_operations.action import (
     ActionDeclaration,
     ActionRefused,
     ActionTransaction,
+    Door,
     Reply,
     Subject,
 )
 from ringback.flows.business_operations.arguments import arguments, refuse_if_any, unknown_arguments
 from ringback.flows.business_operations.crm import forward
-from ringback.flows.business_operations.field_values import problem_with, schema_of
+from ringback.flows.business_operations.field_values import UnfitValue, read_value, schema_of
 from ringback.flows.business_operations.target import find_target
 
 
@@ -35,9 +36,13 @@ def declare(catalog: Catalog) -> ActionDeclaration:
             "fields_written": "All of them are kept and on their way to the CRM.",
             "partly_written": "Some are; `result.rejected` says what the others have to be.",
             "nothing_written": "None is; `result.rejected` says what they have to be.",
+            "nothing_given": "No field had a value: nothing was written, and there is nothing to ask.",
         },
         result={"written": "{field: value} of what is kept.", "rejected": "{field: why} of what is not."},
     )
+
+
+NOTHING_GIVEN = Reply(True, "nothing_given", "Thank you.", {"written": {}, "rejected": {}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,8 @@ class FieldWriteback:
         return declare(self.catalog)
 
     async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
+        if _nothing_given(args) and subject.request.door is Door.RETELL:
+            return NOTHING_GIVEN
         written, rejected = self._sort_out(args)
         write = FieldsWrite(self.new_id(), subject.origin, written, now)
         await tx.write_fields(write)
@@ -59,7 +66,7 @@ class FieldWriteback:
         return _reply("partly_written" if rejected else "fields_written", written, rejected)
 
     def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:
-        return _reply("rehearsed", *self._sort_out(args))
+        return NOTHING_GIVEN if _nothing_given(args) else _reply("rehearsed", *self._sort_out(args))
 
     def _sort_out(self, args: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
         """What may be written, and why the rest may not; at least one of the former."""
@@ -68,8 +75,13 @@ class FieldWriteback:
         if not isinstance(fields, dict) or not fields:
             errors["fields"] = f"must be an object with at least one of: {', '.join(self.catalog.fields)}"
         refuse_if_any(errors)
-        rejected = {name: why for name, value in fields.items() if (why := self._why_not(name, value))}
-        written = {name: value for name, value in fields.items() if name not in rejected}
+        written: dict[str, Any] = {}
+        rejected: dict[str, str] = {}
+        for name, value in fields.items():
+            try:
+                written[name] = self._read(name, value)
+            except UnfitValue as unfit:
+                rejected[name] = str(unfit)
         if not written:
             again = _list_of(rejected)
             say = (
@@ -78,11 +90,16 @@ class FieldWriteback:
             raise ActionRefused("nothing_written", say, {"written": {}, "rejected": rejected})
         return written, rejected
 
-    def _why_not(self, name: str, value: object) -> str | None:
+    def _read(self, name: str, value: object) -> object:
         field = self.catalog.fields.get(name)
         if field is None:
-            return f"unknown field; allowed: {', '.join(self.catalog.fields)}"
-        return problem_with(field, value)
+            raise UnfitValue(f"unknown field; allowed: {', '.join(self.catalog.fields)}")
+        return read_value(field, value)
+
+
+def _nothing_given(args: Mapping[str, Any]) -> bool:
+    """An agent sent fields, and none of them had a value."""
+    return args.get("fields") == {}
 
 
 def _reply(code: str, written: dict[str, Any], rejected: dict[str, str]) -> Reply:

@@ -24,6 +24,9 @@ from ringback.flows.business_operations.target import find_target
 from ringback.flows.inbound_calls import Caller, caller_number, hold_for
 from ringback.flows.settling import SettlingRules
 
+#: The answer goes into a ringing phone: of each allowed value, and of all of them with their names.
+MAX_VALUE_CHARS, MAX_TOLD_CHARS = 500, 8_000
+
 DECLARATION = ActionDeclaration(
     name="incoming_call",
     description="Somebody calls one of our numbers: who it is, and what the agent that answers should know.",
@@ -40,7 +43,7 @@ DECLARATION = ActionDeclaration(
         "caller_unknown": "No contact has this number, or it is withheld.",
     },
     result={
-        "dynamic_variables": "Texts for the agent: `is_known`, the contact's fields, `callback_at` and more.",
+        "dynamic_variables": "Texts for the agent: `is_known`, `callback_at` and so on, and what the catalogue allows.",
         "metadata": "To be set on the call; it scopes the call's tools to this contact.",
         "agent_id": "The agent of the call that is due next, or was made last; null for an unknown caller.",
     },
@@ -52,6 +55,7 @@ DECLARATION = ActionDeclaration(
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
     rules: SettlingRules
+    told: tuple[str, ...]  # names of the contact's fields and the call's variables
     locks_every_phone: bool = True
     declaration: ActionDeclaration = DECLARATION
 
@@ -82,7 +86,7 @@ class IncomingCall:
             "ringback_inbound_id": inbound.inbound_id,
         }
         result = {
-            "dynamic_variables": _variables(contact, call, task, inbound, now),
+            "dynamic_variables": _allowed(self.told, contact, call, task) | _own(contact, call, task, inbound, now),
             "metadata": metadata,
             "agent_id": call.agent_id if call is not None else None,
         }
@@ -100,13 +104,26 @@ def unknown_caller(instance: str | None) -> Reply:
     return Reply(True, "caller_unknown", "Thank you for calling.", result)
 
 
-def _variables(
-    contact: Contact, call: Call | None, task: Task | None, inbound: InboundCall, now: datetime
-) -> dict[str, str]:
-    """What the call was to be made with, the contact's fields over it, and over both what we know ourselves."""
-    variables = dict(call.variables) if call is not None else {}
-    variables |= {name: _text(value) for name, value in contact.fields.items() if isinstance(value, str | int | float)}
-    variables |= {"is_known": "true", "contact_id": contact.contact_id, "has_callback": _text(task is not None)}
+def _allowed(told: tuple[str, ...], contact: Contact, call: Call | None, task: Task | None) -> dict[str, str]:
+    """What the catalogue lets a caller be told: fields of the contact, variables of the call, and why the person wanted
+    a callback, in their own words."""
+    known: dict[str, Any] = dict(call.variables) if call is not None else {}
+    known |= {name: value for name, value in contact.fields.items() if isinstance(value, str | int | float)}
+    if task is not None and task.kind is TaskKind.CALLBACK and task.reason:
+        known["callback_reason"] = task.reason
+    allowed: dict[str, str] = {}
+    left = MAX_TOLD_CHARS
+    for name in told:
+        text = _text(known[name])[:MAX_VALUE_CHARS] if name in known else ""
+        if text and len(name) + len(text) <= left:
+            allowed[name] = text
+            left -= len(name) + len(text)
+    return allowed
+
+
+def _own(contact: Contact, call: Call | None, task: Task | None, inbound: InboundCall, now: datetime) -> dict[str, str]:
+    """What we know ourselves, over whatever Engage calls by the same name."""
+    variables = {"is_known": "true", "contact_id": contact.contact_id, "has_callback": _text(task is not None)}
     region = region_zone(contact.time_zone) if contact.time_zone is not None else None
     if region is not None:
         variables["time_zone"] = region
@@ -120,8 +137,6 @@ def _variables(
 def _callback(task: Task, contact: Contact, now: datetime) -> dict[str, str]:
     """When we would have called; `callback_spoken` only where the person's clock is known."""
     known = {"callback_at": iso(task.planned_at) or "", "callback_kind": task.kind.value}
-    if task.kind is TaskKind.CALLBACK and task.reason:
-        known["callback_reason"] = task.reason
     region = region_zone(contact.time_zone) if contact.time_zone is not None else None
     zone = find_zone(region) if region is not None else None
     if zone is not None and task.planned_at > now:

@@ -1,7 +1,7 @@
 """One action, once: find its subject, lock, do, and keep the reply under its key, all in one transaction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,10 +13,13 @@ from ringback.flows.business_operations.action import (
     ActionRequest,
     ActionStore,
     ActionTransaction,
+    Door,
     Reply,
     Subject,
     Target,
 )
+from ringback.flows.business_operations.agent_arguments import as_meant
+from ringback.flows.business_operations.repeats import find_repeated
 from ringback.flows.event_processing import apply_evidence
 from ringback.flows.settling import SettlingRules
 from ringback.ports import ActionResult, Clock
@@ -37,6 +40,20 @@ class BusinessOperations:
     async def perform(self, request: ActionRequest) -> Reply:
         """Durable before it is ok. The same key and request get the stored reply; a refusal is not stored, so a
         corrected request may carry its key again. Raises StoreUnavailable, and Retryable when it lost every race."""
+        if request.door is Door.SYSTEMS:
+            return await self._perform(request)
+        args, ignored = as_meant(request.args, self.actions[request.action].declaration.arguments)
+        return _with_ignored(await self._perform(replace(request, args=args)), ignored)
+
+    def rehearse(self, action: str, args: Mapping[str, Any]) -> Reply:
+        """What the action would say to an agent, for nobody: nothing is read from the database, nothing written."""
+        meant, ignored = as_meant(args, self.actions[action].declaration.arguments)
+        try:
+            return _with_ignored(self.actions[action].rehearse(meant, self.clock.now()), ignored)
+        except ActionRefused as refused:
+            return _with_ignored(refused.reply, ignored)
+
+    async def _perform(self, request: ActionRequest) -> Reply:
         for _ in range(TRIES - 1):
             try:
                 return await self._perform_once(request)
@@ -45,13 +62,6 @@ class BusinessOperations:
             except Retryable:
                 continue
         return await self._perform_once(request)
-
-    def rehearse(self, action: str, args: Mapping[str, Any]) -> Reply:
-        """What the action would say, for nobody: nothing is read from the database, nothing written."""
-        try:
-            return self.actions[action].rehearse(args, self.clock.now())
-        except ActionRefused as refused:
-            return refused.reply
 
     async def _perform_once(self, request: ActionRequest) -> Reply:
         try:
@@ -69,10 +79,10 @@ class BusinessOperations:
         action = self.actions[request.action]
         says_stop = request.report is not None and request.report.says_stop
         await _lock(tx, target, every_phone=action.locks_every_phone or says_stop)
-        known = await tx.action_result(request.door, request.key)
-        if known is not None:
-            return _replay(request, *known)
         now = self.clock.now()
+        request, repeated = await find_repeated(tx, request, now)
+        if repeated is not None:
+            return repeated
         if target.attempt is not None and request.report is not None:
             # A signed tool call proves that the call connected, maybe before anything else has told us.
             await apply_evidence(tx, target.attempt, request.report, self.rules, now)
@@ -103,6 +113,10 @@ class BusinessOperations:
             raise Retryable("the idempotency key was taken meanwhile", 0.1)
 
 
+def _with_ignored(reply: Reply, ignored: list[str]) -> Reply:
+    return replace(reply, result={**reply.result, "ignored": ignored}) if ignored else reply
+
+
 async def _note_refusal(
     tx: ActionTransaction, request: ActionRequest, target: Target, reply: Reply, now: datetime
 ) -> None:
@@ -130,9 +144,3 @@ async def _subject(tx: ActionTransaction, request: ActionRequest, target: Target
     attempt = await tx.attempt(target.attempt.attempt_id) if target.attempt is not None else None
     unfinished = () if call is not None else tuple(await tx.unfinished_calls(None, target.contact_id))
     return Subject(request, target.phone, contact, call, attempt, unfinished)
-
-
-def _replay(request: ActionRequest, fingerprint: str, stored: Mapping[str, Any]) -> Reply:
-    if fingerprint != request.fingerprint:
-        return Reply(False, "key_reused", "This idempotency key was used for another request.")
-    return Reply.from_json(stored)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ringback.domain.catalog import Catalog, DispositionCode
+from ringback.domain.disposition_words import disposition_of
 from ringback.domain.phone_number import parse_e164
 from ringback.flows.business_operations.action import (
     SOURCE,
@@ -14,6 +15,7 @@ from ringback.flows.business_operations.action import (
     ActionRequest,
     ActionStore,
     ActionTransaction,
+    Door,
     Reply,
     Subject,
     Target,
@@ -23,11 +25,16 @@ from ringback.flows.business_operations.target import find_target
 from ringback.flows.suppression import suppress
 from ringback.ports import Disposition, Suppression
 
+#: Longer than any code: a model may write the person's own words in its place, and an opt-out among them counts.
+MAX_CODE_CHARS = 200
+
 
 def declare(catalog: Catalog) -> ActionDeclaration:
     suppressing = ", ".join(code for code, known in catalog.dispositions.items() if known.suppresses)
     properties = {
-        "code": text(64, f"How the conversation went. Never called again after: {suppressing}.", catalog.dispositions),
+        "code": text(
+            MAX_CODE_CHARS, f"How the conversation went. Never called again after: {suppressing}.", catalog.dispositions
+        ),
         "note": text(2000, "Anything worth keeping about it, in a sentence."),
     }
     return ActionDeclaration(
@@ -71,7 +78,7 @@ class SetDisposition:
         if report is None or report.direction != "inbound" or report.instance not in (None, await store.instance()):
             return None
         texts = read_texts(request.args, self.declaration.arguments)
-        disposition = self._known(texts.get("code"))
+        disposition = self._known(texts.get("code"), request.door)
         try:
             phone = parse_e164(report.from_number or "").e164
         except ValueError:
@@ -88,17 +95,20 @@ class SetDisposition:
 
     async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         texts = read_texts(args, self.declaration.arguments)
-        disposition = self._known(texts.get("code"))
+        disposition = self._known(texts.get("code"), subject.request.door)
         await self._record(tx, subject, disposition, texts.get("note"), now)
         if disposition.suppresses:
             await self._suppress(tx, subject, disposition, now)
         return _reply("disposition_set", disposition)
 
     def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:
-        return _reply("rehearsed", self._known(read_texts(args, self.declaration.arguments).get("code")))
+        return _reply("rehearsed", self._known(read_texts(args, self.declaration.arguments).get("code"), Door.RETELL))
 
-    def _known(self, code: str | None) -> DispositionCode:
-        known = self.catalog.dispositions.get(code or "")
+    def _known(self, code: str | None, door: Door) -> DispositionCode:
+        """Systems are held to the catalogue's codes, in any case of letters; an agent is understood."""
+        known = self.catalog.dispositions.get((code or "").lower())
+        if known is None and code is not None and door is Door.RETELL:
+            known = disposition_of(code, self.catalog.dispositions)
         if known is None:
             valid = list(self.catalog.dispositions)
             say = "Sorry, I could not file this conversation."

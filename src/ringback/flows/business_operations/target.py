@@ -40,23 +40,23 @@ async def _of_tool_call(request: ActionRequest, store: ActionStore) -> Target:
         attempt = await store.attempt_of(request.attempt_id, request.provider_call_id)
     if attempt is not None:
         return Target(attempt.phone, attempt.contact_id, attempt.call_id, attempt)
+    if request.attempt_id is not None and await store.attempt_of(request.attempt_id, None) is not None:
+        # The marks of an attempt on a call that is another's: whose conversation it is nobody can say.
+        raise ActionRefused("no_call", NO_CALL_SAY)
     async with store.transaction() as tx:
-        return await _of_inbound_call(tx, request, is_ours=report is not None and report.instance == ours)
+        return await _of_inbound_call(tx, request)
 
 
-async def _of_inbound_call(tx: ActionTransaction, request: ActionRequest, *, is_ours: bool) -> Target:
-    """What it was answered with scopes its tools: its metadata, and in place of an attempt's id its own."""
+async def _of_inbound_call(tx: ActionTransaction, request: ActionRequest) -> Target:
+    """What it was answered with scopes its tools: its metadata, and in place of an attempt's id its own. A contact that
+    the metadata names beside an inbound call of somebody else's is nobody."""
     report = request.report
     inbound_id = report.inbound_id if report is not None else request.attempt_id
     inbound = await tx.inbound_call(inbound_id, request.provider_call_id)
-    contact_id = report.contact_id if report is not None and is_ours else None
-    if inbound is not None:
-        contact_id = inbound.contact_id
-    contact = await tx.contact(contact_id) if contact_id is not None else None
-    if contact is None:
+    contact = await tx.contact(inbound.contact_id) if inbound is not None else None
+    if inbound is None or contact is None:
         raise ActionRefused("no_call", NO_CALL_SAY)
-    phone = inbound.phone if inbound is not None else contact.phone
-    return Target(phone, contact.contact_id, await tx.call_at_hand(contact.contact_id))
+    return Target(inbound.phone, contact.contact_id, await tx.call_at_hand(contact.contact_id))
 
 
 async def _of_call(tx: ActionTransaction, call_id: str) -> Target:

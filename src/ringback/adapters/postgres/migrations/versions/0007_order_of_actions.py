@@ -1,0 +1,15 @@
+"""Actions are numbered as they are done: a repeat is told from a new wish by what was done between the two."""
+
+from alembic import op
+
+revision = "0007"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    op.execute("CREATE SEQUENCE action_results_ordinal")
+    # Without a default, so that no row is rewritten; rows from before have none.
+    op.execute("ALTER TABLE action_results ADD COLUMN ordinal bigint")
+    op.execute("ALTER TABLE action_results ALTER COLUMN ordinal SET DEFAULT nextval('action_results_ordinal')")
+    op.execute("ALTER SEQUENCE action_results_ordinal OWNED BY action_results.ordinal")
+    op.execute("COMMENT ON COLUMN action_results.ordinal IS 'the order in which actions were done, under their locks'")
