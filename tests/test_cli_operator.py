@@ -187,11 +187,16 @@ def test_the_doctor_says_what_to_do_and_ends_with_1(database):
     wrong = sorted(said.split("  ")[0] for mark, said in lines if mark == "WRONG")
     assert wrong == ["Retell API key", "outbox"]
     assert "run: ringback dead-letters list" in result.stdout
-    assert "schema              0002, the newest" in result.stdout
+    assert f"schema              {NEWEST}, the newest" in result.stdout
 
 
-def test_erasing_says_what_went(database):
+def test_erasing_says_what_went(database, monkeypatch):
     database("INSERT INTO contacts (contact_id, phone, updated_at) VALUES ('crm-42', '+14155550100', now())")
+    without_key = run(cli.app, ["erase", "+14155550100", "--reason", "request 17"])
+    assert without_key.exception.problems == [
+        "RINGBACK_ERASURE_KEY: must be set, here and for every process, to erase a person"
+    ]
+    monkeypatch.setenv("RINGBACK_ERASURE_KEY", "a" * 32)
     result = run(cli.app, ["erase", "+14155550100", "--reason", "request 17"])
     assert result.exit_code == 0
     assert "contacts              1" in result.stdout

@@ -326,8 +326,7 @@ class Store(Protocol):
         ...
 
     async def stored_answers(self, asked: Mapping[str, str]) -> dict[str, dict[str, Any] | None]:
-        """Of idempotency keys with the hashes of their requests, those used before: the response, None for another
-        request's."""
+        """By key, of {key: request hash}: the stored response; None if the key was used for another request."""
         ...
 
     async def people_now(self, people: Sequence[tuple[str, str]]) -> dict[str, PersonNow]:

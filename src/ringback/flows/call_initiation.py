@@ -79,9 +79,7 @@ class CallInitiation:
         keyed = {one.idempotency_key: position for position, one in asked.items() if one.idempotency_key is not None}
         fingerprints = {key: asked[position].request.fingerprint for key, position in keyed.items()}
         stored = await self.store.stored_answers(fingerprints) if keyed else {}
-        return {
-            keyed[key]: KeyReused() if response is None else _replay(response) for key, response in stored.items()
-        }
+        return {keyed[key]: KeyReused() if response is None else _replay(response) for key, response in stored.items()}
 
     def _draft(self, asked: Asked, person: PersonNow, now: datetime) -> tuple[AcceptedCall, Accepted]:
         request = asked.request

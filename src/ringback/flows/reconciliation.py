@@ -203,6 +203,8 @@ class Reconciliation:
         now = self.clock.now()
         async with self.store.transaction() as tx:
             call, attempt = await _lock(tx, seen)
+            if attempt.is_erased:
+                return
             attempt.polls = 0
             await tx.save(attempt)
             detail = {"status": report.status, "reason": report.disconnection_reason}

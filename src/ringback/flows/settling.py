@@ -55,8 +55,11 @@ class SettlingRules:
 
 
 async def bind(tx: Transaction, call: Call, attempt: Attempt, provider_call_id: str, now: datetime) -> bool:
-    """The one place where an attempt gets its provider call, whatever the evidence. False: it has another one already,
-    which is an incident: two calls for one attempt, and the later one is stopped."""
+    """The one place where an attempt gets its provider call, whatever the evidence. False: its person was erased, or it
+    has another one already, which is an incident: two calls for one attempt, and the later one is stopped."""
+    if attempt.is_erased:
+        _log.warning("attempt.erased", attempt_id=attempt.attempt_id)
+        return False
     if attempt.provider_call_id == provider_call_id:
         return True
     if attempt.provider_call_id is not None:

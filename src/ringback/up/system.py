@@ -25,6 +25,7 @@ from ringback.services import (
     webhook_receiver,
 )
 from ringback.up.emulators import Emulator, EmulatorDidNotStart
+from ringback.up.erasure_key import make_erasure_key
 from ringback.up.state import (
     NotForRealPhones,
     UpState,
@@ -102,6 +103,7 @@ def make_plan(data_dir: Path, host: str, port: int, env: Mapping[str, str]) -> P
         retell_webhook_key=((state.retell_webhook_key,) if retell else asked.retell_webhook_key),
         engage_url=engage.url if engage else asked.engage_url,
         engage_secret=(state.engage_secret if engage else asked.engage_secret),
+        erasure_key=asked.erasure_key or make_erasure_key(data_dir),
     )
     save_state(data_dir, state)
     return Plan(settings, state, host, data_dir, server, retell, engage)
@@ -141,6 +143,10 @@ async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready:
         save_state(plan.data_dir, replace(plan.state, **pids))  # type: ignore[arg-type]
         await upgrade(plan.settings.database_url, instance=plan.settings.instance)
         async with open_parts(plan.settings) as parts:
+            await parts.check_erasure_key()
+            if plan.server is not None:
+                # The database is this system's own, so no process of an earlier version needs the hashes as they were.
+                await parts.hashing.renew_what_is_stored(parts.pool)
             await parts.provider.warm_up()
             services: list[Service] = [module.assemble(parts) for module in SERVICES]
             watch = asyncio.create_task(_watch(plan, stop))

@@ -8,12 +8,13 @@ from ringback.adapters.postgres.person_hash import KEYS_IN_USE, Hashing
 from ringback.adapters.postgres.pool import Pool, connection_of
 from ringback.adapters.postgres.rows import columns_of
 from ringback.adapters.postgres.suppressed import covering
-from ringback.ports import AcceptedCall, PersonNow, StoredAnswer
+from ringback.ports import AcceptedCall, PersonNow
 
 _PEOPLE_NOW = f"""
 SELECT person.contact_id, contacts.time_zone, contacts.time_zone_source, {KEYS_IN_USE} AS keys_in_use,
        EXISTS (SELECT FROM suppressions
-               WHERE {covering("person.phone", "person.contact_id", "string_to_array(person.hashes, ' ')")}) AS suppressed
+               WHERE {covering("person.phone", "person.contact_id", "string_to_array(person.hashes, ' ')")}
+              ) AS suppressed
 FROM unnest($1::text[], $2::text[], $3::text[]) AS person (contact_id, phone, hashes)
 LEFT JOIN contacts ON contacts.contact_id = person.contact_id
 """

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import asyncpg
 
-from ringback.adapters.postgres.pool import Connection
+from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.domain.errors import ErasureKeyMissing
 
 #: The keys under which hashes of this database were made, the oldest first.
@@ -122,8 +122,13 @@ class Hashing:
         await renew_calls(connection, hashes, await connection.fetch(_KEYED_CALLS))
         return hashes
 
-    async def is_any_stored(self, connection: Connection) -> bool:
-        return bool(await connection.fetchval(f"SELECT EXISTS ({_HASHED})"))
+    async def renew_what_is_stored(self, pool: Pool) -> bool:
+        """`renew`, if anything is hashed. False: nothing is."""
+        async with connection_of(pool) as connection, connection.transaction():
+            is_any: bool = await connection.fetchval(f"SELECT EXISTS ({_HASHED})")
+            if is_any:
+                await self.renew(connection)
+            return is_any
 
 
 async def _renew_suppressions(connection: Connection, hashes: PersonHashes) -> None:

@@ -137,9 +137,7 @@ class PostgresTransaction:
         return self._remember(attempt_from(record)) if record else None
 
     async def is_suppressed(self, phone: str, contact_id: str) -> bool:
-        record = await self._connection.fetchrow(
-            sql.IS_SUPPRESSED, phone, contact_id, self._forms(phone, contact_id)
-        )
+        record = await self._connection.fetchrow(sql.IS_SUPPRESSED, phone, contact_id, self._forms(phone, contact_id))
         assert record is not None
         self._hashes.check(record["keys_in_use"])
         return bool(record["suppressed"])
@@ -231,13 +229,12 @@ class PostgresTransaction:
         return bool(status == "INSERT 0 1")
 
     async def add_suppression(self, suppression: Suppression) -> None:
-        phone, phone_hash = suppression.phone, None
-        if suppression.of_erased and phone is not None:
-            phone, phone_hash = None, self._hashes.newest(phone)
+        phone = suppression.phone
+        phone_hash = self._hashes.newest(phone) if suppression.of_erased and phone is not None else None
         await self._connection.execute(
             sql.ADD_SUPPRESSION,
             suppression.suppression_id,
-            phone,
+            phone if phone_hash is None else None,
             suppression.contact_id,
             suppression.reason,
             suppression.source,
