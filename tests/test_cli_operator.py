@@ -10,6 +10,7 @@ import structlog
 from typer.testing import CliRunner
 
 from ringback import cli
+from ringback.adapters.postgres.schema import NEWEST
 from ringback.config import SettingsError
 from ringback.domain.catalog import built_in_catalog, catalog_toml, parse_catalog
 
