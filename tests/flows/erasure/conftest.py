@@ -175,6 +175,10 @@ class Town(Desk):
         for event in ("call_started", "call_ended", "call_analyzed"):
             await self.webhook(self.body(talk, event))
 
+    async def webhook(self, body: dict[str, Any], receive_count: int = 1) -> None:
+        message = WebhookReceived(self.clock.now().isoformat(), json.dumps(body))
+        await self._events.apply_call_event(message, receive_count)
+
     async def large_webhook(self, provider_call_id: str) -> None:
         message = WebhookReceived(self.clock.now().isoformat(), None, provider_call_id, "call_analyzed")
         await self._events.apply_call_event(message, receive_count=9)

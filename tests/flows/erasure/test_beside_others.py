@@ -54,7 +54,7 @@ async def test_an_error_of_the_database_does_not_name_the_person(town: Town):
     await town.execute("CREATE TABLE kept (contact_id text REFERENCES contacts)")
     await town.execute("INSERT INTO kept SELECT contact_id FROM contacts")
     with pytest.raises(Retryable) as caught:
-        await town.erase()
+        await town.eraser.erase(PHONE, "request 17", town.clock.now())
     told = f"{caught.value} {caught.value.__cause__}"
     assert not [canary for canary in (*CANARIES, PHONE) if canary in told]
     await town.execute("DROP TABLE kept")

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import stat
+from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -26,7 +27,8 @@ def with_keys(town: Town, pool, *keys: str) -> Town:
     """The same database as a process with these keys sees it, the newest first."""
     store = PostgresStore(pool, clock_is_real=False, hashing=Hashing(keys))
     other = Town(store, pool, town.clock, Hashing(keys))
-    other.new_id = town.new_id
+    other._initiation = replace(other._initiation, new_id=town.new_id)
+    other._processing = replace(other._processing, new_id=town.new_id)
     return other
 
 
