@@ -63,9 +63,9 @@ BUGS = (
     PlantedBug(
         name="a_key_answers_any_request",
         aims=(I8,),
-        file=INITIATION,
-        old="    if stored.request_hash != fingerprint:\n",
-        new="    if not stored.request_hash:\n",
+        file=ACCEPTANCE,
+        old='        is_same = record["request_hash"] in (asked[key], *hashes.known_as(asked[key]))\n',
+        new='        is_same = bool(record["request_hash"])\n',
         why="The key names the request.",
         tests=(f"{_INITIATION}test_the_same_key_with_another_request_is_refused",),
     ),
