@@ -7,7 +7,6 @@ I1, I8, I10, I12, I15 = Invariant.I1, Invariant.I8, Invariant.I10, Invariant.I12
 I16, I18, I19, I20 = Invariant.I16, Invariant.I18, Invariant.I19, Invariant.I20
 
 ACCEPTANCE = "adapters/postgres/acceptance.py"
-INITIATION = "flows/call_initiation.py"
 SIGNATURE = "adapters/retell/signature.py"
 INTAKE = "flows/webhook_intake.py"
 QUEUE = "adapters/postgres/message_queue.py"

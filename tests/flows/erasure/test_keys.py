@@ -1,5 +1,6 @@
 """The key to the hashes of erased people is outside the database, and without it nobody is called."""
 
+import asyncio
 import hashlib
 import hmac
 import stat
@@ -16,7 +17,8 @@ from ringback.domain.errors import ErasureKeyMissing
 from ringback.domain.new_call import KeyReused
 from ringback.flows.suppression import suppress_now
 from ringback.up.erasure_key import make_erasure_key, read_erasure_key
-from ringback.wiring import open_parts
+from ringback.web.serving import listen
+from ringback.wiring import open_parts, run_services
 
 from .conftest import CONTACT, KEY, PHONE, Town
 
@@ -94,8 +96,8 @@ async def test_nor_does_one_that_had_started_before_anybody_was_erased(town: Tow
 async def test_a_process_without_the_key_does_not_start(old: Town, database_url):
     env = {"RINGBACK_DATABASE_URL": database_url}
     async with open_parts(read_settings(env, emulated=False)) as parts:
-        with pytest.raises(SettingsError, match="RINGBACK_ERASURE_KEY"):
-            await parts.check_erasure_key()
+        with pytest.raises(SettingsError, match="RINGBACK_ERASURE_KEY"), listen("127.0.0.1", 0) as bound:
+            await run_services(parts, [], bound, asyncio.Event(), asyncio.Event())
     async with open_parts(read_settings(env | {"RINGBACK_ERASURE_KEY": OLD}, emulated=False)) as parts:
         await parts.check_erasure_key()
 
