@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.schema import upgrade
 from ringback.adapters.postgres.store import PostgresStore
@@ -85,5 +86,11 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-async def store(pool: Pool) -> PostgresStore:
-    return PostgresStore(pool, clock_is_real=False)
+def hashing() -> Hashing:
+    """Of erased people, under a key of the tests'."""
+    return Hashing(("an-erasure-key-of-the-tests-00001",))
+
+
+@pytest.fixture
+async def store(pool: Pool, hashing: Hashing) -> PostgresStore:
+    return PostgresStore(pool, clock_is_real=False, hashing=hashing)

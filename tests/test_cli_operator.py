@@ -10,6 +10,7 @@ import structlog
 from typer.testing import CliRunner
 
 from ringback import cli
+from ringback.adapters.postgres.schema import NEWEST
 from ringback.config import SettingsError
 from ringback.domain.catalog import built_in_catalog, catalog_toml, parse_catalog
 
@@ -187,14 +188,29 @@ def test_the_doctor_says_what_to_do_and_ends_with_1(database):
     wrong = sorted(said.split("  ")[0] for mark, said in lines if mark == "WRONG")
     assert wrong == ["Retell API key", "outbox"]
     assert "run: ringback dead-letters list" in result.stdout
-    assert "schema              0002, the newest" in result.stdout
+    assert f"schema              {NEWEST}, the newest" in result.stdout
 
 
-def test_erasing_says_what_went(database):
+SUPPRESSED = """INSERT INTO suppressions (suppression_id, phone, reason, source, created_at)
+                VALUES ('s', '+14155550100', 'asked', 'api', now())"""
+
+
+def test_erasing_says_what_went(database, monkeypatch):
     database("INSERT INTO contacts (contact_id, phone, updated_at) VALUES ('crm-42', '+14155550100', now())")
+    without_key = run(cli.app, ["erase", "+14155550100", "--reason", "request 17"])
+    assert without_key.exception.problems == [
+        "RINGBACK_ERASURE_KEY: must be set, here and for every process, to erase a person"
+    ]
+    monkeypatch.setenv("RINGBACK_ERASURE_KEY", "a" * 32)
+    assert run(cli.app, ["db", "rekey"]).stdout == "nobody was erased whose hash would be kept\n"
+    database(SUPPRESSED)
     result = run(cli.app, ["erase", "+14155550100", "--reason", "request 17"])
     assert result.exit_code == 0
     assert "contacts              1" in result.stdout
     assert "4155550100" not in result.stdout + result.stderr
     refused = run(cli.app, ["erase", "4155550100", "--reason", "x"])
     assert (refused.exit_code, "4155550100" in refused.stderr) == (1, False)
+    monkeypatch.setenv("RINGBACK_ERASURE_KEY", f"{'b' * 32},{'a' * 32}")
+    assert run(cli.app, ["db", "rekey"]).stdout == "every hash is under the newest key\n"
+    monkeypatch.setenv("RINGBACK_ERASURE_KEY", "a" * 32)
+    assert "RINGBACK_ERASURE_KEY" in str(run(cli.app, ["db", "rekey"]).exception)

@@ -6,7 +6,7 @@ from proof.findings import Size
 from proof.invariants import Invariant
 
 I7, I10, I11, I14, I17 = Invariant.I7, Invariant.I10, Invariant.I11, Invariant.I14, Invariant.I17
-I23 = Invariant.I23
+I21, I23 = Invariant.I21, Invariant.I23
 
 RACES = "tests/races/test_stops_against_dispatch.py::test_nothing_is_claimed_after_the_stop_was_acknowledged"
 ORDERS = "tests/flows/events/test_every_order.py"
@@ -66,6 +66,13 @@ _FULL = (
         ("tests/flows/events/test_any_story.py",),
         ("--trials", "1000"),
     ),
+    Piece(
+        "late evidence about erased people",
+        (I21,),
+        I21,
+        ("tests/flows/erasure/test_late_evidence.py", "tests/flows/erasure/test_beside_others.py"),
+    ),
+    Piece("stops of erased people", (I10, I21), I21, ("tests/flows/erasure/test_late_stop.py",)),
     Piece(
         "promised retries",
         (I10,),

@@ -7,7 +7,6 @@ I1, I8, I10, I12, I15 = Invariant.I1, Invariant.I8, Invariant.I10, Invariant.I12
 I16, I18, I19, I20 = Invariant.I16, Invariant.I18, Invariant.I19, Invariant.I20
 
 ACCEPTANCE = "adapters/postgres/acceptance.py"
-INITIATION = "flows/call_initiation.py"
 SIGNATURE = "adapters/retell/signature.py"
 INTAKE = "flows/webhook_intake.py"
 QUEUE = "adapters/postgres/message_queue.py"
@@ -63,9 +62,9 @@ BUGS = (
     PlantedBug(
         name="a_key_answers_any_request",
         aims=(I8,),
-        file=INITIATION,
-        old="    if stored.request_hash != fingerprint:\n",
-        new="    if not stored.request_hash:\n",
+        file=ACCEPTANCE,
+        old='        is_same = record["request_hash"] in (asked[key], *hashes.known_as(asked[key]))\n',
+        new='        is_same = bool(record["request_hash"])\n',
         why="The key names the request.",
         tests=(f"{_INITIATION}test_the_same_key_with_another_request_is_refused",),
     ),

@@ -169,8 +169,8 @@ BUGS = (
         name="a_webhook_that_is_early_is_foreign",
         aims=(I7,),
         file=EVENTS,
-        old="        if attempt is None and report.instance == ours and receive_count <= PARKED_TRIES:\n",
-        new="        if attempt is None and report.instance == ours and receive_count > PARKED_TRIES:\n",
+        old="            if report.instance == await self.store.instance() and receive_count <= PARKED_TRIES:\n",
+        new="            if report.instance == await self.store.instance() and receive_count > PARKED_TRIES:\n",
         why="The comparison reads well either way.",
         tests=(
             "flows/events/test_whose_event.py::test_an_event_of_ours_without_its_attempt_is_parked_and_then_foreign",

@@ -8,6 +8,7 @@ from proof.planted import (
     bugs_agent,
     bugs_claiming,
     bugs_doors,
+    bugs_erasure,
     bugs_finding_out,
     bugs_person,
     bugs_sending,
@@ -24,6 +25,7 @@ BUGS: tuple[PlantedBug, ...] = (
     *bugs_doors.BUGS,
     *bugs_access.BUGS,
     *bugs_agent.BUGS,
+    *bugs_erasure.BUGS,
     *bugs_person.BUGS,
     *bugs_time.BUGS,
 )

@@ -21,6 +21,8 @@ from ringback.telemetry import LogFormat
 LEASE_MARGIN_S = 30
 #: Retell forgets an idempotency key after an hour; a resend behind that would be a second ring.
 PROVIDER_KEY_MEMORY_S = 3600
+#: 32 hexadecimal digits are 128 bits, which nobody tries out.
+MIN_KEY_LENGTH = 32
 
 
 class SettingsError(Exception):
@@ -50,6 +52,7 @@ class Settings:
     engage_secret: str | None
     api_key: str | None
     instance: str | None
+    erasure_key: tuple[str, ...]
     countries: frozenset[str]
     calling_hours: CallingHours
     max_live_calls: int
@@ -152,6 +155,13 @@ def _secrets(text: str) -> tuple[str, ...]:
     return tuple(_secret(part.strip()) for part in text.split(","))
 
 
+def _long_secrets(text: str) -> tuple[str, ...]:
+    keys = _secrets(text)
+    if min(map(len, keys)) < MIN_KEY_LENGTH:
+        raise ValueError(f"must be at least {MIN_KEY_LENGTH} random characters, for example of `openssl rand -hex 32`")
+    return keys
+
+
 def _signing_secret(text: str) -> str:
     prefix, _, encoded = text.partition("_")
     try:
@@ -224,6 +234,7 @@ _ENTRIES = (
     _Entry("RINGBACK_ENGAGE_SECRET", _signing_secret, secret=True),
     _Entry("RINGBACK_API_KEY", _secret, secret=True),
     _Entry("RINGBACK_INSTANCE", _name),
+    _Entry("RINGBACK_ERASURE_KEY", _long_secrets, secret=True),
     _Entry("RINGBACK_COUNTRIES", _countries, "US"),
     _Entry("RINGBACK_CALLING_HOURS", CallingHours.parse, "mon-sat 09:00-20:00", "always"),
     _Entry("RINGBACK_MAX_LIVE_CALLS", _whole(1, 100_000), "20", "400"),
@@ -273,6 +284,7 @@ def read_settings(env: Mapping[str, str], emulated: bool) -> Settings:
     if problems:
         raise SettingsError(problems)
     values["retell_webhook_key"] = values["retell_webhook_key"] or tuple(filter(None, (values["retell_api_key"],)))
+    values["erasure_key"] = values["erasure_key"] or ()
     return Settings(**values, emulated=emulated, given=frozenset(given))
 
 

@@ -177,7 +177,7 @@ class OutboxRow:
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """What an idempotency key was answered before."""
+    """What an idempotency key is answered from now on."""
 
     request_hash: str
     response: dict[str, Any]
@@ -215,6 +215,7 @@ class Suppression:
     reason: str
     source: str  # api, agent, provider
     created_at: datetime
+    of_erased: bool = False  # the person was erased: the phone is kept as a keyed hash only
 
 
 class Transaction(Protocol):
@@ -329,7 +330,10 @@ class Store(Protocol):
         after a deadlock or serialization failure."""
         ...
 
-    async def stored_answers(self, keys: Sequence[str]) -> dict[str, StoredAnswer]: ...
+    async def stored_answers(self, asked: Mapping[str, str]) -> dict[str, dict[str, Any] | None]:
+        """By key, of {key: request hash}: the stored response; None if the key was used for another request."""
+        ...
+
     async def people_now(self, people: Sequence[tuple[str, str]]) -> dict[str, PersonNow]:
         """Of (contact id, phone) pairs with distinct contact ids; by contact id."""
         ...

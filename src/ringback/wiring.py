@@ -23,9 +23,9 @@ from ringback.adapters.postgres.attic import PostgresAttic
 from ringback.adapters.postgres.border import PostgresBorder
 from ringback.adapters.postgres.dead_outbox import PostgresDeadOutbox
 from ringback.adapters.postgres.dialing_switch import PostgresDialingSwitch
-from ringback.adapters.postgres.eraser import PostgresEraser
 from ringback.adapters.postgres.inspection import PostgresInspection
 from ringback.adapters.postgres.message_queue import PostgresQueue
+from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Pool, connection_of, open_pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.adapters.postgres.views import PostgresViews
@@ -38,10 +38,9 @@ from ringback.adapters.retell.signature import verify
 from ringback.adapters.retell.tools import tool_definition
 from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.adapters.sqs import open_sqs_queue
-from ringback.config import Settings
+from ringback.config import Settings, SettingsError
 from ringback.domain.catalog import Catalog, built_in_catalog, parse_catalog
-from ringback.domain.erasure import Erased
-from ringback.domain.errors import Retryable, StoreUnavailable
+from ringback.domain.errors import ErasureKeyMissing, Retryable, StoreUnavailable
 from ringback.domain.new_call import Accepted, KeyReused, NewCall
 from ringback.flows.border import Border, stop_call_here
 from ringback.flows.business_operations import business_actions, declarations
@@ -50,7 +49,6 @@ from ringback.flows.call_initiation import Answer, Asked, CallInitiation
 from ringback.flows.call_processing import CallProcessing
 from ringback.flows.dead_letters import DeadLetters
 from ringback.flows.dialing_control import pause_dialing, resume_dialing
-from ringback.flows.erasure import erase_person
 from ringback.flows.event_processing import EventCounts, EventProcessing
 from ringback.flows.examination import Surroundings
 from ringback.flows.explanation import Explanation
@@ -90,6 +88,7 @@ class Parts:
     clock: Clock
     pool: Pool
     store: PostgresStore
+    hashing: Hashing
     views: PostgresViews
     api_keys: PostgresApiKeys
     call_queue: MessageQueue
@@ -137,8 +136,13 @@ class Parts:
     def retention(self) -> Retention:
         return Retention(PostgresAttic(self.pool), self.clock)
 
-    async def erase_person(self, phone: str, reason: str) -> Erased:
-        return await erase_person(self.store, PostgresEraser(self.pool), self.clock, phone, reason)
+    async def check_erasure_key(self) -> None:
+        """Raises SettingsError: a process that cannot tell who must not be called does not start."""
+        try:
+            async with connection_of(self.pool) as connection:
+                await self.hashing.check(connection)
+        except ErasureKeyMissing as error:
+            raise SettingsError([str(error)]) from None
 
     def dead_letters(self) -> DeadLetters:
         outbox = PostgresDeadOutbox(self.pool)
@@ -209,7 +213,8 @@ async def open_parts(settings: Settings, another_clock: Clock | None = None) -> 
         clock, bell = another_clock or SystemClock(), asyncio.Event()
         pool = await open_pool(settings.database_url, max_size=POOL_SIZE)
         stack.callback(pool.terminate)
-        store = PostgresStore(pool, on_outbox=bell.set, clock_is_real=another_clock is None)
+        hashing = Hashing(settings.erasure_key)
+        store = PostgresStore(pool, on_outbox=bell.set, clock_is_real=another_clock is None, hashing=hashing)
         call_queue = await open_queue(settings.call_queue, pool, settings.aws_region)
         stack.push_async_callback(call_queue.close)
         event_queue = await open_queue(settings.event_queue, pool, settings.aws_region)
@@ -232,7 +237,8 @@ async def open_parts(settings: Settings, another_clock: Clock | None = None) -> 
             clock=clock,
             pool=pool,
             store=store,
-            views=PostgresViews(pool),
+            hashing=hashing,
+            views=PostgresViews(pool, hashing),
             api_keys=PostgresApiKeys(pool),
             call_queue=call_queue,
             event_queue=event_queue,
@@ -329,7 +335,9 @@ def application(parts: Parts, services: Sequence[Service]) -> FastAPI:
 async def run_services(
     parts: Parts, services: Sequence[Service], bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event
 ) -> None:
-    """Serve HTTP and run every loop, the outbox relay among them, until `stop`; sets `ready` once HTTP answers."""
+    """Serve HTTP and run every loop, the outbox relay among them, until `stop`; sets `ready` once HTTP answers. Raises
+    SettingsError at the start."""
+    await parts.check_erasure_key()
     http_stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         http = group.create_task(serve_http(application(parts, services), bound, http_stop, ready))

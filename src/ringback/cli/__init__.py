@@ -34,6 +34,7 @@ for command in COMMANDS:
     app.command()(command)
 db_app = typer.Typer(no_args_is_help=True, help="The database.")
 db_app.command("upgrade")(installation.upgrade_database)
+db_app.command("rekey")(installation.rekey_database)
 app.add_typer(keys.app, name="keys")
 app.add_typer(db_app, name="db")
 app.add_typer(dead_letters.app, name="dead-letters")

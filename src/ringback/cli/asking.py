@@ -60,6 +60,7 @@ def database_url(data_dir: Path) -> str:
 
 def settings_of(data_dir: Path) -> Settings:
     """The settings as the processes would read them; what is not set is taken from a running `ringback up`."""
+    from ringback.up.erasure_key import read_erasure_key
     from ringback.up.state import load_state
 
     env = process_environment()
@@ -71,6 +72,7 @@ def settings_of(data_dir: Path) -> Settings:
     settings = read_settings(env, emulated="RETELL_BASE_URL" not in env)
     host = state.url.rpartition(":")[0]
     running: dict[str, Any] = {"database_url": state.database_url, "api_key": settings.api_key or state.api_key}
+    running["erasure_key"] = settings.erasure_key or read_erasure_key(data_dir)
     if settings.retell_base_url is None:
         running |= {
             "retell_base_url": f"{host}:{state.retell_port}",

@@ -21,6 +21,28 @@ def upgrade_database(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     typer.echo("upgraded" if was_behind else "up to date already")
 
 
+def rekey_database(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Puts the hashes of erased people under the newest RINGBACK_ERASURE_KEY."""
+    from ringback.domain.errors import ErasureKeyMissing
+
+    try:
+        was_any = asyncio.run(_rekey(settings_of(data_dir), database_url(data_dir)))
+    except ErasureKeyMissing as error:
+        raise SettingsError([str(error)]) from None
+    typer.echo("every hash is under the newest key" if was_any else "nobody was erased whose hash would be kept")
+
+
+async def _rekey(settings: Settings, database_url: str) -> bool:
+    from ringback.adapters.postgres.person_hash import Hashing
+    from ringback.adapters.postgres.pool import open_pool
+
+    pool = await open_pool(database_url, max_size=1)
+    try:
+        return await Hashing(settings.erasure_key).renew_what_is_stored(pool)
+    finally:
+        await pool.close()
+
+
 def catalog() -> None:
     """Prints the catalogue in force as TOML: dispositions, writable fields, custom events."""
     from ringback.domain.catalog import CatalogError, catalog_toml
@@ -56,10 +78,15 @@ def erase(
 
 
 async def _erase(settings: Settings, phone: str, reason: str) -> "Erased":
+    from ringback.adapters.postgres.eraser import PostgresEraser
+    from ringback.flows.erasure import erase_person
     from ringback.wiring import open_parts
 
     if settings.database_url is None:
         raise SettingsError(["RINGBACK_DATABASE_URL: must be set, or the data directory of a running system be named"])
+    if not settings.erasure_key:
+        raise SettingsError(["RINGBACK_ERASURE_KEY: must be set, here and for every process, to erase a person"])
     start_logs(settings)
     async with open_parts(settings) as parts:
-        return await parts.erase_person(phone, reason)
+        await parts.check_erasure_key()
+        return await erase_person(parts.store, PostgresEraser(parts.pool, parts.hashing), parts.clock, phone, reason)

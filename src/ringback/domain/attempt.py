@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from ringback.domain.erasure import ERASED
+
 
 class AttemptState(StrEnum):
     WAITING = "waiting"
@@ -151,3 +153,8 @@ class Attempt:
     verdict_event_id: str | None = None
     verdict_digest: str | None = None
     revision: int = 0
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether the person of this attempt was erased, so that no evidence may touch it."""
+        return self.phone == ERASED

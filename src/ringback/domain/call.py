@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from ringback.domain.erasure import ERASED
+
 DEFAULT_LIFETIME = timedelta(days=7)
 MAX_RESCHEDULES = 3
 
@@ -88,6 +90,11 @@ class Call:
         None  # why no further attempt may be made by itself: opt-out, cancel asked while ringing
     )
     closing_event_id: str | None = None  # the uncorrected event that carried is_final: true
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether the person of this call was erased, so that nothing may be added to it."""
+        return self.phone == ERASED
 
 
 @dataclass(slots=True)

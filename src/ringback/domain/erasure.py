@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+#: Stands in place of the phone in the rows that are kept without the person. No phone begins with a letter.
+ERASED = "erased"
+
 
 @dataclass(frozen=True, slots=True)
 class Erased:

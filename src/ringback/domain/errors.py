@@ -25,6 +25,16 @@ class StoreUnavailable(Retryable):
     """The database cannot be reached or has just gone away; nothing was committed, or it is unclear whether it was."""
 
 
+class ErasureKeyMissing(StoreUnavailable):
+    """The database holds hashes of erased people under a key that this process does not have, so it cannot tell whether
+    a person must not be called."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "RINGBACK_ERASURE_KEY: must hold every key that hashed erased people of this database, the newest first"
+        )
+
+
 class ClockIsOff(Retryable):
     """Our clock and the database's differ by more than can be trusted; nothing is due, late or over by it."""
 

@@ -13,6 +13,10 @@ EVENTS_KEPT = timedelta(days=30)
 #: Delivered, a call message says nothing that its task does not.
 MESSAGES_KEPT = timedelta(days=7)
 
+#: A dead letter, which is kept as long as a call, may be replayed on its last day; and a queue may keep a message for
+#: weeks before it is dead. After that nothing names an erased call any more.
+TOMBSTONES_KEPT = CALLS_KEPT + timedelta(days=30)
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -23,11 +27,13 @@ class Rule:
 
 
 #: In this order: what refers to a call goes before the call, and a contact after its last call. Not here, and kept:
-#: suppressions (a stop has no end; they are few), the installation, API keys. Queues drop what was acknowledged.
+#: suppressions (a stop has no end; they are few), the installation, API keys, the ids of erasure keys. Queues drop what
+#: was acknowledged.
 RULES = (
     Rule("delivered_call_messages", MESSAGES_KEPT),
     Rule("delivered_events_and_writes", EVENTS_KEPT),
     Rule("dead_outbox_rows", CALLS_KEPT),
+    Rule("last_events_of_erased_people", EVENTS_KEPT),
     Rule("dead_queue_messages", CALLS_KEPT),
     Rule("gate_decisions", TRACES_KEPT),
     Rule("provider_events", TRACES_KEPT),
@@ -38,4 +44,5 @@ RULES = (
     Rule("dispositions", CALLS_KEPT),
     Rule("finished_calls", CALLS_KEPT),
     Rule("contacts_without_calls", CALLS_KEPT),
+    Rule("erased", TOMBSTONES_KEPT),
 )

@@ -1,8 +1,9 @@
 """Accept calls: one durable intent, its task and its outgoing message in one commit, or nothing."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from ringback.domain.abt_event import FailReason, iso
 from ringback.domain.call import DEFAULT_LIFETIME, Call, CallStatus, Contact, Task, TaskKind, TaskStatus
@@ -47,9 +48,8 @@ class CallInitiation:
 
     async def answered_before(self, idempotency_key: str, fingerprint: str) -> Accepted | None:
         """What this very request was answered under its key. Raises StoreUnavailable."""
-        stored = (await self.store.stored_answers([idempotency_key])).get(idempotency_key)
-        answer = _replay(stored, fingerprint) if stored is not None else None
-        return answer if isinstance(answer, Accepted) else None
+        response = (await self.store.stored_answers({idempotency_key: fingerprint})).get(idempotency_key)
+        return _replay(response) if response is not None else None
 
     async def accept_calls(self, asked: Sequence[Asked]) -> list[Answer]:
         """Several at the price of few statements; each stands for itself, and the answers are in their order."""
@@ -76,13 +76,10 @@ class CallInitiation:
         return answers | await self._replays(late)
 
     async def _replays(self, asked: dict[int, Asked]) -> dict[int, Answer]:
-        keys = [one.idempotency_key for one in asked.values() if one.idempotency_key is not None]
-        stored = await self.store.stored_answers(keys) if keys else {}
-        return {
-            position: _replay(stored[one.idempotency_key], one.request.fingerprint)
-            for position, one in asked.items()
-            if one.idempotency_key in stored
-        }
+        keyed = {one.idempotency_key: position for position, one in asked.items() if one.idempotency_key is not None}
+        fingerprints = {key: asked[position].request.fingerprint for key, position in keyed.items()}
+        stored = await self.store.stored_answers(fingerprints) if keyed else {}
+        return {keyed[key]: KeyReused() if response is None else _replay(response) for key, response in stored.items()}
 
     def _draft(self, asked: Asked, person: PersonNow, now: datetime) -> tuple[AcceptedCall, Accepted]:
         request = asked.request
@@ -177,10 +174,7 @@ def _with_key(row: AcceptedCall, asked: Asked, answer: Accepted) -> AcceptedCall
     )
 
 
-def _replay(stored: StoredAnswer, fingerprint: str) -> Answer:
-    if stored.request_hash != fingerprint:
-        return KeyReused()
-    response = stored.response
+def _replay(response: Mapping[str, Any]) -> Accepted:
     due_at = response["next_eligible_at"]
     return Accepted(
         response["call_id"],

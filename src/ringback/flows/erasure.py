@@ -6,7 +6,7 @@ from typing import Protocol
 import structlog
 
 from ringback.domain.erasure import Erased
-from ringback.domain.errors import Retryable
+from ringback.domain.errors import Retryable, StoreUnavailable
 from ringback.flows.cancellation import cancel_call
 from ringback.ports import Clock, Store
 
@@ -17,13 +17,14 @@ _log = structlog.get_logger(__name__)
 
 
 class Eraser(Protocol):
-    """Both take a phone in E.164, and with it every contact that has or had it. Raise StoreUnavailable."""
+    """Both take a phone in E.164, and with it every contact that has or had it. Raise Retryable, which never quotes the
+    person."""
 
     async def unfinished_calls(self, phone: str) -> list[str]: ...
 
     async def erase(self, phone: str, reason: str, now: datetime) -> Erased | None:
-        """In one transaction, under the person's locks. None: there is an unfinished call again. Raises
-        StillUnderWay."""
+        """In one transaction, under the person's locks. None: there is an unfinished call again, or another contact.
+        Raises StillUnderWay, and ErasureKeyMissing."""
         ...
 
 
@@ -33,7 +34,12 @@ async def erase_person(store: Store, eraser: Eraser, clock: Clock, phone: str, r
     for _ in range(TRIES):
         for call_id in await eraser.unfinished_calls(phone):
             await cancel_call(store, clock, call_id)
-        erased = await eraser.erase(phone, reason, clock.now())
+        try:
+            erased = await eraser.erase(phone, reason, clock.now())
+        except StoreUnavailable:
+            raise
+        except Retryable:
+            continue  # another transaction wrote about the person meanwhile
         if erased is not None:
             # No number, no id: a log outlives what it tells of.
             _log.info("person.erased", **erased.rows)

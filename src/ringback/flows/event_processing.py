@@ -11,7 +11,8 @@ from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.errors import NotAboutACall, Permanent, Retryable
 from ringback.domain.outcome import occurred_at
 from ringback.failpoints import Failpoint, reach
-from ringback.flows.inbound_calls import InboundStore, hear_inbound
+from ringback.flows.erased_people import ids_of, keep_stop_of_erased
+from ringback.flows.inbound_calls import InboundStore, InboundTransaction, hear_inbound, lock_caller
 from ringback.flows.settling import SettlingRules, apply_report, bind, suppress_after_opt_out
 from ringback.messages import WebhookReceived
 from ringback.ports import Clock, Transaction
@@ -28,12 +29,14 @@ _NO_CONTENT = b""
 
 @dataclass(slots=True)
 class EventCounts:
-    """Since the start; `foreign` are calls of other instances or without our metadata, `unhandled` concern no call."""
+    """Since the start; `foreign` are calls of other instances or without our metadata, `unhandled` concern no call,
+    `erased` an erased person."""
 
     applied: int = 0
     repeated: int = 0
     foreign: int = 0
     unhandled: int = 0
+    erased: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,17 @@ class EventProcessing:
         except NotAboutACall as event:
             await self._write_down_only(CallReport(ReportKind.OTHER, "", event.event_name), message.body, "unhandled")
             return
-        attempt = await self._whose(report, receive_count)
+        attempt = await self._whose(report)
+        if await self._is_about_an_erased_person(report, attempt):
+            async with self.store.transaction() as tx:
+                await self._leave_erased(tx, report)
+            return
         if attempt is None and report.direction == "inbound":
             await self._hear_inbound(report, message.body)
             return
         if attempt is None:
+            if report.instance == await self.store.instance() and receive_count <= PARKED_TRIES:
+                raise Retryable("an event of ours whose attempt is not there", PARKED_S)
             await self._write_down_only(report, message.body, "foreign")
             return
         now = self.clock.now()
@@ -80,37 +89,54 @@ class EventProcessing:
             event_name=report.event_name,
         )
 
-    async def _whose(self, report: CallReport, receive_count: int) -> Attempt | None:
+    async def _whose(self, report: CallReport) -> Attempt | None:
         """The attempt that the report is about; None if the call is none of ours."""
         ours = await self.store.instance()
         if report.direction == "inbound" or report.instance not in (None, ours):
             return None
-        attempt = await self.store.attempt_of(
+        return await self.store.attempt_of(
             report.attempt_id if report.instance == ours else None, report.provider_call_id
         )
-        if attempt is None and report.instance == ours and receive_count <= PARKED_TRIES:
-            raise Retryable("an event of ours whose attempt is not there", PARKED_S)
-        return attempt
+
+    async def _is_about_an_erased_person(self, report: CallReport, attempt: Attempt | None) -> bool:
+        if attempt is not None:
+            return attempt.is_erased
+        return await self.store.is_erased(ids_of(report))
+
+    async def _leave_erased(self, tx: InboundTransaction, report: CallReport) -> None:
+        """Nothing of the event is kept, not even that it came, but a stop that the person asked for."""
+        self.counts.erased += 1
+        await keep_stop_of_erased(tx, report, self.rules, self.clock.now())
+        _log.info("event.of_erased", event_name=report.event_name)
 
     async def _write_down_only(self, report: CallReport, body: str | None, fate: str) -> None:
+        """Of a call that is not ours, nothing but that it was heard of: whoever it tells of is no business of ours."""
         self.counts.foreign += fate == "foreign"
         self.counts.unhandled += fate == "unhandled"
         identity = self.identify(body) if body is not None else _NO_CONTENT
         async with self.store.transaction() as tx:
-            await tx.take_in(report, None, identity, body, fate, self.clock.now())
+            kept = body if fate == "unhandled" else None
+            await tx.take_in(report, None, identity, kept, fate, self.clock.now())
             reach(Failpoint.EVENT_NOT_OURS)
         _log.info("event.not_ours", provider_call_id=report.provider_call_id, event_name=report.event_name, fate=fate)
 
     async def _hear_inbound(self, report: CallReport, body: str) -> None:
-        ours, now = await self.store.instance(), self.clock.now()
         if await self.store.attempt_of(None, report.provider_call_id) is not None:
             # One of our own calls, which an inbound event has nothing to tell about.
             await self._write_down_only(report, body, "foreign")
             return
+        if report.instance != await self.store.instance():
+            await self._write_down_only(report, body, "inbound")
+            return
+        now = self.clock.now()
         async with self.store.transaction() as tx:
-            is_new = await tx.take_in(report, None, self.identify(body), body, "inbound", now)
-            if is_new and report.instance == ours:
-                await hear_inbound(tx, report, self.rules, now)
+            caller = await lock_caller(tx, report)
+            if await tx.is_erased(ids_of(report)):
+                # Between the look before and the locks.
+                await self._leave_erased(tx, report)
+                return
+            if await tx.take_in(report, None, self.identify(body), body, "inbound", now):
+                await hear_inbound(tx, report, caller, self.rules, now)
                 reach(Failpoint.INBOUND_HEARD)
         _log.info("event.inbound", provider_call_id=report.provider_call_id, event_name=report.event_name)
 
@@ -120,6 +146,9 @@ class EventProcessing:
             raise Permanent("a webhook without its body names its call")
         report = CallReport(ReportKind.OTHER, message.provider_call_id, message.event or "")
         known = await self.store.attempt_of(None, message.provider_call_id)
+        if await self._is_about_an_erased_person(report, known):
+            self.counts.erased += 1
+            return
         if known is None and receive_count <= PARKED_TRIES:
             raise Retryable("a large event whose attempt is not there", PARKED_S)
         if known is None:
@@ -130,6 +159,8 @@ class EventProcessing:
             await tx.lock_call(known.call_id)
             attempt = await tx.attempt(known.attempt_id)
             assert attempt is not None, "attempts are never deleted while their call is open"
+            if attempt.is_erased:
+                return
             await tx.take_in(report, attempt, _NO_CONTENT, None, "unhandled", now)
             if attempt.state is not AttemptState.ANALYZED:
                 attempt.next_check_at = now
@@ -152,11 +183,14 @@ async def apply_evidence(
     inbox: tuple[bytes, str | None] | None = None,
 ) -> bool:
     """Bind and apply one report about an attempt of ours, under its call's lock. With `inbox`, the content's identity
-    and body, a repeat changes nothing and gives False."""
+    and body, a repeat changes nothing and gives False; so does every report once the attempt's person is erased."""
     await lock_people_of_report(tx, known, report)
     call = await tx.lock_call(known.call_id)
     attempt = await tx.attempt(known.attempt_id)
     assert call is not None and attempt is not None, "attempts and calls are never deleted while they are open"
+    if attempt.is_erased:
+        await keep_stop_of_erased(tx, report, rules, now)
+        return False
     if inbox is not None and not await tx.take_in(report, attempt, *inbox, "applied", now):
         return False
     reach(Failpoint.EVENT_TAKEN_IN)

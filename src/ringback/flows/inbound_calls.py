@@ -12,6 +12,7 @@ from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.inbound_call import InboundCall
 from ringback.domain.phone_number import parse_e164
 from ringback.failpoints import Failpoint, reach
+from ringback.flows.erased_people import KnowsErased
 from ringback.flows.settling import SettlingRules
 from ringback.flows.suppression import suppress
 from ringback.ports import Store, Suppression, Transaction
@@ -20,7 +21,7 @@ from ringback.ports import Store, Suppression, Transaction
 RINGS_AT_MOST = timedelta(seconds=60)
 
 
-class InboundTransaction(Transaction, Protocol):
+class InboundTransaction(Transaction, KnowsErased, Protocol):
     """What inbound calls need of a unit of work beyond what every flow does."""
 
     async def insert(self, row: Call | Task | Attempt | InboundCall) -> None: ...
@@ -44,7 +45,7 @@ class InboundTransaction(Transaction, Protocol):
         ...
 
 
-class InboundStore(Store, Protocol):
+class InboundStore(Store, KnowsErased, Protocol):
     def transaction(self) -> AbstractAsyncContextManager[InboundTransaction]: ...
 
 
@@ -118,14 +119,31 @@ async def _held_until(tx: InboundTransaction, call: Call, now: datetime) -> date
     return until if until is not None and until > now else None
 
 
-async def hear_inbound(tx: InboundTransaction, report: CallReport, rules: SettlingRules, now: datetime) -> None:
-    """Apply what the provider tells about a call to us. An opt-out counts, whoever rang whom."""
+async def lock_caller(tx: InboundTransaction, report: CallReport) -> tuple[str, str | None] | None:
+    """Take the locks of the person who calls us. Returns their phone and contact id; None if the phone is withheld."""
     known = await tx.inbound_call(report.inbound_id, report.provider_call_id)
     phone = known.phone if known else caller_number(report.from_number)
     if phone is None:
-        return
+        return None
     contact_id = known.contact_id if known else await tx.contact_by_phone(phone)
     await tx.lock_people(await tx.people_of(phone, contact_id), contact_id)
+    if contact_id is not None and await tx.contact(contact_id) is None:
+        contact_id = None  # erased while we waited for the locks
+    return phone, contact_id
+
+
+async def hear_inbound(
+    tx: InboundTransaction,
+    report: CallReport,
+    locked: tuple[str, str | None] | None,
+    rules: SettlingRules,
+    now: datetime,
+) -> None:
+    """Apply what the provider tells about a call to us from the caller who was locked. An opt-out counts, whoever rang
+    whom."""
+    if locked is None:
+        return
+    phone, contact_id = locked
     inbound = await tx.inbound_call(report.inbound_id, report.provider_call_id)
     if inbound is None and contact_id is not None:
         # It was answered without us: the database was away while it rang.

@@ -206,6 +206,8 @@ class Reconciliation:
         async with self.store.transaction() as tx:
             await lock_people_of_report(tx, seen, report)
             call, attempt = await _lock(tx, seen)
+            if attempt.is_erased:
+                return
             attempt.polls = 0
             await tx.save(attempt)
             detail = {"status": report.status, "reason": report.disconnection_reason}

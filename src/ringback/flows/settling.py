@@ -59,7 +59,11 @@ async def bind(tx: Transaction, call: Call, attempt: Attempt, provider_call_id: 
 
     Returns False if the attempt already has a different provider call: an incident, and the new call is stopped. Also
     if the provider's call is another attempt's or a call to us: then it is left alone, whatever its metadata claims.
+    And if the attempt's person was erased.
     """
+    if attempt.is_erased:
+        _log.warning("attempt.erased", attempt_id=attempt.attempt_id)
+        return False
     if attempt.provider_call_id == provider_call_id:
         return True
     if await tx.is_call_of_another(provider_call_id, attempt.attempt_id):

@@ -27,6 +27,7 @@ from ringback.services import (
     webhook_receiver,
 )
 from ringback.up.emulators import Emulator, EmulatorDidNotStart
+from ringback.up.erasure_key import make_erasure_key
 from ringback.up.state import UpState, load_state, new_state, save_state
 from ringback.web.serving import PortTaken, listen
 from ringback.wiring import Parts, Service, open_parts, run_loop, run_services, stop_on_signals
@@ -96,6 +97,7 @@ def make_plan(data_dir: Path, host: str, port: int, env: Mapping[str, str]) -> P
         retell_webhook_key=((state.retell_webhook_key,) if retell else asked.retell_webhook_key),
         engage_url=engage.url if engage else asked.engage_url,
         engage_secret=(state.engage_secret if engage else asked.engage_secret),
+        erasure_key=asked.erasure_key or make_erasure_key(data_dir),
     )
     return Plan(settings, state, host, data_dir, server, retell, engage, was_emulated)
 
@@ -142,6 +144,10 @@ async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready:
             await border.settle(emulated)
             if not await parts.put_api_key():
                 raise StartRefused(KEY_REVOKED)
+            await parts.check_erasure_key()
+            if plan.server is not None:
+                # The database is this system's own, so no process of an earlier version needs the hashes as they were.
+                await parts.hashing.renew_what_is_stored(parts.pool)
             await parts.provider.warm_up()
             await _serve(plan, parts, bound, stop, ready)
         finally:

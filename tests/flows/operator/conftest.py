@@ -11,6 +11,7 @@ import pytest
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.adapters.postgres.api_keys import PostgresApiKeys
 from ringback.adapters.postgres.dialing_switch import PostgresDialingSwitch
+from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.views import PostgresViews
 from ringback.domain.attempt import VoicemailAction
 from ringback.domain.call import RetryPolicy
@@ -77,7 +78,7 @@ class EmptyQueue:
 
 
 class Desk:
-    def __init__(self, store: Any, pool: Any, clock: Any, policy: DialPolicy) -> None:
+    def __init__(self, store: Any, pool: Any, clock: Any, policy: DialPolicy, hashing: Hashing | None = None) -> None:
         self.store, self.pool, self.clock, self.policy = store, pool, clock, policy
         counter = itertools.count(1)
         self.new_id = lambda: f"id-{next(counter):06d}"
@@ -88,7 +89,7 @@ class Desk:
         self.processing = CallProcessing(store, self.provider, clock, self.new_id, rules)
         self.scheduled = ScheduledCalls(store, clock, EmptyQueue())
         self.switch = PostgresDialingSwitch(pool)
-        views = PostgresViews(pool)
+        views = PostgresViews(pool, hashing)
         self.explanation = Explanation(views, clock, self.numbers, policy)
         self.steering = Steering(
             pause=partial(pause_dialing, self.switch, clock),
@@ -133,8 +134,8 @@ def policy() -> DialPolicy:
 
 
 @pytest.fixture
-def desk(store: Any, pool: Any, clock: Any, policy: DialPolicy) -> Desk:
-    return Desk(store, pool, clock, policy)
+def desk(store: Any, pool: Any, clock: Any, policy: DialPolicy, hashing: Hashing) -> Desk:
+    return Desk(store, pool, clock, policy, hashing)
 
 
 @pytest.fixture

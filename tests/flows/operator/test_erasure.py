@@ -67,12 +67,14 @@ async def a_life(desk, pool, store, clock):
     return call_id, planned
 
 
-async def test_nothing_readable_is_left_and_engage_still_hears_how_the_planned_call_ended(desk, pool, store, clock):
+async def test_nothing_readable_is_left_and_engage_still_hears_how_the_planned_call_ended(
+    desk, pool, store, clock, hashing
+):
     _, planned = await a_life(desk, pool, store, clock)
     stranger = await desk.accept("crm-7", "+14155550107")
     before = await everything(pool)
     assert all(secret in before for secret in SECRETS)
-    erased = await erase_person(store, PostgresEraser(pool), clock, PHONE, "request 17")
+    erased = await erase_person(store, PostgresEraser(pool, hashing), clock, PHONE, "request 17")
     assert erased.provider_call_ids == ("call_1", "call_10")
     assert {kind: count for kind, count in erased.rows.items() if not count} == {
         "suppressions": 0,
@@ -94,19 +96,19 @@ async def test_nothing_readable_is_left_and_engage_still_hears_how_the_planned_c
     assert {row["detail"]["reason"] for row in reasons} == {"request 17"}
 
 
-async def test_a_second_erasure_finds_nothing(desk, pool, store, clock):
+async def test_a_second_erasure_finds_nothing(desk, pool, store, clock, hashing):
     await a_life(desk, pool, store, clock)
-    eraser = PostgresEraser(pool)
+    eraser = PostgresEraser(pool, hashing)
     await erase_person(store, eraser, clock, PHONE, "request 17")
     again = await erase_person(store, eraser, clock, PHONE, "request 17")
     assert (set(again.rows.values()), again.provider_call_ids) == ({0}, ())
 
 
 @pytest.mark.parametrize("stop", [{"phone": PHONE, "contact_id": None}, {"phone": None, "contact_id": "crm-42"}])
-async def test_a_stop_goes_on_working_against_the_hash(desk, pool, store, clock, stop):
+async def test_a_stop_goes_on_working_against_the_hash(desk, pool, store, clock, hashing, stop):
     await desk.accept()
     suppression_id, _ = await suppress_now(store, clock, desk.new_id, **stop, reason="asked by Ada")
-    await erase_person(store, PostgresEraser(pool), clock, PHONE, "request 17")
+    await erase_person(store, PostgresEraser(pool, hashing), clock, PHONE, "request 17")
     row = await pool.fetchrow("SELECT * FROM suppressions")
     assert (row["phone"], row["contact_id"], row["reason"]) == (None, None, "erased")
     again = await desk.accept()
@@ -122,14 +124,14 @@ async def test_a_stop_goes_on_working_against_the_hash(desk, pool, store, clock,
     assert told["because"] == "suppressed"
 
 
-async def test_a_person_on_the_line_is_not_erased_half_way(desk, pool, store, clock):
+async def test_a_person_on_the_line_is_not_erased_half_way(desk, pool, store, clock, hashing):
     await desk.deliver(await desk.accept())
     with pytest.raises(StillUnderWay):
-        await erase_person(store, PostgresEraser(pool), clock, PHONE, "request 17")
+        await erase_person(store, PostgresEraser(pool, hashing), clock, PHONE, "request 17")
     assert await pool.fetchval("SELECT count(*) FROM attempts WHERE phone = $1", PHONE) == 1
 
 
-async def test_a_number_that_nobody_has_erases_nothing(pool, store, clock):
-    erased = await erase_person(store, PostgresEraser(pool), clock, "+12125550199", "request 18")
+async def test_a_number_that_nobody_has_erases_nothing(pool, store, clock, hashing):
+    erased = await erase_person(store, PostgresEraser(pool, hashing), clock, "+12125550199", "request 18")
     assert set(erased.rows.values()) == {0}
     assert await pool.fetchval("SELECT count(*) FROM contacts") == 0

@@ -9,7 +9,7 @@ from ringback.domain.retention import CALLS_KEPT, EVENTS_KEPT, MESSAGES_KEPT, RU
 from ringback.flows.retention import Retention
 
 #: Tables that do not grow with the calls, or whose rows leave by themselves.
-KEPT = {"installation", "api_keys", "suppressions", "alembic_version"}
+KEPT = {"installation", "api_keys", "suppressions", "alembic_version", "erasure_keys"}
 
 
 @pytest.fixture

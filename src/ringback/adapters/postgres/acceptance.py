@@ -1,18 +1,21 @@
 """Accepting calls: one read for a whole group of them, and one statement that writes each whole or not at all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from ringback.adapters.postgres.person_hash import KEYS_IN_USE, Hashing
 from ringback.adapters.postgres.pool import Pool, connection_of
 from ringback.adapters.postgres.rows import columns_of
 from ringback.adapters.postgres.suppressed import covering
-from ringback.ports import AcceptedCall, PersonNow, StoredAnswer
+from ringback.ports import AcceptedCall, PersonNow
 
 _PEOPLE_NOW = f"""
-SELECT person.contact_id, contacts.time_zone, contacts.time_zone_source,
-       EXISTS (SELECT FROM suppressions WHERE {covering("person.phone", "person.contact_id")}) AS suppressed
-FROM unnest($1::text[], $2::text[]) AS person (contact_id, phone)
+SELECT person.contact_id, contacts.time_zone, contacts.time_zone_source, {KEYS_IN_USE} AS keys_in_use,
+       EXISTS (SELECT FROM suppressions
+               WHERE {covering("person.phone", "person.contact_id", "string_to_array(person.hashes, ' ')")}
+              ) AS suppressed
+FROM unnest($1::text[], $2::text[], $3::text[]) AS person (contact_id, phone, hashes)
 LEFT JOIN contacts ON contacts.contact_id = person.contact_id
 """
 _STORED_ANSWERS = """
@@ -60,21 +63,32 @@ SELECT call_id FROM accepted
 """
 
 
-async def read_people(pool: Pool, people: Sequence[tuple[str, str]]) -> dict[str, PersonNow]:
-    """(contact id, phone) pairs with distinct contact ids; by contact id."""
+async def read_people(pool: Pool, hashing: Hashing, people: Sequence[tuple[str, str]]) -> dict[str, PersonNow]:
+    """At least one (contact id, phone) pair, with distinct contact ids; by contact id."""
     contact_ids, phones = zip(*people, strict=True)
     async with connection_of(pool) as connection:
-        records = await connection.fetch(_PEOPLE_NOW, contact_ids, phones)
+        hashes = await hashing.hashes(connection)
+        forms = [" ".join((*hashes.known_as(phone), *hashes.known_as(contact_id))) for contact_id, phone in people]
+        records = await connection.fetch(_PEOPLE_NOW, contact_ids, phones, forms)
+    hashes.check(records[0]["keys_in_use"])
     return {
         record["contact_id"]: PersonNow(record["time_zone"], record["time_zone_source"], record["suppressed"])
         for record in records
     }
 
 
-async def read_answers(pool: Pool, keys: Sequence[str]) -> dict[str, StoredAnswer]:
+async def read_answers(pool: Pool, hashing: Hashing, asked: Mapping[str, str]) -> dict[str, dict[str, Any] | None]:
     async with connection_of(pool) as connection:
-        records = await connection.fetch(_STORED_ANSWERS, list(keys))
-    return {record["idempotency_key"]: StoredAnswer(record["request_hash"], record["response"]) for record in records}
+        hashes = await hashing.hashes(connection)
+        # The call of an erased person keeps its key, and what was asked under it, as hashes.
+        forms = {form: key for key in asked for form in (key, *hashes.known_as(key))}
+        records = await connection.fetch(_STORED_ANSWERS, list(forms))
+    answers: dict[str, dict[str, Any] | None] = {}
+    for record in records:
+        key = forms[record["idempotency_key"]]
+        is_same = record["request_hash"] in (asked[key], *hashes.known_as(asked[key]))
+        answers[key] = record["response"] if is_same else None
+    return answers
 
 
 async def insert_accepted(pool: Pool, accepted: Sequence[AcceptedCall], now: datetime) -> set[str]:

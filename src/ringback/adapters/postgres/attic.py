@@ -31,6 +31,8 @@ STATEMENTS = {
     "delivered_call_messages": _oldest("outbox", "id", "kind = 'call_message' AND delivered_at < $1"),
     "delivered_events_and_writes": _oldest("outbox", "id", "kind <> 'call_message' AND delivered_at < $1"),
     "dead_outbox_rows": _oldest("outbox", "id", "dead_at < $1"),
+    # Those that a process of an earlier version delivered, and dead ones.
+    "last_events_of_erased_people": _oldest("outbox", "id", "erased AND coalesce(delivered_at, dead_at) < $1"),
     "dead_queue_messages": _oldest("queue_messages", "id", "dead_at < $1"),
     "gate_decisions": _oldest("gate_decisions", "id", "at < $1"),
     "provider_events": _oldest("provider_events", "provider_call_id, event, content_hash", "received_at < $1"),
@@ -49,6 +51,7 @@ STATEMENTS = {
         AND NOT EXISTS (SELECT FROM field_writes WHERE field_writes.contact_id = contacts.contact_id)
         AND NOT EXISTS (SELECT FROM inbound_calls WHERE inbound_calls.contact_id = contacts.contact_id)""",
     ),
+    "erased": _oldest("erased", "mark", "erased_at < $1"),
 }
 
 

@@ -14,7 +14,11 @@ WITH taken AS (
 UPDATE outbox SET due_at = $3, tries = tries + 1 FROM taken WHERE outbox.id = taken.id
 RETURNING outbox.id, kind, message_id, call_id, payload, created_at, tries, refusals
 """
-DELIVERED = "UPDATE outbox SET delivered_at = $2, last_error = NULL WHERE id = ANY($1::bigint[])"
+# The last events of an erased person name them by Engage's id, and nobody needs them once they have left.
+DELIVERED = """
+WITH of_erased AS (DELETE FROM outbox WHERE id = ANY($1::bigint[]) AND erased)
+UPDATE outbox SET delivered_at = $2, last_error = NULL WHERE id = ANY($1::bigint[]) AND NOT erased
+"""
 # What stands behind a row that waits cannot leave before it: due with it, it is not looked at by every pass until then.
 FAILED = """
 WITH failed AS (

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Connection
 from ringback.adapters.postgres.rows import attempt_from, call_from, contact_from, task_from
 from ringback.adapters.postgres.statements import CAPACITY
@@ -29,17 +30,21 @@ _OWN_ATTEMPTS = """
 SELECT DISTINCT ON (call_id) * FROM attempts WHERE call_id = ANY ($1::text[]) ORDER BY call_id, number DESC
 """
 _SUPPRESSIONS = """
-WITH asked_phone AS (SELECT phone, person_hash(phone) AS hash FROM unnest($1::text[]) AS phone),
-asked_contact AS (SELECT contact_id, person_hash(contact_id) AS hash FROM unnest($2::text[]) AS contact_id),
+WITH asked_phone AS (
+    SELECT phone, string_to_array(hashes, ' ') AS hashes FROM unnest($1::text[], $3::text[]) AS asked (phone, hashes)),
+asked_contact AS (
+    SELECT contact_id, string_to_array(hashes, ' ') AS hashes
+    FROM unnest($2::text[], $4::text[]) AS asked (contact_id, hashes)),
 covering AS (
     SELECT suppression_id, reason, source, created_at,
            ARRAY(SELECT asked.phone FROM asked_phone AS asked
-                 WHERE asked.phone = suppressions.phone OR asked.hash = phone_hash) AS phones,
+                 WHERE asked.phone = suppressions.phone OR phone_hash = ANY (asked.hashes)) AS phones,
            ARRAY(SELECT asked.contact_id FROM asked_contact AS asked
-                 WHERE asked.contact_id = suppressions.contact_id OR asked.hash = contact_hash) AS contact_ids
+                 WHERE asked.contact_id = suppressions.contact_id OR contact_hash = ANY (asked.hashes)) AS contact_ids
     FROM suppressions WHERE lifted_at IS NULL AND (
         phone = ANY ($1::text[]) OR contact_id = ANY ($2::text[])
-        OR phone_hash IN (SELECT hash FROM asked_phone) OR contact_hash IN (SELECT hash FROM asked_contact)))
+        OR phone_hash IN (SELECT unnest(hashes) FROM asked_phone)
+        OR contact_hash IN (SELECT unnest(hashes) FROM asked_contact)))
 SELECT * FROM covering ORDER BY created_at
 """
 _RANG = "state NOT IN ('waiting', 'rejected') AND sent_at IS NOT NULL"
@@ -77,7 +82,7 @@ _PAUSE_REASON = "SELECT pause_reason FROM installation"
 
 
 async def read_person_file(
-    connection: Connection, phone: str | None, contact_id: str | None, now: datetime
+    connection: Connection, hashing: Hashing, phone: str | None, contact_id: str | None, now: datetime
 ) -> PersonFile:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         contacts = tuple(contact_from(row) for row in await connection.fetch(_CONTACTS, phone, contact_id))
@@ -90,7 +95,7 @@ async def read_person_file(
         ids = sorted({*ids, *(one.call.contact_id for one in open_calls)})
         return PersonFile(
             contacts=contacts,
-            suppressions=tuple(map(_suppression, await connection.fetch(_SUPPRESSIONS, phones, ids))),
+            suppressions=await _suppressions(connection, hashing, phones, ids),
             open_calls=tuple(open_calls),
             attempts=tuple(map(_attempt, await connection.fetch(_ATTEMPTS, phones, ids, now))),
             decisions=tuple(map(_decision, await connection.fetch(_DECISIONS, phones, ids))),
@@ -118,6 +123,15 @@ async def _open_calls(
             own = own if is_resend else None
         found.append(OpenCall(call, task, contact, own))
     return found
+
+
+async def _suppressions(
+    connection: Connection, hashing: Hashing, phones: Sequence[str], contact_ids: Sequence[str]
+) -> tuple[SuppressionInForce, ...]:
+    await hashing.check(connection)
+    hashes = await hashing.hashes(connection)
+    forms = [[" ".join(hashes.known_as(one)) for one in asked] for asked in (phones, contact_ids)]
+    return tuple(map(_suppression, await connection.fetch(_SUPPRESSIONS, phones, contact_ids, *forms)))
 
 
 def _suppression(row: Any) -> SuppressionInForce:

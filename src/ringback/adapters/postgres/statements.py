@@ -1,5 +1,6 @@
 """The SQL of the transaction: locks, facts for the gate, and rows that arrive or leave in batches."""
 
+from ringback.adapters.postgres.person_hash import KEYS_IN_USE
 from ringback.adapters.postgres.suppressed import covering
 
 #: Advisory lock classes: the phone's, the contact's, and the installation's one capacity lock.
@@ -28,7 +29,8 @@ _OTHERS = "attempt_id IS DISTINCT FROM $3"
 _OTHERS_THAT_RANG = f"state NOT IN ('waiting', 'rejected') AND {_OTHERS}"
 _IN_LAST_DAY = f"sent_at > $4::timestamptz - interval '24 hours' AND {_OTHERS_THAT_RANG}"
 PERSON_FACTS = f"""
-SELECT EXISTS (SELECT FROM suppressions WHERE {covering("$1", "$2")}) AS suppressed,
+SELECT EXISTS (SELECT FROM suppressions WHERE {covering("$1", "$2", "$5::text[]")}) AS suppressed,
+       {KEYS_IN_USE} AS keys_in_use,
        (SELECT min(attempt_id) FROM ({_of_person("attempt_id", f"holds_person AND {_OTHERS}")}) AS holding
        ) AS held_by_attempt,
        recent.count AS attempts_last_day,
@@ -41,7 +43,10 @@ SELECT EXISTS (SELECT FROM suppressions WHERE {covering("$1", "$2")}) AS suppres
 FROM (SELECT count(*), min(sent_at) AS oldest
       FROM ({_of_person("attempt_id, sent_at", _IN_LAST_DAY)}) AS in_day) AS recent
 """
-IS_SUPPRESSED = f"""SELECT EXISTS (SELECT FROM suppressions WHERE {covering("$1", "$2")})"""
+IS_SUPPRESSED = f"""
+SELECT EXISTS (SELECT FROM suppressions WHERE {covering("$1", "$2", "$3::text[]")}) AS suppressed,
+       {KEYS_IN_USE} AS keys_in_use
+"""
 CAPACITY = """
 SELECT paused_at IS NOT NULL AS paused, breaker_until, emulated,
        (SELECT count(*) FROM attempts WHERE holds_slot) AS live,
@@ -85,8 +90,10 @@ INSERT INTO provider_events (provider_call_id, event, content_hash, received_at,
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
 """
 ADD_SUPPRESSION = """
-INSERT INTO suppressions (suppression_id, phone, contact_id, reason, source, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO suppressions (suppression_id, phone, contact_id, reason, source, created_at, phone_hash)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
+IS_ERASED = "SELECT EXISTS (SELECT FROM erased WHERE mark = ANY ($1::bytea[]))"
 LIFT_SUPPRESSION = """
 UPDATE suppressions SET lifted_at = $3, lifted_reason = $2 WHERE suppression_id = $1 AND lifted_at IS NULL
 """

@@ -2,19 +2,21 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 
-from ringback.adapters.postgres import acceptance, outbox_rows, schedule_rows
-from ringback.adapters.postgres import statements as sql
+from ringback.adapters.postgres import acceptance, outbox_rows, schedule_rows, statements
+from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.adapters.postgres.rows import attempt_from
+from ringback.adapters.postgres.tombstones import marks_of
 from ringback.adapters.postgres.transaction import PostgresTransaction
 from ringback.domain.attempt import Attempt
 from ringback.domain.errors import ClockIsOff
 from ringback.domain.gate import MAX_CLOCK_SKEW_S
-from ringback.ports import AcceptedCall, OutboxKind, OutboxRow, PersonNow, StoredAnswer
+from ringback.ports import AcceptedCall, OutboxKind, OutboxRow, PersonNow
 
 
 class PostgresStore:
@@ -23,8 +25,16 @@ class PostgresStore:
     What finds rows that are due, lost or over raises ClockIsOff when the caller's time is not the database's.
     """
 
-    def __init__(self, pool: Pool, *, on_outbox: Callable[[], None] = lambda: None, clock_is_real: bool = True) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        on_outbox: Callable[[], None] = lambda: None,
+        clock_is_real: bool = True,
+        hashing: Hashing | None = None,
+    ) -> None:
         self._pool = pool
+        self._hashing = hashing or Hashing()
         self._on_outbox = on_outbox
         self._clock_is_real = clock_is_real
         self._instance: str | None = None
@@ -33,7 +43,8 @@ class PostgresStore:
     async def transaction(self) -> AsyncIterator[PostgresTransaction]:
         async with connection_of(self._pool) as connection:
             async with connection.transaction():
-                unit = PostgresTransaction(connection, clock_is_real=self._clock_is_real)
+                hashes = await self._hashing.hashes(connection)
+                unit = PostgresTransaction(connection, hashes, clock_is_real=self._clock_is_real)
                 yield unit
                 await unit.flush()
         if unit.wrote_outbox:
@@ -56,11 +67,11 @@ class PostgresStore:
                     raise ClockIsOff(f"the database's clock is {-skew_s:+.1f} s off ours")
             yield connection
 
-    async def stored_answers(self, keys: Sequence[str]) -> dict[str, StoredAnswer]:
-        return await acceptance.read_answers(self._pool, keys)
+    async def stored_answers(self, asked: Mapping[str, str]) -> dict[str, dict[str, Any] | None]:
+        return await acceptance.read_answers(self._pool, self._hashing, asked)
 
     async def people_now(self, people: Sequence[tuple[str, str]]) -> dict[str, PersonNow]:
-        return await acceptance.read_people(self._pool, people)
+        return await acceptance.read_people(self._pool, self._hashing, people)
 
     async def insert_accepted(self, accepted: Sequence[AcceptedCall], now: datetime) -> set[str]:
         written = await acceptance.insert_accepted(self._pool, accepted, now)
@@ -76,11 +87,15 @@ class PostgresStore:
                 by_call = "SELECT * FROM attempts WHERE provider_call_id = $1"
                 owner = await connection.fetchrow(by_call, provider_call_id)
                 if record is not None and await connection.fetchval(
-                    sql.IS_CALL_OF_ANOTHER, provider_call_id, attempt_id
+                    statements.IS_CALL_OF_ANOTHER, provider_call_id, attempt_id
                 ):
                     return None
             record = record or owner
         return attempt_from(record) if record else None
+
+    async def is_erased(self, ids: Sequence[str | None]) -> bool:
+        async with self._connection() as connection:
+            return bool(await connection.fetchval(statements.IS_ERASED, marks_of(ids)))
 
     async def instance(self) -> str:
         if self._instance is None:

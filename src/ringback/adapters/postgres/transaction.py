@@ -10,6 +10,7 @@ from asyncpg import UniqueViolationError
 
 from ringback.adapters.postgres import contact_rows
 from ringback.adapters.postgres import statements as sql
+from ringback.adapters.postgres.person_hash import PersonHashes
 from ringback.adapters.postgres.pool import Connection
 from ringback.adapters.postgres.rows import (
     COMPARED,
@@ -24,6 +25,7 @@ from ringback.adapters.postgres.rows import (
     same_instant,
     task_from,
 )
+from ringback.adapters.postgres.tombstones import marks_of
 from ringback.domain.abt_event import AbtEvent
 from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call, Contact, Task
@@ -53,8 +55,9 @@ class _Leaving:
 class PostgresTransaction:
     """Implements `ports.Transaction`. `clock_is_real` False: the caller's time is a test's, so skew means nothing."""
 
-    def __init__(self, connection: Connection, *, clock_is_real: bool) -> None:
+    def __init__(self, connection: Connection, hashes: PersonHashes, *, clock_is_real: bool) -> None:
         self._connection = connection
+        self._hashes = hashes
         self._clock_is_real = clock_is_real
         self._read: dict[int, tuple[Row, Columns]] = {}  # the object is kept, so that its id() stays its own
         self._leaving = _Leaving()
@@ -142,11 +145,22 @@ class PostgresTransaction:
         return self._remember(attempt_from(record)) if record else None
 
     async def is_suppressed(self, phone: str, contact_id: str) -> bool:
-        return bool(await self._connection.fetchval(sql.IS_SUPPRESSED, phone, contact_id))
+        record = await self._connection.fetchrow(sql.IS_SUPPRESSED, phone, contact_id, self._forms(phone, contact_id))
+        assert record is not None
+        self._hashes.check(record["keys_in_use"])
+        return bool(record["suppressed"])
+
+    async def is_erased(self, ids: Sequence[str | None]) -> bool:
+        return bool(await self._connection.fetchval(sql.IS_ERASED, marks_of(ids)))
+
+    def _forms(self, phone: str, contact_id: str) -> list[str]:
+        return [*self._hashes.known_as(phone), *self._hashes.known_as(contact_id)]
 
     async def person_facts(self, call: Call, own_attempt: str | None, now: datetime) -> PersonFacts:
-        record = await self._connection.fetchrow(sql.PERSON_FACTS, call.phone, call.contact_id, own_attempt, now)
+        forms = self._forms(call.phone, call.contact_id)
+        record = await self._connection.fetchrow(sql.PERSON_FACTS, call.phone, call.contact_id, own_attempt, now, forms)
         assert record is not None
+        self._hashes.check(record["keys_in_use"])
         skew_s = (now - record["database_now"]).total_seconds() if self._clock_is_real else 0.0
         return PersonFacts(
             suppressed=record["suppressed"],
@@ -223,14 +237,17 @@ class PostgresTransaction:
         return bool(status == "INSERT 0 1")
 
     async def add_suppression(self, suppression: Suppression) -> None:
+        phone = suppression.phone
+        phone_hash = self._hashes.newest(phone) if suppression.of_erased and phone is not None else None
         await self._connection.execute(
             sql.ADD_SUPPRESSION,
             suppression.suppression_id,
-            suppression.phone,
+            phone if phone_hash is None else None,
             suppression.contact_id,
             suppression.reason,
             suppression.source,
             suppression.created_at,
+            phone_hash,
         )
 
     async def lift_suppression(self, suppression_id: str, reason: str, now: datetime) -> bool:

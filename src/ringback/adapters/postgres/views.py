@@ -7,6 +7,7 @@ from typing import Any
 
 from ringback.adapters.postgres.event_feed import read_events
 from ringback.adapters.postgres.person_file import read_person_file
+from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.adapters.postgres.timeline import read_timeline
 from ringback.domain.abt_event import iso
@@ -39,8 +40,9 @@ SELECT suppression_id, phone, contact_id, reason, source, created_at FROM suppre
 class PostgresViews:
     """All methods raise StoreUnavailable. Times are RFC 3339 texts in UTC; a page is (items, next cursor or None)."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, hashing: Hashing | None = None) -> None:
         self._pool = pool
+        self._hashing = hashing or Hashing()
 
     async def call(self, call_id: str) -> Item | None:
         async with connection_of(self._pool) as connection:
@@ -69,7 +71,7 @@ class PostgresViews:
 
     async def person_file(self, phone: str | None, contact_id: str | None, now: datetime) -> PersonFile:
         async with connection_of(self._pool) as connection:
-            return await read_person_file(connection, phone, contact_id, now)
+            return await read_person_file(connection, self._hashing, phone, contact_id, now)
 
     async def events(self, *, after: str | None, limit: int) -> tuple[list[Item], str | None]:
         async with connection_of(self._pool) as connection:

@@ -13,6 +13,7 @@ from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call, Contact
 from ringback.domain.call_event import CallReport
 from ringback.domain.contact_record import FieldsWrite, Note, Origin
+from ringback.flows.erased_people import KnowsErased
 from ringback.flows.inbound_calls import InboundTransaction
 from ringback.ports import Store
 
@@ -132,7 +133,7 @@ class ActionTransaction(InboundTransaction, Protocol):
     async def set_time_zone(self, contact_id: str, time_zone: str, source: str, now: datetime) -> None: ...
 
 
-class ActionStore(Store, Protocol):
+class ActionStore(Store, KnowsErased, Protocol):
     def transaction(self) -> AbstractAsyncContextManager[ActionTransaction]: ...
 
 

@@ -83,7 +83,7 @@ class CallAnalysed:
         report = self._report_of_call(request.args["call"])
         is_ours = report.instance == await store.instance()
         attempt = await store.attempt_of(report.attempt_id if is_ours else None, report.provider_call_id)
-        if attempt is None or not _is_meant(request, attempt, report):
+        if attempt is None or attempt.is_erased or not _is_meant(request, attempt, report):
             raise ActionRefused("not_found", "There is no attempt with this call.")
         return _target(attempt)
 
@@ -143,7 +143,7 @@ async def _of_named_call(request: ActionRequest, store: ActionStore) -> Target:
         raise ActionRefused("not_found", NOT_FOUND_SAY)
     async with store.transaction() as tx:
         attempt = await tx.latest_attempt(named.call_id)
-    if attempt is None or attempt.provider_call_id is None:
+    if attempt is None or attempt.is_erased or attempt.provider_call_id is None:
         raise ActionRefused("no_attempt", "This call was never placed.")
     return _target(attempt)
 

@@ -140,7 +140,9 @@ async def _subject(tx: ActionTransaction, request: ActionRequest, target: Target
     """Read behind the locks, and behind the evidence, which wrote to the same rows."""
     call = await tx.lock_call(target.call_id) if target.call_id is not None else None
     contact = await tx.contact(target.contact_id)
-    assert contact is not None, "contacts outlive their calls and attempts"
+    if contact is None or (call is not None and call.is_erased):
+        # Erased while we waited for the locks: found anew, there is nobody.
+        raise Retryable("the person was erased meanwhile", 0.1)
     attempt = await tx.attempt(target.attempt.attempt_id) if target.attempt is not None else None
     unfinished = () if call is not None else tuple(await tx.unfinished_calls(None, target.contact_id))
     return Subject(request, target.phone, contact, call, attempt, unfinished)

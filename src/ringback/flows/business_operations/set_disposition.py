@@ -7,7 +7,6 @@ from typing import Any
 
 from ringback.domain.catalog import Catalog, DispositionCode
 from ringback.domain.disposition_words import disposition_of
-from ringback.domain.phone_number import parse_e164
 from ringback.flows.business_operations.action import (
     SOURCE,
     ActionDeclaration,
@@ -21,7 +20,8 @@ from ringback.flows.business_operations.action import (
     Target,
 )
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
-from ringback.flows.business_operations.target import find_target
+from ringback.flows.business_operations.target import find_target, ids_of_request
+from ringback.flows.erased_people import person_of
 from ringback.flows.suppression import suppress
 from ringback.ports import Disposition, Suppression
 
@@ -73,24 +73,26 @@ class SetDisposition:
             return reply
 
     async def _of_unknown_caller(self, request: ActionRequest, store: ActionStore) -> Reply | None:
-        """Who calls us, is no contact, and says stop: Engage may name that number tomorrow, so the number is enough."""
+        """Who calls us, is no contact, and says stop: Engage may name that number tomorrow, so the number is enough.
+        The same of a person who was erased, and then the number is kept as a hash."""
         report = request.report
-        if report is None or report.direction != "inbound" or report.instance not in (None, await store.instance()):
+        if report is None or report.instance not in (None, await store.instance()):
+            return None
+        is_erased = await store.is_erased(ids_of_request(request))
+        if report.direction != "inbound" and not is_erased:
             return None
         texts = read_texts(request.args, self.declaration.arguments)
         disposition = self._known(texts.get("code"), request.door)
-        try:
-            phone = parse_e164(report.from_number or "").e164
-        except ValueError:
+        phone = person_of(report)
+        if phone is None or not disposition.suppresses:
             return None  # withheld: there is nobody to remember
-        if not disposition.suppresses:
-            return None
         now = self.now()
         async with store.transaction() as tx:
             await tx.lock_people(await tx.people_of(phone, None), None)
             if not await tx.is_suppressed(phone, ""):
                 source = SOURCE[request.door]
-                await suppress(tx, Suppression(self.new_id(), phone, None, disposition.code, source, now), now)
+                stop = Suppression(self.new_id(), phone, None, disposition.code, source, now, of_erased=is_erased)
+                await suppress(tx, stop, now)
         return _reply("disposition_set", disposition)
 
     async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:

@@ -1,5 +1,6 @@
 """Whom a request is about, found before the locks are taken."""
 
+from ringback.domain.erasure import ERASED
 from ringback.flows.business_operations.action import (
     ActionRefused,
     ActionRequest,
@@ -8,6 +9,7 @@ from ringback.flows.business_operations.action import (
     Door,
     Target,
 )
+from ringback.flows.erased_people import ids_of
 
 #: What an agent says when its conversation is none of ours: a web call, another installation, an unfilled template.
 NO_CALL_SAY = "Sorry, I cannot do that in this conversation."
@@ -38,6 +40,8 @@ async def _of_tool_call(request: ActionRequest, store: ActionStore) -> Target:
     attempt = None
     if request.attempt_id is not None or request.provider_call_id is not None:
         attempt = await store.attempt_of(request.attempt_id, request.provider_call_id)
+    if attempt is not None and attempt.is_erased:
+        raise ActionRefused("no_call", NO_CALL_SAY)
     if attempt is not None:
         return Target(attempt.phone, attempt.contact_id, attempt.call_id, attempt)
     if request.attempt_id is not None and await store.attempt_of(request.attempt_id, None) is not None:
@@ -47,10 +51,18 @@ async def _of_tool_call(request: ActionRequest, store: ActionStore) -> Target:
         return await _of_inbound_call(tx, request)
 
 
+def ids_of_request(request: ActionRequest) -> list[str | None]:
+    """Everything by which a tool call may name its conversation."""
+    own = [request.attempt_id, request.provider_call_id]
+    return own + (ids_of(request.report) if request.report is not None else [])
+
+
 async def _of_inbound_call(tx: ActionTransaction, request: ActionRequest) -> Target:
     """What it was answered with scopes its tools: its metadata, and in place of an attempt's id its own. A contact that
     the metadata names beside an inbound call of somebody else's is nobody."""
     report = request.report
+    if await tx.is_erased(ids_of_request(request)):
+        raise ActionRefused("no_call", NO_CALL_SAY)
     inbound_id = report.inbound_id if report is not None else request.attempt_id
     inbound = await tx.inbound_call(inbound_id, request.provider_call_id)
     contact = await tx.contact(inbound.contact_id) if inbound is not None else None
@@ -61,7 +73,7 @@ async def _of_inbound_call(tx: ActionTransaction, request: ActionRequest) -> Tar
 
 async def _of_call(tx: ActionTransaction, call_id: str) -> Target:
     call = await tx.lock_call(call_id)
-    if call is None:
+    if call is None or call.is_erased:
         raise ActionRefused("not_found", NOT_FOUND_SAY)
     return Target(call.phone, call.contact_id, call_id)
 
@@ -76,7 +88,7 @@ async def _call_of_task(task_id: str, store: ActionStore) -> str:
 
 async def _of_contact(tx: ActionTransaction, contact_id: str) -> Target:
     contact = await tx.contact(contact_id)
-    if contact is None:
+    if contact is None or contact.phone == ERASED:
         raise ActionRefused("not_found", NOT_FOUND_SAY)
     unfinished = await tx.unfinished_calls(None, contact_id)
     if len(unfinished) == 1:

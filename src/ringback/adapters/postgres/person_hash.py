@@ -1,0 +1,161 @@
+"""Keyed hashes of erased people: of phones, contact ids and idempotency keys. The keys are outside the database.
+
+A hash has two layers. The inner one is salted with a value in the database. The outer one is HMAC-SHA256 under
+RINGBACK_ERASURE_KEY, without which the few thousand million phone numbers cannot be tried. The key is random, so a slow
+hash would add nothing. A newer key hashes the hash of the older one, so a key that leaked can be made useless.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterator, Sequence
+
+import asyncpg
+
+from ringback.adapters.postgres.pool import Connection, Pool, connection_of
+from ringback.domain.errors import ErasureKeyMissing
+
+#: The keys under which hashes of this database were made, the oldest first.
+KEYS_IN_USE = "ARRAY(SELECT key_id FROM erasure_keys ORDER BY generation)"
+_READ_KEYS_IN_USE = f"SELECT {KEYS_IN_USE}"
+_LOCK_KEYS = "LOCK TABLE erasure_keys IN SHARE ROW EXCLUSIVE MODE"
+_ADD_KEY = "INSERT INTO erasure_keys (generation, key_id, since) VALUES ($1, $2, clock_timestamp())"
+_HASHED = """
+SELECT suppression_id, phone_hash, contact_hash FROM suppressions
+WHERE phone_hash IS NOT NULL OR contact_hash IS NOT NULL
+"""
+_RENEW_SUPPRESSIONS = """
+UPDATE suppressions SET phone_hash = renewed.phone_hash, contact_hash = renewed.contact_hash
+FROM unnest($1::text[], $2::text[], $3::text[]) AS renewed (suppression_id, phone_hash, contact_hash)
+WHERE suppressions.suppression_id = renewed.suppression_id
+"""
+_KEYED_CALLS = """
+SELECT call_id, idempotency_key, request_hash FROM calls
+WHERE phone = 'erased' AND idempotency_key IS NOT NULL FOR UPDATE
+"""
+_RENEW_CALLS = """
+UPDATE calls SET idempotency_key = renewed.idempotency_key, request_hash = renewed.request_hash
+FROM unnest($1::text[], $2::text[], $3::text[]) AS renewed (call_id, idempotency_key, request_hash)
+WHERE calls.call_id = renewed.call_id
+"""
+_KEYED = re.compile(r"[0-9a-f]{16}:[0-9a-f]{64}")
+
+
+class PersonHashes:
+    """`keys` are the configured ones, the oldest first. A stored hash names its newest key: `key id:hex`."""
+
+    def __init__(self, salt: bytes, keys: Sequence[str]) -> None:
+        self._salt = salt
+        self._keys = {_key_id(key.encode()): key.encode() for key in keys}
+
+    @property
+    def key_ids(self) -> list[str]:
+        return list(self._keys)
+
+    def check(self, in_use: Sequence[str]) -> None:
+        """Raises ErasureKeyMissing unless each key in use is configured, in the order of their use."""
+        if list(in_use) != self.key_ids[: len(in_use)]:
+            raise ErasureKeyMissing
+
+    def newest(self, text: str) -> str:
+        """The form in which it is stored now. Raises ErasureKeyMissing without any key."""
+        if not self._keys:
+            raise ErasureKeyMissing
+        *_, latest = self._forms(text)
+        return latest
+
+    def known_as(self, text: str) -> list[str]:
+        """Every form in which it may be stored, the one of an earlier version without an outer key among them."""
+        return list(self._forms(text))
+
+    def renewed(self, stored: str) -> str:
+        """A stored hash, or an inner one of an earlier version, under the newest key."""
+        key_id, digest = stored.split(":") if self.is_keyed(stored) else (None, stored)
+        older = self.key_ids.index(key_id) + 1 if key_id is not None else 0
+        for key_id in self.key_ids[older:]:
+            digest = _outer(self._keys[key_id], digest)
+        return f"{key_id}:{digest}" if key_id is not None else stored
+
+    def is_keyed(self, text: str) -> bool:
+        """Whether it is a hash under one of our keys."""
+        return _KEYED.fullmatch(text) is not None and text[:16] in self._keys
+
+    def _forms(self, text: str) -> Iterator[str]:
+        # As the SQL function person_hash of the first schema made it.
+        inner = hashlib.sha256(self._salt + text.encode()).digest()
+        digest = hashlib.sha256(self._salt + inner).hexdigest()
+        yield digest
+        for key_id, key in self._keys.items():
+            digest = _outer(key, digest)
+            yield f"{key_id}:{digest}"
+
+
+class Hashing:
+    """The hashes of one installation; its salt is read once. `keys` are in the order of the setting, newest first."""
+
+    def __init__(self, keys: Sequence[str] = ()) -> None:
+        self._keys = tuple(reversed(keys))
+        self._hashes: PersonHashes | None = None
+
+    async def hashes(self, connection: Connection) -> PersonHashes:
+        if self._hashes is None:
+            salt = await connection.fetchval("SELECT hash_key FROM installation")
+            self._hashes = PersonHashes(salt, self._keys)
+        return self._hashes
+
+    async def check(self, connection: Connection) -> None:
+        """Raises ErasureKeyMissing if hashes of this database were made under a key that is not configured."""
+        (await self.hashes(connection)).check(await connection.fetchval(_READ_KEYS_IN_USE))
+
+    async def renew(self, connection: Connection) -> PersonHashes:
+        """Put every hash under the newest key, in the caller's transaction. From its commit on, a process without that
+        key calls nobody. Raises ErasureKeyMissing without any key, or without one in use."""
+        hashes = await self.hashes(connection)
+        await connection.execute(_LOCK_KEYS)
+        in_use = await connection.fetchval(_READ_KEYS_IN_USE)
+        hashes.check(in_use)
+        if not hashes.key_ids:
+            raise ErasureKeyMissing
+        for generation, key_id in enumerate(hashes.key_ids[len(in_use) :], len(in_use) + 1):
+            await connection.execute(_ADD_KEY, generation, key_id)
+        await _renew_suppressions(connection, hashes)
+        await renew_calls(connection, hashes, await connection.fetch(_KEYED_CALLS))
+        return hashes
+
+    async def renew_what_is_stored(self, pool: Pool) -> bool:
+        """`renew`, if anything is hashed. False: nothing is."""
+        async with connection_of(pool) as connection, connection.transaction():
+            is_any: bool = await connection.fetchval(f"SELECT EXISTS ({_HASHED})")
+            if is_any:
+                await self.renew(connection)
+            return is_any
+
+
+async def _renew_suppressions(connection: Connection, hashes: PersonHashes) -> None:
+    changed = []
+    for row in await connection.fetch(f"{_HASHED} FOR UPDATE"):
+        before = row["phone_hash"], row["contact_hash"]
+        after = tuple(one and hashes.renewed(one) for one in before)
+        if after != before:
+            changed.append((row["suppression_id"], *after))
+    if changed:
+        await connection.execute(_RENEW_SUPPRESSIONS, *zip(*changed, strict=True))
+
+
+async def renew_calls(connection: Connection, hashes: PersonHashes, rows: Sequence[asyncpg.Record]) -> None:
+    """Keep the idempotency keys of these calls as hashes, so that a repeat of the request still makes no second call.
+    Each row is (call id, idempotency key, request hash), the latter two plain or hashed."""
+    changed = []
+    for call_id, key, request_hash in rows:
+        renew = hashes.renewed if hashes.is_keyed(key) else hashes.newest
+        changed.append((call_id, renew(key), request_hash and renew(request_hash)))
+    if changed:
+        await connection.execute(_RENEW_CALLS, *zip(*changed, strict=True))
+
+
+def _key_id(key: bytes) -> str:
+    return _outer(key, "ringback erasure key")[:16]
+
+
+def _outer(key: bytes, text: str) -> str:
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,43 @@
+"""Late evidence about an erased person: it is recognised and dropped, but for a stop."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from ringback.domain.call_event import CallReport
+from ringback.domain.phone_number import parse_e164
+from ringback.flows.settling import SettlingRules
+from ringback.flows.suppression import suppress
+from ringback.ports import Suppression, Transaction
+
+
+class KnowsErased(Protocol):
+    """What a store and its transactions know of erased people."""
+
+    async def is_erased(self, ids: Sequence[str | None]) -> bool:
+        """Whether one of them is an erased person's: of an attempt, a call, a provider call or an inbound call."""
+        ...
+
+
+def ids_of(report: CallReport) -> list[str | None]:
+    """Everything by which a report may name a call of ours."""
+    return [report.provider_call_id, report.attempt_id, report.call_id, report.inbound_id]
+
+
+def person_of(report: CallReport) -> str | None:
+    """The phone of the person in the conversation, E.164; None where the report does not tell it."""
+    try:
+        return parse_e164((report.from_number if report.direction == "inbound" else report.to_number) or "").e164
+    except ValueError:
+        return None
+
+
+async def keep_stop_of_erased(tx: Transaction, report: CallReport, rules: SettlingRules, now: datetime) -> None:
+    """An opt-out holds whenever it is heard of; the phone is kept as a keyed hash only. Raises ErasureKeyMissing."""
+    phone = person_of(report)
+    if phone is None or report.end_facts is None or not report.end_facts.opt_out:
+        return
+    await tx.lock_people(await tx.people_of(phone, None), None)
+    if not await tx.is_suppressed(phone, ""):
+        stop = Suppression(rules.new_id(), phone, None, "opt_out", "provider", now, of_erased=True)
+        await suppress(tx, stop, now)

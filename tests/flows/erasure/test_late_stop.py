@@ -1,0 +1,36 @@
+"""A stop holds whenever it is heard of: of an erased person it is kept, and nothing else is."""
+
+import pytest
+
+from .conftest import CONTACT, PHONE, Town
+from .test_late_evidence import LATE, call_us
+
+STOPS = ["a stop", "inbound stop", "function do_not_call"]
+
+
+@pytest.mark.parametrize("late", STOPS)
+async def test_a_stop_that_is_heard_of_after_the_erasure_holds(town: Town, late):
+    talk = await town.place()
+    await town.whole_call(talk)
+    marks = await call_us(town)
+    await town.erase()
+    await LATE[late](town, talk, marks)
+    await LATE[late](town, talk, marks)
+    await town.deliver_all()
+    (stop,) = await town.all("SELECT phone, contact_id, phone_hash FROM suppressions")
+    assert (stop["phone"], stop["contact_id"]) == (None, None)
+    assert await town.found() == set()
+    again = await town.post_call(key="another-order")
+    assert again.status == "failed"
+    assert (await town.post_call(key="a-third", phone="+14155550161")).status != "failed"
+
+
+async def test_it_ends_what_is_planned_for_the_person_who_came_again(town: Town):
+    talk = await town.place()
+    await town.whole_call(talk)
+    await town.erase()
+    planned = await town.post_call(key="another-order", not_before=town.clock.now().replace(hour=23))
+    await LATE["a stop"](town, talk, {})
+    call = await town.call(planned.call_id)
+    assert (call["status"], call["final"], call["contact_id"]) == ("failed", True, CONTACT)
+    assert await town.all("SELECT phone FROM suppressions WHERE phone = $1", PHONE) == []
