@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from ringback.consumer import Consumer, Pace
 from ringback.domain.errors import Permanent, QueueUnavailable, Retryable, StoreUnavailable
+from ringback.loops import Loop, Loops
 from ringback.ports import MessageQueue, OutgoingMessage, ReceivedMessage
 
 
@@ -80,9 +81,10 @@ class QueueInMemory(MessageQueue):
         pass
 
 
-def consumer_of(queue, handle, *, free_places=None, **pace) -> Consumer:
+def consumer_of(queue, handle, *, free_places=None, loop=None, **pace) -> Consumer:
     settings = {"max_in_flight": 50, "wait_s": 0.05, "visibility_s": 30, "drain_s": 2.0, **pace}
-    return Consumer(queue, handle, Pace(**settings), name="calls", rng=random.Random(7), free_places=free_places)
+    loop, rng = loop or Loop("consumer", "calls"), random.Random(7)
+    return Consumer(queue, handle, Pace(**settings), loop=loop, rng=rng, free_places=free_places)
 
 
 @asynccontextmanager
@@ -354,13 +356,48 @@ async def test_stop_gives_back_what_waits_for_the_store():
     assert queue.given_back == [("one", 1)]
 
 
-async def test_a_bug_in_the_queue_ends_the_loop_instead_of_spinning():
+@pytest.mark.parametrize("method", ["receive", "delete", "change_visibility", "dead_letter"])
+async def test_an_unforeseen_error_of_the_queue_is_waited_out_and_the_loop_goes_on(method):
+    class Broken(QueueInMemory):
+        errors = 4
+
+    async def broken(self, *arguments):
+        if self.errors:
+            self.errors -= 1
+            raise KeyError("+14155550123")
+        return await getattr(QueueInMemory, method)(self, *arguments)
+
+    setattr(Broken, method, broken)
+    queue = Broken("good", "bad", "slow")
+
+    async def handle(group):
+        if group[0].body == "bad":
+            raise Permanent("bad")
+        if group[0].body == "slow":
+            await asyncio.sleep(0.7)
+
+    loop = Loop("consumer", "calls")
+    with capture_logs() as lines:
+        consumer = consumer_of(queue, handle, loop=loop, visibility_s=1)
+        async with running(consumer):
+            await until(lambda: loop.failures, 5)
+            await queue.send([OutgoingMessage("later")])
+            await until(lambda: "later" not in [row[0] for row in queue.rows.values()], 5)
+    assert {line["event"] for line in lines} >= {"consumer.failed"}
+    assert "4155550123" not in repr(lines)
+    assert loop.failures_in_a_row == 0
+
+
+async def test_a_consumer_that_is_always_in_error_is_failing_and_ends_at_stop():
     class Broken(QueueInMemory):
         async def receive(self, limit, wait_s, visibility_s):
             raise KeyError("Body")
 
     async def handle(_): ...
 
-    with pytest.raises(ExceptionGroup) as raised:
-        await consumer_of(Broken(), handle).run(asyncio.Event())
-    assert raised.group_contains(KeyError)
+    loops = Loops()
+    async with running(consumer_of(Broken(), handle, loop=loops.named("consumer", "calls"))) as consumer:
+        await until(loops.failing, 5)
+        assert consumer.stats.receive_calls == 3, "each error is followed by a pause"
+    assert loops.failing() == ["consumer.calls"]
+    assert dict(loops.failures())["consumer.calls"] >= 3

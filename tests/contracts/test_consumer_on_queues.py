@@ -8,13 +8,17 @@ from contextlib import asynccontextmanager
 import pytest
 
 from ringback.consumer import Consumer, Pace
+from ringback.loops import Loop
 from ringback.ports import OutgoingMessage
 
 
 @asynccontextmanager
 async def consuming(queue, handle) -> AsyncIterator[Consumer]:
     pace = Pace(max_in_flight=20, group_size=10, visibility_s=2, wait_s=1, drain_s=5)
-    consumer, stop = Consumer(queue, handle, pace, name="calls", rng=random.Random(7)), asyncio.Event()
+    consumer, stop = (
+        Consumer(queue, handle, pace, loop=Loop("consumer", "calls"), rng=random.Random(7)),
+        asyncio.Event(),
+    )
     run = asyncio.create_task(consumer.run(stop))
     try:
         yield consumer

@@ -10,8 +10,9 @@ from .tree import PRODUCT, python_files, shown
 
 SOURCES = {shown(path).removeprefix("src/ringback/"): path.read_text() for path in python_files(PRODUCT)}
 
-#: A loop's shell, the inbound door, and the group whose callers each have a door of their own: once in each.
-CATCHES_EVERYTHING = {"consumer.py", "services/scheduler.py", "web/retell_doors.py", "grouping.py"}
+#: The shell of all loops, what meets a message's fate, the inbound door, the group whose callers each have a door of
+#: their own, and a check of readiness: once in each.
+CATCHES_EVERYTHING = {"loops.py", "consumer.py", "web/retell_doors.py", "grouping.py", "web/health.py"}
 
 READS_ENVIRONMENT = {
     "config.py": "the one reader",

@@ -16,6 +16,7 @@ from ringback.embedded.data_dir import DataDirectoryInUse, DataDirectoryLock
 from ringback.embedded.errors import EmbeddedPostgresError
 from ringback.embedded.server import PostgresServer
 from ringback.logs import choose_format, configure_logs
+from ringback.loops import Loop, rest
 from ringback.services import (
     business_api,
     call_processor,
@@ -143,7 +144,7 @@ async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready:
         async with open_parts(plan.settings) as parts:
             await parts.provider.warm_up()
             services: list[Service] = [module.assemble(parts) for module in SERVICES]
-            watch = asyncio.create_task(_watch(plan, stop))
+            watch = asyncio.create_task(_watch(plan, stop, parts.loops.named("watch", "children")))
             try:
                 await run_services(parts, services, bound, stop, ready)
             finally:
@@ -154,15 +155,18 @@ async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready:
         await asyncio.gather(*(emulator.stop() for emulator in plan.emulators))
 
 
-async def _watch(plan: Plan, stop: asyncio.Event) -> None:
+async def _watch(plan: Plan, stop: asyncio.Event, loop: Loop) -> None:
     """What dies without having been told to is started again, and again if that fails."""
-    while not stop.is_set():
+
+    async def one_pass() -> None:
         try:
             await _restart_the_dead(plan)
         except (EmbeddedPostgresError, EmulatorDidNotStart, OSError) as error:
             _log.error("restart.failed", error=type(error).__name__, action="trying again")
-            await asyncio.sleep(RESTART_PAUSE_S)
-        await asyncio.sleep(WATCH_EVERY_S)
+            await rest(RESTART_PAUSE_S, stop)
+        await rest(WATCH_EVERY_S, stop)
+
+    await loop.run(one_pass, stop)
 
 
 async def _restart_the_dead(plan: Plan) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from ringback.adapters.postgres import acceptance, outbox_rows, schedule_rows
+from ringback.adapters.postgres import acceptance, outbox_rows, schedule_rows, statements
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.adapters.postgres.rows import attempt_from
 from ringback.adapters.postgres.transaction import PostgresTransaction
@@ -70,11 +70,9 @@ class PostgresStore:
         async with self._connection() as connection:
             record = None
             if attempt_id is not None:
-                record = await connection.fetchrow("SELECT * FROM attempts WHERE attempt_id = $1", attempt_id)
+                record = await connection.fetchrow(statements.ATTEMPT, attempt_id)
             if record is None and provider_call_id is not None:
-                record = await connection.fetchrow(
-                    "SELECT * FROM attempts WHERE provider_call_id = $1", provider_call_id
-                )
+                record = await connection.fetchrow(statements.ATTEMPT_OF_PROVIDER_CALL, provider_call_id)
         return attempt_from(record) if record else None
 
     async def instance(self) -> str:
