@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
-from ringback.consumer import Consumer, Pace
-from ringback.domain.errors import Permanent, QueueUnavailable, Retryable, StoreUnavailable
+from ringback.consumer import ANOTHER_VERSION_WAITS_S, Consumer, Pace
+from ringback.domain.errors import AnotherVersion, Permanent, QueueUnavailable, Retryable, StoreUnavailable
 from ringback.loops import Loop, Loops
 from ringback.ports import MessageQueue, OutgoingMessage, ReceivedMessage
 
@@ -173,6 +173,38 @@ async def test_a_retryable_message_returns_later_each_time(receive_count, at_lea
     assert body == "later"
     assert at_least_s <= delay_s <= at_most_s
     assert (consumer.stats.failures, consumer.stats.acked) == (0, 0)
+
+
+@pytest.mark.parametrize(("receives_before", "hidden_s"), [(0, 60), (1, 600), (2, 1200), (3, 1800)])
+async def test_a_message_of_another_version_goes_back_for_long(receives_before, hidden_s):
+    queue = QueueInMemory("newer")
+    queue.rows["0"][2] = receives_before
+
+    async def handle(_):
+        raise AnotherVersion("message is a CallRequested of version 2")
+
+    async with running(consumer_of(queue, handle)) as consumer:
+        await until(lambda: consumer.stats.retried)
+    assert (queue.given_back, queue.dead) == ([("newer", hidden_s)], [])
+    assert consumer.stats.failures == 0
+
+
+async def test_a_message_of_another_version_is_dead_after_an_hour_with_its_reason():
+    queue = QueueInMemory("newer")
+    queue.rows["0"][2] = 4
+
+    async def handle(_):
+        raise AnotherVersion("message is a CallRequested of version 2")
+
+    async with running(consumer_of(queue, handle)) as consumer:
+        await until(lambda: consumer.stats.dead)
+    reason = "Permanent: message is a CallRequested of version 2; no process knew it for an hour"
+    assert queue.dead == [("newer", reason)]
+
+
+def test_a_rollout_of_an_hour_fits_into_the_receives_that_a_queue_allows():
+    assert sum(ANOTHER_VERSION_WAITS_S) >= 3600
+    assert len(ANOTHER_VERSION_WAITS_S) < 5, "the receive limit of docs/operations.md"
 
 
 async def test_an_unforeseen_error_returns_its_message_and_is_logged_without_the_payload():
@@ -383,9 +415,9 @@ async def test_an_unforeseen_error_of_the_queue_is_waited_out_and_the_loop_goes_
             await until(lambda: loop.failures, 5)
             await queue.send([OutgoingMessage("later")])
             await until(lambda: "later" not in [row[0] for row in queue.rows.values()], 5)
+            await until(lambda: not loop.failures_in_a_row)
     assert {line["event"] for line in lines} >= {"consumer.failed"}
     assert "4155550123" not in repr(lines)
-    assert loop.failures_in_a_row == 0
 
 
 async def test_a_consumer_that_is_always_in_error_is_failing_and_ends_at_stop():

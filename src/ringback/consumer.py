@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from ringback.domain.errors import Permanent, QueueUnavailable, Retryable, StoreUnavailable
+from ringback.domain.errors import AnotherVersion, Permanent, QueueUnavailable, Retryable, StoreUnavailable
 from ringback.failpoints import Failpoint, reach
 from ringback.loops import Loop, place
 from ringback.ports import MessageQueue, ReceivedMessage
@@ -25,6 +25,11 @@ GIVEN_BACK_S = 1  # at stop: not at once, or our own last poll would take it aga
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 FIRST_RETRY_S, LONGEST_RETRY_S = 5.0, 900.0
 DELETE_TRIES = 6
+#: Waits of a message whose version this process does not know, after its first, second … receive; then it is dead. A
+#: receive cannot be given back to Amazon SQS, whose redrive policy allows five: these are the four waits between them,
+#: and 60 + 600 + 1200 + 1800 s are 61 minutes, in which a rollout is over. The first one is short, because a process of
+#: the newer version is probably there.
+ANOTHER_VERSION_WAITS_S = (60, 600, 1200, 1800)
 
 #: A message that says "the store is away" this often while others succeed is the cause itself.
 TRIES_IN_PLACE = 6
@@ -82,8 +87,9 @@ class Consumer:
 
     It returns: the group is acknowledged. It raises over a group: each message of it is handled alone. Over one message
     the error decides: Permanent puts it to the dead letters; Retryable, and what was not foreseen, give it back with a
-    growing delay until the queue's receive limit; StoreUnavailable and QueueUnavailable keep it here, no receive
-    burnt, to be tried again after a pause, while one message at a time is taken to learn whether the world is back.
+    growing delay until the queue's receive limit; AnotherVersion gives it back for an hour in all; StoreUnavailable and
+    QueueUnavailable keep it here, no receive burnt, to be tried again after a pause, while one message at a time is
+    taken to learn whether the world is back.
     `free_places` is asked before each poll, and no more is received than it answers; that messages in flight may not
     show in its answer yet is its own business.
     """
@@ -233,6 +239,12 @@ class Consumer:
     async def _meet_fate(self, message: ReceivedMessage, error: Exception) -> None:
         self._forget([message])
         facts = {"message_id": message.message_id, "receive_count": message.receive_count}
+        if isinstance(error, AnotherVersion):
+            if message.receive_count <= len(ANOTHER_VERSION_WAITS_S):
+                self._log.warning("message.of_another_version", **facts)
+                await self._give_back([message], ANOTHER_VERSION_WAITS_S[message.receive_count - 1])
+                return
+            error = Permanent(f"{error}; no process knew it for an hour")
         if isinstance(error, Permanent):
             self._log.warning("message.dead", error=type(error).__name__, at=place(error), **facts)
             with self._loop.shelter():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from ringback.adapters.postgres.schema import upgrade
+from ringback.adapters.postgres.schema import SchemaIsLocked, upgrade
 from ringback.config import Settings, process_environment, read_settings
 from ringback.embedded.data_dir import DataDirectoryInUse, DataDirectoryLock
 from ringback.embedded.errors import EmbeddedPostgresError
@@ -199,7 +199,7 @@ def run_up(data_dir: Path, host: str, port: int | None, as_json: bool) -> None:
             finally:
                 if plan.server is not None:
                     plan.server.stop()
-    except (DataDirectoryInUse, PortTaken, NotForRealPhones) as error:
+    except (DataDirectoryInUse, PortTaken, NotForRealPhones, SchemaIsLocked) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
 

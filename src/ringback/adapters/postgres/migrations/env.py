@@ -9,15 +9,25 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 
 def _migrate(connection: Connection) -> None:
-    context.configure(connection=connection)
+    # Each migration in a transaction of its own: it holds its locks for its own time only, and one that got no lock
+    # undoes none of those before it.
+    context.configure(connection=connection, transaction_per_migration=True)
     with context.begin_transaction():
         context.run_migrations()
 
 
+async def _connect() -> asyncpg.Connection:
+    attributes = context.config.attributes
+    return await asyncpg.connect(
+        # asyncpg understands every form of a PostgreSQL URL, unix sockets among them; SQLAlchemy's own parser does not.
+        attributes["database_url"],
+        target_session_attrs="read-write",
+        server_settings={"application_name": "ringback-upgrade", "lock_timeout": f"{attributes.get('lock_s', 0)}s"},
+    )
+
+
 async def _run() -> None:
-    url = context.config.attributes["database_url"]
-    # asyncpg understands every form of a PostgreSQL URL, unix sockets among them; SQLAlchemy's own parser does not.
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=_connect)
     async with engine.connect() as connection:
         await connection.run_sync(_migrate)
         await connection.commit()
