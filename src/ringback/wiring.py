@@ -340,9 +340,12 @@ async def run_services(
     http_stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         http = group.create_task(serve_http(application(parts, services), bound, http_stop, ready))
-        running = [("outbox", partial(run_relay, parts.relay, parts.outbox_bell, stop, parts.loops))]
-        running += [(service.name, partial(loop, stop)) for service in services for loop in service.loops]
-        loops = [group.create_task(parts.loops.named("service", name).run(loop, stop)) for name, loop in running]
+        outbox: Loop = partial(run_relay, parts.relay, parts.outbox_bell, loops=parts.loops)
+        running = [("outbox", outbox), *((service.name, loop) for service in services for loop in service.loops)]
+        loops = [
+            group.create_task(parts.loops.named("service", name).run(partial(loop, stop), stop))
+            for name, loop in running
+        ]
         await asyncio.wait([http, asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
         stop.set()
         # The doors stay open while the work under way is finished, because that work may need an answer from them.

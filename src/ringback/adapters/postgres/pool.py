@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import msgspec
+from asyncpg.connect_utils import SessionAttribute
 
 from ringback.adapters.postgres.unavailable import CONDEMNS, GONE
 from ringback.domain.errors import Retryable, StoreUnavailable
@@ -58,7 +59,7 @@ async def open_pool(database_url: str, *, max_size: int) -> Pool:
             command_timeout=COMMAND_TIMEOUT_S,
             statement_cache_size=512,
             # Of several hosts, or behind one name that leads to another server now: only one that takes writes.
-            target_session_attrs="read-write",
+            target_session_attrs=SessionAttribute.read_write,
             server_settings={
                 "application_name": "ringback",
                 "timezone": "UTC",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+from asyncpg.connect_utils import SessionAttribute
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 NEWEST = "0002"
@@ -50,7 +51,7 @@ async def upgrade(database_url: str, *, instance: str | None = None, patience: P
     """
     patience = patience or Patience()
     give_up_at = asyncio.get_running_loop().time() + patience.whole_s
-    connection = await asyncpg.connect(database_url, target_session_attrs="read-write")
+    connection = await asyncpg.connect(database_url, target_session_attrs=SessionAttribute.read_write)
     try:
         await _lock(connection, give_up_at)
         version = await _version(connection)

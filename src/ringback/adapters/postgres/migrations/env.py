@@ -4,6 +4,7 @@ import asyncio
 
 import asyncpg
 from alembic import context
+from asyncpg.connect_utils import SessionAttribute
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -21,7 +22,7 @@ async def _connect() -> asyncpg.Connection:
     return await asyncpg.connect(
         # asyncpg understands every form of a PostgreSQL URL, unix sockets among them; SQLAlchemy's own parser does not.
         attributes["database_url"],
-        target_session_attrs="read-write",
+        target_session_attrs=SessionAttribute.read_write,
         server_settings={"application_name": "ringback-upgrade", "lock_timeout": f"{attributes.get('lock_s', 0)}s"},
     )
 
