@@ -1,109 +1,14 @@
 """The consumer loop's rules, over a queue in memory."""
 
 import asyncio
-import random
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 
 import pytest
 from structlog.testing import capture_logs
 
-from ringback.consumer import ANOTHER_VERSION_WAITS_S, Consumer, Pace
-from ringback.domain.errors import AnotherVersion, Permanent, QueueUnavailable, Retryable, StoreUnavailable
-from ringback.loops import Loop, Loops
-from ringback.ports import MessageQueue, OutgoingMessage, ReceivedMessage
-
-
-class QueueInMemory(MessageQueue):
-    """Does what the contract says, and remembers what it was asked."""
-
-    def __init__(self, *bodies: str) -> None:
-        self.rows = {str(n): [body, 0.0, 0] for n, body in enumerate(bodies)}  # body, visible at, receive count
-        self.limits: list[int] = []
-        self.deletes: list[list[str]] = []
-        self.given_back: list[tuple[str, int]] = []
-        self.dead: list[tuple[str, str]] = []
-        self.away = False
-
-    def _check(self) -> None:
-        if self.away:
-            raise QueueUnavailable("away")
-
-    async def send(self, messages: Sequence[OutgoingMessage]) -> list[int]:
-        for message in messages:
-            self.rows[str(len(self.rows))] = [message.body, 0.0, 0]
-        return []
-
-    async def receive(self, limit: int, wait_s: float, visibility_s: int) -> list[ReceivedMessage]:
-        self.limits.append(limit)
-        give_up_at = time.monotonic() + wait_s
-        while True:
-            self._check()
-            got = []
-            for key, row in self.rows.items():
-                if row[1] <= time.monotonic() and len(got) < limit:
-                    row[1] = time.monotonic() + visibility_s
-                    row[2] += 1
-                    got.append(ReceivedMessage(key, f"{key}.{row[2]}", row[0], row[2]))
-            if got or time.monotonic() > give_up_at:
-                return got
-            await asyncio.sleep(0.005)
-
-    def _row(self, receipt: str) -> list | None:
-        key, _, count = receipt.partition(".")
-        row = self.rows.get(key)
-        return row if row and row[2] == int(count) else None
-
-    async def delete(self, receipts: Sequence[str]) -> None:
-        self._check()
-        self.deletes.append(list(receipts))
-        for receipt in receipts:
-            if self._row(receipt):
-                del self.rows[receipt.partition(".")[0]]
-
-    async def change_visibility(self, receipts: Sequence[str], visibility_s: int) -> None:
-        self._check()
-        for receipt in receipts:
-            if row := self._row(receipt):
-                row[1] = time.monotonic() + visibility_s
-                self.given_back.append((row[0], visibility_s))
-
-    async def dead_letter(self, message: ReceivedMessage, reason: str) -> None:
-        self._check()
-        self.dead.append((message.body, reason))
-        del self.rows[message.message_id]
-
-    async def depth(self) -> int:
-        return len(self.rows)
-
-    async def close(self) -> None:
-        pass
-
-
-def consumer_of(queue, handle, *, free_places=None, loop=None, **pace) -> Consumer:
-    settings = {"max_in_flight": 50, "wait_s": 0.05, "visibility_s": 30, "drain_s": 2.0, **pace}
-    loop, rng = loop or Loop("consumer", "calls"), random.Random(7)
-    return Consumer(queue, handle, Pace(**settings), loop=loop, rng=rng, free_places=free_places)
-
-
-@asynccontextmanager
-async def running(consumer: Consumer) -> AsyncIterator[Consumer]:
-    stop = asyncio.Event()
-    run = asyncio.create_task(consumer.run(stop))
-    try:
-        yield consumer
-    finally:
-        stop.set()
-        await run
-
-
-async def until(condition, limit_s: float = 3.0) -> None:
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + limit_s
-    while not condition():
-        assert clock() < deadline, f"it had not come about within {limit_s} s"
-        await asyncio.sleep(0.002)
+from ringback.domain.errors import Permanent, Retryable, StoreUnavailable
+from ringback.ports import OutgoingMessage
+from tests.consumer_in_memory import QueueInMemory, consumer_of, running, until
 
 
 async def test_what_was_handled_is_deleted_in_tens():
@@ -173,38 +78,6 @@ async def test_a_retryable_message_returns_later_each_time(receive_count, at_lea
     assert body == "later"
     assert at_least_s <= delay_s <= at_most_s
     assert (consumer.stats.failures, consumer.stats.acked) == (0, 0)
-
-
-@pytest.mark.parametrize(("receives_before", "hidden_s"), [(0, 60), (1, 600), (2, 1200), (3, 1800)])
-async def test_a_message_of_another_version_goes_back_for_long(receives_before, hidden_s):
-    queue = QueueInMemory("newer")
-    queue.rows["0"][2] = receives_before
-
-    async def handle(_):
-        raise AnotherVersion("message is a CallRequested of version 2")
-
-    async with running(consumer_of(queue, handle)) as consumer:
-        await until(lambda: consumer.stats.retried)
-    assert (queue.given_back, queue.dead) == ([("newer", hidden_s)], [])
-    assert consumer.stats.failures == 0
-
-
-async def test_a_message_of_another_version_is_dead_after_an_hour_with_its_reason():
-    queue = QueueInMemory("newer")
-    queue.rows["0"][2] = 4
-
-    async def handle(_):
-        raise AnotherVersion("message is a CallRequested of version 2")
-
-    async with running(consumer_of(queue, handle)) as consumer:
-        await until(lambda: consumer.stats.dead)
-    reason = "Permanent: message is a CallRequested of version 2; no process knew it for an hour"
-    assert queue.dead == [("newer", reason)]
-
-
-def test_a_rollout_of_an_hour_fits_into_the_receives_that_a_queue_allows():
-    assert sum(ANOTHER_VERSION_WAITS_S) >= 3600
-    assert len(ANOTHER_VERSION_WAITS_S) < 5, "the receive limit of docs/operations.md"
 
 
 async def test_an_unforeseen_error_returns_its_message_and_is_logged_without_the_payload():
@@ -386,50 +259,3 @@ async def test_stop_gives_back_what_waits_for_the_store():
     async with running(consumer_of(queue, handle)) as consumer:
         await until(lambda: consumer.stats.received)
     assert queue.given_back == [("one", 1)]
-
-
-@pytest.mark.parametrize("method", ["receive", "delete", "change_visibility", "dead_letter"])
-async def test_an_unforeseen_error_of_the_queue_is_waited_out_and_the_loop_goes_on(method):
-    class Broken(QueueInMemory):
-        errors = 4
-
-    async def broken(self, *arguments):
-        if self.errors:
-            self.errors -= 1
-            raise KeyError("+14155550123")
-        return await getattr(QueueInMemory, method)(self, *arguments)
-
-    setattr(Broken, method, broken)
-    queue = Broken("good", "bad", "slow")
-
-    async def handle(group):
-        if group[0].body == "bad":
-            raise Permanent("bad")
-        if group[0].body == "slow":
-            await asyncio.sleep(0.7)
-
-    loop = Loop("consumer", "calls")
-    with capture_logs() as lines:
-        consumer = consumer_of(queue, handle, loop=loop, visibility_s=1)
-        async with running(consumer):
-            await until(lambda: loop.failures, 5)
-            await queue.send([OutgoingMessage("later")])
-            await until(lambda: "later" not in [row[0] for row in queue.rows.values()], 5)
-            await until(lambda: not loop.failures_in_a_row)
-    assert {line["event"] for line in lines} >= {"consumer.failed"}
-    assert "4155550123" not in repr(lines)
-
-
-async def test_a_consumer_that_is_always_in_error_is_failing_and_ends_at_stop():
-    class Broken(QueueInMemory):
-        async def receive(self, limit, wait_s, visibility_s):
-            raise KeyError("Body")
-
-    async def handle(_): ...
-
-    loops = Loops()
-    async with running(consumer_of(Broken(), handle, loop=loops.named("consumer", "calls"))) as consumer:
-        await until(loops.failing, 5)
-        assert consumer.stats.receive_calls == 3, "each error is followed by a pause"
-    assert loops.failing() == ["consumer.calls"]
-    assert dict(loops.failures())["consumer.calls"] >= 3

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,8 +13,9 @@ import structlog
 from ringback.domain.errors import Retryable
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
-#: A loop that failed this often in a row makes its process not ready.
+#: A loop that failed this often in a row makes its process not ready, until it works again or has run this long.
 FAILING_AFTER = 3
+FAILING_FOR_S = 30.0
 
 _OURS = str(Path(__file__).parent)
 _log = structlog.get_logger(__name__)
@@ -31,6 +33,7 @@ class Loop:
         self.name = name
         self.failures = 0
         self.failures_in_a_row = 0
+        self._failed_at_s = 0.0
         self._errors_in_a_row = 0
         self._rng = random.Random()
 
@@ -61,10 +64,14 @@ class Loop:
             error = error.exceptions[0]
         self.failures += 1
         self.failures_in_a_row += 1
+        self._failed_at_s = time.monotonic()
         _log.error(f"{self.kind}.failed", loop=self.name, error=type(error).__name__, at=place(error))
 
     def worked(self) -> None:
         self.failures_in_a_row = self._errors_in_a_row = 0
+
+    def is_failing(self) -> bool:
+        return self.failures_in_a_row >= FAILING_AFTER and time.monotonic() < self._failed_at_s + FAILING_FOR_S
 
     def pause_s(self) -> float:
         """Zero if the last pass worked; else 0.2 s doubling to 5 s, shortened by up to a half at random."""
@@ -88,8 +95,8 @@ class Loops:
         return [(label, loop.failures) for label, loop in self._loops.items()]
 
     def failing(self) -> list[str]:
-        """Labels of the loops that have failed FAILING_AFTER times in a row or more."""
-        return [label for label, loop in self._loops.items() if loop.failures_in_a_row >= FAILING_AFTER]
+        """Labels of the loops that fail again and again."""
+        return [label for label, loop in self._loops.items() if loop.is_failing()]
 
 
 async def rest(seconds: float, stop: asyncio.Event) -> None:
