@@ -88,22 +88,12 @@ async def _migrate(connection: Any, database_url: str, patience: Patience, give_
     while True:
         try:
             return await asyncio.to_thread(_run_alembic, database_url, patience.lock_s)
-        except Exception as error:
-            if not _is_lock_timeout(error):
-                raise
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+            pass
         if asyncio.get_running_loop().time() + pause_s > give_up_at:
             raise SchemaIsLocked(await _who_locks(connection, patience))
         await asyncio.sleep(random.uniform(pause_s / 2, pause_s))
         pause_s = min(2 * pause_s, patience.longest_pause_s)
-
-
-def _is_lock_timeout(error: BaseException | None) -> bool:
-    """SQLAlchemy wraps the driver's errors twice."""
-    while error is not None:
-        if isinstance(error, (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)):
-            return True
-        error = error.__cause__
-    return False
 
 
 async def _who_locks(connection: Any, patience: Patience) -> str:

@@ -6,6 +6,7 @@ import asyncpg
 from alembic import context
 from asyncpg.connect_utils import SessionAttribute
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 
@@ -29,10 +30,15 @@ async def _connect() -> asyncpg.Connection:
 
 async def _run() -> None:
     engine = create_async_engine("postgresql+asyncpg://", async_creator=_connect)
-    async with engine.connect() as connection:
-        await connection.run_sync(_migrate)
-        await connection.commit()
-    await engine.dispose()
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(_migrate)
+            await connection.commit()
+    except DBAPIError as error:
+        # The driver's own error is what our callers know.
+        raise (error.orig and error.orig.__cause__) or error from None
+    finally:
+        await engine.dispose()
 
 
 asyncio.run(_run())
