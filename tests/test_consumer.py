@@ -1,107 +1,14 @@
 """The consumer loop's rules, over a queue in memory."""
 
 import asyncio
-import random
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 
 import pytest
 from structlog.testing import capture_logs
 
-from ringback.consumer import Consumer, Pace
-from ringback.domain.errors import Permanent, QueueUnavailable, Retryable, StoreUnavailable
-from ringback.ports import MessageQueue, OutgoingMessage, ReceivedMessage
-
-
-class QueueInMemory(MessageQueue):
-    """Does what the contract says, and remembers what it was asked."""
-
-    def __init__(self, *bodies: str) -> None:
-        self.rows = {str(n): [body, 0.0, 0] for n, body in enumerate(bodies)}  # body, visible at, receive count
-        self.limits: list[int] = []
-        self.deletes: list[list[str]] = []
-        self.given_back: list[tuple[str, int]] = []
-        self.dead: list[tuple[str, str]] = []
-        self.away = False
-
-    def _check(self) -> None:
-        if self.away:
-            raise QueueUnavailable("away")
-
-    async def send(self, messages: Sequence[OutgoingMessage]) -> list[int]:
-        for message in messages:
-            self.rows[str(len(self.rows))] = [message.body, 0.0, 0]
-        return []
-
-    async def receive(self, limit: int, wait_s: float, visibility_s: int) -> list[ReceivedMessage]:
-        self.limits.append(limit)
-        give_up_at = time.monotonic() + wait_s
-        while True:
-            self._check()
-            got = []
-            for key, row in self.rows.items():
-                if row[1] <= time.monotonic() and len(got) < limit:
-                    row[1] = time.monotonic() + visibility_s
-                    row[2] += 1
-                    got.append(ReceivedMessage(key, f"{key}.{row[2]}", row[0], row[2]))
-            if got or time.monotonic() > give_up_at:
-                return got
-            await asyncio.sleep(0.005)
-
-    def _row(self, receipt: str) -> list | None:
-        key, _, count = receipt.partition(".")
-        row = self.rows.get(key)
-        return row if row and row[2] == int(count) else None
-
-    async def delete(self, receipts: Sequence[str]) -> None:
-        self._check()
-        self.deletes.append(list(receipts))
-        for receipt in receipts:
-            if self._row(receipt):
-                del self.rows[receipt.partition(".")[0]]
-
-    async def change_visibility(self, receipts: Sequence[str], visibility_s: int) -> None:
-        self._check()
-        for receipt in receipts:
-            if row := self._row(receipt):
-                row[1] = time.monotonic() + visibility_s
-                self.given_back.append((row[0], visibility_s))
-
-    async def dead_letter(self, message: ReceivedMessage, reason: str) -> None:
-        self._check()
-        self.dead.append((message.body, reason))
-        del self.rows[message.message_id]
-
-    async def depth(self) -> int:
-        return len(self.rows)
-
-    async def close(self) -> None:
-        pass
-
-
-def consumer_of(queue, handle, *, free_places=None, **pace) -> Consumer:
-    settings = {"max_in_flight": 50, "wait_s": 0.05, "visibility_s": 30, "drain_s": 2.0, **pace}
-    return Consumer(queue, handle, Pace(**settings), name="calls", rng=random.Random(7), free_places=free_places)
-
-
-@asynccontextmanager
-async def running(consumer: Consumer) -> AsyncIterator[Consumer]:
-    stop = asyncio.Event()
-    run = asyncio.create_task(consumer.run(stop))
-    try:
-        yield consumer
-    finally:
-        stop.set()
-        await run
-
-
-async def until(condition, limit_s: float = 3.0) -> None:
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + limit_s
-    while not condition():
-        assert clock() < deadline, f"it had not come about within {limit_s} s"
-        await asyncio.sleep(0.002)
+from ringback.domain.errors import Permanent, Retryable, StoreUnavailable
+from ringback.ports import OutgoingMessage
+from tests.consumer_in_memory import QueueInMemory, consumer_of, running, until
 
 
 async def test_what_was_handled_is_deleted_in_tens():
@@ -352,15 +259,3 @@ async def test_stop_gives_back_what_waits_for_the_store():
     async with running(consumer_of(queue, handle)) as consumer:
         await until(lambda: consumer.stats.received)
     assert queue.given_back == [("one", 1)]
-
-
-async def test_a_bug_in_the_queue_ends_the_loop_instead_of_spinning():
-    class Broken(QueueInMemory):
-        async def receive(self, limit, wait_s, visibility_s):
-            raise KeyError("Body")
-
-    async def handle(_): ...
-
-    with pytest.raises(ExceptionGroup) as raised:
-        await consumer_of(Broken(), handle).run(asyncio.Event())
-    assert raised.group_contains(KeyError)

@@ -124,7 +124,7 @@ def _assembled(module: Any, parts: Parts, page: SharedPage) -> Service:
     duties = tuple(
         replace(duty, every_s=PACE_S.get(duty.name, duty.every_s), work=_shown(duty.work, page)) for duty in all_duties
     )
-    return Service("scheduler", loops=[lambda stop: scheduler.run_scheduler(duties, stop)])
+    return Service("scheduler", loops=[lambda stop: scheduler.run_scheduler(duties, stop, parts.loops)])
 
 
 async def _announce(ready: asyncio.Event, tell: Tell) -> None:

@@ -152,7 +152,7 @@ def _assembled(module: ModuleType, parts: Parts) -> Service:
         return service
     duties = scheduler.duties(parts.scheduled_calls(), parts.reconciliation(), parts.retention())
     hasty = tuple(replace(duty, every_s=duty.every_s / HASTE) for duty in duties)
-    return Service("scheduler", loops=[lambda stop: scheduler.run_scheduler(hasty, stop)])
+    return Service("scheduler", loops=[lambda stop: scheduler.run_scheduler(hasty, stop, parts.loops)])
 
 
 def _settings(plan: Blueprint, proxy: Proxy, engage_url: str) -> Any:

@@ -3,14 +3,15 @@
 import asyncio
 import math
 import random
-import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 
-from ringback.domain.errors import Permanent, QueueUnavailable, Retryable, StoreUnavailable
+from ringback.domain.errors import AnotherVersion, Permanent, QueueUnavailable, Retryable, StoreUnavailable
 from ringback.failpoints import Failpoint, reach
+from ringback.loops import Loop, place
 from ringback.ports import MessageQueue, ReceivedMessage
 
 Handle = Callable[[Sequence[ReceivedMessage]], Awaitable[None]]
@@ -24,6 +25,11 @@ GIVEN_BACK_S = 1  # at stop: not at once, or our own last poll would take it aga
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 FIRST_RETRY_S, LONGEST_RETRY_S = 5.0, 900.0
 DELETE_TRIES = 6
+#: Waits of a message whose version this process does not know, after its first, second … receive; then it is dead. A
+#: receive cannot be given back to Amazon SQS, whose redrive policy allows five: these are the four waits between them,
+#: and 60 + 600 + 1200 + 1800 s are 61 minutes, in which a rollout is over. The first one is short, because a process of
+#: the newer version is probably there.
+ANOTHER_VERSION_WAITS_S = (60, 600, 1200, 1800)
 
 #: A message that says "the store is away" this often while others succeed is the cause itself.
 TRIES_IN_PLACE = 6
@@ -81,8 +87,9 @@ class Consumer:
 
     It returns: the group is acknowledged. It raises over a group: each message of it is handled alone. Over one message
     the error decides: Permanent puts it to the dead letters; Retryable, and what was not foreseen, give it back with a
-    growing delay until the queue's receive limit; StoreUnavailable and QueueUnavailable keep it here, no receive
-    burnt, to be tried again after a pause, while one message at a time is taken to learn whether the world is back.
+    growing delay until the queue's receive limit; AnotherVersion gives it back for an hour in all; StoreUnavailable and
+    QueueUnavailable keep it here, no receive burnt, to be tried again after a pause, while one message at a time is
+    taken to learn whether the world is back.
     `free_places` is asked before each poll, and no more is received than it answers; that messages in flight may not
     show in its answer yet is its own business.
     """
@@ -93,7 +100,7 @@ class Consumer:
         handle: Handle,
         pace: Pace,
         *,
-        name: str,
+        loop: Loop,
         rng: random.Random,
         free_places: FreePlaces | None = None,
     ) -> None:
@@ -103,7 +110,8 @@ class Consumer:
         self._pace = pace
         self._free_places = free_places
         self._rng = rng
-        self._log = structlog.get_logger().bind(consumer=name)
+        self._loop = loop
+        self._log = structlog.get_logger().bind(consumer=loop.name)
         self._store_away = Backoff(rng)
         self._queue_away = Backoff(rng)
         self._successes = 0
@@ -116,15 +124,22 @@ class Consumer:
         self._working: set[asyncio.Task[None]] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set and what is in flight is finished, or `drain_s` is over. Only once."""
+        """Until `stop` is set and what is in flight is finished, or `drain_s` is over. After an error it may be run
+        again: what was in flight then returns after its visibility."""
+        self._handling = self._unsettled = 0
+        self._acks.clear()
+        self._extend_at.clear()
         async with asyncio.TaskGroup() as self._tasks:
             self._stopped = self._tasks.create_task(stop.wait())
             self._stopped.add_done_callback(lambda _: self._changed.set())
             heartbeat = self._tasks.create_task(self._beat())
             while not self._stopped.done():
-                room = await self._find_room()
-                if room > 0 and not self._stopped.done():
-                    self._start(await self._receive(room))
+                with self._loop.shelter():
+                    room = await self._find_room()
+                    if room > 0 and not self._stopped.done():
+                        self._start(await self._receive(room))
+                    self._loop.worked()
+                await self._sleep(self._loop.pause_s())
             await self._drain()
             heartbeat.cancel()
 
@@ -224,30 +239,38 @@ class Consumer:
     async def _meet_fate(self, message: ReceivedMessage, error: Exception) -> None:
         self._forget([message])
         facts = {"message_id": message.message_id, "receive_count": message.receive_count}
+        if isinstance(error, AnotherVersion):
+            if message.receive_count <= len(ANOTHER_VERSION_WAITS_S):
+                self._log.warning("message.of_another_version", **facts)
+                await self._give_back([message], ANOTHER_VERSION_WAITS_S[message.receive_count - 1])
+                return
+            error = Permanent(f"{error}; no process knew it for an hour")
         if isinstance(error, Permanent):
-            self._log.warning("message.dead", error=type(error).__name__, at=_place(error), **facts)
-            try:
-                await self._queue.dead_letter(message, f"{type(error).__name__}: {error}")
-                self.stats.dead += 1
-            except (QueueUnavailable, Permanent) as refused:
-                # It returns after its visibility, and meets the same fate or the queue's receive limit.
-                self._log.error("message.not_dead", error=type(refused).__name__, **facts)
+            self._log.warning("message.dead", error=type(error).__name__, at=place(error), **facts)
+            with self._loop.shelter():
+                try:
+                    await self._queue.dead_letter(message, f"{type(error).__name__}: {error}")
+                    self.stats.dead += 1
+                except (QueueUnavailable, Permanent) as refused:
+                    # It returns after its visibility, and meets the same fate or the queue's receive limit.
+                    self._log.error("message.not_dead", error=type(refused).__name__, **facts)
             self._leave(1)
             return
         first_s = error.retry_after_s if isinstance(error, Retryable) else FIRST_RETRY_S
         if not isinstance(error, Retryable):
             self.stats.failures += 1
-            self._log.error("message.failed", error=type(error).__name__, at=_place(error), **facts)
+            self._log.error("message.failed", error=type(error).__name__, at=place(error), **facts)
         doublings = min(max(message.receive_count - 1, 0), 16)
         delay_s = min(LONGEST_RETRY_S, first_s * 2.0**doublings * self._rng.uniform(1.0, 1.25))
         await self._give_back([message], math.ceil(delay_s))
 
     async def _give_back(self, group: Sequence[ReceivedMessage], delay_s: int) -> None:
-        try:
-            await self._queue.change_visibility([message.receipt for message in group], delay_s)
-            self.stats.retried += len(group)
-        except QueueUnavailable as error:
-            self._went_away(self._queue_away, error)  # they return after their visibility
+        with self._loop.shelter():
+            try:
+                await self._queue.change_visibility([message.receipt for message in group], delay_s)
+                self.stats.retried += len(group)
+            except QueueUnavailable as error:
+                self._went_away(self._queue_away, error)  # they return after their visibility
         self._leave(len(group))
 
     def _forget(self, group: Sequence[ReceivedMessage]) -> None:
@@ -278,6 +301,11 @@ class Consumer:
         self._spawn(self._delete(receipts))
 
     async def _delete(self, receipts: Sequence[str]) -> None:
+        with self._loop.shelter():
+            await self._delete_patiently(receipts)
+        self._leave(len(receipts))
+
+    async def _delete_patiently(self, receipts: Sequence[str]) -> None:
         backoff = Backoff(self._rng)
         while backoff.failures < DELETE_TRIES:
             self.stats.delete_calls += 1
@@ -290,21 +318,19 @@ class Consumer:
             else:
                 self.stats.acked += len(receipts)
                 break
-        self._leave(len(receipts))
 
     async def _beat(self) -> None:
         clock, visibility_s = asyncio.get_running_loop().time, self._pace.visibility_s
         while True:
             await asyncio.sleep(visibility_s / 10)
             due = [receipt for receipt, at in self._extend_at.items() if at <= clock()]
-            for first in range(0, len(due), BATCH):
-                receipts = [receipt for receipt in due[first : first + BATCH] if receipt in self._extend_at]
-                try:
+            # After an error the next beat tries again.
+            with self._loop.shelter(), suppress(QueueUnavailable):
+                for first in range(0, len(due), BATCH):
+                    receipts = [receipt for receipt in due[first : first + BATCH] if receipt in self._extend_at]
                     await self._queue.change_visibility(receipts, visibility_s)
-                except QueueUnavailable:
-                    break  # the next beat tries again
-                half_time = clock() + visibility_s / 2
-                self._extend_at.update((receipt, half_time) for receipt in receipts if receipt in self._extend_at)
+                    half_time = clock() + visibility_s / 2
+                    self._extend_at.update((receipt, half_time) for receipt in receipts if receipt in self._extend_at)
 
     async def _drain(self) -> None:
         try:
@@ -327,15 +353,9 @@ class Consumer:
     def _went_away(self, backoff: Backoff, error: Exception) -> None:
         backoff.failed()
         if backoff.failures == 1:
-            self._log.warning("world.away", error=type(error).__name__, at=_place(error))
+            self._log.warning("world.away", error=type(error).__name__, at=place(error))
 
     def _came_back(self, backoff: Backoff) -> None:
         if backoff.failures:
             self._log.info("world.back", after_failures=backoff.failures)
         backoff.worked()
-
-
-def _place(error: BaseException) -> str:
-    """File and line that raised: what a log may say about an error whose text may quote a payload."""
-    frames = traceback.extract_tb(error.__traceback__, limit=-1)
-    return f"{frames[0].filename.rpartition('/')[2]}:{frames[0].lineno}" if frames else "unknown"

@@ -4,9 +4,10 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ringback.domain.errors import Permanent
+from ringback.domain.errors import AnotherVersion, Permanent
 
 VERSION = 1
+MAX_NAME_CHARS = 40
 
 #: Amazon SQS took 256 KiB per message until 2025 and its emulators still do; a larger webhook travels without its body.
 MAX_MESSAGE_BYTES = 256 * 1024
@@ -31,6 +32,9 @@ class WebhookReceived:
     event: str | None = None
 
 
+_TYPES = ("CallRequested", "WebhookReceived")
+
+
 def encode(message: CallRequested | WebhookReceived) -> str:
     """The JSON text of a message: {"type", "v", …fields}."""
     fields = {"type": type(message).__name__, "v": VERSION, **asdict(message)}
@@ -43,13 +47,20 @@ def _fields(text: str, name: str) -> dict[str, Any]:
         fields = json.loads(text)
     except ValueError as error:
         raise Permanent(f"message is not JSON: {error}") from None
-    if not isinstance(fields, dict) or fields.pop("type", None) != name or fields.pop("v", None) != VERSION:
-        raise Permanent(f"message is not a {name} of version {VERSION}")
-    return fields
+    if not isinstance(fields, dict):
+        raise Permanent(f"message is not a {name}")
+    kind, version = fields.get("type"), fields.get("v")
+    if (kind, version) == (name, VERSION):
+        return fields
+    is_ours = kind in _TYPES and version == VERSION
+    if isinstance(kind, str) and type(version) is int and version >= VERSION and not is_ours:
+        raise AnotherVersion(f"message is a {kind[:MAX_NAME_CHARS]} of version {version}, not a {name} of {VERSION}")
+    raise Permanent(f"message is not a {name} of version {VERSION}")
 
 
 def decode_call_requested(text: str) -> CallRequested:
-    """Raises Permanent for anything that is not one."""
+    """Ignores fields that a newer version added. Raises AnotherVersion for a message of a newer version, Permanent for
+    anything else that is not one."""
     fields = _fields(text, "CallRequested")
     call_id, task_id, dispatch = fields.get("call_id"), fields.get("task_id"), fields.get("dispatch")
     if not (isinstance(call_id, str) and isinstance(task_id, str) and type(dispatch) is int):
@@ -58,9 +69,11 @@ def decode_call_requested(text: str) -> CallRequested:
 
 
 def decode_webhook_received(text: str) -> WebhookReceived:
-    """Raises Permanent for anything that is not one."""
+    """Raises what `decode_call_requested` raises."""
     fields = _fields(text, "WebhookReceived")
     try:
-        return WebhookReceived(**fields)
-    except TypeError:
-        raise Permanent("WebhookReceived has unknown or missing fields") from None
+        return WebhookReceived(
+            fields["received_at"], fields["body"], fields.get("provider_call_id"), fields.get("event")
+        )
+    except KeyError:
+        raise Permanent("WebhookReceived needs received_at and body") from None

@@ -58,6 +58,7 @@ from ringback.flows.retention import Retention
 from ringback.flows.scheduled_calls import ScheduledCalls, most_on_their_way
 from ringback.flows.settling import SettlingRules
 from ringback.grouping import Grouped
+from ringback.loops import Loops
 from ringback.ports import Clock, MessageQueue
 from ringback.telemetry import Metrics, make_metrics
 from ringback.web.application import create_application
@@ -98,6 +99,7 @@ class Parts:
     rules: SettlingRules
     catalog: Catalog
     metrics: Metrics
+    loops: Loops
     relay: OutboxRelay
     outbox_bell: asyncio.Event
 
@@ -196,12 +198,14 @@ def tool_definitions(settings: Settings, functions_url: str, *, args_at_root: bo
     ]
 
 
-async def open_queue(name_or_url: str, pool: Pool | None, region: str | None) -> MessageQueue:
+async def open_queue(
+    name_or_url: str, pool: Pool | None, region: str | None, loops: Loops | None = None
+) -> MessageQueue:
     """An SQS queue by its URL, or a queue in the database by its name."""
     if name_or_url.startswith("http"):
         return await open_sqs_queue(name_or_url, region=region)
     assert pool is not None, "a queue in the database needs the database"
-    return PostgresQueue(pool, name_or_url)
+    return PostgresQueue(pool, name_or_url, loops=loops)
 
 
 @asynccontextmanager
@@ -210,14 +214,14 @@ async def open_parts(settings: Settings, another_clock: Clock | None = None) -> 
     clock than the machine's, dialing does not wait for the database's to agree."""
     assert settings.database_url is not None, "checked before: this process needs a database"
     async with AsyncExitStack() as stack:
-        clock, bell = another_clock or SystemClock(), asyncio.Event()
+        clock, bell, loops = another_clock or SystemClock(), asyncio.Event(), Loops()
         pool = await open_pool(settings.database_url, max_size=POOL_SIZE)
         stack.callback(pool.terminate)
         hashing = Hashing(settings.erasure_key)
         store = PostgresStore(pool, on_outbox=bell.set, clock_is_real=another_clock is None, hashing=hashing)
-        call_queue = await open_queue(settings.call_queue, pool, settings.aws_region)
+        call_queue = await open_queue(settings.call_queue, pool, settings.aws_region, loops)
         stack.push_async_callback(call_queue.close)
-        event_queue = await open_queue(settings.event_queue, pool, settings.aws_region)
+        event_queue = await open_queue(settings.event_queue, pool, settings.aws_region, loops)
         stack.push_async_callback(event_queue.close)
         provider = RetellProvider(
             settings.retell_api_key or "",
@@ -247,6 +251,7 @@ async def open_parts(settings: Settings, another_clock: Clock | None = None) -> 
             rules=SettlingRules(settings.dial_policy, settings.deadlines, numbers, new_id),
             catalog=read_catalog(settings),
             metrics=make_metrics(),
+            loops=loops,
             relay=OutboxRelay(store, clock, random.Random(), queue=call_queue, engage=engage, stop_call=stop_call),
             outbox_bell=bell,
         )
@@ -309,7 +314,8 @@ def application(parts: Parts, services: Sequence[Service]) -> FastAPI:
 
     async def database() -> CheckResult:
         async with connection_of(parts.pool) as connection:
-            await connection.fetchval("SELECT 1")
+            # A row lock is a write, committed and durable, that changes no row and waits for none of ours.
+            await connection.execute("SELECT 1 FROM installation FOR KEY SHARE")
         return CheckResult(True)
 
     async def is_paused() -> bool:
@@ -320,11 +326,16 @@ def application(parts: Parts, services: Sequence[Service]) -> FastAPI:
         waiting = [await queue.depth() for queue in (parts.call_queue, parts.event_queue)]
         return CheckResult(True, f"{waiting[0]} calls and {waiting[1]} events waiting")
 
-    checks = {"database": database, "queues": queues}
+    async def loops() -> CheckResult:
+        failing = parts.loops.failing()
+        return CheckResult(not failing, f"failing again and again: {', '.join(failing)}" if failing else "")
+
+    checks = {"database": database, "queues": queues, "loops": loops}
     operator = health_routes(checks, parts.metrics.registry, is_paused)
     for service in services:
         for name, read in service.counts.items():
             parts.metrics.watch(name, "what", read)
+    parts.metrics.watch("loop_failures", "loop", parts.loops.failures)
     parts.metrics.watch("outbox_delivered", "lane", parts.relay.stats.delivered.items)
     parts.metrics.watch("outbox_dead", "lane", parts.relay.stats.dead.items)
     routers = [router for service in services for router in service.routers]
@@ -341,17 +352,17 @@ async def run_services(
     http_stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         http = group.create_task(serve_http(application(parts, services), bound, http_stop, ready))
-        loops = [group.create_task(run_relay(parts.relay, parts.outbox_bell, stop))]
-        loops += [group.create_task(_as_task(loop, stop)) for service in services for loop in service.loops]
+        outbox: Loop = partial(run_relay, parts.relay, parts.outbox_bell, loops=parts.loops)
+        running = [("outbox", outbox), *((service.name, loop) for service in services for loop in service.loops)]
+        loops = [
+            group.create_task(parts.loops.named("service", name).run(partial(loop, stop), stop))
+            for name, loop in running
+        ]
         await asyncio.wait([http, asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
         stop.set()
         # The doors stay open while the work under way is finished, because that work may need an answer from them.
         await asyncio.wait(loops, timeout=STOP_WITHIN_S)
         http_stop.set()
-
-
-async def _as_task(loop: Loop, stop: asyncio.Event) -> None:
-    await loop(stop)
 
 
 def run_process(settings: Settings, host: str, port: int, assemble: Assemble) -> None:

@@ -1,16 +1,22 @@
-"""A database of any earlier version is brought to the newest one."""
+"""A database of any earlier version is brought to the newest one, and nothing stands still meanwhile."""
 
 import asyncio
+import shutil
+import time
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 import pytest
 from alembic import command
 from alembic.config import Config
 
+from ringback.adapters.postgres import schema
 from ringback.adapters.postgres.api_keys import PostgresApiKeys
 from ringback.adapters.postgres.border import PostgresBorder
-from ringback.adapters.postgres.pool import open_pool
-from ringback.adapters.postgres.schema import MIGRATIONS, NEWEST, upgrade
+from ringback.adapters.postgres.pool import connection_of, open_pool
+from ringback.adapters.postgres.schema import MIGRATIONS, NEWEST, Patience, SchemaIsLocked, upgrade
 from ringback.domain.access import KnownKey, Role
 from ringback.domain.errors import StartRefused
 from ringback.web.auth import hash_key
@@ -18,24 +24,120 @@ from tests.postgresql import execute, named
 
 #: An attempt holds its phone alone.
 BEFORE_CONTACTS_ARE_HELD = "0002"
+LATER = """
+from alembic import op
+
+revision = "9998"
+down_revision = "{newest}"
 
 
-async def test_a_database_of_the_first_version_becomes_one_of_the_newest(server_url):
-    name = "of_the_first_version"
-    connection = await asyncpg.connect(server_url)
-    await connection.execute(f"CREATE DATABASE {name}")
-    url = named(server_url, name)
-    try:
-        await asyncio.to_thread(_to_version, url, "0001")
-        assert await upgrade(url)
-        assert not await upgrade(url)
-        old = await asyncpg.connect(url)
-        assert await old.fetchval("SELECT version_num FROM alembic_version") == NEWEST
-        assert await old.fetchval("SELECT count(*) FROM outbox WHERE refusals > 0") == 0
-        await old.close()
-    finally:
-        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await connection.close()
+def upgrade() -> None:
+    op.execute("ALTER TABLE contacts ADD COLUMN added_later text")
+"""
+LAST = """
+from alembic import op
+
+revision = "9999"
+down_revision = "9998"
+
+
+def upgrade() -> None:
+    op.execute("ALTER TABLE calls ADD COLUMN added_later text")
+"""
+
+
+@pytest.fixture
+async def url(server_url: str) -> AsyncIterator[str]:
+    name = f"upgraded_{uuid.uuid4().hex[:8]}"
+    await execute(server_url, f"CREATE DATABASE {name}")
+    yield named(server_url, name)
+    await execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def later_version(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database is of today's version, the program of one with two migrations more."""
+    await upgrade(url)
+    folder = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(MIGRATIONS.parent / "message_queue.sql", tmp_path)
+    (folder / "versions" / "9998_later.py").write_text(LATER.format(newest=NEWEST))
+    (folder / "versions" / "9999_last.py").write_text(LAST)
+    monkeypatch.setattr(schema, "MIGRATIONS", folder)
+    monkeypatch.setattr(schema, "NEWEST", "9999")
+
+
+async def version_of(url: str) -> str:
+    connection = await asyncpg.connect(url)
+    version = await connection.fetchval("SELECT version_num FROM alembic_version")
+    await connection.close()
+    return str(version)
+
+
+async def test_a_database_of_the_first_version_becomes_one_of_the_newest(url: str) -> None:
+    await asyncio.to_thread(_to_version, url, "0001")
+    assert await upgrade(url)
+    assert not await upgrade(url)
+    assert await version_of(url) == NEWEST
+    connection = await asyncpg.connect(url)
+    assert await connection.fetchval("SELECT count(*) FROM outbox WHERE refusals > 0") == 0
+    await connection.close()
+
+
+async def test_a_database_that_a_newer_version_upgraded_is_left_as_it_is(url: str) -> None:
+    await upgrade(url)
+    await execute(url, "UPDATE alembic_version SET version_num = '9999'")
+    assert not await upgrade(url)
+    assert await version_of(url) == "9999"
+
+
+async def test_behind_a_dump_the_upgrade_waits_and_the_others_go_on(url: str, later_version: None) -> None:
+    dump = await asyncpg.connect(url)
+    reading = dump.transaction()
+    await reading.start()
+    await dump.execute("LOCK TABLE calls IN ACCESS SHARE MODE")
+    pool = await open_pool(url, max_size=2)
+    upgrading = asyncio.create_task(upgrade(url, patience=Patience(lock_s=0.5, first_pause_s=0.3, longest_pause_s=0.6)))
+    slowest_s, reads, until = 0.0, 0, time.monotonic() + 5
+    while time.monotonic() < until:
+        began = time.monotonic()
+        async with connection_of(pool) as connection:
+            await connection.execute("UPDATE calls SET status = status WHERE call_id = 'none'")
+        slowest_s, reads = max(slowest_s, time.monotonic() - began), reads + 1
+        await asyncio.sleep(0.01)
+    pool.terminate()
+    assert not upgrading.done()
+    # The first of the two is made and stays: each is a transaction of its own.
+    assert await version_of(url) == "9998"
+    assert slowest_s < 2, "a wait for the lock is 0.5 s; the rest is a busy machine's"
+    assert reads > 20
+    await reading.rollback()
+    await dump.close()
+    assert await asyncio.wait_for(upgrading, 20)
+    assert await version_of(url) == "9999"
+
+
+async def test_a_lock_that_does_not_end_is_named(url: str, later_version: None) -> None:
+    dump = await asyncpg.connect(url, server_settings={"application_name": "pg_dump"})
+    reading = dump.transaction()
+    await reading.start()
+    await dump.execute("LOCK TABLE calls IN ACCESS SHARE MODE")
+    pid = dump.get_server_pid()
+    with pytest.raises(SchemaIsLocked, match=rf"pid {pid} \(pg_dump, for \d+ s\)"):
+        await upgrade(url, patience=Patience(lock_s=0.5, first_pause_s=0.3, whole_s=2))
+    await dump.close()
+
+
+async def test_two_upgrades_at_once_wait_for_each_other(url: str) -> None:
+    assert sorted(await asyncio.gather(upgrade(url), upgrade(url))) == [False, True]
+
+
+async def test_an_upgrade_that_does_not_end_is_waited_for_no_longer_than_allowed(url: str) -> None:
+    other = await asyncpg.connect(url)
+    await other.execute("SELECT pg_advisory_lock(hashtextextended('ringback-migrations', 0))")
+    with pytest.raises(SchemaIsLocked, match="another upgrade"):
+        await upgrade(url, patience=Patience(whole_s=0.3))
+    await other.close()
 
 
 @pytest.fixture

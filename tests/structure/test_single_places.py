@@ -10,8 +10,24 @@ from .tree import PRODUCT, python_files, shown
 
 SOURCES = {shown(path).removeprefix("src/ringback/"): path.read_text() for path in python_files(PRODUCT)}
 
-#: A loop's shell, the inbound door, and the group whose callers each have a door of their own: once in each.
-CATCHES_EVERYTHING = {"consumer.py", "services/scheduler.py", "web/retell_doors.py", "grouping.py"}
+#: The shell of all loops, what meets a message's fate, the inbound door, the group whose callers each have a door of
+#: their own, and a check of readiness: once in each.
+CATCHES_EVERYTHING = {"loops.py", "consumer.py", "web/retell_doors.py", "grouping.py", "web/health.py"}
+
+#: Every place that starts a task, and why an error in it does not end the process: most are loops in the shell of
+#: `loops.py`, or wait for tasks that are.
+STARTS_TASKS = {
+    "adapters/postgres/wake.py": "the listener, in the shell",
+    "consumer.py": "what it starts is in the shell, or meets a message's fate",
+    "flows/outbox_delivery.py": "lanes in the shell; a parcel's error is the outcome of its rows",
+    "grouping.py": "hands errors to the callers",
+    "services/scheduler.py": "duties in the shell",
+    "services/webhook_receiver.py": "the handler's thread waits for its one enqueue",
+    "up/demo.py": "a demonstration ends with its system",
+    "up/system.py": "the watch in the shell; the system itself, until a signal",
+    "web/serving.py": "the server, until stop",
+    "wiring.py": "the loops of all services in the shell; the server, whose end is the process's",
+}
 
 READS_ENVIRONMENT = {
     "config.py": "the one reader",
@@ -42,6 +58,11 @@ def test_a_catch_that_raises_again_is_none():
     source = "try:\n    f()\nexcept BaseException:\n    g()\n    raise\n"
     assert catches_of_everything(source) == 0
     assert catches_of_everything(source.replace("    raise\n", "")) == 1
+
+
+def test_every_task_is_started_where_its_errors_are_met():
+    found = places(r"create_task\(|ensure_future\(|TaskGroup\(|run_coroutine_threadsafe\(").keys()
+    assert {name for name in found if not name.startswith("emulator/")} == STARTS_TASKS.keys()
 
 
 def test_the_environment_is_read_in_one_file():

@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
 def upgrade_database(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Brings the database to the newest schema."""
-    from ringback.adapters.postgres.schema import upgrade
+    from ringback.adapters.postgres.schema import SchemaIsLocked, upgrade
 
     settings = read_settings(process_environment(), emulated=False)
-    was_behind = asyncio.run(upgrade(database_url(data_dir), instance=settings.instance))
+    try:
+        was_behind = asyncio.run(upgrade(database_url(data_dir), instance=settings.instance))
+    except SchemaIsLocked as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
     typer.echo("upgraded" if was_behind else "up to date already")
 
 

@@ -13,6 +13,11 @@ class Permanent(Exception):
     """The message can never succeed; it goes to the dead letters at once."""
 
 
+class AnotherVersion(Exception):
+    """The message is of a version that this process does not know. During a rolling upgrade another process may: the
+    message goes back to the queue for long, until it has been received too often to be of use."""
+
+
 class NotAboutACall(Permanent):
     """An event of the provider's that concerns no call, a chat's for example: there is nothing to apply it to."""
 

@@ -111,6 +111,8 @@ def _clock(server: ServerFacts, ours: datetime) -> Finding:
 def _schema(server: ServerFacts) -> Finding:
     if server.schema == server.newest:
         return Finding("schema", f"{server.schema}, the newest")
+    if server.schema is not None and server.schema > server.newest:
+        return Finding("schema", f"{server.schema}, made by a newer version; this program knows {server.newest}")
     stands = "no tables yet" if server.schema is None else f"stands at {server.schema}"
     return _wrong("schema", f"{stands}, this program wants {server.newest}", "run: ringback db upgrade")
 

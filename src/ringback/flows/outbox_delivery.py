@@ -3,24 +3,22 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
-from ringback.domain.errors import Retryable
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.outbox_lanes import Lane, StopCall, engage_lane, queue_lane, stop_lane
+from ringback.loops import Loops, place
 from ringback.ports import Clock, Delivery, Engage, MessageQueue, OutboxRow, Store
 
 # A row is ours this long. All that is taken is sent at once, and Engage has 10 s: a living relay is back in time.
 LEASE_S = 20
 # Rows that take longer than this do not hold up the others of their pass.
 STRAGGLER_S = 0.25
-# Waits of a lane while the database is away.
-FIRST_PAUSE_S = 0.2
-LONGEST_PAUSE_S = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -123,9 +121,7 @@ async def _drain(relay: OutboxRelay, lane: Lane, stop: asyncio.Event) -> None:
                 return
             done, _ = await asyncio.wait(under_way, timeout=STRAGGLER_S)
             parcels = {task: under_way.pop(task) for task in done}
-            progress = await relay.settle(lane, _outcomes(parcels))
-            for task in done:
-                task.result()
+            progress = await relay.settle(lane, _outcomes(lane, parcels))
             # When nothing gets through, the receiver is away: the rest of a backlog need not try it now as well.
             taking = progress or not done
     finally:
@@ -143,22 +139,30 @@ def _sent(lane: Lane, rows: Sequence[OutboxRow]) -> _Parcels:
     return {asyncio.ensure_future(lane.carry(parcel)): parcel for parcel in parcels}
 
 
-def _outcomes(parcels: Mapping[asyncio.Task[list[Delivery]], Sequence[OutboxRow]]) -> list[tuple[OutboxRow, Delivery]]:
-    """A parcel that ended in an exception has none: its rows stay leased, while those beside it are written down."""
-    return [
-        outcome
-        for task, rows in parcels.items()
-        if task.exception() is None
-        for outcome in zip(rows, task.result(), strict=True)
-    ]
+def _outcomes(lane: Lane, parcels: _Parcels) -> list[tuple[OutboxRow, Delivery]]:
+    """A parcel that ended in an error that was not foreseen was not delivered: its rows wait and die as others do, so
+    that a row that always fails holds up no other row."""
+    outcomes: list[tuple[OutboxRow, Delivery]] = []
+    for task, rows in parcels.items():
+        error = task.exception()
+        if error is None:
+            outcomes += zip(rows, task.result(), strict=True)
+        else:
+            name = type(error).__name__
+            _log.error("outbox.carrier_failed", lane=lane.name, error=name, at=place(error))
+            outcomes += [(row, Delivery(delivered=False, detail=name)) for row in rows]
+    return outcomes
 
 
-async def run_relay(relay: OutboxRelay, wake: asyncio.Event, stop: asyncio.Event, poll_s: float = 1.0) -> None:
+async def run_relay(
+    relay: OutboxRelay, wake: asyncio.Event, stop: asyncio.Event, loops: Loops, poll_s: float = 1.0
+) -> None:
     """Deliver whenever `wake` is set and at least every `poll_s`, until `stop`; what is under way then is finished."""
     bells = {lane.name: asyncio.Event() for lane in relay.lanes}
     async with asyncio.TaskGroup() as group:
         for lane in relay.lanes:
-            group.create_task(_run_lane(relay, lane, bells[lane.name], stop))
+            one_pass = partial(_pass_of_lane, relay, lane, bells[lane.name], stop)
+            group.create_task(loops.named("outbox", lane.name).run(one_pass, stop))
         while not stop.is_set():
             wake.clear()
             for bell in bells.values():
@@ -168,18 +172,10 @@ async def run_relay(relay: OutboxRelay, wake: asyncio.Event, stop: asyncio.Event
             bell.set()
 
 
-async def _run_lane(relay: OutboxRelay, lane: Lane, bell: asyncio.Event, stop: asyncio.Event) -> None:
-    pause_s = FIRST_PAUSE_S
-    while not stop.is_set():
-        await bell.wait()
-        bell.clear()
-        try:
-            await _drain(relay, lane, stop)
-            pause_s = FIRST_PAUSE_S
-        except Retryable as error:
-            _log.warning("outbox.paused", lane=lane.name, error=type(error).__name__)
-            await _first_of(relay.rng.uniform(pause_s / 2, pause_s), stop)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+async def _pass_of_lane(relay: OutboxRelay, lane: Lane, bell: asyncio.Event, stop: asyncio.Event) -> None:
+    await bell.wait()
+    bell.clear()
+    await _drain(relay, lane, stop)
 
 
 async def _first_of(timeout_s: float, *events: asyncio.Event) -> None:

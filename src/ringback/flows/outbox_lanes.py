@@ -88,10 +88,13 @@ def queue_lane(queue: MessageQueue) -> Lane:
 
 
 def _call_message(row: OutboxRow) -> OutgoingMessage | None:
+    # A newer version may have added to the payload; the ids are all that a dispatch needs.
+    payload = row.payload
     try:
-        return OutgoingMessage(encode(CallRequested(**row.payload)))
-    except TypeError:
+        request = CallRequested(payload["call_id"], payload["task_id"], payload["dispatch"])
+    except KeyError:
         return None
+    return OutgoingMessage(encode(request))
 
 
 def engage_lane(engage: Engage) -> Lane:

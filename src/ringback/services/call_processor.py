@@ -9,6 +9,7 @@ from ringback.config import Settings
 from ringback.consumer import Consumer, Pace
 from ringback.domain.gate import DialPolicy
 from ringback.flows.call_processing import CallProcessing
+from ringback.loops import Loop
 from ringback.messages import decode_call_requested
 from ringback.ports import Clock, MessageQueue, ReceivedMessage, Store
 from ringback.wiring import Parts, Service, run_process
@@ -20,7 +21,7 @@ MAX_IN_FLIGHT = 200
 
 
 def call_consumer(
-    queue: MessageQueue, processing: CallProcessing, store: Store, clock: Clock, policy: DialPolicy
+    queue: MessageQueue, processing: CallProcessing, store: Store, clock: Clock, policy: DialPolicy, loop: Loop
 ) -> Consumer:
     """One message at a time, as each is a dial of its own."""
 
@@ -34,12 +35,15 @@ def call_consumer(
         return await store.free_slots(policy.max_live_calls, policy.calls_per_second, clock.now())
 
     pace = Pace(max_in_flight=min(MAX_IN_FLIGHT, policy.max_live_calls), visibility_s=VISIBILITY_S)
-    return Consumer(queue, handle, pace, name="call_processor", rng=random.Random(), free_places=free_places)
+    return Consumer(queue, handle, pace, loop=loop, rng=random.Random(), free_places=free_places)
 
 
 def assemble(parts: Parts) -> Service:
     settings = parts.settings
-    consumer = call_consumer(parts.call_queue, parts.call_processing(), parts.store, parts.clock, settings.dial_policy)
+    loop = parts.loops.named("consumer", "call_processor")
+    consumer = call_consumer(
+        parts.call_queue, parts.call_processing(), parts.store, parts.clock, settings.dial_policy, loop
+    )
 
     async def consume(stop: asyncio.Event) -> None:
         # Before the first claim: on a busy machine the import alone can outlast its lease.

@@ -4,18 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import structlog
-
 from ringback.config import Settings
-from ringback.domain.errors import Retryable
 from ringback.flows.reconciliation import Reconciliation
 from ringback.flows.retention import BATCH, Retention
 from ringback.flows.scheduled_calls import ScheduledCalls
+from ringback.loops import Loop, Loops, rest
 from ringback.wiring import Parts, Service, run_process
 
-_log = structlog.get_logger(__name__)
-
-LONGEST_PAUSE_S = 5.0
 #: Of the deletion of old rows: often, so that each time is little work, and one that failed is made up for soon.
 HOUR_S = 3600.0
 
@@ -40,42 +35,29 @@ def duties(scheduled: ScheduledCalls, reconciliation: Reconciliation, retention:
     )
 
 
-async def run_scheduler(to_do: tuple[Duty, ...], stop: asyncio.Event) -> None:
+async def run_scheduler(to_do: tuple[Duty, ...], stop: asyncio.Event, loops: Loops) -> None:
     """Until `stop` is set. One duty that fails does not hold up the others."""
     async with asyncio.TaskGroup() as group:
         for duty in to_do:
-            group.create_task(_repeat(duty, stop))
+            group.create_task(_repeat(duty, stop, loops.named("scheduler", duty.name)))
 
 
-async def _repeat(duty: Duty, stop: asyncio.Event) -> None:
-    failures = 0
-    while not stop.is_set():
+async def _repeat(duty: Duty, stop: asyncio.Event, loop: Loop) -> None:
+    pause_s = 0.0
+
+    async def one_pass() -> None:
+        nonlocal pause_s
+        await rest(pause_s, stop)
         pause_s = duty.every_s
-        try:
-            found = await duty.work()
-            failures = 0
-            if found >= duty.batch:
-                pause_s = 0.0
-        except Retryable as error:
-            failures += 1
-            _log.warning("scheduler.waits", duty=duty.name, cause=type(error).__name__)
-        except Exception as error:  # noqa: BLE001 - the loop's shell: a bug in one pass must not stop the clock
-            failures += 1
-            _log.error("scheduler.failed", duty=duty.name, error=type(error).__name__, exc_info=error)
-        pause_s = min(pause_s * 2.0**failures + 0.2 * bool(failures), max(LONGEST_PAUSE_S, duty.every_s))
-        await _sleep(pause_s, stop)
+        if not stop.is_set() and await duty.work() >= duty.batch:
+            pause_s = 0.0
 
-
-async def _sleep(seconds: float, stop: asyncio.Event) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
+    await loop.run(one_pass, stop)
 
 
 def assemble(parts: Parts) -> Service:
     to_do = duties(parts.scheduled_calls(), parts.reconciliation(), parts.retention())
-    return Service("scheduler", loops=[lambda stop: run_scheduler(to_do, stop)])
+    return Service("scheduler", loops=[lambda stop: run_scheduler(to_do, stop, parts.loops)])
 
 
 def run(settings: Settings, host: str, port: int) -> None:

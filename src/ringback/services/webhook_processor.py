@@ -7,6 +7,7 @@ from dataclasses import asdict
 from ringback.config import Settings
 from ringback.consumer import Consumer, Pace
 from ringback.flows.event_processing import EventProcessing
+from ringback.loops import Loop
 from ringback.messages import decode_webhook_received
 from ringback.ports import MessageQueue, ReceivedMessage
 from ringback.wiring import Parts, Service, run_process
@@ -16,7 +17,7 @@ MAX_IN_FLIGHT = 16
 VISIBILITY_S = 10
 
 
-def event_consumer(queue: MessageQueue, processing: EventProcessing) -> Consumer:
+def event_consumer(queue: MessageQueue, processing: EventProcessing, loop: Loop) -> Consumer:
     """Events of different calls do not wait for each other; those of one call are put in order by its lock."""
 
     async def handle(messages: Sequence[ReceivedMessage]) -> None:
@@ -24,12 +25,12 @@ def event_consumer(queue: MessageQueue, processing: EventProcessing) -> Consumer
             await processing.apply_call_event(decode_webhook_received(message.body), message.receive_count)
 
     pace = Pace(max_in_flight=MAX_IN_FLIGHT, visibility_s=VISIBILITY_S)
-    return Consumer(queue, handle, pace, name="webhook_processor", rng=random.Random())
+    return Consumer(queue, handle, pace, loop=loop, rng=random.Random())
 
 
 def assemble(parts: Parts) -> Service:
     processing = parts.event_processing()
-    consumer = event_consumer(parts.event_queue, processing)
+    consumer = event_consumer(parts.event_queue, processing, parts.loops.named("consumer", "webhook_processor"))
     counts = {
         "event_queue_messages": lambda: asdict(consumer.stats).items(),
         "provider_events": lambda: asdict(processing.counts).items(),

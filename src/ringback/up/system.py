@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from ringback.adapters.postgres.schema import upgrade
+from ringback.adapters.postgres.schema import SchemaIsLocked, upgrade
 from ringback.config import Settings, process_environment, read_settings
 from ringback.domain.errors import StartRefused
 from ringback.domain.masked_url import masked_url
@@ -18,6 +18,7 @@ from ringback.embedded.data_dir import LOCK_FILE, DataDirectoryInUse, DataDirect
 from ringback.embedded.errors import EmbeddedPostgresError
 from ringback.embedded.server import PostgresServer
 from ringback.logs import choose_format, configure_logs
+from ringback.loops import Loop, rest
 from ringback.services import (
     business_api,
     call_processor,
@@ -156,7 +157,7 @@ async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready:
 
 async def _serve(plan: Plan, parts: Parts, bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event) -> None:
     services: list[Service] = [module.assemble(parts) for module in SERVICES]
-    watch = asyncio.create_task(_watch(plan, stop))
+    watch = asyncio.create_task(_watch(plan, stop, parts.loops.named("watch", "children")))
     try:
         await run_services(parts, services, bound, stop, ready)
     finally:
@@ -165,15 +166,18 @@ async def _serve(plan: Plan, parts: Parts, bound: socket.socket, stop: asyncio.E
         await watch
 
 
-async def _watch(plan: Plan, stop: asyncio.Event) -> None:
+async def _watch(plan: Plan, stop: asyncio.Event, loop: Loop) -> None:
     """What dies without having been told to is started again, and again if that fails."""
-    while not stop.is_set():
+
+    async def one_pass() -> None:
         try:
             await _restart_the_dead(plan)
         except (EmbeddedPostgresError, EmulatorDidNotStart, OSError) as error:
             _log.error("restart.failed", error=type(error).__name__, action="trying again")
-            await asyncio.sleep(RESTART_PAUSE_S)
-        await asyncio.sleep(WATCH_EVERY_S)
+            await rest(RESTART_PAUSE_S, stop)
+        await rest(WATCH_EVERY_S, stop)
+
+    await loop.run(one_pass, stop)
 
 
 async def _restart_the_dead(plan: Plan) -> None:
@@ -205,7 +209,7 @@ def run_up(data_dir: Path, host: str, port: int | None, as_json: bool) -> None:
             finally:
                 if plan.server is not None:
                     plan.server.stop()
-    except (DataDirectoryInUse, PortTaken, StartRefused) as error:
+    except (DataDirectoryInUse, PortTaken, StartRefused, SchemaIsLocked) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
 

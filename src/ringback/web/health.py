@@ -73,3 +73,5 @@ async def _run(check: Check) -> CheckResult:
         return CheckResult(False, f"no answer within {CHECK_TIMEOUT_S:g} s")
     except Retryable as error:
         return CheckResult(False, str(error))
+    except Exception as error:  # noqa: BLE001 - a check that fails is an answer; its text may quote a row
+        return CheckResult(False, type(error).__name__)

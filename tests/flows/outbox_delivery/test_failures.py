@@ -147,6 +147,16 @@ async def test_a_defect_in_one_delivery_does_not_unmark_the_others(
     outbox.add("abt_event", "defect", "call:2")
     outbox.add("abt_event", "fine-2", "call:3")
     engage.defects.add("defect")
-    with pytest.raises(ZeroDivisionError):
-        await deliver_outbox(relay)
-    assert [row.message_id for row in outbox.rows if row.open] == ["defect"]
+    await deliver_outbox(relay)
+    assert [(row.message_id, row.last_error) for row in outbox.rows if row.open] == [("defect", "ZeroDivisionError")]
+
+
+async def test_a_row_that_always_fails_is_dead_after_its_tries_and_holds_up_no_other(
+    relay: OutboxRelay, outbox: Any, engage: Any
+) -> None:
+    defect = outbox.add("abt_event", "defect", "call:1")
+    outbox.add("abt_event", "later", "call:1")
+    engage.defects.add("defect")
+    await outbox.settle_all(relay)
+    assert (defect.dead_at is not None, defect.tries) == (True, 60)
+    assert engage.seen[-1] == "later"

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from ringback import loops
 from ringback.flows import outbox_delivery
 from ringback.flows.outbox_delivery import OutboxRelay, deliver_outbox, run_relay
+from ringback.loops import Loops
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = 2.0) -> None:
@@ -20,7 +22,7 @@ async def until(condition: Callable[[], bool], timeout_s: float = 2.0) -> None:
 @asynccontextmanager
 async def running(relay: OutboxRelay, poll_s: float) -> AsyncIterator[asyncio.Event]:
     wake, stop = asyncio.Event(), asyncio.Event()
-    task = asyncio.create_task(run_relay(relay, wake, stop, poll_s))
+    task = asyncio.create_task(run_relay(relay, wake, stop, Loops(), poll_s))
     await asyncio.sleep(0.01)
     try:
         yield wake
@@ -66,7 +68,7 @@ async def test_without_a_wake_the_poll_delivers(relay: OutboxRelay, outbox: Any,
 async def test_the_loop_outlives_an_absent_database(
     relay: OutboxRelay, outbox: Any, queue: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_delivery, "FIRST_PAUSE_S", 0.005)
+    monkeypatch.setattr(loops, "FIRST_PAUSE_S", 0.005)
     outbox.away = 5
     outbox.add_call_message(1)
     async with running(relay, poll_s=0.01):
@@ -81,7 +83,7 @@ async def test_a_stop_finishes_what_is_under_way_and_takes_nothing_more(
     outbox.add("abt_event", "first", "call:1")
     outbox.add("abt_event", "second", "call:1")
     wake, stop = asyncio.Event(), asyncio.Event()
-    task = asyncio.create_task(run_relay(relay, wake, stop))
+    task = asyncio.create_task(run_relay(relay, wake, stop, Loops()))
     await until(lambda: engage.seen == ["first"])
     stop.set()
     await asyncio.sleep(0.01)

@@ -6,8 +6,9 @@ from typing import Any
 
 from ringback.adapters.postgres.person_hash import KEYS_IN_USE, Hashing
 from ringback.adapters.postgres.pool import Pool, connection_of
-from ringback.adapters.postgres.rows import columns_of
+from ringback.adapters.postgres.rows import columns_of, named_columns
 from ringback.adapters.postgres.suppressed import covering
+from ringback.domain.call import Call, Task
 from ringback.ports import AcceptedCall, PersonNow
 
 _PEOPLE_NOW = f"""
@@ -23,12 +24,13 @@ SELECT idempotency_key, request_hash, response FROM calls WHERE idempotency_key 
 """
 #: Requests add to what a contact has. Where that would exceed this, only the newest request's fields are kept.
 MAX_CONTACT_FIELDS_BYTES = 64 * 1024
+_KEYED = ("idempotency_key", "request_hash", "response")
 # One statement, so one commit. A call whose key was taken meanwhile is not inserted, and nothing that hangs on it is.
 # Contacts are written in the order of their ids, so that two groups cannot wait for each other in a circle. What a
 # person said about their zone stays until a person says otherwise.
 _INSERT = f"""
 WITH given AS (
-    SELECT * FROM jsonb_to_recordset($1::jsonb)
+    SELECT call, contact, task, leaving, decision FROM jsonb_to_recordset($1::jsonb)
         AS given (call jsonb, contact jsonb, task jsonb, leaving jsonb, decision jsonb)),
 people AS (
     INSERT INTO contacts (contact_id, phone, time_zone, time_zone_source, fields, updated_at)
@@ -44,10 +46,11 @@ people AS (
         time_zone_source = CASE WHEN excluded.time_zone IS NULL OR contacts.time_zone_source = 'person'
                                 THEN contacts.time_zone_source ELSE excluded.time_zone_source END),
 accepted AS (
-    INSERT INTO calls SELECT call.* FROM given, jsonb_populate_record(NULL::calls, given.call) AS call
+    INSERT INTO calls ({named_columns(Call, *_KEYED)}) SELECT {named_columns(Call, *_KEYED, of="call")}
+    FROM given, jsonb_populate_record(NULL::calls, given.call) AS call
     ON CONFLICT (idempotency_key) DO NOTHING RETURNING call_id),
 planned AS (
-    INSERT INTO tasks SELECT task.*
+    INSERT INTO tasks ({named_columns(Task)}) SELECT {named_columns(Task, of="task")}
     FROM given, jsonb_populate_record(NULL::tasks, given.task) AS task, accepted
     WHERE task.call_id = accepted.call_id),
 leaving AS (

@@ -1,5 +1,8 @@
 """The SQL of what is written down about contacts, and of their calls to us."""
 
+from ringback.adapters.postgres.rows import named_columns
+from ringback.domain.inbound_call import InboundCall
+
 #: With what stood there before, read from the very row that is changed.
 WRITE_FIELDS = """
 WITH old AS (SELECT fields FROM contacts WHERE contact_id = $2 FOR UPDATE),
@@ -31,13 +34,13 @@ LEFT JOIN tasks ON tasks.call_id = calls.call_id AND tasks.status IN ('pending',
 WHERE calls.contact_id = $1
 ORDER BY calls.final, coalesce(tasks.due_before_hold, tasks.due_at) NULLS LAST, calls.call_id DESC LIMIT 1
 """
-INBOUND_CALL = """
-SELECT * FROM inbound_calls
+INBOUND_CALL = f"""
+SELECT {named_columns(InboundCall)} FROM inbound_calls
 WHERE provider_call_id = $2 OR (inbound_id = $1 AND (provider_call_id IS NULL OR $2::text IS NULL))
 ORDER BY provider_call_id NULLS LAST LIMIT 1
 """
-STILL_RINGING = """
-SELECT * FROM inbound_calls
+STILL_RINGING = f"""
+SELECT {named_columns(InboundCall)} FROM inbound_calls
 WHERE phone = $1 AND to_number = $2 AND rang_at >= $3 AND provider_call_id IS NULL AND released_at IS NULL
 ORDER BY rang_at DESC LIMIT 1
 """

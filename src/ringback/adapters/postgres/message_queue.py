@@ -3,16 +3,16 @@
 import asyncio
 import json
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import asyncpg
 
 from ringback.adapters.message_limits import MAX_LETTERS, MAX_REASON_CHARACTERS, clean, nothing_taken, refusals
-from ringback.adapters.postgres.unavailable import GONE
+from ringback.adapters.postgres.pool import connection_of
 from ringback.adapters.postgres.wake import Listener
-from ringback.domain.errors import QueueUnavailable
+from ringback.domain.errors import QueueUnavailable, Retryable
 from ringback.failpoints import Failpoint, reach
+from ringback.loops import Loops
 from ringback.ports import DeadLetter, MessageQueue, OutgoingMessage, ReceivedMessage
 
 STATEMENT_TIMEOUT_S = 10.0
@@ -99,14 +99,21 @@ class PostgresQueue(MessageQueue):
     Every method raises QueueUnavailable while the database is away, and works again once it is back.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", name: str, *, max_receives: int = 5) -> None:
+    def __init__(
+        self,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        name: str,
+        *,
+        max_receives: int = 5,
+        loops: Loops | None = None,
+    ) -> None:
         if not _NAME.fullmatch(name):
             raise ValueError("a queue's name is 1 to 40 letters, digits, hyphens and underscores")
         self.name = name
         self._pool = pool
         self._max_receives = max_receives
         self._channel = f"ringback_queue_{name}"
-        self._listener = Listener(pool, self._channel)
+        self._listener = Listener(pool, self._channel, (loops or Loops()).named("listener", name))
 
     async def send(self, messages: Sequence[OutgoingMessage]) -> list[int]:
         refused = refusals(messages)
@@ -172,21 +179,11 @@ class PostgresQueue(MessageQueue):
         await self._listener.stop()
 
     async def _fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
-        with _database_may_be_away():
-            async with self._pool.acquire(timeout=STATEMENT_TIMEOUT_S) as connection:
-                try:
-                    return await connection.fetch(statement, *arguments, timeout=STATEMENT_TIMEOUT_S)
-                except asyncpg.InternalClientError:
-                    connection.terminate()  # its protocol is out of step: not to be lent again
-                    raise
-
-
-@contextmanager
-def _database_may_be_away() -> Iterator[None]:
-    try:
-        yield
-    except GONE as error:
-        raise QueueUnavailable(f"the queue's database is away: {type(error).__name__}") from error
+        try:
+            async with connection_of(self._pool, STATEMENT_TIMEOUT_S) as connection:
+                return await connection.fetch(statement, *arguments, timeout=STATEMENT_TIMEOUT_S)
+        except Retryable as error:
+            raise QueueUnavailable(f"the queue's database is unavailable: {error}") from error
 
 
 def _received(row: asyncpg.Record) -> ReceivedMessage:

@@ -6,28 +6,29 @@ from typing import Any
 
 from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Connection
-from ringback.adapters.postgres.rows import attempt_from, call_from, contact_from, task_from
+from ringback.adapters.postgres.rows import attempt_from, call_from, contact_from, named_columns, task_from
 from ringback.adapters.postgres.statements import CAPACITY
 from ringback.domain.abt_event import iso
-from ringback.domain.attempt import AttemptState
-from ringback.domain.call import Contact
+from ringback.domain.attempt import Attempt, AttemptState
+from ringback.domain.call import Call, Contact, Task
 from ringback.domain.gate import CapacityFacts
 from ringback.domain.person_file import InboundHold, OpenCall, PastAttempt, PersonFile, SuppressionInForce
 
 # A person is explained by what is open and by what was decided last, not by their whole history.
-_CONTACTS = """
-SELECT * FROM contacts WHERE phone = $1 OR contact_id = $2
+_CONTACTS = f"""
+SELECT {named_columns(Contact)} FROM contacts WHERE phone = $1 OR contact_id = $2
    OR contact_id IN (SELECT contact_id FROM calls WHERE phone = $1) ORDER BY updated_at DESC LIMIT 50
 """
-_OPEN_CALLS = """
-SELECT * FROM calls WHERE NOT final AND (phone = ANY ($1::text[]) OR contact_id = ANY ($2::text[]))
+_OPEN_CALLS = f"""
+SELECT {named_columns(Call)} FROM calls WHERE NOT final AND (phone = ANY ($1::text[]) OR contact_id = ANY ($2::text[]))
 ORDER BY call_id LIMIT 100
 """
-_OPEN_TASKS = """
-SELECT * FROM tasks WHERE call_id = ANY ($1::text[]) AND status IN ('pending', 'held', 'dispatched')
+_OPEN_TASKS = f"""
+SELECT {named_columns(Task)} FROM tasks WHERE call_id = ANY ($1::text[]) AND status IN ('pending', 'held', 'dispatched')
 """
-_OWN_ATTEMPTS = """
-SELECT DISTINCT ON (call_id) * FROM attempts WHERE call_id = ANY ($1::text[]) ORDER BY call_id, number DESC
+_OWN_ATTEMPTS = f"""
+SELECT DISTINCT ON (call_id) {named_columns(Attempt)}
+FROM attempts WHERE call_id = ANY ($1::text[]) ORDER BY call_id, number DESC
 """
 _SUPPRESSIONS = """
 WITH asked_phone AS (
@@ -45,7 +46,7 @@ covering AS (
         phone = ANY ($1::text[]) OR contact_id = ANY ($2::text[])
         OR phone_hash IN (SELECT unnest(hashes) FROM asked_phone)
         OR contact_hash IN (SELECT unnest(hashes) FROM asked_contact)))
-SELECT * FROM covering ORDER BY created_at
+SELECT suppression_id, reason, source, created_at, phones, contact_ids FROM covering ORDER BY created_at
 """
 _RANG = "state NOT IN ('waiting', 'rejected') AND sent_at IS NOT NULL"
 

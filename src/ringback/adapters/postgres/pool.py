@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import msgspec
+from asyncpg.connect_utils import SessionAttribute
 
-from ringback.adapters.postgres.unavailable import GONE
+from ringback.adapters.postgres.unavailable import CONDEMNS, GONE
 from ringback.domain.errors import Retryable, StoreUnavailable
 
 Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
@@ -47,7 +48,7 @@ async def _keep_session(_: asyncpg.Connection) -> None:
 
 
 async def open_pool(database_url: str, *, max_size: int) -> Pool:
-    """Raises StoreUnavailable. The pool reconnects by itself after the database was away."""
+    """Raises StoreUnavailable, also when every server of the URL is read-only. The pool reconnects by itself."""
     async with _translated():
         return await asyncpg.create_pool(
             database_url,
@@ -57,6 +58,8 @@ async def open_pool(database_url: str, *, max_size: int) -> Pool:
             reset=_keep_session,
             command_timeout=COMMAND_TIMEOUT_S,
             statement_cache_size=512,
+            # Of several hosts, or behind one name that leads to another server now: only one that takes writes.
+            target_session_attrs=SessionAttribute.read_write,
             server_settings={
                 "application_name": "ringback",
                 "timezone": "UTC",
@@ -77,8 +80,16 @@ async def _translated() -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def connection_of(pool: Pool) -> AsyncIterator[Connection]:
-    """One connection for one unit of work."""
+async def connection_of(pool: Pool, timeout_s: float = ACQUIRE_TIMEOUT_S) -> AsyncIterator[Connection]:
+    """One connection for one unit of work. After an error that speaks against the connection, or the server behind it,
+    it is closed and not lent again; raises what `open_pool` raises."""
     async with _translated():
-        async with pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
-            yield connection
+        async with pool.acquire(timeout=timeout_s) as connection:
+            try:
+                yield connection
+            except CONDEMNS as error:
+                connection.terminate()
+                if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                    # The others lead to the same server: none of them is lent again.
+                    await pool.expire_connections()
+                raise

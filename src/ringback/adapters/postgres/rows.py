@@ -29,7 +29,14 @@ COMPARED: dict[type[Row], tuple[str, ...]] = {
 
 
 #: Read once: `fields` looks through a class anew each time, and every row is compared with what was read of it.
-_FIELDS = {row: tuple(field.name for field in fields(row)) for row in TABLES}
+_FIELDS = {row: tuple(field.name for field in fields(row)) for row in (*TABLES, Contact)}
+
+
+def named_columns(row: type[Row | Contact], *more: str, of: str = "") -> str:
+    """The columns of a row's table as SQL, and `more` of them; `of` is an alias. Every statement names its columns: a
+    newer version of the product may add some to the table while this one runs."""
+    prefix = f"{of}." if of else ""
+    return ", ".join(f'{prefix}"{name}"' for name in (*_FIELDS[row], *more))
 
 
 def columns_of(row: Row) -> Columns:
@@ -75,13 +82,11 @@ def attempt_from(record: asyncpg.Record) -> Attempt:
 
 
 def inbound_call_from(record: asyncpg.Record) -> InboundCall:
-    return InboundCall(**record)
+    return InboundCall(**{name: record[name] for name in _FIELDS[InboundCall]})
 
 
 def contact_from(record: asyncpg.Record) -> Contact:
-    return Contact(
-        record["contact_id"], record["phone"], record["time_zone"], record["time_zone_source"], record["fields"]
-    )
+    return Contact(**{name: record[name] for name in _FIELDS[Contact]})
 
 
 def same_instant(left: object, right: object) -> bool:

@@ -1,5 +1,8 @@
 """The SQL of the clock: tasks that are due, dispatches that were lost, calls that expired, attempts to look after."""
 
+from ringback.adapters.postgres.rows import named_columns
+from ringback.domain.attempt import Attempt
+
 MOST_REDISPATCHES = 5
 
 # Task rows only: whether the call may still be dialed is decided by the claim, under the person's lock.
@@ -56,11 +59,12 @@ SELECT call_id FROM calls WHERE NOT final AND expires_at <= $1
                     AND state IN ('dialing', 'unknown', 'placed', 'ongoing', 'ended'))
 ORDER BY expires_at LIMIT $2
 """
-TAKE_CHECKS = """
+TAKE_CHECKS = f"""
 WITH due AS (
     SELECT attempt_id FROM attempts WHERE next_check_at <= $1
     ORDER BY next_check_at LIMIT $3 FOR UPDATE SKIP LOCKED)
-UPDATE attempts SET next_check_at = $2 FROM due WHERE attempts.attempt_id = due.attempt_id RETURNING attempts.*
+UPDATE attempts SET next_check_at = $2 FROM due WHERE attempts.attempt_id = due.attempt_id
+RETURNING {named_columns(Attempt, of="attempts")}
 """
 FREE_SLOTS = """
 SELECT CASE WHEN paused_at IS NOT NULL OR breaker_until > $3::timestamptz THEN 0

@@ -1,7 +1,10 @@
 """The SQL of the transaction: locks, facts for the gate, and rows that arrive or leave in batches."""
 
 from ringback.adapters.postgres.person_hash import KEYS_IN_USE
+from ringback.adapters.postgres.rows import named_columns
 from ringback.adapters.postgres.suppressed import covering
+from ringback.domain.attempt import Attempt
+from ringback.domain.call import Call, Contact, Task
 
 #: Advisory lock classes: the phone's, the contact's, and the installation's one capacity lock.
 LOCK_PHONE = "SELECT pg_advisory_xact_lock(hashtextextended('phone:' || $1, 0))"
@@ -12,7 +15,11 @@ SELECT pg_advisory_xact_lock(hashtextextended('phone:' || phone, 0)),
        pg_advisory_xact_lock(hashtextextended('contact:' || contact_id, 0))
 FROM calls WHERE call_id = $1
 """
-CALL_FOR_UPDATE = "SELECT * FROM calls WHERE call_id = $1 FOR UPDATE"
+CALL_FOR_UPDATE = f"SELECT {named_columns(Call)} FROM calls WHERE call_id = $1 FOR UPDATE"
+CONTACT = f"SELECT {named_columns(Contact)} FROM contacts WHERE contact_id = $1"
+TASK = f"SELECT {named_columns(Task)} FROM tasks WHERE task_id = $1 FOR UPDATE"
+ATTEMPT = f"SELECT {named_columns(Attempt)} FROM attempts WHERE attempt_id = $1"
+ATTEMPT_OF_PROVIDER_CALL = f"SELECT {named_columns(Attempt)} FROM attempts WHERE provider_call_id = $1"
 
 
 def _of_person(columns: str, condition: str) -> str:
@@ -63,10 +70,10 @@ RETURNING breaker_until
 BREAKER_UNTIL = "SELECT breaker_until FROM installation"
 CLOSE_BREAKER = "UPDATE installation SET breaker_until = NULL, breaker_reason = NULL, breaker_trips = 0"
 PROBE_BREAKER = "UPDATE installation SET breaker_until = $1, breaker_reason = 'probing'"
-OPEN_TASK = """
-SELECT * FROM tasks WHERE call_id = $1 AND status IN ('pending', 'held', 'dispatched') FOR UPDATE
+OPEN_TASK = f"""
+SELECT {named_columns(Task)} FROM tasks WHERE call_id = $1 AND status IN ('pending', 'held', 'dispatched') FOR UPDATE
 """
-LATEST_ATTEMPT = "SELECT * FROM attempts WHERE call_id = $1 ORDER BY number DESC LIMIT 1"
+LATEST_ATTEMPT = f"SELECT {named_columns(Attempt)} FROM attempts WHERE call_id = $1 ORDER BY number DESC LIMIT 1"
 
 # Due by the database's time if ours is ahead: a row must not wait for hours because a clock was wrong for a minute.
 INSERT_OUTBOX = """

@@ -82,10 +82,9 @@ class PostgresStore:
         async with self._connection() as connection:
             record = owner = None
             if attempt_id is not None:
-                record = await connection.fetchrow("SELECT * FROM attempts WHERE attempt_id = $1", attempt_id)
+                record = await connection.fetchrow(statements.ATTEMPT, attempt_id)
             if provider_call_id is not None and (record is None or record["provider_call_id"] != provider_call_id):
-                by_call = "SELECT * FROM attempts WHERE provider_call_id = $1"
-                owner = await connection.fetchrow(by_call, provider_call_id)
+                owner = await connection.fetchrow(statements.ATTEMPT_OF_PROVIDER_CALL, provider_call_id)
                 if record is not None and await connection.fetchval(
                     statements.IS_CALL_OF_ANOTHER, provider_call_id, attempt_id
                 ):

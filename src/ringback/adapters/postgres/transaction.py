@@ -122,7 +122,7 @@ class PostgresTransaction:
         self._remember(row)
 
     async def contact(self, contact_id: str) -> Contact | None:
-        record = await self._connection.fetchrow("SELECT * FROM contacts WHERE contact_id = $1", contact_id)
+        record = await self._connection.fetchrow(sql.CONTACT, contact_id)
         return contact_from(record) if record else None
 
     async def open_task(self, call_id: str) -> Task | None:
@@ -130,11 +130,11 @@ class PostgresTransaction:
         return self._remember(task_from(record)) if record else None
 
     async def task(self, task_id: str) -> Task | None:
-        record = await self._connection.fetchrow("SELECT * FROM tasks WHERE task_id = $1 FOR UPDATE", task_id)
+        record = await self._connection.fetchrow(sql.TASK, task_id)
         return self._remember(task_from(record)) if record else None
 
     async def attempt(self, attempt_id: str) -> Attempt | None:
-        record = await self._connection.fetchrow("SELECT * FROM attempts WHERE attempt_id = $1", attempt_id)
+        record = await self._connection.fetchrow(sql.ATTEMPT, attempt_id)
         return self._remember(attempt_from(record)) if record else None
 
     async def is_call_of_another(self, provider_call_id: str, attempt_id: str) -> bool:

@@ -5,9 +5,12 @@ from collections import deque
 
 import asyncpg
 
-from ringback.adapters.postgres.unavailable import GONE
+from ringback.adapters.postgres.pool import Connection, Pool, connection_of
+from ringback.loops import Loop, rest
 
-RELISTEN_S = 0.5
+#: A connection that only listens hears nothing of a fail-over: it is asked this often whether its server takes writes.
+ASK_EVERY_S = 5.0
+ASK_TIMEOUT_S = 5.0
 
 
 class Bell:
@@ -54,18 +57,17 @@ class Bell:
 class Listener:
     """Keeps one connection of the pool listening on a channel, again after every loss, and rings the bell."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", channel: str) -> None:
+    def __init__(self, pool: Pool, channel: str, loop: Loop) -> None:
         self.bell = Bell()
         self._pool = pool
         self._channel = channel
+        self._loop = loop
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Does nothing if it runs; raises what ended it if that was not the database's absence."""
+        """Does nothing if it runs."""
         if self._task is None:
-            self._task = asyncio.create_task(self._keep_listening())
-        elif self._task.done():
-            self._task.result()
+            self._task = asyncio.create_task(self._loop.run(self._listen_once, asyncio.Event()))
 
     async def stop(self) -> None:
         """Gives the connection back to the pool."""
@@ -74,16 +76,12 @@ class Listener:
             await asyncio.wait([self._task])
             self._task = None
 
-    async def _keep_listening(self) -> None:
-        while True:
-            try:
-                async with self._pool.acquire() as connection:
-                    await self._listen(connection)
-            except GONE:
-                pass
-            await asyncio.sleep(RELISTEN_S)
+    async def _listen_once(self) -> None:
+        """Until the connection is lost or leads to a server that takes no writes. Raises StoreUnavailable."""
+        async with connection_of(self._pool) as connection:
+            await self._listen(connection)
 
-    async def _listen(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
+    async def _listen(self, connection: Connection) -> None:
         lost = asyncio.Event()
 
         def on_loss(_: object) -> None:
@@ -97,7 +95,11 @@ class Listener:
         try:
             # What was sent before we listened was announced to nobody.
             self.bell.ring()
-            await lost.wait()
+            self._loop.worked()
+            while not lost.is_set():
+                await rest(ASK_EVERY_S, lost)
+                if await connection.fetchval("SHOW transaction_read_only", timeout=ASK_TIMEOUT_S) == "on":
+                    raise asyncpg.ReadOnlySQLTransactionError("the listening connection leads to a read-only server")
         finally:
             if not connection.is_closed():
                 connection.remove_termination_listener(on_loss)

@@ -27,7 +27,10 @@ def upgrade() -> None:
         "'true or NULL; counts only while holds_person, which is all that an older version clears'"
     )
     with op.get_context().autocommit_block():
+        # The build waits for every older transaction, a dump's too, and keeps nobody from writing meanwhile.
+        op.execute("SET lock_timeout = 0")
         for name, create in _INDEXES.items():
             # An interrupted build leaves an index behind that is not valid and keeps its name.
             op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
             op.execute(create)
+        op.execute("RESET lock_timeout")

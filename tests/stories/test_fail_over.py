@@ -1,0 +1,120 @@
+"""The primary takes no writes any more and its standby is promoted: everything moves over by itself."""
+
+import asyncio
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+import pytest
+
+from ringback.embedded.binaries import find_binaries
+from ringback.embedded.server import PostgresServer
+from tests.postgresql import execute
+
+from .running_system import Doors, RunningSystem, new_call, wait_until
+
+#: The longest pause of a loop is 5 s, the listening connection is asked every 5 s.
+MOVED_WITHIN_S = 15.0
+SETTLED_WITHIN_S = 66.0
+SETTINGS = {
+    "RINGBACK_EMULATOR_SPEED": "5",
+    "RINGBACK_SILENCE_DEADLINE_S": "3",
+    "RINGBACK_MAX_CALL_S": "6",
+    "RINGBACK_ANALYSIS_DEADLINE_S": "3",
+}
+#: Before the file's other lines, which the server writes anew at every start.
+REPLICATION = "local replication all trust\n"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A primary and its synchronous standby: what the primary has committed the standby has."""
+
+    primary: str
+    standby: str
+
+    @property
+    def both(self) -> str:
+        """The URL that names both, as a deployment with a standby gives it."""
+        hosts = ",".join(parse_qs(urlsplit(url).query)["host"][0] for url in (self.primary, self.standby))
+        return f"{self.primary.partition('?')[0]}?host={hosts}&port=5432,5432"
+
+    def make_primary_read_only(self) -> None:
+        """For the sessions that exist, too: none is cut."""
+        statement = "ALTER SYSTEM SET default_transaction_read_only = on"
+        asyncio.run(execute(self.primary, statement, "SELECT pg_reload_conf()"))
+
+    def promote_standby(self) -> None:
+        asyncio.run(execute(self.standby, "SELECT pg_promote()"))
+
+    def sessions_at_old_primary(self) -> int:
+        async def count() -> int:
+            connection = await asyncpg.connect(self.primary)
+            found = await connection.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ringback'"
+            )
+            await connection.close()
+            return int(found)
+
+        return asyncio.run(count())
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    # On a short path, because a socket's path is short.
+    with tempfile.TemporaryDirectory(prefix="ringback-", ignore_cleanup_errors=True) as directory:
+        homes = [Path(directory, name) for name in ("a", "b")]
+        for home in homes:
+            (home / "postgres").mkdir(parents=True)
+        primary, standby = map(PostgresServer, homes)
+        try:
+            primary_url = primary.start()
+            access = homes[0] / "postgres/pgdata/pg_hba.conf"
+            access.write_text(REPLICATION + access.read_text())
+            asyncio.run(execute(primary_url, "SELECT pg_reload_conf()"))
+            program = find_binaries().bin_dir / "pg_basebackup"
+            copy = homes[1] / "postgres/pgdata"
+            command = [program, "-d", primary_url, "-D", copy, "-R", "-X", "stream", "-c", "fast"]
+            subprocess.run(command, check=True, capture_output=True, timeout=60)
+            standby_url = standby.start()
+            asyncio.run(
+                execute(primary_url, "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
+            )
+            yield Pair(primary_url, standby_url)
+        finally:
+            standby.stop()
+            primary.stop()
+
+
+def _accepted(doors: Doors) -> str | None:
+    answer = doors.ask("POST", "/v1/calls", new_call("+12135550100"))
+    return answer.body["call_id"] if answer.status == 202 else None
+
+
+def test_after_a_fail_over_calls_are_accepted_again_and_none_is_lost(
+    make_system: Callable[..., RunningSystem], pair: Pair
+) -> None:
+    system = make_system(RINGBACK_DATABASE_URL=pair.both, **SETTINGS)
+    system.start()
+    doors = system.doors
+    in_flight = [doors.place(new_call(f"+1{area}5550100")) for area in (208, 209)]
+    for call_id in in_flight:
+        doors.wait_for(call_id, lambda call: call["status"] in ("in_progress", "completed"))
+    pair.make_primary_read_only()
+    wait_until(lambda: doors.ask("GET", "/readyz").status == 503, 5, "not ready while nothing can be written")
+    assert doors.ask("GET", "/readyz").body["checks"]["database"]["ok"] is False
+    assert doors.ask("POST", "/v1/calls", new_call("+12125550100")).status == 503
+    pair.promote_standby()
+    later = wait_until(lambda: _accepted(doors), MOVED_WITHIN_S, "accepted again")
+    wait_until(lambda: doors.ask("GET", "/readyz").status == 200, MOVED_WITHIN_S, "ready again")
+    wait_until(lambda: pair.sessions_at_old_primary() == 0, MOVED_WITHIN_S, "no connection to the old primary is left")
+    for call_id in [*in_flight, later]:
+        assert doors.wait_final(call_id, SETTLED_WITHIN_S)["status"] == "completed"
+        doors.wait_delivered(call_id, SETTLED_WITHIN_S)
+        assert len(doors.rings_of(call_id)) == 1
+    assert system.logged("error") == []
+    assert system.stop() == 0
