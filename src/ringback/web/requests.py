@@ -106,7 +106,7 @@ class _Strict(BaseModel):
 class ContactBody(_Strict):
     contact_id: Name
     phone: Phone
-    time_zone: str | None = None
+    time_zone: Annotated[str | None, Field(description="A region such as America/New_York; no offset.")] = None
     fields: dict[str, Any] = {}
 
 
