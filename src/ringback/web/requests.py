@@ -84,7 +84,7 @@ class _Strict(BaseModel):
 class ContactBody(_Strict):
     contact_id: ContactId
     phone: Phone
-    time_zone: str | None = None
+    time_zone: Annotated[str | None, Field(description="A region such as America/New_York; no offset.")] = None
     fields: Fields = {}
 
 
