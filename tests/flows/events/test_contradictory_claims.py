@@ -68,9 +68,10 @@ async def test_whatever_the_evidence_the_call_of_another_is_neither_bound_nor_st
 
 
 async def test_an_inbound_event_tells_nothing_about_a_call_of_ours(line: Line) -> None:
-    talk = await line.talk()
-    before = await state_of(line, talk)
-    body = r.play(r.OPT_OUT, "call_ended", talk.provider_call_id, {"ringback_instance": INSTANCE}, direction="inbound")
-    await line.hear(body)
-    assert await state_of(line, talk) == before
+    """Nor about who is said to have called: their opt-out comes with a call of their own."""
+    talk, named = await line.talk(contact=0, phone=0), await line.talk(contact=1, phone=1)
+    before = await state_of(line, talk, named)
+    changes = {"direction": "inbound", "from_number": line.phone(1)}
+    await line.hear(r.play(r.OPT_OUT, "call_ended", talk.provider_call_id, {"ringback_instance": INSTANCE}, **changes))
+    assert await state_of(line, talk, named) == before
     assert await line.all("SELECT * FROM inbound_calls WHERE provider_call_id = $1", talk.provider_call_id) == []
