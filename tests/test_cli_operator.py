@@ -10,6 +10,7 @@ import structlog
 from typer.testing import CliRunner
 
 from ringback import cli
+from ringback.adapters.postgres.schema import NEWEST
 from ringback.config import SettingsError
 from ringback.domain.catalog import built_in_catalog, catalog_toml, parse_catalog
 
@@ -187,7 +188,7 @@ def test_the_doctor_says_what_to_do_and_ends_with_1(database):
     wrong = sorted(said.split("  ")[0] for mark, said in lines if mark == "WRONG")
     assert wrong == ["Retell API key", "outbox"]
     assert "run: ringback dead-letters list" in result.stdout
-    assert "schema              0002, the newest" in result.stdout
+    assert f"schema              {NEWEST}, the newest" in result.stdout
 
 
 def test_erasing_says_what_went(database):

@@ -49,6 +49,7 @@ async def api(pool, store, clock) -> AsyncIterator[httpx.AsyncClient]:
         lift=partial(lift_suppression, store, clock),
         views=PostgresViews(pool),
         now=clock.now,
+        numbers=PhoneNumbersPlan(),
     )
     keys = PostgresApiKeys(pool)
     await keys.add("tests", hash_key(KEY), clock.now())

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
+from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.domain.call import CallStatus, RetryPolicy
 from ringback.domain.errors import StoreUnavailable
 from ringback.domain.new_call import Accepted, KeyReused, NewCall
@@ -85,7 +86,9 @@ async def api(flows: Flows) -> AsyncIterator[httpx.AsyncClient]:
         return key_hash == hash_key(KEY)
 
     views = SimpleNamespace(call=no_call, timeline=no_call, calls=no_call, suppressions=no_call)
-    voice = VoiceApi(flows.accept, no_answer, flows.cancel, flows.suppress, flows.lift, views, lambda: NOW)
+    voice = VoiceApi(
+        flows.accept, no_answer, flows.cancel, flows.suppress, flows.lift, views, lambda: NOW, PhoneNumbersPlan()
+    )
     keys = ApiKeys(key_is_known, lambda: 0.0)
     app = create_application("test", [internal_routes(voice, keys.require)], [], make_metrics())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

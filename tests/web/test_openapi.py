@@ -19,8 +19,8 @@ async def no_key(request: Request) -> None:
 def described():
     """Nothing behind the routes is asked."""
     routers = [
-        internal_routes(VoiceApi(*[None] * 7), no_key),
-        steering_routes(Steering(*[None] * 4), no_key),
+        internal_routes(VoiceApi(*[None] * 8), no_key),
+        steering_routes(Steering(*[None] * 5), no_key),
         action_routes(BusinessApi(None, None), no_key),
     ]
     return create_application("test", routers, [], make_metrics()).openapi()

@@ -1,7 +1,7 @@
 """Where a person may be: the zones in which calling hours must all be open."""
 
 from ringback.domain.call import Contact
-from ringback.ports import NumberPlan
+from ringback.domain.number_plan import NumberPlan
 
 
 def zones_of(contact: Contact, phone: str, numbers: NumberPlan) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 
+from ringback.domain.number_plan import NumberPlan
 from ringback.ports import Views
 from ringback.web import answers, openapi, requests
 from ringback.web.json_body import parse_json
@@ -22,6 +23,7 @@ class Steering:
     resume: Callable[[], Awaitable[Item]]
     why: Callable[..., Awaitable[Item | None]]  # phone=, contact_id=; None: no such contact
     views: Views
+    numbers: NumberPlan
 
     async def post_pause(self, request: Request) -> Item:
         body = await request.body()
@@ -32,14 +34,15 @@ class Steering:
         return await self.resume()
 
     async def get_why(self, request: Request) -> Item:
-        asked = requests.read_why(request)
+        asked = requests.read_why(request, self.numbers)
         explanation = await self.why(phone=asked.phone, contact_id=asked.contact_id)
         if explanation is None:
             raise not_found("contact")
         return explanation
 
     async def get_events(self, request: Request) -> Item:
-        items, next_cursor = await self.views.events(**dict(requests.read_query(requests.EventsQuery, request)))
+        query = dict(requests.read_query(requests.EventsQuery, request, self.numbers))
+        items, next_cursor = await self.views.events(**query)
         return {"items": items, "next_cursor": next_cursor}
 
 

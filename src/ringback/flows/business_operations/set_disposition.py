@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from ringback.domain.catalog import Catalog, DispositionCode
-from ringback.domain.phone_number import parse_e164
 from ringback.flows.business_operations.action import (
     SOURCE,
     ActionDeclaration,
@@ -20,6 +19,8 @@ from ringback.flows.business_operations.action import (
 )
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
 from ringback.flows.business_operations.target import find_target
+from ringback.flows.inbound_calls import caller_number
+from ringback.flows.settling import SettlingRules
 from ringback.flows.suppression import suppress
 from ringback.ports import Disposition, Suppression
 
@@ -48,7 +49,7 @@ def declare(catalog: Catalog) -> ActionDeclaration:
 @dataclass(frozen=True, slots=True)
 class SetDisposition:
     catalog: Catalog
-    new_id: Callable[[], str]
+    rules: SettlingRules
     now: Callable[[], datetime]
     locks_every_phone: bool = True
 
@@ -72,18 +73,15 @@ class SetDisposition:
             return None
         texts = read_texts(request.args, self.declaration.arguments)
         disposition = self._known(texts.get("code"))
-        try:
-            phone = parse_e164(report.from_number or "").e164
-        except ValueError:
-            return None  # withheld: there is nobody to remember
-        if not disposition.suppresses:
-            return None
+        phone = caller_number(report.from_number, report.to_number, self.rules)
+        if phone is None or not disposition.suppresses:
+            return None  # a withheld number leaves nobody to remember
         now = self.now()
         async with store.transaction() as tx:
             await tx.lock_people(await tx.people_of(phone, None), None)
             if not await tx.is_suppressed(phone, ""):
                 source = SOURCE[request.door]
-                await suppress(tx, Suppression(self.new_id(), phone, None, disposition.code, source, now), now)
+                await suppress(tx, Suppression(self.rules.new_id(), phone, None, disposition.code, source, now), now)
         return _reply("disposition_set", disposition)
 
     async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
@@ -111,7 +109,7 @@ class SetDisposition:
         attempt = subject.attempt
         await tx.add_disposition(
             Disposition(
-                disposition_id=self.new_id(),
+                disposition_id=self.rules.new_id(),
                 call_id=subject.origin.call_id,
                 attempt_id=subject.origin.attempt_id,
                 contact_id=subject.origin.contact_id,
@@ -129,7 +127,7 @@ class SetDisposition:
     ) -> None:
         # Of the number that was talked to, which the contact may have changed since the call was accepted.
         phone, contact_id = subject.phone, subject.contact.contact_id
-        suppression = Suppression(self.new_id(), phone, contact_id, disposition.code, subject.source, now)
+        suppression = Suppression(self.rules.new_id(), phone, contact_id, disposition.code, subject.source, now)
         await suppress(tx, suppression, now, in_hand=subject.call)
 
 
