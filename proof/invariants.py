@@ -1,4 +1,4 @@
-"""The twenty invariants, each in one line, under the names that every suite uses."""
+"""The invariants, each in one line, under the names that every suite uses."""
 
 from enum import StrEnum
 
@@ -33,3 +33,4 @@ class Invariant(StrEnum):
     I18 = "I18", "bad input is answered 4xx, never 5xx"
     I19 = "I19", "no phone number, transcript or secret in a log line, metric or error"
     I20 = "I20", "kill -9 of everything: after the restart all settles, I1 to I19 intact"
+    I22 = "I22", "one person, however the number is spelled"

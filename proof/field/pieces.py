@@ -6,6 +6,7 @@ from proof.findings import Size
 from proof.invariants import Invariant
 
 I7, I10, I11, I14, I17 = Invariant.I7, Invariant.I10, Invariant.I11, Invariant.I14, Invariant.I17
+I22 = Invariant.I22
 
 RACES = "tests/races/test_stops_against_dispatch.py::test_nothing_is_claimed_after_the_stop_was_acknowledged"
 ORDERS = "tests/flows/events/test_every_order.py"
@@ -70,6 +71,18 @@ _FULL = (
         (I10,),
         I10,
         ("tests/properties/test_retries.py",),
+        ("--hypothesis-profile", "proof"),
+    ),
+    Piece(
+        "spellings of a number",
+        (I22,),
+        I22,
+        (
+            "tests/properties/test_number_spellings.py",
+            "tests/adapters/test_number_spellings.py",
+            "tests/services/test_one_person.py",
+            "tests/flows/business_operations/test_caller_spellings.py",
+        ),
         ("--hypothesis-profile", "proof"),
     ),
     Piece(

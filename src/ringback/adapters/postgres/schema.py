@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-NEWEST = "0002"
+NEWEST = "0003"
 #: Two processes that start together must not both migrate.
 _LOCK = "SELECT pg_advisory_lock(hashtextextended('ringback-migrations', 0))"
 
