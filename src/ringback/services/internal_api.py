@@ -56,8 +56,7 @@ class VoiceApi:
         return JSONResponse(body, 202, {"Idempotent-Replayed": "true"} if accepted.replayed else None)
 
     async def get_calls(self, request: Request) -> Any:
-        query = dict(requests.read_query(requests.CallsQuery, request, self.numbers))
-        items, next_cursor = await self.views.calls(**query)
+        items, next_cursor = await self.views.calls(**requests.read_query(requests.CallsQuery, request, self.numbers))
         return {"items": items, "next_cursor": next_cursor}
 
     async def get_call(self, call_id: str) -> Any:
@@ -76,7 +75,7 @@ class VoiceApi:
         return JSONResponse({"suppression_id": suppression_id, "already_dispatched": under_way}, 201)
 
     async def get_suppressions(self, request: Request) -> Any:
-        query = dict(requests.read_query(requests.SuppressionsQuery, request, self.numbers))
+        query = requests.read_query(requests.SuppressionsQuery, request, self.numbers)
         items, next_cursor = await self.views.suppressions(**query)
         return {"items": items, "next_cursor": next_cursor}
 
@@ -113,9 +112,8 @@ def assemble(parts: Parts) -> Service:
         now=clock.now,
         numbers=parts.numbers,
     )
-    require_key = parts.require_key()
-    routers = internal_routes(api, require_key), steering_routes(parts.steering(), require_key)
-    return Service("internal-api", routers=routers)
+    guard = parts.require_key()
+    return Service("internal-api", routers=(internal_routes(api, guard), steering_routes(parts.steering(), guard)))
 
 
 def run(settings: Settings, host: str, port: int) -> None:

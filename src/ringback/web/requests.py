@@ -224,17 +224,17 @@ def read_pause(body: Any) -> PauseBody:
 
 def read_why(request: Request, numbers: NumberPlan) -> WhyQuery:
     """Raises Problem 422 unless the query names a phone or a contact, and not both."""
-    asked = read_query(WhyQuery, request, numbers)
+    asked = WhyQuery.model_construct(**read_query(WhyQuery, request, numbers))
     if (asked.phone is None) == (asked.contact_id is None):
         message = "Either a phone or a contact_id is required."
         raise invalid([FieldProblem("query:phone", "required", message)])
     return asked
 
 
-def read_query(model: type[Model], request: Request, numbers: NumberPlan) -> Model:
+def read_query(model: type[BaseModel], request: Request, numbers: NumberPlan) -> dict[str, Any]:
     """The query's parameters; an empty one counts as absent. Raises Problem 422."""
     given = {name: text for name, text in request.query_params.items() if text}
-    return _read(model, given, query_pointer, [], numbers)
+    return dict(_read(model, given, query_pointer, [], numbers))
 
 
 def idempotency_key(request: Request) -> str | None:

@@ -41,8 +41,7 @@ class Steering:
         return explanation
 
     async def get_events(self, request: Request) -> Item:
-        query = dict(requests.read_query(requests.EventsQuery, request, self.numbers))
-        items, next_cursor = await self.views.events(**query)
+        items, next_cursor = await self.views.events(**requests.read_query(requests.EventsQuery, request, self.numbers))
         return {"items": items, "next_cursor": next_cursor}
 
 

@@ -73,8 +73,8 @@ async def is_dialed(desk) -> bool:
 async def test_a_contact_who_calls_is_known_and_their_task_is_held(desk, client, from_number):
     call_id = await desk.accept(phone=CALLER)
     answer = (await post_inbound(client, ringing(from_number))).json()["call_inbound"]
-    assert answer["metadata"]["ringback_contact_id"] == "crm-42"
     assert answer["dynamic_variables"]["is_known"] == "true"
+    assert answer["metadata"]["ringback_contact_id"] == "crm-42"
     assert (await desk.tasks(call_id))[-1]["status"] == "held"
     inbound = await desk.one("SELECT phone, to_number FROM inbound_calls")
     assert inbound == {"phone": CALLER, "to_number": OURS}
