@@ -34,4 +34,5 @@ class Invariant(StrEnum):
     I19 = "I19", "no phone number, transcript or secret in a log line, metric or error"
     I20 = "I20", "kill -9 of everything: after the restart all settles, I1 to I19 intact"
     I21 = "I21", "an erased person stays erased, whatever evidence comes late"
+    I22 = "I22", "one person, however the number is spelled"
     I23 = "I23", "nothing is dialed across the border between the emulator and the real Retell"

@@ -75,6 +75,7 @@ def test_all_problems_are_listed_at_once_and_no_secret_with_them():
         "RETELL_WEBHOOK_KEY": "key_one,,key_two",
         "RINGBACK_ENGAGE_SECRET": "hunter2",
         "RINGBACK_COUNTRIES": "USA",
+        "RINGBACK_NUMBER_TYPES": "premium,fax",
         "RINGBACK_CALLING_HOURS": "whenever",
         "RINGBACK_MAX_LIVE_CALLS": "0",
         "RINGBACK_CALLS_PER_SECOND": "1.5",
@@ -88,6 +89,15 @@ def test_all_problems_are_listed_at_once_and_no_secret_with_them():
     found = problems(env)
     assert [problem.partition(":")[0] for problem in found] == list(env)
     assert not any("hunter2" in problem for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [("", set()), ("none", set()), ("toll_free", {"toll_free"}), ("premium, pager", {"premium", "pager"})],
+)
+def test_kinds_of_numbers_are_named_and_none_is_the_default(text, kinds):
+    settings = read_settings({"RINGBACK_NUMBER_TYPES": text}, emulated=False)
+    assert settings.number_types == settings.dial_policy.number_types == kinds
 
 
 def test_settings_that_contradict_each_other_are_a_problem():
@@ -131,6 +141,7 @@ def test_doctor_shows_every_setting_and_no_secret():
     assert rows["RETELL_WEBHOOK_KEY"] == ("••••", "RETELL_API_KEY")
     assert rows["RINGBACK_CALLING_HOURS"] == ("always", "default beside the emulators")
     assert rows["RINGBACK_COUNTRIES"] == ("US", "default")
+    assert rows["RINGBACK_NUMBER_TYPES"] == ("none", "default")
     assert rows["RINGBACK_INSTANCE"] == ("", "not set")
     assert rows["RINGBACK_UNKNOWN_LOOKUPS_S"][0] == "1,3,10,30,60,120"
     assert not re.search("hunter2|aHVudGVyMg", json.dumps(rows))

@@ -6,7 +6,7 @@ from proof.findings import Size
 from proof.invariants import Invariant
 
 I7, I10, I11, I14, I17 = Invariant.I7, Invariant.I10, Invariant.I11, Invariant.I14, Invariant.I17
-I21, I23 = Invariant.I21, Invariant.I23
+I21, I22, I23 = Invariant.I21, Invariant.I22, Invariant.I23
 
 RACES = "tests/races/test_stops_against_dispatch.py::test_nothing_is_claimed_after_the_stop_was_acknowledged"
 ORDERS = "tests/flows/events/test_every_order.py"
@@ -90,6 +90,18 @@ _FULL = (
             "tests/adapters/retell/test_whose_side.py",
             "tests/stories/test_border.py",
         ),
+    ),
+    Piece(
+        "spellings of a number",
+        (I22,),
+        I22,
+        (
+            "tests/properties/test_number_spellings.py",
+            "tests/adapters/test_number_spellings.py",
+            "tests/services/test_one_person.py",
+            "tests/flows/business_operations/test_caller_spellings.py",
+        ),
+        ("--hypothesis-profile", "proof"),
     ),
     Piece(
         "calling hours and callbacks",

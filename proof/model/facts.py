@@ -175,7 +175,7 @@ def _call(no_more: str | None, budget_used: int, max_attempts: int, *, is_expire
 @cache
 def gate(asked: Asked) -> GateDecision:
     call = _call(asked.no_more, asked.budget_used, asked.max_attempts, is_expired=asked.is_expired)
-    candidate = Candidate(call, Task("t", "c", asked.kind, NOW), ZONES, "US", asked.is_new)
+    candidate = Candidate(call, Task("t", "c", asked.kind, NOW), ZONES, "US", None, asked.is_new)
     person = PersonFacts(asked.suppressed, "b" if asked.is_held else None, 0, None, None, 0.0)
     capacity = CapacityFacts(asked.paused, None, 0, 0)
     return (

@@ -10,6 +10,7 @@ from proof.planted import (
     bugs_doors,
     bugs_erasure,
     bugs_finding_out,
+    bugs_numbers,
     bugs_person,
     bugs_sending,
     bugs_telling,
@@ -26,6 +27,7 @@ BUGS: tuple[PlantedBug, ...] = (
     *bugs_access.BUGS,
     *bugs_agent.BUGS,
     *bugs_erasure.BUGS,
+    *bugs_numbers.BUGS,
     *bugs_person.BUGS,
     *bugs_time.BUGS,
 )

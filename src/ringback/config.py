@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from ringback.domain.deadlines import Deadlines
 from ringback.domain.gate import DialPolicy
 from ringback.domain.masked_url import MASK, masked_url
+from ringback.domain.number_plan import NumberType
 from ringback.domain.schedule import CallingHours
 from ringback.telemetry import LogFormat
 
@@ -54,6 +55,7 @@ class Settings:
     instance: str | None
     erasure_key: tuple[str, ...]
     countries: frozenset[str]
+    number_types: frozenset[NumberType]
     calling_hours: CallingHours
     max_live_calls: int
     calls_per_second: int
@@ -84,6 +86,7 @@ class Settings:
             attempts_per_day=self.attempts_per_day,
             attempt_gap_s=self.attempt_gap_s,
             lease_s=self.create_timeout_s + LEASE_MARGIN_S,
+            number_types=self.number_types,
         )
 
     @property
@@ -186,6 +189,13 @@ def _countries(text: str) -> frozenset[str]:
     return frozenset(codes)
 
 
+def _number_types(text: str) -> frozenset[NumberType]:
+    names = {part.strip() for part in text.split(",")} - {"none"}
+    if not names <= set(NumberType):
+        raise ValueError(f"must be none, or some of {', '.join(NumberType)}, separated by commas")
+    return frozenset(map(NumberType, names))
+
+
 def _lookups(text: str) -> tuple[int, ...]:
     read = _whole(0, 86400)
     try:
@@ -236,6 +246,7 @@ _ENTRIES = (
     _Entry("RINGBACK_INSTANCE", _name),
     _Entry("RINGBACK_ERASURE_KEY", _long_secrets, secret=True),
     _Entry("RINGBACK_COUNTRIES", _countries, "US"),
+    _Entry("RINGBACK_NUMBER_TYPES", _number_types, "none"),
     _Entry("RINGBACK_CALLING_HOURS", CallingHours.parse, "mon-sat 09:00-20:00", "always"),
     _Entry("RINGBACK_MAX_LIVE_CALLS", _whole(1, 100_000), "20", "400"),
     _Entry("RINGBACK_CALLS_PER_SECOND", _whole(1, 10_000), "1", "100"),
@@ -346,7 +357,7 @@ def _shown(entry: _Entry, value: object) -> str:
     if entry.secret:
         return MASK
     if isinstance(value, frozenset | tuple):
-        return ",".join(str(part) for part in (sorted(value) if isinstance(value, frozenset) else value))
+        return ",".join(str(part) for part in (sorted(value) if isinstance(value, frozenset) else value)) or "none"
     if isinstance(value, float):
         return f"{value:g}"
     text = str(value)

@@ -130,16 +130,6 @@ class Engage(Protocol):
         ...
 
 
-class NumberPlan(Protocol):
-    def region(self, phone: str) -> str | None:
-        """ISO 3166 country of an E.164 number, None if it has none."""
-        ...
-
-    def time_zones(self, phone: str) -> tuple[str, ...]:
-        """Every IANA zone the number may lie in; empty if unknown."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class SpokenMoment:
     """What words said about a moment. `instant` for an absolute one; otherwise `local`, naive, in the `zone` that the

@@ -133,6 +133,7 @@ class Parts:
             resume=partial(resume_dialing, switch),
             why=Explanation(self.views, self.clock, self.numbers, self.rules.policy).why,
             views=self.views,
+            numbers=self.numbers,
         )
 
     def retention(self) -> Retention:

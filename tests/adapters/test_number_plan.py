@@ -4,6 +4,7 @@ import pytest
 
 from ringback.adapters import number_plan
 from ringback.adapters.number_plan import PhoneNumbersPlan
+from ringback.domain.number_plan import NumberType
 from ringback.domain.time_zone import region_zone
 
 PLAN = PhoneNumbersPlan()
@@ -109,3 +110,81 @@ def test_every_listed_area_code_lies_in_its_table_s_country(table, countries):
     assert {
         code: PLAN.region(f"+1{code}5550100") for code in codes if PLAN.region(f"+1{code}5550100") not in countries
     } == {}
+
+
+@pytest.mark.parametrize(
+    ("phone", "kind"),
+    [
+        ("+19005550100", "premium"),
+        ("+19002345678", "premium"),
+        ("+12129761234", "premium"),
+        ("+14159761234", "premium"),
+        ("+14169761234", "premium"),
+        ("+18005550100", "toll_free"),
+        ("+18222345678", "toll_free"),
+        ("+18332345678", "toll_free"),
+        ("+18442345678", "toll_free"),
+        ("+18552345678", "toll_free"),
+        ("+18662345678", "toll_free"),
+        ("+18772345678", "toll_free"),
+        ("+18882345678", "toll_free"),
+        ("+15005550100", "personal"),
+        ("+15212345678", "personal"),
+        ("+15235551234", "personal"),
+        ("+15292345678", "personal"),
+        ("+15332345678", "personal"),
+        ("+15442345678", "personal"),
+        ("+15662345678", "personal"),
+        ("+15772345678", "personal"),
+        ("+15882345678", "personal"),
+        ("+16222345678", "personal"),  # Canada
+        ("+448712345678", "premium"),
+        ("+447012345678", "personal"),
+        ("+447640123456", "pager"),
+        ("+448081234567", "toll_free"),
+        ("+611300123456", "shared_cost"),
+        ("+80012345678", "toll_free"),
+    ],
+)
+def test_a_number_that_costs_or_belongs_to_no_line_has_a_kind(phone, kind):
+    assert PLAN.number_type(phone) is NumberType(kind)
+
+
+@pytest.mark.parametrize(
+    "phone",
+    [
+        "+14155550100",
+        "+14155550176",
+        "+14159751234",
+        "+12129771234",
+        "+18769761234",  # an exchange like any other in Jamaica
+        "+13572345678",
+        "+14165550100",
+        "+17875550100",
+        "+447400123456",
+        "+4930123456",
+        "+443001234567",  # costs what a call to a place costs
+        "",
+        "anonymous",
+    ],
+)
+def test_an_ordinary_number_has_none(phone):
+    assert PLAN.number_type(phone) is None
+
+
+@pytest.mark.parametrize("table", ["_UNITED_STATES", "_CANADA"])
+def test_fictional_numbers_are_ordinary_in_every_area_code(table):
+    codes = [code for listed in getattr(number_plan, table).values() for code in listed.split()]
+    phones = [f"+1{code}555{line:04d}" for code in codes for line in (100, 107, 176, 199)]
+    assert [phone for phone in phones if PLAN.number_type(phone) or PLAN.canonical(phone) != phone] == []
+
+
+@pytest.mark.parametrize("code", ["900", "800", "822", "500", "523", "588"])
+def test_a_code_of_a_service_belongs_to_the_united_states(code):
+    """Their numbers are refused by their kind, which an operator may allow."""
+    assert PLAN.region(f"+1{code}5550100") == PLAN.region(f"+1{code}2345678") == "US"
+
+
+@pytest.mark.parametrize("phone", ["+17005551234", "+17105551234"])
+def test_codes_of_carriers_and_of_the_government_belong_to_no_country(phone):
+    assert PLAN.region(phone) is None

@@ -18,6 +18,7 @@ from ringback.domain.gate import (
     must_wait_for_capacity,
     must_wait_for_person,
 )
+from ringback.domain.number_plan import NumberType
 from ringback.domain.schedule import CallingHours
 
 NOW = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)  # a Tuesday, noon in New York
@@ -42,13 +43,20 @@ NOBODY_CALLED = PersonFacts(
 ALL_FREE = CapacityFacts(paused=False, breaker_until=None, live=0, started_last_second=0)
 
 
-def candidate(kind: TaskKind = TaskKind.FIRST, *, is_new: bool = True, region: str | None = "US", **call) -> Candidate:
+def candidate(
+    kind: TaskKind = TaskKind.FIRST,
+    *,
+    is_new: bool = True,
+    region: str | None = "US",
+    number_type: NumberType | None = None,
+    **call,
+) -> Candidate:
     retry = call.pop("retry", RetryPolicy())
     zones = call.pop("zones", ("America/New_York",))
     asked = Call(
         "call-1", "crm-1", "+14155550100", "agent_1", "+14155550199", {}, {}, retry, NOW, NOW + 7 * DAY, False, **call
     )
-    return Candidate(asked, Task("task-1", "call-1", kind, NOW), zones, region, is_new)
+    return Candidate(asked, Task("task-1", "call-1", kind, NOW), zones, region, number_type, is_new)
 
 
 def ends(asked: Candidate, person: PersonFacts = NOBODY_CALLED, now: datetime = NOW) -> GateDecision | None:
@@ -97,6 +105,21 @@ def test_a_country_that_is_not_allowed_ends_the_call(region):
     decision = ends(candidate(region=region))
     assert decision is not None
     assert decision.reason is FailReason.COUNTRY_NOT_ALLOWED
+
+
+def test_a_kind_of_number_that_is_not_allowed_ends_the_call_and_a_callback_too():
+    for kind in TaskKind:
+        decision = ends(candidate(kind, number_type=NumberType.PREMIUM))
+        assert decision is not None
+        assert (decision.rule, decision.reason) == ("number_type_not_allowed", FailReason.NUMBER_TYPE_NOT_ALLOWED)
+
+
+def test_only_the_kinds_that_are_allowed_pass():
+    policy = replace(POLICY, number_types=frozenset({NumberType.TOLL_FREE}))
+    for number_type in NumberType:
+        asked = candidate(number_type=number_type)
+        is_refused = ends_the_call(asked, NOBODY_CALLED, policy, NOW) is not None
+        assert is_refused == (number_type is not NumberType.TOLL_FREE)
 
 
 def test_no_retry_follows_a_stop_but_a_callback_the_person_asked_for_does():

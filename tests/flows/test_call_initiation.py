@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.domain.call import CallStatus, RetryPolicy
 from ringback.domain.gate import DialPolicy
 from ringback.domain.new_call import KeyReused, NewCall
+from ringback.domain.number_plan import NumberType
 from ringback.domain.schedule import CallingHours
 from ringback.flows.call_initiation import Asked, CallInitiation
 from ringback.ports import Suppression
@@ -154,6 +156,24 @@ async def test_a_country_that_is_not_allowed_ends_at_once(initiation, pool):
     event = await pool.fetchval("SELECT payload FROM outbox")
     assert event is not None, "Engage is not told"
     assert event["data"]["reason"] == "country_not_allowed"
+
+
+@pytest.mark.parametrize("phone", ["+19005550100", "+18005550100", "+15005550100", "+12129761234"])
+async def test_a_kind_of_number_that_is_not_allowed_ends_at_once(initiation, pool, phone):
+    accepted = await initiation.accept_call(request(phone=phone))
+    assert accepted.status is CallStatus.FAILED
+    assert await pool.fetchval("SELECT count(*) FROM tasks") == 0
+    event = await pool.fetchval("SELECT payload FROM outbox")
+    assert event is not None, "Engage is not told"
+    assert (event["data"]["reason"], event["data"]["attempted"]) == ("number_type_not_allowed", False)
+
+
+async def test_a_kind_of_number_that_an_operator_allows_is_dialed(store, clock):
+    policy = replace(POLICY, number_types=frozenset({NumberType.TOLL_FREE}))
+    initiation = CallInitiation(store, clock, iter("abcdef").__next__, PhoneNumbersPlan(), policy)
+    assert (await initiation.accept_call(request(phone="+18005550100"))).status is CallStatus.QUEUED
+    refused = await initiation.accept_call(request("crm-43", phone="+19005550100"))
+    assert refused.status is CallStatus.FAILED
 
 
 async def test_the_crm_does_not_overwrite_the_zone_a_person_said(initiation, pool):

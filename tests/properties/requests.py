@@ -57,4 +57,4 @@ def placed(at: datetime, number: int) -> Attempt:
 
 
 def candidate(due_at: datetime, zones: tuple[str, ...]) -> Candidate:
-    return Candidate(call(due_at), task(due_at), zones, "US", is_new_attempt=True)
+    return Candidate(call(due_at), task(due_at), zones, "US", None, is_new_attempt=True)

@@ -50,7 +50,7 @@ async def api(pool, store, clock) -> AsyncIterator[httpx.AsyncClient]:
         lift=partial(lift_suppression, store, clock),
         views=PostgresViews(pool),
         now=clock.now,
-        zones_of=PhoneNumbersPlan().time_zones,
+        numbers=PhoneNumbersPlan(),
     )
     keys = PostgresApiKeys(pool)
     await keys.add("tests", hash_key(KEY), clock.now())

@@ -88,7 +88,9 @@ async def api(flows: Flows) -> AsyncIterator[httpx.AsyncClient]:
         return KnownKey("test", Role.ADMIN) if key_hash == hash_key(KEY) else None
 
     views = SimpleNamespace(call=no_call, timeline=no_call, calls=no_call, suppressions=no_call)
-    voice = VoiceApi(flows.accept, no_answer, flows.cancel, flows.suppress, flows.lift, views, lambda: NOW, ZONES)
+    voice = VoiceApi(
+        flows.accept, no_answer, flows.cancel, flows.suppress, flows.lift, views, lambda: NOW, PhoneNumbersPlan()
+    )
     keys = ApiKeys(find_key, lambda: 0.0)
     app = create_application("test", [internal_routes(voice, keys.require)], [], make_metrics())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

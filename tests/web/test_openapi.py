@@ -20,7 +20,7 @@ def described():
     """Nothing behind the routes is asked."""
     routers = [
         internal_routes(VoiceApi(*[None] * 8), no_key),
-        steering_routes(Steering(*[None] * 4), no_key),
+        steering_routes(Steering(*[None] * 5), no_key),
         action_routes(BusinessApi(None, None), no_key),
     ]
     return create_application("test", routers, [], make_metrics()).openapi()

@@ -10,11 +10,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.web.json_body import parse_json
 from ringback.web.problem import Problem
 from ringback.web.requests import read_lift, read_new_call, read_suppression
 
 NOW = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)
+PLAN = PhoneNumbersPlan()
 GOOD = {
     "contact": {"contact_id": "crm-42", "phone": "+14155550100", "time_zone": "America/Los_Angeles"},
     "agent_id": "agent_1",
@@ -51,7 +53,8 @@ def refusal_of(body: bytes, read: Callable[[Any], Any]) -> Problem | None:
 
 
 def taken_or_refused(body: bytes) -> None:
-    for read in (lambda value: read_new_call(value, NOW, lambda phone: ()), read_suppression, read_lift):
+    readers = (lambda value: read_new_call(value, NOW, PLAN), lambda value: read_suppression(value, PLAN), read_lift)
+    for read in readers:
         problem = refusal_of(body, read)
         if problem is not None:
             assert 400 <= problem.status < 500

@@ -1,4 +1,4 @@
-"""What a phone number alone tells: its country, and the time zones in which its owner may live."""
+"""What a phone number alone tells: its one spelling, its country, its kind, and the zones where its owner may live."""
 
 import re
 from functools import lru_cache
@@ -6,6 +6,8 @@ from functools import lru_cache
 import phonenumbers
 from phonenumbers import timezone as phone_zones
 
+from ringback.adapters.caller_id import digits_in
+from ringback.domain.number_plan import E164, NumberPlan, NumberType
 from ringback.domain.time_zone import (
     ADAK,
     ANCHORAGE,
@@ -20,7 +22,6 @@ from ringback.domain.time_zone import (
     NEW_YORK,
     PHOENIX,
 )
-from ringback.ports import NumberPlan
 
 TORONTO, HALIFAX, WINNIPEG, REGINA = "America/Toronto", "America/Halifax", "America/Winnipeg", "America/Regina"
 EDMONTON, VANCOUVER, DAWSON_CREEK = "America/Edmonton", "America/Vancouver", "America/Dawson_Creek"
@@ -84,11 +85,29 @@ _CANADA: dict[tuple[str, ...], str] = {
     ("America/Whitehorse", EDMONTON, WINNIPEG, "America/Iqaluit"): "867",
 }
 
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-_NORTH_AMERICAN = re.compile(r"\+1([2-9][0-9]{2})[2-9][0-9]{6}")
+# Neither an area code nor an exchange begins with 0 or 1, and no area code is a service code such as 411 or 911.
+_NORTH_AMERICAN = re.compile(r"\+1(?![2-9]11)([2-9][0-9]{2})([2-9][0-9]{2})[0-9]{4}")
 # Reserved for fiction: 555-0100 to 555-0199 in every area code.
 _FICTIONAL = re.compile(r"\+1([2-9][0-9]{2})55501[0-9]{2}")
 _SOME_EXCHANGE = "2345678"
+# Codes of the North American plan that stand for a service and not for an area. Written out, because the metadata
+# leaves out the parts of them that are not in use yet.
+_SERVICE_CODES: dict[NumberType, str] = {
+    NumberType.PREMIUM: "900",
+    NumberType.TOLL_FREE: "800 822 833 844 855 866 877 888",
+    NumberType.PERSONAL: "500 521 522 523 524 525 526 527 528 529 533 544 566 577 588",
+}
+# Premium in every area code of these countries; on the islands of the same plan it is an exchange like any other.
+_PREMIUM_EXCHANGE, _WITH_PREMIUM_EXCHANGE = "976", frozenset({"US", "CA"})
+_LIBRARY_TYPES = {
+    phonenumbers.PhoneNumberType.PREMIUM_RATE: NumberType.PREMIUM,
+    phonenumbers.PhoneNumberType.TOLL_FREE: NumberType.TOLL_FREE,
+    phonenumbers.PhoneNumberType.SHARED_COST: NumberType.SHARED_COST,
+    phonenumbers.PhoneNumberType.PERSONAL_NUMBER: NumberType.PERSONAL,
+    phonenumbers.PhoneNumberType.PAGER: NumberType.PAGER,
+    phonenumbers.PhoneNumberType.VOICEMAIL: NumberType.VOICEMAIL,
+}
+_INTERNATIONAL_PREFIXES = ("011", "00")
 _UNKNOWN_ZONE = "Etc/Unknown"
 # Toll-free and personal numbers of the North American plan get all of its 42 zones, which says nothing. The most of one
 # country is Russia's.
@@ -106,8 +125,37 @@ def _codes_of_the_united_states() -> frozenset[str]:
     return frozenset(code for codes in _UNITED_STATES.values() for code in codes.split())
 
 
+@lru_cache(maxsize=1)
+def _types_by_service_code() -> dict[str, NumberType]:
+    return {code: kind for kind, codes in _SERVICE_CODES.items() for code in codes.split()}
+
+
 class PhoneNumbersPlan(NumberPlan):
     """The `phonenumbers` metadata, corrected for North America. Takes E.164; anything else is unknown."""
+
+    def canonical(self, phone: str) -> str | None:
+        if _NORTH_AMERICAN.fullmatch(phone):
+            return phone
+        if not E164.fullmatch(phone):
+            return None
+        spellings = _spellings(phone)
+        found = next((spelling for spelling in spellings if _is_assigned(spelling)), None)
+        if found is None:
+            # No metadata knows it: a new range perhaps. What the library dropped from it was a trunk prefix.
+            found = next((spelling for spelling in reversed(spellings[:2]) if _is_possible(spelling)), None)
+        return found if found is None or found == phone else self.canonical(found)
+
+    def read(self, text: str, country: str | None) -> str | None:
+        digits = digits_in(text)
+        if digits is None:
+            return None
+        if digits.startswith("+"):
+            return self.canonical(digits)
+        national = _formatted(_parse(digits, country)) if country is not None else None
+        abroad = [f"+{digits.removeprefix(prefix)}" for prefix in _INTERNATIONAL_PREFIXES if digits.startswith(prefix)]
+        readings = [self.canonical(each) for each in (national or "", *abroad)]
+        assigned = [each for each in (*readings, self.canonical(f"+{digits}")) if each and _is_assigned(each)]
+        return next(filter(None, (*assigned, *readings)), None)
 
     def region(self, phone: str) -> str | None:
         fictional = _FICTIONAL.fullmatch(phone)
@@ -115,7 +163,8 @@ class PhoneNumbersPlan(NumberPlan):
         region = phonenumbers.region_code_for_number(number) if number else None
         if region is None and (in_plan := _NORTH_AMERICAN.fullmatch(phone)):
             # Metadata follows a new overlay late, and these people must not look like foreigners.
-            return "US" if in_plan[1] in _codes_of_the_united_states() else None
+            known = _codes_of_the_united_states() | _types_by_service_code().keys()
+            return "US" if in_plan[1] in known else None
         # "001" is the library's name for numbers of no country, such as +800.
         return region if region and region.isalpha() else None
 
@@ -132,11 +181,82 @@ class PhoneNumbersPlan(NumberPlan):
             zones = tuple(phone_zones.time_zones_for_number(number))
         return zones if len(zones) <= _MOST_ZONES and _UNKNOWN_ZONE not in zones else ()
 
+    def number_type(self, phone: str) -> NumberType | None:
+        if in_plan := _NORTH_AMERICAN.fullmatch(phone):
+            area_code, exchange = in_plan.groups()
+            if kind := _types_by_service_code().get(area_code):
+                return kind
+            if exchange == _PREMIUM_EXCHANGE and self.region(phone) in _WITH_PREMIUM_EXCHANGE:
+                return NumberType.PREMIUM
+            if area_code in _zones_by_area_code():
+                return None
+        number = _parse(phone)
+        return _LIBRARY_TYPES.get(phonenumbers.number_type(number)) if number else None
 
-def _parse(phone: str) -> phonenumbers.PhoneNumber | None:
-    if not _E164.fullmatch(phone):
+
+def _spellings(phone: str) -> list[str]:
+    """What the text may stand for: the number as written, without a trunk prefix, without a doubled country code.
+
+    As written comes first, because a leading zero belongs to the number in Italy and elsewhere. The library's parser
+    knows the trunk prefix of each country; people write a zero also where there is none.
+    """
+    number = _parse(phone)
+    if number is None:
+        return []
+    code = str(number.country_code)
+    national = phone.removeprefix(f"+{code}")
+    without_zero = f"+{code}{national.removeprefix('0')}"
+    doubled = _spellings(f"+{national}") if national.startswith(code) else []
+    return [phone, _formatted(number) or phone, without_zero, *doubled]
+
+
+def _number(phone: str) -> phonenumbers.PhoneNumber | None:
+    """The number exactly as it is written: the library's own parser drops what it takes for a trunk prefix."""
+    parsed = _parse(phone)
+    if parsed is None:
+        return None
+    national = phone.removeprefix(f"+{parsed.country_code}")
+    zeros = len(national) - len(national[:-1].lstrip("0")) - 1
+    return phonenumbers.PhoneNumber(
+        country_code=parsed.country_code,
+        national_number=int(national),
+        italian_leading_zero=zeros > 0 or None,
+        number_of_leading_zeros=zeros if zeros > 1 else None,
+    )
+
+
+def _is_possible(phone: str) -> bool:
+    number = _number(phone)
+    if number is None:
+        return False
+    if number.country_code == 1:
+        return _NORTH_AMERICAN.fullmatch(phone) is not None
+    return phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
+
+
+def _is_assigned(phone: str) -> bool:
+    """Whether somebody may have it, as far as the metadata knows."""
+    in_plan = _NORTH_AMERICAN.fullmatch(phone)
+    if in_plan and (in_plan[1] in _zones_by_area_code() or in_plan[1] in _types_by_service_code()):
+        return True
+    number = _number(phone)
+    if number is None or (number.country_code == 1 and not in_plan):
+        return False
+    return phonenumbers.is_valid_number(number)
+
+
+def _formatted(number: phonenumbers.PhoneNumber | None) -> str | None:
+    if number is None:
+        return None
+    phone: str = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return phone
+
+
+def _parse(text: str, country: str | None = None) -> phonenumbers.PhoneNumber | None:
+    """E.164, or digits as they are dialed in a country."""
+    if country is None and not E164.fullmatch(text):
         return None
     try:
-        return phonenumbers.parse(phone, None)
+        return phonenumbers.parse(text, country)
     except phonenumbers.NumberParseException:
         return None

@@ -65,8 +65,11 @@ def trace(
 
 
 def _contact_id_for(phone: str) -> str:
-    """The same person for every call to one number, and no number to be read."""
-    return f"cli-{hashlib.sha256(phone.encode()).hexdigest()[:12]}"
+    """The same person for every call to one number however it is spelled, and no number to be read."""
+    from ringback.adapters.number_plan import PhoneNumbersPlan
+
+    spelled = PhoneNumbersPlan().canonical(phone) or phone
+    return f"cli-{hashlib.sha256(spelled.encode()).hexdigest()[:12]}"
 
 
 def _pair(text: str) -> tuple[str, str]:

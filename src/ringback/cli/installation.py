@@ -65,13 +65,19 @@ def erase(
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Erases a person: rows, transcripts, pending messages. A suppression goes on working, as a keyed hash."""
+    from ringback.adapters.number_plan import PhoneNumbersPlan
     from ringback.domain.erasure import StillUnderWay
     from ringback.domain.errors import Retryable
-    from ringback.domain.phone_number import parse_e164
 
+    number = PhoneNumbersPlan().canonical(phone)
+    if number is None:
+        typer.echo(
+            "A phone number is + and 7 to 15 digits, without spaces (E.164), as many as its country has.", err=True
+        )
+        raise typer.Exit(1)
     try:
-        erased = asyncio.run(_erase(settings_of(data_dir), parse_e164(phone).e164, reason))
-    except (ValueError, StillUnderWay, Retryable) as error:
+        erased = asyncio.run(_erase(settings_of(data_dir), number, reason))
+    except (StillUnderWay, Retryable) as error:
         typer.echo(str(error) or type(error).__name__, err=True)
         raise typer.Exit(1) from None
     for kind, count in erased.rows.items():

@@ -42,6 +42,7 @@ class FailReason(StrEnum):
     EXPIRED = "expired"
     SUPPRESSED = "suppressed"
     COUNTRY_NOT_ALLOWED = "country_not_allowed"
+    NUMBER_TYPE_NOT_ALLOWED = "number_type_not_allowed"
 
 
 def event_id(*fact: object) -> str:

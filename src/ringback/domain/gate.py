@@ -7,6 +7,7 @@ from typing import Any
 
 from ringback.domain.abt_event import FailReason, iso
 from ringback.domain.call import Call, Task, TaskKind
+from ringback.domain.number_plan import NumberType
 from ringback.domain.schedule import CallingHours
 
 #: How far our clock may be off the database's before dialing waits: leases and windows could not be trusted.
@@ -39,6 +40,20 @@ class DialPolicy:
     attempts_per_day: int  # 0 = no limit
     attempt_gap_s: int  # 0 = none
     lease_s: float
+    number_types: frozenset[NumberType] = frozenset()  # dialed besides ordinary numbers
+
+    @property
+    def only_country(self) -> str | None:
+        """The country that is dialed, if it is one alone: there a national number is read when nothing says where."""
+        return next(iter(self.countries)) if len(self.countries) == 1 else None
+
+    def refusal(self, region: str | None, number_type: NumberType | None) -> FailReason | None:
+        """Why a number of this country and kind is never dialed; None if it may be."""
+        if region not in self.countries:
+            return FailReason.COUNTRY_NOT_ALLOWED
+        if number_type is not None and number_type not in self.number_types:
+            return FailReason.NUMBER_TYPE_NOT_ALLOWED
+        return None
 
     def opens_at(self, at: datetime, zones: tuple[str, ...]) -> datetime | None:
         """The earliest moment from `at` on that is open in every zone and stays so for a lease: a window about to
@@ -95,12 +110,14 @@ def _end(rule: str, reason: FailReason) -> GateDecision:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """The call that asks to be dialed. `zones`: every zone the contact may be in; `region`: the number's country."""
+    """The call that asks to be dialed. `zones`: every zone the contact may be in; `region`: the number's country;
+    `number_type`: its kind, None for an ordinary one."""
 
     call: Call
     task: Task
     zones: tuple[str, ...]
     region: str | None
+    number_type: NumberType | None
     is_new_attempt: bool
 
 
@@ -112,8 +129,8 @@ def ends_the_call(asked: Candidate, person: PersonFacts, policy: DialPolicy, now
         return _end("expired", FailReason.EXPIRED)
     if person.suppressed:
         return _end("suppressed", FailReason.SUPPRESSED)
-    if asked.region not in policy.countries:
-        return _end("country_not_allowed", FailReason.COUNTRY_NOT_ALLOWED)
+    if refused := policy.refusal(asked.region, asked.number_type):
+        return _end(refused, refused)
     return _ends_by_budget(asked)
 
 

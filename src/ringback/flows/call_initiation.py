@@ -10,11 +10,12 @@ from ringback.domain.call import DEFAULT_LIFETIME, Call, CallStatus, Contact, Ta
 from ringback.domain.call_state import close
 from ringback.domain.gate import DialPolicy
 from ringback.domain.new_call import Accepted, KeyReused, NewCall
+from ringback.domain.number_plan import NumberPlan
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.announcing import closing_event
 from ringback.flows.whereabouts import zones_of
 from ringback.messages import CallRequested
-from ringback.ports import AcceptedCall, Clock, NumberPlan, PersonNow, Store, StoredAnswer
+from ringback.ports import AcceptedCall, Clock, PersonNow, Store, StoredAnswer
 
 #: When calling hours cannot be known (no zone), the gate looks again this much later; it never dials on a guess.
 _HOURS_UNKNOWN = timedelta(days=1)
@@ -120,9 +121,7 @@ class CallInitiation:
     def _refusal(self, request: NewCall, person: PersonNow) -> FailReason | None:
         if person.suppressed:
             return FailReason.SUPPRESSED
-        if self.numbers.region(request.phone) not in self.policy.countries:
-            return FailReason.COUNTRY_NOT_ALLOWED
-        return None
+        return self.policy.refusal(self.numbers.region(request.phone), self.numbers.number_type(request.phone))
 
     def _first_task(self, call: Call, contact: Contact, request: NewCall, now: datetime) -> Task:
         wanted = max(now, request.not_before or now)

@@ -192,7 +192,8 @@ class CallProcessing:
         policy, now = self.rules.policy, case.now
         zones = zones_of(case.contact, case.call.phone, self.rules.numbers)
         region = self.rules.numbers.region(case.call.phone)
-        asked = Candidate(case.call, case.task, zones, region, case.own is None)
+        number_type = self.rules.numbers.number_type(case.call.phone)
+        asked = Candidate(case.call, case.task, zones, region, number_type, case.own is None)
         if case.is_resend and self._same_key_left_s(case) <= 0:
             return _SAME_KEY_OVER, None
         refused = ends_the_call(asked, case.person, policy, now) or must_wait_for_person(

@@ -130,7 +130,7 @@ class EventProcessing:
             return
         now = self.clock.now()
         async with self.store.transaction() as tx:
-            caller = await lock_caller(tx, report)
+            caller = await lock_caller(tx, report, self.rules)
             if await tx.is_erased(ids_of(report)):
                 # Between the look before and the locks.
                 await self._leave_erased(tx, report)

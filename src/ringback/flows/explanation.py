@@ -8,9 +8,10 @@ from ringback.domain.abt_event import iso
 from ringback.domain.call import DEFAULT_LIFETIME, Call, Contact, RetryPolicy, Task, TaskKind, TaskStatus
 from ringback.domain.gate import DAY, Candidate, DialPolicy
 from ringback.domain.next_call import NextCall, next_call
+from ringback.domain.number_plan import NumberPlan
 from ringback.domain.person_file import OpenCall, PastAttempt, PersonFile, SuppressionInForce
 from ringback.flows.whereabouts import zones_of
-from ringback.ports import Clock, NumberPlan, Views
+from ringback.ports import Clock, Views
 
 Item = dict[str, Any]
 
@@ -48,8 +49,8 @@ class Explanation:
 
     def _next(self, one: OpenCall, task: Task, file: PersonFile, now: datetime) -> NextCall:
         zones = zones_of(one.contact, one.call.phone, self.numbers)
-        region = self.numbers.region(one.call.phone)
-        asked = Candidate(one.call, task, zones, region, one.own is None)
+        region, number_type = self.numbers.region(one.call.phone), self.numbers.number_type(one.call.phone)
+        asked = Candidate(one.call, task, zones, region, number_type, one.own is None)
         return next_call(asked, one.own.attempt_id if one.own else None, file, self.policy, now)
 
     def _hours(self, person: OpenCall, now: datetime) -> Item:

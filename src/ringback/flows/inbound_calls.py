@@ -10,7 +10,6 @@ from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call, Task, TaskStatus
 from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.inbound_call import InboundCall
-from ringback.domain.phone_number import parse_e164
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.erased_people import KnowsErased
 from ringback.flows.settling import SettlingRules
@@ -51,7 +50,8 @@ class InboundStore(Store, KnowsErased, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`phone` is E.164; `called_at` is when it rang, or else when somebody answered."""
+    """`phone` and `to_number` are canonical, as far as our own number could be read; `called_at` is when it rang, or
+    else when somebody answered."""
 
     phone: str
     contact_id: str
@@ -60,12 +60,19 @@ class Caller:
     called_at: datetime
 
 
-def caller_number(text: str | None) -> str | None:
-    """An E.164 number; None for callers who withhold theirs and for everything that is no number."""
-    try:
-        return parse_e164(text or "").e164
-    except ValueError:
-        return None
+def caller_number(text: str | None, called: str | None, rules: SettlingRules) -> str | None:
+    """The canonical number of a caller id; None for callers who withhold theirs and for what is no number.
+
+    A national number is read in the country of our own number that was called.
+    """
+    own = own_number(called, rules)
+    country = rules.numbers.region(own) if own is not None else None
+    return rules.numbers.read(text or "", country or rules.policy.only_country)
+
+
+def own_number(called: str | None, rules: SettlingRules) -> str | None:
+    """The canonical form of the number that was called; None if it is no number."""
+    return rules.numbers.read(called or "", rules.policy.only_country)
 
 
 async def hold_for(tx: InboundTransaction, caller: Caller, rules: SettlingRules, now: datetime) -> InboundCall:
@@ -119,10 +126,12 @@ async def _held_until(tx: InboundTransaction, call: Call, now: datetime) -> date
     return until if until is not None and until > now else None
 
 
-async def lock_caller(tx: InboundTransaction, report: CallReport) -> tuple[str, str | None] | None:
+async def lock_caller(
+    tx: InboundTransaction, report: CallReport, rules: SettlingRules
+) -> tuple[str, str | None] | None:
     """Take the locks of the person who calls us. Returns their phone and contact id; None if the phone is withheld."""
     known = await tx.inbound_call(report.inbound_id, report.provider_call_id)
-    phone = known.phone if known else caller_number(report.from_number)
+    phone = known.phone if known else caller_number(report.from_number, report.to_number, rules)
     if phone is None:
         return None
     contact_id = known.contact_id if known else await tx.contact_by_phone(phone)
@@ -148,7 +157,8 @@ async def hear_inbound(
     if inbound is None and contact_id is not None:
         # It was answered without us: the database was away while it rang.
         called_at = report.started_at or now
-        caller = Caller(phone, contact_id, report.to_number or "", report.provider_call_id, called_at)
+        to_number = own_number(report.to_number, rules) or report.to_number or ""
+        caller = Caller(phone, contact_id, to_number, report.provider_call_id, called_at)
         take_up = hold_for if report.kind is ReportKind.STARTED else _write_down
         inbound = await take_up(tx, caller, rules, now)
     if inbound is not None:

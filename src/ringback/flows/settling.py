@@ -13,6 +13,7 @@ from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.call_state import BY_VERDICT, close, settle_status
 from ringback.domain.deadlines import Deadlines
 from ringback.domain.gate import DialPolicy
+from ringback.domain.number_plan import NumberPlan
 from ringback.domain.outcome import (
     PROVIDER_LOST_DIGEST,
     Verdict,
@@ -35,7 +36,7 @@ from ringback.flows.announcing import (
 from ringback.flows.closing import is_under_way
 from ringback.flows.suppression import suppress
 from ringback.flows.whereabouts import zones_of
-from ringback.ports import NumberPlan, Suppression, Transaction
+from ringback.ports import Suppression, Transaction
 
 S = AttemptState
 _log = structlog.get_logger(__name__)

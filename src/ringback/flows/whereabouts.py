@@ -1,9 +1,9 @@
 """Where a person may be: the zones in which calling hours must all be open."""
 
 from ringback.domain.call import Contact
+from ringback.domain.number_plan import NumberPlan
 from ringback.domain.time_zone import region_zone
 from ringback.domain.zone_names import resolve_zone_code
-from ringback.ports import NumberPlan
 
 
 def zones_of(contact: Contact, phone: str, numbers: NumberPlan) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from ringback.config import Settings
 from ringback.domain.abt_event import iso
 from ringback.domain.new_call import Accepted, KeyReused, NewCall
+from ringback.domain.number_plan import NumberPlan
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.cancellation import cancel_call
 from ringback.flows.suppression import lift_suppression, suppress_now
@@ -35,12 +36,12 @@ class VoiceApi:
     lift: Callable[[str, str], Awaitable[bool]]  # suppression id, reason; False: no such suppression
     views: Views
     now: Callable[[], datetime]
-    zones_of: Callable[[str], tuple[str, ...]]  # where a number may lie
+    numbers: NumberPlan
 
     async def post_call(self, request: Request) -> Response:
         key, asked = requests.idempotency_key(request), await read_json(request)
         try:
-            accepted = await self.accept(requests.read_new_call(asked, self.now(), self.zones_of), key)
+            accepted = await self.accept(requests.read_new_call(asked, self.now(), self.numbers), key)
         except KeyReused:
             raise Problem(409, "idempotency_key_reused", "The key was used for another request.") from None
         except Problem:
@@ -55,7 +56,7 @@ class VoiceApi:
         return JSONResponse(body, 202, {"Idempotent-Replayed": "true"} if accepted.replayed else None)
 
     async def get_calls(self, request: Request) -> Any:
-        items, next_cursor = await self.views.calls(**dict(requests.read_query(requests.CallsQuery, request)))
+        items, next_cursor = await self.views.calls(**requests.read_query(requests.CallsQuery, request, self.numbers))
         return {"items": items, "next_cursor": next_cursor}
 
     async def get_call(self, call_id: str) -> Any:
@@ -69,12 +70,12 @@ class VoiceApi:
         return {"result": found(await self.cancel(requests.plain_id(call_id, "call")), "call")}
 
     async def post_suppression(self, request: Request) -> Response:
-        asked = requests.read_suppression(await read_json(request))
+        asked = requests.read_suppression(await read_json(request), self.numbers)
         suppression_id, under_way = await self.suppress(**dict(asked))
         return JSONResponse({"suppression_id": suppression_id, "already_dispatched": under_way}, 201)
 
     async def get_suppressions(self, request: Request) -> Any:
-        query = dict(requests.read_query(requests.SuppressionsQuery, request))
+        query = requests.read_query(requests.SuppressionsQuery, request, self.numbers)
         items, next_cursor = await self.views.suppressions(**query)
         return {"items": items, "next_cursor": next_cursor}
 
@@ -109,11 +110,10 @@ def assemble(parts: Parts) -> Service:
         lift=partial(lift_suppression, store, clock),
         views=parts.views,
         now=clock.now,
-        zones_of=parts.numbers.time_zones,
+        numbers=parts.numbers,
     )
-    require_key = parts.require_key()
-    routers = internal_routes(api, require_key), steering_routes(parts.steering(), require_key)
-    return Service("internal-api", routers=routers)
+    guard = parts.require_key()
+    return Service("internal-api", routers=(internal_routes(api, guard), steering_routes(parts.steering(), guard)))
 
 
 def run(settings: Settings, host: str, port: int) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 from starlette.requests import Request
 
 from ringback.domain.call import CallStatus, RetryPolicy
 from ringback.domain.instant import NotAnInstant, read_instant
 from ringback.domain.new_call import NewCall
-from ringback.domain.phone_number import parse_e164
+from ringback.domain.number_plan import E164, NumberPlan
 from ringback.domain.zone_names import resolve_zone_code
 from ringback.web import limits
 from ringback.web.limits import Fields, Metadata, Variables
@@ -23,9 +23,6 @@ MAX_DELAY_S = 7 * 24 * 3600
 #: Later moments are typing errors, and date arithmetic on the year 9999 overflows.
 MAX_AHEAD = timedelta(days=3650)
 MAX_PAGE = 200
-
-#: For /docs; `parse_e164` decides.
-E164_PATTERN = r"^\+[1-9][0-9]{6,14}$"
 
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -43,11 +40,15 @@ def read_moment(value: object) -> datetime:
         raise ValueError("not_a_time: This is no RFC 3339 time, for example 2026-12-01T17:00:00Z.") from None
 
 
-def _phone(text: str) -> str:
-    try:
-        return parse_e164(text).e164
-    except ValueError:
-        raise ValueError("not_e164: A phone number is + and 7 to 15 digits, without spaces (E.164).") from None
+def _phone(text: str, info: ValidationInfo) -> str:
+    if not E164.fullmatch(text):
+        raise ValueError("not_e164: A phone number is + and 7 to 15 digits, without spaces (E.164).")
+    numbers: NumberPlan | None = info.context
+    assert numbers is not None, "models with a phone are read with the number plan"
+    phone = numbers.canonical(text)
+    if phone is None:
+        raise ValueError("impossible_number: There is no such phone number, because it is too short or too long.")
+    return phone
 
 
 def _plain(text: str) -> str:
@@ -68,7 +69,7 @@ def _event_cursor(text: str) -> str:
     return text
 
 
-Phone = Annotated[str, AfterValidator(_phone), Field(json_schema_extra={"pattern": E164_PATTERN})]
+Phone = Annotated[str, AfterValidator(_phone), Field(json_schema_extra={"pattern": f"^{E164.pattern}$"})]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
 #: Of a contact that may be new. One that was taken before this was checked is still found by its Name.
 ContactId = Annotated[Name, AfterValidator(limits.contact_id)]
@@ -150,10 +151,10 @@ class EventsQuery(_Strict):
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def read_new_call(body: Any, now: datetime, zones_of: Callable[[str], tuple[str, ...]]) -> NewCall:
-    """Raises Problem 422 with every problem of the body at once. `zones_of` tells where a number may lie."""
-    time_zone, zone_problems = _read_zone(body, zones_of)
-    request = _read(CallBody, body, pointer_to, zone_problems + _time_problems(body, now))
+def read_new_call(body: Any, now: datetime, numbers: NumberPlan) -> NewCall:
+    """Raises Problem 422 with every problem of the body at once."""
+    time_zone, zone_problems = _read_zone(body, numbers.time_zones)
+    request = _read(CallBody, body, pointer_to, zone_problems + _time_problems(body, now), numbers)
     not_before = request.not_before if request.not_before and request.not_before > now else None
     return NewCall(
         contact_id=request.contact.contact_id,
@@ -176,11 +177,11 @@ def fingerprint(body: Any) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def read_suppression(body: Any) -> SuppressionBody:
+def read_suppression(body: Any, numbers: NumberPlan) -> SuppressionBody:
     """Raises Problem 422."""
     nobody = isinstance(body, dict) and body.get("phone") is None and body.get("contact_id") is None
     needed = [FieldProblem("#", "required", "A phone or a contact_id is required.")] if nobody else []
-    return _read(SuppressionBody, body, pointer_to, needed)
+    return _read(SuppressionBody, body, pointer_to, needed, numbers)
 
 
 def read_lift(body: Any) -> LiftBody:
@@ -193,19 +194,19 @@ def read_pause(body: Any) -> PauseBody:
     return _read(PauseBody, body, pointer_to, [])
 
 
-def read_why(request: Request) -> WhyQuery:
+def read_why(request: Request, numbers: NumberPlan) -> WhyQuery:
     """Raises Problem 422 unless the query names a phone or a contact, and not both."""
-    asked = read_query(WhyQuery, request)
+    asked = WhyQuery.model_construct(**read_query(WhyQuery, request, numbers))
     if (asked.phone is None) == (asked.contact_id is None):
         message = "Either a phone or a contact_id is required."
         raise invalid([FieldProblem("query:phone", "required", message)])
     return asked
 
 
-def read_query(model: type[Model], request: Request) -> Model:
+def read_query(model: type[BaseModel], request: Request, numbers: NumberPlan) -> dict[str, Any]:
     """The query's parameters; an empty one counts as absent. Raises Problem 422."""
     given = {name: text for name, text in request.query_params.items() if text}
-    return _read(model, given, query_pointer, [])
+    return dict(_read(model, given, query_pointer, [], numbers))
 
 
 def idempotency_key(request: Request) -> str | None:
@@ -224,10 +225,12 @@ def plain_id(text: str, what: str) -> str:
     return text
 
 
-def _read(model: type[Model], given: Any, point: Point, also: list[FieldProblem]) -> Model:
+def _read(
+    model: type[Model], given: Any, point: Point, also: list[FieldProblem], numbers: NumberPlan | None = None
+) -> Model:
     problems = also
     try:
-        read = model.model_validate(given)
+        read = model.model_validate(given, context=numbers)
     except ValidationError as error:
         problems = from_pydantic(error.errors(include_url=False, include_input=False), point) + also
     if problems:

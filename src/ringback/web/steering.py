@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 
 from ringback.domain.access import Permission
+from ringback.domain.number_plan import NumberPlan
 from ringback.ports import Views
 from ringback.web import answers, openapi, requests
 from ringback.web.auth import needs
@@ -24,6 +25,7 @@ class Steering:
     resume: Callable[[], Awaitable[Item]]
     why: Callable[..., Awaitable[Item | None]]  # phone=, contact_id=; None: no such contact
     views: Views
+    numbers: NumberPlan
 
     async def post_pause(self, request: Request) -> Item:
         body = await request.body()
@@ -34,14 +36,14 @@ class Steering:
         return await self.resume()
 
     async def get_why(self, request: Request) -> Item:
-        asked = requests.read_why(request)
+        asked = requests.read_why(request, self.numbers)
         explanation = await self.why(phone=asked.phone, contact_id=asked.contact_id)
         if explanation is None:
             raise not_found("contact")
         return explanation
 
     async def get_events(self, request: Request) -> Item:
-        items, next_cursor = await self.views.events(**dict(requests.read_query(requests.EventsQuery, request)))
+        items, next_cursor = await self.views.events(**requests.read_query(requests.EventsQuery, request, self.numbers))
         return {"items": items, "next_cursor": next_cursor}
 
 

@@ -275,3 +275,11 @@ async def test_a_call_of_a_country_that_is_not_allowed_ends(desk):
     await desk.place(message)
     assert desk.provider.dials == []
     assert [data["reason"] for _, data in await desk.events(message.call_id)] == ["country_not_allowed"]
+
+
+@pytest.mark.parametrize("phone", ["+19002345678", "+18882345678", "+15002345678", "+12129761234"])
+async def test_a_kind_of_number_that_is_not_allowed_is_not_dialed(desk, phone):
+    message = await desk.accept(phone)
+    await desk.place(message)
+    assert desk.provider.dials == []
+    assert [data["reason"] for _, data in await desk.events(message.call_id)] == ["number_type_not_allowed"]

@@ -96,6 +96,7 @@ class Desk:
             resume=partial(resume_dialing, self.switch),
             why=self.explanation.why,
             views=views,
+            numbers=self.numbers,
         )
 
     async def accept(self, contact_id: str = "crm-42", phone: str = PHONE, **given: Any) -> str:

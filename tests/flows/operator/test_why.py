@@ -167,6 +167,7 @@ async def test_a_number_nobody_has_named_is_explained_as_a_new_call_would_be(des
     assert verdict(told) == (at(17), "admitted")
     assert (told["contacts"], told["open_tasks"], told["decisions"]) == ([], [], [])
     assert verdict(await desk.why(phone="+442079460000")) == (None, "country_not_allowed")
+    assert verdict(await desk.why(phone="+19002345678")) == (None, "number_type_not_allowed")
 
 
 async def test_two_calls_to_one_contact_are_told_one_by_one_and_the_earlier_decides(desk):

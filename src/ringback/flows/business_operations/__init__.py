@@ -37,7 +37,7 @@ def business_actions(
         delete_scheduled_task.DeleteScheduledTask(),
         update_timezone.UpdateTimezone(rules.numbers, policy, new_id),
         incoming_call.IncomingCall(rules, catalog.told_to_callers),
-        set_disposition.SetDisposition(catalog, new_id, now),
+        set_disposition.SetDisposition(catalog, rules, now),
         send_abt_event.SendAbtEvent(catalog, new_id),
         call_analysed.CallAnalysed(read_call, identify, rules),
         note_writeback.NoteWriteback(new_id),

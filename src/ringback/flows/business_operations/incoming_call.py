@@ -21,7 +21,7 @@ from ringback.flows.business_operations.action import (
 )
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
 from ringback.flows.business_operations.target import find_target
-from ringback.flows.inbound_calls import Caller, caller_number, hold_for
+from ringback.flows.inbound_calls import Caller, caller_number, hold_for, own_number
 from ringback.flows.settling import SettlingRules
 
 #: The answer goes into a ringing phone: of each allowed value, and of all of them with their names.
@@ -32,8 +32,8 @@ DECLARATION = ActionDeclaration(
     description="Somebody calls one of our numbers: who it is, and what the agent that answers should know.",
     arguments=arguments(
         {
-            "from_number": text(64, 'The caller\'s number (E.164), or "anonymous".'),
-            "to_number": text(64, "The number that was called."),
+            "from_number": text(300, 'The caller\'s number as the carrier sends it, or "anonymous".'),
+            "to_number": text(300, "The number that was called. A national number is read in its country."),
         },
         "from_number",
         "to_number",
@@ -60,7 +60,8 @@ class IncomingCall:
     declaration: ActionDeclaration = DECLARATION
 
     async def find(self, request: ActionRequest, store: ActionStore) -> Target | Reply:
-        phone = caller_number(read_texts(request.args, DECLARATION.arguments).get("from_number"))
+        texts = read_texts(request.args, DECLARATION.arguments)
+        phone = caller_number(texts.get("from_number"), texts.get("to_number"), self.rules)
         if phone is None:
             return unknown_caller(await store.instance())
         if (request.call_id, request.contact_id, request.task_id) != (None, None, None):
@@ -75,8 +76,9 @@ class IncomingCall:
         return Target(phone, contact_id, call_id)
 
     async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
-        to_number = read_texts(args, DECLARATION.arguments).get("to_number", "")
+        called = read_texts(args, DECLARATION.arguments).get("to_number", "")
         contact, call = subject.contact, subject.call
+        to_number = own_number(called, self.rules) or called
         caller = Caller(subject.phone, contact.contact_id, to_number, subject.request.provider_call_id, now)
         inbound = await hold_for(tx, caller, self.rules, now)
         task = await tx.open_task(call.call_id) if call is not None else None

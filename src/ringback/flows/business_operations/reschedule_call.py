@@ -18,6 +18,7 @@ from ringback.domain.callback import (
     callback_at_local,
 )
 from ringback.domain.gate import DialPolicy
+from ringback.domain.number_plan import NumberPlan
 from ringback.domain.schedule import CallingHours, local_time, resolve_local
 from ringback.domain.speech import say_moment, say_zone
 from ringback.domain.time_zone import ZoneSource, find_zone, region_zone
@@ -34,7 +35,7 @@ from ringback.flows.business_operations.action import (
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
 from ringback.flows.business_operations.target import find_target
 from ringback.flows.whereabouts import zones_of
-from ringback.ports import NumberPlan, SpokenMoment, SpokenTime
+from ringback.ports import SpokenMoment, SpokenTime
 
 #: An implicit expiry gives way to a callback, and leaves it this long to get through.
 AFTER_CALLBACK = timedelta(days=1)

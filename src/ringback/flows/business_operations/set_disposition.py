@@ -22,6 +22,7 @@ from ringback.flows.business_operations.action import (
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
 from ringback.flows.business_operations.target import find_target, ids_of_request
 from ringback.flows.erased_people import person_of
+from ringback.flows.settling import SettlingRules
 from ringback.flows.suppression import suppress
 from ringback.ports import Disposition, Suppression
 
@@ -55,7 +56,7 @@ def declare(catalog: Catalog) -> ActionDeclaration:
 @dataclass(frozen=True, slots=True)
 class SetDisposition:
     catalog: Catalog
-    new_id: Callable[[], str]
+    rules: SettlingRules
     now: Callable[[], datetime]
     locks_every_phone: bool = True
 
@@ -83,7 +84,7 @@ class SetDisposition:
             return None
         texts = read_texts(request.args, self.declaration.arguments)
         disposition = self._known(texts.get("code"), request.door)
-        phone = person_of(report)
+        phone = person_of(report, self.rules)
         if phone is None or not disposition.suppresses:
             return None  # withheld: there is nobody to remember
         now = self.now()
@@ -91,7 +92,7 @@ class SetDisposition:
             await tx.lock_people(await tx.people_of(phone, None), None)
             if not await tx.is_suppressed(phone, ""):
                 source = SOURCE[request.door]
-                stop = Suppression(self.new_id(), phone, None, disposition.code, source, now, of_erased=is_erased)
+                stop = Suppression(self.rules.new_id(), phone, None, disposition.code, source, now, of_erased=is_erased)
                 await suppress(tx, stop, now)
         return _reply("disposition_set", disposition)
 
@@ -123,7 +124,7 @@ class SetDisposition:
         attempt = subject.attempt
         await tx.add_disposition(
             Disposition(
-                disposition_id=self.new_id(),
+                disposition_id=self.rules.new_id(),
                 call_id=subject.origin.call_id,
                 attempt_id=subject.origin.attempt_id,
                 contact_id=subject.origin.contact_id,
@@ -141,7 +142,7 @@ class SetDisposition:
     ) -> None:
         # Of the number that was talked to, which the contact may have changed since the call was accepted.
         phone, contact_id = subject.phone, subject.contact.contact_id
-        suppression = Suppression(self.new_id(), phone, contact_id, disposition.code, subject.source, now)
+        suppression = Suppression(self.rules.new_id(), phone, contact_id, disposition.code, subject.source, now)
         await suppress(tx, suppression, now, in_hand=subject.call)
 
 

@@ -10,6 +10,7 @@ from ringback.domain.attempt import Attempt, AttemptState
 from ringback.domain.call import Call, Task, TaskStatus
 from ringback.domain.callback import CallbackRefused, CallbackRules, into_hours
 from ringback.domain.gate import DialPolicy
+from ringback.domain.number_plan import NumberPlan
 from ringback.domain.schedule import local_time, resolve_local
 from ringback.domain.speech import say_moment, say_zone
 from ringback.domain.time_zone import ZoneSource, find_zone, region_zone
@@ -25,7 +26,6 @@ from ringback.flows.business_operations.action import (
 )
 from ringback.flows.business_operations.arguments import arguments, read_texts, refuse_if_any, text
 from ringback.flows.business_operations.target import find_target
-from ringback.ports import NumberPlan
 
 #: An implicit expiry gives way to a moved task, and leaves it this long to get through.
 AFTER_MOVE = timedelta(days=1)

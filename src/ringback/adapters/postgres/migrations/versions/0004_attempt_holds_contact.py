@@ -9,7 +9,7 @@ statements outside of a transaction. So each statement may also be the second tr
 from alembic import op
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 
 _INDEXES = {
     "attempts_one_holds_the_contact": (
