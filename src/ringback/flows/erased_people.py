@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from ringback.domain.call_event import CallReport
-from ringback.flows.inbound_calls import caller_number
+from ringback.flows.caller_ids import caller_number
 from ringback.flows.settling import SettlingRules
 from ringback.flows.suppression import suppress
 from ringback.ports import Suppression, Transaction

@@ -11,6 +11,7 @@ from ringback.domain.call import Call, Task, TaskStatus
 from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.inbound_call import InboundCall
 from ringback.failpoints import Failpoint, reach
+from ringback.flows.caller_ids import caller_number, own_number
 from ringback.flows.erased_people import KnowsErased
 from ringback.flows.settling import SettlingRules
 from ringback.flows.suppression import suppress
@@ -58,21 +59,6 @@ class Caller:
     to_number: str
     provider_call_id: str | None
     called_at: datetime
-
-
-def caller_number(text: str | None, called: str | None, rules: SettlingRules) -> str | None:
-    """The canonical number of a caller id; None for callers who withhold theirs and for what is no number.
-
-    A national number is read in the country of our own number that was called.
-    """
-    own = own_number(called, rules)
-    country = rules.numbers.region(own) if own is not None else None
-    return rules.numbers.read(text or "", country or rules.policy.only_country)
-
-
-def own_number(called: str | None, rules: SettlingRules) -> str | None:
-    """The canonical form of the number that was called; None if it is no number."""
-    return rules.numbers.read(called or "", rules.policy.only_country)
 
 
 async def hold_for(tx: InboundTransaction, caller: Caller, rules: SettlingRules, now: datetime) -> InboundCall:

@@ -21,7 +21,8 @@ from ringback.flows.business_operations.action import (
 )
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
 from ringback.flows.business_operations.target import find_target
-from ringback.flows.inbound_calls import Caller, caller_number, hold_for, own_number
+from ringback.flows.caller_ids import caller_number, own_number
+from ringback.flows.inbound_calls import Caller, hold_for
 from ringback.flows.settling import SettlingRules
 
 #: The answer goes into a ringing phone: of each allowed value, and of all of them with their names.
