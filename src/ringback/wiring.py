@@ -33,7 +33,7 @@ from ringback.adapters.retell.client import RetellProvider
 from ringback.adapters.retell.events import report_from_call, report_from_webhook
 from ringback.adapters.retell.functions import inbound_reply, parse_inbound_call, parse_tool_call
 from ringback.adapters.retell.identity import content_identity
-from ringback.adapters.retell.signature import verify
+from ringback.adapters.retell.signature import may_be_genuine, verify
 from ringback.adapters.retell.tools import tool_definition
 from ringback.adapters.spoken_time import DateparserSpokenTime
 from ringback.adapters.sqs import open_sqs_queue
@@ -62,6 +62,7 @@ from ringback.ports import Clock, MessageQueue
 from ringback.telemetry import Metrics, make_metrics
 from ringback.web.application import create_application
 from ringback.web.auth import ApiKeys, hash_key, require_api_key
+from ringback.web.bodies import Bodies
 from ringback.web.health import CheckResult, health_routes
 from ringback.web.serving import listen, serve_http
 from ringback.web.steering import Steering
@@ -97,6 +98,7 @@ class Parts:
     rules: SettlingRules
     catalog: Catalog
     metrics: Metrics
+    bodies: Bodies  # of Retell's doors
     relay: OutboxRelay
     outbox_bell: asyncio.Event
 
@@ -144,6 +146,9 @@ class Parts:
 
     def require_key(self) -> Callable[..., Awaitable[None]]:
         return require_api_key(ApiKeys(self.api_keys.is_known, self.clock.monotonic))
+
+    def may_be_retells(self, signature: str | None) -> bool:
+        return may_be_genuine(signature, self.now_ms())
 
     def verify_retell(self, body: bytes, signature: str | None) -> bool:
         return verify(body, signature, self.settings.retell_webhook_key, self.now_ms())
@@ -219,7 +224,7 @@ async def open_parts(settings: Settings, another_clock: Clock | None = None) -> 
         if settings.engage_url is not None and settings.engage_secret is not None:
             engage = EngageHttp(settings.engage_url, settings.engage_secret, clock)
             stack.push_async_callback(engage.close)
-        numbers = PhoneNumbersPlan()
+        numbers, metrics = PhoneNumbersPlan(), make_metrics()
         yield Parts(
             settings=settings,
             clock=clock,
@@ -233,7 +238,8 @@ async def open_parts(settings: Settings, another_clock: Clock | None = None) -> 
             numbers=numbers,
             rules=SettlingRules(settings.dial_policy, settings.deadlines, numbers, new_id),
             catalog=read_catalog(settings),
-            metrics=make_metrics(),
+            metrics=metrics,
+            bodies=Bodies(metrics),
             relay=OutboxRelay(
                 store, clock, random.Random(), queue=call_queue, engage=engage, stop_call=provider.stop_call
             ),
@@ -319,7 +325,9 @@ def application(parts: Parts, services: Sequence[Service]) -> FastAPI:
     parts.metrics.watch("outbox_dead", "lane", parts.relay.stats.dead.items)
     routers = [router for service in services for router in service.routers]
     routes = [route for service in services for route in service.routes]
-    return create_application("Ringback", routers, [*routes, *operator], parts.metrics)
+    return create_application(
+        "Ringback", routers, [*routes, *operator], parts.metrics, authenticate=parts.require_key()
+    )
 
 
 async def run_services(
@@ -328,7 +336,7 @@ async def run_services(
     """Serve HTTP and run every loop, the outbox relay among them, until `stop`; sets `ready` once HTTP answers."""
     http_stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        http = group.create_task(serve_http(application(parts, services), bound, http_stop, ready))
+        http = group.create_task(serve_http(application(parts, services), bound, http_stop, ready, parts.metrics))
         loops = [group.create_task(run_relay(parts.relay, parts.outbox_bell, stop))]
         loops += [group.create_task(_as_task(loop, stop)) for service in services for loop in service.loops]
         await asyncio.wait([http, asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
