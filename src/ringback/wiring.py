@@ -60,6 +60,7 @@ from ringback.flows.settling import SettlingRules
 from ringback.grouping import Grouped
 from ringback.ports import Clock, MessageQueue
 from ringback.telemetry import Metrics, make_metrics
+from ringback.web.admission import WEBHOOKS_AT_ONCE, Places
 from ringback.web.application import create_application
 from ringback.web.auth import ApiKeys, hash_key, require_api_key
 from ringback.web.bodies import Bodies
@@ -99,6 +100,7 @@ class Parts:
     catalog: Catalog
     metrics: Metrics
     bodies: Bodies  # of Retell's doors
+    webhook_places: Places
     relay: OutboxRelay
     outbox_bell: asyncio.Event
 
@@ -240,6 +242,7 @@ async def open_parts(settings: Settings, another_clock: Clock | None = None) -> 
             catalog=read_catalog(settings),
             metrics=metrics,
             bodies=Bodies(metrics),
+            webhook_places=Places(WEBHOOKS_AT_ONCE),
             relay=OutboxRelay(
                 store, clock, random.Random(), queue=call_queue, engage=engage, stop_call=provider.stop_call
             ),

@@ -114,7 +114,7 @@ async def test_an_enqueue_that_hangs_is_answered_503_in_time(monkeypatch):
 
 
 async def test_a_webhook_beyond_all_places_is_told_so_at_once(monkeypatch):
-    monkeypatch.setattr(webhook_receiver, "AT_ONCE", 3)
+    monkeypatch.setattr(webhook_receiver, "WEBHOOKS_AT_ONCE", 3)
     monkeypatch.setattr(webhook_receiver, "ANSWER_WITHIN_S", 60)
     queue_is_back = asyncio.Event()
 

@@ -19,7 +19,7 @@ from ringback.grouping import Grouped
 from ringback.ports import MessageQueue, OutgoingMessage
 from ringback.services.webhook_lambda import WebhookDoor, answer
 from ringback.telemetry import Metrics, make_metrics
-from ringback.web.admission import Places
+from ringback.web.admission import WEBHOOKS_AT_ONCE, Places
 from ringback.web.bodies import Bodies
 from ringback.web.health import health_routes
 from ringback.web.problem import Problem
@@ -28,10 +28,8 @@ from ringback.wiring import Parts, Service, open_queue, run_loop, run_process, s
 
 PATH = "/retell/webhook"
 
-#: Retell is told within 3 s whatever the queue does; the rest is for reading and answering on a busy machine.
-ANSWER_WITHIN_S = 2.5
-#: Verified webhooks that wait for the queue. A thousand calls may end at once; more than that are told to come again.
-AT_ONCE = 1_200
+#: Retell is answered within 3 s whatever the queue does.
+ANSWER_WITHIN_S = 2.8
 #: Webhooks of one send; a queue call costs the same for ten messages as for one.
 GROUP = 50
 #: Larger bodies are read in threads, because the event loop would stand still for milliseconds. Each is copied a few
@@ -47,12 +45,12 @@ def create_receiver(
     door: WebhookDoor, send: Send, metrics: Metrics, more_routes: Sequence[BaseRoute] = ()
 ) -> Starlette:
     """The receiver as an application of its own; `more_routes` are the operator's (health, metrics)."""
-    return Starlette(routes=[webhook_route(door, send, Bodies(metrics)), *more_routes])
+    route = webhook_route(door, send, Bodies(metrics), Places(WEBHOOKS_AT_ONCE))
+    return Starlette(routes=[route, *more_routes])
 
 
-def webhook_route(door: WebhookDoor, send: Send, bodies: Bodies) -> Route:
-    """POST /retell/webhook, to be mounted wherever it is served."""
-    places = Places(AT_ONCE)
+def webhook_route(door: WebhookDoor, send: Send, bodies: Bodies, places: Places) -> Route:
+    """POST /retell/webhook, to be mounted wherever it is served. While a webhook waits for the queue it has a place."""
     threads = anyio.CapacityLimiter(LARGE_AT_ONCE)
 
     async def take_in(body: bytes, signature: str | None) -> Intake:
@@ -111,7 +109,8 @@ def send_through(queue: MessageQueue) -> Send:
 
 def assemble(parts: Parts) -> Service:
     door = WebhookDoor(parts.settings.retell_webhook_key, parts.now_ms)
-    return Service("webhook-receiver", routes=[webhook_route(door, send_through(parts.event_queue), parts.bodies)])
+    route = webhook_route(door, send_through(parts.event_queue), parts.bodies, parts.webhook_places)
+    return Service("webhook-receiver", routes=[route])
 
 
 def run(settings: Settings, host: str, port: int) -> None:

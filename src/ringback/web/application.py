@@ -35,9 +35,10 @@ def create_application(
     # process or the environment has set an exporter up.
     silent: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
     app = Application(title=title, version="1", redoc_url=None, telemetry=silent, lifespan=lifespan or _nothing)
+    # Plain routes come first, because Retell's doors are asked most and have the least time to answer.
+    app.router.routes.extend(routes)
     for router in routers:
         app.include_router(router)
-    app.router.routes.extend(routes)
     install_problems(app)
     # The last one added is the first one asked.
     app.add_middleware(Admission)
