@@ -16,8 +16,8 @@ from ringback.wiring import Parts, Service, run_process
 MAX_IN_FLIGHT = 16
 #: Extended while an event is worked on, so this only bounds how soon those in hand at a crash come back.
 VISIBILITY_S = 10
-#: Where the receiver is in the same process, it goes first: Retell waits for seconds, and an event in the queue can wait
-#: for minutes. While more webhooks than this are at the door, events are taken one by one, with pauses.
+#: Where the receiver is in the same process, it goes first: Retell waits for seconds, an event in the queue can wait.
+#: While more webhooks than this are at the door, events are taken one by one, with pauses.
 CROWD = 20
 CROWD_PAUSE_S = 0.1
 
