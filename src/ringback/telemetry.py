@@ -43,6 +43,7 @@ class HttpRefusal(StrEnum):
     BODY_TOO_LARGE = "body_too_large"
     BODY_TOO_SLOW = "body_too_slow"
     BODIES_TOO_MANY = "bodies_too_many"
+    ANSWER_NOT_TAKEN = "answer_not_taken"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,14 @@ OVERSIZE = b"POST /early HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999\r\n\r\n
 
 
 async def app(scope, receive, send):
-    """Answers /early before it has seen the body, everything else after it."""
+    """Answers /early before it has seen the body, /large at length, everything else with the size of the body."""
     if scope["type"] == "lifespan":
         await receive()
         return
     request = Request(scope, receive)
+    if request.url.path == "/large":
+        await Response(b"x" * 30_000_000)(scope, receive, send)
+        return
     if request.url.path == "/early":
         await Response(status_code=401)(scope, receive, send)
         return
@@ -194,3 +197,16 @@ async def test_what_is_no_http_is_answered_400_as_a_problem(server):
 async def test_a_request_to_speak_another_protocol_is_answered_as_any_other(server):
     upgrade = b"connection: upgrade, close\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
     assert (await server.ask(GET + upgrade + b"sec-websocket-key: x\r\n\r\n")).status == 200
+
+
+@pytest.mark.parametrize("connection", ["close", "keep-alive"])
+async def test_a_client_that_does_not_read_its_answer_is_cut_off(server, monkeypatch, connection):
+    monkeypatch.setattr(connections, "TAKEN_WITHIN_S", 0.3)
+    reader, writer = await server.open()
+    writer.transport.pause_reading()
+    writer.write(b"GET /large HTTP/1.1\r\nhost: x\r\nconnection: %s\r\n\r\n" % connection.encode())
+    await asyncio.sleep(1.0)
+    writer.transport.resume_reading()
+    told = await until_closed(reader)
+    assert 0 < len(told.text) < 30_000_000
+    writer.close()

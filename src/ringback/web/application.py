@@ -14,6 +14,7 @@ from ringback.telemetry import Metrics
 from ringback.web.admission import REFUSED_AT, Admission
 from ringback.web.answer_within import AnswerWithin
 from ringback.web.bodies import Bodies
+from ringback.web.docs_page import docs_routes
 from ringback.web.openapi import Application
 from ringback.web.problem import install_problems
 from ringback.web.systems_door import Authenticate, SystemsDoor
@@ -34,9 +35,11 @@ def create_application(
     # FastAPI's own OpenTelemetry would record whole URLs and exception texts, phone numbers among them, wherever a host
     # process or the environment has set an exporter up.
     silent: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
-    app = Application(title=title, version="1", redoc_url=None, telemetry=silent, lifespan=lifespan or _nothing)
+    app = Application(
+        title=title, version="1", docs_url=None, redoc_url=None, telemetry=silent, lifespan=lifespan or _nothing
+    )
     # Plain routes come first, because Retell's doors are asked most and have the least time to answer.
-    app.router.routes.extend(routes)
+    app.router.routes.extend([*routes, *docs_routes()])
     for router in routers:
         app.include_router(router)
     install_problems(app)

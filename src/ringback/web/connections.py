@@ -28,6 +28,8 @@ MAX_HEADERS = 100
 HEAD_WITHIN_S = 10.0
 #: How long a connection stays open between two requests.
 IDLE_WITHIN_S = 5
+#: For the client to take the next piece of an answer that it does not read.
+TAKEN_WITHIN_S = 20.0
 
 #: Closing a connection with unread bytes resets it, and the client would see that instead of the answer (RFC 9112,
 #: section 9.6). So much of a refused request is read and thrown away, for so long, on so many connections at once.
@@ -66,13 +68,10 @@ class Wire(asyncio.Transport):
         super().__init__()
         self._transport = transport
         self._protocol = protocol
-        self._lingering: asyncio.TimerHandle | None = None
+        self._end: asyncio.TimerHandle | None = None
         self._left = LINGER_BYTES
         self._is_closed = False
-
-    @property
-    def is_lingering(self) -> bool:
-        return self._lingering is not None
+        self.is_lingering = False
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._transport.get_extra_info(name, default)
@@ -100,14 +99,18 @@ class Wire(asyncio.Transport):
             return
         self._is_closed = True
         limits = self._protocol.limits
-        if not self._protocol.is_within_request or self._transport.is_closing() or limits.lingering >= MOST_LINGERING:
+        self.is_lingering = (
+            self._protocol.is_within_request and not self._transport.is_closing() and limits.lingering < MOST_LINGERING
+        )
+        if self.is_lingering:
+            limits.lingering += 1
+            limits.waiting[self._protocol] = None
+            self._transport.write_eof()
+            self._protocol.flow.resume_reading()
+        else:
             self._transport.close()
-            return
-        limits.lingering += 1
-        limits.waiting[self._protocol] = None
-        self._transport.write_eof()
-        self._protocol.flow.resume_reading()
-        self._lingering = asyncio.get_running_loop().call_later(LINGER_WITHIN_S, self._transport.abort)
+        within_s = LINGER_WITHIN_S if self.is_lingering else TAKEN_WITHIN_S
+        self._end = asyncio.get_running_loop().call_later(within_s, self._transport.abort)
 
     def discard(self, size: int) -> None:
         """So many bytes came in that nobody will look at."""
@@ -116,9 +119,10 @@ class Wire(asyncio.Transport):
             self._transport.abort()
 
     def lost(self) -> None:
-        if self._lingering is not None:
-            self._lingering.cancel()
-            self._lingering = None
+        if self._end is not None:
+            self._end.cancel()
+        if self.is_lingering:
+            self.is_lingering = False
             self._protocol.limits.lingering -= 1
 
 
@@ -134,6 +138,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._received = 0  # bytes of the request under way, or of the head that has begun
         self._body_bytes = 0
         self._head_deadline: asyncio.TimerHandle | None = None
+        self._taken_deadline: asyncio.TimerHandle | None = None
 
     @property
     def is_within_request(self) -> bool:
@@ -158,6 +163,17 @@ class LimitedProtocol(HttpToolsProtocol):
         self._unlimit_head()
         self.wire.lost()
         super().connection_lost(exc)
+        self.resume_writing()  # ends its deadline too
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._taken_deadline = self.loop.call_later(TAKEN_WITHIN_S, self._answer_is_not_taken)
+
+    def resume_writing(self) -> None:
+        if self._taken_deadline is not None:
+            self._taken_deadline.cancel()
+            self._taken_deadline = None
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         if self.wire.is_lingering:
@@ -238,6 +254,10 @@ class LimitedProtocol(HttpToolsProtocol):
             # Without a request there is nothing to answer, and an answer would be taken for that to the next one.
             self.limits.metrics.refused(HttpRefusal.HEAD_TOO_SLOW)
             self.wire.close()
+
+    def _answer_is_not_taken(self) -> None:
+        self.limits.metrics.refused(HttpRefusal.ANSWER_NOT_TAKEN)
+        self.wire.abort()
 
     def _refuse(self, status: HTTPStatus, why: HttpRefusal) -> None:
         """Answer, unless an answer has begun, and close."""
