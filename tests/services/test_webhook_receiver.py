@@ -17,7 +17,9 @@ from ringback.services import webhook_receiver
 from ringback.services.webhook_lambda import WebhookDoor
 from ringback.services.webhook_receiver import create_receiver, send_through
 from ringback.telemetry import make_metrics
+from ringback.web.bodies import Bodies
 from ringback.web.serving import serve_http
+from tests.web.raw import served
 
 KEY = "key_webhook"
 NOW_MS = 1_760_000_000_000
@@ -41,7 +43,7 @@ async def serving(send):
     running = asyncio.create_task(serve_http(app, listening, stop, ready))
     await ready.wait()
     url = f"http://127.0.0.1:{listening.getsockname()[1]}/retell/webhook"
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
         async def post(body, only=None, **headers):
             signed = {"x-retell-signature": sign(body if isinstance(body, bytes) else b"", KEY, NOW_MS), **headers}
@@ -95,6 +97,30 @@ async def test_a_large_genuine_body_is_taken():
     assert decode_webhook_received(sent[0]).provider_call_id == "call_1"
 
 
+@pytest.mark.parametrize(
+    "signature", [None, "v=1,d=0", f"v={NOW_MS - 300_001},d={'0' * 64}", f"v={NOW_MS + 300_001},d={'0' * 64}"]
+)
+async def test_what_cannot_be_genuine_is_answered_401_before_its_body(signature):
+    """By the head alone: of six MiB that are announced nothing comes."""
+    app = create_receiver(WebhookDoor([KEY], lambda: NOW_MS), into([]), make_metrics())
+    header = f"x-retell-signature: {signature}\r\n" if signature else ""
+    async with served(app) as server:
+        told = await server.ask(f"POST /retell/webhook HTTP/1.1\r\n{header}content-length: 6000000\r\n\r\n".encode())
+    assert (told.status, told.problem["code"], b"connection: close" in told.head) == (401, "forged", True)
+
+
+async def test_a_webhook_that_does_not_arrive_whole_is_answered_408(monkeypatch):
+    monkeypatch.setattr(Bodies.whole.__wrapped__, "__defaults__", (0.3,))
+    sent = []
+    app = create_receiver(WebhookDoor([KEY], lambda: NOW_MS), into(sent), make_metrics())
+    head = (
+        f"POST /retell/webhook HTTP/1.1\r\nx-retell-signature: {sign(BODY, KEY, NOW_MS)}\r\ncontent-length: 99\r\n\r\n"
+    )
+    async with served(app) as server:
+        told = await server.ask(head.encode() + BODY[:20])
+    assert (told.status, sent) == (408, [])
+
+
 async def test_an_error_of_ours_is_a_5xx_and_never_a_success():
     async def send(message):
         raise RuntimeError("a bug")
@@ -132,6 +158,16 @@ async def test_a_webhook_beyond_all_places_is_told_so_at_once(monkeypatch):
     assert sorted(statuses) == [204] * 3 + [503] * 5
 
 
+async def test_a_thousand_webhooks_at_once_wait_for_a_slow_queue_instead_of_being_sent_away(monkeypatch):
+    monkeypatch.setattr(webhook_receiver, "ANSWER_WITHIN_S", 60)
+    queue = OneQueue(takes_s=0.02)
+    async with serving(send_through(queue)) as post:
+        answers = await asyncio.gather(*(post(BODY) for _ in range(1_000)))
+    assert {status for status, _ in answers} == {204}
+    assert len(queue.bodies) == 1_000
+    assert queue.sends <= 100  # together, not one by one
+
+
 async def test_a_webhook_that_was_refused_while_it_waited_is_not_sent_afterwards(monkeypatch):
     """Retell sends it again, and what nobody waits for would pile up while the queue is away."""
     monkeypatch.setattr(webhook_receiver, "ANSWER_WITHIN_S", 0.3)
@@ -148,13 +184,16 @@ async def test_a_webhook_that_was_refused_while_it_waited_is_not_sent_afterwards
 class OneQueue:
     """A queue on an event loop, as the embedded one is."""
 
-    def __init__(self, *, refuses=False, hangs=False, error=None, hangs_until=None):
+    def __init__(self, *, refuses=False, hangs=False, error=None, hangs_until=None, takes_s=0.0):
         self.refuses, self.hangs, self.error, self.hangs_until = refuses, hangs, error, hangs_until
-        self.bodies = []
+        self.takes_s = takes_s
+        self.bodies, self.sends = [], 0
 
     async def send(self, messages):
         if self.hangs:
             await asyncio.sleep(60)
+        self.sends += 1
+        await asyncio.sleep(self.takes_s)
         if self.hangs_until:
             await self.hangs_until.wait()
         if self.error:

@@ -1,6 +1,7 @@
 """Bytes to a real server and back, for what no client library sends."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -59,13 +60,12 @@ class Told:
 
 
 async def until_closed(reader: asyncio.StreamReader) -> Told:
+    """What came until then, or within 20 s."""
     text = b""
-    try:
+    with contextlib.suppress(ConnectionError, TimeoutError):
         async with asyncio.timeout(20):
             while piece := await reader.read(65536):
                 text += piece
-    except ConnectionError:
-        pass
     return Told(text)
 
 
