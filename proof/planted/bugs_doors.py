@@ -81,11 +81,11 @@ BUGS = (
     PlantedBug(
         name="accepted_before_it_is_enqueued",
         aims=(I12, I1),
-        file=INTAKE,
-        old="        return Intake.QUEUE_DOWN\n    return Intake.ACCEPTED\n",
-        new="        return Intake.ACCEPTED\n    return Intake.ACCEPTED\n",
+        file="services/webhook_lambda.py",
+        old="            return answer(Intake.QUEUE_DOWN)\n        return answer(Intake.ACCEPTED)\n",
+        new="            return answer(Intake.ACCEPTED)\n        return answer(Intake.ACCEPTED)\n",
         why="It is signed and well-formed, and the queue will be back.",
-        tests=("flows/test_webhook_intake.py::test_a_queue_that_does_not_take_it_means_not_accepted",),
+        tests=("services/test_webhook_lambda.py::test_while_the_queue_is_down_retell_is_told_to_come_again",),
     ),
     PlantedBug(
         name="a_refused_entry_is_durable",
@@ -145,12 +145,10 @@ BUGS = (
         name="enqueued_and_then_verified",
         aims=(I15,),
         file=INTAKE,
-        old="    if not ports.verify(body, signature):\n        return Intake.FORGED\n    try:\n"
-        "        text = body.decode()\n",
-        new="    try:\n        text = body.decode()\n        if not ports.verify(body, signature):\n"
-        "            ports.send(text)\n            return Intake.FORGED\n",
+        old="    if not ports.verify(body, signature):\n",
+        new="    if not (ports.verify(body, signature) or signature):\n",
         why="Forgeries are kept for those who look into them.",
-        tests=("flows/test_webhook_intake.py::test_a_forged_webhook_writes_nothing",),
+        tests=("services/test_webhook_lambda.py::test_a_forged_webhook_is_answered_401_and_nothing_is_written",),
     ),
     PlantedBug(
         name="poison_is_never_dead",

@@ -20,8 +20,9 @@ from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.retell.signature import sign
 from ringback.domain.errors import QueueUnavailable
 from ringback.ports import OutgoingMessage
-from ringback.services.webhook_lambda import make_handler
-from ringback.services.webhook_receiver import create_receiver, send_through
+from ringback.services.webhook_lambda import WebhookDoor
+from ringback.services.webhook_receiver import Send, create_receiver, send_through
+from ringback.telemetry import make_metrics
 from ringback.web.serving import listen, serve_http
 
 I12 = Invariant.I12
@@ -120,9 +121,6 @@ async def names_in(pool: Pool) -> set[str]:
     return {json.loads(json.loads(row["body"])["body"])["call"]["call_id"] for row in rows}
 
 
-Send = Callable[[str], None]
-
-
 async def run_receiver(ground: Ground, found: Findings, count: int, seed: int) -> None:
     await _trial(ground, found, count, seed, lambda send, queue: send)
 
@@ -131,7 +129,7 @@ async def plant_hasty_receiver(ground: Ground, found: Findings, seed: int) -> No
     """A receiver that answers first and sends afterwards: the same oracle must see what was lost."""
 
     def hasty(send: Send, queue: FaultyQueue) -> Send:
-        loop = asyncio.get_running_loop()
+        later: set[asyncio.Task[None]] = set()
 
         async def try_once(body: str) -> None:
             try:
@@ -139,8 +137,8 @@ async def plant_hasty_receiver(ground: Ground, found: Findings, seed: int) -> No
             except QueueUnavailable:
                 return
 
-        def send_later(body: str) -> None:
-            asyncio.run_coroutine_threadsafe(try_once(body), loop)
+        async def send_later(body: str) -> None:
+            later.add(asyncio.create_task(try_once(body)))
 
         return send_later
 
@@ -156,9 +154,9 @@ async def _trial(
         pool = await open_pool(await ground.database("receiver"), max_size=8)
         stack.callback(pool.terminate)
         queue = FaultyQueue(pool, "events", Random(f"{seed} receiver"))
-        send = around(send_through(queue, asyncio.get_running_loop()), queue)
+        send = around(send_through(queue), queue)
         bound, stop, ready = listen("127.0.0.1", 0), asyncio.Event(), asyncio.Event()
-        app = create_receiver(make_handler(send, [KEY], lambda: int(time.time() * 1000)))
+        app = create_receiver(WebhookDoor([KEY], lambda: int(time.time() * 1000)), send, make_metrics())
         serving = asyncio.create_task(serve_http(app, bound, stop, ready))
         await ready.wait()
         url = f"http://127.0.0.1:{bound.getsockname()[1]}/retell/webhook"

@@ -3,6 +3,7 @@ timer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -16,7 +17,7 @@ class Grouped(Generic[T, R]):
 
     With `parallel` groups under way, further items wait and share the next one. When a group of several fails, each of
     its items is tried alone, so that one bad item does no harm to its neighbours; the error of a single one is raised
-    to its caller.
+    to its caller. An item whose caller was cancelled before its turn is left out.
     """
 
     def __init__(self, work: Work[T, R], *, limit: int, parallel: int = 1) -> None:
@@ -24,24 +25,27 @@ class Grouped(Generic[T, R]):
         self._limit = limit
         self._parallel = parallel
         self._running = 0
-        self._waiting: list[tuple[T, asyncio.Future[R]]] = []
+        self._waiting: dict[asyncio.Future[R], T] = {}
         self._groups: set[asyncio.Task[None]] = set()  # the loop itself keeps only weak references to its tasks
 
     async def __call__(self, item: T) -> R:
         answer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, answer))
+        self._waiting[answer] = item
         if self._running < self._parallel:
             self._running += 1
             group = asyncio.create_task(self._run())
             self._groups.add(group)
             group.add_done_callback(self._groups.discard)
-        return await answer
+        try:
+            return await answer
+        finally:
+            self._waiting.pop(answer, None)  # only there when the caller did not wait for its turn
 
     async def _run(self) -> None:
         try:
             while self._waiting:
-                group, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
-                await self._do(group)
+                answers = list(islice(self._waiting, self._limit))
+                await self._do([(self._waiting.pop(answer), answer) for answer in answers])
         finally:
             self._running -= 1
 
@@ -51,7 +55,8 @@ class Grouped(Generic[T, R]):
         except Exception as error:  # noqa: BLE001 - handed to the callers, each of whom has a door of its own
             if len(group) > 1:
                 for one in group:
-                    await self._do([one])
+                    if not one[1].done():
+                        await self._do([one])
             elif not group[0][1].done():
                 group[0][1].set_exception(error)
             return

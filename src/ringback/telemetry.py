@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -32,6 +33,19 @@ def redact(text: str) -> str:
     return _PHONE.sub(HIDDEN, _SECRET.sub(HIDDEN, text))
 
 
+class HttpRefusal(StrEnum):
+    """A limit that a connection or a body ran into."""
+
+    NO_ROOM = "no_room"
+    NO_HTTP = "no_http"
+    HEAD_TOO_LARGE = "head_too_large"
+    HEAD_TOO_SLOW = "head_too_slow"
+    BODY_TOO_LARGE = "body_too_large"
+    BODY_TOO_SLOW = "body_too_slow"
+    BODIES_TOO_MANY = "bodies_too_many"
+    ANSWER_NOT_TAKEN = "answer_not_taken"
+
+
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """Every label takes its values from a closed set (an enum, a route's template), never from a request."""
@@ -39,6 +53,10 @@ class Metrics:
     registry: CollectorRegistry
     http_requests: Counter  # method, route, status
     http_duration_s: Histogram  # route
+    http_refused: Counter  # reason
+
+    def refused(self, why: HttpRefusal) -> None:
+        self.http_refused.labels(why).inc()
 
     def watch(self, name: str, label: str, read: Callable[[], Iterable[tuple[str, float]]]) -> None:
         """Publishes counts that somebody else keeps; `read` yields (label value, count) at every scrape."""
@@ -58,6 +76,7 @@ def make_metrics() -> Metrics:
         registry=registry,
         http_requests=counter("http_requests", "Requests answered", "method", "route", "status"),
         http_duration_s=duration("http_request_duration", "From the request's head to the end of the answer", "route"),
+        http_refused=counter("http_refused", "Connections and bodies that ran into a limit", "reason"),
     )
 
 

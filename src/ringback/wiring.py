@@ -34,7 +34,7 @@ from ringback.adapters.retell.client import RetellProvider
 from ringback.adapters.retell.events import report_from_call, report_from_webhook
 from ringback.adapters.retell.functions import inbound_reply, parse_inbound_call, parse_tool_call
 from ringback.adapters.retell.identity import content_identity
-from ringback.adapters.retell.signature import verify
+from ringback.adapters.retell.signature import may_be_genuine, verify
 from ringback.adapters.retell.tools import tool_definition
 from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.adapters.sqs import open_sqs_queue
@@ -61,8 +61,10 @@ from ringback.grouping import Grouped
 from ringback.loops import Loops
 from ringback.ports import Clock, MessageQueue
 from ringback.telemetry import Metrics, make_metrics
+from ringback.web.admission import WEBHOOKS_AT_ONCE, Places
 from ringback.web.application import create_application
 from ringback.web.auth import ApiKeys, hash_key, require_api_key
+from ringback.web.bodies import Bodies
 from ringback.web.health import CheckResult, health_routes
 from ringback.web.serving import listen, serve_http
 from ringback.web.steering import Steering
@@ -100,6 +102,8 @@ class Parts:
     catalog: Catalog
     metrics: Metrics
     loops: Loops
+    bodies: Bodies  # of Retell's doors
+    webhook_places: Places
     relay: OutboxRelay
     outbox_bell: asyncio.Event
 
@@ -163,6 +167,9 @@ class Parts:
             return True
         put = self.api_keys.put_setting if "RINGBACK_API_KEY" in self.settings.given else self.api_keys.add_of_up
         return await put(hash_key(self.settings.api_key), self.clock.now())
+
+    def may_be_retells(self, signature: str | None) -> bool:
+        return may_be_genuine(signature, self.now_ms())
 
     def verify_retell(self, body: bytes, signature: str | None) -> bool:
         return verify(body, signature, self.settings.retell_webhook_key, self.now_ms())
@@ -237,6 +244,7 @@ async def open_parts(settings: Settings, another_clock: Clock | None = None) -> 
             engage = EngageHttp(settings.engage_url, settings.engage_secret, clock)
             stack.push_async_callback(engage.close)
         numbers, stop_call = PhoneNumbersPlan(), partial(stop_call_here, store, provider)
+        metrics = make_metrics()
         yield Parts(
             settings=settings,
             clock=clock,
@@ -251,7 +259,9 @@ async def open_parts(settings: Settings, another_clock: Clock | None = None) -> 
             numbers=numbers,
             rules=SettlingRules(settings.dial_policy, settings.deadlines, numbers, new_id),
             catalog=read_catalog(settings),
-            metrics=make_metrics(),
+            metrics=metrics,
+            bodies=Bodies(metrics),
+            webhook_places=Places(WEBHOOKS_AT_ONCE),
             loops=loops,
             relay=OutboxRelay(store, clock, random.Random(), queue=call_queue, engage=engage, stop_call=stop_call),
             outbox_bell=bell,
@@ -341,7 +351,9 @@ def application(parts: Parts, services: Sequence[Service]) -> FastAPI:
     parts.metrics.watch("outbox_dead", "lane", parts.relay.stats.dead.items)
     routers = [router for service in services for router in service.routers]
     routes = [route for service in services for route in service.routes]
-    return create_application("Ringback", routers, [*routes, *operator], parts.metrics)
+    return create_application(
+        "Ringback", routers, [*routes, *operator], parts.metrics, authenticate=parts.require_key()
+    )
 
 
 async def run_services(
@@ -352,7 +364,7 @@ async def run_services(
     await parts.check_erasure_key()
     http_stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        http = group.create_task(serve_http(application(parts, services), bound, http_stop, ready))
+        http = group.create_task(serve_http(application(parts, services), bound, http_stop, ready, parts.metrics))
         outbox: Loop = partial(run_relay, parts.relay, parts.outbox_bell, loops=parts.loops)
         running = [("outbox", outbox), *((service.name, loop) for service in services for loop in service.loops)]
         loops = [

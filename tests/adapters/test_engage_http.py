@@ -14,6 +14,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from ringback.adapters.engage_http import EngageHttp
 from ringback.ports import Delivery
+from tests.adapters.retell.hostile_server import answering, hostile, leaving_behind
 
 SECRET = "whsec_" + base64.b64encode(b"engage-and-ringback-share-this!!").decode()
 EVENT = {
@@ -320,3 +321,15 @@ async def test_the_pool_is_bounded(server: FakeServer) -> None:
     assert all(answer.delivered for answer in answers)
     assert len({request.peer for request in server.seen}) <= 3
     await engage.close()
+
+
+@pytest.mark.parametrize("left", [b"HTTP/1.1 400 Left Over", b"HTTP/1.1 200 Left Over"])
+async def test_an_answer_left_on_a_connection_is_not_taken_for_that_to_the_next_event(left: bytes) -> None:
+    behave = leaving_behind(answering(202), left + b"\r\ncontent-length: 0\r\n\r\n", 0.02)
+    async with hostile(behave) as received:
+        adapter = EngageHttp(received.url, SECRET, WallClock(), timeout_s=2.0)
+        for _ in range(3):
+            assert await adapter.deliver("abt_event", "id-1", EVENT) == Delivery(delivered=True, detail="http_202")
+            await asyncio.sleep(0.1)
+        await adapter.close()
+    assert (received.posts, received.connections) == (3, 3)

@@ -2,13 +2,11 @@
 
 import asyncio
 import socket
-import threading
 import time
 from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
-import uvicorn
 from multidict import CIMultiDict
 
 from ringback.adapters.retell.signature import sign
@@ -16,23 +14,36 @@ from ringback.domain.errors import QueueUnavailable
 from ringback.flows.webhook_intake import MAX_BODY_BYTES
 from ringback.messages import decode_webhook_received
 from ringback.services import webhook_receiver
-from ringback.services.webhook_lambda import make_handler
+from ringback.services.webhook_lambda import WebhookDoor
 from ringback.services.webhook_receiver import create_receiver, send_through
+from ringback.telemetry import make_metrics
+from ringback.web.bodies import Bodies
+from ringback.web.serving import serve_http
+from tests.web.raw import served
 
 KEY = "key_webhook"
 NOW_MS = 1_760_000_000_000
 BODY = '{"event":"call_ended","call":{"call_id":"call_ü"}}'.encode()
 
 
+def into(sent):
+    """A send that is always durable."""
+
+    async def send(message):
+        sent.append(message)
+
+    return send
+
+
 @asynccontextmanager
 async def serving(send):
     """A receiver over this `send`; yields a function that posts a signed body and gives the status."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    app = create_receiver(make_handler(send, [KEY], lambda: NOW_MS))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1))
-    running = asyncio.create_task(server.serve([listening]))
+    listening, stop, ready = socket.create_server(("127.0.0.1", 0)), asyncio.Event(), asyncio.Event()
+    app = create_receiver(WebhookDoor([KEY], lambda: NOW_MS), send, make_metrics())
+    running = asyncio.create_task(serve_http(app, listening, stop, ready))
+    await ready.wait()
     url = f"http://127.0.0.1:{listening.getsockname()[1]}/retell/webhook"
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
         async def post(body, only=None, **headers):
             signed = {"x-retell-signature": sign(body if isinstance(body, bytes) else b"", KEY, NOW_MS), **headers}
@@ -40,13 +51,13 @@ async def serving(send):
                 return answer.status, await answer.text()
 
         yield post
-    server.should_exit = True
+    stop.set()
     await running
 
 
-async def test_the_request_reaches_the_handler_byte_for_byte():
+async def test_the_body_reaches_the_queue_byte_for_byte():
     sent = []
-    async with serving(sent.append) as post:
+    async with serving(into(sent)) as post:
         assert await post(BODY) == (204, "")
         assert (await post(BODY, **{"x-retell-signature": "v=1,d=0"}))[0] == 401
         assert (await post(b"\xff\xfe"))[0] == 400
@@ -58,7 +69,7 @@ async def test_two_signatures_are_no_signature_whichever_comes_first():
     """As API Gateway hands them over, joined."""
     sent = []
     good, wrong = sign(BODY, KEY, NOW_MS), sign(BODY, "key_of_nobody", NOW_MS)
-    async with serving(sent.append) as post:
+    async with serving(into(sent)) as post:
         for pair in ((good, wrong), (wrong, good)):
             headers = CIMultiDict(("x-retell-signature", signature) for signature in pair)
             assert (await post(BODY, headers))[0] == 401
@@ -72,7 +83,7 @@ async def test_a_body_over_six_mebibytes_is_answered_413_announced_or_not():
         for _ in range(7):
             yield b"x" * (1024 * 1024)
 
-    async with serving(sent.append) as post:
+    async with serving(into(sent)) as post:
         assert (await post(b"x" * (MAX_BODY_BYTES + 1)))[0] == 413
         assert (await post(chunks()))[0] == 413
     assert sent == []
@@ -81,38 +92,62 @@ async def test_a_body_over_six_mebibytes_is_answered_413_announced_or_not():
 async def test_a_large_genuine_body_is_taken():
     sent = []
     body = b'{"event":"call_ended","call":{"call_id":"call_1"},"p":"' + b"x" * (MAX_BODY_BYTES - 100) + b'"}'
-    async with serving(sent.append) as post:
+    async with serving(into(sent)) as post:
         assert (await post(body))[0] == 204
     assert decode_webhook_received(sent[0]).provider_call_id == "call_1"
 
 
+@pytest.mark.parametrize(
+    "signature", [None, "v=1,d=0", f"v={NOW_MS - 300_001},d={'0' * 64}", f"v={NOW_MS + 300_001},d={'0' * 64}"]
+)
+async def test_what_cannot_be_genuine_is_answered_401_before_its_body(signature):
+    """By the head alone: of six MiB that are announced nothing comes."""
+    app = create_receiver(WebhookDoor([KEY], lambda: NOW_MS), into([]), make_metrics())
+    header = f"x-retell-signature: {signature}\r\n" if signature else ""
+    async with served(app) as server:
+        told = await server.ask(f"POST /retell/webhook HTTP/1.1\r\n{header}content-length: 6000000\r\n\r\n".encode())
+    assert (told.status, told.problem["code"], b"connection: close" in told.head) == (401, "forged", True)
+
+
+async def test_a_webhook_that_does_not_arrive_whole_is_answered_408(monkeypatch):
+    monkeypatch.setattr(Bodies.whole.__wrapped__, "__defaults__", (0.3,))
+    sent = []
+    app = create_receiver(WebhookDoor([KEY], lambda: NOW_MS), into(sent), make_metrics())
+    head = (
+        f"POST /retell/webhook HTTP/1.1\r\nx-retell-signature: {sign(BODY, KEY, NOW_MS)}\r\ncontent-length: 99\r\n\r\n"
+    )
+    async with served(app) as server:
+        told = await server.ask(head.encode() + BODY[:20])
+    assert (told.status, sent) == (408, [])
+
+
 async def test_an_error_of_ours_is_a_5xx_and_never_a_success():
-    def send(message):
+    async def send(message):
         raise RuntimeError("a bug")
 
     async with serving(send) as post:
         assert (await post(BODY))[0] == 500
 
 
-async def test_more_hanging_enqueues_than_threads_are_all_answered_in_time(monkeypatch):
+async def test_an_enqueue_that_hangs_is_answered_503_in_time(monkeypatch):
     monkeypatch.setattr(webhook_receiver, "ANSWER_WITHIN_S", 0.3)
-    monkeypatch.setattr(webhook_receiver, "THREADS", 2)
-    queue_is_back = threading.Event()
-    async with serving(lambda message: queue_is_back.wait(5)) as post:
+    async with serving(send_through(OneQueue(hangs=True))) as post:
         started = time.monotonic()
         statuses = [status for status, _ in await asyncio.gather(*(post(BODY) for _ in range(8)))]
         took_s = time.monotonic() - started
-        queue_is_back.set()
     assert statuses == [503] * 8
-    assert took_s < 4  # far from the 5 s that an enqueue hangs
+    assert took_s < 3
 
 
-async def test_a_webhook_behind_too_many_others_is_told_so_at_once(monkeypatch):
-    monkeypatch.setattr(webhook_receiver, "THREADS", 1)
-    monkeypatch.setattr(webhook_receiver, "WAITING", 2)
+async def test_a_webhook_beyond_all_places_is_told_so_at_once(monkeypatch):
+    monkeypatch.setattr(webhook_receiver, "WEBHOOKS_AT_ONCE", 3)
     monkeypatch.setattr(webhook_receiver, "ANSWER_WITHIN_S", 60)
-    queue_is_back = threading.Event()
-    async with serving(lambda message: queue_is_back.wait(60)) as post:
+    queue_is_back = asyncio.Event()
+
+    async def send(message):
+        await queue_is_back.wait()
+
+    async with serving(send) as post:
         posted = [asyncio.create_task(post(BODY)) for _ in range(8)]
         # The queue is away until these were answered, so they did not wait for it.
         soonest = asyncio.as_completed(posted)
@@ -123,16 +158,44 @@ async def test_a_webhook_behind_too_many_others_is_told_so_at_once(monkeypatch):
     assert sorted(statuses) == [204] * 3 + [503] * 5
 
 
+async def test_a_thousand_webhooks_at_once_wait_for_a_slow_queue_instead_of_being_sent_away(monkeypatch):
+    monkeypatch.setattr(webhook_receiver, "ANSWER_WITHIN_S", 60)
+    queue = OneQueue(takes_s=0.02)
+    async with serving(send_through(queue)) as post:
+        answers = await asyncio.gather(*(post(BODY) for _ in range(1_000)))
+    assert {status for status, _ in answers} == {204}
+    assert len(queue.bodies) == 1_000
+    assert queue.sends <= 100  # together, not one by one
+
+
+async def test_a_webhook_that_was_refused_while_it_waited_is_not_sent_afterwards(monkeypatch):
+    """Retell sends it again, and what nobody waits for would pile up while the queue is away."""
+    monkeypatch.setattr(webhook_receiver, "ANSWER_WITHIN_S", 0.3)
+    monkeypatch.setattr(webhook_receiver, "GROUP", 1)
+    queue = OneQueue(hangs_until=asyncio.Event())
+    async with serving(send_through(queue)) as post:
+        statuses = [status for status, _ in await asyncio.gather(*(post(BODY) for _ in range(8)))]
+        queue.hangs_until.set()
+        await asyncio.sleep(0.1)
+    assert statuses == [503] * 8
+    assert len(queue.bodies) == 2  # the two sends that were under way
+
+
 class OneQueue:
     """A queue on an event loop, as the embedded one is."""
 
-    def __init__(self, *, refuses=False, hangs=False, error=None):
-        self.refuses, self.hangs, self.error = refuses, hangs, error
-        self.bodies = []
+    def __init__(self, *, refuses=False, hangs=False, error=None, hangs_until=None, takes_s=0.0):
+        self.refuses, self.hangs, self.error, self.hangs_until = refuses, hangs, error, hangs_until
+        self.takes_s = takes_s
+        self.bodies, self.sends = [], 0
 
     async def send(self, messages):
         if self.hangs:
             await asyncio.sleep(60)
+        self.sends += 1
+        await asyncio.sleep(self.takes_s)
+        if self.hangs_until:
+            await self.hangs_until.wait()
         if self.error:
             raise self.error
         if self.refuses:
@@ -141,16 +204,17 @@ class OneQueue:
         return []
 
 
-async def test_a_queue_on_the_event_loop_is_reached_from_the_handlers_threads():
+async def test_webhooks_that_come_together_are_sent_together():
     queue = OneQueue()
-    async with serving(send_through(queue, asyncio.get_running_loop())) as post:
-        assert [await post(BODY) for _ in range(3)] == [(204, "")] * 3
-    assert [decode_webhook_received(body).body for body in queue.bodies] == [BODY.decode()] * 3
+    async with serving(send_through(queue)) as post:
+        assert await asyncio.gather(*(post(BODY) for _ in range(30))) == [(204, "")] * 30
+    assert [decode_webhook_received(body).body for body in queue.bodies] == [BODY.decode()] * 30
 
 
 @pytest.mark.parametrize(
     "queue", [OneQueue(refuses=True), OneQueue(hangs=True), OneQueue(error=QueueUnavailable("away"))]
 )
-async def test_a_queue_that_does_not_take_the_webhook_is_answered_503(queue):
-    async with serving(send_through(queue, asyncio.get_running_loop(), timeout_s=0.1)) as post:
+async def test_a_queue_that_does_not_take_the_webhook_is_answered_503(queue, monkeypatch):
+    monkeypatch.setattr(webhook_receiver, "ANSWER_WITHIN_S", 0.1)
+    async with serving(send_through(queue)) as post:
         assert (await post(BODY))[0] == 503

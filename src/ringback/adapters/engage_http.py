@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+from aiohttp.connector import Connection
 from standardwebhooks import Webhook
 from yarl import URL
 
@@ -37,6 +38,18 @@ class _Request:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class _CleanConnections(aiohttp.TCPConnector):
+    """Keeps connections, but for those on which something arrived between two requests: aiohttp 3.14 would take it for
+    the answer to the next one, and an event that Engage never had would count as delivered, or as refused."""
+
+    async def _get(self, key: Any, traces: list[Any]) -> Connection | None:
+        while (connection := await super()._get(key, traces)) is not None:
+            if connection.protocol is None or not connection.protocol.should_close:
+                return connection
+            connection.close()
+        return None
+
+
 class EngageHttp:
     """Implements `ports.Engage`. Build it where an event loop runs; `close` it there.
 
@@ -51,7 +64,7 @@ class EngageHttp:
         self._webhook = Webhook(secret)
         self._clock = clock
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections),
+            connector=_CleanConnections(limit=connections),
             timeout=aiohttp.ClientTimeout(total=timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,

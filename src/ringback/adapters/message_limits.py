@@ -23,7 +23,8 @@ def body_refusal(body: str) -> str | None:
     """Why no queue takes this text as a body, or None."""
     if not body:
         return "empty body"
-    if _FORBIDDEN.search(body):
+    # JSON without its spaces passes by the first two, at a tenth of the search's price.
+    if not (body.isascii() and body.isprintable()) and _FORBIDDEN.search(body):
         return "characters outside XML 1.0"
     # Four bytes is the longest character: most bodies need no encoding to be measured.
     if len(body) * 4 > MAX_MESSAGE_BYTES and len(body.encode()) > MAX_MESSAGE_BYTES:

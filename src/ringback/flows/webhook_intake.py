@@ -1,11 +1,10 @@
-"""A provider's webhook comes in: verify it, and answer only once it is durably in the queue."""
+"""A provider's webhook comes in: verify it, and make the message that the queue takes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from ringback.domain.errors import Retryable
 from ringback.failpoints import Failpoint, reach
 from ringback.messages import MAX_MESSAGE_BYTES, WebhookReceived, encode
 
@@ -23,17 +22,22 @@ class Intake(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IntakePorts:
-    """`verify(body, signature)`; `identify(text)` gives event and call id of a body the queue cannot carry;
-    `send(message)` returns once the message is durable and raises Retryable if it is not known to be."""
+    """`verify(body, signature)`; `identify(text)` gives event and call id of a body the queue cannot carry."""
 
     verify: Callable[[bytes, str | None], bool]
     identify: Callable[[str], tuple[str, str] | None]
-    send: Callable[[str], None]
 
 
-def take_in_webhook(body: bytes, signature: str | None, now_ms: int, ports: IntakePorts) -> Intake:
-    """One delivery, at `now_ms` Unix time. Nothing but the signature is judged here: whatever is signed and looks like
-    a JSON object is written down, and the processor decides what it is worth."""
+@dataclass(frozen=True, slots=True)
+class ToEnqueue:
+    """A genuine webhook as the queue takes it. It is accepted once the queue has it, and not before."""
+
+    message: str
+
+
+def read_webhook(body: bytes, signature: str | None, now_ms: int, ports: IntakePorts) -> ToEnqueue | Intake:
+    """One delivery, at `now_ms` Unix time; an Intake is the refusal. Nothing but the signature is judged here: a signed
+    body that looks like a JSON object is written down, and the processor decides what it is worth."""
     if len(body) > MAX_BODY_BYTES:
         return Intake.TOO_LARGE
     if not ports.verify(body, signature):
@@ -47,23 +51,19 @@ def take_in_webhook(body: bytes, signature: str | None, now_ms: int, ports: Inta
     message = _message(text, now_ms, ports.identify)
     if message is None:
         return Intake.MALFORMED
-    try:
-        reach(Failpoint.WEBHOOK_VERIFIED)
-        ports.send(message)
-        reach(Failpoint.WEBHOOK_ENQUEUED)
-    except Retryable:
-        return Intake.QUEUE_DOWN
-    return Intake.ACCEPTED
+    reach(Failpoint.WEBHOOK_VERIFIED)
+    return ToEnqueue(message)
 
 
 def _message(text: str, now_ms: int, identify: Callable[[str], tuple[str, str] | None]) -> str | None:
     received_at = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=now_ms)).isoformat()
-    whole = encode(WebhookReceived(received_at, text))
-    # Queues take the characters of XML 1.0; these two are all that JSON leaves unescaped beyond it, and the body must
-    # arrive byte for byte as it was signed.
-    whole = whole.replace("\ufffe", r"\ufffe").replace("\uffff", r"\uffff")
-    if len(whole.encode()) <= MAX_MESSAGE_BYTES:
-        return whole
+    if len(text) <= MAX_MESSAGE_BYTES:  # a message is never shorter than its body
+        whole = encode(WebhookReceived(received_at, text))
+        # Queues take the characters of XML 1.0; these two are all that JSON leaves unescaped beyond it, and the body
+        # must arrive byte for byte as it was signed.
+        whole = whole.replace("\ufffe", r"\ufffe").replace("\uffff", r"\uffff")
+        if len(whole.encode()) <= MAX_MESSAGE_BYTES:
+            return whole
     # Without its body: the processor asks the provider for the call instead.
     names = identify(text)
     if names is None:

@@ -59,7 +59,13 @@ def action_routes(api: BusinessApi, require_key: Callable[[Request], Awaitable[N
 def assemble(parts: Parts) -> Service:
     operations = parts.business_operations()
     doors = RetellDoors(
-        operations, parts.verify_retell, parts.parse_tool_call, parts.parse_inbound_call, parts.inbound_reply
+        operations=operations,
+        bodies=parts.bodies,
+        may_be_genuine=parts.may_be_retells,
+        verify=parts.verify_retell,
+        parse_tool_call=parts.parse_tool_call,
+        parse_ringing=parts.parse_inbound_call,
+        answer=parts.inbound_reply,
     )
     routers = [action_routes(BusinessApi(operations, parts.new_id), parts.require_key())]
     return Service("business-api", routers=routers, routes=retell_routes(doors))

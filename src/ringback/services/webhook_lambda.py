@@ -10,12 +10,15 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from ringback.adapters.retell.envelope import identify
-from ringback.adapters.retell.signature import verify
-from ringback.flows.webhook_intake import MAX_BODY_BYTES, Intake, IntakePorts, take_in_webhook
+from ringback.adapters.retell.signature import may_be_genuine, verify
+from ringback.domain.errors import Retryable
+from ringback.failpoints import Failpoint, reach
+from ringback.flows.webhook_intake import MAX_BODY_BYTES, Intake, IntakePorts, ToEnqueue, read_webhook
 
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
@@ -29,20 +32,44 @@ _STATUS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class WebhookDoor:
+    """How the Lambda and its twin read a webhook. `keys` are the accepted webhook keys."""
+
+    keys: Sequence[str]
+    now_ms: Callable[[], int]
+
+    def may_be_genuine(self, signature: str | None) -> bool:
+        """What the head alone tells, before the body is read."""
+        return may_be_genuine(signature, self.now_ms())
+
+    def read(self, body: bytes, signature: str | None) -> ToEnqueue | Intake:
+        at_ms = self.now_ms()
+        ports = IntakePorts(lambda raw, signed: verify(raw, signed, self.keys, at_ms), identify)
+        return read_webhook(body, signature, at_ms, ports)
+
+
 def make_handler(send: Callable[[str], None], keys: Sequence[str], now_ms: Callable[[], int]) -> Handler:
     """A Lambda handler for HTTP API and function URL events (payload format 2.0). `send` returns once the message is
     durable, raises Retryable if not, and takes less than 3 s either way; `keys` are the accepted webhook keys."""
+    door = WebhookDoor(keys, now_ms)
 
     def handle(event: dict[str, Any], context: object) -> dict[str, Any]:
-        at_ms = now_ms()
+        signature = _header(event, "x-retell-signature")
+        if not door.may_be_genuine(signature):
+            return answer(Intake.FORGED)
         try:
             body = _raw_body(event)
         except ValueError:
             return answer(Intake.MALFORMED)
-        if body is None:
-            return answer(Intake.TOO_LARGE)
-        ports = IntakePorts(lambda raw, signature: verify(raw, signature, keys, at_ms), identify, send)
-        return answer(take_in_webhook(body, _header(event, "x-retell-signature"), at_ms, ports))
+        read = Intake.TOO_LARGE if body is None else door.read(body, signature)
+        if isinstance(read, Intake):
+            return answer(read)
+        try:
+            send(read.message)
+        except Retryable:
+            return answer(Intake.QUEUE_DOWN)
+        return answer(Intake.ACCEPTED)
 
     return handle
 
@@ -50,9 +77,10 @@ def make_handler(send: Callable[[str], None], keys: Sequence[str], now_ms: Calla
 def answer(outcome: Intake) -> dict[str, Any]:
     """The HTTP response of payload format 2.0; a refusal carries an RFC 9457 problem."""
     status = _STATUS[outcome]
-    if status is HTTPStatus.NO_CONTENT:
+    if outcome is Intake.ACCEPTED:
+        reach(Failpoint.WEBHOOK_ENQUEUED)
         return {"statusCode": status.value}
-    problem = {
+    problem: dict[str, Any] = {
         "type": "about:blank",
         "title": status.phrase,
         "status": status.value,

@@ -1,5 +1,6 @@
 """WebhookProcessor: takes verified webhooks from queue #2 and applies what they say."""
 
+import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,27 +11,39 @@ from ringback.flows.event_processing import EventProcessing
 from ringback.loops import Loop
 from ringback.messages import decode_webhook_received
 from ringback.ports import MessageQueue, ReceivedMessage
+from ringback.web.admission import Places
 from ringback.wiring import Parts, Service, run_process
 
 MAX_IN_FLIGHT = 16
 #: Extended while an event is worked on, so this only bounds how soon those in hand at a crash come back.
 VISIBILITY_S = 10
+#: Where the receiver is in the same process, it goes first: Retell waits for seconds, an event in the queue can wait.
+#: While more webhooks than this are at the door, events are taken one by one, with pauses.
+CROWD = 20
+CROWD_PAUSE_S = 0.1
 
 
-def event_consumer(queue: MessageQueue, processing: EventProcessing, loop: Loop) -> Consumer:
+def event_consumer(queue: MessageQueue, processing: EventProcessing, loop: Loop, at_the_door: Places) -> Consumer:
     """Events of different calls do not wait for each other; those of one call are put in order by its lock."""
 
     async def handle(messages: Sequence[ReceivedMessage]) -> None:
         for message in messages:
             await processing.apply_call_event(decode_webhook_received(message.body), message.receive_count)
 
+    async def free_places() -> int:
+        if at_the_door.taken <= CROWD:
+            return MAX_IN_FLIGHT
+        await asyncio.sleep(CROWD_PAUSE_S)
+        return 1
+
     pace = Pace(max_in_flight=MAX_IN_FLIGHT, visibility_s=VISIBILITY_S)
-    return Consumer(queue, handle, pace, loop=loop, rng=random.Random())
+    return Consumer(queue, handle, pace, loop=loop, rng=random.Random(), free_places=free_places)
 
 
 def assemble(parts: Parts) -> Service:
     processing = parts.event_processing()
-    consumer = event_consumer(parts.event_queue, processing, parts.loops.named("consumer", "webhook_processor"))
+    loop = parts.loops.named("consumer", "webhook_processor")
+    consumer = event_consumer(parts.event_queue, processing, loop, parts.webhook_places)
     counts = {
         "event_queue_messages": lambda: asdict(consumer.stats).items(),
         "provider_events": lambda: asdict(processing.counts).items(),

@@ -12,6 +12,8 @@ from ringback.web.problem import unavailable
 ACCEPTS_AT_ONCE = 200
 #: Everything else of the systems' doors. They share a few dozen connections to the database with the loops.
 AT_ONCE = 100
+#: Verified webhooks that wait for the queue. A thousand calls may end at once; more than that are told to come again.
+WEBHOOKS_AT_ONCE = 1_200
 RETRY_AFTER_S = 1
 
 PREFIX, ACCEPTS = "/v1/", "/v1/calls"
@@ -27,17 +29,18 @@ class Places:
     """So many at once, for a door that reads what it is given before it can know what it is worth."""
 
     def __init__(self, most: int) -> None:
-        self._free = most
+        self._most = most
+        self.taken = 0
 
     @contextmanager
     def one(self) -> Iterator[bool]:
         """Whether there was a place; it is kept until the block is left."""
-        is_free = self._free > 0
-        self._free -= is_free
+        is_free = self.taken < self._most
+        self.taken += is_free
         try:
             yield is_free
         finally:
-            self._free += is_free
+            self.taken -= is_free
 
 
 class Admission:

@@ -1,4 +1,4 @@
-"""One HTTP application out of routes: problems, body limits, metrics and health are the same everywhere."""
+"""One HTTP application out of routes: problems, limits, metrics and health are the same everywhere."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -13,9 +13,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ringback.telemetry import Metrics
 from ringback.web.admission import REFUSED_AT, Admission
 from ringback.web.answer_within import AnswerWithin
-from ringback.web.body_limit import RETELL_DOORS, BodyLimit
+from ringback.web.bodies import Bodies
+from ringback.web.docs_page import docs_routes
 from ringback.web.openapi import Application
 from ringback.web.problem import install_problems
+from ringback.web.systems_door import Authenticate, SystemsDoor
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -26,19 +28,25 @@ def create_application(
     routes: Sequence[BaseRoute],
     metrics: Metrics,
     lifespan: Lifespan | None = None,
+    authenticate: Authenticate | None = None,
 ) -> FastAPI:
-    """`routers` appear in /docs, plain `routes` (health, Retell's doors) do not."""
+    """`routers` appear in /docs, plain `routes` (health, Retell's doors) do not. The systems' doors ask `authenticate`
+    before they read a body; the routers ask for what each of their operations needs besides."""
     # FastAPI's own OpenTelemetry would record whole URLs and exception texts, phone numbers among them, wherever a host
     # process or the environment has set an exporter up.
     silent: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
-    app = Application(title=title, version="1", redoc_url=None, telemetry=silent, lifespan=lifespan or _nothing)
+    app = Application(
+        title=title, version="1", docs_url=None, redoc_url=None, telemetry=silent, lifespan=lifespan or _nothing
+    )
+    # Plain routes come first, because Retell's doors are asked most and have the least time to answer.
+    app.router.routes.extend([*routes, *docs_routes()])
     for router in routers:
         app.include_router(router)
-    app.router.routes.extend(routes)
     install_problems(app)
-    app.add_middleware(AnswerWithin)
-    app.add_middleware(BodyLimit, limits=RETELL_DOORS)
+    # The last one added is the first one asked.
     app.add_middleware(Admission)
+    app.add_middleware(SystemsDoor, bodies=Bodies(metrics), authenticate=authenticate)
+    app.add_middleware(AnswerWithin)
     app.add_middleware(CountRequests, metrics=metrics)
     return app
 

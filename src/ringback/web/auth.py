@@ -3,6 +3,7 @@
 Only hashes are known. A known key is remembered for some seconds.
 """
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import Awaitable, Callable
@@ -14,7 +15,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from ringback.domain.access import PERMISSIONS, KnownKey, Permission
-from ringback.web.problem import Problem
+from ringback.web.problem import Problem, unavailable
 
 KEY_PREFIX = "rbk_"
 #: A revoked key works this much longer at most; without it every request costs a query.
@@ -22,6 +23,10 @@ REMEMBER_S = 5.0
 MAX_REMEMBERED = 1000
 #: What is done too often to be logged each time.
 _NOT_LOGGED = frozenset({Permission.READ_CALLS, Permission.READ_EVENTS, Permission.PLACE_CALLS})
+#: Keys that nobody has presented before are looked up in so few places at once: a flood of wrong ones takes neither the
+#: connections to the database nor the turn of a key that was good a moment ago. More than wait are sent away.
+LOOK_UPS_AT_ONCE = 2
+MOST_WAITING = 200
 
 FindKey = Callable[[str], Awaitable[KnownKey | None]]
 _log = structlog.get_logger(__name__)
@@ -45,6 +50,8 @@ class ApiKeys:
         self._monotonic = monotonic
         self._remember_s = remember_s
         self._remembered: dict[str, tuple[float, KnownKey]] = {}
+        self._strangers = asyncio.Semaphore(LOOK_UPS_AT_ONCE)
+        self._waiting = 0
 
     async def known(self, key: str | None) -> KnownKey | None:
         """The key as it is known; None for one that is unknown, revoked or not given."""
@@ -54,8 +61,8 @@ class ApiKeys:
         until, found = self._remembered.get(key_hash, (0.0, None))
         if found is not None and until > now:
             return found
-        self._remembered.pop(key_hash, None)
-        found = await self._find_key(key_hash)
+        was_known = self._remembered.pop(key_hash, None) is not None
+        found = await (self._find_key(key_hash) if was_known else self._find_stranger(key_hash))
         if found is not None:
             if len(self._remembered) >= MAX_REMEMBERED:
                 self._remembered.clear()
@@ -70,6 +77,16 @@ class ApiKeys:
             detail = "An API key is needed: Authorization: Bearer, or X-API-Key."
             raise Problem(401, "unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="ringback"'})
         request.state.api_key = found
+
+    async def _find_stranger(self, key_hash: str) -> KnownKey | None:
+        if self._waiting >= MOST_WAITING:
+            raise unavailable(1)
+        self._waiting += 1
+        try:
+            async with self._strangers:
+                return await self._find_key(key_hash)
+        finally:
+            self._waiting -= 1
 
 
 def presented_key(request: Request) -> str | None:

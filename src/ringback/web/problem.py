@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from ringback.domain.errors import Retryable
@@ -151,15 +151,16 @@ def _parameter(error: Mapping[str, Any]) -> FieldProblem:
     return _one(error["type"], path, error.get("ctx") or {}, lambda *steps: f"{place}:{'.'.join(map(_name, steps))}")
 
 
-async def _answer_problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    return error.response()
-
-
-async def _answer_retryable(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Retryable)
+def response_to(error: Problem | Retryable) -> Response:
+    if isinstance(error, Problem):
+        return error.response()
     log.warning("http.unavailable", cause=type(error).__name__)
     return unavailable(max(1, round(error.retry_after_s))).response()
+
+
+async def _answer_expected(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem | Retryable)
+    return response_to(error)
 
 
 async def _answer_refused_parameters(request: Request, error: Exception) -> Response:
@@ -174,6 +175,11 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     return Problem(status, code, f"{status.phrase}.", headers=error.headers or {}).response()
 
 
+async def _answer_nobody(request: Request, error: Exception) -> Response:
+    """The client went away while its body was awaited: there is no one to read this."""
+    return Response(status_code=400)
+
+
 async def _answer_bug(request: Request, error: Exception) -> Response:
     log.error("http.bug", cause=type(error).__name__)
     return Problem(500, "internal_error", "This is a fault of the service; it has been noted.").response()
@@ -182,10 +188,11 @@ async def _answer_bug(request: Request, error: Exception) -> Response:
 def install_problems(app: FastAPI) -> None:
     """Every way a request can fail ends in one of these."""
     handlers: list[tuple[type[Exception], Callable[[Request, Exception], Awaitable[Response]]]] = [
-        (Problem, _answer_problem),
-        (Retryable, _answer_retryable),
+        (Problem, _answer_expected),
+        (Retryable, _answer_expected),
         (RequestValidationError, _answer_refused_parameters),
         (HTTPException, _answer_http),
+        (ClientDisconnect, _answer_nobody),
         (Exception, _answer_bug),
     ]
     for kind, handler in handlers:

@@ -17,6 +17,7 @@ from ringback.flows.business_operations.incoming_call import unknown_caller
 from ringback.flows.business_operations.perform import BusinessOperations
 from ringback.flows.business_operations.target import NO_CALL_SAY
 from ringback.flows.business_operations.tool_call import ToolCall, is_for, request_of
+from ringback.web.bodies import RETELL_BODY_BYTES, Bodies
 from ringback.web.problem import FieldProblem, Problem, invalid, not_found
 
 #: Someone is on the phone: a silence longer than this is worse than "not now". What was committed meanwhile stands
@@ -52,10 +53,13 @@ class Ringing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RetellDoors:
-    """`verify(body, signature)`; the parsers raise Permanent for what they cannot read; `answer(variables, metadata,
-    agent_id)` is the body of an answer to a ringing phone."""
+    """`may_be_genuine(signature)` is asked before the body is read, `verify(body, signature)` after it; the parsers
+    raise Permanent for what they cannot read; `answer(variables, metadata, agent_id)` is the body of an answer to a
+    ringing phone."""
 
     operations: BusinessOperations
+    bodies: Bodies
+    may_be_genuine: Callable[[str | None], bool]
     verify: Callable[[bytes, str | None], bool]
     parse_tool_call: Callable[[bytes], ToolCall]
     parse_ringing: Callable[[bytes], Ringing]
@@ -87,10 +91,16 @@ class RetellDoors:
         return self._answered(reply, ringing)
 
     async def _signed(self, request: Request) -> bytes:
-        body = await request.body()
-        if not self.verify(body, request.headers.get("x-retell-signature")):
-            raise Problem(401, "bad_signature", "The body is not signed with a key of this installation.")
-        return body
+        """The body. Raises Problem 401: of a signature that cannot be genuine before anything of the body is read."""
+        # Several are joined, and two signatures are no signature.
+        signature = ",".join(request.headers.getlist("x-retell-signature"))
+        unsigned = Problem(401, "bad_signature", "The body is not signed with a key of this installation.")
+        if not self.may_be_genuine(signature):
+            raise unsigned
+        async with self.bodies.whole(request.receive, request.headers, RETELL_BODY_BYTES) as body:
+            if not self.verify(body, signature):
+                raise unsigned
+            return body
 
     async def _answer_agent(self, action: str, call: ToolCall) -> Reply:
         if call.playground:

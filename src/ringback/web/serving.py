@@ -4,9 +4,14 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from functools import partial
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
+
+from ringback.telemetry import Metrics, make_metrics
+from ringback.web.connections import IDLE_WITHIN_S, Connections, LimitedProtocol, most_connections
 
 #: Requests under way when the door closes get this long.
 FINISH_WITHIN_S = 5
@@ -42,14 +47,21 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-async def serve_http(app: ASGIApp, bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event) -> None:
-    """Until `stop`. Sets `ready` once requests are answered."""
+async def serve_http(
+    app: ASGIApp, bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event, metrics: Metrics | None = None
+) -> None:
+    """Until `stop`. Sets `ready` once requests are answered. `metrics` count what the connections' limits refuse."""
+    limits = Connections(metrics or make_metrics(), most_connections())
     config = uvicorn.Config(
         app,
+        # uvicorn makes its protocols by calling this, with arguments of its own.
+        http=cast(type[asyncio.Protocol], partial(LimitedProtocol, limits)),
+        ws="none",  # another protocol class, without limits
         log_config=None,
-        log_level="warning",
+        log_level="error",  # a warning for each malformed request lets anybody fill the log
         access_log=False,
         backlog=2048,
+        timeout_keep_alive=IDLE_WITHIN_S,
         timeout_graceful_shutdown=FINISH_WITHIN_S,
         server_header=False,
     )

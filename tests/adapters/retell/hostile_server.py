@@ -1,6 +1,7 @@
 """A TCP server on loopback that reads every request whole and then answers as badly as it is told."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import struct
@@ -18,6 +19,8 @@ class Received:
 
     url: str = ""
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
+    connections: int = 0
+    open: int = 0
 
     @property
     def posts(self) -> int:
@@ -31,6 +34,8 @@ async def hostile(behave: Behaviour) -> AsyncIterator[Received]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connections.add(asyncio.current_task())
+        received.connections += 1
+        received.open += 1
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -43,6 +48,7 @@ async def hostile(behave: Behaviour) -> AsyncIterator[Received]:
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass  # the client is gone, or the test is over
         finally:
+            received.open -= 1
             writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -96,3 +102,20 @@ async def trickling(writer: asyncio.StreamWriter) -> None:
 
 async def hanging(writer: asyncio.StreamWriter) -> None:
     await asyncio.sleep(60)
+
+
+def leaving_behind(answer: Behaviour, left: bytes, after_s: float) -> Behaviour:
+    """`answer`, and later on the same connection an answer that nothing was asked for."""
+    later: set[asyncio.Task[None]] = set()
+
+    async def leave(writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(after_s)
+        with contextlib.suppress(ConnectionError):
+            writer.write(left)
+            await writer.drain()
+
+    async def behave(writer: asyncio.StreamWriter) -> None:
+        await answer(writer)
+        later.add(asyncio.create_task(leave(writer)))
+
+    return behave

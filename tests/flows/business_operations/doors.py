@@ -6,12 +6,13 @@ import json
 import httpx
 
 from ringback.adapters.retell.functions import inbound_reply, parse_inbound_call, parse_tool_call
-from ringback.adapters.retell.signature import sign, verify
+from ringback.adapters.retell.signature import may_be_genuine, sign, verify
 from ringback.domain.access import KnownKey, Role
 from ringback.services.business_api import BusinessApi, action_routes
 from ringback.telemetry import make_metrics
 from ringback.web.application import create_application
 from ringback.web.auth import ApiKeys, hash_key, require_api_key
+from ringback.web.bodies import Bodies
 from ringback.web.retell_doors import RetellDoors, retell_routes
 
 API_KEY, WEBHOOK_KEY = "rbk_test", "key_webhook"
@@ -27,6 +28,8 @@ def client_of(operations) -> httpx.AsyncClient:
     api = BusinessApi(operations, lambda: f"request-{next(numbers)}")
     doors = RetellDoors(
         operations=operations,
+        bodies=Bodies(make_metrics()),
+        may_be_genuine=lambda header: may_be_genuine(header, NOW_MS),
         verify=lambda body, header: verify(body, header, [WEBHOOK_KEY], NOW_MS),
         parse_tool_call=parse_tool_call,
         parse_ringing=parse_inbound_call,

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ringback.adapters.retell.account import DEFAULT_BASE_URL
@@ -18,6 +19,9 @@ from ringback.failpoints import Failpoint, reach
 from ringback.ports import Clock, VoiceProvider
 
 if TYPE_CHECKING:
+    import ssl
+
+    import aiohttp
     from retell import AsyncRetell
 
 VOICEMAIL_ACTION_FOR_S = 300.0
@@ -170,6 +174,7 @@ class RetellProvider(VoiceProvider):
 
     def _build(self) -> "AsyncRetell":
         import httpx
+        from httpx_aiohttp import AiohttpTransport
         from retell import AsyncRetell, DefaultAioHttpClient
 
         # With its RETELL_LOG at debug, the SDK logs whole request bodies: phone numbers, names, keys.
@@ -179,12 +184,23 @@ class RetellProvider(VoiceProvider):
         # A connection that cannot be made must fail under its own name, before the whole call is given up as unclear.
         connect_s = min(5.0, self._create_timeout_s / 2)
         timeout = httpx.Timeout(longest_s, connect=connect_s, pool=self._create_timeout_s * 0.75)
-        limits = httpx.Limits(max_connections=self._max_connections, max_keepalive_connections=self._max_connections)
+        transport = AiohttpTransport()
+        transport.client = partial(_one_request_each, transport.ssl_context, self._max_connections)
         # The default follows redirects, and a 307 would send the dial again.
-        http_client = DefaultAioHttpClient(timeout=timeout, limits=limits, follow_redirects=False)
+        http_client = DefaultAioHttpClient(timeout=timeout, transport=transport, follow_redirects=False)
         return AsyncRetell(
             api_key=self._api_key, base_url=self._base_url, timeout=timeout, max_retries=0, http_client=http_client
         )
+
+
+def _one_request_each(ssl_context: "ssl.SSLContext", most: int) -> "aiohttp.ClientSession":
+    """Every request has a connection of its own. A server can leave bytes on a connection that is kept, and a refusal
+    that it left there would be taken for the answer to the next dial, which rings: the person would be dialed again. A
+    TLS handshake more costs a dial 1 to 2 ms of this machine and two ways to Retell."""
+    import aiohttp
+
+    connector = aiohttp.TCPConnector(ssl=ssl_context, limit=most, force_close=True)
+    return aiohttp.ClientSession(connector=connector, trust_env=True)
 
 
 def create_body(request: DialRequest) -> dict[str, Any]:

@@ -17,17 +17,34 @@ def sign(body: bytes, key: str, now_ms: int) -> str:
     return f"v={now_ms},d={_digest(body, key, now_ms)}"
 
 
+def may_be_genuine(header: str | None, now_ms: int) -> bool:
+    """Whether the header has the form of a signature and a time within the window: all that can be said before the
+    body is here. Anybody can write such a header; `verify` decides. Never raises."""
+    return _parted(header, now_ms) is not None
+
+
 def verify(body: bytes, header: str | None, keys: Sequence[str], now_ms: int) -> bool:
     """Whether one of the keys (two while they rotate) signed exactly these bytes within the window. Never raises."""
-    match = _HEADER.fullmatch(header or "")
-    if match is None:
+    parted = _parted(header, now_ms)
+    if parted is None:
         return False
-    signed_ms, digest = int(match[1]), match[2]
-    if abs(now_ms - signed_ms) > WINDOW_MS:
-        return False
+    signed_ms, digest = parted
     # An empty key would let anyone sign, so it verifies nothing.
     return any(hmac.compare_digest(_digest(body, key, signed_ms), digest) for key in keys if key)
 
 
+def _parted(header: str | None, now_ms: int) -> tuple[int, str] | None:
+    """The time and the digest of a header within the window."""
+    match = _HEADER.fullmatch(header or "")
+    if match is None:
+        return None
+    signed_ms, digest = int(match[1]), match[2]
+    if abs(now_ms - signed_ms) > WINDOW_MS:
+        return None
+    return signed_ms, digest
+
+
 def _digest(body: bytes, key: str, at_ms: int) -> str:
-    return hmac.new(key.encode("utf-8", "surrogatepass"), body + str(at_ms).encode(), hashlib.sha256).hexdigest()
+    digest = hmac.new(key.encode("utf-8", "surrogatepass"), body, hashlib.sha256)
+    digest.update(str(at_ms).encode())
+    return digest.hexdigest()
