@@ -10,8 +10,9 @@ from ringback import loops as shell
 from ringback.config import read_settings
 from ringback.domain.errors import StoreUnavailable
 from ringback.loops import Loop, Loops, rest
+from ringback.process import Service, run_services
 from ringback.web.serving import listen
-from ringback.wiring import Service, open_parts, run_services
+from ringback.wiring import open_parts
 
 PHONE = "+14155550123"
 

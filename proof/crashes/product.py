@@ -23,9 +23,10 @@ from ringback.failpoints import Failpoint, arm
 from ringback.flows.call_processing import CallProcessing
 from ringback.flows.event_processing import EventProcessing
 from ringback.logs import configure_logs
+from ringback.process import Service, begin, run_loop, run_services
 from ringback.services import scheduler
 from ringback.up.system import SERVICES
-from ringback.wiring import Parts, Service, begin, open_parts, run_loop, run_services
+from ringback.wiring import Parts, open_parts
 
 Tell = Callable[..., None]
 

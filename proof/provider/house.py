@@ -20,10 +20,11 @@ from proof.provider.acts import Plan
 from proof.provider.proxy import Proxy
 from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.config import read_settings
+from ringback.process import Service, begin, run_services
 from ringback.services import scheduler
 from ringback.up.system import SERVICES
 from ringback.web.serving import listen
-from ringback.wiring import Parts, Service, begin, open_parts, run_services
+from ringback.wiring import Parts, open_parts
 
 API_KEY = "rb_proof"
 RETELL_KEY, WEBHOOK_KEY = "key_proof_api", "key_proof_webhook"

@@ -11,9 +11,10 @@ from proof.surroundings.town import API_KEY, RETELL_KEYS, Town, wait_for
 from ringback.config import read_settings
 from ringback.flows.outbox_delivery import OutboxRelay
 from ringback.ports import MessageQueue
+from ringback.process import Service, begin, run_services
 from ringback.up.system import SERVICES
 from ringback.web.serving import listen
-from ringback.wiring import Parts, Service, begin, open_parts, run_services
+from ringback.wiring import Parts, open_parts
 from tests.stories.running_system import Doors
 
 SPEED = 60.0

@@ -2,18 +2,13 @@
 
 import asyncio
 import random
-import signal
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
-import uvloop
-from fastapi import APIRouter, FastAPI
-from starlette.routing import BaseRoute
 
 from ringback.adapters.clock import SystemClock, new_id
 from ringback.adapters.engage_http import EngageHttp
@@ -52,7 +47,7 @@ from ringback.flows.dialing_control import pause_dialing, resume_dialing
 from ringback.flows.event_processing import EventCounts, EventProcessing
 from ringback.flows.examination import Surroundings
 from ringback.flows.explanation import Explanation
-from ringback.flows.outbox_delivery import OutboxRelay, run_relay
+from ringback.flows.outbox_delivery import OutboxRelay
 from ringback.flows.reconciliation import Reconciliation
 from ringback.flows.retention import Retention
 from ringback.flows.scheduled_calls import ScheduledCalls, most_on_their_way
@@ -62,23 +57,16 @@ from ringback.loops import Loops
 from ringback.ports import Clock, MessageQueue
 from ringback.telemetry import Metrics, make_metrics
 from ringback.web.admission import WEBHOOKS_AT_ONCE, Places
-from ringback.web.application import create_application
 from ringback.web.auth import ApiKeys, hash_key, require_api_key
 from ringback.web.bodies import Bodies
-from ringback.web.health import CheckResult, health_routes
-from ringback.web.serving import listen, serve_http
+from ringback.web.health import Check, CheckResult, IsPaused
 from ringback.web.steering import Steering
 
 _log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
-Loop = Callable[[asyncio.Event], Awaitable[None]]
-Counts = Callable[[], Iterable[tuple[str, float]]]
 
 #: Connections of one process: its loops and requests each hold one for a unit of work, never longer.
 POOL_SIZE = 24
-#: What stays open for work under way when a process is told to stop; below the 30 s that platforms usually allow.
-STOP_WITHIN_S = 25.0
 #: Requests of one commit. Those that arrive while a group is being written form the next, so none waits for a timer.
 ACCEPTED_TOGETHER = 50
 
@@ -94,6 +82,7 @@ class Parts:
     hashing: Hashing
     views: PostgresViews
     api_keys: PostgresApiKeys
+    systems: ApiKeys
     call_queue: MessageQueue
     event_queue: MessageQueue
     provider: RetellProvider
@@ -156,7 +145,7 @@ class Parts:
         return DeadLetters({"outbox": outbox, "calls": self.call_queue, "events": self.event_queue})
 
     def require_key(self) -> Callable[..., Awaitable[None]]:
-        return require_api_key(ApiKeys(self.api_keys.find, self.clock.monotonic))
+        return require_api_key(self.systems)
 
     def border(self, before: bool | None = None) -> Border:
         return Border(PostgresBorder(self.pool), self.provider, before)
@@ -181,20 +170,6 @@ class Parts:
     parse_inbound_call = staticmethod(parse_inbound_call)
     inbound_reply = staticmethod(inbound_reply)
     new_id = staticmethod(new_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """One of the product's processes, ready to run: by itself, or with the others in one."""
-
-    name: str
-    routers: Sequence[APIRouter] = ()
-    routes: Sequence[BaseRoute] = ()
-    loops: Sequence[Loop] = ()
-    counts: Mapping[str, Counts] = field(default_factory=dict)  # shown in /metrics
-
-
-Assemble = Callable[[Parts], Service]
 
 
 def tool_definitions(settings: Settings, functions_url: str, *, args_at_root: bool) -> list[dict[str, Any]]:
@@ -244,7 +219,7 @@ async def open_parts(settings: Settings, another_clock: Clock | None = None) -> 
             engage = EngageHttp(settings.engage_url, settings.engage_secret, clock)
             stack.push_async_callback(engage.close)
         numbers, stop_call = PhoneNumbersPlan(), partial(stop_call_here, store, provider)
-        metrics = make_metrics()
+        metrics, api_keys = make_metrics(), PostgresApiKeys(pool)
         yield Parts(
             settings=settings,
             clock=clock,
@@ -252,7 +227,8 @@ async def open_parts(settings: Settings, another_clock: Clock | None = None) -> 
             store=store,
             hashing=hashing,
             views=PostgresViews(pool, hashing),
-            api_keys=PostgresApiKeys(pool),
+            api_keys=api_keys,
+            systems=ApiKeys(api_keys.find, clock.monotonic),
             call_queue=call_queue,
             event_queue=event_queue,
             provider=provider,
@@ -320,8 +296,8 @@ def read_catalog(settings: Settings) -> Catalog:
     return built_in_catalog() if settings.catalog is None else parse_catalog(settings.catalog.read_text())
 
 
-def application(parts: Parts, services: Sequence[Service]) -> FastAPI:
-    """One HTTP application for these services, with health, readiness and metrics."""
+def readiness(parts: Parts) -> tuple[dict[str, Check], IsPaused]:
+    """The checks of /readyz, and whether dialing is paused."""
 
     async def database() -> CheckResult:
         async with connection_of(parts.pool) as connection:
@@ -341,72 +317,4 @@ def application(parts: Parts, services: Sequence[Service]) -> FastAPI:
         failing = parts.loops.failing()
         return CheckResult(not failing, f"failing again and again: {', '.join(failing)}" if failing else "")
 
-    checks = {"database": database, "queues": queues, "loops": loops}
-    operator = health_routes(checks, parts.metrics.registry, is_paused)
-    for service in services:
-        for name, read in service.counts.items():
-            parts.metrics.watch(name, "what", read)
-    parts.metrics.watch("loop_failures", "loop", parts.loops.failures)
-    parts.metrics.watch("outbox_delivered", "lane", parts.relay.stats.delivered.items)
-    parts.metrics.watch("outbox_dead", "lane", parts.relay.stats.dead.items)
-    routers = [router for service in services for router in service.routers]
-    routes = [route for service in services for route in service.routes]
-    return create_application(
-        "Ringback", routers, [*routes, *operator], parts.metrics, authenticate=parts.require_key()
-    )
-
-
-async def run_services(
-    parts: Parts, services: Sequence[Service], bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event
-) -> None:
-    """Serve HTTP and run every loop, the outbox relay among them, until `stop`; sets `ready` once HTTP answers. Raises
-    SettingsError at the start."""
-    await parts.check_erasure_key()
-    http_stop = asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        http = group.create_task(serve_http(application(parts, services), bound, http_stop, ready, parts.metrics))
-        outbox: Loop = partial(run_relay, parts.relay, parts.outbox_bell, loops=parts.loops)
-        running = [("outbox", outbox), *((service.name, loop) for service in services for loop in service.loops)]
-        loops = [
-            group.create_task(parts.loops.named("service", name).run(partial(loop, stop), stop))
-            for name, loop in running
-        ]
-        await asyncio.wait([http, asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
-        stop.set()
-        # The doors stay open while the work under way is finished, because that work may need an answer from them.
-        await asyncio.wait(loops, timeout=STOP_WITHIN_S)
-        http_stop.set()
-
-
-def run_process(settings: Settings, host: str, port: int, assemble: Assemble) -> None:
-    """One service in a process of its own, until SIGINT or SIGTERM."""
-    run_loop(_run_process(settings, listen(host, port), assemble))
-
-
-def run_loop(main: Coroutine[Any, Any, T]) -> T:
-    """On uvloop: a call is a few dozen small writes to sockets, and those are what the standard loop is slow at."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main)
-
-
-async def _run_process(settings: Settings, bound: socket.socket, assemble: Assemble) -> None:
-    stop = asyncio.Event()
-    stop_on_signals(stop)
-    async with open_parts(settings) as parts:
-        await begin(parts)
-        service = assemble(parts)
-        _log.info("process.started", service=service.name, port=bound.getsockname()[1])
-        await run_services(parts, [service], bound, stop, asyncio.Event())
-
-
-async def begin(parts: Parts) -> None:
-    """What a process does first. Raises StartRefused where it would mix the emulator's calls with real ones."""
-    await parts.border().enter()
-    if not await parts.put_api_key():
-        _log.error("api_key.revoked", setting="RINGBACK_API_KEY", action="set another; requests with this one get 401")
-
-
-def stop_on_signals(stop: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    return {"database": database, "queues": queues, "loops": loops}, is_paused

@@ -13,9 +13,10 @@ from starlette.routing import Route
 
 from ringback.config import read_settings
 from ringback.domain.access import KnownKey, Role
+from ringback.process import application
 from ringback.up.system import SERVICES
 from ringback.web.auth import ApiKeys, Needed, hash_key, make_key
-from ringback.wiring import application, open_parts
+from ringback.wiring import open_parts
 
 #: What interface.md promises, written down once more; an endpoint that is missing here has no role yet.
 MAY = {

@@ -5,8 +5,8 @@ import socket
 
 from starlette.responses import PlainTextResponse
 
+from ringback.process import run_loop
 from ringback.web.serving import listen, serve_http
-from ringback.wiring import run_loop
 
 KNOCKS = 64
 

@@ -34,7 +34,16 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWER,
     Role.OPERATOR: _VIEWER | {_P.CANCEL_CALLS, _P.SUPPRESS, _P.PAUSE},
     Role.ENGAGE: frozenset(
-        {_P.PLACE_CALLS, _P.READ_CALLS, _P.CANCEL_CALLS, _P.READ_SUPPRESSIONS, _P.SUPPRESS, _P.ACT, _P.READ_EVENTS}
+        {
+            _P.PLACE_CALLS,
+            _P.READ_CALLS,
+            _P.CANCEL_CALLS,
+            _P.READ_SUPPRESSIONS,
+            _P.SUPPRESS,
+            _P.ACT,
+            _P.READ_EVENTS,
+            _P.EXPLAIN,
+        }
     ),
     Role.ADMIN: frozenset(Permission),
 }

@@ -11,13 +11,14 @@ from ringback.config import Settings
 from ringback.domain.access import Permission
 from ringback.flows.business_operations.action import ActionRequest, Door
 from ringback.flows.business_operations.perform import BusinessOperations
+from ringback.process import Service, run_process
 from ringback.web.actions import ActionBody, read_action, refusal
 from ringback.web.answers import ActionAnswer
 from ringback.web.auth import needs
 from ringback.web.openapi import answers, body_of, with_idempotency_key
 from ringback.web.problem import not_found
 from ringback.web.retell_doors import RetellDoors, retell_routes
-from ringback.wiring import Parts, Service, run_process
+from ringback.wiring import Parts
 
 _log = structlog.get_logger(__name__)
 

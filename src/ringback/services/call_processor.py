@@ -12,7 +12,8 @@ from ringback.flows.call_processing import CallProcessing
 from ringback.loops import Loop
 from ringback.messages import decode_call_requested
 from ringback.ports import Clock, MessageQueue, ReceivedMessage, Store
-from ringback.wiring import Parts, Service, run_process
+from ringback.process import Service, run_process
+from ringback.wiring import Parts
 
 #: A claimed message is worth nothing any more, so this only bounds how soon one that was never claimed comes back.
 VISIBILITY_S = 10

@@ -17,12 +17,13 @@ from ringback.failpoints import Failpoint, reach
 from ringback.flows.cancellation import cancel_call
 from ringback.flows.suppression import lift_suppression, suppress_now
 from ringback.ports import Views
+from ringback.process import Service, run_process
 from ringback.web import requests
 from ringback.web.json_body import read_json
 from ringback.web.problem import Problem, found, not_found
 from ringback.web.steering import steering_routes
 from ringback.web.voice_operations import voice_operations
-from ringback.wiring import Parts, Service, grouped_acceptance, run_process
+from ringback.wiring import Parts, grouped_acceptance
 
 
 @dataclass(frozen=True, slots=True)

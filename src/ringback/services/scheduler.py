@@ -9,7 +9,8 @@ from ringback.flows.reconciliation import Reconciliation
 from ringback.flows.retention import BATCH, Retention
 from ringback.flows.scheduled_calls import ScheduledCalls
 from ringback.loops import Loop, Loops, rest
-from ringback.wiring import Parts, Service, run_process
+from ringback.process import Service, run_process
+from ringback.wiring import Parts
 
 #: Of the deletion of old rows: often, so that each time is little work, and one that failed is made up for soon.
 HOUR_S = 3600.0

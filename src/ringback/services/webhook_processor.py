@@ -11,8 +11,9 @@ from ringback.flows.event_processing import EventProcessing
 from ringback.loops import Loop
 from ringback.messages import decode_webhook_received
 from ringback.ports import MessageQueue, ReceivedMessage
+from ringback.process import Service, run_process
 from ringback.web.admission import Places
-from ringback.wiring import Parts, Service, run_process
+from ringback.wiring import Parts
 
 MAX_IN_FLIGHT = 16
 #: Extended while an event is worked on, so this only bounds how soon those in hand at a crash come back.

@@ -17,6 +17,7 @@ from ringback.domain.errors import QueueUnavailable, Retryable
 from ringback.flows.webhook_intake import MAX_BODY_BYTES, Intake
 from ringback.grouping import Grouped
 from ringback.ports import MessageQueue, OutgoingMessage
+from ringback.process import Service, run_loop, run_process, stop_on_signals
 from ringback.services.webhook_lambda import WebhookDoor, answer
 from ringback.telemetry import Metrics, make_metrics
 from ringback.web.admission import WEBHOOKS_AT_ONCE, Places
@@ -24,7 +25,7 @@ from ringback.web.bodies import Bodies
 from ringback.web.health import health_routes
 from ringback.web.problem import Problem
 from ringback.web.serving import listen, serve_http
-from ringback.wiring import Parts, Service, open_queue, run_loop, run_process, stop_on_signals
+from ringback.wiring import Parts, open_queue
 
 PATH = "/retell/webhook"
 

@@ -17,10 +17,10 @@ from rich.text import Text
 from ringback.config import process_environment
 from ringback.embedded.data_dir import DataDirectoryLock
 from ringback.logs import configure_logs
+from ringback.process import run_loop
 from ringback.up.demo_cases import CASES, Case
 from ringback.up.system import Plan, make_plan, run_plan
 from ringback.web.serving import listen
-from ringback.wiring import run_loop
 
 POLL_S = 0.1
 #: Twice what the slowest story takes at the emulator's usual speed.

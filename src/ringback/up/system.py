@@ -19,6 +19,7 @@ from ringback.embedded.errors import EmbeddedPostgresError
 from ringback.embedded.server import PostgresServer
 from ringback.logs import choose_format, configure_logs
 from ringback.loops import Loop, rest
+from ringback.process import Service, run_loop, run_services, stop_on_signals
 from ringback.services import (
     business_api,
     call_processor,
@@ -31,7 +32,7 @@ from ringback.up.emulators import Emulator, EmulatorDidNotStart
 from ringback.up.erasure_key import make_erasure_key
 from ringback.up.state import UpState, load_state, new_state, save_state
 from ringback.web.serving import PortTaken, listen
-from ringback.wiring import Parts, Service, open_parts, run_loop, run_services, stop_on_signals
+from ringback.wiring import Parts, open_parts
 
 _log = structlog.get_logger(__name__)
 

@@ -16,9 +16,10 @@ from ringback.config import SettingsError, read_settings
 from ringback.domain.errors import ErasureKeyMissing
 from ringback.domain.new_call import KeyReused
 from ringback.flows.suppression import suppress_now
+from ringback.process import run_services
 from ringback.up.erasure_key import make_erasure_key, read_erasure_key
 from ringback.web.serving import listen
-from ringback.wiring import open_parts, run_services
+from ringback.wiring import open_parts
 
 from .conftest import CONTACT, KEY, PHONE, Town
 

@@ -1,0 +1,117 @@
+"""Run one service in a process of its own, or several in one: HTTP, loops, signals, an orderly end."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+import structlog
+import uvloop
+from fastapi import APIRouter, FastAPI
+from starlette.routing import BaseRoute
+
+from ringback.config import Settings
+from ringback.flows.outbox_delivery import run_relay
+from ringback.web.application import create_application
+from ringback.web.health import health_routes
+from ringback.web.serving import listen, serve_http
+from ringback.wiring import Parts, open_parts, readiness
+
+_log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+Loop = Callable[[asyncio.Event], Awaitable[None]]
+Counts = Callable[[], Iterable[tuple[str, float]]]
+
+#: What stays open for work under way when a process is told to stop; below the 30 s that platforms usually allow.
+STOP_WITHIN_S = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One of the product's processes, ready to run: by itself, or with the others in one."""
+
+    name: str
+    routers: Sequence[APIRouter] = ()
+    routes: Sequence[BaseRoute] = ()
+    loops: Sequence[Loop] = ()
+    counts: Mapping[str, Counts] = field(default_factory=dict)  # shown in /metrics
+
+
+Assemble = Callable[[Parts], Service]
+
+
+def application(parts: Parts, services: Sequence[Service]) -> FastAPI:
+    """One HTTP application for these services, with health, readiness and metrics."""
+    checks, is_paused = readiness(parts)
+    operator = health_routes(checks, parts.metrics.registry, is_paused)
+    for service in services:
+        for name, read in service.counts.items():
+            parts.metrics.watch(name, "what", read)
+    parts.metrics.watch("loop_failures", "loop", parts.loops.failures)
+    parts.metrics.watch("outbox_delivered", "lane", parts.relay.stats.delivered.items)
+    parts.metrics.watch("outbox_dead", "lane", parts.relay.stats.dead.items)
+    routers = [router for service in services for router in service.routers]
+    routes = [route for service in services for route in service.routes]
+    return create_application(
+        "Ringback", routers, [*routes, *operator], parts.metrics, authenticate=parts.require_key()
+    )
+
+
+async def run_services(
+    parts: Parts, services: Sequence[Service], bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event
+) -> None:
+    """Serve HTTP and run every loop, the outbox relay among them, until `stop`; sets `ready` once HTTP answers. Raises
+    SettingsError at the start."""
+    await parts.check_erasure_key()
+    http_stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        http = group.create_task(serve_http(application(parts, services), bound, http_stop, ready, parts.metrics))
+        outbox: Loop = partial(run_relay, parts.relay, parts.outbox_bell, loops=parts.loops)
+        running = [("outbox", outbox), *((service.name, loop) for service in services for loop in service.loops)]
+        loops = [
+            group.create_task(parts.loops.named("service", name).run(partial(loop, stop), stop))
+            for name, loop in running
+        ]
+        await asyncio.wait([http, asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+        stop.set()
+        # The doors stay open while the work under way is finished, because that work may need an answer from them.
+        await asyncio.wait(loops, timeout=STOP_WITHIN_S)
+        http_stop.set()
+
+
+def run_process(settings: Settings, host: str, port: int, assemble: Assemble) -> None:
+    """One service in a process of its own, until SIGINT or SIGTERM."""
+    run_loop(_run_process(settings, listen(host, port), assemble))
+
+
+def run_loop(main: Coroutine[Any, Any, T]) -> T:
+    """On uvloop: a call is a few dozen small writes to sockets, and those are what the standard loop is slow at."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+async def _run_process(settings: Settings, bound: socket.socket, assemble: Assemble) -> None:
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    async with open_parts(settings) as parts:
+        await begin(parts)
+        service = assemble(parts)
+        _log.info("process.started", service=service.name, port=bound.getsockname()[1])
+        await run_services(parts, [service], bound, stop, asyncio.Event())
+
+
+async def begin(parts: Parts) -> None:
+    """What a process does first. Raises StartRefused where it would mix the emulator's calls with real ones."""
+    await parts.border().enter()
+    if not await parts.put_api_key():
+        _log.error("api_key.revoked", setting="RINGBACK_API_KEY", action="set another; requests with this one get 401")
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
