@@ -150,6 +150,6 @@ BUGS = (
         old='    if text in (".", "..") or "/" in text or "\\\\" in text:\n',
         new='    if "/" in text or "\\\\" in text:\n',
         why="A dot is a character like others.",
-        tests=("services/test_internal_api_requests.py::test_a_bad_value_is_named_by_pointer_and_code",),
+        tests=("web/test_limits.py::test_an_id_that_no_path_can_name_is_refused",),
     ),
 )

@@ -176,10 +176,6 @@ async def test_numbers_and_booleans_in_variables_become_strings(api, flows):
     assert flows.accepted[0][0].variables == {"yes": "true", "no": "false", "whole": "3", "half": "0.5", "text": "true"}
 
 
-def with_fields(fields: dict) -> dict:
-    return {"contact_id": "crm-42", "phone": PHONE, "fields": fields}
-
-
 @pytest.mark.parametrize(
     ("field", "value", "pointer", "code"),
     [
@@ -189,27 +185,6 @@ def with_fields(fields: dict) -> dict:
         ("not_before", "tomorrow", "#/not_before", "not_a_time"),
         ("not_before", "2026-13-01T00:00:00Z", "#/not_before", "not_a_time"),
         ("not_before", "9999-12-31T23:59:59-14:00", "#/not_before", "not_a_time"),
-        ("not_before", "0001-01-01T00:00:00Z", "#/not_before", "not_a_time"),
-        ("not_before", "2026-W49-2T15:00:00Z", "#/not_before", "not_a_time"),
-        ("not_before", "2026-12-02T15Z", "#/not_before", "not_a_time"),
-        ("not_before", "2026-12-02T15:00:00+0000", "#/not_before", "not_a_time"),
-        ("contact", {"contact_id": ".", "phone": PHONE}, "#/contact/contact_id", "not_a_path_segment"),
-        ("contact", {"contact_id": "..", "phone": PHONE}, "#/contact/contact_id", "not_a_path_segment"),
-        ("contact", {"contact_id": "crm/42", "phone": PHONE}, "#/contact/contact_id", "not_a_path_segment"),
-        ("contact", {"contact_id": "crm\\42", "phone": PHONE}, "#/contact/contact_id", "not_a_path_segment"),
-        ("contact", {"contact_id": "crm\u200b42", "phone": PHONE}, "#/contact/contact_id", "bad_characters"),
-        ("contact", {"contact_id": "crm\u00a042", "phone": PHONE}, "#/contact/contact_id", "bad_characters"),
-        ("contact", {"contact_id": "\u3164", "phone": PHONE}, "#/contact/contact_id", "bad_characters"),
-        ("contact", {"contact_id": "crm\u202e42", "phone": PHONE}, "#/contact/contact_id", "bad_characters"),
-        ("contact", {"contact_id": "crm\t42", "phone": PHONE}, "#/contact/contact_id", "bad_characters"),
-        ("contact", with_fields({"big": "x" * 16_384}), "#/contact/fields", "too_large"),
-        ("contact", with_fields({f"f{n}": n for n in range(101)}), "#/contact/fields", "too_many"),
-        ("contact", with_fields({"": 1}), "#/contact/fields/", "bad_name"),
-        ("variables", {"v": "x" * 8001}, "#/variables/v", "too_long"),
-        ("variables", {f"v{n}": "x" * 7000 for n in range(5)}, "#/variables", "too_large"),
-        ("variables", {f"v{n}": n for n in range(101)}, "#/variables", "too_many"),
-        ("variables", {"v" * 65: 1}, f"#/variables/{'v' * 64}…", "bad_name"),
-        ("metadata", {f"m{n}": n for n in range(101)}, "#/metadata", "too_many"),
         ("retry", {"max_attempts": True}, "#/retry/max_attempts", "wrong_type"),
         ("retry", {"max_attempts": 0}, "#/retry/max_attempts", "invalid"),
         ("retry", {"max_attempts": 2, "delay_s": [604801]}, "#/retry/delay_s/0", "invalid"),
@@ -229,22 +204,6 @@ def with_fields(fields: dict) -> dict:
 async def test_a_bad_value_is_named_by_pointer_and_code(api, field, value, pointer, code):
     found = problems(await api.post("/v1/calls", json=body(**{field: value})))
     assert found == {pointer: code}
-
-
-async def test_what_is_just_within_the_limits_is_taken(api, flows):
-    given = body(
-        contact=with_fields({f"f{n}": "x" * 100 for n in range(100)}),
-        variables={f"v{n}": "x" * 300 for n in range(99)} | {"v" * 64: "y"},
-        not_before="2026-12-02t15:00:00z",
-    )
-    assert (await api.post("/v1/calls", json=given)).status_code == 202
-    assert flows.accepted[0][0].not_before == datetime(2026, 12, 2, 15, tzinfo=UTC)
-
-
-async def test_a_suppression_is_for_a_contact_that_can_be_told_apart(api):
-    for contact_id in ("crm\u200b42", "crm-42\u2060", "\u00a0crm-42"):
-        asked = {"contact_id": contact_id, "reason": "asked"}
-        assert problems(await api.post("/v1/suppressions", json=asked)) == {"#/contact_id": "bad_characters"}
 
 
 async def test_a_time_far_beyond_any_plan_is_refused(api):

@@ -18,7 +18,7 @@ from ringback.up.system import SERVICES
 from ringback.web.auth import ApiKeys, Needed, hash_key, make_key
 from ringback.wiring import open_parts
 
-#: What interface.md promises, written down once more; an endpoint that is missing here has no role yet.
+#: What docs/operations.md promises, written down once more; an endpoint that is missing here has no role yet.
 MAY = {
     "POST /v1/calls": {"engage", "admin"},
     "GET /v1/calls": {"engage", "viewer", "operator", "admin"},

@@ -1,7 +1,6 @@
 """Somebody calls us: who it is, what is held until they hang up, and what their tools may reach."""
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -94,21 +93,6 @@ async def test_a_known_caller_is_told_apart_and_the_agent_knows_what_is_planned(
         "agent_id": "agent_1",
     }
     assert (inbound["contact_id"], inbound["phone"], inbound["to_number"]) == ("crm-42", CALLER, OURS)
-
-
-async def test_a_caller_is_told_what_the_catalogue_allows_and_no_more_than_a_phone_can_ring_with(desk):
-    fields = {f"f{number:02d}": "x" * 900 for number in range(30)}
-    talk = await desk.talk(fields=fields, variables={"product": "solar", "secret": "s"})
-    await desk.tool(talk, "reschedule_call", {"when": "tomorrow at 3pm", "reason": "in a meeting"})
-    told = ("product", "callback_reason", *fields, "contact_id")
-    desk.actions["incoming_call"] = replace(desk.actions["incoming_call"], told=told)
-    variables = (await ring(desk)).result["dynamic_variables"]
-    assert (variables["product"], variables["callback_reason"]) == ("solar", "in a meeting")
-    assert variables["contact_id"] == "crm-42"
-    assert "secret" not in variables
-    kept = [name for name in variables if name in fields]
-    assert kept == list(fields)[:15], "500 characters of each, and 8,000 with their names"
-    assert {len(variables[name]) for name in kept} == {500}
 
 
 @pytest.mark.parametrize("number", ["anonymous", "", "+14155550177", "sip:ada@example.com", "5550100", None])
@@ -316,30 +300,6 @@ async def test_tools_of_an_unknown_or_foreign_inbound_call_reach_nobody(desk):
         {"ringback_instance": "test-instance", "ringback_contact_id": "none"},
     ):
         assert (await tool(desk, metadata, "note_writeback", {"note": "n"})).code == "no_call", metadata
-
-
-async def test_tools_of_a_call_reach_nobody_by_the_marks_of_another(desk):
-    """An attempt's marks on an inbound call, and the marks of one inbound call on another."""
-    talk = await desk.talk(contact_id="crm-43", phone="+14155550101")
-    await desk.accept()
-    metadata = (await ring(desk)).result["metadata"]
-    await desk.webhook(event("call_started", metadata))
-    before = await desk.rows_written()
-    marks = {"ringback_instance": "test-instance", "ringback_attempt_id": talk.attempt_id}
-    for call_id, given in (("call_in_1", marks), ("call_in_2", metadata)):
-        report = CallReport(
-            ReportKind.TOOL,
-            call_id,
-            attempt_id=given.get("ringback_attempt_id"),
-            instance="test-instance",
-            inbound_id=given.get("ringback_inbound_id"),
-            direction="inbound",
-        )
-        asked = ActionRequest("note_writeback", Door.RETELL, "k", {"note": "n"}, report=report)
-        asked = replace(asked, attempt_id=report.attempt_id, provider_call_id=call_id)
-        reply = await desk.operations.perform(asked)
-        assert (reply.ok, reply.code) == (False, "no_call")
-    assert await desk.rows_written() == before
 
 
 async def test_a_held_task_that_is_moved_by_a_zone_stays_held(desk):
