@@ -48,7 +48,7 @@ BUGS = (
         name="an_unsigned_webhook_is_read",
         aims=(I15, I12),
         file="services/webhook_receiver.py",
-        old="        if not door.may_be_genuine(signature):\n",
+        old="        if not ports.may_be_genuine(signature, now_ms()):\n",
         new="        if not signature:\n",
         why="The signature is over the body.",
         tests=(f"{_RECEIVER}test_what_cannot_be_genuine_is_answered_401_before_its_body",),
@@ -129,7 +129,7 @@ BUGS = (
         new="limit=most)",
         why="A handshake for each dial is waste.",
         tests=(
-            "adapters/retell/test_client.py"
+            "adapters/retell/test_left_behind.py"
             "::test_a_refusal_left_on_a_connection_is_not_taken_for_the_answer_to_the_next_dial",
         ),
     ),

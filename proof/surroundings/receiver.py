@@ -19,9 +19,10 @@ from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.retell.signature import sign
 from ringback.domain.errors import QueueUnavailable
+from ringback.grouping import Send, send_through
 from ringback.ports import OutgoingMessage
-from ringback.services.webhook_lambda import WebhookDoor
-from ringback.services.webhook_receiver import Send, create_receiver, send_through
+from ringback.services.webhook_lambda import webhook_ports
+from ringback.services.webhook_receiver import create_receiver
 from ringback.telemetry import make_metrics
 from ringback.web.serving import listen, serve_http
 
@@ -156,7 +157,7 @@ async def _trial(
         queue = FaultyQueue(pool, "events", Random(f"{seed} receiver"))
         send = around(send_through(queue), queue)
         bound, stop, ready = listen("127.0.0.1", 0), asyncio.Event(), asyncio.Event()
-        app = create_receiver(WebhookDoor([KEY], lambda: int(time.time() * 1000)), send, make_metrics())
+        app = create_receiver(webhook_ports([KEY]), lambda: int(time.time() * 1000), send, make_metrics())
         serving = asyncio.create_task(serve_http(app, bound, stop, ready))
         await ready.wait()
         url = f"http://127.0.0.1:{bound.getsockname()[1]}/retell/webhook"

@@ -12,7 +12,10 @@ NOW_MS = 1_760_000_000_123
 
 
 def read(body, *, genuine=True, names=("call_ended", "call_1")):
-    ports = IntakePorts(lambda raw, signature: genuine and signature == "signed", lambda text: names)
+    def verify(raw, signature, at_ms):
+        return genuine and (signature, at_ms) == ("signed", NOW_MS)
+
+    ports = IntakePorts(lambda signature, at_ms: True, verify, lambda text: names)
     return read_webhook(body, "signed", NOW_MS, ports)
 
 
@@ -32,10 +35,10 @@ def test_a_signed_body_that_is_no_object_becomes_no_message(body):
 
 
 def test_a_body_over_six_mebibytes_is_refused_before_it_is_hashed():
-    def hashed(raw, signature):
+    def hashed(raw, signature, at_ms):
         raise AssertionError
 
-    ports = IntakePorts(hashed, lambda text: None)
+    ports = IntakePorts(lambda signature, at_ms: True, hashed, lambda text: None)
     assert read_webhook(b"{" * (MAX_BODY_BYTES + 1), "signed", NOW_MS, ports) is Intake.TOO_LARGE
 
 

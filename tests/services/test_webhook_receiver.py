@@ -9,13 +9,15 @@ import aiohttp
 import pytest
 from multidict import CIMultiDict
 
+from ringback import grouping
 from ringback.adapters.retell.signature import sign
 from ringback.domain.errors import QueueUnavailable
 from ringback.flows.webhook_intake import MAX_BODY_BYTES
+from ringback.grouping import send_through
 from ringback.messages import decode_webhook_received
 from ringback.services import webhook_receiver
-from ringback.services.webhook_lambda import WebhookDoor
-from ringback.services.webhook_receiver import create_receiver, send_through
+from ringback.services.webhook_lambda import webhook_ports
+from ringback.services.webhook_receiver import create_receiver
 from ringback.telemetry import make_metrics
 from ringback.web.bodies import Bodies
 from ringback.web.serving import serve_http
@@ -39,7 +41,7 @@ def into(sent):
 async def serving(send):
     """A receiver over this `send`; yields a function that posts a signed body and gives the status."""
     listening, stop, ready = socket.create_server(("127.0.0.1", 0)), asyncio.Event(), asyncio.Event()
-    app = create_receiver(WebhookDoor([KEY], lambda: NOW_MS), send, make_metrics())
+    app = create_receiver(webhook_ports([KEY]), lambda: NOW_MS, send, make_metrics())
     running = asyncio.create_task(serve_http(app, listening, stop, ready))
     await ready.wait()
     url = f"http://127.0.0.1:{listening.getsockname()[1]}/retell/webhook"
@@ -102,7 +104,7 @@ async def test_a_large_genuine_body_is_taken():
 )
 async def test_what_cannot_be_genuine_is_answered_401_before_its_body(signature):
     """By the head alone: of six MiB that are announced nothing comes."""
-    app = create_receiver(WebhookDoor([KEY], lambda: NOW_MS), into([]), make_metrics())
+    app = create_receiver(webhook_ports([KEY]), lambda: NOW_MS, into([]), make_metrics())
     header = f"x-retell-signature: {signature}\r\n" if signature else ""
     async with served(app) as server:
         told = await server.ask(f"POST /retell/webhook HTTP/1.1\r\n{header}content-length: 6000000\r\n\r\n".encode())
@@ -112,7 +114,7 @@ async def test_what_cannot_be_genuine_is_answered_401_before_its_body(signature)
 async def test_a_webhook_that_does_not_arrive_whole_is_answered_408(monkeypatch):
     monkeypatch.setattr(Bodies.whole.__wrapped__, "__defaults__", (0.3,))
     sent = []
-    app = create_receiver(WebhookDoor([KEY], lambda: NOW_MS), into(sent), make_metrics())
+    app = create_receiver(webhook_ports([KEY]), lambda: NOW_MS, into(sent), make_metrics())
     head = (
         f"POST /retell/webhook HTTP/1.1\r\nx-retell-signature: {sign(BODY, KEY, NOW_MS)}\r\ncontent-length: 99\r\n\r\n"
     )
@@ -171,7 +173,7 @@ async def test_a_thousand_webhooks_at_once_wait_for_a_slow_queue_instead_of_bein
 async def test_a_webhook_that_was_refused_while_it_waited_is_not_sent_afterwards(monkeypatch):
     """Retell sends it again, and what nobody waits for would pile up while the queue is away."""
     monkeypatch.setattr(webhook_receiver, "ANSWER_WITHIN_S", 0.3)
-    monkeypatch.setattr(webhook_receiver, "GROUP", 1)
+    monkeypatch.setattr(grouping, "SENT_TOGETHER", 1)
     queue = OneQueue(hangs_until=asyncio.Event())
     async with serving(send_through(queue)) as post:
         statuses = [status for status, _ in await asyncio.gather(*(post(BODY) for _ in range(8)))]

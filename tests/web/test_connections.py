@@ -100,8 +100,16 @@ async def test_a_head_that_does_not_end_is_answered_408(server, monkeypatch):
 
 async def test_a_head_that_drips_is_answered_408(server, monkeypatch):
     monkeypatch.setattr(connections, "HEAD_WITHIN_S", 0.3)
-    told = await server.ask(*[bytes([byte]) for byte in GET], pause_s=0.02)
-    assert told.status == 408
+    reader, writer = await server.open()
+    answer = asyncio.create_task(until_closed(reader))
+    writer.write(GET + b"x: ")
+    dripped = 0
+    while not answer.done() and dripped < 300:
+        writer.write(b"y")
+        dripped += 1
+        await asyncio.sleep(0.02)
+    assert ((await answer).status, dripped < 300) == (408, True)
+    writer.close()
 
 
 async def test_a_head_that_drips_on_a_connection_that_was_used_is_answered_408(server, monkeypatch):

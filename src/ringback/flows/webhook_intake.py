@@ -22,9 +22,11 @@ class Intake(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IntakePorts:
-    """`verify(body, signature)`; `identify(text)` gives event and call id of a body the queue cannot carry."""
+    """`may_be_genuine(signature, now_ms)` says what the head alone tells, `verify(body, signature, now_ms)` decides;
+    `identify(text)` gives event and call id of a body the queue cannot carry."""
 
-    verify: Callable[[bytes, str | None], bool]
+    may_be_genuine: Callable[[str | None, int], bool]
+    verify: Callable[[bytes, str | None, int], bool]
     identify: Callable[[str], tuple[str, str] | None]
 
 
@@ -40,7 +42,7 @@ def read_webhook(body: bytes, signature: str | None, now_ms: int, ports: IntakeP
     body that looks like a JSON object is written down, and the processor decides what it is worth."""
     if len(body) > MAX_BODY_BYTES:
         return Intake.TOO_LARGE
-    if not ports.verify(body, signature):
+    if not ports.verify(body, signature, now_ms):
         return Intake.FORGED
     try:
         text = body.decode()

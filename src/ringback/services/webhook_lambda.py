@@ -10,7 +10,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -18,7 +17,7 @@ from ringback.adapters.retell.envelope import identify
 from ringback.adapters.retell.signature import may_be_genuine, verify
 from ringback.domain.errors import Retryable
 from ringback.failpoints import Failpoint, reach
-from ringback.flows.webhook_intake import MAX_BODY_BYTES, Intake, IntakePorts, ToEnqueue, read_webhook
+from ringback.flows.webhook_intake import MAX_BODY_BYTES, Intake, IntakePorts, read_webhook
 
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
@@ -32,37 +31,25 @@ _STATUS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookDoor:
-    """How the Lambda and its twin read a webhook. `keys` are the accepted webhook keys."""
-
-    keys: Sequence[str]
-    now_ms: Callable[[], int]
-
-    def may_be_genuine(self, signature: str | None) -> bool:
-        """What the head alone tells, before the body is read."""
-        return may_be_genuine(signature, self.now_ms())
-
-    def read(self, body: bytes, signature: str | None) -> ToEnqueue | Intake:
-        at_ms = self.now_ms()
-        ports = IntakePorts(lambda raw, signed: verify(raw, signed, self.keys, at_ms), identify)
-        return read_webhook(body, signature, at_ms, ports)
+def webhook_ports(keys: Sequence[str]) -> IntakePorts:
+    """Of the Lambda and its twin; `keys` are the accepted webhook keys."""
+    return IntakePorts(may_be_genuine, lambda body, signed, at_ms: verify(body, signed, keys, at_ms), identify)
 
 
 def make_handler(send: Callable[[str], None], keys: Sequence[str], now_ms: Callable[[], int]) -> Handler:
     """A Lambda handler for HTTP API and function URL events (payload format 2.0). `send` returns once the message is
-    durable, raises Retryable if not, and takes less than 3 s either way; `keys` are the accepted webhook keys."""
-    door = WebhookDoor(keys, now_ms)
+    durable, raises Retryable if not, and takes less than 3 s either way."""
+    ports = webhook_ports(keys)
 
     def handle(event: dict[str, Any], context: object) -> dict[str, Any]:
-        signature = _header(event, "x-retell-signature")
-        if not door.may_be_genuine(signature):
+        at_ms, signature = now_ms(), _header(event, "x-retell-signature")
+        if not ports.may_be_genuine(signature, at_ms):
             return answer(Intake.FORGED)
         try:
             body = _raw_body(event)
         except ValueError:
             return answer(Intake.MALFORMED)
-        read = Intake.TOO_LARGE if body is None else door.read(body, signature)
+        read = Intake.TOO_LARGE if body is None else read_webhook(body, signature, at_ms, ports)
         if isinstance(read, Intake):
             return answer(read)
         try:
