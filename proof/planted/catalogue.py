@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from proof.invariants import Invariant
-from proof.planted import bugs_claiming, bugs_doors, bugs_finding_out, bugs_sending, bugs_telling
+from proof.planted import bugs_claiming, bugs_database, bugs_doors, bugs_finding_out, bugs_sending, bugs_telling
 from proof.planted.bug import PlantedBug
 
 BUGS: tuple[PlantedBug, ...] = (
@@ -12,6 +12,7 @@ BUGS: tuple[PlantedBug, ...] = (
     *bugs_finding_out.BUGS,
     *bugs_telling.BUGS,
     *bugs_doors.BUGS,
+    *bugs_database.BUGS,
 )
 
 
