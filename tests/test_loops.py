@@ -41,7 +41,8 @@ class Passes:
 async def test_an_unforeseen_error_is_logged_by_type_counted_and_followed_by_a_pause():
     loop, passes = Loop("scheduler", "release_due_calls"), Passes(*(ValueError(PHONE) for _ in range(4)))
     with capture_logs() as lines:
-        await loop.run(passes, passes.stop)
+        ended = await asyncio.gather(loop.run(passes, passes.stop), return_exceptions=True)
+    assert ended == [None]
     assert [(line["event"], line["loop"], line["error"]) for line in lines] == [
         ("scheduler.failed", "release_due_calls", "ValueError")
     ] * 4
