@@ -36,13 +36,16 @@ week what when where work would year yes
 
 @lru_cache(maxsize=1)
 def fictional_phones() -> tuple[str, ...]:
-    """Every 555-01xx number of every area code of the United States, about 30,000: numbers nobody has."""
+    """Every 555-01xx number of every area code of the United States, about 36,000: numbers nobody has."""
     codes = [code for code in range(201, 990) if _is_american(code)]
     return tuple(f"+1{code}55501{line:02}" for line in range(100) for code in codes)
 
 
 def _is_american(code: int) -> bool:
-    return phonenumbers.region_code_for_number(phonenumbers.parse(f"+1{code}2345678")) == "US"
+    number = phonenumbers.parse(f"+1{code}2345678")
+    # Not the codes of services, such as 800 and 900, whose numbers are not dialed.
+    is_a_line = phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE
+    return is_a_line and phonenumbers.region_code_for_number(number) == "US"
 
 
 def call_request(number: int, not_before: datetime | None) -> dict[str, Any]:

@@ -208,9 +208,31 @@ def test_erasing_says_what_went(database, monkeypatch):
     assert result.exit_code == 0
     assert "contacts              1" in result.stdout
     assert "4155550100" not in result.stdout + result.stderr
-    refused = run(cli.app, ["erase", "4155550100", "--reason", "x"])
-    assert (refused.exit_code, "4155550100" in refused.stderr) == (1, False)
+    for phone in ("4155550100", "+1415555010"):
+        refused = run(cli.app, ["erase", phone, "--reason", "x"])
+        assert (refused.exit_code, phone in refused.stderr) == (1, False)
     monkeypatch.setenv("RINGBACK_ERASURE_KEY", f"{'b' * 32},{'a' * 32}")
     assert run(cli.app, ["db", "rekey"]).stdout == "every hash is under the newest key\n"
     monkeypatch.setenv("RINGBACK_ERASURE_KEY", "a" * 32)
     assert "RINGBACK_ERASURE_KEY" in str(run(cli.app, ["db", "rekey"]).exception)
+
+
+def test_a_person_is_erased_under_any_spelling(monkeypatch, database):
+    monkeypatch.setenv("RINGBACK_ERASURE_KEY", "a" * 32)
+    database("INSERT INTO contacts (contact_id, phone, updated_at) VALUES ('crm-42', '+14155550100', now())")
+    result = run(cli.app, ["erase", "+114155550100", "--reason", "request 18"])
+    assert result.exit_code == 0
+    assert "contacts              1" in result.stdout
+
+
+def test_one_number_is_one_contact_however_it_is_spelled(monkeypatch):
+    asked = []
+
+    def ask(data_dir, method, path, body=None):
+        asked.append(body["contact"]["contact_id"])
+        return {"call_id": "c-1", "status": "queued", "next_eligible_at": None}
+
+    monkeypatch.setattr("ringback.cli.calling.ask", ask)
+    for phone in ("+14155550160", "+114155550160", "+14155550161"):
+        assert run(cli.app, ["call", phone, "--agent", "agent_1"]).exit_code == 0
+    assert asked[0] == asked[1] != asked[2]

@@ -155,6 +155,39 @@ def test_a_suppressed_person_is_not_called_until_the_suppression_is_lifted(doors
     assert doors.call(refused)["status"] == "failed"
 
 
+@pytest.mark.parametrize(
+    ("suppressed", "called"), [("+116175550191", "+16175550191"), ("+16175550192", "+116175550192")]
+)
+def test_a_person_suppressed_in_one_spelling_is_not_called_in_another(
+    doors: Doors, suppressed: str, called: str
+) -> None:
+    made = doors.ask("POST", "/v1/suppressions", {"phone": suppressed, "reason": "asked by letter"})
+    assert made.status == 201
+    call_id = doors.place(new_call(called))
+    assert _only_event(doors, call_id)["reason"] == "suppressed"
+    assert doors.rings_of(call_id) == []
+    for phone in (suppressed, called):
+        [listed] = doors.get(f"/v1/suppressions?phone=%2B{phone[1:]}")["items"]
+        assert listed["suppression_id"] == made.body["suppression_id"]
+        assert doors.get(f"/v1/why?phone=%2B{phone[1:]}")["because"] == "suppressed"
+
+
+@pytest.mark.parametrize("phone", ["+19005550100", "+18005550100", "+15005550100", "+12129761234"])
+def test_a_kind_of_number_that_is_not_allowed_ends_at_once(doors: Doors, phone: str) -> None:
+    call_id = doors.place(new_call(phone))
+    assert _only_event(doors, call_id)["reason"] == "number_type_not_allowed"
+    assert doors.rings_of(call_id) == []
+
+
+@pytest.mark.parametrize("phone", ["+1415555010", "+10000000000", "+15550100", "+11415555010"])
+def test_an_impossible_number_is_refused(doors: Doors, phone: str) -> None:
+    answer = doors.ask("POST", "/v1/calls", new_call(phone))
+    _is_problem(answer, 422, "invalid_request")
+    assert [(error["pointer"], error["code"]) for error in answer.body["errors"]] == [
+        ("#/contact/phone", "impossible_number")
+    ]
+
+
 def test_a_suppression_ends_what_is_pending_and_names_what_is_under_way(doors: Doors) -> None:
     pending = doors.place(new_call("+16175550105", not_before=_later(hours=1)))
     talking = doors.place(new_call("+16175550106", metadata={"emulator_scenario": "16"}))

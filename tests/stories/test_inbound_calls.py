@@ -19,7 +19,8 @@ SPEED = {"RINGBACK_EMULATOR_SPEED": "8"}
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody for whom a call is planned, and who calls first. `body` is of the request from outside."""
+    """Somebody for whom a call is planned, and who calls first. `body` is of the request from outside; `from_number` in
+    it is the caller id where the carrier spells it in another way."""
 
     phone: str
     due_in_s: float
@@ -29,9 +30,9 @@ class Caller:
 CALLERS = {
     # The planned call falls due in the middle of a talk of two and a half seconds.
     "asks": Caller("+12025550100", 1.5, {"scenario": "talk"}),
-    "moves": Caller("+13035550100", 3600.0, {"scenario": "reschedule"}),
-    "opts out": Caller("+14045550100", 3600.0, {"scenario": "opt_out"}),
-    "tells": Caller("+15055550100", 3600.0, {"scenario": "tools"}),
+    "moves": Caller("+13035550100", 3600.0, {"scenario": "reschedule", "from_number": "(303) 555-0100"}),
+    "opts out": Caller("+14045550100", 3600.0, {"scenario": "opt_out", "from_number": "14045550100"}),
+    "tells": Caller("+15055550100", 3600.0, {"scenario": "tools", "from_number": "sip:+15055550100@carrier.example"}),
     "hangs up": Caller("+16065550100", 3600.0, {"scenario": "hang_up", "names_call": False}),
     "finds no agent": Caller("+17075550100", 3600.0, {"scenario": "talk", "agent_id": None}),
 }
