@@ -33,8 +33,8 @@ async def live(town: Town) -> Talk:
     await town.webhook(town.body(talk, "call_ended", call_id="call_canaryforeign", metadata=foreign))
     await town.execute(
         """INSERT INTO provider_events (provider_call_id, event, content_hash, received_at, fate, body)
-           VALUES ('call_canaryforeign', 'call_started', '\\x01', now(), 'foreign', '{"to": "(415) 555-0160"}'),
-                  ('', 'chat_ended', '\\x02', now(), 'unhandled', '{"sms": "1-415-555.0160"}')"""
+           VALUES ('call_canaryforeign', 'call_started', '\\x01', '2026-10-01', 'foreign', '{"to": "(415) 555-0160"}'),
+                  ('', 'chat_ended', '\\x02', '2026-10-01', 'unhandled', '{"sms": "1-415-555.0160"}')"""
     )
     await town.enqueue(town.body(talk, "call_ended"))
     await town.enqueue(town.body(talk, "call_analyzed"), dead=True)

@@ -14,6 +14,7 @@ from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.adapters.postgres.tombstones import marks_of
 from ringback.domain.erasure import Erased, StillUnderWay
 from ringback.domain.errors import Retryable
+from ringback.domain.retention import TRACES_KEPT
 
 #: Bodies are searched for a number so much at a time, because a statement may take seconds, not minutes.
 SEARCHED_AT_ONCE = timedelta(days=1)
@@ -43,7 +44,8 @@ class PostgresEraser:
     async def erase(self, phone: str, reason: str, now: datetime) -> Erased | None:
         try:
             async with connection_of(self._pool) as connection:
-                heard_of = await _search(connection, phone)
+                phones = await _column(connection, sql.PHONES, phone, await _column(connection, sql.CONTACTS, phone))
+                heard_of = await _search(connection, phones, now)
                 async with connection.transaction():
                     return await self._erase(connection, phone, heard_of, reason, now)
         except asyncpg.IntegrityConstraintViolationError as error:
@@ -64,7 +66,8 @@ class PostgresEraser:
             return None
         hashes = await self._hashing.renew(connection)
         provider_call_ids = await _column(connection, sql.PROVIDER_CALLS, *asked)
-        searched = [*heard_of, *await _search_since(connection, phone)]
+        meanwhile = (now - SEARCHED_AGAIN, now + SEARCHED_AT_ONCE)
+        searched = [*heard_of, *await _column(connection, sql.MENTIONING, sql.pattern_of(person.phones), *meanwhile)]
         ids = await _column(connection, sql.IDS, person.call_ids, person.phones, person.contact_ids)
         marks = marks_of(sorted({*ids, *provider_call_ids, *searched}))
         await connection.execute(sql.ADD_TOMBSTONES, marks, now)
@@ -91,23 +94,14 @@ async def _lock_and_find(connection: Connection, phone: str) -> _Person | None:
     return _Person(phones_found, found, await _column(connection, sql.CALLS, [phone], found))
 
 
-async def _search(connection: Connection, phone: str) -> list[str]:
+async def _search(connection: Connection, phones: Sequence[str], now: datetime) -> list[str]:
     """Provider calls that are not the person's, as far as our rows tell, but whose bodies hold their number."""
-    pattern, found = sql.pattern_of(phone), set()
-    since, until = (await connection.fetch(sql.SEARCHED))[0]
-    while since is not None and since <= until:
+    pattern, found = sql.pattern_of(phones), set()
+    since = now - TRACES_KEPT - SEARCHED_AT_ONCE
+    while since < now:
         found.update(await _column(connection, sql.MENTIONING, pattern, since, since + SEARCHED_AT_ONCE))
         since += SEARCHED_AT_ONCE
     return sorted(found)
-
-
-async def _search_since(connection: Connection, phone: str) -> list[str]:
-    _, until = (await connection.fetch(sql.SEARCHED))[0]
-    if until is None:
-        return []
-    return await _column(
-        connection, sql.MENTIONING, sql.pattern_of(phone), until - SEARCHED_AGAIN, until + SEARCHED_AGAIN
-    )
 
 
 async def _erase_rows(
@@ -125,7 +119,7 @@ async def _erase_rows(
         stand_in,
         [hashes.newest(phone) for phone in person.phones],
         [hashes.newest(contact_id) for contact_id in person.contact_ids],
-        "|".join(map(sql.pattern_of, person.phones)),
+        sql.pattern_of(person.phones),
     )
     rows = {}
     for kind, statement in sql.ERASE.items():

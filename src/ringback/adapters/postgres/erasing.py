@@ -1,5 +1,7 @@
 """The SQL of erasing a person, table by table."""
 
+from collections.abc import Sequence
+
 import phonenumbers
 
 CONTACTS = """
@@ -46,9 +48,6 @@ SELECT call_id, idempotency_key, request_hash FROM calls
 WHERE call_id = ANY ($1::text[]) AND idempotency_key IS NOT NULL
 """
 # Bodies of others' calls, of chats and of unknown people's calls to us, whose people only their content tells.
-SEARCHED = """
-SELECT min(received_at), max(received_at) FROM provider_events WHERE fate <> 'applied' AND body IS NOT NULL
-"""
 MENTIONING = """
 SELECT DISTINCT provider_call_id FROM provider_events
 WHERE received_at BETWEEN $2 AND $3 AND fate <> 'applied' AND provider_call_id <> '' AND body ~ $1
@@ -129,8 +128,15 @@ SELECT call_id, $2, 'erased', jsonb_build_object('reason', $3::text) FROM unnest
 """
 
 
-def pattern_of(phone: str) -> str:
-    """A regular expression, PostgreSQL's, for the number in any spelling: with or without its country's code or a
-    trunk zero, with blanks, brackets, dots and hyphens between the digits."""
-    digits = phonenumbers.national_significant_number(phonenumbers.parse(phone))
-    return rf"(?:^|[^0-9])[0-9]{{0,3}}{'[-. ()/]{0,3}'.join(digits)}(?![0-9])"
+def pattern_of(phones: Sequence[str]) -> str:
+    """A regular expression, PostgreSQL's, for the numbers in any spelling: with or without a country's code or a trunk
+    zero, with blanks, brackets, dots and hyphens between the digits."""
+    spelled = "|".join("[-. ()/]{0,3}".join(_national_digits(phone)) for phone in phones)
+    return f"(?:^|[^0-9])[0-9]{{0,3}}(?:{spelled})(?![0-9])"
+
+
+def _national_digits(phone: str) -> str:
+    try:
+        return phonenumbers.national_significant_number(phonenumbers.parse(phone))
+    except phonenumbers.NumberParseException:
+        return phone.removeprefix("+")  # of a country that there is not
