@@ -111,6 +111,7 @@ _FULL = (
             "tests/properties/test_callbacks.py",
             "tests/properties/test_gate.py",
             "tests/properties/test_next_open.py",
+            "tests/properties/test_spoken_times.py",
             "tests/properties/test_wall_clock_tasks.py",
         ),
         ("--hypothesis-profile", "proof"),

@@ -13,7 +13,7 @@ _NAMED = re.compile(
     r"\b(?:(?:in|on) )?(?:the )?(?:us )?(?P<name>eastern|central|mountain|pacific|alaskan?|hawaiian?|atlantic|"
     r"[ecmp]t|[ecmpah][sd]t|ak[sd]t|utc)\b(?P<time>(?: (?:standard|daylight|savings?|time|zone|timezone)\b)*)"
 )
-_PLACE = re.compile(r"\b(?:in )?(?P<place>(?:[a-z]+ ){1,3})time\b")
+_PLACE = re.compile(r"\b(?P<place>(?:[a-z]+ ){1,3})time\b")
 
 
 def without_zone(plain: str, near: tuple[str, ...]) -> tuple[str, str | None]:
