@@ -117,6 +117,14 @@ def test_call_sends_what_was_asked_for_and_prints_the_id_alone_on_stdout(voice_a
     assert sent["not_before"] == "2026-12-01T17:00:00Z"
 
 
+def test_a_call_that_ends_at_once_is_told_with_its_reason_and_ends_with_1(voice_api):
+    ended = {"call_id": "c-1", "status": "failed", "reason": "suppressed", "next_eligible_at": None}
+    voice_api.answers["/v1/calls"] = (202, ended)
+    result = run(cli.app, ["call", "+14155550100", "--agent", "agent_1"])
+    assert (result.exit_code, result.stdout) == (1, "c-1\n")
+    assert result.stderr == "failed (suppressed); its story: ringback trace c-1\n"
+
+
 def test_a_refusal_is_shown_with_every_problem_and_ends_with_1(voice_api):
     voice_api.answers["/v1/calls"] = (422, REFUSED)
     result = run(cli.app, ["call", "nonsense", "--agent", "agent_1"])

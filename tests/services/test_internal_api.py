@@ -64,7 +64,7 @@ async def api(pool, store, clock) -> AsyncIterator[httpx.AsyncClient]:
 async def test_an_accepted_call_is_seen_as_it_was_promised(api):
     accepted = (await api.post("/v1/calls", json=body(not_before="2026-12-02T17:00:00Z"))).json()
     call = (await api.get(f"/v1/calls/{accepted['call_id']}")).json()
-    assert set(call) == {"call_id", "contact_id", "status", "final", "next_eligible_at", "attempts", "tasks"}
+    assert set(call) == {"call_id", "contact_id", "status", "reason", "final", "next_eligible_at", "attempts", "tasks"}
     assert accepted["status"] == call["status"] == "scheduled"
     assert accepted["next_eligible_at"] == call["next_eligible_at"] == "2026-12-02T17:00:00.000Z"
     assert (call["contact_id"], call["final"], call["attempts"]) == ("crm-42", False, [])

@@ -113,6 +113,7 @@ async def test_a_good_request_is_answered_202_and_reaches_the_flow_in_the_domain
     assert answer.json() == {
         "call_id": "call-1",
         "status": "scheduled",
+        "reason": None,
         "next_eligible_at": "2026-12-01T18:00:00.000Z",
     }
     assert "idempotent-replayed" not in answer.headers

@@ -130,7 +130,8 @@ def test_a_country_that_is_not_allowed_ends_at_once(doors: Doors) -> None:
     answer = doors.ask("POST", "/v1/calls", body)
     assert (answer.status, answer.body["status"], answer.body["next_eligible_at"]) == (202, "failed", None)
     call_id = answer.body["call_id"]
-    assert _only_event(doors, call_id)["reason"] == "country_not_allowed"
+    event, told = _only_event(doors, call_id), doors.call(call_id)
+    assert event["reason"] == answer.body["reason"] == told["reason"] == "country_not_allowed"
     assert doors.rings_of(call_id) == []
 
 

@@ -35,7 +35,10 @@ def call(  # noqa: PLR0913 - each is an option of the command line
     answer = ask(data_dir, "POST", "/v1/calls", body)
     due = f", not before {answer['next_eligible_at']}" if answer["status"] == "scheduled" else ""
     typer.echo(answer["call_id"])
-    typer.echo(f"{answer['status']}{due}; its story: ringback trace {answer['call_id']}", err=True)
+    because = f" ({answer['reason']})" if answer.get("reason") else ""
+    typer.echo(f"{answer['status']}{because}{due}; its story: ringback trace {answer['call_id']}", err=True)
+    if because:
+        raise typer.Exit(1)
 
 
 def trace(

@@ -90,6 +90,7 @@ class Call:
         None  # why no further attempt may be made by itself: opt-out, cancel asked while ringing
     )
     closing_event_id: str | None = None  # the uncorrected event that carried is_final: true
+    reason: str | None = None  # of the last `failed` event
 
     @property
     def is_erased(self) -> bool:

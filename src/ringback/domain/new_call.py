@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ringback.domain.abt_event import iso
 from ringback.domain.call import CallStatus, RetryPolicy
 
 
@@ -27,12 +28,25 @@ class NewCall:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """`replayed`: the answer was given before, under the same idempotency key."""
+    """The answer to a request. `reason` says why a call ended at once.
+
+    `replayed`: the answer was given before, under the same idempotency key.
+    """
 
     call_id: str
     status: CallStatus
     next_eligible_at: datetime | None
+    reason: str | None = None
     replayed: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The body of the 202."""
+        return {
+            "call_id": self.call_id,
+            "status": self.status,
+            "reason": self.reason,
+            "next_eligible_at": iso(self.next_eligible_at),
+        }
 
 
 class KeyReused(Exception):

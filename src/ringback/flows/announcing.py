@@ -90,6 +90,7 @@ async def announce_end(
     if verdict.reason is FailReason.REFUSED and attempt.placed_at is None:
         extra["attempted"] = False
     if verdict.is_failure:
+        call.reason = verdict.reason
         extra |= {"will_retry": outlook.next_at is not None, "next_attempt_at": outlook.next_at}
     extra["is_final"] = outlook.is_final
     if attempt.verdict_event_id is not None:
@@ -102,6 +103,7 @@ async def announce_end(
 
 def closing_event(call: Call, reason: FailReason, now: datetime) -> AbtEvent:
     """The call-level end of a call that will not be dialed (again)."""
+    call.reason = reason
     extra = {
         "reason": reason,
         "provider_reason": None,

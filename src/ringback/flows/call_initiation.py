@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ringback.domain.abt_event import FailReason, iso
+from ringback.domain.abt_event import FailReason
 from ringback.domain.call import DEFAULT_LIFETIME, Call, CallStatus, Contact, Task, TaskKind, TaskStatus
 from ringback.domain.call_state import close
 from ringback.domain.gate import DialPolicy
@@ -92,7 +92,7 @@ class CallInitiation:
         if refused is not None:
             event = closing_event(call, refused, now)
             close(call, CallStatus.FAILED, event.event_id)
-            answer = Accepted(call.call_id, call.status, None)
+            answer = Accepted(call.call_id, call.status, None, refused)
             row = AcceptedCall(contact, call, None, closing=event, decision={"reason": refused})
         else:
             task = self._first_task(call, _known_zone(contact, person), request, now)
@@ -162,12 +162,7 @@ def _known_zone(contact: Contact, person: PersonNow) -> Contact:
 def _with_key(row: AcceptedCall, asked: Asked, answer: Accepted) -> AcceptedCall:
     if asked.idempotency_key is None:
         return row
-    response = {
-        "call_id": answer.call_id,
-        "status": answer.status,
-        "next_eligible_at": iso(answer.next_eligible_at),
-    }
-    stored = StoredAnswer(asked.request.fingerprint, response)
+    stored = StoredAnswer(asked.request.fingerprint, answer.as_json())
     return AcceptedCall(
         row.contact, row.call, row.task, row.message, row.closing, row.decision, asked.idempotency_key, stored
     )
@@ -179,5 +174,7 @@ def _replay(response: Mapping[str, Any]) -> Accepted:
         response["call_id"],
         CallStatus(response["status"]),
         datetime.fromisoformat(due_at) if due_at else None,
+        # Answers that an earlier version stored have no reason.
+        response.get("reason"),
         replayed=True,
     )

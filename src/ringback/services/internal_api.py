@@ -10,7 +10,6 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
 from ringback.config import Settings
-from ringback.domain.abt_event import iso
 from ringback.domain.new_call import Accepted, KeyReused, NewCall
 from ringback.domain.number_plan import NumberPlan
 from ringback.failpoints import Failpoint, reach
@@ -52,9 +51,7 @@ class VoiceApi:
                 raise
             accepted = before
         reach(Failpoint.ACCEPT_ANSWERING)
-        next_at = iso(accepted.next_eligible_at)
-        body = {"call_id": accepted.call_id, "status": accepted.status, "next_eligible_at": next_at}
-        return JSONResponse(body, 202, {"Idempotent-Replayed": "true"} if accepted.replayed else None)
+        return JSONResponse(accepted.as_json(), 202, {"Idempotent-Replayed": "true"} if accepted.replayed else None)
 
     async def get_calls(self, request: Request) -> Any:
         items, next_cursor = await self.views.calls(**requests.read_query(requests.CallsQuery, request, self.numbers))

@@ -31,6 +31,7 @@ class ProblemAnswer(BaseModel):
 class AcceptedAnswer(BaseModel):
     call_id: str
     status: CallStatus
+    reason: str | None = Field(description="Why the call ended at once.")
     next_eligible_at: Time | None
 
 
@@ -69,6 +70,7 @@ class CallAnswer(BaseModel):
     call_id: str
     contact_id: str
     status: CallStatus
+    reason: str | None = Field(description="As in the call's last `failed` event.")
     final: bool
     next_eligible_at: Time | None
     attempts: list[AttemptAnswer]

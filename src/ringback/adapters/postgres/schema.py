@@ -11,7 +11,7 @@ import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-NEWEST = "0007"
+NEWEST = "0008"
 #: Two processes that start together must not both migrate. It is tried again and again, because a statement that waits
 #: for it would hold a snapshot, for which CREATE INDEX CONCURRENTLY waits in turn.
 _LOCK = "SELECT pg_try_advisory_lock(hashtextextended('ringback-migrations', 0))"

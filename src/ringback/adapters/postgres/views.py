@@ -20,7 +20,7 @@ _DUE_AT = "greatest({0}.due_at, {0}.due_before_hold)"
 # A scheduled call whose task has been released is on its way to the processor.
 _STATUS = "CASE WHEN c.status = 'scheduled' AND t.status = 'dispatched' THEN 'queued' ELSE c.status END"
 _CALLS = f"""
-SELECT c.call_id, c.contact_id, {_STATUS} AS status, c.final, {_DUE_AT.format("t")} AS next_eligible_at
+SELECT c.call_id, c.contact_id, {_STATUS} AS status, c.reason, c.final, {_DUE_AT.format("t")} AS next_eligible_at
 FROM calls c LEFT JOIN tasks t ON t.call_id = c.call_id AND t.status IN ('pending', 'held', 'dispatched')
 """
 _ATTEMPTS = """
