@@ -187,7 +187,7 @@ def test_the_doctor_says_what_to_do_and_ends_with_1(database):
     wrong = sorted(said.split("  ")[0] for mark, said in lines if mark == "WRONG")
     assert wrong == ["Retell API key", "outbox"]
     assert "run: ringback dead-letters list" in result.stdout
-    assert "schema              0002, the newest" in result.stdout
+    assert "schema              0007, the newest" in result.stdout
 
 
 def test_erasing_says_what_went(database):
