@@ -3,6 +3,7 @@
 import asyncio
 from types import SimpleNamespace
 
+from ringback.loops import Loops
 from ringback.services.call_processor import assemble
 
 
@@ -25,6 +26,7 @@ async def test_the_provider_is_warm_before_a_message_is_asked_for():
         clock=SimpleNamespace(now=lambda: None),
         call_queue=None,
         call_processing=lambda: None,
+        loops=Loops(),
     )
     (loop,) = assemble(parts).loops
     await asyncio.wait_for(loop(stop), 10)
