@@ -66,7 +66,7 @@ async def test_a_waiting_receive_hears_of_a_message_in_milliseconds(pool, queues
 
 async def test_listening_starts_again_after_its_connection_was_cut(pool, queues_url, monkeypatch):
     monkeypatch.setattr("ringback.adapters.postgres.message_queue.POLL_S", 60.0)
-    monkeypatch.setattr("ringback.adapters.postgres.wake.RELISTEN_S", 0.05)
+    monkeypatch.setattr("ringback.loops.FIRST_PAUSE_S", 0.05)
     queue = PostgresQueue(pool, "cut")
     waiting = asyncio.create_task(queue.receive(10, 10, 30))
     await asyncio.sleep(0.1)

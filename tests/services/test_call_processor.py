@@ -3,6 +3,7 @@
 import asyncio
 from types import SimpleNamespace
 
+from ringback.loops import Loops
 from ringback.services.call_processor import assemble, call_consumer
 
 
@@ -28,6 +29,7 @@ async def test_the_provider_is_warm_before_a_message_is_asked_for():
         clock=SimpleNamespace(now=lambda: None),
         call_queue=None,
         call_processing=lambda: SimpleNamespace(provider=SimpleNamespace(is_emulated=is_emulated)),
+        loops=Loops(),
     )
     (loop,) = assemble(parts).loops
     await asyncio.wait_for(loop(stop), 10)
@@ -50,5 +52,6 @@ async def test_no_message_is_asked_for_while_it_is_not_known_what_the_provider_i
     store, clock = SimpleNamespace(free_slots=free_slots), SimpleNamespace(now=lambda: None)
     processing = SimpleNamespace(provider=SimpleNamespace(is_emulated=is_emulated))
     policy = SimpleNamespace(max_live_calls=5, calls_per_second=5)
-    await asyncio.wait_for(call_consumer(None, processing, store, clock, policy).run(stop), 10)
+    loop = Loops().named("consumer", "call_processor")
+    await asyncio.wait_for(call_consumer(None, processing, store, clock, policy, loop).run(stop), 10)
     assert asked == ["provider", "provider", "provider", "slots"]
