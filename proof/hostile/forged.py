@@ -95,11 +95,12 @@ def planted(found: Findings, forger: Forger) -> None:
     }
     for name, careless in bugs.items():
         seen = Findings("planted", found.seed)
-        vars(receiver)["verify"] = careless
+        # The head is not looked at before the body either: that alone would stop what is too old.
+        vars(receiver).update(verify=careless, may_be_genuine=lambda header, now_ms: True)
         try:
             at_the_handler(seen, forger, 10 * len(MANNERS))
         finally:
-            vars(receiver)["verify"] = true_verify
+            vars(receiver).update(verify=true_verify, may_be_genuine=signature.may_be_genuine)
         found.plant(name, bool(seen.violations), Invariant.I15)
 
 
