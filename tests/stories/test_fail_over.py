@@ -32,16 +32,20 @@ REPLICATION = "local replication all trust\n"
 
 @dataclass(frozen=True)
 class Pair:
-    """A primary and its synchronous standby: what the primary has committed the standby has."""
+    """A primary and its synchronous standby: what the primary has committed the standby has.
+
+    Both are the administrator's URLs; `product` is the primary's URL for the product's role.
+    """
 
     primary: str
     standby: str
+    product: str
 
     @property
     def both(self) -> str:
         """The URL that names both, as a deployment with a standby gives it."""
         hosts = ",".join(parse_qs(urlsplit(url).query)["host"][0] for url in (self.primary, self.standby))
-        return f"{self.primary.partition('?')[0]}?host={hosts}&port=5432,5432"
+        return f"{self.product.partition('?')[0]}?host={hosts}&port=5432,5432"
 
     def make_primary_read_only(self) -> None:
         """For the sessions that exist, too: none is cut."""
@@ -72,7 +76,8 @@ def pair() -> Iterator[Pair]:
             (home / "postgres").mkdir(parents=True)
         primary, standby = map(PostgresServer, homes)
         try:
-            primary_url = primary.start()
+            product_url = primary.start()
+            primary_url = primary.superuser_url
             access = homes[0] / "postgres/pgdata/pg_hba.conf"
             access.write_text(REPLICATION + access.read_text())
             asyncio.run(execute(primary_url, "SELECT pg_reload_conf()"))
@@ -80,11 +85,11 @@ def pair() -> Iterator[Pair]:
             copy = homes[1] / "postgres/pgdata"
             command = [program, "-d", primary_url, "-D", copy, "-R", "-X", "stream", "-c", "fast"]
             subprocess.run(command, check=True, capture_output=True, timeout=60)
-            standby_url = standby.start()
+            standby.start()
             asyncio.run(
                 execute(primary_url, "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
             )
-            yield Pair(primary_url, standby_url)
+            yield Pair(primary_url, standby.superuser_url, product_url)
         finally:
             standby.stop()
             primary.stop()

@@ -88,7 +88,7 @@ class Cluster:
 
         No server may run on the data. Does nothing once pg_hba.conf asks for the role.
         """
-        if (self.pgdata / "pg_hba.conf").read_text() == HOST_BASED_AUTHENTICATION:
+        if HOST_BASED_AUTHENTICATION in (self.pgdata / "pg_hba.conf").read_text():
             return
         identity.own(self.pgdata)
         _single_user(binaries, identity, self.pgdata, DATABASE, _OWN_DATABASE)
