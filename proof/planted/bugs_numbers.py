@@ -61,7 +61,9 @@ BUGS = (
         old='TABLES = ("suppressions", "contacts",',
         new='TABLES = ("contacts",',
         why="A suppression is what somebody asked for, word for word.",
-        tests=("adapters/test_schema.py::test_a_suppression_of_another_spelling_covers_the_person_after_the_upgrade",),
+        tests=(
+            "adapters/test_canonical_phones_migration.py::test_a_suppression_of_another_spelling_covers_the_person_after_the_upgrade",
+        ),
     ),
     PlantedBug(
         name="a_caller_id_without_a_plus_is_nobody",
@@ -75,7 +77,7 @@ BUGS = (
     PlantedBug(
         name="every_caller_lives_where_we_dial",
         aims=(I22,),
-        file=INBOUND,
+        file="flows/caller_ids.py",
         old='    return rules.numbers.read(text or "", country or rules.policy.only_country)\n',
         new='    return rules.numbers.read(text or "", rules.policy.only_country or country)\n',
         why="We call the United States only.",
@@ -85,7 +87,7 @@ BUGS = (
         name="an_unknown_callers_opt_out_is_kept_as_it_came",
         aims=(I22,),
         file="flows/business_operations/set_disposition.py",
-        old="        phone = caller_number(report.from_number, report.to_number, self.rules)\n",
+        old="        phone = person_of(report, self.rules)\n",
         new="        phone = report.from_number\n",
         why="Retell knows who calls.",
         tests=(f"{_CALLERS}test_an_unknown_caller_who_says_stop_is_not_called[sip:+14155550172@host]",),
