@@ -28,7 +28,7 @@ FILL = (
 
 
 READ = {
-    "the gate": (sql.PERSON_FACTS, (PHONE, CONTACT, None, NOW)),
+    "the gate": (sql.PERSON_FACTS, (PHONE, CONTACT, None, NOW, [])),
     "a suppression": (sql.ATTEMPTS_UNDER_WAY, (None, CONTACT)),
     "why": (person_file._ATTEMPTS, ([PHONE], [CONTACT, "crm-9"], NOW)),
 }

@@ -26,7 +26,7 @@ STARTS_TASKS = {
     "up/demo.py": "a demonstration ends with its system",
     "up/system.py": "the watch in the shell; the system itself, until a signal",
     "web/serving.py": "the server, until stop",
-    "wiring.py": "the loops of all services in the shell; the server, whose end is the process's",
+    "process.py": "the loops of all services in the shell; the server, whose end is the process's",
 }
 
 READS_ENVIRONMENT = {
