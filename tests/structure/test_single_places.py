@@ -22,7 +22,6 @@ STARTS_TASKS = {
     "flows/outbox_delivery.py": "lanes in the shell; a parcel's error is the outcome of its rows",
     "grouping.py": "hands errors to the callers",
     "services/scheduler.py": "duties in the shell",
-    "services/webhook_receiver.py": "the handler's thread waits for its one enqueue",
     "up/demo.py": "a demonstration ends with its system",
     "up/system.py": "the watch in the shell; the system itself, until a signal",
     "web/serving.py": "the server, until stop",
