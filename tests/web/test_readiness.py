@@ -6,7 +6,8 @@ import pytest
 from ringback import wiring
 from ringback.adapters.postgres.pool import connection_of
 from ringback.config import read_settings
-from ringback.wiring import application, open_parts
+from ringback.process import application
+from ringback.wiring import open_parts
 
 
 async def test_a_process_whose_server_takes_no_writes_is_not_ready_until_it_has_another(
