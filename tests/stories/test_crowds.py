@@ -25,7 +25,7 @@ CROWD_COSTS_S = 2.0
 STARVED = 0.5
 MIB = 1024 * 1024
 #: What a system without traffic has, and the bodies of both kinds of door with the copies made of a few of them.
-GROWS_AT_MOST_MIB = 400
+GROWS_AT_MOST_MIB = 200
 
 
 @pytest.fixture(scope="module")
