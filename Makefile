@@ -5,7 +5,7 @@ READY := .venv/.ready
 SQS_READY := .venv-sqs/.ready
 WORKERS ?= 4
 
-.PHONY: help setup demo up test check prove races properties bench lock clean
+.PHONY: help setup demo up test slow check prove races properties bench lock clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -20,6 +20,9 @@ up: $(READY) ## the whole system on this machine, until Ctrl-C
 test: $(READY) $(SQS_READY) ## every test, lint and type check, in under five minutes
 	$(MAKE) check
 	$(BIN)/pytest -q -n $(WORKERS)
+
+slow: $(READY) $(SQS_READY) ## the stories that take a minute each: fail-over, rolling upgrade, crowds, the border
+	$(BIN)/pytest -q -m slow
 
 check: $(READY) ## format, lint, strict types, the layers
 	$(BIN)/ruff format --check .

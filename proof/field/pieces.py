@@ -92,6 +92,17 @@ _FULL = (
         ),
     ),
     Piece(
+        "long stories of a running system",
+        (),
+        Invariant.I1,
+        (
+            "tests/stories/test_crowds.py",
+            "tests/stories/test_fail_over.py",
+            "tests/stories/test_key_of_up.py",
+            "tests/stories/test_rolling_upgrade.py",
+        ),
+    ),
+    Piece(
         "spellings of a number",
         (I22,),
         I22,

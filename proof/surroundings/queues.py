@@ -21,6 +21,7 @@ from proof.surroundings.town import Town
 from ringback import consumer
 from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.adapters.postgres.pool import open_pool
+from ringback.loops import Loop
 from ringback.ports import MessageQueue, OutgoingMessage, ReceivedMessage
 from ringback.wiring import Parts
 from tests.loopback import free_ports
@@ -271,7 +272,8 @@ async def plant_poison_that_vanishes(ground: Ground, found: Findings) -> None:
     queue, stop = PostgresQueue(pool, "calls"), asyncio.Event()
     await queue.send([OutgoingMessage("poison")])
     pace = consumer.Pace(max_in_flight=4, wait_s=0.2)
-    running = asyncio.create_task(Careless(queue, refuse, pace, name="planted", rng=Random(0)).run(stop))
+    careless = Careless(queue, refuse, pace, loop=Loop("consumer", "planted"), rng=Random(0))
+    running = asyncio.create_task(careless.run(stop))
     await until_empty([queue])
     stop.set()
     await running

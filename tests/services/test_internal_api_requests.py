@@ -55,7 +55,7 @@ class Flows:
         if self.fails:
             raise self.fails
         self.accepted.append((request, key))
-        return Accepted("call-1", CallStatus.SCHEDULED, datetime(2026, 12, 1, 18, tzinfo=UTC), self.replayed)
+        return Accepted("call-1", CallStatus.SCHEDULED, datetime(2026, 12, 1, 18, tzinfo=UTC), None, self.replayed)
 
     async def cancel(self, call_id):
         return self.cancelled

@@ -9,6 +9,7 @@ import uuid_utils
 
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.adapters.postgres.views import PostgresViews
+from ringback.domain.access import KnownKey, Role
 from ringback.domain.attempt import VoicemailAction
 from ringback.domain.deadlines import Deadlines
 from ringback.domain.dial import DialAnswer, DialAnswerKind
@@ -50,6 +51,9 @@ class Phone:
 
     def __init__(self) -> None:
         self.dialed: list[str] = []
+
+    async def is_emulated(self) -> bool:
+        return True
 
     async def dial(self, request, lease_deadline):
         self.dialed.append(request.to_number)
@@ -102,10 +106,10 @@ async def house(pool, store, clock) -> AsyncIterator[House]:
     explanation = Explanation(views, clock, numbers, POLICY)
     steering = Steering(pause=None, resume=None, why=explanation.why, views=views, numbers=numbers)
 
-    async def key_is_known(key_hash: str) -> bool:
-        return key_hash == hash_key(KEY)
+    async def find_key(key_hash: str) -> KnownKey | None:
+        return KnownKey("test", Role.ADMIN) if key_hash == hash_key(KEY) else None
 
-    guard = ApiKeys(key_is_known, clock.monotonic).require
+    guard = ApiKeys(find_key, clock.monotonic).require
     routers = [internal_routes(voice, guard), steering_routes(steering, guard)]
     transport = httpx.ASGITransport(create_application("test", routers, [], make_metrics()))
     processing = CallProcessing(store, phone, clock, new_id, SettlingRules(POLICY, DEADLINES, numbers, new_id))

@@ -16,6 +16,8 @@ from tests.postgresql import execute
 
 from .running_system import RunningSystem, clean_environment, new_call, wait_until
 
+pytestmark = pytest.mark.slow
+
 ENGAGE_SECRET = "whsec_c3Rvcnktb2YtdGhlLWJvcmRlcg=="
 FOR_REAL, FOR_EMULATOR = "used with the emulator", "the calls in this database are real"
 

@@ -15,6 +15,8 @@ from proof.load.ground import Ground, open_ground
 from proof.load.requests import WEBHOOK
 from ringback.adapters.retell.signature import sign
 
+pytestmark = pytest.mark.slow
+
 CROWD = 1_000
 ANSWERED_WITHIN_S = 3.0
 #: Other tests share the machine: a crowd that was not answered in time comes again when the last one is through.

@@ -17,6 +17,8 @@ from tests.postgresql import execute
 
 from .running_system import Doors, RunningSystem, new_call, wait_until
 
+pytestmark = pytest.mark.slow
+
 #: The longest pause of a loop is 5 s, the listening connection is asked every 5 s.
 MOVED_WITHIN_S = 15.0
 SETTLED_WITHIN_S = 66.0

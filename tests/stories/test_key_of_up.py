@@ -6,7 +6,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from .running_system import RunningSystem, clean_environment, wait_until
+
+pytestmark = pytest.mark.slow
 
 ANOTHER = "rbk_another_key_for_the_story"
 

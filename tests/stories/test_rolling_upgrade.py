@@ -14,6 +14,8 @@ import pytest
 from .conftest import SPEED
 from .running_system import Answer, Doors, RunningSystem, ask, new_call, wait_until
 
+pytestmark = pytest.mark.slow
+
 _TABLES = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1"
 #: Name, type, NOT NULL, default and identity of each column, the last one first.
 _COLUMNS = """

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.web.problem import Problem
 from ringback.web.requests import read_new_call, read_suppression
 
 NOW = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)
 PHONE = "+14155550100"
+PLAN = PhoneNumbersPlan()
 
 
 def body(**changes: Any) -> dict[str, Any]:
@@ -44,20 +46,20 @@ def problems_of(read: Any, *given: Any) -> dict[str, str]:
     ],
 )
 def test_what_is_too_much_is_named_by_pointer_and_code(field: str, value: Any, pointer: str, code: str) -> None:
-    assert problems_of(read_new_call, body(**{field: value}), NOW) == {pointer: code}
+    assert problems_of(read_new_call, body(**{field: value}), NOW, PLAN) == {pointer: code}
 
 
 def test_what_is_just_within_the_limits_is_taken() -> None:
     fields = {f"f{n}": "x" * 100 for n in range(100)}
     variables = {f"v{n}": "x" * 300 for n in range(99)} | {"v" * 64: "y"}
-    taken = read_new_call(body(contact=contact(fields=fields), variables=variables), NOW)
+    taken = read_new_call(body(contact=contact(fields=fields), variables=variables), NOW, PLAN)
     assert (taken.fields, taken.variables) == (fields, variables)
 
 
 @pytest.mark.parametrize("contact_id", [".", "..", "crm/42", "/", "crm\\42", "../calls"])
 def test_an_id_that_no_path_can_name_is_refused(contact_id: str) -> None:
     asked = body(contact=contact(contact_id=contact_id))
-    assert problems_of(read_new_call, asked, NOW) == {"#/contact/contact_id": "not_a_path_segment"}
+    assert problems_of(read_new_call, asked, NOW, PLAN) == {"#/contact/contact_id": "not_a_path_segment"}
 
 
 UNSEEN = [
@@ -75,30 +77,30 @@ UNSEEN = [
 @pytest.mark.parametrize("contact_id", UNSEEN)
 def test_an_id_with_a_character_that_shows_nothing_is_refused_to_calls_and_suppressions(contact_id: str) -> None:
     asked = body(contact=contact(contact_id=contact_id))
-    assert problems_of(read_new_call, asked, NOW) == {"#/contact/contact_id": "bad_characters"}
+    assert problems_of(read_new_call, asked, NOW, PLAN) == {"#/contact/contact_id": "bad_characters"}
     suppressed = {"contact_id": contact_id, "reason": "asked"}
-    assert problems_of(read_suppression, suppressed) == {"#/contact_id": "bad_characters"}
+    assert problems_of(read_suppression, suppressed, PLAN) == {"#/contact_id": "bad_characters"}
 
 
 @pytest.mark.parametrize(
     "contact_id", ["crm-42", "…", "Ada Lovelace", "ada@example.com", "crm:42", "Zoë", "東京", "..."]
 )
 def test_every_other_id_is_taken(contact_id: str) -> None:
-    assert read_new_call(body(contact=contact(contact_id=contact_id)), NOW).contact_id == contact_id
+    assert read_new_call(body(contact=contact(contact_id=contact_id)), NOW, PLAN).contact_id == contact_id
 
 
 def test_a_contact_that_was_taken_before_can_still_be_suppressed() -> None:
-    assert read_suppression({"contact_id": "crm/42", "reason": "asked"}).contact_id == "crm/42"
+    assert read_suppression({"contact_id": "crm/42", "reason": "asked"}, PLAN).contact_id == "crm/42"
 
 
 @pytest.mark.parametrize(
     "text", ["2026-W49-2T15:00:00Z", "2026-12-02T15Z", "2026-12-02T15:00:00+0000", "0001-01-01T00:00:00Z"]
 )
 def test_what_is_no_rfc_3339_time_is_refused(text: str) -> None:
-    assert problems_of(read_new_call, body(not_before=text), NOW) == {"#/not_before": "not_a_time"}
+    assert problems_of(read_new_call, body(not_before=text), NOW, PLAN) == {"#/not_before": "not_a_time"}
 
 
 def test_a_time_may_be_in_lower_case() -> None:
-    assert read_new_call(body(not_before="2026-12-02t15:00:00z"), NOW).not_before == datetime(
+    assert read_new_call(body(not_before="2026-12-02t15:00:00z"), NOW, PLAN).not_before == datetime(
         2026, 12, 2, 15, tzinfo=UTC
     )

@@ -44,7 +44,9 @@ WITHOUT_A_KEY = {
     "/metrics",
     "/openapi.json",
     "/docs",
-    "/docs/oauth2-redirect",
+    "/docs/start.js",
+    "/docs/swagger-ui-bundle.js",
+    "/docs/swagger-ui.css",
 }
 KEYS = {role: f"rbk_{role}" for role in Role}
 

@@ -32,7 +32,7 @@ async def server():
 
 def head(door: str, length: int, *signatures: str) -> bytes:
     headers = "".join(f"x-retell-signature: {signature}\r\n" for signature in signatures)
-    return f"POST {door} HTTP/1.1\r\nhost: x\r\n{headers}content-length: {length}\r\n\r\n".encode()
+    return f"POST {door} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n".encode()
 
 
 @pytest.mark.parametrize("door", DOORS)

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from ringback.domain.access import KnownKey, Role
 from ringback.domain.errors import StoreUnavailable
 from ringback.telemetry import make_metrics
 from ringback.web import admission, bodies
@@ -16,6 +17,7 @@ from ringback.web.auth import ApiKeys, hash_key
 from tests.web.raw import served, until_closed
 
 KEY = "rbk_good"
+KNOWN = KnownKey("test", Role.ADMIN)
 KIB = 1024
 
 
@@ -32,12 +34,12 @@ async def count(request: Request) -> Response:
 
 @pytest.fixture
 async def server():
-    async def is_known(key_hash: str) -> bool:
-        return key_hash == hash_key(KEY)
+    async def find_key(key_hash: str) -> KnownKey | None:
+        return KNOWN if key_hash == hash_key(KEY) else None
 
     metrics = make_metrics()
     routes = [Route(path, count, methods=["POST"]) for path in ("/v1/calls", "/v1/suppressions", "/v1/slow")]
-    keys = ApiKeys(is_known, time.monotonic)
+    keys = ApiKeys(find_key, time.monotonic)
     app = create_application("test", [], routes, metrics, authenticate=keys.require)
     async with served(app, metrics) as raw:
         yield raw
@@ -79,15 +81,15 @@ async def test_two_hundred_unfinished_requests_keep_nobody_out(monkeypatch, key)
     """With a key or without: a request takes a place once it is here whole."""
     monkeypatch.setattr(admission.Admission.__init__, "__defaults__", (1, 1))
 
-    async def is_known(key_hash: str) -> bool:
-        return key_hash == hash_key(KEY)
+    async def find_key(key_hash: str) -> KnownKey | None:
+        return KNOWN if key_hash == hash_key(KEY) else None
 
     app = create_application(
         "test",
         [],
         [Route("/v1/calls", count, methods=["POST"])],
         make_metrics(),
-        authenticate=ApiKeys(is_known, time.monotonic).require,
+        authenticate=ApiKeys(find_key, time.monotonic).require,
     )
     async with served(app) as server:
         idle = [await server.open() for _ in range(200)]
@@ -115,17 +117,17 @@ async def test_a_flood_of_wrong_keys_asks_the_database_twice_at_once_and_delays_
     asked, most, free = 0, 0, asyncio.Event()
     now = 0.0
 
-    async def look_up(key_hash: str) -> bool:
+    async def look_up(key_hash: str) -> KnownKey | None:
         nonlocal asked, most
         if key_hash == hash_key(KEY):
-            return True
+            return KNOWN
         asked += 1
         most = max(most, asked)
         try:
             await free.wait()
         finally:
             asked -= 1
-        return False
+        return None
 
     keys = ApiKeys(look_up, lambda: now, remember_s=30)
     request = Request({"type": "http", "headers": [(b"x-api-key", KEY.encode())]})

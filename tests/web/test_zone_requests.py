@@ -16,7 +16,7 @@ def zone_or_problem(time_zone: object, phone: str = PHONE) -> tuple[str | None, 
     contact = {"contact_id": "crm-42", "phone": phone, "time_zone": time_zone}
     body = {"contact": contact, "agent_id": "agent_1", "from_number": "+14155550199"}
     try:
-        return read_new_call(body, NOW, PhoneNumbersPlan().time_zones).time_zone, {}
+        return read_new_call(body, NOW, PhoneNumbersPlan()).time_zone, {}
     except Problem as problem:
         return None, {error.pointer: error.code for error in problem.errors}
 
@@ -68,6 +68,6 @@ def test_the_regions_that_may_be_meant_are_named():
         "from_number": "+14155550199",
     }
     with pytest.raises(Problem) as refused:
-        read_new_call(body, NOW, PhoneNumbersPlan().time_zones)
+        read_new_call(body, NOW, PhoneNumbersPlan())
     (error,) = refused.value.errors
     assert error.message == "Which region is meant: America/Denver or America/Phoenix?"

@@ -61,9 +61,10 @@ class ApiKeys:
         until, found = self._remembered.get(key_hash, (0.0, None))
         if found is not None and until > now:
             return found
-        was_known = self._remembered.pop(key_hash, None) is not None
-        found = await (self._find_key(key_hash) if was_known else self._find_stranger(key_hash))
-        if found is not None:
+        found = await (self._find_key(key_hash) if found is not None else self._find_stranger(key_hash))
+        if found is None:
+            self._remembered.pop(key_hash, None)
+        else:
             if len(self._remembered) >= MAX_REMEMBERED:
                 self._remembered.clear()
             self._remembered[key_hash] = (now + self._remember_s, found)

@@ -59,6 +59,9 @@ class Provider:
         self.during_fetch: Any = None
         self.names = itertools.chain([CALL, "call_canarysecond"], (f"call_later{n}" for n in itertools.count()))
 
+    async def is_emulated(self) -> bool:
+        return True
+
     async def dial(self, request: DialRequest, lease_deadline: float) -> DialAnswer:
         name = next(self.names)
         if self.during_dial is not None:
