@@ -38,7 +38,7 @@ FEW = 20
 
 DEEP = "[" * 5000
 #: Refused at once, because nothing can be made of them …
-HOPELESS = ("poison", "{}", '{"type":"CallRequested","v":99}', '{"type":"CallRequested","v":1,"call_id":7}')
+HOPELESS = ("poison", "{}", '{"type":"CallRequested","v":"first"}', '{"type":"CallRequested","v":1,"call_id":7}')
 #: … and those that break whoever handles them, each time until the queue's limit.
 BREAKING = {
     "calls": (DEEP, '{"type":"CallRequested","v":1,"call_id":"a\\u0000b","task_id":"t","dispatch":1}'),
