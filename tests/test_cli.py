@@ -184,6 +184,32 @@ def test_bad_settings_end_with_2_and_every_problem(tmp_path: Path):
     assert ended.stderr.count("\n") == 2
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "keys list",
+        "db upgrade",
+        "db rekey",
+        "dead-letters list",
+        "erase +14155550100 --reason x",
+        "serve scheduler",
+        "up --port 0",
+    ],
+)
+def test_without_a_database_a_command_ends_with_2_and_one_sentence(tmp_path: Path, command: str):
+    env = {
+        "RINGBACK_DATABASE_URL": "postgresql://ringback:hunter2@127.0.0.1:1/ringback",
+        "RINGBACK_ERASURE_KEY": "k" * 40,
+        "RETELL_API_KEY": "key_1",
+        "PATH": "/usr/bin",
+    }
+    arguments = [sys.executable, "-c", "from ringback.cli import main; main()", *command.split()]
+    ended = subprocess.run(arguments, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1), ended.stderr
+    assert "RINGBACK_DATABASE_URL" in ended.stderr
+    assert "hunter2" not in ended.stderr
+
+
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; from ringback import cli\n"

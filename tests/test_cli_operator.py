@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -11,7 +12,8 @@ from typer.testing import CliRunner
 
 from ringback import cli
 from ringback.adapters.postgres.schema import NEWEST
-from ringback.config import SettingsError
+from ringback.cli.doctor import _show_settings
+from ringback.config import SettingsError, read_settings
 from ringback.domain.catalog import built_in_catalog, catalog_toml, parse_catalog
 
 run = CliRunner().invoke
@@ -189,6 +191,14 @@ def test_the_doctor_says_what_to_do_and_ends_with_1(database):
     assert wrong == ["Retell API key", "outbox"]
     assert "run: ringback dead-letters list" in result.stdout
     assert f"schema              {NEWEST}, the newest" in result.stdout
+
+
+def test_the_doctor_does_not_take_the_webhook_key_of_up_for_the_api_key(capsys):
+    asked = read_settings({}, emulated=True)
+    for keys, known in ((("key_1",), "RETELL_API_KEY"), (("key_2",), "a running ringback up")):
+        _show_settings(replace(asked, retell_api_key="key_1", retell_webhook_key=keys))
+        [shown] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("RETELL_WEBHOOK_KEY")]
+        assert shown.endswith(f"({known})")
 
 
 SUPPRESSED = """INSERT INTO suppressions (suppression_id, phone, reason, source, created_at)

@@ -51,6 +51,16 @@ BUGS = (
         tests=("flows/dialing/test_scheduler.py::test_a_call_whose_message_was_dead_lettered_still_ends",),
     ),
     PlantedBug(
+        name="a_group_that_may_have_been_committed_is_tried_again",
+        aims=(I8, I1),
+        file=INITIATION,
+        old="        except StoreUnavailable as error:\n            # Whether it was committed may be unclear, so nothing is "
+        "tried again.\n            return dict.fromkeys(asked, error)\n",
+        new="        except StoreUnavailable:\n            pass\n",
+        why="One by one they may get through.",
+        tests=(f"{_INITIATION}test_what_may_have_been_committed_is_not_tried_again",),
+    ),
+    PlantedBug(
         name="the_key_is_only_looked_up",
         aims=(I8,),
         file=ACCEPTANCE,

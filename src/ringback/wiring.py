@@ -36,7 +36,7 @@ from ringback.adapters.sqs import open_sqs_queue
 from ringback.config import Settings, SettingsError
 from ringback.domain.catalog import Catalog, built_in_catalog, parse_catalog
 from ringback.domain.errors import ErasureKeyMissing, Retryable, StoreUnavailable
-from ringback.domain.new_call import Accepted, KeyReused, NewCall
+from ringback.domain.new_call import Accepted, NewCall
 from ringback.flows.border import Border, stop_call_here
 from ringback.flows.business_operations import business_actions, declarations
 from ringback.flows.business_operations.perform import BusinessOperations
@@ -250,7 +250,7 @@ def grouped_acceptance(initiation: CallInitiation) -> Callable[[NewCall, str | N
 
     async def accept(request: NewCall, idempotency_key: str | None) -> Accepted:
         answer = await write_down(Asked(request, idempotency_key))
-        if isinstance(answer, KeyReused):
+        if isinstance(answer, Exception):
             raise answer
         return answer
 

@@ -9,12 +9,14 @@ import pytest
 
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.domain.call import CallStatus, RetryPolicy
+from ringback.domain.errors import Retryable, StoreUnavailable
 from ringback.domain.gate import DialPolicy
-from ringback.domain.new_call import KeyReused, NewCall
+from ringback.domain.new_call import Accepted, KeyReused, NewCall
 from ringback.domain.number_plan import NumberType
 from ringback.domain.schedule import CallingHours
 from ringback.flows.call_initiation import Asked, CallInitiation
 from ringback.ports import Suppression
+from ringback.wiring import grouped_acceptance
 
 POLICY = DialPolicy(frozenset({"US"}), CallingHours.parse("always"), 10, 10, 0, 0, 60.0)
 
@@ -192,3 +194,54 @@ async def test_requests_add_to_a_contacts_fields_until_these_would_be_too_many(i
     assert list(await pool.fetchval("SELECT fields FROM contacts")) == ["f4", "f5"]
     await initiation.accept_call(request(fields={"f5": "y"}))
     assert await pool.fetchval("SELECT fields FROM contacts") == {"f4": "x" * 15_000, "f5": "y"}
+
+
+@pytest.mark.parametrize("error", [Retryable("DeadlockDetectedError"), ValueError("a bug"), StoreUnavailable("away")])
+async def test_an_error_behind_a_commit_does_not_accept_a_call_twice(initiation, store, pool, monkeypatch, error):
+    """Two of one contact, without keys, in one group: the second is written after the first has been committed."""
+    insert, asked = store.insert_accepted, []
+
+    async def fail_at_the_second(accepted, now):
+        asked.append([one.call.contact_id for one in accepted])
+        if len(asked) == 2:
+            raise error
+        return await insert(accepted, now)
+
+    monkeypatch.setattr(store, "insert_accepted", fail_at_the_second)
+    accept = grouped_acceptance(initiation)
+    ends = await asyncio.gather(*(accept(request(fingerprint=f"f{n}"), None) for n in (1, 2)), return_exceptions=True)
+    assert asked == [["crm-42"], ["crm-42"]]
+    assert isinstance(ends[0], Accepted)
+    assert ends[1] is error
+    assert await pool.fetchval("SELECT count(*) FROM calls") == 1
+
+
+async def test_what_may_have_been_committed_is_not_tried_again(initiation, store, pool, monkeypatch):
+    insert = store.insert_accepted
+
+    async def lose_the_answer(accepted, now):
+        await insert(accepted, now)
+        raise StoreUnavailable("the connection was cut behind the commit")
+
+    monkeypatch.setattr(store, "insert_accepted", lose_the_answer)
+    accept = grouped_acceptance(initiation)
+    asked = [request(f"crm-{n}", f"+1415555010{n}") for n in range(3)]
+    ends = await asyncio.gather(*(accept(one, None) for one in asked), return_exceptions=True)
+    assert all(isinstance(end, StoreUnavailable) for end in ends)
+    assert await pool.fetchval("SELECT count(*) FROM calls") == 3
+
+
+async def test_one_bad_request_does_no_harm_to_its_neighbours(initiation, store, pool, monkeypatch):
+    insert = store.insert_accepted
+
+    async def refuse_the_bad(accepted, now):
+        if any(one.call.contact_id == "crm-1" for one in accepted):
+            raise ValueError("no such value")
+        return await insert(accepted, now)
+
+    monkeypatch.setattr(store, "insert_accepted", refuse_the_bad)
+    accept = grouped_acceptance(initiation)
+    asked = [request(f"crm-{n}", f"+1415555010{n}") for n in range(3)]
+    ends = await asyncio.gather(*(accept(one, None) for one in asked), return_exceptions=True)
+    assert [type(end) for end in ends] == [Accepted, ValueError, Accepted]
+    assert await pool.fetchval("SELECT count(*) FROM calls") == 2

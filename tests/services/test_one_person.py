@@ -173,6 +173,8 @@ async def test_an_impossible_number_is_422_wherever_it_is_named(house):
             problems = [(error["pointer"], error["code"]) for error in answer.json()["errors"]]
             assert problems == [(pointer, "impossible_number")], phone
             assert phone not in answer.text
+    refused = (await house.call("+14150550100")).json()["errors"][0]  # it is as long as it should be
+    assert (refused["code"], refused["message"]) == ("impossible_number", "No country has a number of this form.")
     assert await house.pool.fetchval("SELECT count(*) FROM calls") == 0
 
 

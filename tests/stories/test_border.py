@@ -12,6 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from ringback.up.state import free_port
 from tests.postgresql import execute
 
 from .running_system import RunningSystem, clean_environment, new_call, wait_until
@@ -170,3 +171,18 @@ def test_a_process_on_the_wrong_side_does_not_start_and_plants_no_key(
     assert heard == ["GET /healthz"]
     assert rows(database_url, "SELECT name FROM api_keys") == []
     assert rows(database_url, "SELECT emulated FROM installation") == [(True,)]
+
+
+def test_up_starts_again_while_the_gateway_to_retell_is_away(
+    make_system: Callable[..., RunningSystem], outside: tuple[str, list[str]]
+) -> None:
+    url, heard = outside
+    system = make_system(**real(url))
+    system.start()
+    assert system.stop() == 0
+    system.settings = {**real(url), "RETELL_BASE_URL": f"http://127.0.0.1:{free_port()}"}
+    system.start()
+    call_id = system.doors.place(new_call("+14155550100"))
+    assert system.doors.call(call_id)["status"] in ("scheduled", "queued")
+    assert system.stop() == 0
+    assert "POST /v2/create-phone-call" not in heard

@@ -7,7 +7,7 @@ import typer
 
 from ringback.cli import calling, dead_letters, doctor, installation, keys, retell, running, steering
 from ringback.config import SettingsError
-from ringback.domain.errors import StartRefused
+from ringback.domain.errors import ErasureKeyMissing, StartRefused, StoreUnavailable
 
 app = typer.Typer(
     name="ringback",
@@ -48,6 +48,9 @@ def main() -> None:
         for problem in error.problems:
             typer.echo(problem, err=True)
         sys.exit(2)
-    except StartRefused as error:
+    except (StartRefused, ErasureKeyMissing) as error:
         typer.echo(str(error), err=True)
+        sys.exit(2)
+    except StoreUnavailable as error:
+        typer.echo(f"the database of RINGBACK_DATABASE_URL cannot be used: {error}", err=True)
         sys.exit(2)

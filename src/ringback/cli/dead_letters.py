@@ -10,7 +10,7 @@ import typer
 from ringback.cli.asking import DEFAULT_DATA_DIR, AsJson, DataDir, settings_of, start_logs
 from ringback.config import Settings, SettingsError
 from ringback.domain.abt_event import iso
-from ringback.domain.errors import Permanent, Retryable
+from ringback.domain.errors import Permanent, Retryable, StoreUnavailable
 
 if TYPE_CHECKING:
     from ringback.flows.dead_letters import DeadLetters, Found
@@ -66,6 +66,8 @@ def _with_letters(data_dir: Any, work: Callable[["DeadLetters"], Awaitable[Resul
         raise SettingsError([f"RINGBACK_DATABASE_URL: must be set, or {data_dir} be the data of a running system"])
     try:
         return asyncio.run(_work(settings, work))
+    except StoreUnavailable:
+        raise
     except (NoSuchPlace, Retryable, Permanent) as error:
         _end(str(error) or type(error).__name__)
 

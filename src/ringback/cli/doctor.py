@@ -42,7 +42,9 @@ def line(finding: "Finding") -> str:
 
 
 def _show_settings(settings: Settings) -> None:
+    same_key = settings.retell_webhook_key == (settings.retell_api_key,)
     for name, value, origin in describe(settings):
-        known = "a running ringback up" if value and origin == "not set" else origin
+        of_up = origin == "not set" or (origin == "RETELL_API_KEY" and not same_key)
+        known = "a running ringback up" if value and of_up else origin
         typer.echo(f"{name:<34}{value}{'  ' * bool(value)}({known})")
     typer.echo()

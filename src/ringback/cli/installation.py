@@ -67,7 +67,7 @@ def erase(
     """Erases a person: rows, transcripts, pending messages. A suppression goes on working, as a keyed hash."""
     from ringback.adapters.number_plan import PhoneNumbersPlan
     from ringback.domain.erasure import StillUnderWay
-    from ringback.domain.errors import Retryable
+    from ringback.domain.errors import Retryable, StoreUnavailable
 
     number = PhoneNumbersPlan().canonical(phone)
     if number is None:
@@ -77,6 +77,8 @@ def erase(
         raise typer.Exit(1)
     try:
         erased = asyncio.run(_erase(settings_of(data_dir), number, reason))
+    except StoreUnavailable:
+        raise
     except (StillUnderWay, Retryable) as error:
         typer.echo(str(error) or type(error).__name__, err=True)
         raise typer.Exit(1) from None

@@ -19,5 +19,7 @@ class StillUnderWay(Exception):
     """A call to or from the person has not settled: what it would write afterwards could not be erased."""
 
     def __init__(self, attempts: int) -> None:
-        super().__init__(f"{attempts} attempts are under way, or wait for their analysis: erase once they are settled")
+        super().__init__(
+            f"calls to or from the person that are not settled: {attempts}; erase once they have ended and are analyzed"
+        )
         self.attempts = attempts

@@ -24,7 +24,7 @@ class NumberPlan(Protocol):
         """The only form in which a number is stored, compared, locked and dialed.
 
         Takes `+` and digits. A doubled country code and a trunk zero are dropped. None for everything else, and for
-        numbers that cannot exist, because they are too short or too long.
+        numbers that cannot exist, in length or in form.
         """
         ...
 

@@ -89,19 +89,22 @@ class Border:
     before: bool | None = None
 
     async def enter(self) -> None:
-        """Mark the installation at its first start, else compare. Raises StartRefused.
+        """Mark the installation at its first start, else compare. Raises StartRefused."""
+        await self.settle(await self.side())
 
-        With a mark, a provider that does not answer is no reason not to start: calls are accepted, and neither dialed
-        nor looked up until it is known what it is.
+    async def side(self) -> bool:
+        """The provider's, emulated or not. Raises StartRefused if it does not answer a first start.
+
+        With a mark, a provider that does not answer is no reason not to start, and the side is the mark's: calls are
+        accepted, and neither dialed nor looked up until it is known what it is.
         """
-        if await self.installation.emulated() is None:
-            await self.settle(await self.identify())
-            return
+        mark = await self.installation.emulated()
+        if mark is None:
+            return await self.identify()
         emulated = await self.provider.is_emulated()
         if emulated is None:
             _log.warning("provider.unidentified", action="neither dialing nor looking up until it answers")
-            return
-        await self.settle(emulated)
+        return mark if emulated is None else emulated
 
     async def identify(self) -> bool:
         """Raises StartRefused when nothing answers in time."""

@@ -1,5 +1,6 @@
 """Accept calls: one durable intent, its task and its outgoing message in one commit, or nothing."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,6 +9,7 @@ from typing import Any
 from ringback.domain.abt_event import FailReason
 from ringback.domain.call import DEFAULT_LIFETIME, Call, CallStatus, Contact, Task, TaskKind, TaskStatus
 from ringback.domain.call_state import close
+from ringback.domain.errors import StoreUnavailable
 from ringback.domain.gate import DialPolicy
 from ringback.domain.new_call import Accepted, KeyReused, NewCall
 from ringback.domain.number_plan import NumberPlan
@@ -27,7 +29,8 @@ class Asked:
     idempotency_key: str | None = None
 
 
-Answer = Accepted | KeyReused
+#: An error says that this one was not accepted, as far as is known.
+Answer = Accepted | Exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class CallInitiation:
     async def accept_call(self, request: NewCall, idempotency_key: str | None = None) -> Accepted:
         """Durable when this returns. Raises KeyReused, StoreUnavailable."""
         answer = (await self.accept_calls([Asked(request, idempotency_key)]))[0]
-        if isinstance(answer, KeyReused):
+        if isinstance(answer, Exception):
             raise answer
         return answer
 
@@ -53,11 +56,29 @@ class CallInitiation:
         return _replay(response) if response is not None else None
 
     async def accept_calls(self, asked: Sequence[Asked]) -> list[Answer]:
-        """Several at the price of few statements; each stands for itself, and the answers are in their order."""
+        """Several at the price of few statements; each stands for itself, and the answers are in their order.
+
+        An error is an answer and is not raised: whoever tried all of them again would accept some twice.
+        """
         answers: dict[int, Answer] = {}
         for wave in _waves(asked):
-            answers |= await self._accept_wave({position: asked[position] for position in wave})
+            answers |= await self._accept_apart({position: asked[position] for position in wave})
         return [answers[position] for position in range(len(asked))]
+
+    async def _accept_apart(self, asked: dict[int, Asked]) -> dict[int, Answer]:
+        """One that fails does no harm to the others."""
+        (ended,) = await asyncio.gather(self._accept_wave(asked), return_exceptions=True)
+        if isinstance(ended, dict):
+            return ended
+        if not isinstance(ended, Exception):
+            raise ended
+        if isinstance(ended, StoreUnavailable) or len(asked) == 1:
+            # Where the store went away it may be unclear whether it was committed, so nothing is tried again.
+            return dict.fromkeys(asked, ended)
+        answers: dict[int, Answer] = {}
+        for position, one in asked.items():
+            answers |= await self._accept_apart({position: one})
+        return answers
 
     async def _accept_wave(self, asked: dict[int, Asked]) -> dict[int, Answer]:
         """No two with one contact or one key."""
@@ -73,8 +94,11 @@ class CallInitiation:
         reach(Failpoint.ACCEPT_COMMITTED)
         answers |= {position: answer for position, (row, answer) in drafts.items() if row.call.call_id in written}
         late = {position: one for position, one in asked.items() if position not in answers}
-        # Their keys were taken by requests that have committed by now, so their answers are there.
-        return answers | await self._replays(late)
+        try:
+            # Their keys were taken by requests that have committed by now, so their answers are there.
+            return answers | await self._replays(late)
+        except StoreUnavailable as error:
+            return answers | dict.fromkeys(late, error)  # those that were written stand
 
     async def _replays(self, asked: dict[int, Asked]) -> dict[int, Answer]:
         keyed = {one.idempotency_key: position for position, one in asked.items() if one.idempotency_key is not None}

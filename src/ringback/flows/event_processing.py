@@ -125,7 +125,7 @@ class EventProcessing:
             # One of our own calls, which an inbound event has nothing to tell about.
             await self._write_down_only(report, body, "foreign")
             return
-        if report.instance != await self.store.instance():
+        if not await self._rang_here(report):
             await self._write_down_only(report, body, "inbound")
             return
         now = self.clock.now()
@@ -139,6 +139,14 @@ class EventProcessing:
                 await hear_inbound(tx, report, caller, self.rules, now)
                 reach(Failpoint.INBOUND_HEARD)
         _log.info("event.inbound", provider_call_id=report.provider_call_id, event_name=report.event_name)
+
+    async def _rang_here(self, report: CallReport) -> bool:
+        """Whether the inbound call is one of ours. It has no mark of ours where our answer came too late or was void for
+        the provider; a call that we wrote down while it rang is ours all the same, and holds the person's tasks."""
+        if report.instance is not None:
+            return report.instance == await self.store.instance()
+        async with self.store.transaction() as tx:
+            return await tx.inbound_call(None, report.provider_call_id) is not None
 
     async def _ask_provider_soon(self, message: WebhookReceived, receive_count: int) -> None:
         """The webhook was too large for the queue; the watchdog asks for the call at once."""

@@ -87,10 +87,10 @@ class Reconciliation:
             return
         reach(Failpoint.LOOKUP_ANSWERED)
         ours = [report for report in listed if report.instance == instance]
-        for report in ours:
-            await self._apply(seen, await self._in_detail(report))
-        if not ours:
-            await self._count_lookup(seen, is_clean=True)
+        found = [await self._apply(seen, await self._in_detail(report)) for report in ours]
+        if not any(found):
+            # A call that has our marks and is another's says nothing about whether this attempt rang.
+            await self._count_lookup(seen, is_clean=not ours)
 
     async def _in_detail(self, report: CallReport) -> CallReport:
         """A list says less than the call itself, but enough: that the call exists."""
@@ -201,13 +201,14 @@ class Reconciliation:
         is_over = now >= attempt.placed_at + GIVE_UP_UNREACHABLE
         return Verdict(AbtType.FAILED, FailReason.PROVIDER_LOST) if is_over else None
 
-    async def _apply(self, seen: Attempt, report: CallReport) -> None:
+    async def _apply(self, seen: Attempt, report: CallReport) -> bool:
+        """False: it is the call of another, and the attempt is as unknown as before."""
         now = self.clock.now()
         async with self.store.transaction() as tx:
             await lock_people_of_report(tx, seen, report)
             call, attempt = await _lock(tx, seen)
             if attempt.is_erased:
-                return
+                return True
             attempt.polls = 0
             await tx.save(attempt)
             detail = {"status": report.status, "reason": report.disconnection_reason}
@@ -215,11 +216,14 @@ class Reconciliation:
             await apply_evidence(tx, seen, report, self.rules, now)
             reach(Failpoint.POLL_APPLIED)
             call, attempt = await _lock(tx, seen)
+            if attempt.state is S.UNKNOWN:
+                return False
             if not is_settled(attempt):
                 # A provider that says "ringing" for a day knows as little as one that does not answer.
                 await self._give_up(tx, call, attempt, now)
                 await tx.save(attempt)
                 await tx.save(call)
+        return True
 
     async def _rest(self, seen: Attempt) -> None:
         """A check that became due after the attempt was settled."""

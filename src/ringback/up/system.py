@@ -135,7 +135,7 @@ async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready:
     nothing was changed in a database that belongs to the other side."""
     async with open_parts(plan.settings) as parts:
         border = parts.border(plan.was_emulated)
-        emulated = True if plan.retell is not None else await border.identify()
+        emulated = True if plan.retell is not None else await border.side()
         await border.compare(emulated)
         state = replace(plan.state, emulated=emulated)
         save_state(plan.data_dir, state)

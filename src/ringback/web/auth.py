@@ -75,7 +75,7 @@ class ApiKeys:
         `Authorization: Bearer` or `X-API-Key` holds a known key."""
         found = await self.known(presented_key(request))
         if found is None:
-            detail = "An API key is needed: Authorization: Bearer, or X-API-Key."
+            detail = "A key that is known and not revoked is needed: Authorization: Bearer, or X-API-Key."
             raise Problem(401, "unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="ringback"'})
         request.state.api_key = found
 

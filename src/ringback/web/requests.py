@@ -47,7 +47,7 @@ def _phone(text: str, info: ValidationInfo) -> str:
     assert numbers is not None, "models with a phone are read with the number plan"
     phone = numbers.canonical(text)
     if phone is None:
-        raise ValueError("impossible_number: There is no such phone number, because it is too short or too long.")
+        raise ValueError("impossible_number: No country has a number of this form.")
     return phone
 
 

@@ -71,6 +71,24 @@ async def test_without_an_id_and_a_time_each_ring_is_its_own(desk, client):
     assert (await desk.tasks(call_id))[-1]["status"] == "held"
 
 
+async def test_a_call_that_took_no_answer_of_ours_releases_what_it_held(desk, client):
+    call_id = await desk.accept()
+    await post_inbound(client, ringing(call_id="call_in_1"))
+    assert (await desk.tasks(call_id))[-1]["status"] == "held"
+    await desk.webhook(ended_inbound({}, "call_in_1"))
+    assert (await desk.tasks(call_id))[-1]["status"] == "pending"
+    assert (await desk.one("SELECT released_at FROM inbound_calls"))["released_at"] == desk.clock.now()
+
+
+async def test_a_call_without_our_mark_that_did_not_ring_here_is_nobody_s(desk, client):
+    call_id = await desk.accept()
+    await post_inbound(client, ringing(call_id="call_in_1"))
+    for number, metadata in enumerate(({}, {"ringback_instance": "another-installation"})):
+        await desk.webhook(ended_inbound(metadata, f"call_elsewhere_{number}"))
+    await desk.webhook(ended_inbound({"ringback_instance": "another-installation"}, "call_in_1"))
+    assert (await desk.tasks(call_id))[-1]["status"] == "held"
+
+
 def ended_inbound(metadata: dict, call_id: str) -> dict:
     call = {
         "call_id": call_id,

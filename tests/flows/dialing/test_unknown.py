@@ -1,6 +1,7 @@
 """An unclear answer is looked into on a schedule: found, or given up and said so, and never dialed on a guess."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -304,3 +305,19 @@ async def test_what_the_agent_does_on_a_voicemail_is_known_of_an_unclear_call_to
     desk.provider.action = VoicemailAction.MESSAGE
     call_id = await unclear(desk)
     assert (await desk.attempt(call_id))["voicemail_action"] == "message"
+
+
+async def test_an_attempt_whose_call_is_bound_to_another_is_surfaced_and_not_looked_up_for_ever(desk):
+    other = await desk.accept()
+    await desk.place(other)  # has call_1
+    call_id = await unclear(desk)
+    desk.provider.rang((await desk.attempt(call_id))["attempt_id"], "call_1")
+    started = desk.clock.now()
+    while (await desk.attempt(call_id))["state"] == "unknown":
+        await desk.check_when_due(call_id)
+    assert desk.clock.now() - started <= timedelta(hours=25)
+    attempt = await desk.attempt(call_id)
+    assert (attempt["state"], attempt["holds_person"], attempt["provider_call_id"]) == ("abandoned", False, None)
+    assert await desk.decisions(call_id, "incident_abandoned") == [{"why": "lookup_impossible"}]
+    assert (await desk.attempt(other.call_id))["provider_call_id"] == "call_1"
+    assert len(desk.provider.dials) == 2

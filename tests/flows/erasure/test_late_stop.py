@@ -2,6 +2,8 @@
 
 import pytest
 
+from ringback.flows.suppression import suppress_now
+
 from .conftest import CONTACT, PHONE, Town
 from .test_late_evidence import LATE, call_us
 
@@ -34,3 +36,19 @@ async def test_it_ends_what_is_planned_for_the_person_who_came_again(town: Town)
     call = await town.call(planned.call_id)
     assert (call["status"], call["final"], call["contact_id"]) == ("failed", True, CONTACT)
     assert await town.all("SELECT phone FROM suppressions WHERE phone = $1", PHONE) == []
+
+
+@pytest.mark.parametrize(
+    ("stopped", "again"),
+    [
+        ({"phone": "+14155550177", "contact_id": CONTACT}, {"phone": "+14155550177", "contact_id": "crm-other"}),
+        ({"phone": PHONE, "contact_id": "crm-other"}, {"phone": "+14155550177", "contact_id": "crm-other"}),
+    ],
+    ids=["another number", "another contact"],
+)
+async def test_a_stop_goes_on_for_all_that_it_names_though_no_other_row_of_the_person_does(town: Town, stopped, again):
+    talk = await town.place()
+    await town.whole_call(talk)
+    await suppress_now(town.store, town.clock, town.new_id, reason="asked", **stopped)
+    await town.erase()
+    assert (await town.post_call(key="another-order", **again)).status == "failed"

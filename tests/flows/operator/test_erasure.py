@@ -126,7 +126,7 @@ async def test_a_stop_goes_on_working_against_the_hash(desk, pool, store, clock,
 
 async def test_a_person_on_the_line_is_not_erased_half_way(desk, pool, store, clock, hashing):
     await desk.deliver(await desk.accept())
-    with pytest.raises(StillUnderWay):
+    with pytest.raises(StillUnderWay, match=r"calls to or from the person that are not settled: 1; "):
         await erase_person(store, PostgresEraser(pool, hashing), clock, PHONE, "request 17")
     assert await pool.fetchval("SELECT count(*) FROM attempts WHERE phone = $1", PHONE) == 1
 

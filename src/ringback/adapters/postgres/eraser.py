@@ -111,14 +111,14 @@ async def _erase_rows(
     if person.contact_ids:
         await connection.execute(sql.STAND_IN, stand_in, now)
     await connection.execute(sql.STRIP_PENDING_EVENTS, person.call_ids)
+    named = await _column(connection, sql.NAMED_BY_STOPS, person.phones, person.contact_ids)
     asked = (
         person.call_ids,
         person.phones,
         person.contact_ids,
         provider_call_ids,
         stand_in,
-        [hashes.newest(phone) for phone in person.phones],
-        [hashes.newest(contact_id) for contact_id in person.contact_ids],
+        {one: hashes.newest(one) for one in named},
         sql.pattern_of(person.phones),
     )
     rows = {}

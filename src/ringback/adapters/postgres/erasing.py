@@ -53,6 +53,11 @@ SELECT DISTINCT provider_call_id FROM provider_events
 WHERE received_at BETWEEN $2 AND $3 AND fate <> 'applied' AND provider_call_id <> '' AND body ~ $1
   AND NOT EXISTS (SELECT FROM inbound_calls AS known WHERE known.provider_call_id = provider_events.provider_call_id)
 """
+# A stop may name a number or a contact that no other row has beside the person.
+NAMED_BY_STOPS = """
+SELECT named FROM suppressions, unnest(ARRAY[phone, contact_id]) AS named
+WHERE lifted_at IS NULL AND (phone = ANY ($1::text[]) OR contact_id = ANY ($2::text[])) AND named IS NOT NULL
+"""
 STAND_IN = "INSERT INTO contacts (contact_id, phone, updated_at) VALUES ($1, 'erased', $2)"
 
 # What is promised to Engage still goes there, told apart by Engage's own id and with nothing that a person said.
@@ -68,17 +73,13 @@ WHERE kind = 'abt_event' AND delivered_at IS NULL AND dead_at IS NULL AND call_i
 ASKED = """
 WITH asked AS (SELECT $1::text[] AS call_ids, $2::text[] AS phones, $3::text[] AS contact_ids,
                       $4::text[] AS provider_call_ids, $5::text AS stand_in,
-                      $6::text[] AS phone_hashes, $7::text[] AS contact_hashes, $8::text AS numbers)
+                      $6::jsonb AS hashes, $7::text AS numbers)
 """
 ERASE = {
     "suppressions": """
         UPDATE suppressions SET phone = NULL, contact_id = NULL, reason = 'erased',
-            phone_hash = coalesce(phone_hash, (
-                SELECT hash FROM unnest(asked.phones, asked.phone_hashes) AS known (phone, hash)
-                WHERE known.phone = suppressions.phone)),
-            contact_hash = coalesce(contact_hash, (
-                SELECT hash FROM unnest(asked.contact_ids, asked.contact_hashes) AS known (contact_id, hash)
-                WHERE known.contact_id = suppressions.contact_id))
+            phone_hash = coalesce(phone_hash, asked.hashes ->> phone),
+            contact_hash = coalesce(contact_hash, asked.hashes ->> contact_id)
         FROM asked WHERE lifted_at IS NULL AND (phone = ANY (asked.phones) OR contact_id = ANY (asked.contact_ids))""",
     "lifted_suppressions": """
         DELETE FROM suppressions USING asked

@@ -10,6 +10,9 @@ from typing import Any
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
+from ringback.adapters.postgres.unavailable import CONDEMNS
+from ringback.domain.errors import StoreUnavailable
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 NEWEST = "0008"
 #: Two processes that start together must not both migrate. It is tried again and again, because a statement that waits
@@ -47,11 +50,15 @@ async def upgrade(database_url: str, *, instance: str | None = None, patience: P
     """True if something was migrated. Makes the installation row with its mark, `instance` or a new one.
 
     A database that a newer version of the product has upgraded is left as it is: its schema serves this version too.
-    Raises SchemaIsLocked; the migrations that were made by then stay, and the next upgrade goes on from there.
+    Raises StoreUnavailable, and SchemaIsLocked; the migrations that were made by then stay, and the next upgrade goes
+    on from there.
     """
     patience = patience or Patience()
     give_up_at = asyncio.get_running_loop().time() + patience.whole_s
-    connection = await asyncpg.connect(database_url, target_session_attrs=SessionAttribute.read_write)
+    try:
+        connection = await asyncpg.connect(database_url, target_session_attrs=SessionAttribute.read_write)
+    except CONDEMNS as error:
+        raise StoreUnavailable(type(error).__name__) from error
     try:
         await _lock(connection, give_up_at)
         version = await _version(connection)
