@@ -141,8 +141,11 @@ class EventProcessing:
         _log.info("event.inbound", provider_call_id=report.provider_call_id, event_name=report.event_name)
 
     async def _rang_here(self, report: CallReport) -> bool:
-        """Whether the inbound call is one of ours. It has no mark of ours where our answer came too late or was void for
-        the provider; a call that we wrote down while it rang is ours all the same, and holds the person's tasks."""
+        """Whether the inbound call is one of ours.
+
+        It has no mark of ours where our answer came too late for the provider. A call that we wrote down while it rang
+        is ours all the same, and holds the person's tasks.
+        """
         if report.instance is not None:
             return report.instance == await self.store.instance()
         async with self.store.transaction() as tx:
