@@ -7,6 +7,7 @@ I1, I8, I10, I12, I15 = Invariant.I1, Invariant.I8, Invariant.I10, Invariant.I12
 I16, I18, I19, I20 = Invariant.I16, Invariant.I18, Invariant.I19, Invariant.I20
 
 ACCEPTANCE = "adapters/postgres/acceptance.py"
+INITIATION = "flows/call_initiation.py"
 SIGNATURE = "adapters/retell/signature.py"
 INTAKE = "flows/webhook_intake.py"
 QUEUE = "adapters/postgres/message_queue.py"
@@ -54,8 +55,9 @@ BUGS = (
         name="a_group_that_may_have_been_committed_is_tried_again",
         aims=(I8, I1),
         file=INITIATION,
-        old="        except StoreUnavailable as error:\n            # Whether it was committed may be unclear, so nothing is "
-        "tried again.\n            return dict.fromkeys(asked, error)\n",
+        old="        except StoreUnavailable as error:\n"
+        "            # Whether it was committed may be unclear, so nothing is tried again.\n"
+        "            return dict.fromkeys(asked, error)\n",
         new="        except StoreUnavailable:\n            pass\n",
         why="One by one they may get through.",
         tests=(f"{_INITIATION}test_what_may_have_been_committed_is_not_tried_again",),

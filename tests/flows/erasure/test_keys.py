@@ -15,7 +15,8 @@ from ringback.adapters.postgres.views import PostgresViews
 from ringback.config import SettingsError, read_settings
 from ringback.domain.errors import ErasureKeyMissing
 from ringback.domain.new_call import KeyReused
-from ringback.flows.suppression import suppress_now
+from ringback.flows.suppression import suppress, suppress_now
+from ringback.ports import Suppression
 from ringback.process import run_services
 from ringback.up.erasure_key import make_erasure_key, read_erasure_key
 from ringback.web.serving import listen
@@ -140,6 +141,30 @@ async def test_a_repeated_request_makes_no_second_call_before_and_after_a_new_ke
         await both.post_call(fingerprint="of-another-body")
     assert await old.all("SELECT call_id FROM calls") == calls
     assert KEY not in str(await old.all("SELECT * FROM calls"))
+
+
+async def say_stop(town: Town, phone: str) -> None:
+    async with town.store.transaction() as tx:
+        stop = Suppression(f"stop-{phone}", phone, None, "opt_out", "provider", town.clock.now(), of_erased=True)
+        await suppress(tx, stop, town.clock.now())
+
+
+async def test_a_stop_heard_of_by_a_process_with_a_newer_key_holds_for_those_that_have_the_old_one(old: Town, pool):
+    both = with_keys(old, pool, NEW, OLD)
+    await say_stop(both, "+14155550161")
+    assert await is_suppressed(old, "+14155550161") and await is_suppressed(both, "+14155550161")
+    await renew(pool, NEW, OLD)
+    assert await is_suppressed(both, "+14155550161")
+
+
+async def test_a_stop_of_a_person_erased_under_an_earlier_version_holds_for_processes_without_a_key(town: Town, pool):
+    without = with_keys(town, pool)
+    await say_stop(town, PHONE)
+    await say_stop(without, "+14155550161")
+    for desk in (town, without):
+        assert await is_suppressed(desk) and await is_suppressed(desk, "+14155550161")
+    await renew(pool, OLD)
+    assert await is_suppressed(with_keys(town, pool, OLD), "+14155550161")
 
 
 async def test_the_hashes_of_an_earlier_version_work_until_they_are_renewed_and_after_it(town: Town, pool):

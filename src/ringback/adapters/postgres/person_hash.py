@@ -17,7 +17,7 @@ from ringback.domain.errors import ErasureKeyMissing
 
 #: The keys under which hashes of this database were made, the oldest first.
 KEYS_IN_USE = "ARRAY(SELECT key_id FROM erasure_keys ORDER BY generation)"
-_READ_KEYS_IN_USE = f"SELECT {KEYS_IN_USE}"
+READ_KEYS_IN_USE = f"SELECT {KEYS_IN_USE}"
 _LOCK_KEYS = "LOCK TABLE erasure_keys IN SHARE ROW EXCLUSIVE MODE"
 _ADD_KEY = "INSERT INTO erasure_keys (generation, key_id, since) VALUES ($1, $2, clock_timestamp())"
 _HASHED = """
@@ -64,6 +64,12 @@ class PersonHashes:
         *_, latest = self._forms(text)
         return latest
 
+    def as_all_know_it(self, text: str, in_use: Sequence[str]) -> str:
+        """The form under the keys in use: a newer one that only this process has is none to the others, which would go
+        on calling. Raises ErasureKeyMissing."""
+        self.check(in_use)
+        return self.known_as(text)[len(in_use)]
+
     def known_as(self, text: str) -> list[str]:
         """Every form in which it may be stored, the one of an earlier version without an outer key among them."""
         return list(self._forms(text))
@@ -105,14 +111,14 @@ class Hashing:
 
     async def check(self, connection: Connection) -> None:
         """Raises ErasureKeyMissing if hashes of this database were made under a key that is not configured."""
-        (await self.hashes(connection)).check(await connection.fetchval(_READ_KEYS_IN_USE))
+        (await self.hashes(connection)).check(await connection.fetchval(READ_KEYS_IN_USE))
 
     async def renew(self, connection: Connection) -> PersonHashes:
         """Put every hash under the newest key, in the caller's transaction. From its commit on, a process without that
         key calls nobody. Raises ErasureKeyMissing without any key, or without one in use."""
         hashes = await self.hashes(connection)
         await connection.execute(_LOCK_KEYS)
-        in_use = await connection.fetchval(_READ_KEYS_IN_USE)
+        in_use = await connection.fetchval(READ_KEYS_IN_USE)
         hashes.check(in_use)
         if not hashes.key_ids:
             raise ErasureKeyMissing

@@ -10,7 +10,7 @@ from asyncpg import UniqueViolationError
 
 from ringback.adapters.postgres import contact_rows
 from ringback.adapters.postgres import statements as sql
-from ringback.adapters.postgres.person_hash import PersonHashes
+from ringback.adapters.postgres.person_hash import READ_KEYS_IN_USE, PersonHashes
 from ringback.adapters.postgres.pool import Connection
 from ringback.adapters.postgres.rows import (
     COMPARED,
@@ -238,7 +238,10 @@ class PostgresTransaction:
 
     async def add_suppression(self, suppression: Suppression) -> None:
         phone = suppression.phone
-        phone_hash = self._hashes.newest(phone) if suppression.of_erased and phone is not None else None
+        phone_hash = None
+        if suppression.of_erased and phone is not None:
+            in_use = await self._connection.fetchval(READ_KEYS_IN_USE)
+            phone_hash = self._hashes.as_all_know_it(phone, in_use)
         await self._connection.execute(
             sql.ADD_SUPPRESSION,
             suppression.suppression_id,
