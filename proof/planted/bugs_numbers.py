@@ -19,8 +19,8 @@ BUGS = (
         name="the_raw_text_is_the_number",
         aims=(I22,),
         file=REQUESTS,
-        old='because it is too short or too long.")\n    return phone\n',
-        new='because it is too short or too long.")\n    return text\n',
+        old='No country has a number of this form.")\n    return phone\n',
+        new='No country has a number of this form.")\n    return text\n',
         why="Engage looks for what it has sent.",
         tests=(
             f"{_PERSON}test_a_person_who_is_suppressed_in_one_spelling_is_not_called_in_another"

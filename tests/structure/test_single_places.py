@@ -12,7 +12,14 @@ SOURCES = {shown(path).removeprefix("src/ringback/"): path.read_text() for path 
 
 #: The shell of all loops, what meets a message's fate, the inbound door, the group whose callers each have a door of
 #: their own, and a check of readiness: once in each.
-CATCHES_EVERYTHING = {"loops.py", "consumer.py", "web/retell_doors.py", "grouping.py", "web/health.py"}
+CATCHES_EVERYTHING = {
+    "loops.py",
+    "consumer.py",
+    "web/retell_doors.py",
+    "grouping.py",
+    "web/health.py",
+    "flows/call_initiation.py",  # a group of requests, each with a caller of its own
+}
 
 #: Every place that starts a task, and why an error in it does not end the process: most are loops in the shell of
 #: `loops.py`, or wait for tasks that are.

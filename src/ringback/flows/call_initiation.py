@@ -1,6 +1,5 @@
 """Accept calls: one durable intent, its task and its outgoing message in one commit, or nothing."""
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -66,15 +65,15 @@ class CallInitiation:
         return [answers[position] for position in range(len(asked))]
 
     async def _accept_apart(self, asked: dict[int, Asked]) -> dict[int, Answer]:
-        """One that fails does no harm to the others."""
-        (ended,) = await asyncio.gather(self._accept_wave(asked), return_exceptions=True)
-        if isinstance(ended, dict):
-            return ended
-        if not isinstance(ended, Exception):
-            raise ended
-        if isinstance(ended, StoreUnavailable) or len(asked) == 1:
-            # Where the store went away it may be unclear whether it was committed, so nothing is tried again.
-            return dict.fromkeys(asked, ended)
+        """Accept together, or one by one after an error that is one request's own."""
+        try:
+            return await self._accept_wave(asked)
+        except StoreUnavailable as error:
+            # Whether it was committed may be unclear, so nothing is tried again.
+            return dict.fromkeys(asked, error)
+        except Exception as error:  # noqa: BLE001 - rolled back; each request has a caller of its own
+            if len(asked) == 1:
+                return dict.fromkeys(asked, error)
         answers: dict[int, Answer] = {}
         for position, one in asked.items():
             answers |= await self._accept_apart({position: one})
