@@ -73,15 +73,6 @@ BUGS = (
         tests=(_AFTER,),
     ),
     PlantedBug(
-        name="a_tool_reaches_the_new_contact_of_an_old_inbound_call",
-        aims=(I21,),
-        file=TARGET,
-        old="    if await tx.is_erased(ids_of_request(request)):\n",
-        new="    if request.report is None and await tx.is_erased(ids_of_request(request)):\n",
-        why="The signed metadata of the call names the contact.",
-        tests=(f"{_LATE}test_a_person_who_comes_again_is_a_new_one",),
-    ),
-    PlantedBug(
         name="the_idempotency_key_of_an_erased_call_is_kept_as_it_is",
         aims=(I21,),
         file=ERASER,
