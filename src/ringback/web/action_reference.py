@@ -41,10 +41,10 @@ are enough. Agents ask at `POST /v1/retell/functions/{action}`, signed by Retell
 ```
 
 Systems are held to the letter: unknown arguments are refused. Agents are not. What the platform or a model adds is
-ignored, and `result.ignored` lists it. These are no value, neither written nor asked for again: `null`, `""`, "null",
-"N/A", "undefined", characters that show nothing, and variables that were not filled in (`{{…}}`). An optional argument
-that cannot be used is cut or left out. An object may be a JSON string, and arguments may stand beside the `call`. A
-body's `name` has to be the function that its path names.
+ignored, and `result.ignored` lists it. At Retell's door these are no value, neither written nor asked for again:
+`null`, `""`, "null", "N/A", "undefined", characters that show nothing, and variables that were not filled in (`{{…}}`).
+An optional argument that cannot be used is cut or left out. An object may be a JSON string, and arguments may stand
+beside the `call`. A body's `name` has to be the function that its path names.
 
 A tool call's key is its id in the transcript; of several the one whose arguments are the body's. Without an id the key
 is what was asked, for 60 s, and only until another action undoes it: a person may change their mind.
