@@ -30,6 +30,13 @@ KNOWN = built_in_catalog().dispositions
             "add to DNC list",
             "Do not call list",
         ),
+        *(
+            "d.n.c.",
+            "D N C",
+            "not_interested_do_not_call",
+            "not_interested and do_not_call",
+            "do_not_call, no_decision",
+        ),
         *("do not contact", "Do Not Contact Me", "don't call", "Don’t call me again", "do not call me any more"),
         *(
             "stop calling",

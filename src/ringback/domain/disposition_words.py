@@ -12,7 +12,7 @@ DO_NOT_CALL = "do_not_call"
 _CONTACT = r"(?:call(?:s|ed|ing)?|contact(?:s|ed|ing)?|phon(?:e|ed|ing)|ring(?:ing)?)"
 #: How people and models say that a person must not be called again, after folding.
 _OPT_OUT = re.compile(
-    r"\b(?:dnc|opt(?:ed|s|ing)? ?out|unsubscribed?|blacklist(?:ed)?"
+    r"\b(?:d ?n ?c|opt(?:ed|s|ing)? ?out|unsubscribed?|blacklist(?:ed)?"
     rf"|(?:do not|dont|never|not to be|stop|no more|no further|quit) (?:ever )?{_CONTACT}"
     r"|(?:do not|does not|did not|dont|doesnt|didnt) (?:want|wish|like)"
     rf"(?: to (?:be|get|receive))?(?: any)?(?: more| further)? {_CONTACT}"
@@ -43,12 +43,25 @@ def disposition_of(text: str, known: Mapping[str, DispositionCode]) -> Dispositi
         # Without blanks too: models join words, and separate them with characters that show nothing.
         if _folded(code).replace(" ", "") == folded.replace(" ", ""):
             return disposition
+    if stop := _stop_among(folded, known):
+        return stop
     if not _is_plain_opt_out(folded):
         return None
     if DO_NOT_CALL in known:
         return known[DO_NOT_CALL]
     by_name = (each for code, each in known.items() if each.suppresses and _is_plain_opt_out(_folded(code)))
     return next(by_name, DispositionCode(DO_NOT_CALL, suppresses=True))
+
+
+def _stop_among(folded: str, known: Mapping[str, DispositionCode]) -> DispositionCode | None:
+    """The code that suppresses, where the text is nothing but several codes: a stop is not lost beside another."""
+    rest, named = folded, []
+    for code in sorted(known, key=len, reverse=True):
+        rest, count = re.subn(rf"\b{re.escape(_folded(code))}\b", " ", rest)
+        named += [known[code]] * bool(count)
+    if set(rest.split()) - {"and"}:
+        return None
+    return next((one for one in named if one.suppresses), None)
 
 
 def _folded(text: str) -> str:

@@ -292,3 +292,11 @@ async def test_what_is_no_rfc_3339_instant_is_refused_at_every_door(desk, client
     assert reply["code"] == "nothing_written"
     reply = await desk.ask("field_writeback", {"fields": {"appointment_at": text}}, call_id=talk.call_id)
     assert reply.code == "nothing_written"
+
+
+@pytest.mark.parametrize("code", [["do_not_call"], ["not_interested", "do_not_call"]])
+async def test_a_stop_in_a_list_is_heard(desk, client, code):
+    talk = await desk.talk()
+    said = await told(client, talk, "set_disposition", {"code": code})
+    assert (said["ok"], said["result"]["code"], said["result"]["suppressed"]) == (True, "do_not_call", True)
+    assert (await desk.one("SELECT count(*) AS stops FROM suppressions"))["stops"] == 1

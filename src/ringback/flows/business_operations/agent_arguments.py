@@ -28,6 +28,7 @@ def as_meant(args: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[dict[s
         if declared is None:
             ignored.append(name)
             continue
+        value = _text(value) if declared["type"] == "string" else value
         value = _object(value) if declared["type"] == "object" else value
         if not _has_value(value, declared):
             continue
@@ -49,6 +50,13 @@ def _gathered(args: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[st
         if members and args.get(name) is None:
             return {**{key: value for key, value in args.items() if key not in members}, name: members}
     return dict(args)
+
+
+def _text(value: object) -> object:
+    """The words of a list of texts, which models write for one text; anything else as it is."""
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        return " ".join(value)
+    return value
 
 
 def _object(value: object) -> object:
