@@ -20,7 +20,7 @@ from proof.provider.acts import (
     lost,
     rings_and_answers,
 )
-from proof.provider.fates import OUTCOMES, Case, Fate, abandoned, answered, rang_after_all, refused
+from proof.provider.fates import OUTCOMES, Case, Fate, abandoned, answered, rang_after_all, refused, refused_and_rang
 from proof.provider.proxy import ELSEWHERE
 
 #: Every byte of the answer is a case in the full size, every so manieth in the small one.
@@ -267,4 +267,6 @@ def _early_webhooks(drafts: Drafts) -> Iterator[Case]:
     for what, act in endings:
         scenario = drafts.scenario()
         plan = Plan((replace(act, after_webhooks=True, delay_s=_TAKEN_IN_S),))
-        yield drafts.case("webhooks first", what, plan, answered(scenario), scenario, invariants=_I7)
+        case = drafts.case("webhooks first", what, plan, answered(scenario), scenario, invariants=_I7)
+        # A webhook that was taken is applied a little later, on a busy machine after the answer.
+        yield replace(case, otherwise=refused_and_rang(scenario)) if what in ("400", "422") else case

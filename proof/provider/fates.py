@@ -73,6 +73,12 @@ def rang_after_all(scenario: str, *creates: int) -> Fate:
     return replace(fate, events=("failed outcome_unknown", *fate.events), corrected=True)
 
 
+def refused_and_rang(scenario: str) -> Fate:
+    """The refusal was told before the webhooks of the call were applied, and the end corrects it."""
+    fate = answered(scenario)
+    return replace(fate, events=("failed refused", *fate.events), corrected=True)
+
+
 @dataclass(slots=True)
 class Evidence:
     """What the ledgers and the database say about one call."""
