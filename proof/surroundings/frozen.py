@@ -95,9 +95,9 @@ class _Story:
         self.rng = Random(f"{seed} frozen {variant}")
         self.reproduce = f"seed {seed}, {variant}"
         self.town = Town(home / "town")
-        self.ports = free_ports(1 + len(FREEZES))
+        *self.ports, port_of_up = free_ports(2 + len(FREEZES))
         self.settings = variant.settings(f"http://127.0.0.1:{self.ports[0]}")
-        self.system = RunningSystem(home / "up", self.settings)
+        self.system = RunningSystem(home / "up", self.settings, port=port_of_up)
         self.call_ids: list[str] = []
         self.workers: list[psutil.Process] = []
         self.frozen: dict[int, float] = {}
@@ -122,14 +122,16 @@ class _Story:
 
     def _start(self) -> None:
         """`up` is the worker that keeps going; its queue is shared with those that freeze."""
-        self.system.start()
         self.town.start_retell(
             self.ports[0],
-            f"{self.system.doors.url}/retell/webhook",
+            f"http://127.0.0.1:{self.system.port}/retell/webhook",
             speed=20.0,
             idempotency=self.variant.idempotency,
             create_latency_s=CREATE_LATENCY_S,
         )
+        # A first start asks the provider whether it is emulated.
+        wait_for(f"http://127.0.0.1:{self.ports[0]}/healthz")
+        self.system.start()
         settings = clean_environment({**self.settings, "RINGBACK_DATABASE_URL": self.database_url})
         workers = [
             (port, freeze.point or "", freeze.nth, freeze.after_s)

@@ -146,12 +146,13 @@ class Doors:
 
 @dataclass
 class RunningSystem:
-    """One data directory; `up` may be started on it again and again."""
+    """One data directory; `up` may be started on it again and again. Port 0 is any free one."""
 
     home: Path
     settings: Mapping[str, str] = field(default_factory=dict)
     ready: Json = field(default_factory=dict)
     process: "subprocess.Popen[str] | None" = None
+    port: int = 0
 
     @property
     def log_file(self) -> Path:
@@ -165,7 +166,7 @@ class RunningSystem:
         """Until it has written its ready line."""
         self.home.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "ringback.cli", "up", "--json"]
-        command += ["--data-dir", str(self.home / "data"), "--port", "0"]
+        command += ["--data-dir", str(self.home / "data"), "--port", str(self.port)]
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
