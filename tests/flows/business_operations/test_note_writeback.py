@@ -45,7 +45,7 @@ async def test_an_empty_note_is_refused(desk_without_database, args):
     assert desk_without_database.operations.rehearse("note_writeback", args).code == "empty_note"
 
 
-@pytest.mark.parametrize("note", [7, "a\0b", "\ud800", "x" * 5001, ["n"]])
+@pytest.mark.parametrize("note", [7, "a\0b", "\ud800", "x" * 5001, [7]])
 async def test_a_note_that_is_no_text_is_refused(desk_without_database, note):
     reply = desk_without_database.operations.rehearse("note_writeback", {"note": note})
     assert (reply.code, list(reply.result["errors"])) == ("invalid_args", ["note"])
