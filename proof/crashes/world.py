@@ -18,7 +18,7 @@ import asyncpg
 import standardwebhooks.webhooks
 import uvloop
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from proof.crashes.product import bound_socket
 from proof.crashes.shared_page import SharedPage
@@ -26,6 +26,7 @@ from ringback.emulator import engage, retell
 from ringback.emulator.journal import Journal
 from ringback.emulator.settings import EngageEmulatorSettings, RetellEmulatorSettings
 from ringback.logs import configure_logs
+from ringback.web.bodies import replayed
 from ringback.web.serving import serve_http
 
 Tell = Callable[..., None]
@@ -103,17 +104,4 @@ class WireLog:
             self._refused[attempt_id] += 1
             await JSONResponse({"status": "error", "message": "refused"}, 500)(scope, receive, send)
             return
-        await self._app(scope, _replayed(body, receive), send)
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    given = False
-
-    async def replay() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replay
+        await self._app(scope, replayed(body, receive), send)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from ringback.telemetry import HttpRefusal, Metrics
 from ringback.web.problem import Problem, unavailable
@@ -117,3 +117,17 @@ class _Body:
         self.gave_way = True
         if not self.deadline.expired():
             self.deadline.reschedule(asyncio.get_running_loop().time())
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """Give the body as one message, and after it what the connection receives."""
+    given = False
+
+    async def messages() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return messages

@@ -5,11 +5,11 @@ from contextlib import AsyncExitStack
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ringback.domain.errors import Retryable
 from ringback.web.admission import REFUSED_AT, door_of
-from ringback.web.bodies import SYSTEMS_BODY_BYTES, Bodies
+from ringback.web.bodies import SYSTEMS_BODY_BYTES, Bodies, replayed
 from ringback.web.problem import Problem, response_to
 
 #: Raises Problem 401, or Retryable when the key cannot be checked.
@@ -42,18 +42,4 @@ class SystemsDoor:
                 return
             except ClientDisconnect:
                 return
-            await self._app(scope, _again(body, receive), send)
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    """The body as one message; after it, what the connection has to say."""
-    given = False
-
-    async def messages() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return messages
+            await self._app(scope, replayed(body, receive), send)
