@@ -15,16 +15,19 @@ from ringback.domain.time_zone import (
     CHICAGO,
     DENVER,
     DETROIT,
+    EDMONTON,
+    HALIFAX,
     HONOLULU,
     INDIANAPOLIS,
     LOS_ANGELES,
     LOUISVILLE,
     NEW_YORK,
     PHOENIX,
+    TORONTO,
+    WINNIPEG,
 )
 
-TORONTO, HALIFAX, WINNIPEG, REGINA = "America/Toronto", "America/Halifax", "America/Winnipeg", "America/Regina"
-EDMONTON, VANCOUVER, DAWSON_CREEK = "America/Edmonton", "America/Vancouver", "America/Dawson_Creek"
+REGINA, VANCOUVER, DAWSON_CREEK = "America/Regina", "America/Vancouver", "America/Dawson_Creek"
 
 # Area codes of the United States by their zones. Compared code by code with the metadata of phonenumbers 9.0.43, and
 # what differs is meant: the library gives overlays the zone of one part of the area, or of another (364, 448, 458, 689,

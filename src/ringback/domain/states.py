@@ -7,15 +7,17 @@ from ringback.domain.time_zone import (
     CHICAGO,
     DENVER,
     DETROIT,
+    EDMONTON,
+    HALIFAX,
     HONOLULU,
     INDIANAPOLIS,
     LOS_ANGELES,
     LOUISVILLE,
     NEW_YORK,
     PHOENIX,
+    TORONTO,
+    WINNIPEG,
 )
-
-_TORONTO, _WINNIPEG, _EDMONTON, _HALIFAX = "America/Toronto", "America/Winnipeg", "America/Edmonton", "America/Halifax"
 
 # One county that legally keeps another zone makes a state ambiguous. Arizona counts without the Navajo Nation, whose
 # towns are listed with the cities.
@@ -42,17 +44,17 @@ _STATES: dict[tuple[str, ...], str] = {
     (LOS_ANGELES, BOISE): "OR oregon",
     (LOS_ANGELES, DENVER): "NV nevada",
     (ANCHORAGE, ADAK): "AK alaska",
-    (_TORONTO, _WINNIPEG, "America/Atikokan"): "ON ontario",
-    (_TORONTO, "America/Blanc-Sablon"): "QC quebec",
-    ("America/Vancouver", _EDMONTON, "America/Dawson_Creek"): "BC british columbia",
-    (_EDMONTON,): "AB alberta",
-    ("America/Regina", _EDMONTON): "SK saskatchewan",
-    (_WINNIPEG,): "MB manitoba",
-    (_HALIFAX,): "NS nova scotia|PE prince edward island",
+    (TORONTO, WINNIPEG, "America/Atikokan"): "ON ontario",
+    (TORONTO, "America/Blanc-Sablon"): "QC quebec",
+    ("America/Vancouver", EDMONTON, "America/Dawson_Creek"): "BC british columbia",
+    (EDMONTON,): "AB alberta",
+    ("America/Regina", EDMONTON): "SK saskatchewan",
+    (WINNIPEG,): "MB manitoba",
+    (HALIFAX,): "NS nova scotia|PE prince edward island",
     ("America/Moncton",): "NB new brunswick",
     ("America/St_Johns", "America/Goose_Bay"): "NL newfoundland and labrador",
     ("America/Whitehorse",): "YT yukon",
-    (_EDMONTON, "America/Inuvik"): "NT northwest territories",
+    (EDMONTON, "America/Inuvik"): "NT northwest territories",
 }
 
 _ALL = [(one.split(" ", 1), zones) for zones, names in _STATES.items() for one in names.split("|")]
