@@ -55,7 +55,7 @@ def pieces(calls: int, seed: int) -> Iterator[Piece]:
             yield lap, kind, number
 
 
-class Lane:
+class Channel:
     """Does one piece after the other and notes how long each took, in seconds."""
 
     def __init__(self, product: Connection, empty: Connection, database: Any, seed: int) -> None:
@@ -108,24 +108,24 @@ def check_reply(kind: ActionKind, body: bytes) -> None:
 
 async def run_load(asked: argparse.Namespace) -> dict[str, list[float]]:
     """The times of each action and door, of the empty answers and of the round trips, in seconds."""
-    lanes = [await _open_lane(asked) for _ in range(asked.lanes)]
+    channels = [await _open_lane(asked) for _ in range(asked.channels)]
     work = pieces(asked.calls, asked.seed)
     ends_at = time.perf_counter() + asked.seconds
     async with asyncio.TaskGroup() as group:
-        for lane in lanes:
-            group.create_task(lane.run(work, asked.warm_laps, ends_at))
+        for channel in channels:
+            group.create_task(channel.run(work, asked.warm_laps, ends_at))
     together: defaultdict[str, list[float]] = defaultdict(list)
-    for lane in lanes:
-        await lane.close()
-        for name, took_s in lane.took_s.items():
+    for channel in channels:
+        await channel.close()
+        for name, took_s in channel.took_s.items():
             together[name] += took_s
     return together
 
 
-async def _open_lane(asked: argparse.Namespace) -> Lane:
+async def _open_lane(asked: argparse.Namespace) -> Channel:
     product = Connection(*await asyncio.open_connection("127.0.0.1", asked.port))
     empty = Connection(*await asyncio.open_connection("127.0.0.1", asked.empty_port))
-    return Lane(product, empty, await asyncpg.connect(asked.database_url), asked.seed)
+    return Channel(product, empty, await asyncpg.connect(asked.database_url), asked.seed)
 
 
 def summary(took_s: list[float]) -> dict[str, float]:

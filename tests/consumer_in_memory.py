@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from ringback.consumer import Consumer, Pace
+from ringback.consumer import Consumer, ConsumerConfig
 from ringback.domain.errors import QueueUnavailable
 from ringback.loops import Loop
 from ringback.ports import MessageQueue, OutgoingMessage, ReceivedMessage
@@ -78,10 +78,10 @@ class QueueInMemory(MessageQueue):
         pass
 
 
-def consumer_of(queue, handle, *, free_places=None, loop=None, **pace) -> Consumer:
+def consumer_of(queue, handle, *, available_slots=None, loop=None, **pace) -> Consumer:
     settings = {"max_in_flight": 50, "wait_s": 0.05, "visibility_s": 30, "drain_s": 2.0, **pace}
     loop, rng = loop or Loop("consumer", "calls"), random.Random(7)
-    return Consumer(queue, handle, Pace(**settings), loop=loop, rng=rng, free_places=free_places)
+    return Consumer(queue, handle, ConsumerConfig(**settings), loop=loop, rng=rng, available_slots=available_slots)
 
 
 @asynccontextmanager

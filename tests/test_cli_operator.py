@@ -179,7 +179,7 @@ def test_dead_letters_are_listed_shown_and_replayed(database):
     assert (again.exit_code, again.stdout) == (1, "0 replayed\n")
     assert run(cli.app, ["dead-letters", "replay", "outbox"]).exit_code == 0
     wrong = run(cli.app, ["dead-letters", "replay", "elsewhere"])
-    assert (wrong.exit_code, wrong.stderr) == (1, "known places: outbox, calls, events\n")
+    assert (wrong.exit_code, wrong.stderr) == (1, "known sources: outbox, calls, events\n")
 
 
 def test_the_doctor_says_what_to_do_and_ends_with_1(database):

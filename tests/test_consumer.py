@@ -119,10 +119,10 @@ async def test_without_free_places_nothing_is_received_and_then_no_more_than_are
 
     async def handle(_): ...
 
-    async def free_places():
+    async def available_slots():
         return free[0]
 
-    async with running(consumer_of(queue, handle, free_places=free_places)):
+    async with running(consumer_of(queue, handle, available_slots=available_slots)):
         await asyncio.sleep(0.12)
         assert queue.limits == []
         free[0] = 3
@@ -202,7 +202,7 @@ async def test_a_queue_that_is_away_is_asked_seldom_and_used_again_when_it_is_ba
             assert 2 <= len(queue.limits) <= 5
             queue.away = False
             await until(lambda: not queue.rows)
-    assert [line["event"] for line in lines] == ["world.away", "world.back"]
+    assert [line["event"] for line in lines] == ["dependency.unavailable", "dependency.recovered"]
 
 
 async def test_an_acknowledgement_that_failed_is_made_again():

@@ -12,7 +12,7 @@ from ringback.domain.errors import StoreUnavailable
 from ringback.loops import Loop, Loops, rest
 from ringback.process import Service, run_services
 from ringback.web.serving import listen
-from ringback.wiring import open_parts
+from ringback.wiring import open_dependencies
 
 PHONE = "+14155550123"
 
@@ -120,7 +120,7 @@ async def test_a_service_whose_loop_ends_in_an_error_is_run_again_and_the_proces
         await stop.wait()
 
     bound = listen("127.0.0.1", 0)
-    async with open_parts(settings) as parts:
+    async with open_dependencies(settings) as parts:
         service = Service("broken", loops=[breaks])
         process = asyncio.create_task(run_services(parts, [service], bound, stop, ready))
         await ready.wait()

@@ -15,8 +15,8 @@ from ringback.domain.deadlines import Deadlines
 from ringback.domain.dial import DialAnswer, DialAnswerKind
 from ringback.flows import dial_answers, reconciliation
 from ringback.flows.call_processing import CallProcessing, Claim
+from ringback.flows.outbox_channels import Channel
 from ringback.flows.outbox_delivery import OutboxRelay
-from ringback.flows.outbox_lanes import Lane
 from ringback.messages import CallRequested
 from ringback.ports import OutboxRow, Transaction
 
@@ -66,7 +66,7 @@ def _marks_before_carrying() -> None:
     """What is taken from the outbox counts as delivered before anybody was sent anything (against I1 and I14)."""
     take_first = OutboxRelay.take
 
-    async def take(self: OutboxRelay, lane: Lane, limit: int) -> list[OutboxRow]:
+    async def take(self: OutboxRelay, lane: Channel, limit: int) -> list[OutboxRow]:
         rows = await take_first(self, lane, limit)
         if rows:
             await self._store.outbox_delivered([row.row_id for row in rows], self._clock.now())

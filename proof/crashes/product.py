@@ -26,7 +26,7 @@ from ringback.logs import configure_logs
 from ringback.process import Service, begin, run_loop, run_services
 from ringback.services import scheduler
 from ringback.up.system import SERVICES
-from ringback.wiring import Parts, open_parts
+from ringback.wiring import Dependencies, open_dependencies
 
 Tell = Callable[..., None]
 
@@ -93,7 +93,7 @@ def _action(page: SharedPage, kill: list[Any] | None, tell: Tell) -> Callable[[F
 
 async def _run(spec: dict[str, Any], page: SharedPage, tell: Tell) -> None:
     settings = read_settings(spec["environment"], emulated=True)
-    async with open_parts(settings, page) as parts:
+    async with open_dependencies(settings, page) as parts:
         await begin(parts)
         await parts.provider.warm_up()
         services = [_assembled(module, parts, page) for module in SERVICES]
@@ -117,9 +117,9 @@ def _shown(work: Callable[..., Awaitable[Any]], page: SharedPage) -> Callable[..
     return shown
 
 
-def _assembled(module: Any, parts: Parts, page: SharedPage) -> Service:
+def _assembled(module: Any, parts: Dependencies, page: SharedPage) -> Service:
     if module is not scheduler:
-        service: Service = module.assemble(parts)
+        service: Service = module.build_service(parts)
         return service
     all_duties = scheduler.duties(parts.scheduled_calls(), parts.reconciliation(), parts.retention())
     duties = tuple(

@@ -120,7 +120,7 @@ _FULL = (
         I10,
         (
             "tests/properties/test_callbacks.py",
-            "tests/properties/test_gate.py",
+            "tests/properties/test_eligibility.py",
             "tests/properties/test_next_open.py",
             "tests/properties/test_spoken_times.py",
             "tests/properties/test_wall_clock_tasks.py",

@@ -8,19 +8,19 @@ from ringback.domain.abt_event import AbtType, FailReason
 from ringback.domain.attempt import AttemptState
 from ringback.domain.call import TaskStatus
 from ringback.domain.dial import DialAnswerKind
-from ringback.domain.gate import GateVerdict
+from ringback.domain.eligibility import EligibilityVerdict
 from ringback.domain.outcome import Verdict, verdict_digest
 
 S = AttemptState
 K = DialAnswerKind
 
 
-def judge(tx: Transaction, c: int, t: int) -> GateVerdict:
+def judge(tx: Transaction, c: int, t: int) -> EligibilityVerdict:
     call, task = tx.calls[c], tx.calls[c].tasks[t]
     own = tx.rules.own_attempt(call, t)
     is_resend = own is not None and call.attempts[own].state is S.UNKNOWN
     if own is not None and is_resend and not tx.rules.may_resend_now(call.attempts[own]):
-        return GateVerdict.END
+        return EligibilityVerdict.DENY
     asked = Asked(
         task.kind,
         own is None,
@@ -35,10 +35,10 @@ def judge(tx: Transaction, c: int, t: int) -> GateVerdict:
     return gate(asked).verdict
 
 
-def turn_away(tx: Transaction, c: int, t: int, verdict: GateVerdict) -> None:
+def turn_away(tx: Transaction, c: int, t: int, verdict: EligibilityVerdict) -> None:
     own = tx.rules.own_attempt(tx.calls[c], t)
     is_resend = own is not None and tx.attempt(c, own).state is S.UNKNOWN
-    if verdict is GateVerdict.WAIT:
+    if verdict is EligibilityVerdict.DEFER:
         tx.set_task(c, t, TaskStatus.PENDING)
     elif is_resend:
         tx.set_task(c, t, TaskStatus.CONSUMED)

@@ -21,7 +21,7 @@ from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.schema import upgrade
 from ringback.adapters.postgres.store import PostgresStore
 from tests.fixed_clock import FixedClock
-from tests.flows.dialing.conftest import Desk
+from tests.flows.dialing.conftest import Stack
 from tests.postgresql import EMULATED, execute, server_in_haste
 
 WALKED = (
@@ -52,8 +52,8 @@ async def take(way: Way, bounds: Bounds, pool: Pool) -> None:
     async with pool.acquire() as connection:
         await connection.execute(f"TRUNCATE {_ROWS} RESTART IDENTITY CASCADE")
         await connection.execute("UPDATE installation SET paused_at = NULL")
-    desk = Desk(PostgresStore(pool, clock_is_real=False), pool, FixedClock(NOW))
-    await replay(way, Hands(desk, bounds))
+    stack = Stack(PostgresStore(pool, clock_is_real=False), pool, FixedClock(NOW))
+    await replay(way, Hands(stack, bounds))
 
 
 def compare(findings: Findings, edge_ways: EdgeWays, count: int, say: Say) -> None:

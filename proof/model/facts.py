@@ -10,16 +10,16 @@ from ringback.domain.abt_event import AbtType, FailReason
 from ringback.domain.attempt import Attempt, AttemptState, DialFact, Party
 from ringback.domain.call import Call, RetryPolicy, Task, TaskKind
 from ringback.domain.call_event import Analysis, CallReport, EndFacts, ProviderStatus, ReportKind
-from ringback.domain.gate import (
-    ADMIT,
+from ringback.domain.eligibility import (
+    ALLOW,
     Candidate,
     CapacityFacts,
     DialPolicy,
-    GateDecision,
+    EligibilityDecision,
     PersonFacts,
-    ends_the_call,
-    must_wait_for_capacity,
-    must_wait_for_person,
+    defer_for_capacity,
+    defer_for_person,
+    deny,
 )
 from ringback.domain.outcome import Verdict, absorb, decide
 from ringback.domain.retrying import next_attempt_at
@@ -173,16 +173,16 @@ def _call(no_more: str | None, budget_used: int, max_attempts: int, *, is_expire
 
 
 @cache
-def gate(asked: Asked) -> GateDecision:
+def gate(asked: Asked) -> EligibilityDecision:
     call = _call(asked.no_more, asked.budget_used, asked.max_attempts, is_expired=asked.is_expired)
     candidate = Candidate(call, Task("t", "c", asked.kind, NOW), ZONES, "US", None, asked.is_new)
     person = PersonFacts(asked.suppressed, "b" if asked.is_held else None, 0, None, None, 0.0)
     capacity = CapacityFacts(asked.paused, None, 0, 0)
     return (
-        ends_the_call(candidate, person, POLICY, NOW)
-        or must_wait_for_person(candidate, person, POLICY, NOW)
-        or must_wait_for_capacity(capacity, POLICY, NOW)
-        or ADMIT
+        deny(candidate, person, POLICY, NOW)
+        or defer_for_person(candidate, person, POLICY, NOW)
+        or defer_for_capacity(capacity, POLICY, NOW)
+        or ALLOW
     )
 
 

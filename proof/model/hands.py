@@ -27,7 +27,7 @@ from ringback.messages import CallRequested
 
 PHONES, CONTACTS, INSTANCE = ("+14155550100", "+14155550107"), ("crm-1", "crm-2"), "test-instance"
 
-Desk = Any  # of tests/flows/dialing, which is typed loosely
+Stack = Any  # of tests/flows/dialing, which is typed loosely
 
 
 @dataclass(slots=True)
@@ -76,16 +76,16 @@ class SteppedProvider:
 class Hands:
     """One trace's. Every step that changes rows has a method of its name; the others happen elsewhere."""
 
-    def __init__(self, desk: Desk, bounds: Bounds) -> None:
+    def __init__(self, stack: Stack, bounds: Bounds) -> None:
         self.bounds = bounds
         lookups = (5, 30, 120, 600, 1800)[: bounds.lookups]
         window_s = 2700 if bounds.resends else 0
-        self.desk = desk.with_deadlines(unknown_lookups_s=lookups, same_key_window_s=window_s)
-        self.provider = self.desk.provider = SteppedProvider()
+        self.stack = stack.with_deadlines(unknown_lookups_s=lookups, same_key_window_s=window_s)
+        self.provider = self.stack.provider = SteppedProvider()
         actions = business_actions(
-            desk.rules, built_in_catalog(), EnglishSpokenTime(), report_from_call, content_identity, desk.clock.now
+            stack.rules, built_in_catalog(), EnglishSpokenTime(), report_from_call, content_identity, stack.clock.now
         )
-        self._operations = BusinessOperations(desk.store, desk.clock, actions, desk.rules)
+        self._operations = BusinessOperations(stack.store, stack.clock, actions, stack.rules)
         self._dials: list[Dial | None] = [None] * bounds.workers
         self._slow: asyncio.Task[int] | None = None
         self._messages: dict[tuple[int, int], list[CallRequested]] = {}
@@ -98,7 +98,7 @@ class Hands:
         for c in range(self.bounds.calls):
             retry = RetryPolicy(self.bounds.attempts)
             phone, contact_id = PHONES[c % self.bounds.phones], CONTACTS[c % self.bounds.contacts]
-            await self.desk.accept(phone, contact_id=contact_id, due_at=self.desk.clock.now(), retry=retry)
+            await self.stack.accept(phone, contact_id=contact_id, due_at=self.stack.clock.now(), retry=retry)
 
     async def take(self, world: World, step: Step) -> None:
         name, *args = step.label
@@ -118,18 +118,18 @@ class Hands:
         await asyncio.gather(*works, return_exceptions=True)
 
     async def _sql(self, statement: str, *args: object) -> None:
-        async with self.desk.pool.acquire() as connection:
+        async with self.stack.pool.acquire() as connection:
             await connection.execute(statement, *args)
 
     async def _attempt_id(self, c: int, a: int) -> str:
-        return str((await self.desk.attempts(self.call_id(c)))[a]["attempt_id"])
+        return str((await self.stack.attempts(self.call_id(c)))[a]["attempt_id"])
 
     async def _release(self, world: World, step: Step, c: int, t: int) -> None:
         due = "CASE WHEN call_id = $1 THEN $2::timestamptz ELSE $2::timestamptz + interval '1 day' END"
         await self._sql(
-            f"UPDATE tasks SET due_at = {due} WHERE status = 'pending'", self.call_id(c), self.desk.clock.now()
+            f"UPDATE tasks SET due_at = {due} WHERE status = 'pending'", self.call_id(c), self.stack.clock.now()
         )
-        self._messages.setdefault((c, t), []).extend(await self.desk.release())
+        self._messages.setdefault((c, t), []).extend(await self.stack.release())
 
     async def _lose_message(self, world: World, step: Step, c: int, t: int) -> None:
         newest = max(message.dispatch for message in self._messages[c, t])
@@ -140,10 +140,10 @@ class Hands:
         await self._sql(
             f"UPDATE tasks SET dispatched_at = $2::timestamptz - {ago}, redispatches = 0 WHERE status = 'dispatched'",
             self.call_id(c),
-            self.desk.clock.now(),
+            self.stack.clock.now(),
         )
-        await self.desk.scheduled.publish_lost_calls()
-        self._messages.setdefault((c, t), []).extend(await self.desk.published())
+        await self.stack.scheduled.publish_lost_calls()
+        self._messages.setdefault((c, t), []).extend(await self.stack.published())
 
     async def _deliver(self, world: World, step: Step, c: int, t: int) -> None:
         message = max(self._messages[c, t], key=lambda message: message.dispatch)
@@ -160,7 +160,7 @@ class Hands:
 
     async def _place(self, world: World, message: CallRequested) -> None:
         idle = next(w for w, worker in enumerate(world.workers) if worker.phase is Phase.IDLE)
-        work = asyncio.ensure_future(self.desk.place(message))
+        work = asyncio.ensure_future(self.stack.place(message))
         parked = asyncio.ensure_future(self.provider.answers.get())
         await asyncio.wait({work, parked}, return_when=asyncio.FIRST_COMPLETED)
         if parked.done():
@@ -187,12 +187,12 @@ class Hands:
 
     async def _check(self, c: int, a: int) -> None:
         await self._only_due(c, a)
-        await self.desk.look_after()
+        await self.stack.look_after()
 
     async def _only_due(self, c: int, a: int) -> None:
         due = "CASE WHEN attempt_id = $1 THEN $2::timestamptz ELSE $2::timestamptz + interval '1 day' END"
         await self._sql(
-            f"UPDATE attempts SET next_check_at = {due}", await self._attempt_id(c, a), self.desk.clock.now()
+            f"UPDATE attempts SET next_check_at = {due}", await self._attempt_id(c, a), self.stack.clock.now()
         )
 
     async def _lease_over(self, world: World, step: Step, c: int, a: int) -> None:
@@ -214,8 +214,8 @@ class Hands:
     async def _not_found(self, world: World, step: Step, c: int, a: int) -> None:
         self.provider.lookup = asyncio.get_running_loop().create_future()
         await self._only_due(c, a)
-        self._slow = asyncio.ensure_future(self.desk.look_after())
-        while (await self.desk.attempts(self.call_id(c)))[a]["next_check_at"] <= self.desk.clock.now():
+        self._slow = asyncio.ensure_future(self.stack.look_after())
+        while (await self.stack.attempts(self.call_id(c)))[a]["next_check_at"] <= self.stack.clock.now():
             await asyncio.sleep(0.001)
 
     async def _count_look_up(self, world: World, step: Step, c: int, a: int) -> None:
@@ -254,19 +254,19 @@ class Hands:
 
     async def _webhook(self, world: World, step: Step, c: int, a: int, hook: News = Word.OTHER) -> None:
         report = await self._report(world, (c, a), hook)
-        known = await self.desk.store.attempt_of(report.attempt_id, report.provider_call_id)
+        known = await self.stack.store.attempt_of(report.attempt_id, report.provider_call_id)
         inbox = (f"{report.provider_call_id} {hook!r}".encode(), None)
-        async with self.desk.store.transaction() as tx:
-            await apply_evidence(tx, known, report, self.desk.rules, self.desk.clock.now(), inbox=inbox)
+        async with self.stack.store.transaction() as tx:
+            await apply_evidence(tx, known, report, self.stack.rules, self.stack.clock.now(), inbox=inbox)
 
     _webhook_twice = _other_webhook = _webhook
 
     async def _suppress(self, world: World, step: Step) -> None:
         """By what all calls have in common."""
-        await self.desk.suppress(**({"phone": PHONES[0]} if self.bounds.phones == 1 else {"contact_id": CONTACTS[0]}))
+        await self.stack.suppress(**({"phone": PHONES[0]} if self.bounds.phones == 1 else {"contact_id": CONTACTS[0]}))
 
     async def _cancel(self, world: World, step: Step, c: int) -> None:
-        await self.desk.cancel(self.call_id(c))
+        await self.stack.cancel(self.call_id(c))
 
     async def _delete(self, world: World, step: Step, c: int) -> None:
         await self._ask("delete_scheduled_task", {}, call_id=self.call_id(c))
@@ -292,10 +292,10 @@ class Hands:
 
     async def _expire(self, world: World, step: Step, c: int) -> None:
         past = "expires_at = $2::timestamptz - interval '1 second'"
-        await self._sql(f"UPDATE calls SET {past} WHERE call_id = $1", self.call_id(c), self.desk.clock.now())
+        await self._sql(f"UPDATE calls SET {past} WHERE call_id = $1", self.call_id(c), self.stack.clock.now())
 
     async def _end_expired(self, world: World, step: Step, c: int) -> None:
-        await self.desk.scheduled.end_expired_calls()
+        await self.stack.scheduled.end_expired_calls()
 
 
 def _ring_id(c: int, a: int) -> str:

@@ -79,15 +79,15 @@ async def replay(way: Way, hands: Hands) -> None:
 async def _differences(world: World, told: list[list[str]], hands: Hands) -> list[str]:
     differences = []
     for c, call in enumerate(world.calls):
-        name, desk = hands.call_id(c), hands.desk
-        tasks = await desk.all(
+        name, stack = hands.call_id(c), hands.stack
+        tasks = await stack.all(
             "SELECT kind, status FROM tasks WHERE call_id = $1 ORDER BY task_id NOT LIKE 'task-%', task_id", name
         )
         seen = {
-            **_seen_of_call(await desk.call(name)),
+            **_seen_of_call(await stack.call(name)),
             "tasks": [(task["kind"], task["status"]) for task in tasks],
-            "events": await desk.event_types(name),
-        } | {f"attempt {a}": _seen_of(row, hands.bounds) for a, row in enumerate(await desk.attempts(name))}
+            "events": await stack.event_types(name),
+        } | {f"attempt {a}": _seen_of(row, hands.bounds) for a, row in enumerate(await stack.attempts(name))}
         meant = {
             **_meant_by_call(call),
             "tasks": [(str(task.kind), str(task.status)) for task in call.tasks],

@@ -7,7 +7,7 @@ from proof.model.state import IDLE, Phase, Task, Worker
 from proof.model.transaction import Transaction
 from ringback.domain.call import TaskKind, TaskStatus
 from ringback.domain.dial import DialAnswerKind
-from ringback.domain.gate import GateVerdict
+from ringback.domain.eligibility import EligibilityVerdict
 
 K = DialAnswerKind
 
@@ -60,7 +60,7 @@ def _take(tx: Transaction, c: int, t: int, w: int, *, is_fresh: bool) -> None:
     if tx.calls[c].final or not tx.rules.consumes(task, is_fresh=is_fresh):
         return
     verdict = claiming.judge(tx, c, t)
-    if verdict is not GateVerdict.ADMIT:
+    if verdict is not EligibilityVerdict.ALLOW:
         claiming.turn_away(tx, c, t, verdict)
     elif tx.rules.locks_the_person:
         _claim(tx, c, t, w, is_fresh=is_fresh)

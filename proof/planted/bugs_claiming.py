@@ -7,7 +7,7 @@ I1, I2, I3, I5, I6 = Invariant.I1, Invariant.I2, Invariant.I3, Invariant.I5, Inv
 I9, I10, I17 = Invariant.I9, Invariant.I10, Invariant.I17
 
 PROCESSING = "flows/call_processing.py"
-GATE = "domain/gate.py"
+GATE = "domain/eligibility.py"
 STATEMENTS = "adapters/postgres/statements.py"
 SCHEDULE = "adapters/postgres/schedule_rows.py"
 POOL = "adapters/postgres/pool.py"
@@ -68,8 +68,8 @@ BUGS = (
         new="    if person.held_by_attempt is not None and asked.task.kind is not TaskKind.CALLBACK:\n",
         why="A callback the person asked for goes before everything.",
         tests=(
-            "domain/test_gate.py::test_a_callback_is_exempt_from_cap_and_gap_but_not_from_another_attempt",
-            "domain/test_gate.py::test_a_person_on_another_attempt_waits_a_quarter_of_a_minute",
+            "domain/test_eligibility.py::test_a_callback_is_exempt_from_cap_and_gap_but_not_from_another_attempt",
+            "domain/test_eligibility.py::test_a_person_on_another_attempt_waits_a_quarter_of_a_minute",
         ),
     ),
     PlantedBug(
@@ -117,8 +117,8 @@ BUGS = (
         new="    if person.suppressed and asked.is_new_attempt:\n",
         why="The attempt was let in once; its repetition is the same call.",
         tests=(
-            "domain/test_gate.py::test_a_suppressed_person_ends_the_call_and_a_callback_too",
-            "domain/test_gate.py::test_a_suppressed_person_ends_a_waiting_attempt_too",
+            "domain/test_eligibility.py::test_a_suppressed_person_ends_the_call_and_a_callback_too",
+            "domain/test_eligibility.py::test_a_suppressed_person_ends_a_waiting_attempt_too",
         ),
     ),
     PlantedBug(
@@ -137,7 +137,7 @@ BUGS = (
         old="    if now >= asked.call.expires_at:\n",
         new="    if now > asked.call.expires_at:\n",
         why="Until the expiry reads as if it were included.",
-        tests=("domain/test_gate.py::test_a_call_ends_at_its_expiry_to_the_instant",),
+        tests=("domain/test_eligibility.py::test_a_call_ends_at_its_expiry_to_the_instant",),
     ),
     PlantedBug(
         name="hours_judged_before_the_wait_for_the_person",
@@ -198,7 +198,7 @@ BUGS = (
         name="suppressed_without_the_phones_lock",
         aims=(I10,),
         file="flows/suppression.py",
-        old="        await tx.lock_people(await tx.people_of(phone, contact_id), contact_id)\n",
+        old="        await tx.lock_contacts(await tx.phones_of_open_calls(phone, contact_id), contact_id)\n",
         new="",
         why="Every call it ends is locked one by one anyway.",
         tests=(f"{_CLAIM}test_a_suppression_makes_a_claim_wait_whose_call_it_could_not_see",),

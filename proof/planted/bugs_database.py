@@ -91,7 +91,7 @@ BUGS = (
     PlantedBug(
         name="a_newer_versions_payload_is_malformed",
         aims=(I1,),
-        file="flows/outbox_lanes.py",
+        file="flows/outbox_channels.py",
         old='        request = CallRequested(payload["call_id"], payload["task_id"], payload["dispatch"])\n'
         "    except KeyError:\n",
         new="        request = CallRequested(**payload)\n    except TypeError:\n",

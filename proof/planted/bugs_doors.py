@@ -102,7 +102,7 @@ BUGS = (
     PlantedBug(
         name="a_refused_entry_is_durable",
         aims=(I12,),
-        file="grouping.py",
+        file="batching.py",
         old="        return [position not in refused for position in range(len(messages))]\n",
         new="        return [not refused or len(refused) < len(messages) + 1 for _ in messages]\n",
         why="The send came back without an error.",
@@ -199,7 +199,7 @@ BUGS = (
         old="            if len(group) > 1:\n                for message in group:\n"
         "                    await self._settle([message])\n",
         new="            if len(group) > 1:\n                for message in group:\n"
-        "                    await self._meet_fate(message, error)\n",
+        "                    await self._handle_failure(message, error)\n",
         why="They failed together.",
         tests=(f"{_CONSUMER}test_a_group_that_fails_is_handled_one_by_one",),
     ),

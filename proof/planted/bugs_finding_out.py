@@ -135,8 +135,8 @@ BUGS = (
         name="binding_overwrites",
         aims=(I2, I7),
         file=SETTLING,
-        old="    if attempt.provider_call_id is not None:\n        await tx.note_decision(",
-        new='    if attempt.provider_call_id == "":\n        await tx.note_decision(',
+        old="    if attempt.provider_call_id is not None:\n        await tx.log_decision(",
+        new='    if attempt.provider_call_id == "":\n        await tx.log_decision(',
         why="The newest call id is the right one.",
         tests=(
             "flows/dialing/test_dial_answers.py::test_a_second_provider_call_for_one_attempt_is_an_incident_and_is_stopped",
@@ -146,7 +146,7 @@ BUGS = (
         name="the_second_call_goes_on_ringing",
         aims=(I2,),
         file=SETTLING,
-        old='        await tx.ask_to_leave("stop_call", f"stop:{provider_call_id}", payload, None, now)\n',
+        old='        await tx.enqueue("stop_call", f"stop:{provider_call_id}", payload, None, now)\n',
         new="        assert payload\n",
         why="The incident is noted and logged.",
         tests=(

@@ -122,7 +122,7 @@ BUGS = (
     PlantedBug(
         name="the_gate_asks_for_the_country_alone",
         aims=(),
-        file="domain/gate.py",
+        file="domain/eligibility.py",
         old="    if refused := policy.refusal(asked.region, asked.number_type):\n",
         new="    if refused := policy.refusal(asked.region, None):\n",
         why="The kind was looked at when the call was accepted.",

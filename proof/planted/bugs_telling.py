@@ -16,7 +16,7 @@ OUTCOME = "domain/outcome.py"
 SETTLING = "flows/settling.py"
 ANNOUNCING = "flows/announcing.py"
 OUTBOX = "adapters/postgres/outbox_rows.py"
-LANES = "flows/outbox_lanes.py"
+LANES = "flows/outbox_channels.py"
 
 _ORDERS = "flows/events/test_every_order.py::"
 _ANY_ORDER = f"{_ORDERS}test_every_order_and_repetition_gives_the_same_rows_and_events"
@@ -187,8 +187,8 @@ BUGS = (
         name="a_call_message_can_die",
         aims=(I1,),
         file=LANES,
-        old="QUEUE_PATIENCE = Patience(cap_s=30, tries=None)\n",
-        new="QUEUE_PATIENCE = Patience(cap_s=30, tries=480)\n",
+        old="QUEUE_RETRY = RetryPace(cap_s=30, tries=None)\n",
+        new="QUEUE_RETRY = RetryPace(cap_s=30, tries=480)\n",
         why="Four hours are long enough for a queue to come back.",
         tests=(f"{_MESSAGES}test_a_call_message_never_dies_however_long_the_queue_is_away",),
     ),

@@ -10,7 +10,7 @@ from proof.findings import Findings
 from proof.invariants import Invariant
 from proof.provider.acts import Plan
 from proof.provider.fates import answered
-from ringback.domain.gate import PROBE_S
+from ringback.domain.eligibility import PROBE_S
 
 if TYPE_CHECKING:
     from proof.provider.trial import Trial

@@ -24,7 +24,7 @@ from ringback.process import Service, begin, run_services
 from ringback.services import scheduler
 from ringback.up.system import SERVICES
 from ringback.web.serving import listen
-from ringback.wiring import Parts, open_parts
+from ringback.wiring import Dependencies, open_dependencies
 
 API_KEY = "rb_proof"
 RETELL_KEY, WEBHOOK_KEY = "key_proof_api", "key_proof_webhook"
@@ -120,7 +120,7 @@ async def open_house(plan: Blueprint) -> AsyncIterator[House]:
     stop = asyncio.Event()
     product: asyncio.Task[None] | None = None
     try:
-        async with open_parts(_settings(plan, proxy, urls[1]), plan.clock) as parts:
+        async with open_dependencies(_settings(plan, proxy, urls[1]), plan.clock) as parts:
             await asyncio.gather(begin(parts), parts.provider.warm_up())
             services = [_assembled(module, parts) for module in SERVICES]
             ready = asyncio.Event()
@@ -147,9 +147,9 @@ async def open_house(plan: Blueprint) -> AsyncIterator[House]:
             door.close()
 
 
-def _assembled(module: ModuleType, parts: Parts) -> Service:
+def _assembled(module: ModuleType, parts: Dependencies) -> Service:
     if module is not scheduler:
-        service: Service = module.assemble(parts)
+        service: Service = module.build_service(parts)
         return service
     duties = scheduler.duties(parts.scheduled_calls(), parts.reconciliation(), parts.retention())
     hasty = tuple(replace(duty, every_s=duty.every_s / HASTE) for duty in duties)

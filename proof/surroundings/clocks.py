@@ -10,10 +10,10 @@ from proof.invariants import Invariant
 from proof.surroundings.ground import Ground
 from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.store import PostgresStore
-from ringback.domain import gate
+from ringback.domain import eligibility
 from ringback.domain.call import RetryPolicy, TaskKind
 from ringback.domain.errors import ClockIsOff
-from tests.flows.dialing.conftest import Desk
+from tests.flows.dialing.conftest import Stack
 
 I1, I2, I10 = Invariant.I1, Invariant.I2, Invariant.I10
 #: Around the two seconds that are borne, then what a wrong time server, a resumed machine or a time zone does.
@@ -41,8 +41,8 @@ class Office:
     database's. The provider's ledger is the worker's."""
 
     def __init__(self, pool: Pool) -> None:
-        self.worker = Desk(PostgresStore(pool), pool, SteppedClock())
-        self.keeper = Desk(PostgresStore(pool), pool, SteppedClock())
+        self.worker = Stack(PostgresStore(pool), pool, SteppedClock())
+        self.keeper = Stack(PostgresStore(pool), pool, SteppedClock())
 
     def step(self, worker_s: float, keeper_s: float) -> None:
         self.worker.clock.ahead_s, self.keeper.clock.ahead_s = worker_s, keeper_s
@@ -117,14 +117,14 @@ class _Trial:
 
     def _judge_wrong_time(self, dials: int, worker_s: float, keeper_s: float) -> None:
         self.found.tried(I10)
-        if dials and abs(worker_s) > gate.MAX_CLOCK_SKEW_S + MARGIN_S:
+        if dials and abs(worker_s) > eligibility.MAX_CLOCK_SKEW_S + MARGIN_S:
             self.found.broke(I10, f"{dials} dials by a clock that is {worker_s:+g} s off", self.reproduce)
 
     async def _judge_right_time(self, when: str) -> None:
         """Soon everything that is due is dialed, once; what is for later still waits, and nothing has ended."""
         worker = self.office.worker
         # The gate's own wait of five seconds is skipped: no more than that may be between now and the dial.
-        soon = datetime.now(UTC) + timedelta(seconds=gate.SKEW_RETRY_S + 1)
+        soon = datetime.now(UTC) + timedelta(seconds=eligibility.SKEW_RETRY_S + 1)
         await worker.all("UPDATE tasks SET due_at = now() WHERE status = 'pending' AND due_at <= $1 RETURNING 1", soon)
         for _ in range(2):
             await self.office.keep_time()

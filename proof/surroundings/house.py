@@ -14,7 +14,7 @@ from ringback.ports import MessageQueue
 from ringback.process import Service, begin, run_services
 from ringback.up.system import SERVICES
 from ringback.web.serving import listen
-from ringback.wiring import Parts, open_parts
+from ringback.wiring import Dependencies, open_dependencies
 from tests.stories.running_system import Doors
 
 SPEED = 60.0
@@ -23,7 +23,7 @@ AroundQueue = Callable[[MessageQueue, str], MessageQueue]
 
 @dataclass(frozen=True, slots=True)
 class House:
-    parts: Parts
+    parts: Dependencies
     doors: Doors
 
 
@@ -37,23 +37,23 @@ async def open_house(
     url, retell_url = f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}"
     given = {"RINGBACK_DATABASE_URL": database_url, "RETELL_BASE_URL": retell_url, "RINGBACK_API_KEY": API_KEY}
     town.start_retell(ports[1], f"{url}/retell/webhook", speed=SPEED)
-    async with open_parts(read_settings({**RETELL_KEYS, **given, **settings}, emulated=True)) as parts:
+    async with open_dependencies(read_settings({**RETELL_KEYS, **given, **settings}, emulated=True)) as parts:
         await asyncio.gather(parts.provider.warm_up(), asyncio.to_thread(wait_for, f"{retell_url}/healthz"))
         await begin(parts)
         parts = _with_queues(parts, around)
-        services = [module.assemble(parts) for module in SERVICES]
+        services = [module.build_service(parts) for module in SERVICES]
         async with _running(parts, services, bound):
             yield House(parts, Doors(url, API_KEY, retell_url, ""))
 
 
-def _with_queues(parts: Parts, around: AroundQueue) -> Parts:
+def _with_queues(parts: Dependencies, around: AroundQueue) -> Dependencies:
     calls, events = around(parts.call_queue, "calls"), around(parts.event_queue, "events")
     relay = OutboxRelay(parts.store, parts.clock, random.Random(), queue=calls, stop_call=parts.provider.stop_call)
     return replace(parts, call_queue=calls, event_queue=events, relay=relay)
 
 
 @asynccontextmanager
-async def _running(parts: Parts, services: list[Service], bound: socket.socket) -> AsyncIterator[None]:
+async def _running(parts: Dependencies, services: list[Service], bound: socket.socket) -> AsyncIterator[None]:
     stop, ready = asyncio.Event(), asyncio.Event()
     running = asyncio.create_task(run_services(parts, services, bound, stop, ready))
     try:

@@ -15,7 +15,7 @@ from ringback.flows import call_processing
 from ringback.messages import CallRequested
 from ringback.ports import Transaction
 from tests.fixed_clock import FixedClock
-from tests.flows.dialing.conftest import Desk
+from tests.flows.dialing.conftest import Stack
 
 I2, I9 = Invariant.I2, Invariant.I9
 RETRY = RetryPolicy(max_attempts=2, delay_s=(3600,), on=frozenset({"no_answer"}))
@@ -25,7 +25,7 @@ STEPS_S = (0.0, 0.0, 1.0, 40.0, 90.0, 900.0, 3700.0, 4 * 3600.0)
 class _Story:
     """Every message that was ever published is kept, and may come at any time. Half of the people answer."""
 
-    def __init__(self, desk: Desk, rng: Random) -> None:
+    def __init__(self, desk: Stack, rng: Random) -> None:
         self.desk, self.rng = desk, rng
         self.published: list[CallRequested] = []
         self.answers: dict[str, bool] = {}
@@ -99,14 +99,14 @@ class _Forgetful(call_processing.CallProcessing):
         return attempt
 
 
-class _ForgetfulDesk(Desk):
+class _ForgetfulDesk(Stack):
     @property
     def processing(self) -> call_processing.CallProcessing:
         return _Forgetful(self.store, self.provider, self.clock, self.new_id, self.rules)
 
 
 async def run_late_messages(ground: Ground, found: Findings, calls: int, seed: int) -> None:
-    await _trial(ground, found, Desk, calls, seed)
+    await _trial(ground, found, Stack, calls, seed)
 
 
 async def plant_forgetful_claim(ground: Ground, found: Findings, seed: int) -> None:
@@ -115,7 +115,7 @@ async def plant_forgetful_claim(ground: Ground, found: Findings, seed: int) -> N
     found.plant("a claim does not consume its dispatch", bool(seen.violations), I9)
 
 
-async def _trial(ground: Ground, found: Findings, kind: type[Desk], calls: int, seed: int) -> None:
+async def _trial(ground: Ground, found: Findings, kind: type[Stack], calls: int, seed: int) -> None:
     rng = Random(f"{seed} late messages")
     pool = await open_pool(await ground.database("late"), max_size=8)
     try:

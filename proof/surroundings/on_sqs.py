@@ -10,7 +10,7 @@ from proof.surroundings.sqs import QUEUES, aws_environment
 from proof.surroundings.town import Town
 from ringback.adapters.sqs import open_sqs_queue
 from ringback.ports import MessageQueue
-from ringback.wiring import Parts
+from ringback.wiring import Dependencies
 from tests.loopback import free_ports
 from tests.sqs_server import AWS, create_queue, sqs_client
 
@@ -31,7 +31,7 @@ def run_queues_on_sqs(ground: Ground, found: Findings, calls: int) -> None:
             "RINGBACK_EVENT_QUEUE": urls["events"],
         }
 
-        async def open_wild(_: Parts, stack: AsyncExitStack) -> dict[str, MessageQueue]:
+        async def open_wild(_: Dependencies, stack: AsyncExitStack) -> dict[str, MessageQueue]:
             queues: dict[str, MessageQueue] = {}
             for name, url in wild.items():
                 queues[name] = await open_sqs_queue(url, region=AWS["AWS_REGION"])

@@ -15,11 +15,11 @@ from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.call import RetryPolicy
-from ringback.domain.gate import DialPolicy
-from ringback.domain.new_call import Accepted, KeyReused, NewCall
+from ringback.domain.eligibility import DialPolicy
+from ringback.domain.new_call import AcceptReceipt, KeyReused, NewCall
 from ringback.domain.schedule import CallingHours
 from ringback.flows.call_initiation import CallInitiation
-from ringback.wiring import grouped_acceptance
+from ringback.wiring import batched_acceptance
 
 I8 = Invariant.I8
 POLICY = DialPolicy(frozenset({"US"}), CallingHours.parse("always"), 100, 100, 0, 0, 60.0)
@@ -27,7 +27,7 @@ DOORS = 3
 #: One in so many requests asks for something else under the same key.
 ANOTHER_EVERY = 5
 
-Accept = Callable[[NewCall, str | None], Awaitable[Accepted]]
+Accept = Callable[[NewCall, str | None], Awaitable[AcceptReceipt]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ async def _trial(ground: Ground, found: Findings, asking: Asking, around: Callab
             pool = await open_pool(database_url, max_size=6)
             stack.callback(pool.terminate)
             initiation = CallInitiation(PostgresStore(pool), SystemClock(), new_id, PhoneNumbersPlan(), POLICY)
-            doors.append(around(grouped_acceptance(initiation)))
+            doors.append(around(batched_acceptance(initiation)))
         assert pool is not None
         answers = await ask_at_once(doors, asking)
         # Again, when all is quiet: a stored answer stands.

@@ -23,7 +23,7 @@ from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.adapters.postgres.pool import open_pool
 from ringback.loops import Loop
 from ringback.ports import MessageQueue, OutgoingMessage, ReceivedMessage
-from ringback.wiring import Parts
+from ringback.wiring import Dependencies
 from tests.loopback import free_ports
 from tests.stories.running_system import new_call
 
@@ -90,10 +90,10 @@ class Story:
         return f"seed {self.seed}, {self.kind} queues, {self.calls} calls"
 
 
-WildQueues = Callable[[Parts, AsyncExitStack], Any]
+WildQueues = Callable[[Dependencies, AsyncExitStack], Any]
 
 
-async def postgres_wild(parts: Parts, stack: AsyncExitStack) -> dict[str, MessageQueue]:
+async def postgres_wild(parts: Dependencies, stack: AsyncExitStack) -> dict[str, MessageQueue]:
     queues: dict[str, MessageQueue] = {}
     for name in ("calls", "events"):
         queues[name] = PostgresQueue(parts.pool, f"wild-{name}", max_receives=10**6)
@@ -259,7 +259,7 @@ async def plant_poison_that_vanishes(ground: Ground, found: Findings) -> None:
     """A consumer that acknowledges what it cannot handle: the same oracle must miss the poison."""
 
     class Careless(consumer.Consumer):
-        async def _meet_fate(self, message: ReceivedMessage, error: Exception) -> None:
+        async def _handle_failure(self, message: ReceivedMessage, error: Exception) -> None:
             self._forget([message])
             await self._queue.delete([message.receipt])
             self._leave(1)
@@ -271,7 +271,7 @@ async def plant_poison_that_vanishes(ground: Ground, found: Findings) -> None:
     pool = await open_pool(await ground.database("planted"), max_size=4)
     queue, stop = PostgresQueue(pool, "calls"), asyncio.Event()
     await queue.send([OutgoingMessage("poison")])
-    pace = consumer.Pace(max_in_flight=4, wait_s=0.2)
+    pace = consumer.ConsumerConfig(max_in_flight=4, wait_s=0.2)
     careless = Careless(queue, refuse, pace, loop=Loop("consumer", "planted"), rng=Random(0))
     running = asyncio.create_task(careless.run(stop))
     await until_empty([queue])

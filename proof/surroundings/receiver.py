@@ -18,8 +18,8 @@ from proof.surroundings.town import RETELL_KEYS
 from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.retell.signature import sign
+from ringback.batching import Send, send_through
 from ringback.domain.errors import QueueUnavailable
-from ringback.grouping import Send, send_through
 from ringback.ports import OutgoingMessage
 from ringback.services.webhook_lambda import webhook_ports
 from ringback.services.webhook_receiver import create_receiver

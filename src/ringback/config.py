@@ -12,7 +12,7 @@ from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from ringback.domain.deadlines import Deadlines
-from ringback.domain.gate import DialPolicy
+from ringback.domain.eligibility import DialPolicy
 from ringback.domain.masked_url import MASK, masked_url
 from ringback.domain.number_plan import NumberType
 from ringback.domain.schedule import CallingHours

@@ -15,7 +15,7 @@ from ringback.loops import Loop, place
 from ringback.ports import MessageQueue, ReceivedMessage
 
 Handle = Callable[[Sequence[ReceivedMessage]], Awaitable[None]]
-FreePlaces = Callable[[], Awaitable[int]]
+AvailableSlots = Callable[[], Awaitable[int]]
 
 BATCH = 10  # what one call of a queue takes
 ACK_DELAY_S = 0.005
@@ -49,7 +49,7 @@ class ConsumerStats:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class ConsumerConfig:
     """How much at once and how long.
 
     `visibility_s` is extended while a message is worked on, so it only bounds how soon a dead process's work returns.
@@ -83,37 +83,37 @@ class Backoff:
 
 
 class Consumer:
-    """Calls `handle` with groups of at most `pace.group_size` messages.
+    """Calls `handle` with groups of at most `config.group_size` messages.
 
     It returns: the group is acknowledged. It raises over a group: each message of it is handled alone. Over one message
     the error decides: Permanent puts it to the dead letters; Retryable, and what was not foreseen, give it back with a
     growing delay until the queue's receive limit; AnotherVersion gives it back for an hour in all; StoreUnavailable and
     QueueUnavailable keep it here, no receive burnt, to be tried again after a pause, while one message at a time is
     taken to learn whether the world is back.
-    `free_places` is asked before each poll, and no more is received than it answers; that messages in flight may not
-    show in its answer yet is its own business.
+    `available_slots` is asked before each poll, and no more is received than it returns. It
+    accounts for messages in flight itself.
     """
 
     def __init__(
         self,
         queue: MessageQueue,
         handle: Handle,
-        pace: Pace,
+        config: ConsumerConfig,
         *,
         loop: Loop,
         rng: random.Random,
-        free_places: FreePlaces | None = None,
+        available_slots: AvailableSlots | None = None,
     ) -> None:
         self.stats = ConsumerStats()
         self._queue = queue
         self._handle = handle
-        self._pace = pace
-        self._free_places = free_places
+        self._config = config
+        self._available_slots = available_slots
         self._rng = rng
         self._loop = loop
         self._log = structlog.get_logger().bind(consumer=loop.name)
-        self._store_away = Backoff(rng)
-        self._queue_away = Backoff(rng)
+        self._store_backoff = Backoff(rng)
+        self._queue_backoff = Backoff(rng)
         self._successes = 0
         self._handling = 0  # messages
         self._unsettled = 0  # messages handled, or handled and not yet deleted
@@ -132,10 +132,10 @@ class Consumer:
         async with asyncio.TaskGroup() as self._tasks:
             self._stopped = self._tasks.create_task(stop.wait())
             self._stopped.add_done_callback(lambda _: self._changed.set())
-            heartbeat = self._tasks.create_task(self._beat())
+            heartbeat = self._tasks.create_task(self._extend_visibility())
             while not self._stopped.done():
                 with self._loop.shelter():
-                    room = await self._find_room()
+                    room = await self._free_capacity()
                     if room > 0 and not self._stopped.done():
                         self._start(await self._receive(room))
                     self._loop.worked()
@@ -143,30 +143,30 @@ class Consumer:
             await self._drain()
             heartbeat.cancel()
 
-    async def _find_room(self) -> int:
+    async def _free_capacity(self) -> int:
         """How many messages may be received now; if none, after a wait for the reason to pass."""
-        await self._sleep(max(self._store_away.pause_s(), self._queue_away.pause_s()))
-        room = min(BATCH, self._pace.max_in_flight - self._unsettled)
+        await self._sleep(max(self._store_backoff.pause_s(), self._queue_backoff.pause_s()))
+        room = min(BATCH, self._config.max_in_flight - self._unsettled)
         if room <= 0:
             self._changed.clear()
             if not self._stopped.done():
                 await self._changed.wait()
             return 0
-        if self._free_places is not None:
+        if self._available_slots is not None:
             try:
-                free = await self._free_places()
+                free = await self._available_slots()
             except Retryable as error:
-                self._went_away(self._store_away, error)
+                self._report_unavailable(self._store_backoff, error)
                 return 0
-            self._came_back(self._store_away)
+            self._report_recovered(self._store_backoff)
             if free <= 0:
                 await self._sleep(NO_PLACE_PAUSE_S)
             room = min(room, free)
-        return min(room, 1) if self._store_away.failures else room
+        return min(room, 1) if self._store_backoff.failures else room
 
     async def _receive(self, room: int) -> Sequence[ReceivedMessage]:
         self.stats.receive_calls += 1
-        polling = asyncio.ensure_future(self._queue.receive(room, self._pace.wait_s, self._pace.visibility_s))
+        polling = asyncio.ensure_future(self._queue.receive(room, self._config.wait_s, self._config.visibility_s))
         try:
             await asyncio.wait({polling, self._stopped}, return_when=asyncio.FIRST_COMPLETED)
             if self._stopped.done():
@@ -178,21 +178,21 @@ class Consumer:
                 return ()
             messages = polling.result()
         except QueueUnavailable as error:
-            self._went_away(self._queue_away, error)
+            self._report_unavailable(self._queue_backoff, error)
             return ()
         finally:
             polling.cancel()
-        self._came_back(self._queue_away)
+        self._report_recovered(self._queue_backoff)
         self.stats.received += len(messages)
         return messages
 
     def _start(self, messages: Sequence[ReceivedMessage]) -> None:
-        half_time = asyncio.get_running_loop().time() + self._pace.visibility_s / 2
+        half_time = asyncio.get_running_loop().time() + self._config.visibility_s / 2
         self._extend_at.update((message.receipt, half_time) for message in messages)
         self._handling += len(messages)
         self._unsettled += len(messages)
-        for first in range(0, len(messages), self._pace.group_size):
-            self._spawn(self._settle(messages[first : first + self._pace.group_size]))
+        for first in range(0, len(messages), self._config.group_size):
+            self._spawn(self._settle(messages[first : first + self._config.group_size]))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._tasks.create_task(work)
@@ -201,13 +201,13 @@ class Consumer:
 
     async def _settle(self, group: Sequence[ReceivedMessage]) -> None:
         try:
-            handled = await self._handle_patiently(group)
+            handled = await self._handle_with_retry(group)
         except Exception as error:  # noqa: BLE001 - the loop's shell: one message's bug must not stop the others
             if len(group) > 1:
                 for message in group:
                     await self._settle([message])
             else:
-                await self._meet_fate(group[0], error)
+                await self._handle_failure(group[0], error)
             return
         self._forget(group)
         if handled:
@@ -215,16 +215,16 @@ class Consumer:
             self._acks += [message.receipt for message in group]
             self._offer_acks()
         else:
-            await self._give_back(group, GIVEN_BACK_S)
+            await self._return_to_queue(group, GIVEN_BACK_S)
 
-    async def _handle_patiently(self, group: Sequence[ReceivedMessage]) -> bool:
+    async def _handle_with_retry(self, group: Sequence[ReceivedMessage]) -> bool:
         """False if we were stopped before the world was back. Raises what `handle` raises for any other reason."""
         backoff, successes = Backoff(self._rng), self._successes
         while True:
             try:
                 await self._handle(group)
             except (StoreUnavailable, QueueUnavailable) as error:
-                self._went_away(self._store_away, error)
+                self._report_unavailable(self._store_backoff, error)
                 backoff.failed()
                 if backoff.failures >= TRIES_IN_PLACE and self._successes > successes:
                     raise
@@ -233,16 +233,16 @@ class Consumer:
                 await self._sleep(backoff.pause_s())
             else:
                 self._successes += len(group)
-                self._came_back(self._store_away)
+                self._report_recovered(self._store_backoff)
                 return True
 
-    async def _meet_fate(self, message: ReceivedMessage, error: Exception) -> None:
+    async def _handle_failure(self, message: ReceivedMessage, error: Exception) -> None:
         self._forget([message])
         facts = {"message_id": message.message_id, "receive_count": message.receive_count}
         if isinstance(error, AnotherVersion):
             if message.receive_count <= len(ANOTHER_VERSION_WAITS_S):
                 self._log.warning("message.of_another_version", **facts)
-                await self._give_back([message], ANOTHER_VERSION_WAITS_S[message.receive_count - 1])
+                await self._return_to_queue([message], ANOTHER_VERSION_WAITS_S[message.receive_count - 1])
                 return
             error = Permanent(f"{error}; no process knew it for an hour")
         if isinstance(error, Permanent):
@@ -262,15 +262,15 @@ class Consumer:
             self._log.error("message.failed", error=type(error).__name__, at=place(error), **facts)
         doublings = min(max(message.receive_count - 1, 0), 16)
         delay_s = min(LONGEST_RETRY_S, first_s * 2.0**doublings * self._rng.uniform(1.0, 1.25))
-        await self._give_back([message], math.ceil(delay_s))
+        await self._return_to_queue([message], math.ceil(delay_s))
 
-    async def _give_back(self, group: Sequence[ReceivedMessage], delay_s: int) -> None:
+    async def _return_to_queue(self, group: Sequence[ReceivedMessage], delay_s: int) -> None:
         with self._loop.shelter():
             try:
                 await self._queue.change_visibility([message.receipt for message in group], delay_s)
                 self.stats.retried += len(group)
             except QueueUnavailable as error:
-                self._went_away(self._queue_away, error)  # they return after their visibility
+                self._report_unavailable(self._queue_backoff, error)  # they return after their visibility
         self._leave(len(group))
 
     def _forget(self, group: Sequence[ReceivedMessage]) -> None:
@@ -302,25 +302,25 @@ class Consumer:
 
     async def _delete(self, receipts: Sequence[str]) -> None:
         with self._loop.shelter():
-            await self._delete_patiently(receipts)
+            await self._delete_with_retry(receipts)
         self._leave(len(receipts))
 
-    async def _delete_patiently(self, receipts: Sequence[str]) -> None:
+    async def _delete_with_retry(self, receipts: Sequence[str]) -> None:
         backoff = Backoff(self._rng)
         while backoff.failures < DELETE_TRIES:
             self.stats.delete_calls += 1
             try:
                 await self._queue.delete(receipts)
             except QueueUnavailable as error:
-                self._went_away(self._queue_away, error)
+                self._report_unavailable(self._queue_backoff, error)
                 backoff.failed()
                 await self._sleep(backoff.pause_s())
             else:
                 self.stats.acked += len(receipts)
                 break
 
-    async def _beat(self) -> None:
-        clock, visibility_s = asyncio.get_running_loop().time, self._pace.visibility_s
+    async def _extend_visibility(self) -> None:
+        clock, visibility_s = asyncio.get_running_loop().time, self._config.visibility_s
         while True:
             await asyncio.sleep(visibility_s / 10)
             due = [receipt for receipt, at in self._extend_at.items() if at <= clock()]
@@ -334,7 +334,7 @@ class Consumer:
 
     async def _drain(self) -> None:
         try:
-            async with asyncio.timeout(self._pace.drain_s):
+            async with asyncio.timeout(self._config.drain_s):
                 while self._unsettled:
                     self._changed.clear()
                     await self._changed.wait()
@@ -350,12 +350,12 @@ class Consumer:
         if pause_s > 0:
             await asyncio.wait({self._stopped}, timeout=pause_s)
 
-    def _went_away(self, backoff: Backoff, error: Exception) -> None:
+    def _report_unavailable(self, backoff: Backoff, error: Exception) -> None:
         backoff.failed()
         if backoff.failures == 1:
-            self._log.warning("world.away", error=type(error).__name__, at=place(error))
+            self._log.warning("dependency.unavailable", error=type(error).__name__, at=place(error))
 
-    def _came_back(self, backoff: Backoff) -> None:
+    def _report_recovered(self, backoff: Backoff) -> None:
         if backoff.failures:
-            self._log.info("world.back", after_failures=backoff.failures)
+            self._log.info("dependency.recovered", after_failures=backoff.failures)
         backoff.worked()

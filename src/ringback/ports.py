@@ -10,9 +10,9 @@ from ringback.domain.abt_event import AbtEvent
 from ringback.domain.attempt import Attempt, VoicemailAction
 from ringback.domain.call import Call, Contact, Task
 from ringback.domain.call_event import CallReport
+from ringback.domain.contact_snapshot import ContactSnapshot
 from ringback.domain.dial import DialAnswer, DialRequest
-from ringback.domain.gate import CapacityFacts, PersonFacts
-from ringback.domain.person_file import PersonFile
+from ringback.domain.eligibility import CapacityFacts, PersonFacts
 from ringback.messages import CallRequested
 
 
@@ -209,10 +209,10 @@ class Suppression:
 
 
 class Transaction(Protocol):
-    """One unit of work. Lock order: `lock_people` (phones sorted, then the contact), then `lock_call`, then
+    """One unit of work. Lock order: `lock_contacts` (phones sorted, then the contact), then `lock_call`, then
     `capacity`."""
 
-    async def lock_people(self, phones: Sequence[str], contact_id: str | None) -> None: ...
+    async def lock_contacts(self, phones: Sequence[str], contact_id: str | None) -> None: ...
 
     async def lock_call(self, call_id: str) -> Call | None:
         """The call FOR UPDATE, its phone's and contact's locks taken first."""
@@ -248,18 +248,18 @@ class Transaction(Protocol):
         """The breaker's time is over and this claim tries the account; others wait until `until`."""
         ...
 
-    async def emit(self, event: AbtEvent, now: datetime) -> None: ...
-    async def ask_to_leave(
+    async def enqueue_event(self, event: AbtEvent, now: datetime) -> None: ...
+    async def enqueue(
         self, kind: OutboxKind, message_id: str, payload: Mapping[str, Any], order_key: str | None, now: datetime
     ) -> None:
         """Any other outbox row; a message id that stands there already is written once."""
         ...
 
-    async def note_decision(
+    async def log_decision(
         self, call_id: str, attempt_id: str | None, kind: str, detail: Mapping[str, Any], now: datetime
     ) -> None: ...
 
-    async def take_in(
+    async def record_provider_event(
         self,
         report: CallReport,
         attempt: Attempt | None,
@@ -273,12 +273,12 @@ class Transaction(Protocol):
 
     async def add_suppression(self, suppression: Suppression) -> None: ...
     async def lift_suppression(self, suppression_id: str, reason: str, now: datetime) -> bool: ...
-    async def people_of(self, phone: str | None, contact_id: str | None) -> list[str]:
+    async def phones_of_open_calls(self, phone: str | None, contact_id: str | None) -> list[str]:
         """Phones of the unfinished calls that match either."""
         ...
 
     async def unfinished_calls(self, phone: str | None, contact_id: str | None) -> list[str]: ...
-    async def attempts_under_way(self, phone: str | None, contact_id: str | None) -> list[str]: ...
+    async def attempts_possibly_ringing(self, phone: str | None, contact_id: str | None) -> list[str]: ...
 
     async def action_result(self, door: str, key: str) -> tuple[str, dict[str, Any]] | None:
         """(request hash, reply) of an action done before."""
@@ -376,7 +376,7 @@ class Views(Protocol):
         self, *, contact_id: str | None, status: str | None, cursor: str | None, limit: int
     ) -> tuple[list[dict[str, Any]], str | None]: ...
     async def timeline(self, call_id: str) -> list[dict[str, Any]] | None: ...
-    async def person_file(self, phone: str | None, contact_id: str | None, now: datetime) -> PersonFile: ...
+    async def contact_snapshot(self, phone: str | None, contact_id: str | None, now: datetime) -> ContactSnapshot: ...
     async def events(self, *, after: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:
         """Each {cursor, event}. What was once behind a cursor stays there, and nothing appears before it later."""
         ...

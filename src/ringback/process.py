@@ -18,7 +18,7 @@ from ringback.flows.outbox_delivery import run_relay
 from ringback.web.application import create_application
 from ringback.web.health import health_routes
 from ringback.web.serving import listen, serve_http
-from ringback.wiring import Parts, open_parts, readiness
+from ringback.wiring import Dependencies, open_dependencies, readiness
 
 _log = structlog.get_logger(__name__)
 
@@ -41,39 +41,37 @@ class Service:
     counts: Mapping[str, Counts] = field(default_factory=dict)  # shown in /metrics
 
 
-Assemble = Callable[[Parts], Service]
+BuildService = Callable[[Dependencies], Service]
 
 
-def application(parts: Parts, services: Sequence[Service]) -> FastAPI:
+def application(deps: Dependencies, services: Sequence[Service]) -> FastAPI:
     """One HTTP application for these services, with health, readiness and metrics."""
-    checks, is_paused = readiness(parts)
-    operator = health_routes(checks, parts.metrics.registry, is_paused)
+    checks, is_paused = readiness(deps)
+    operator = health_routes(checks, deps.metrics.registry, is_paused)
     for service in services:
         for name, read in service.counts.items():
-            parts.metrics.watch(name, "what", read)
-    parts.metrics.watch("loop_failures", "loop", parts.loops.failures)
-    parts.metrics.watch("outbox_delivered", "lane", parts.relay.stats.delivered.items)
-    parts.metrics.watch("outbox_dead", "lane", parts.relay.stats.dead.items)
+            deps.metrics.watch(name, "what", read)
+    deps.metrics.watch("loop_failures", "loop", deps.loops.failures)
+    deps.metrics.watch("outbox_delivered", "lane", deps.relay.stats.delivered.items)
+    deps.metrics.watch("outbox_dead", "lane", deps.relay.stats.dead.items)
     routers = [router for service in services for router in service.routers]
     routes = [route for service in services for route in service.routes]
-    return create_application(
-        "Ringback", routers, [*routes, *operator], parts.metrics, authenticate=parts.require_key()
-    )
+    return create_application("Ringback", routers, [*routes, *operator], deps.metrics, authenticate=deps.require_key())
 
 
 async def run_services(
-    parts: Parts, services: Sequence[Service], bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event
+    deps: Dependencies, services: Sequence[Service], bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event
 ) -> None:
     """Serve HTTP and run every loop, the outbox relay among them, until `stop`; sets `ready` once HTTP answers. Raises
     SettingsError at the start."""
-    await parts.check_erasure_key()
+    await deps.check_erasure_key()
     http_stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        http = group.create_task(serve_http(application(parts, services), bound, http_stop, ready, parts.metrics))
-        outbox: Loop = partial(run_relay, parts.relay, parts.outbox_bell, loops=parts.loops)
+        http = group.create_task(serve_http(application(deps, services), bound, http_stop, ready, deps.metrics))
+        outbox: Loop = partial(run_relay, deps.relay, deps.outbox_bell, loops=deps.loops)
         running = [("outbox", outbox), *((service.name, loop) for service in services for loop in service.loops)]
         loops = [
-            group.create_task(parts.loops.named("service", name).run(partial(loop, stop), stop))
+            group.create_task(deps.loops.named("service", name).run(partial(loop, stop), stop))
             for name, loop in running
         ]
         await asyncio.wait([http, asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
@@ -83,9 +81,9 @@ async def run_services(
         http_stop.set()
 
 
-def run_process(settings: Settings, host: str, port: int, assemble: Assemble) -> None:
+def run_process(settings: Settings, host: str, port: int, build_service: BuildService) -> None:
     """One service in a process of its own, until SIGINT or SIGTERM."""
-    run_loop(_run_process(settings, listen(host, port), assemble))
+    run_loop(_run_process(settings, listen(host, port), build_service))
 
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:
@@ -94,20 +92,20 @@ def run_loop(main: Coroutine[Any, Any, T]) -> T:
         return runner.run(main)
 
 
-async def _run_process(settings: Settings, bound: socket.socket, assemble: Assemble) -> None:
+async def _run_process(settings: Settings, bound: socket.socket, build_service: BuildService) -> None:
     stop = asyncio.Event()
     stop_on_signals(stop)
-    async with open_parts(settings) as parts:
-        await begin(parts)
-        service = assemble(parts)
+    async with open_dependencies(settings) as deps:
+        await begin(deps)
+        service = build_service(deps)
         _log.info("process.started", service=service.name, port=bound.getsockname()[1])
-        await run_services(parts, [service], bound, stop, asyncio.Event())
+        await run_services(deps, [service], bound, stop, asyncio.Event())
 
 
-async def begin(parts: Parts) -> None:
+async def begin(deps: Dependencies) -> None:
     """What a process does first. Raises StartRefused where it would mix the emulator's calls with real ones."""
-    await parts.border().enter()
-    if not await parts.put_api_key():
+    await deps.border().enter()
+    if not await deps.put_api_key():
         _log.error("api_key.revoked", setting="RINGBACK_API_KEY", action="set another; requests with this one get 401")
 
 

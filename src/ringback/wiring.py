@@ -14,7 +14,6 @@ from ringback.adapters.clock import SystemClock, new_id
 from ringback.adapters.engage_http import EngageHttp
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.adapters.postgres.api_keys import PostgresApiKeys
-from ringback.adapters.postgres.attic import PostgresAttic
 from ringback.adapters.postgres.border import PostgresBorder
 from ringback.adapters.postgres.dead_outbox import PostgresDeadOutbox
 from ringback.adapters.postgres.dialing_switch import PostgresDialingSwitch
@@ -22,6 +21,7 @@ from ringback.adapters.postgres.inspection import PostgresInspection
 from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Pool, connection_of, open_pool
+from ringback.adapters.postgres.purge import PostgresPurge
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.adapters.postgres.views import PostgresViews
 from ringback.adapters.retell.account import RetellAccount
@@ -33,26 +33,26 @@ from ringback.adapters.retell.signature import may_be_genuine, verify
 from ringback.adapters.retell.tools import tool_definition
 from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.adapters.sqs import open_sqs_queue
+from ringback.batching import Batcher
 from ringback.config import Settings, SettingsError
 from ringback.domain.catalog import Catalog, built_in_catalog, parse_catalog
 from ringback.domain.errors import ErasureKeyMissing, Retryable, StoreUnavailable
-from ringback.domain.new_call import Accepted, NewCall
+from ringback.domain.new_call import AcceptReceipt, NewCall
 from ringback.flows.border import Border, stop_call_here
 from ringback.flows.business_operations import business_actions, declarations
 from ringback.flows.business_operations.perform import BusinessOperations
-from ringback.flows.call_initiation import Answer, Asked, CallInitiation
+from ringback.flows.call_initiation import AcceptRequest, AcceptResult, CallInitiation
 from ringback.flows.call_processing import CallProcessing
-from ringback.flows.dead_letters import DeadLetters
-from ringback.flows.dialing_control import pause_dialing, resume_dialing
 from ringback.flows.event_processing import EventCounts, EventProcessing
-from ringback.flows.examination import Surroundings
-from ringback.flows.explanation import Explanation
+from ringback.flows.operator.dead_letters import DeadLetters
+from ringback.flows.operator.diagnostics import DiagnosticTargets
+from ringback.flows.operator.dialing_control import pause_dialing, resume_dialing
+from ringback.flows.operator.eligibility import EligibilityExplainer
+from ringback.flows.operator.retention import Retention
 from ringback.flows.outbox_delivery import OutboxRelay
 from ringback.flows.reconciliation import Reconciliation
-from ringback.flows.retention import Retention
 from ringback.flows.scheduled_calls import ScheduledCalls, most_on_their_way
 from ringback.flows.settling import SettlingRules
-from ringback.grouping import Grouped
 from ringback.loops import Loops
 from ringback.ports import Clock, MessageQueue
 from ringback.telemetry import Metrics, make_metrics
@@ -72,7 +72,7 @@ ACCEPTED_TOGETHER = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Dependencies:
     """What the processes share: built once, closed in reverse."""
 
     settings: Settings
@@ -124,13 +124,13 @@ class Parts:
         return Steering(
             pause=partial(pause_dialing, switch, self.clock),
             resume=partial(resume_dialing, switch),
-            why=Explanation(self.views, self.clock, self.numbers, self.rules.policy).why,
+            why=EligibilityExplainer(self.views, self.clock, self.numbers, self.rules.policy).explain,
             views=self.views,
             numbers=self.numbers,
         )
 
     def retention(self) -> Retention:
-        return Retention(PostgresAttic(self.pool), self.clock)
+        return Retention(PostgresPurge(self.pool), self.clock)
 
     async def check_erasure_key(self) -> None:
         """Raises SettingsError: a process that cannot tell who must not be called does not start."""
@@ -192,7 +192,7 @@ async def open_queue(
 
 
 @asynccontextmanager
-async def open_parts(settings: Settings, another_clock: Clock | None = None) -> AsyncIterator[Parts]:
+async def open_dependencies(settings: Settings, another_clock: Clock | None = None) -> AsyncIterator[Dependencies]:
     """Raises StoreUnavailable when the database cannot be reached at the start; later it is waited for. With another
     clock than the machine's, dialing does not wait for the database's to agree."""
     assert settings.database_url is not None, "checked before: this process needs a database"
@@ -220,7 +220,7 @@ async def open_parts(settings: Settings, another_clock: Clock | None = None) -> 
             stack.push_async_callback(engage.close)
         numbers, stop_call = PhoneNumbersPlan(), partial(stop_call_here, store, provider)
         metrics, api_keys = make_metrics(), PostgresApiKeys(pool)
-        yield Parts(
+        yield Dependencies(
             settings=settings,
             clock=clock,
             pool=pool,
@@ -244,12 +244,14 @@ async def open_parts(settings: Settings, another_clock: Clock | None = None) -> 
         )
 
 
-def grouped_acceptance(initiation: CallInitiation) -> Callable[[NewCall, str | None], Awaitable[Accepted]]:
+def batched_acceptance(initiation: CallInitiation) -> Callable[[NewCall, str | None], Awaitable[AcceptReceipt]]:
     """`accept_call` at the price of a group. Raises KeyReused, StoreUnavailable."""
-    write_down: Grouped[Asked, Answer] = Grouped(initiation.accept_calls, limit=ACCEPTED_TOGETHER, parallel=2)
+    write_down: Batcher[AcceptRequest, AcceptResult] = Batcher(
+        initiation.accept_calls, limit=ACCEPTED_TOGETHER, parallel=2
+    )
 
-    async def accept(request: NewCall, idempotency_key: str | None) -> Accepted:
-        answer = await write_down(Asked(request, idempotency_key))
+    async def accept(request: NewCall, idempotency_key: str | None) -> AcceptReceipt:
+        answer = await write_down(AcceptRequest(request, idempotency_key))
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -258,7 +260,7 @@ def grouped_acceptance(initiation: CallInitiation) -> Callable[[NewCall, str | N
 
 
 @asynccontextmanager
-async def open_surroundings(settings: Settings) -> AsyncIterator[Surroundings]:
+async def open_diagnostic_targets(settings: Settings) -> AsyncIterator[DiagnosticTargets]:
     """Everything the settings point to, as far as it can be opened."""
     async with AsyncExitStack() as stack:
         pool: Pool | None = None
@@ -279,7 +281,7 @@ async def open_surroundings(settings: Settings) -> AsyncIterator[Surroundings]:
             except Retryable as error:
                 queues[subject] = error
         api_key = settings.retell_api_key
-        yield Surroundings(
+        yield DiagnosticTargets(
             clock=SystemClock(),
             database=PostgresInspection(pool) if pool is not None else away if settings.database_url else None,
             outbox=PostgresDeadOutbox(pool) if pool is not None else None,
@@ -296,25 +298,25 @@ def read_catalog(settings: Settings) -> Catalog:
     return built_in_catalog() if settings.catalog is None else parse_catalog(settings.catalog.read_text())
 
 
-def readiness(parts: Parts) -> tuple[dict[str, Check], IsPaused]:
+def readiness(deps: Dependencies) -> tuple[dict[str, Check], IsPaused]:
     """The checks of /readyz, and whether dialing is paused."""
 
     async def database() -> CheckResult:
-        async with connection_of(parts.pool) as connection:
+        async with connection_of(deps.pool) as connection:
             # A row lock is a write, committed and durable, that changes no row and waits for none of ours.
             await connection.execute("SELECT 1 FROM installation FOR KEY SHARE")
         return CheckResult(True)
 
     async def is_paused() -> bool:
-        async with connection_of(parts.pool) as connection:
+        async with connection_of(deps.pool) as connection:
             return bool(await connection.fetchval("SELECT paused_at IS NOT NULL FROM installation"))
 
     async def queues() -> CheckResult:
-        waiting = [await queue.depth() for queue in (parts.call_queue, parts.event_queue)]
+        waiting = [await queue.depth() for queue in (deps.call_queue, deps.event_queue)]
         return CheckResult(True, f"{waiting[0]} calls and {waiting[1]} events waiting")
 
     async def loops() -> CheckResult:
-        failing = parts.loops.failing()
+        failing = deps.loops.failing()
         return CheckResult(not failing, f"failing again and again: {', '.join(failing)}" if failing else "")
 
     return {"database": database, "queues": queues, "loops": loops}, is_paused

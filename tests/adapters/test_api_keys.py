@@ -6,7 +6,7 @@ from ringback.adapters.postgres.api_keys import PostgresApiKeys
 from ringback.config import read_settings
 from ringback.domain.access import KnownKey, Role
 from ringback.web.auth import hash_key
-from ringback.wiring import open_parts
+from ringback.wiring import open_dependencies
 
 ONE, TWO, THREE = "rbk_one", "rbk_two", "rbk_three"
 SETTING = KnownKey("RINGBACK_API_KEY", Role.ADMIN)
@@ -22,7 +22,7 @@ async def start(database_url, key: str, *, is_setting: bool = True) -> bool:
     settings = read_settings({"RINGBACK_DATABASE_URL": database_url, "RINGBACK_API_KEY": key}, emulated=True)
     if not is_setting:
         object.__setattr__(settings, "given", settings.given - {"RINGBACK_API_KEY"})
-    async with open_parts(settings) as parts:
+    async with open_dependencies(settings) as parts:
         return await parts.put_api_key()
 
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from ringback.adapters.postgres import person_file
+from ringback.adapters.postgres import contact_snapshot
 from ringback.adapters.postgres import statements as sql
 
 NOW = datetime(2026, 12, 1, 17, tzinfo=UTC)
@@ -30,7 +30,7 @@ FILL = (
 READ = {
     "the gate": (sql.PERSON_FACTS, (PHONE, CONTACT, None, NOW, [])),
     "a suppression": (sql.ATTEMPTS_UNDER_WAY, (None, CONTACT)),
-    "why": (person_file._ATTEMPTS, ([PHONE], [CONTACT, "crm-9"], NOW)),
+    "why": (contact_snapshot._ATTEMPTS, ([PHONE], [CONTACT, "crm-9"], NOW)),
 }
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from ringback.consumer import Consumer, Pace
+from ringback.consumer import Consumer, ConsumerConfig
 from ringback.loops import Loop
 from ringback.messages import decode_call_requested
 from ringback.ports import OutgoingMessage
@@ -15,7 +15,7 @@ from ringback.ports import OutgoingMessage
 
 @asynccontextmanager
 async def consuming(queue, handle) -> AsyncIterator[Consumer]:
-    pace = Pace(max_in_flight=20, group_size=10, visibility_s=2, wait_s=1, drain_s=5)
+    pace = ConsumerConfig(max_in_flight=20, group_size=10, visibility_s=2, wait_s=1, drain_s=5)
     consumer = Consumer(queue, handle, pace, loop=Loop("consumer", "calls"), rng=random.Random(7))
     stop = asyncio.Event()
     run = asyncio.create_task(consumer.run(stop))

@@ -7,7 +7,7 @@ import pytest
 from ringback.domain.abt_event import AbtType, FailReason
 from ringback.domain.attempt import Attempt, AttemptState
 from ringback.domain.call import Call, RetryPolicy
-from ringback.domain.gate import DialPolicy
+from ringback.domain.eligibility import DialPolicy
 from ringback.domain.outcome import Verdict
 from ringback.domain.retrying import next_attempt_at
 from ringback.domain.schedule import CallingHours

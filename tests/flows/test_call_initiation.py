@@ -9,14 +9,14 @@ import pytest
 
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.domain.call import CallStatus, RetryPolicy
+from ringback.domain.eligibility import DialPolicy
 from ringback.domain.errors import Retryable, StoreUnavailable
-from ringback.domain.gate import DialPolicy
-from ringback.domain.new_call import Accepted, KeyReused, NewCall
+from ringback.domain.new_call import AcceptReceipt, KeyReused, NewCall
 from ringback.domain.number_plan import NumberType
 from ringback.domain.schedule import CallingHours
-from ringback.flows.call_initiation import Asked, CallInitiation
+from ringback.flows.call_initiation import AcceptRequest, CallInitiation
 from ringback.ports import Suppression
-from ringback.wiring import grouped_acceptance
+from ringback.wiring import batched_acceptance
 
 POLICY = DialPolicy(frozenset({"US"}), CallingHours.parse("always"), 10, 10, 0, 0, 60.0)
 
@@ -126,11 +126,11 @@ async def test_twenty_at_once_with_one_key_make_one_call(initiation, pool):
 
 async def test_a_group_may_repeat_contacts_and_keys(initiation, pool):
     asked = [
-        Asked(request("a", "+14155550101"), "k1"),
-        Asked(request("a", "+14155550101", fingerprint="f2"), "k2"),
-        Asked(request("b", "+14155550102"), "k1"),
-        Asked(request("b", "+14155550102", fingerprint="f3"), "k1"),
-        Asked(request("c", "+14155550103")),
+        AcceptRequest(request("a", "+14155550101"), "k1"),
+        AcceptRequest(request("a", "+14155550101", fingerprint="f2"), "k2"),
+        AcceptRequest(request("b", "+14155550102"), "k1"),
+        AcceptRequest(request("b", "+14155550102", fingerprint="f3"), "k1"),
+        AcceptRequest(request("c", "+14155550103")),
     ]
     answers = await initiation.accept_calls(asked)
     assert answers[0].call_id == answers[2].call_id and answers[2].replayed
@@ -208,10 +208,10 @@ async def test_an_error_behind_a_commit_does_not_accept_a_call_twice(initiation,
         return await insert(accepted, now)
 
     monkeypatch.setattr(store, "insert_accepted", fail_at_the_second)
-    accept = grouped_acceptance(initiation)
+    accept = batched_acceptance(initiation)
     ends = await asyncio.gather(*(accept(request(fingerprint=f"f{n}"), None) for n in (1, 2)), return_exceptions=True)
     assert asked == [["crm-42"], ["crm-42"]]
-    assert isinstance(ends[0], Accepted)
+    assert isinstance(ends[0], AcceptReceipt)
     assert ends[1] is error
     assert await pool.fetchval("SELECT count(*) FROM calls") == 1
 
@@ -224,7 +224,7 @@ async def test_what_may_have_been_committed_is_not_tried_again(initiation, store
         raise StoreUnavailable("the connection was cut behind the commit")
 
     monkeypatch.setattr(store, "insert_accepted", lose_the_answer)
-    accept = grouped_acceptance(initiation)
+    accept = batched_acceptance(initiation)
     asked = [request(f"crm-{n}", f"+1415555010{n}") for n in range(3)]
     ends = await asyncio.gather(*(accept(one, None) for one in asked), return_exceptions=True)
     assert all(isinstance(end, StoreUnavailable) for end in ends)
@@ -240,8 +240,8 @@ async def test_one_bad_request_does_no_harm_to_its_neighbours(initiation, store,
         return await insert(accepted, now)
 
     monkeypatch.setattr(store, "insert_accepted", refuse_the_bad)
-    accept = grouped_acceptance(initiation)
+    accept = batched_acceptance(initiation)
     asked = [request(f"crm-{n}", f"+1415555010{n}") for n in range(3)]
     ends = await asyncio.gather(*(accept(one, None) for one in asked), return_exceptions=True)
-    assert [type(end) for end in ends] == [Accepted, ValueError, Accepted]
+    assert [type(end) for end in ends] == [AcceptReceipt, ValueError, AcceptReceipt]
     assert await pool.fetchval("SELECT count(*) FROM calls") == 2

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from ringback.domain.attempt import Attempt, AttemptState
 from ringback.domain.call import Call, RetryPolicy, Task, TaskKind
-from ringback.domain.gate import Candidate, DialPolicy, PersonFacts
+from ringback.domain.eligibility import Candidate, DialPolicy, PersonFacts
 from ringback.domain.schedule import CallingHours
 
 NOTHING_KNOWN = PersonFacts(

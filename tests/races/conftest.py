@@ -28,7 +28,7 @@ async def pool(shared_database: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-def desk(store: PostgresStore, pool: Pool, clock: Any) -> RaceDesk:
+def stack(store: PostgresStore, pool: Pool, clock: Any) -> RaceDesk:
     return RaceDesk(store, pool, clock)
 
 

@@ -3,7 +3,7 @@
 from random import Random
 
 from ringback.adapters.postgres.dialing_switch import PostgresDialingSwitch
-from ringback.flows.dialing_control import pause_dialing, resume_dialing
+from ringback.flows.operator.dialing_control import pause_dialing, resume_dialing
 from ringback.messages import CallRequested
 
 from .trial import Answer, Ended, Race, RaceDesk
@@ -12,101 +12,101 @@ Messages = list[CallRequested]
 
 
 async def _call(
-    desk: RaceDesk, rng: Random, *, phone: str | None = None, contact_id: str | None = None
+    stack: RaceDesk, rng: Random, *, phone: str | None = None, contact_id: str | None = None
 ) -> CallRequested:
     """Due now. Its message is out, or it is still to be released, or it waits for its attempt to be claimed again."""
     state = rng.choice(["out", "due", "waiting"])
-    due_at = desk.clock.now() if state == "due" else None
-    message = await desk.accept(phone or desk.new_phone(), contact_id=contact_id, due_at=due_at)
+    due_at = stack.clock.now() if state == "due" else None
+    message = await stack.accept(phone or stack.new_phone(), contact_id=contact_id, due_at=due_at)
     if state != "waiting":
         return message
-    desk.provider.unreachable_for.add(message.call_id)
-    await desk.place(message)
-    desk.provider.unreachable_for.discard(message.call_id)
-    await desk.all("UPDATE tasks SET due_at = $2 WHERE task_id = $1 RETURNING 1", message.task_id, desk.clock.now())
+    stack.provider.unreachable_for.add(message.call_id)
+    await stack.place(message)
+    stack.provider.unreachable_for.discard(message.call_id)
+    await stack.all("UPDATE tasks SET due_at = $2 WHERE task_id = $1 RETURNING 1", message.task_id, stack.clock.now())
     return CallRequested(message.call_id, message.task_id, 0)
 
 
-async def one_call(desk: RaceDesk, rng: Random) -> Messages:
-    return [await _call(desk, rng)]
+async def one_call(stack: RaceDesk, rng: Random) -> Messages:
+    return [await _call(stack, rng)]
 
 
-async def wall_clock_call(desk: RaceDesk, rng: Random) -> Messages:
+async def wall_clock_call(stack: RaceDesk, rng: Random) -> Messages:
     """Promised for noon in New York, which is now."""
-    message = await _call(desk, rng)
+    message = await _call(stack, rng)
     promised = "kind = 'callback', local_time = '2026-12-01T12:00', time_zone = 'America/New_York'"
-    await desk.all(f"UPDATE tasks SET {promised} WHERE task_id = $1 RETURNING 1", message.task_id)
+    await stack.all(f"UPDATE tasks SET {promised} WHERE task_id = $1 RETURNING 1", message.task_id)
     return [message]
 
 
-async def two_contacts_of_one_phone(desk: RaceDesk, rng: Random) -> Messages:
-    phone = desk.new_phone()
-    return [await _call(desk, rng, phone=phone) for _ in range(2)]
+async def two_contacts_of_one_phone(stack: RaceDesk, rng: Random) -> Messages:
+    phone = stack.new_phone()
+    return [await _call(stack, rng, phone=phone) for _ in range(2)]
 
 
-async def two_phones_of_one_contact(desk: RaceDesk, rng: Random) -> Messages:
-    contact_id = f"both-{desk.new_id()}"
-    return [await _call(desk, rng, contact_id=contact_id) for _ in range(2)]
+async def two_phones_of_one_contact(stack: RaceDesk, rng: Random) -> Messages:
+    contact_id = f"both-{stack.new_id()}"
+    return [await _call(stack, rng, contact_id=contact_id) for _ in range(2)]
 
 
-async def four_calls(desk: RaceDesk, rng: Random) -> Messages:
-    return [await _call(desk, rng) for _ in range(4)]
+async def four_calls(stack: RaceDesk, rng: Random) -> Messages:
+    return [await _call(stack, rng) for _ in range(4)]
 
 
-async def delete(desk: RaceDesk, messages: Messages, rng: Random) -> Answer:
+async def delete(stack: RaceDesk, messages: Messages, rng: Random) -> Answer:
     (message,) = messages
-    call = await desk.call(message.call_id)
+    call = await stack.call(message.call_id)
     targets = {"call_id": message.call_id, "task_id": message.task_id, "contact_id": call["contact_id"]}
     name = rng.choice(sorted(targets))
-    return Answer((await desk.ask("delete_scheduled_task", {}, **{name: targets[name]})).code)
+    return Answer((await stack.ask("delete_scheduled_task", {}, **{name: targets[name]})).code)
 
 
-async def cancel(desk: RaceDesk, messages: Messages, rng: Random) -> Answer:
-    return Answer(str(await desk.cancel(messages[0].call_id)))
+async def cancel(stack: RaceDesk, messages: Messages, rng: Random) -> Answer:
+    return Answer(str(await stack.cancel(messages[0].call_id)))
 
 
-async def reschedule(desk: RaceDesk, messages: Messages, rng: Random) -> Answer:
-    return Answer((await desk.ask("reschedule_call", {"when": "in two hours"}, call_id=messages[0].call_id)).code)
+async def reschedule(stack: RaceDesk, messages: Messages, rng: Random) -> Answer:
+    return Answer((await stack.ask("reschedule_call", {"when": "in two hours"}, call_id=messages[0].call_id)).code)
 
 
-async def update_timezone(desk: RaceDesk, messages: Messages, rng: Random) -> Answer:
-    reply = await desk.ask("update_timezone", {"time_zone": "Pacific"}, call_id=messages[0].call_id)
+async def update_timezone(stack: RaceDesk, messages: Messages, rng: Random) -> Answer:
+    reply = await stack.ask("update_timezone", {"time_zone": "Pacific"}, call_id=messages[0].call_id)
     return Answer(f"{reply.code}, {len(reply.result.get('moved', []))} moved")
 
 
-async def suppress_phone(desk: RaceDesk, messages: Messages, rng: Random) -> Answer:
-    phone = (await desk.call(messages[0].call_id))["phone"]
-    return Answer("suppressed", frozenset(await desk.suppress(phone=phone)))
+async def suppress_phone(stack: RaceDesk, messages: Messages, rng: Random) -> Answer:
+    phone = (await stack.call(messages[0].call_id))["phone"]
+    return Answer("suppressed", frozenset(await stack.suppress(phone=phone)))
 
 
-async def suppress_contact(desk: RaceDesk, messages: Messages, rng: Random) -> Answer:
-    contact_id = (await desk.call(messages[0].call_id))["contact_id"]
-    return Answer("suppressed", frozenset(await desk.suppress(contact_id=contact_id)))
+async def suppress_contact(stack: RaceDesk, messages: Messages, rng: Random) -> Answer:
+    contact_id = (await stack.call(messages[0].call_id))["contact_id"]
+    return Answer("suppressed", frozenset(await stack.suppress(contact_id=contact_id)))
 
 
-async def do_not_call(desk: RaceDesk, messages: Messages, rng: Random) -> Answer:
-    reply = await desk.ask("set_disposition", {"code": "do_not_call"}, call_id=messages[0].call_id)
+async def do_not_call(stack: RaceDesk, messages: Messages, rng: Random) -> Answer:
+    reply = await stack.ask("set_disposition", {"code": "do_not_call"}, call_id=messages[0].call_id)
     return Answer(reply.code)
 
 
-async def pause(desk: RaceDesk, messages: Messages, rng: Random) -> Answer:
-    told = await pause_dialing(PostgresDialingSwitch(desk.pool), desk.clock, None)
+async def pause(stack: RaceDesk, messages: Messages, rng: Random) -> Answer:
+    told = await pause_dialing(PostgresDialingSwitch(stack.pool), stack.clock, None)
     return Answer("paused" if told["paused"] else "not paused", live=told["live"])
 
 
-async def resume(desk: RaceDesk) -> None:
+async def resume(stack: RaceDesk) -> None:
     """What the pause has kept back is taken away, so that no later trial has to carry it along."""
-    await desk.all("UPDATE tasks SET status = 'deleted' WHERE status IN ('pending', 'dispatched') RETURNING 1")
-    await resume_dialing(PostgresDialingSwitch(desk.pool))
+    await stack.all("UPDATE tasks SET status = 'deleted' WHERE status IN ('pending', 'dispatched') RETURNING 1")
+    await resume_dialing(PostgresDialingSwitch(stack.pool))
 
 
-def _stopped_or_dialed(answer: Answer, calls: list[Ended], desk: RaceDesk) -> list[str]:
+def _stopped_or_dialed(answer: Answer, calls: list[Ended], stack: RaceDesk) -> list[str]:
     """Taken away and never dialed, or dialed once and said so: there is nothing between."""
     expected = {"deleted": 0, "cancelled": 0, "already_dispatched": 1}.get(answer.says)
     return [f"{len(call.dials)} dials" for call in calls if len(call.dials) != expected]
 
 
-def _superseded_or_dialed(answer: Answer, calls: list[Ended], desk: RaceDesk) -> list[str]:
+def _superseded_or_dialed(answer: Answer, calls: list[Ended], stack: RaceDesk) -> list[str]:
     """The task of the old time is gone and was not dialed, or was dialed before; the new one's time has not come."""
     moved = answer.says in ("rescheduled", "time_zone_set, 0 moved", "time_zone_set, 1 moved")
     expected = {"superseded": 0, "consumed": 1}
@@ -115,18 +115,18 @@ def _superseded_or_dialed(answer: Answer, calls: list[Ended], desk: RaceDesk) ->
     return [f"{call.task_status} with {len(call.dials)} dials" for call in wrong] + ([] if moved else ["not moved"])
 
 
-def _says_who_was_dialed(answer: Answer, calls: list[Ended], desk: RaceDesk) -> list[str]:
+def _says_who_was_dialed(answer: Answer, calls: list[Ended], stack: RaceDesk) -> list[str]:
     dialed = {attempt for call in calls for attempt in call.dials}
     return [] if answer.under_way == dialed else [f"dialed {sorted(dialed)}, but said {answer.under_way}"]
 
 
-def _is_set(answer: Answer, calls: list[Ended], desk: RaceDesk) -> list[str]:
+def _is_set(answer: Answer, calls: list[Ended], stack: RaceDesk) -> list[str]:
     return [] if answer.says == "disposition_set" else ["not set"]
 
 
-def _says_how_many_are_live(answer: Answer, calls: list[Ended], desk: RaceDesk) -> list[str]:
-    """None of the desk's calls ever ends, so every dial there was is live."""
-    dials = len(desk.provider.dials)
+def _says_how_many_are_live(answer: Answer, calls: list[Ended], stack: RaceDesk) -> list[str]:
+    """None of the stack's calls ever ends, so every dial there was is live."""
+    dials = len(stack.provider.dials)
     return [] if answer.live == dials else [f"{dials} are live, but it said {answer.live}"]
 
 

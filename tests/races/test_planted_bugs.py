@@ -74,14 +74,14 @@ UNCHECKED: dict[str, Plant] = {
 
 
 @pytest.mark.parametrize("race", RACES, ids=lambda race: race.name)
-async def test_without_the_lock_the_same_trials_find_violations(race, desk, seed, monkeypatch):
+async def test_without_the_lock_the_same_trials_find_violations(race, stack, seed, monkeypatch):
     (pause_without_the_lock if race.name == "pause" else no_locks)(monkeypatch)
-    tally = await run_race(race, desk, trials=MOST_TRIALS, seed=seed, until_broken=True)
+    tally = await run_race(race, stack, trials=MOST_TRIALS, seed=seed, until_broken=True)
     assert tally.violations, str(tally)
 
 
 @pytest.mark.parametrize("race", RACES, ids=lambda race: race.name)
-async def test_without_the_check_the_same_trials_find_violations(race, desk, seed, monkeypatch):
+async def test_without_the_check_the_same_trials_find_violations(race, stack, seed, monkeypatch):
     UNCHECKED[race.name](monkeypatch)
-    tally = await run_race(race, desk, trials=MOST_TRIALS, seed=seed, until_broken=True)
+    tally = await run_race(race, stack, trials=MOST_TRIALS, seed=seed, until_broken=True)
     assert tally.violations, str(tally)

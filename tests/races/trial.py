@@ -25,7 +25,7 @@ from ringback.flows.business_operations import business_actions
 from ringback.flows.business_operations.action import ActionRequest, Door, Reply
 from ringback.flows.business_operations.perform import BusinessOperations
 from ringback.messages import CallRequested
-from tests.flows.dialing.conftest import Desk
+from tests.flows.dialing.conftest import Stack
 from tests.flows.dialing.twins import NOT_SENT, ProviderTwin
 
 #: A number's last seven digits; San Francisco has no shortage of them here.
@@ -93,8 +93,8 @@ class UnhurriedStore(PostgresStore):
             await dawdle(self._rng)
 
 
-class RaceDesk(Desk):
-    """The dialing desk with the business actions, and without a limit that would slow the workers down."""
+class RaceDesk(Stack):
+    """The dialing stack with the business actions, and without a limit that would slow the workers down."""
 
     def __init__(self, store: PostgresStore, pool: Any, clock: Any) -> None:
         super().__init__(store, pool, clock)
@@ -106,7 +106,7 @@ class RaceDesk(Desk):
         self._numbers = itertools.count(FIRST_NUMBER)
 
     def on_its_own(self, rng: Random) -> "RaceDesk":
-        """The same desk for one trial, its units of work dawdling as the trial's random numbers say."""
+        """The same stack for one trial, its units of work dawdling as the trial's random numbers say."""
         twin = copy.copy(self)
         twin.store = UnhurriedStore(self.pool, rng)
         return twin
@@ -194,7 +194,7 @@ class Tally:
         self.lead_s += -step_s if 2 * dialed >= len(calls) else step_s
 
 
-async def run_race(race: Race, desk: RaceDesk, *, trials: int, seed: int, until_broken: bool = False) -> Tally:
+async def run_race(race: Race, stack: RaceDesk, *, trials: int, seed: int, until_broken: bool = False) -> Tally:
     """`until_broken`: stop at the first violation, for planted bugs."""
     tally, numbers = Tally(race.name, seed), itertools.count()
 
@@ -205,7 +205,7 @@ async def run_race(race: Race, desk: RaceDesk, *, trials: int, seed: int, until_
 
     async def one_after_the_other() -> None:
         while goes_on(number := next(numbers)):
-            await _run_trial(race, desk, tally, number)
+            await _run_trial(race, stack, tally, number)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(race.at_once):
@@ -213,70 +213,70 @@ async def run_race(race: Race, desk: RaceDesk, *, trials: int, seed: int, until_
     return tally
 
 
-async def _run_trial(race: Race, shared_desk: RaceDesk, tally: Tally, number: int) -> None:
+async def _run_trial(race: Race, shared_stack: RaceDesk, tally: Tally, number: int) -> None:
     rng = Random(f"{tally.seed}:{race.name}:{number}")
-    desk = shared_desk.on_its_own(rng)
-    in_hand = await race.prepare(desk, rng)
+    stack = shared_stack.on_its_own(rng)
+    in_hand = await race.prepare(stack, rng)
     call_ids = [message.call_id for message in in_hand]
-    workers = [_work(desk, in_hand, Random(rng.random()), tally) for _ in range(rng.randint(1, 3))]
-    stop = _stop(race, desk, in_hand, Random(rng.random()), tally)
+    workers = [_work(stack, in_hand, Random(rng.random()), tally) for _ in range(rng.randint(1, 3))]
+    stop = _stop(race, stack, in_hand, Random(rng.random()), tally)
     (answer, known), *_ = await asyncio.gather(stop, *workers)
-    await _deliver_everything_again(desk, in_hand, rng, tally)
-    calls = [await _ended(desk, message) for message in in_hand]
+    await _deliver_everything_again(stack, in_hand, rng, tally)
+    calls = [await _ended(stack, message) for message in in_hand]
     tally.count(answer, calls)
     if race.undo is not None:
-        await race.undo(desk)
+        await race.undo(stack)
     if answer.says != "clashed":
-        claimed = await desk.claims_of(call_ids) - known
+        claimed = await stack.claims_of(call_ids) - known
         late = [f"{len(claimed)} claimed after it was acknowledged"] if claimed else []
         late += [f"{len(call.dials)} dials of one task" for call in calls if len(call.dials) > 1]
-        broken = late + race.broken(answer, calls, desk)
+        broken = late + race.broken(answer, calls, stack)
         tally.violations += [f"trial {number}, answered {answer.says}: {what} {call_ids}" for what in broken]
 
 
 async def _stop(
-    race: Race, desk: RaceDesk, in_hand: list[CallRequested], rng: Random, tally: Tally
+    race: Race, stack: RaceDesk, in_hand: list[CallRequested], rng: Random, tally: Tally
 ) -> tuple[Answer, frozenset[tuple[str, int]]]:
     """The answer, and the claims that another connection sees once it was given: they were committed before."""
     await asyncio.sleep(max(tally.lead_s, 0) + rng.random() * SPREAD_S)
     try:
-        answer = await race.stop(desk, in_hand, rng)
+        answer = await race.stop(stack, in_hand, rng)
     except CLASHES:
         tally.clashes += 1
         answer = Answer("clashed")
-    return answer, await desk.claims_of([message.call_id for message in in_hand])
+    return answer, await stack.claims_of([message.call_id for message in in_hand])
 
 
-async def _work(desk: RaceDesk, in_hand: list[CallRequested], rng: Random, tally: Tally) -> None:
+async def _work(stack: RaceDesk, in_hand: list[CallRequested], rng: Random, tally: Tally) -> None:
     """Release what is due, then take every message once or twice, in any order."""
     await asyncio.sleep(max(-tally.lead_s, 0) + rng.random() * SPREAD_S)
     dispatched = [message for message in in_hand if message.dispatch]
     if len(dispatched) < len(in_hand):
-        await desk.scheduled.release_due_calls()
-    messages = dispatched + await desk.messages_of([message.call_id for message in in_hand])
+        await stack.scheduled.release_due_calls()
+    messages = dispatched + await stack.messages_of([message.call_id for message in in_hand])
     deliveries = [message for message in messages for _ in range(rng.randint(1, 2))]
     rng.shuffle(deliveries)
-    await asyncio.gather(*(_place(desk, message, tally) for message in deliveries))
+    await asyncio.gather(*(_place(stack, message, tally) for message in deliveries))
 
 
-async def _place(desk: RaceDesk, message: CallRequested, tally: Tally) -> None:
+async def _place(stack: RaceDesk, message: CallRequested, tally: Tally) -> None:
     try:
-        await desk.place(message)
+        await stack.place(message)
     except CLASHES:
         # The queue would deliver it again; the last delivery of the trial does.
         tally.clashes += 1
 
 
-async def _deliver_everything_again(desk: RaceDesk, in_hand: list[CallRequested], rng: Random, tally: Tally) -> None:
+async def _deliver_everything_again(stack: RaceDesk, in_hand: list[CallRequested], rng: Random, tally: Tally) -> None:
     """The scheduler's next pass, at times with its search for lost messages, and then every message once more."""
-    await desk.scheduled.release_due_calls()
+    await stack.scheduled.release_due_calls()
     if rng.random() < 0.1:
-        now = desk.clock.now()
-        await desk.store.redispatch_lost(now + timedelta(seconds=1), now, 500)
-    for message in in_hand + await desk.messages_of([message.call_id for message in in_hand]):
-        await _place(desk, message, tally)
+        now = stack.clock.now()
+        await stack.store.redispatch_lost(now + timedelta(seconds=1), now, 500)
+    for message in in_hand + await stack.messages_of([message.call_id for message in in_hand]):
+        await _place(stack, message, tally)
 
 
-async def _ended(desk: RaceDesk, message: CallRequested) -> Ended:
-    task = await desk.one("SELECT status FROM tasks WHERE task_id = $1", message.task_id)
-    return Ended(message.call_id, task["status"], tuple(desk.provider.by_call[message.call_id]))
+async def _ended(stack: RaceDesk, message: CallRequested) -> Ended:
+    task = await stack.one("SELECT status FROM tasks WHERE task_id = $1", message.task_id)
+    return Ended(message.call_id, task["status"], tuple(stack.provider.by_call[message.call_id]))

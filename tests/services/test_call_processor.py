@@ -4,7 +4,7 @@ import asyncio
 from types import SimpleNamespace
 
 from ringback.loops import Loops
-from ringback.services.call_processor import assemble, call_consumer
+from ringback.services.call_processor import build_service, call_consumer
 
 
 async def test_the_provider_is_warm_before_a_message_is_asked_for():
@@ -31,7 +31,7 @@ async def test_the_provider_is_warm_before_a_message_is_asked_for():
         call_processing=lambda: SimpleNamespace(provider=SimpleNamespace(is_emulated=is_emulated)),
         loops=Loops(),
     )
-    (loop,) = assemble(parts).loops
+    (loop,) = build_service(parts).loops
     await asyncio.wait_for(loop(stop), 10)
     assert done == ["warm", "asks"]
 

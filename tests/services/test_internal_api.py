@@ -140,11 +140,11 @@ async def test_a_timeline_tells_everything_in_order_and_nothing_private(api, sto
         attempt.provider_call_id = "call_1"
         attempt.transcript = "User: private words"
         await tx.insert(attempt)
-        await tx.note_decision(call_id, attempt.attempt_id, "gate", {"verdict": "admit"}, clock.now())
+        await tx.log_decision(call_id, attempt.attempt_id, "gate", {"verdict": "admit"}, clock.now())
     clock.advance(5)
     async with store.transaction() as tx:
         report = CallReport(ReportKind.STARTED, "call_1", "call_started", attempt.attempt_id, call_id)
-        await tx.take_in(report, attempt, b"hash", '{"private": "body"}', "applied", clock.now())
+        await tx.record_provider_event(report, attempt, b"hash", '{"private": "body"}', "applied", clock.now())
         reply = {"ok": True, "code": "ok", "say": "private words", "result": {}}
         done = ActionResult("retell", "k", "set_disposition", "h", call_id, "crm-42", clock.now(), reply)
         await tx.store_action(done)

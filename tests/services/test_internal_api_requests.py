@@ -13,7 +13,7 @@ from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.domain.access import KnownKey, Role
 from ringback.domain.call import CallStatus, RetryPolicy
 from ringback.domain.errors import StoreUnavailable
-from ringback.domain.new_call import Accepted, KeyReused, NewCall
+from ringback.domain.new_call import AcceptReceipt, KeyReused, NewCall
 from ringback.services.internal_api import VoiceApi, internal_routes
 from ringback.telemetry import make_metrics
 from ringback.web.application import create_application
@@ -55,7 +55,7 @@ class Flows:
         if self.fails:
             raise self.fails
         self.accepted.append((request, key))
-        return Accepted("call-1", CallStatus.SCHEDULED, datetime(2026, 12, 1, 18, tzinfo=UTC), None, self.replayed)
+        return AcceptReceipt("call-1", CallStatus.SCHEDULED, datetime(2026, 12, 1, 18, tzinfo=UTC), None, self.replayed)
 
     async def cancel(self, call_id):
         return self.cancelled

@@ -13,12 +13,12 @@ from ringback.domain.access import KnownKey, Role
 from ringback.domain.attempt import VoicemailAction
 from ringback.domain.deadlines import Deadlines
 from ringback.domain.dial import DialAnswer, DialAnswerKind
-from ringback.domain.gate import DialPolicy
+from ringback.domain.eligibility import DialPolicy
 from ringback.domain.schedule import CallingHours
 from ringback.flows.call_initiation import CallInitiation
 from ringback.flows.call_processing import CallProcessing
 from ringback.flows.cancellation import cancel_call
-from ringback.flows.explanation import Explanation
+from ringback.flows.operator.eligibility import EligibilityExplainer
 from ringback.flows.settling import SettlingRules
 from ringback.flows.suppression import lift_suppression, suppress_now
 from ringback.messages import CallRequested
@@ -63,7 +63,7 @@ class Phone:
         return VoicemailAction.HANGUP
 
 
-class House:
+class Stack:
     """The Voice API over HTTP, and a processor that takes what the outbox holds."""
 
     def __init__(self, client: httpx.AsyncClient, pool, processing: CallProcessing, phone: Phone) -> None:
@@ -85,7 +85,7 @@ class House:
 
 
 @pytest.fixture
-async def house(pool, store, clock) -> AsyncIterator[House]:
+async def stack(pool, store, clock) -> AsyncIterator[Stack]:
     numbers, phone = PhoneNumbersPlan(), Phone()
 
     def new_id() -> str:
@@ -103,8 +103,8 @@ async def house(pool, store, clock) -> AsyncIterator[House]:
         now=clock.now,
         numbers=numbers,
     )
-    explanation = Explanation(views, clock, numbers, POLICY)
-    steering = Steering(pause=None, resume=None, why=explanation.why, views=views, numbers=numbers)
+    explanation = EligibilityExplainer(views, clock, numbers, POLICY)
+    steering = Steering(pause=None, resume=None, why=explanation.explain, views=views, numbers=numbers)
 
     async def find_key(key_hash: str) -> KnownKey | None:
         return KnownKey("test", Role.ADMIN) if key_hash == hash_key(KEY) else None
@@ -114,83 +114,83 @@ async def house(pool, store, clock) -> AsyncIterator[House]:
     transport = httpx.ASGITransport(create_application("test", routers, [], make_metrics()))
     processing = CallProcessing(store, phone, clock, new_id, SettlingRules(POLICY, DEADLINES, numbers, new_id))
     async with httpx.AsyncClient(transport=transport, base_url="http://api", headers={"X-API-Key": KEY}) as client:
-        yield House(client, pool, processing, phone)
+        yield Stack(client, pool, processing, phone)
 
 
 @pytest.mark.parametrize(("suppressed", "called"), PAIRS)
-async def test_a_person_who_is_suppressed_in_one_spelling_is_not_called_in_another(house, suppressed, called):
-    assert (await house.suppress(suppressed)).status_code == 201
-    answer = await house.call(called)
+async def test_a_person_who_is_suppressed_in_one_spelling_is_not_called_in_another(stack, suppressed, called):
+    assert (await stack.suppress(suppressed)).status_code == 201
+    answer = await stack.call(called)
     assert (answer.status_code, answer.json()["status"]) == (202, "failed")
-    event = await house.pool.fetchval("SELECT payload FROM outbox WHERE kind = 'abt_event'")
+    event = await stack.pool.fetchval("SELECT payload FROM outbox WHERE kind = 'abt_event'")
     assert event["data"]["reason"] == "suppressed"
-    assert await house.dial_all() == []
+    assert await stack.dial_all() == []
 
 
 @pytest.mark.parametrize(("called", "suppressed"), PAIRS)
-async def test_a_suppression_ends_what_is_planned_under_the_other_spelling(house, called, suppressed):
-    assert (await house.call(called)).json()["status"] == "queued"
-    assert (await house.suppress(suppressed)).status_code == 201
-    assert await house.dial_all() == []
-    assert await house.pool.fetchval("SELECT status FROM calls") == "failed"
+async def test_a_suppression_ends_what_is_planned_under_the_other_spelling(stack, called, suppressed):
+    assert (await stack.call(called)).json()["status"] == "queued"
+    assert (await stack.suppress(suppressed)).status_code == 201
+    assert await stack.dial_all() == []
+    assert await stack.pool.fetchval("SELECT status FROM calls") == "failed"
 
 
 @pytest.mark.parametrize(("spelled", "phone"), SPELLINGS[:4])
-async def test_one_person_has_one_live_attempt_and_one_number_is_stored_and_dialed(house, spelled, phone):
+async def test_one_person_has_one_live_attempt_and_one_number_is_stored_and_dialed(stack, spelled, phone):
     for contact_id, text in (("crm-1", spelled), ("crm-2", phone)):
-        assert (await house.call(text, contact_id)).json()["status"] == "queued"
-    assert await house.dial_all() == [phone]
+        assert (await stack.call(text, contact_id)).json()["status"] == "queued"
+    assert await stack.dial_all() == [phone]
     for table in ("contacts", "calls", "attempts"):
-        stored = {row["phone"] for row in await house.pool.fetch(f"SELECT phone FROM {table}")}
+        stored = {row["phone"] for row in await stack.pool.fetch(f"SELECT phone FROM {table}")}
         assert stored == {phone}, table
 
 
-async def test_our_own_number_is_sent_in_its_one_form(house):
-    assert (await house.call("+14155550160", from_number="+114155550199")).status_code == 202
-    assert await house.pool.fetchval("SELECT from_number FROM calls") == "+14155550199"
+async def test_our_own_number_is_sent_in_its_one_form(stack):
+    assert (await stack.call("+14155550160", from_number="+114155550199")).status_code == 202
+    assert await stack.pool.fetchval("SELECT from_number FROM calls") == "+14155550199"
 
 
 @pytest.mark.parametrize(("asked", "suppressed"), PAIRS[-3:])
-async def test_suppressions_and_the_reasons_are_found_under_any_spelling(house, asked, suppressed):
-    made = (await house.suppress(suppressed)).json()
-    listed = (await house.client.get("/v1/suppressions", params={"phone": asked})).json()["items"]
+async def test_suppressions_and_the_reasons_are_found_under_any_spelling(stack, asked, suppressed):
+    made = (await stack.suppress(suppressed)).json()
+    listed = (await stack.client.get("/v1/suppressions", params={"phone": asked})).json()["items"]
     assert [item["suppression_id"] for item in listed] == [made["suppression_id"]]
-    told = (await house.client.get("/v1/why", params={"phone": asked})).json()
+    told = (await stack.client.get("/v1/why", params={"phone": asked})).json()
     assert [item["suppression_id"] for item in told["suppressions"]] == [made["suppression_id"]]
     assert (told["next_eligible_at"], told["because"]) == (None, "suppressed")
 
 
-async def test_an_impossible_number_is_422_wherever_it_is_named(house):
+async def test_an_impossible_number_is_422_wherever_it_is_named(stack):
     for phone in ("+1415555010", "+10000000000", "+14155550", "+44740012", "+114155550"):
         answers = {
-            "#/contact/phone": await house.call(phone),
-            "#/from_number": await house.call("+14155550160", from_number=phone),
-            "#/phone": await house.suppress(phone),
-            "query:phone": await house.client.get("/v1/why", params={"phone": phone}),
+            "#/contact/phone": await stack.call(phone),
+            "#/from_number": await stack.call("+14155550160", from_number=phone),
+            "#/phone": await stack.suppress(phone),
+            "query:phone": await stack.client.get("/v1/why", params={"phone": phone}),
         }
         for pointer, answer in answers.items():
             assert answer.status_code == 422, (phone, pointer)
             problems = [(error["pointer"], error["code"]) for error in answer.json()["errors"]]
             assert problems == [(pointer, "impossible_number")], phone
             assert phone not in answer.text
-    refused = (await house.call("+14150550100")).json()["errors"][0]  # it is as long as it should be
+    refused = (await stack.call("+14150550100")).json()["errors"][0]  # it is as long as it should be
     assert (refused["code"], refused["message"]) == ("impossible_number", "No country has a number of this form.")
-    assert await house.pool.fetchval("SELECT count(*) FROM calls") == 0
+    assert await stack.pool.fetchval("SELECT count(*) FROM calls") == 0
 
 
-async def test_systems_write_a_plus_sign_and_digits_and_nothing_else(house):
+async def test_systems_write_a_plus_sign_and_digits_and_nothing_else(stack):
     for phone in ("4155550160", "+1 415 555 0160", "tel:+14155550160", "+1-415-555-0160", "+"):
-        for answer in (await house.call(phone), await house.suppress(phone)):
+        for answer in (await stack.call(phone), await stack.suppress(phone)):
             assert answer.status_code == 422, phone
             assert [error["code"] for error in answer.json()["errors"]] == ["not_e164"], phone
 
 
 @pytest.mark.parametrize("phone", ["+19005550160", "+18005550160", "+15005550160", "+12129761234"])
-async def test_a_number_that_costs_or_is_no_line_is_taken_and_ends_at_once(house, phone):
-    answer = await house.call(phone)
+async def test_a_number_that_costs_or_is_no_line_is_taken_and_ends_at_once(stack, phone):
+    answer = await stack.call(phone)
     assert (answer.status_code, answer.json()["status"]) == (202, "failed")
-    event = await house.pool.fetchval("SELECT payload FROM outbox")
+    event = await stack.pool.fetchval("SELECT payload FROM outbox")
     assert (event["type"], event["data"]["reason"]) == ("voice_ai_call_failed", "number_type_not_allowed")
-    told = (await house.client.get("/v1/why", params={"phone": phone})).json()
+    told = (await stack.client.get("/v1/why", params={"phone": phone})).json()
     assert (told["next_eligible_at"], told["because"]) == (None, "number_type_not_allowed")
-    assert await house.dial_all() == []
+    assert await stack.dial_all() == []

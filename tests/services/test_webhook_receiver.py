@@ -9,11 +9,11 @@ import aiohttp
 import pytest
 from multidict import CIMultiDict
 
-from ringback import grouping
+from ringback import batching
 from ringback.adapters.retell.signature import sign
+from ringback.batching import send_through
 from ringback.domain.errors import QueueUnavailable
 from ringback.flows.webhook_intake import MAX_BODY_BYTES
-from ringback.grouping import send_through
 from ringback.messages import decode_webhook_received
 from ringback.services import webhook_receiver
 from ringback.services.webhook_lambda import webhook_ports
@@ -173,7 +173,7 @@ async def test_a_thousand_webhooks_at_once_wait_for_a_slow_queue_instead_of_bein
 async def test_a_webhook_that_was_refused_while_it_waited_is_not_sent_afterwards(monkeypatch):
     """Retell sends it again, and what nobody waits for would pile up while the queue is away."""
     monkeypatch.setattr(webhook_receiver, "ANSWER_WITHIN_S", 0.3)
-    monkeypatch.setattr(grouping, "SENT_TOGETHER", 1)
+    monkeypatch.setattr(batching, "SENT_TOGETHER", 1)
     queue = OneQueue(hangs_until=asyncio.Event())
     async with serving(send_through(queue)) as post:
         statuses = [status for status, _ in await asyncio.gather(*(post(BODY) for _ in range(8)))]

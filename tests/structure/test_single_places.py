@@ -16,7 +16,7 @@ CATCHES_EVERYTHING = {
     "loops.py",
     "consumer.py",
     "web/retell_doors.py",
-    "grouping.py",
+    "batching.py",
     "web/health.py",
     "flows/call_initiation.py",  # a group of requests, each with a caller of its own
 }
@@ -27,8 +27,8 @@ STARTS_TASKS = {
     "adapters/postgres/wake.py": "the listener, in the shell",
     "consumer.py": "what it starts is in the shell, or meets a message's fate",
     "flows/outbox_delivery.py": "lanes in the shell; a parcel's error is the outcome of its rows",
-    "grouping.py": "hands errors to the callers",
-    "services/scheduler.py": "duties in the shell",
+    "batching.py": "hands errors to the callers",
+    "services/scheduler.py": "jobs in the shell",
     "up/demo.py": "a demonstration ends with its system",
     "up/system.py": "the watch in the shell; the system itself, until a signal",
     "web/serving.py": "the server, until stop",

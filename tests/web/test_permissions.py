@@ -16,7 +16,7 @@ from ringback.domain.access import KnownKey, Role
 from ringback.process import application
 from ringback.up.system import SERVICES
 from ringback.web.auth import ApiKeys, Needed, hash_key, make_key
-from ringback.wiring import open_parts
+from ringback.wiring import open_dependencies
 
 #: What docs/operations.md promises, written down once more; an endpoint that is missing here has no role yet.
 MAY = {
@@ -55,10 +55,10 @@ KEYS = {role: f"rbk_{role}" for role in Role}
 async def app(database_url: str) -> AsyncIterator[FastAPI]:
     """Every service of the product, put together as `up` does it."""
     settings = read_settings({"RINGBACK_DATABASE_URL": database_url}, emulated=True)
-    async with open_parts(settings) as parts:
+    async with open_dependencies(settings) as parts:
         for role, key in KEYS.items():
             await parts.api_keys.add(f"the {role}'s", hash_key(key), parts.clock.now(), role)
-        yield application(parts, [module.assemble(parts) for module in SERVICES])
+        yield application(parts, [module.build_service(parts) for module in SERVICES])
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ async def test_a_retry_with_a_rotated_key_is_the_same_call(http):
 
 async def test_a_key_that_was_revoked_is_refused_within_seconds(database_url):
     now, key = [100.0], make_key()
-    async with open_parts(read_settings({"RINGBACK_DATABASE_URL": database_url}, emulated=True)) as parts:
+    async with open_dependencies(read_settings({"RINGBACK_DATABASE_URL": database_url}, emulated=True)) as parts:
         await parts.api_keys.add("crm", hash_key(key), parts.clock.now(), Role.ENGAGE)
         door = ApiKeys(parts.api_keys.find, lambda: now[0])
         assert await door.known(key) == KnownKey("crm", Role.ENGAGE)

@@ -13,7 +13,7 @@ from ringback.domain.abt_event import iso
 from ringback.domain.errors import Permanent, Retryable, StoreUnavailable
 
 if TYPE_CHECKING:
-    from ringback.flows.dead_letters import DeadLetters, Found
+    from ringback.flows.operator.dead_letters import DeadLetterEntry, DeadLetters
 
 Result = TypeVar("Result")
 
@@ -25,7 +25,7 @@ Name = Annotated[str, typer.Argument(metavar="LETTER", help="As `list` shows it,
 @app.command("list")
 def show_all(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """All of them, a line each."""
-    found = _with_letters(data_dir, lambda letters: letters.look())
+    found = _with_letters(data_dir, lambda letters: letters.list())
     if as_json:
         typer.echo(json.dumps([_told(one) for one in found], ensure_ascii=False, indent=2))
         return
@@ -59,7 +59,7 @@ def replay(
 
 
 def _with_letters(data_dir: Any, work: Callable[["DeadLetters"], Awaitable[Result]]) -> Result:
-    from ringback.flows.dead_letters import NoSuchPlace
+    from ringback.flows.operator.dead_letters import UnknownSource
 
     settings = settings_of(data_dir)
     if settings.database_url is None:
@@ -68,19 +68,19 @@ def _with_letters(data_dir: Any, work: Callable[["DeadLetters"], Awaitable[Resul
         return asyncio.run(_work(settings, work))
     except StoreUnavailable:
         raise
-    except (NoSuchPlace, Retryable, Permanent) as error:
+    except (UnknownSource, Retryable, Permanent) as error:
         _end(str(error) or type(error).__name__)
 
 
 async def _work(settings: Settings, work: Callable[["DeadLetters"], Awaitable[Result]]) -> Result:
-    from ringback.wiring import open_parts
+    from ringback.wiring import open_dependencies
 
     start_logs(settings)
-    async with open_parts(settings) as parts:
-        return await work(parts.dead_letters())
+    async with open_dependencies(settings) as deps:
+        return await work(deps.dead_letters())
 
 
-def _told(one: "Found") -> dict[str, Any]:
+def _told(one: "DeadLetterEntry") -> dict[str, Any]:
     letter = one.letter
     return {"name": one.name, "dead_at": iso(letter.dead_at), "kind": _kind(letter.body), "reason": letter.reason}
 

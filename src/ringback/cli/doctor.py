@@ -9,7 +9,7 @@ from ringback.cli.asking import DEFAULT_DATA_DIR, DataDir, settings_of
 from ringback.config import Settings, describe
 
 if TYPE_CHECKING:
-    from ringback.flows.examination import Finding
+    from ringback.flows.operator.diagnostics import Check
 
 
 def doctor(
@@ -20,22 +20,22 @@ def doctor(
     """Looks at settings, database, clock, queues, Retell's keys and dead letters; ends with 1 if something is wrong."""
     settings = settings_of(data_dir)
     _show_settings(settings)
-    findings = asyncio.run(_examine(settings, agent, webhook_url))
+    findings = asyncio.run(_diagnose(settings, agent, webhook_url))
     for finding in findings:
         typer.echo(line(finding))
     if any(finding.wrong for finding in findings):
         raise typer.Exit(1)
 
 
-async def _examine(settings: Settings, agent_id: str | None, webhook_url: str | None) -> list["Finding"]:
-    from ringback.flows.examination import examine
-    from ringback.wiring import open_surroundings
+async def _diagnose(settings: Settings, agent_id: str | None, webhook_url: str | None) -> list["Check"]:
+    from ringback.flows.operator.diagnostics import diagnose
+    from ringback.wiring import open_diagnostic_targets
 
-    async with open_surroundings(settings) as around:
-        return await examine(around, agent_id, webhook_url)
+    async with open_diagnostic_targets(settings) as around:
+        return await diagnose(around, agent_id, webhook_url)
 
 
-def line(finding: "Finding") -> str:
+def line(finding: "Check") -> str:
     mark = "WRONG" if finding.wrong else "ok"
     advice = f"; {finding.advice}" if finding.advice else ""
     return f"{mark:<6} {finding.subject:<19} {finding.said}{advice}"

@@ -91,14 +91,14 @@ def erase(
 
 async def _erase(settings: Settings, phone: str, reason: str) -> "Erased":
     from ringback.adapters.postgres.eraser import PostgresEraser
-    from ringback.flows.erasure import erase_person
-    from ringback.wiring import open_parts
+    from ringback.flows.operator.erasure import erase_person
+    from ringback.wiring import open_dependencies
 
     if settings.database_url is None:
         raise SettingsError(["RINGBACK_DATABASE_URL: must be set, or the data directory of a running system be named"])
     if not settings.erasure_key:
         raise SettingsError(["RINGBACK_ERASURE_KEY: must be set, here and for every process, to erase a person"])
     start_logs(settings)
-    async with open_parts(settings) as parts:
-        await parts.check_erasure_key()
-        return await erase_person(parts.store, PostgresEraser(parts.pool, parts.hashing), parts.clock, phone, reason)
+    async with open_dependencies(settings) as deps:
+        await deps.check_erasure_key()
+        return await erase_person(deps.store, PostgresEraser(deps.pool, deps.hashing), deps.clock, phone, reason)

@@ -27,7 +27,7 @@ class NewCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class AcceptReceipt:
     """The answer to a request. `reason` says why a call ended at once.
 
     `replayed`: the answer was given before, under the same idempotency key.

@@ -5,15 +5,15 @@ from datetime import datetime
 from typing import Any
 
 from ringback.domain.abt_event import iso
-from ringback.domain.gate import (
+from ringback.domain.contact_snapshot import ContactSnapshot
+from ringback.domain.eligibility import (
     Candidate,
     DialPolicy,
-    GateDecision,
-    ends_the_call,
-    must_wait_for_capacity,
-    must_wait_for_person,
+    EligibilityDecision,
+    defer_for_capacity,
+    defer_for_person,
+    deny,
 )
-from ringback.domain.person_file import PersonFile
 
 #: Nobody can say when these end, so no time is promised.
 OPEN_ENDED = frozenset({"paused", "person_on_another_attempt", "person_on_inbound_call"})
@@ -32,7 +32,7 @@ class NextCall:
 
     at: datetime | None
     because: str
-    waits: tuple[GateDecision, ...] = ()
+    waits: tuple[EligibilityDecision, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -43,13 +43,13 @@ class NextCall:
 
 
 def next_call(
-    asked: Candidate, own_attempt: str | None, file: PersonFile, policy: DialPolicy, now: datetime
+    asked: Candidate, own_attempt: str | None, file: ContactSnapshot, policy: DialPolicy, now: datetime
 ) -> NextCall:
     """Supposes that nothing else happens until then. A task that is held counts from when it was meant to be due: what
     holds it is a refusal of the gate's."""
     at = max(now, asked.task.planned_at)
     because = NOW if at == now else DUE
-    waits: list[GateDecision] = []
+    waits: list[EligibilityDecision] = []
     for _ in range(MAX_WAITS):
         decision = _first_refusal(asked, own_attempt, file, policy, (now, at))
         if decision is None:
@@ -64,15 +64,19 @@ def next_call(
 
 
 def _first_refusal(
-    asked: Candidate, own_attempt: str | None, file: PersonFile, policy: DialPolicy, moments: tuple[datetime, datetime]
-) -> GateDecision | None:
+    asked: Candidate,
+    own_attempt: str | None,
+    file: ContactSnapshot,
+    policy: DialPolicy,
+    moments: tuple[datetime, datetime],
+) -> EligibilityDecision | None:
     """The gate in its own order, at the second of `moments` as seen from the first."""
     now, at = moments
     person = file.facts(asked.call.phone, asked.call.contact_id, own_attempt, at)
     # Who holds a slot, or starts a call, is known for this moment only.
     capacity = file.capacity if at == now else replace(file.capacity, live=0, started_last_second=0)
     return (
-        ends_the_call(asked, person, policy, at)
-        or must_wait_for_person(asked, person, policy, at)
-        or must_wait_for_capacity(capacity, policy, at)
+        deny(asked, person, policy, at)
+        or defer_for_person(asked, person, policy, at)
+        or defer_for_capacity(capacity, policy, at)
     )

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from ringback.domain.abt_event import FailReason
 from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call
-from ringback.domain.gate import DialPolicy
+from ringback.domain.eligibility import DialPolicy
 from ringback.domain.outcome import Verdict
 
 #: Pauses before another try after the provider had no capacity for an accepted call: doubling from one minute.

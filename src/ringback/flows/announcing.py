@@ -60,7 +60,7 @@ async def announce_initiated(tx: Transaction, call: Call, attempt: Attempt, now:
     attempt.initiated_event = True
     id_ = event_id(attempt.attempt_id, "initiated")
     extra = {"placed_at": attempt.placed_at}
-    await tx.emit(_event(call, attempt, AbtType.INITIATED, id_, attempt.placed_at, extra), now)
+    await tx.enqueue_event(_event(call, attempt, AbtType.INITIATED, id_, attempt.placed_at, extra), now)
 
 
 async def announce_started(tx: Transaction, call: Call, attempt: Attempt, now: datetime) -> None:
@@ -70,7 +70,7 @@ async def announce_started(tx: Transaction, call: Call, attempt: Attempt, now: d
     assert moment is not None, "a connected attempt was placed"
     attempt.started_event = True
     id_ = event_id(attempt.attempt_id, "started")
-    await tx.emit(_event(call, attempt, AbtType.STARTED, id_, moment, {"started_at": moment}), now)
+    await tx.enqueue_event(_event(call, attempt, AbtType.STARTED, id_, moment, {"started_at": moment}), now)
 
 
 async def announce_verdict(
@@ -97,7 +97,7 @@ async def announce_end(
         attempt.revision += 1
         extra |= {"corrects": attempt.verdict_event_id, "revision": attempt.revision}
     id_ = event_id(attempt.attempt_id, "verdict", attempt.revision)
-    await tx.emit(_event(call, attempt, verdict.type, id_, occurred_at(attempt), extra), now)
+    await tx.enqueue_event(_event(call, attempt, verdict.type, id_, occurred_at(attempt), extra), now)
     return id_
 
 
@@ -118,7 +118,7 @@ def closing_event(call: Call, reason: FailReason, now: datetime) -> AbtEvent:
 async def announce_closing(tx: Transaction, call: Call, reason: FailReason, now: datetime) -> str:
     """Returns the event's id."""
     event = closing_event(call, reason, now)
-    await tx.emit(event, now)
+    await tx.enqueue_event(event, now)
     return event.event_id
 
 
@@ -140,7 +140,7 @@ async def announce_rescheduled(
         "reason": task.reason,
     }
     event = _event(call, attempt, AbtType.RESCHEDULED, rescheduled_event_id(task), now, extra)
-    await tx.emit(event, now)
+    await tx.enqueue_event(event, now)
 
 
 async def announce_custom(
@@ -149,5 +149,5 @@ async def announce_custom(
     """Returns the event's id. It says nothing about what becomes of the call."""
     assert not OWN_DATA & custom.data.keys(), "checked before"
     id_ = event_id(custom.fact_id, "custom")
-    await tx.emit(_event(call, attempt, custom.type, id_, now, custom.data), now)
+    await tx.enqueue_event(_event(call, attempt, custom.type, id_, now, custom.data), now)
     return id_

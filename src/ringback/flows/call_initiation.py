@@ -8,9 +8,9 @@ from typing import Any
 from ringback.domain.abt_event import FailReason
 from ringback.domain.call import DEFAULT_LIFETIME, Call, CallStatus, Contact, Task, TaskKind, TaskStatus
 from ringback.domain.call_state import close
+from ringback.domain.eligibility import DialPolicy
 from ringback.domain.errors import StoreUnavailable
-from ringback.domain.gate import DialPolicy
-from ringback.domain.new_call import Accepted, KeyReused, NewCall
+from ringback.domain.new_call import AcceptReceipt, KeyReused, NewCall
 from ringback.domain.number_plan import NumberPlan
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.announcing import closing_event
@@ -23,13 +23,13 @@ _HOURS_UNKNOWN = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AcceptRequest:
     request: NewCall
     idempotency_key: str | None = None
 
 
 #: An error says that this one was not accepted, as far as is known.
-Answer = Accepted | Exception
+AcceptResult = AcceptReceipt | Exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,29 +42,29 @@ class CallInitiation:
     numbers: NumberPlan
     policy: DialPolicy
 
-    async def accept_call(self, request: NewCall, idempotency_key: str | None = None) -> Accepted:
+    async def accept_call(self, request: NewCall, idempotency_key: str | None = None) -> AcceptReceipt:
         """Durable when this returns. Raises KeyReused, StoreUnavailable."""
-        answer = (await self.accept_calls([Asked(request, idempotency_key)]))[0]
+        answer = (await self.accept_calls([AcceptRequest(request, idempotency_key)]))[0]
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    async def answered_before(self, idempotency_key: str, fingerprint: str) -> Accepted | None:
+    async def answered_before(self, idempotency_key: str, fingerprint: str) -> AcceptReceipt | None:
         """What this very request was answered under its key. Raises StoreUnavailable."""
         response = (await self.store.stored_answers({idempotency_key: fingerprint})).get(idempotency_key)
         return _replay(response) if response is not None else None
 
-    async def accept_calls(self, asked: Sequence[Asked]) -> list[Answer]:
+    async def accept_calls(self, asked: Sequence[AcceptRequest]) -> list[AcceptResult]:
         """Several at the price of few statements; each stands for itself, and the answers are in their order.
 
         An error is an answer and is not raised: whoever tried all of them again would accept some twice.
         """
-        answers: dict[int, Answer] = {}
+        answers: dict[int, AcceptResult] = {}
         for wave in _waves(asked):
             answers |= await self._accept_apart({position: asked[position] for position in wave})
         return [answers[position] for position in range(len(asked))]
 
-    async def _accept_apart(self, asked: dict[int, Asked]) -> dict[int, Answer]:
+    async def _accept_apart(self, asked: dict[int, AcceptRequest]) -> dict[int, AcceptResult]:
         """Accept together, or one by one after an error that is one request's own."""
         try:
             return await self._accept_wave(asked)
@@ -74,12 +74,12 @@ class CallInitiation:
         except Exception as error:  # noqa: BLE001 - rolled back; each request has a caller of its own
             if len(asked) == 1:
                 return dict.fromkeys(asked, error)
-        answers: dict[int, Answer] = {}
+        answers: dict[int, AcceptResult] = {}
         for position, one in asked.items():
             answers |= await self._accept_apart({position: one})
         return answers
 
-    async def _accept_wave(self, asked: dict[int, Asked]) -> dict[int, Answer]:
+    async def _accept_wave(self, asked: dict[int, AcceptRequest]) -> dict[int, AcceptResult]:
         """No two with one contact or one key."""
         answers = await self._replays(asked)
         fresh = {position: one for position, one in asked.items() if position not in answers}
@@ -99,13 +99,13 @@ class CallInitiation:
         except StoreUnavailable as error:
             return answers | dict.fromkeys(late, error)  # those that were written stand
 
-    async def _replays(self, asked: dict[int, Asked]) -> dict[int, Answer]:
+    async def _replays(self, asked: dict[int, AcceptRequest]) -> dict[int, AcceptResult]:
         keyed = {one.idempotency_key: position for position, one in asked.items() if one.idempotency_key is not None}
         fingerprints = {key: asked[position].request.fingerprint for key, position in keyed.items()}
         stored = await self.store.stored_answers(fingerprints) if keyed else {}
         return {keyed[key]: KeyReused() if response is None else _replay(response) for key, response in stored.items()}
 
-    def _draft(self, asked: Asked, person: PersonNow, now: datetime) -> tuple[AcceptedCall, Accepted]:
+    def _draft(self, asked: AcceptRequest, person: PersonNow, now: datetime) -> tuple[AcceptedCall, AcceptReceipt]:
         request = asked.request
         contact = Contact(
             request.contact_id, request.phone, request.time_zone, "crm" if request.time_zone else None, request.fields
@@ -115,13 +115,13 @@ class CallInitiation:
         if refused is not None:
             event = closing_event(call, refused, now)
             close(call, CallStatus.FAILED, event.event_id)
-            answer = Accepted(call.call_id, call.status, None, refused)
+            answer = AcceptReceipt(call.call_id, call.status, None, refused)
             row = AcceptedCall(contact, call, None, closing=event, decision={"reason": refused})
         else:
             task = self._first_task(call, _known_zone(contact, person), request, now)
             message = CallRequested(call.call_id, task.task_id, task.dispatch) if task.dispatch else None
             status = CallStatus.QUEUED if message is not None else CallStatus.SCHEDULED
-            answer = Accepted(call.call_id, status, task.due_at)
+            answer = AcceptReceipt(call.call_id, status, task.due_at)
             row = AcceptedCall(contact, call, task, message=message)
         return _with_key(row, asked, answer), answer
 
@@ -157,7 +157,7 @@ class CallInitiation:
         return task
 
 
-def _waves(asked: Sequence[Asked]) -> Iterator[list[int]]:
+def _waves(asked: Sequence[AcceptRequest]) -> Iterator[list[int]]:
     """Positions in their order, parted so that no contact and no key comes twice in one part."""
     left = list(range(len(asked)))
     while left:
@@ -182,7 +182,7 @@ def _known_zone(contact: Contact, person: PersonNow) -> Contact:
     return contact
 
 
-def _with_key(row: AcceptedCall, asked: Asked, answer: Accepted) -> AcceptedCall:
+def _with_key(row: AcceptedCall, asked: AcceptRequest, answer: AcceptReceipt) -> AcceptedCall:
     if asked.idempotency_key is None:
         return row
     stored = StoredAnswer(asked.request.fingerprint, answer.as_json())
@@ -191,9 +191,9 @@ def _with_key(row: AcceptedCall, asked: Asked, answer: Accepted) -> AcceptedCall
     )
 
 
-def _replay(response: Mapping[str, Any]) -> Accepted:
+def _replay(response: Mapping[str, Any]) -> AcceptReceipt:
     due_at = response["next_eligible_at"]
-    return Accepted(
+    return AcceptReceipt(
         response["call_id"],
         CallStatus(response["status"]),
         datetime.fromisoformat(due_at) if due_at else None,

@@ -12,20 +12,20 @@ from ringback.domain.attempt import Attempt, AttemptState, VoicemailAction, chec
 from ringback.domain.call import Call, Contact, Task, TaskStatus
 from ringback.domain.call_state import settle_status
 from ringback.domain.dial import DialAnswer, DialRequest
-from ringback.domain.errors import Retryable
-from ringback.domain.gate import (
-    ADMIT,
+from ringback.domain.eligibility import (
+    ALLOW,
     PROBE_S,
     Candidate,
     CapacityFacts,
-    GateDecision,
-    GateVerdict,
+    EligibilityDecision,
+    EligibilityVerdict,
     PersonFacts,
-    ends_the_call,
-    must_not_cross,
-    must_wait_for_capacity,
-    must_wait_for_person,
+    defer_across_border,
+    defer_for_capacity,
+    defer_for_person,
+    deny,
 )
+from ringback.domain.errors import Retryable
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.border import IdentifiedProvider
 from ringback.flows.closing import stop_call
@@ -47,7 +47,7 @@ CLAIMS_AT_ONCE = 4
 _RECORD_PAUSES_S = (0.1, 0.5, 2.0, 5.0)
 
 _Work = Callable[[], Awaitable[None]]
-_SAME_KEY_OVER = GateDecision(GateVerdict.END, "same_key_window_over")
+_SAME_KEY_OVER = EligibilityDecision(EligibilityVerdict.DENY, "same_key_window_over")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class CallProcessing:
             if claim.is_probe and answer.provider_call_id is not None:
                 await tx.close_breaker()
             detail = {"answer": answer.kind, "cause": answer.cause, "resend": claim.is_resend}
-            await tx.note_decision(call.call_id, attempt.attempt_id, "dial_answer", detail, now)
+            await tx.log_decision(call.call_id, attempt.attempt_id, "dial_answer", detail, now)
             holds_claim = attempt.state is S.DIALING and attempt.fence == claim.fence
             if holds_claim or answer.provider_call_id is not None:
                 await record_answer(tx, call, attempt, answer, self.rules.deadlines, now)
@@ -145,14 +145,14 @@ class CallProcessing:
             if case is None:
                 return None
             decision, capacity = await self._decide(tx, case, emulated)
-            await tx.note_decision(
+            await tx.log_decision(
                 case.call.call_id,
                 case.own.attempt_id if case.own else None,
                 "gate",
                 _inputs(decision, case, capacity),
                 now,
             )
-            if decision.verdict is not GateVerdict.ADMIT:
+            if decision.verdict is not EligibilityVerdict.ALLOW:
                 await _turn_away(tx, case, decision)
                 reach(Failpoint.CLAIM_TURNED_AWAY)
                 return None
@@ -188,7 +188,7 @@ class CallProcessing:
 
     async def _decide(
         self, tx: Transaction, case: _Case, emulated: bool | None
-    ) -> tuple[GateDecision, CapacityFacts | None]:
+    ) -> tuple[EligibilityDecision, CapacityFacts | None]:
         policy, now = self.rules.policy, case.now
         zones = zones_of(case.contact, case.call.phone, self.rules.numbers)
         region = self.rules.numbers.region(case.call.phone)
@@ -196,15 +196,13 @@ class CallProcessing:
         asked = Candidate(case.call, case.task, zones, region, number_type, case.own is None)
         if case.is_resend and self._same_key_left_s(case) <= 0:
             return _SAME_KEY_OVER, None
-        refused = ends_the_call(asked, case.person, policy, now) or must_wait_for_person(
-            asked, case.person, policy, now
-        )
+        refused = deny(asked, case.person, policy, now) or defer_for_person(asked, case.person, policy, now)
         if refused is not None:
             return refused, None
         # Last, because this lock is the installation's one and is held until the commit.
         capacity = await tx.capacity(now)
-        crosses = must_not_cross(capacity, emulated, now)
-        return crosses or must_wait_for_capacity(capacity, policy, now) or ADMIT, capacity
+        crosses = defer_across_border(capacity, emulated, now)
+        return crosses or defer_for_capacity(capacity, policy, now) or ALLOW, capacity
 
     def _same_key_left_s(self, case: _Case) -> float:
         assert case.own is not None and case.own.sent_at is not None, "an unknown attempt was sent"
@@ -287,7 +285,7 @@ def _is_this_dispatch(task: Task, message: CallRequested) -> bool:
     return (task.task_id, task.status, task.dispatch) == (message.task_id, TaskStatus.DISPATCHED, message.dispatch)
 
 
-def _inputs(decision: GateDecision, case: _Case, capacity: CapacityFacts | None) -> dict[str, object]:
+def _inputs(decision: EligibilityDecision, case: _Case, capacity: CapacityFacts | None) -> dict[str, object]:
     """The decision with what it was made of, for `trace` and `why`."""
     person = case.person
     inputs: dict[str, object] = {
@@ -310,14 +308,14 @@ def _inputs(decision: GateDecision, case: _Case, capacity: CapacityFacts | None)
     return inputs
 
 
-async def _turn_away(tx: Transaction, case: _Case, decision: GateDecision) -> None:
+async def _turn_away(tx: Transaction, case: _Case, decision: EligibilityDecision) -> None:
     """Not now, or never: the task becomes due later, or the call ends. A resend that may not be is simply not made."""
     call, task = case.call, case.task
-    if case.is_resend and decision.verdict is GateVerdict.END:
+    if case.is_resend and decision.verdict is EligibilityVerdict.DENY:
         task.status = TaskStatus.CONSUMED
         await tx.save(task)
         return
-    if decision.verdict is GateVerdict.WAIT:
+    if decision.verdict is EligibilityVerdict.DEFER:
         assert decision.until is not None, "a wait says until when"
         task.status, task.due_at, task.dispatched_at = TaskStatus.PENDING, decision.until, None
         await tx.save(task)

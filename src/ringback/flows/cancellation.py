@@ -23,6 +23,6 @@ async def cancel_call(store: Store, clock: Clock, call_id: str) -> Literal["canc
         task = await tx.open_task(call_id)
         attempt = await tx.latest_attempt(call_id)
         is_over = await stop_call(tx, call, task, attempt, FailReason.CANCELLED, now)
-        await tx.note_decision(call_id, None, "cancel_asked", {"result": is_over}, now)
+        await tx.log_decision(call_id, None, "cancel_asked", {"result": is_over}, now)
         reach(Failpoint.CANCELLED)
     return "cancelled" if is_over else "already_dispatched"

@@ -36,7 +36,7 @@ async def keep_stop_of_erased(tx: Transaction, report: CallReport, rules: Settli
     phone = person_of(report, rules)
     if phone is None or report.end_facts is None or not report.end_facts.opt_out:
         return
-    await tx.lock_people(await tx.people_of(phone, None), None)
+    await tx.lock_contacts(await tx.phones_of_open_calls(phone, None), None)
     if not await tx.is_suppressed(phone, ""):
         stop = Suppression(rules.new_id(), phone, None, "opt_out", "provider", now, of_erased=True)
         await suppress(tx, stop, now)

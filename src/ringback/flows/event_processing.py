@@ -116,7 +116,7 @@ class EventProcessing:
         identity = self.identify(body) if body is not None else _NO_CONTENT
         async with self.store.transaction() as tx:
             kept = body if fate == "unhandled" else None
-            await tx.take_in(report, None, identity, kept, fate, self.clock.now())
+            await tx.record_provider_event(report, None, identity, kept, fate, self.clock.now())
             reach(Failpoint.EVENT_NOT_OURS)
         _log.info("event.not_ours", provider_call_id=report.provider_call_id, event_name=report.event_name, fate=fate)
 
@@ -135,7 +135,7 @@ class EventProcessing:
                 # Between the look before and the locks.
                 await self._leave_erased(tx, report)
                 return
-            if await tx.take_in(report, None, self.identify(body), body, "inbound", now):
+            if await tx.record_provider_event(report, None, self.identify(body), body, "inbound", now):
                 await hear_inbound(tx, report, caller, self.rules, now)
                 reach(Failpoint.INBOUND_HEARD)
         _log.info("event.inbound", provider_call_id=report.provider_call_id, event_name=report.event_name)
@@ -172,7 +172,7 @@ class EventProcessing:
             assert attempt is not None, "attempts are never deleted while their call is open"
             if attempt.is_erased:
                 return
-            await tx.take_in(report, attempt, _NO_CONTENT, None, "unhandled", now)
+            await tx.record_provider_event(report, attempt, _NO_CONTENT, None, "unhandled", now)
             if attempt.state is not AttemptState.ANALYZED:
                 attempt.next_check_at = now
                 await tx.save(attempt)
@@ -181,7 +181,7 @@ class EventProcessing:
 async def lock_people_of_report(tx: Transaction, known: Attempt, report: CallReport) -> None:
     """Lock everyone whose calls the report may end; to be called before any call is locked, for the order of locks."""
     if report.says_stop:
-        await tx.lock_people(await tx.people_of(known.phone, known.contact_id), known.contact_id)
+        await tx.lock_contacts(await tx.phones_of_open_calls(known.phone, known.contact_id), known.contact_id)
 
 
 async def apply_evidence(
@@ -202,7 +202,7 @@ async def apply_evidence(
     if attempt.is_erased:
         await keep_stop_of_erased(tx, report, rules, now)
         return False
-    if inbox is not None and not await tx.take_in(report, attempt, *inbox, "applied", now):
+    if inbox is not None and not await tx.record_provider_event(report, attempt, *inbox, "applied", now):
         return False
     reach(Failpoint.EVENT_TAKEN_IN)
     if not await bind(tx, call, attempt, report.provider_call_id, now):

@@ -32,7 +32,7 @@ class InboundTransaction(Transaction, KnowsErased, Protocol):
         """The id of the contact who most likely calls from this number."""
         ...
 
-    async def call_at_hand(self, contact_id: str) -> str | None:
+    async def next_or_last_call(self, contact_id: str) -> str | None:
         """The contact's call that is due next, else the last one."""
         ...
 
@@ -40,7 +40,7 @@ class InboundTransaction(Transaction, KnowsErased, Protocol):
         """By the provider's id, else by ours if the provider's is not known or not given."""
         ...
 
-    async def still_ringing(self, phone: str, to_number: str, since: datetime) -> InboundCall | None:
+    async def find_ringing(self, phone: str, to_number: str, since: datetime) -> InboundCall | None:
         """One that rang since then, and of which nothing else is known."""
         ...
 
@@ -76,7 +76,7 @@ async def _write_down(tx: InboundTransaction, caller: Caller, rules: SettlingRul
     known = None
     if caller.provider_call_id is not None:
         known = await tx.inbound_call(None, caller.provider_call_id)
-    known = known or await tx.still_ringing(caller.phone, caller.to_number, caller.called_at - RINGS_AT_MOST)
+    known = known or await tx.find_ringing(caller.phone, caller.to_number, caller.called_at - RINGS_AT_MOST)
     if known is not None:
         known.provider_call_id = known.provider_call_id or caller.provider_call_id
         await tx.save(known)
@@ -103,7 +103,7 @@ async def _hold_task(tx: InboundTransaction, call_id: str, inbound: InboundCall,
     task.status, task.dispatched_at = TaskStatus.HELD, None
     await tx.save(task)
     detail = {"inbound_id": inbound.inbound_id, "until": iso(until), "task_id": task.task_id}
-    await tx.note_decision(call_id, None, "held_by_inbound_call", detail, now)
+    await tx.log_decision(call_id, None, "held_by_inbound_call", detail, now)
 
 
 async def _held_until(tx: InboundTransaction, call: Call, now: datetime) -> datetime | None:
@@ -121,7 +121,7 @@ async def lock_caller(
     if phone is None:
         return None
     contact_id = known.contact_id if known else await tx.contact_by_phone(phone)
-    await tx.lock_people(await tx.people_of(phone, contact_id), contact_id)
+    await tx.lock_contacts(await tx.phones_of_open_calls(phone, contact_id), contact_id)
     if contact_id is not None and await tx.contact(contact_id) is None:
         contact_id = None  # erased while we waited for the locks
     return phone, contact_id
@@ -183,7 +183,7 @@ async def _release(tx: InboundTransaction, inbound: InboundCall, now: datetime) 
         task.status = TaskStatus.PENDING
         await tx.save(task)
         detail = {"inbound_id": inbound.inbound_id, "task_id": task.task_id}
-        await tx.note_decision(call_id, None, "released_after_inbound_call", detail, now)
+        await tx.log_decision(call_id, None, "released_after_inbound_call", detail, now)
 
 
 async def _suppress_caller(

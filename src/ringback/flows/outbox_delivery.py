@@ -11,7 +11,7 @@ from functools import partial
 import structlog
 
 from ringback.failpoints import Failpoint, reach
-from ringback.flows.outbox_lanes import Lane, StopCall, engage_lane, queue_lane, stop_lane
+from ringback.flows.outbox_channels import Channel, StopCall, engage_channel, queue_channel, stop_channel
 from ringback.loops import Loops, place
 from ringback.ports import Clock, Delivery, Engage, MessageQueue, OutboxRow, Store
 
@@ -22,7 +22,7 @@ STRAGGLER_S = 0.25
 
 _log = structlog.get_logger(__name__)
 
-_Parcels = dict[asyncio.Task[list[Delivery]], Sequence[OutboxRow]]
+_Batches = dict[asyncio.Task[list[Delivery]], Sequence[OutboxRow]]
 
 
 @dataclass(slots=True)
@@ -47,25 +47,25 @@ class OutboxRelay:
         engage: Engage | None = None,
         stop_call: StopCall | None = None,
     ) -> None:
-        lanes = [
-            queue_lane(queue) if queue is not None else None,
-            engage_lane(engage) if engage is not None else None,
-            stop_lane(stop_call) if stop_call is not None else None,
+        channels = [
+            queue_channel(queue) if queue is not None else None,
+            engage_channel(engage) if engage is not None else None,
+            stop_channel(stop_call) if stop_call is not None else None,
         ]
-        self.lanes = tuple(lane for lane in lanes if lane is not None)
+        self.channels = tuple(channel for channel in channels if channel is not None)
         self.stats = RelayStats()
         self.rng = rng
         self._store = store
         self._clock = clock
 
-    async def take(self, lane: Lane, limit: int) -> list[OutboxRow]:
+    async def take(self, channel: Channel, limit: int) -> list[OutboxRow]:
         now = self._clock.now()
-        rows = await self._store.take_outbox(lane.kinds, now, now + timedelta(seconds=LEASE_S), limit)
+        rows = await self._store.take_outbox(channel.kinds, now, now + timedelta(seconds=LEASE_S), limit)
         if rows:
             reach(Failpoint.OUTBOX_TAKEN)
         return rows
 
-    async def settle(self, lane: Lane, outcomes: Sequence[tuple[OutboxRow, Delivery]]) -> bool:
+    async def settle(self, channel: Channel, outcomes: Sequence[tuple[OutboxRow, Delivery]]) -> bool:
         """Write down what became of the rows, all delivered ones in one statement. True if any is out of the way:
         delivered, or dead."""
         delivered = [row for row, delivery in outcomes if delivery.delivered]
@@ -76,16 +76,16 @@ class OutboxRelay:
             self.stats.delivered.update(row.kind for row in delivered)
         reasons: Counter[str] = Counter()
         for row, delivery in outcomes:
-            if not delivery.delivered and await self._postpone(lane, row, delivery):
+            if not delivery.delivered and await self._postpone(channel, row, delivery):
                 reasons[delivery.detail] += 1
         if reasons:
-            _log.warning("outbox.postponed", lane=lane.name, reasons=dict(reasons))
+            _log.warning("outbox.postponed", lane=channel.name, reasons=dict(reasons))
         return len(outcomes) > reasons.total()
 
-    async def _postpone(self, lane: Lane, row: OutboxRow, delivery: Delivery) -> bool:
+    async def _postpone(self, channel: Channel, row: OutboxRow, delivery: Delivery) -> bool:
         """False if the row is dead."""
         now = self._clock.now()
-        wait_s = lane.patience.wait_s(delivery, row.tries, self.rng, row.refusals + delivery.permanent)
+        wait_s = channel.retry.wait_s(delivery, row.tries, self.rng, row.refusals + delivery.permanent)
         due_at = None if wait_s is None else now + timedelta(seconds=wait_s)
         await self._store.outbox_failed(row.row_id, delivery.detail, due_at, now, refused=delivery.permanent)
         reach(Failpoint.OUTBOX_POSTPONED)
@@ -103,53 +103,53 @@ async def deliver_outbox(relay: OutboxRelay, stop: asyncio.Event | None = None) 
     Raises what the store raises; rows that were sent but not marked by then are sent again, under the same ids.
     """
     until = stop or asyncio.Event()
-    ended = await asyncio.gather(*(_drain(relay, lane, until) for lane in relay.lanes), return_exceptions=True)
+    ended = await asyncio.gather(*(_drain(relay, channel, until) for channel in relay.channels), return_exceptions=True)
     for end in ended:
         if end is not None:
             raise end
 
 
-async def _drain(relay: OutboxRelay, lane: Lane, stop: asyncio.Event) -> None:
-    under_way: _Parcels = {}
+async def _drain(relay: OutboxRelay, channel: Channel, stop: asyncio.Event) -> None:
+    under_way: _Batches = {}
     taking = True
     try:
         while True:
-            room = lane.room - sum(map(len, under_way.values()))
-            if taking and room > 0 and not stop.is_set():
-                under_way |= _sent(lane, await relay.take(lane, room))
+            max_in_flight = channel.max_in_flight - sum(map(len, under_way.values()))
+            if taking and max_in_flight > 0 and not stop.is_set():
+                under_way |= _sent(channel, await relay.take(channel, max_in_flight))
             if not under_way:
                 return
             done, _ = await asyncio.wait(under_way, timeout=STRAGGLER_S)
-            parcels = {task: under_way.pop(task) for task in done}
-            progress = await relay.settle(lane, _outcomes(lane, parcels))
+            batches = {task: under_way.pop(task) for task in done}
+            progress = await relay.settle(channel, _outcomes(channel, batches))
             # When nothing gets through, the receiver is away: the rest of a backlog need not try it now as well.
             taking = progress or not done
     finally:
         await _abandon(under_way)
 
 
-async def _abandon(under_way: _Parcels) -> None:
+async def _abandon(under_way: _Batches) -> None:
     for task in under_way:
         task.cancel()
     await asyncio.gather(*under_way, return_exceptions=True)
 
 
-def _sent(lane: Lane, rows: Sequence[OutboxRow]) -> _Parcels:
-    parcels = [rows[start : start + lane.parcel] for start in range(0, len(rows), lane.parcel)]
-    return {asyncio.ensure_future(lane.carry(parcel)): parcel for parcel in parcels}
+def _sent(channel: Channel, rows: Sequence[OutboxRow]) -> _Batches:
+    batches = [rows[start : start + channel.batch_size] for start in range(0, len(rows), channel.batch_size)]
+    return {asyncio.ensure_future(channel.send(batch)): batch for batch in batches}
 
 
-def _outcomes(lane: Lane, parcels: _Parcels) -> list[tuple[OutboxRow, Delivery]]:
+def _outcomes(channel: Channel, batches: _Batches) -> list[tuple[OutboxRow, Delivery]]:
     """A parcel that ended in an error that was not foreseen was not delivered: its rows wait and die as others do, so
     that a row that always fails holds up no other row."""
     outcomes: list[tuple[OutboxRow, Delivery]] = []
-    for task, rows in parcels.items():
+    for task, rows in batches.items():
         error = task.exception()
         if error is None:
             outcomes += zip(rows, task.result(), strict=True)
         else:
             name = type(error).__name__
-            _log.error("outbox.carrier_failed", lane=lane.name, error=name, at=place(error))
+            _log.error("outbox.carrier_failed", lane=channel.name, error=name, at=place(error))
             outcomes += [(row, Delivery(delivered=False, detail=name)) for row in rows]
     return outcomes
 
@@ -158,11 +158,11 @@ async def run_relay(
     relay: OutboxRelay, wake: asyncio.Event, stop: asyncio.Event, loops: Loops, poll_s: float = 1.0
 ) -> None:
     """Deliver whenever `wake` is set and at least every `poll_s`, until `stop`; what is under way then is finished."""
-    bells = {lane.name: asyncio.Event() for lane in relay.lanes}
+    bells = {channel.name: asyncio.Event() for channel in relay.channels}
     async with asyncio.TaskGroup() as group:
-        for lane in relay.lanes:
-            one_pass = partial(_pass_of_lane, relay, lane, bells[lane.name], stop)
-            group.create_task(loops.named("outbox", lane.name).run(one_pass, stop))
+        for channel in relay.channels:
+            one_pass = partial(_run_channel_once, relay, channel, bells[channel.name], stop)
+            group.create_task(loops.named("outbox", channel.name).run(one_pass, stop))
         while not stop.is_set():
             wake.clear()
             for bell in bells.values():
@@ -172,10 +172,10 @@ async def run_relay(
             bell.set()
 
 
-async def _pass_of_lane(relay: OutboxRelay, lane: Lane, bell: asyncio.Event, stop: asyncio.Event) -> None:
+async def _run_channel_once(relay: OutboxRelay, channel: Channel, bell: asyncio.Event, stop: asyncio.Event) -> None:
     await bell.wait()
     bell.clear()
-    await _drain(relay, lane, stop)
+    await _drain(relay, channel, stop)
 
 
 async def _first_of(timeout_s: float, *events: asyncio.Event) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from ringback.batching import run_concurrently
 from ringback.domain.abt_event import AbtType, FailReason
 from ringback.domain.attempt import (
     CLEAN_LOOKUPS_TO_FREE_SLOT,
@@ -28,7 +29,6 @@ from ringback.failpoints import Failpoint, reach
 from ringback.flows.border import IdentifiedProvider, MarkedStore, check_border
 from ringback.flows.dial_answers import become_unknown
 from ringback.flows.event_processing import apply_evidence, lock_people_of_report
-from ringback.flows.one_by_one import do_each
 from ringback.flows.settling import SettlingRules, conclude
 from ringback.ports import Clock, Transaction
 
@@ -54,7 +54,7 @@ class Reconciliation:
         await check_border(self.store, self.provider)
         now = self.clock.now()
         due = await self.store.attempts_to_check(now, now + BUSY, BATCH)
-        await do_each(self._look_after, due, at_once=BATCH)
+        await run_concurrently(self._look_after, due, at_once=BATCH)
         return len(due)
 
     async def _look_after(self, attempt: Attempt) -> None:
@@ -74,7 +74,7 @@ class Reconciliation:
         async with self.store.transaction() as tx:
             call, attempt = await _lock(tx, seen)
             if attempt.state is S.DIALING and attempt.fence == seen.fence:
-                await tx.note_decision(call.call_id, attempt.attempt_id, "lease_over", {"fence": attempt.fence}, now)
+                await tx.log_decision(call.call_id, attempt.attempt_id, "lease_over", {"fence": attempt.fence}, now)
                 await become_unknown(tx, call, attempt, self.rules.deadlines, now)
                 reach(Failpoint.LEASE_OVER)
 
@@ -114,7 +114,7 @@ class Reconciliation:
             attempt.next_check_at = next_lookup_at(attempt, self.rules.deadlines, now)
             attempt.holds_slot = attempt.clean_lookups < CLEAN_LOOKUPS_TO_FREE_SLOT
             detail = {"found": False if is_clean else None, "lookups": attempt.lookups}
-            await tx.note_decision(call.call_id, attempt.attempt_id, "lookup", detail, now)
+            await tx.log_decision(call.call_id, attempt.attempt_id, "lookup", detail, now)
             if is_clean and attempt.clean_lookups == CLEAN_LOOKUPS_TO_RESEND:
                 await self._ask_for_resend(tx, call, attempt, now)
             if is_clean and attempt.lookups >= len(self.rules.deadlines.unknown_lookups_s):
@@ -136,7 +136,7 @@ class Reconciliation:
         assert task is not None, "attempts refer to their task"
         task.status, task.due_at, task.dispatched_at = TaskStatus.PENDING, now, None
         await tx.save(task)
-        await tx.note_decision(call.call_id, attempt.attempt_id, "same_key_resend_asked", {}, now)
+        await tx.log_decision(call.call_id, attempt.attempt_id, "same_key_resend_asked", {}, now)
         reach(Failpoint.RESEND_ASKED)
 
     async def _abandon(self, tx: Transaction, call: Call, attempt: Attempt, why: str, now: datetime) -> None:
@@ -150,7 +150,7 @@ class Reconciliation:
         if task is not None and task.task_id == attempt.task_id:
             task.status = TaskStatus.CONSUMED
             await tx.save(task)
-        await tx.note_decision(call.call_id, attempt.attempt_id, "incident_abandoned", {"why": why}, now)
+        await tx.log_decision(call.call_id, attempt.attempt_id, "incident_abandoned", {"why": why}, now)
         await conclude(tx, call, attempt, Verdict(AbtType.FAILED, FailReason.OUTCOME_UNKNOWN), self.rules, now)
         reach(Failpoint.ABANDONED)
         settle_status(call, await tx.open_task(call.call_id), attempt)
@@ -185,7 +185,7 @@ class Reconciliation:
         verdict = self._last_word(attempt, now)
         if verdict is None:
             return
-        await tx.note_decision(call.call_id, attempt.attempt_id, "incident_provider_lost", {"as": verdict.type}, now)
+        await tx.log_decision(call.call_id, attempt.attempt_id, "incident_provider_lost", {"as": verdict.type}, now)
         attempt.next_check_at = None
         attempt.holds_person = attempt.holds_slot = False
         await conclude(tx, call, attempt, verdict, self.rules, now)
@@ -212,7 +212,7 @@ class Reconciliation:
             attempt.polls = 0
             await tx.save(attempt)
             detail = {"status": report.status, "reason": report.disconnection_reason}
-            await tx.note_decision(call.call_id, attempt.attempt_id, "asked_provider", detail, now)
+            await tx.log_decision(call.call_id, attempt.attempt_id, "asked_provider", detail, now)
             await apply_evidence(tx, seen, report, self.rules, now)
             reach(Failpoint.POLL_APPLIED)
             call, attempt = await _lock(tx, seen)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from ringback.batching import run_concurrently
 from ringback.domain.abt_event import FailReason
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.closing import is_under_way, stop_call
-from ringback.flows.one_by_one import do_each
 from ringback.ports import Clock, MessageQueue, Store
 
 BATCH = 500
@@ -51,7 +51,7 @@ class ScheduledCalls:
     async def end_expired_calls(self) -> int:
         """Calls whose time is over without an attempt under way end as expired. Returns how many."""
         expired = await self.store.calls_past_expiry(self.clock.now(), BATCH)
-        await do_each(self._end_expired, expired, at_once=ENDED_AT_ONCE)
+        await run_concurrently(self._end_expired, expired, at_once=ENDED_AT_ONCE)
         return len(expired)
 
     async def _end_expired(self, call_id: str) -> None:
@@ -63,5 +63,5 @@ class ScheduledCalls:
             attempt = await tx.latest_attempt(call_id)
             if not is_under_way(attempt):
                 await stop_call(tx, call, await tx.open_task(call_id), attempt, FailReason.EXPIRED, now)
-                await tx.note_decision(call_id, None, "expired", {}, now)
+                await tx.log_decision(call_id, None, "expired", {}, now)
                 reach(Failpoint.EXPIRED)

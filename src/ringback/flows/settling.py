@@ -12,7 +12,7 @@ from ringback.domain.call import Call, CallStatus, Task, TaskKind, TaskStatus
 from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.call_state import BY_VERDICT, close, settle_status
 from ringback.domain.deadlines import Deadlines
-from ringback.domain.gate import DialPolicy
+from ringback.domain.eligibility import DialPolicy
 from ringback.domain.number_plan import NumberPlan
 from ringback.domain.outcome import (
     PROVIDER_LOST_DIGEST,
@@ -69,15 +69,15 @@ async def bind(tx: Transaction, call: Call, attempt: Attempt, provider_call_id: 
         return True
     if await tx.is_call_of_another(provider_call_id, attempt.attempt_id):
         claim = {"provider_call_id": provider_call_id}
-        await tx.note_decision(call.call_id, attempt.attempt_id, "claim_on_another_call", claim, now)
+        await tx.log_decision(call.call_id, attempt.attempt_id, "claim_on_another_call", claim, now)
         _log.error("attempt.call_claimed", attempt_id=attempt.attempt_id, provider_call_id=provider_call_id)
         return False
     if attempt.provider_call_id is not None:
-        await tx.note_decision(
+        await tx.log_decision(
             call.call_id, attempt.attempt_id, "incident_second_provider_call", {"stopped": provider_call_id}, now
         )
         payload = {"call_id": call.call_id, "provider_call_id": provider_call_id}
-        await tx.ask_to_leave("stop_call", f"stop:{provider_call_id}", payload, None, now)
+        await tx.enqueue("stop_call", f"stop:{provider_call_id}", payload, None, now)
         _log.error("attempt.second_provider_call", attempt_id=attempt.attempt_id, provider_call_id=provider_call_id)
         return False
     attempt.provider_call_id = provider_call_id

@@ -26,9 +26,9 @@ async def suppress(
         attempt = await tx.latest_attempt(call_id)
         asked_at = max(suppression.created_at, call.accepted_at)
         await stop_call(tx, call, task, attempt, FailReason.SUPPRESSED, asked_at)
-        await tx.note_decision(call_id, None, "suppressed", {"source": suppression.source}, now)
+        await tx.log_decision(call_id, None, "suppressed", {"source": suppression.source}, now)
     reach(Failpoint.SUPPRESSED)
-    return await tx.attempts_under_way(phone, contact_id)
+    return await tx.attempts_possibly_ringing(phone, contact_id)
 
 
 async def suppress_now(
@@ -38,7 +38,7 @@ async def suppress_now(
     now = clock.now()
     suppression = Suppression(new_id(), phone, contact_id, reason, "api", now)
     async with store.transaction() as tx:
-        await tx.lock_people(await tx.people_of(phone, contact_id), contact_id)
+        await tx.lock_contacts(await tx.phones_of_open_calls(phone, contact_id), contact_id)
         return suppression.suppression_id, await suppress(tx, suppression, now)
 
 

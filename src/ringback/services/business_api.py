@@ -18,7 +18,7 @@ from ringback.web.auth import needs
 from ringback.web.openapi import answers, body_of, with_idempotency_key
 from ringback.web.problem import not_found
 from ringback.web.retell_doors import RetellDoors, retell_routes
-from ringback.wiring import Parts
+from ringback.wiring import Dependencies
 
 _log = structlog.get_logger(__name__)
 
@@ -57,20 +57,20 @@ def action_routes(api: BusinessApi, require_key: Callable[[Request], Awaitable[N
     return router
 
 
-def assemble(parts: Parts) -> Service:
-    operations = parts.business_operations()
+def build_service(deps: Dependencies) -> Service:
+    operations = deps.business_operations()
     doors = RetellDoors(
         operations=operations,
-        bodies=parts.bodies,
-        may_be_genuine=parts.may_be_retells,
-        verify=parts.verify_retell,
-        parse_tool_call=parts.parse_tool_call,
-        parse_ringing=parts.parse_inbound_call,
-        answer=parts.inbound_reply,
+        bodies=deps.bodies,
+        may_be_genuine=deps.may_be_retells,
+        verify=deps.verify_retell,
+        parse_tool_call=deps.parse_tool_call,
+        parse_ringing=deps.parse_inbound_call,
+        answer=deps.inbound_reply,
     )
-    routers = [action_routes(BusinessApi(operations, parts.new_id), parts.require_key())]
+    routers = [action_routes(BusinessApi(operations, deps.new_id), deps.require_key())]
     return Service("business-api", routers=routers, routes=retell_routes(doors))
 
 
 def run(settings: Settings, host: str, port: int) -> None:
-    run_process(settings, host, port, assemble)
+    run_process(settings, host, port, build_service)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from ringback.config import Settings
-from ringback.consumer import Consumer, Pace
-from ringback.domain.gate import DialPolicy
+from ringback.consumer import Consumer, ConsumerConfig
+from ringback.domain.eligibility import DialPolicy
 from ringback.flows.call_processing import CallProcessing
 from ringback.loops import Loop
 from ringback.messages import decode_call_requested
 from ringback.ports import Clock, MessageQueue, ReceivedMessage, Store
 from ringback.process import Service, run_process
-from ringback.wiring import Parts
+from ringback.wiring import Dependencies
 
 #: A claimed message is worth nothing any more, so this only bounds how soon one that was never claimed comes back.
 VISIBILITY_S = 10
@@ -30,25 +30,25 @@ def call_consumer(
         for message in messages:
             await processing.place_call(decode_call_requested(message.body))
 
-    async def free_places() -> int:
+    async def available_slots() -> int:
         if await processing.provider.is_emulated() is None:
             return 0  # the gate would only make them wait, and another process may know its provider
         return await store.free_slots(policy.max_live_calls, policy.calls_per_second, clock.now())
 
-    pace = Pace(max_in_flight=min(MAX_IN_FLIGHT, policy.max_live_calls), visibility_s=VISIBILITY_S)
-    return Consumer(queue, handle, pace, loop=loop, rng=random.Random(), free_places=free_places)
+    pace = ConsumerConfig(max_in_flight=min(MAX_IN_FLIGHT, policy.max_live_calls), visibility_s=VISIBILITY_S)
+    return Consumer(queue, handle, pace, loop=loop, rng=random.Random(), available_slots=available_slots)
 
 
-def assemble(parts: Parts) -> Service:
-    settings = parts.settings
-    loop = parts.loops.named("consumer", "call_processor")
+def build_service(deps: Dependencies) -> Service:
+    settings = deps.settings
+    loop = deps.loops.named("consumer", "call_processor")
     consumer = call_consumer(
-        parts.call_queue, parts.call_processing(), parts.store, parts.clock, settings.dial_policy, loop
+        deps.call_queue, deps.call_processing(), deps.store, deps.clock, settings.dial_policy, loop
     )
 
     async def consume(stop: asyncio.Event) -> None:
         # Before the first claim: on a busy machine the import alone can outlast its lease.
-        await parts.provider.warm_up()
+        await deps.provider.warm_up()
         await consumer.run(stop)
 
     return Service(
@@ -57,4 +57,4 @@ def assemble(parts: Parts) -> Service:
 
 
 def run(settings: Settings, host: str, port: int) -> None:
-    run_process(settings, host, port, assemble)
+    run_process(settings, host, port, build_service)

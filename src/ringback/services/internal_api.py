@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
 from ringback.config import Settings
-from ringback.domain.new_call import Accepted, KeyReused, NewCall
+from ringback.domain.new_call import AcceptReceipt, KeyReused, NewCall
 from ringback.domain.number_plan import NumberPlan
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.cancellation import cancel_call
@@ -22,15 +22,15 @@ from ringback.web.json_body import read_json
 from ringback.web.problem import Problem, found, not_found
 from ringback.web.steering import steering_routes
 from ringback.web.voice_operations import voice_operations
-from ringback.wiring import Parts, grouped_acceptance
+from ringback.wiring import Dependencies, batched_acceptance
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceApi:
     """The flows behind the door, each bound to what it needs. All may raise Retryable, which is answered 503."""
 
-    accept: Callable[[NewCall, str | None], Awaitable[Accepted]]
-    answered_before: Callable[[str, str], Awaitable[Accepted | None]]  # idempotency key, the body's fingerprint
+    accept: Callable[[NewCall, str | None], Awaitable[AcceptReceipt]]
+    answered_before: Callable[[str, str], Awaitable[AcceptReceipt | None]]  # idempotency key, the body's fingerprint
     cancel: Callable[[str], Awaitable[Literal["cancelled", "already_dispatched"] | None]]
     suppress: Callable[..., Awaitable[tuple[str, list[str]]]]  # phone=, contact_id=, reason=
     lift: Callable[[str, str], Awaitable[bool]]  # suppression id, reason; False: no such suppression
@@ -98,21 +98,21 @@ def internal_routes(api: VoiceApi, require_key: Callable[[Request], Awaitable[No
     return router
 
 
-def assemble(parts: Parts) -> Service:
-    store, clock, initiation = parts.store, parts.clock, parts.call_initiation()
+def build_service(deps: Dependencies) -> Service:
+    store, clock, initiation = deps.store, deps.clock, deps.call_initiation()
     api = VoiceApi(
-        accept=grouped_acceptance(initiation),
+        accept=batched_acceptance(initiation),
         answered_before=initiation.answered_before,
         cancel=partial(cancel_call, store, clock),
-        suppress=partial(suppress_now, store, clock, parts.new_id),
+        suppress=partial(suppress_now, store, clock, deps.new_id),
         lift=partial(lift_suppression, store, clock),
-        views=parts.views,
+        views=deps.views,
         now=clock.now,
-        numbers=parts.numbers,
+        numbers=deps.numbers,
     )
-    guard = parts.require_key()
-    return Service("internal-api", routers=(internal_routes(api, guard), steering_routes(parts.steering(), guard)))
+    guard = deps.require_key()
+    return Service("internal-api", routers=(internal_routes(api, guard), steering_routes(deps.steering(), guard)))
 
 
 def run(settings: Settings, host: str, port: int) -> None:
-    run_process(settings, host, port, assemble)
+    run_process(settings, host, port, build_service)

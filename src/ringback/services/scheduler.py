@@ -5,19 +5,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from ringback.config import Settings
+from ringback.flows.operator.retention import BATCH, Retention
 from ringback.flows.reconciliation import Reconciliation
-from ringback.flows.retention import BATCH, Retention
 from ringback.flows.scheduled_calls import ScheduledCalls
 from ringback.loops import Loop, Loops, rest
 from ringback.process import Service, run_process
-from ringback.wiring import Parts
+from ringback.wiring import Dependencies
 
 #: Of the deletion of old rows: often, so that each time is little work, and one that failed is made up for soon.
 HOUR_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Duty:
+class Job:
     """`work` returns how much it found; a full batch is followed at once by another."""
 
     name: str
@@ -26,40 +26,40 @@ class Duty:
     batch: int
 
 
-def duties(scheduled: ScheduledCalls, reconciliation: Reconciliation, retention: Retention) -> tuple[Duty, ...]:
+def jobs(scheduled: ScheduledCalls, reconciliation: Reconciliation, retention: Retention) -> tuple[Job, ...]:
     return (
-        Duty("release_due_calls", scheduled.release_due_calls, 0.25, 500),
-        Duty("look_after_attempts", reconciliation.look_after_attempts, 0.5, 100),
-        Duty("end_expired_calls", scheduled.end_expired_calls, 1.0, 500),
-        Duty("publish_lost_calls", scheduled.publish_lost_calls, 10.0, 500),
-        Duty("discard_old", retention.discard_old, HOUR_S, BATCH),
+        Job("release_due_calls", scheduled.release_due_calls, 0.25, 500),
+        Job("look_after_attempts", reconciliation.look_after_attempts, 0.5, 100),
+        Job("end_expired_calls", scheduled.end_expired_calls, 1.0, 500),
+        Job("publish_lost_calls", scheduled.publish_lost_calls, 10.0, 500),
+        Job("purge_expired", retention.purge_expired, HOUR_S, BATCH),
     )
 
 
-async def run_scheduler(to_do: tuple[Duty, ...], stop: asyncio.Event, loops: Loops) -> None:
-    """Until `stop` is set. One duty that fails does not hold up the others."""
+async def run_scheduler(to_do: tuple[Job, ...], stop: asyncio.Event, loops: Loops) -> None:
+    """Until `stop` is set. One job that fails does not hold up the others."""
     async with asyncio.TaskGroup() as group:
-        for duty in to_do:
-            group.create_task(_repeat(duty, stop, loops.named("scheduler", duty.name)))
+        for job in to_do:
+            group.create_task(_repeat(job, stop, loops.named("scheduler", job.name)))
 
 
-async def _repeat(duty: Duty, stop: asyncio.Event, loop: Loop) -> None:
+async def _repeat(job: Job, stop: asyncio.Event, loop: Loop) -> None:
     pause_s = 0.0
 
     async def one_pass() -> None:
         nonlocal pause_s
         await rest(pause_s, stop)
-        pause_s = duty.every_s
-        if not stop.is_set() and await duty.work() >= duty.batch:
+        pause_s = job.every_s
+        if not stop.is_set() and await job.work() >= job.batch:
             pause_s = 0.0
 
     await loop.run(one_pass, stop)
 
 
-def assemble(parts: Parts) -> Service:
-    to_do = duties(parts.scheduled_calls(), parts.reconciliation(), parts.retention())
-    return Service("scheduler", loops=[lambda stop: run_scheduler(to_do, stop, parts.loops)])
+def build_service(deps: Dependencies) -> Service:
+    to_do = jobs(deps.scheduled_calls(), deps.reconciliation(), deps.retention())
+    return Service("scheduler", loops=[lambda stop: run_scheduler(to_do, stop, deps.loops)])
 
 
 def run(settings: Settings, host: str, port: int) -> None:
-    run_process(settings, host, port, assemble)
+    run_process(settings, host, port, build_service)

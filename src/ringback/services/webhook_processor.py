@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from ringback.config import Settings
-from ringback.consumer import Consumer, Pace
+from ringback.consumer import Consumer, ConsumerConfig
 from ringback.flows.event_processing import EventProcessing
 from ringback.loops import Loop
 from ringback.messages import decode_webhook_received
 from ringback.ports import MessageQueue, ReceivedMessage
 from ringback.process import Service, run_process
 from ringback.web.admission import Places
-from ringback.wiring import Parts
+from ringback.wiring import Dependencies
 
 MAX_IN_FLIGHT = 16
 #: Extended while an event is worked on, so this only bounds how soon those in hand at a crash come back.
@@ -31,20 +31,20 @@ def event_consumer(queue: MessageQueue, processing: EventProcessing, loop: Loop,
         for message in messages:
             await processing.apply_call_event(decode_webhook_received(message.body), message.receive_count)
 
-    async def free_places() -> int:
+    async def available_slots() -> int:
         if at_the_door.taken <= CROWD:
             return MAX_IN_FLIGHT
         await asyncio.sleep(CROWD_PAUSE_S)
         return 1
 
-    pace = Pace(max_in_flight=MAX_IN_FLIGHT, visibility_s=VISIBILITY_S)
-    return Consumer(queue, handle, pace, loop=loop, rng=random.Random(), free_places=free_places)
+    pace = ConsumerConfig(max_in_flight=MAX_IN_FLIGHT, visibility_s=VISIBILITY_S)
+    return Consumer(queue, handle, pace, loop=loop, rng=random.Random(), available_slots=available_slots)
 
 
-def assemble(parts: Parts) -> Service:
-    processing = parts.event_processing()
-    loop = parts.loops.named("consumer", "webhook_processor")
-    consumer = event_consumer(parts.event_queue, processing, loop, parts.webhook_places)
+def build_service(deps: Dependencies) -> Service:
+    processing = deps.event_processing()
+    loop = deps.loops.named("consumer", "webhook_processor")
+    consumer = event_consumer(deps.event_queue, processing, loop, deps.webhook_places)
     counts = {
         "event_queue_messages": lambda: asdict(consumer.stats).items(),
         "provider_events": lambda: asdict(processing.counts).items(),
@@ -53,4 +53,4 @@ def assemble(parts: Parts) -> Service:
 
 
 def run(settings: Settings, host: str, port: int) -> None:
-    run_process(settings, host, port, assemble)
+    run_process(settings, host, port, build_service)

@@ -13,10 +13,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from ringback.batching import Send, send_through
 from ringback.config import Settings
 from ringback.domain.errors import Retryable
 from ringback.flows.webhook_intake import MAX_BODY_BYTES, Intake, IntakePorts, read_webhook
-from ringback.grouping import Send, send_through
 from ringback.process import Service, run_loop, run_process, stop_on_signals
 from ringback.services.webhook_lambda import answer, webhook_ports
 from ringback.telemetry import Metrics, make_metrics
@@ -25,7 +25,7 @@ from ringback.web.bodies import Bodies
 from ringback.web.health import health_routes
 from ringback.web.problem import Problem
 from ringback.web.serving import listen, serve_http
-from ringback.wiring import Parts, open_queue
+from ringback.wiring import Dependencies, open_queue
 
 PATH = "/retell/webhook"
 NowMs = Callable[[], int]
@@ -89,9 +89,9 @@ def _response(outcome: Intake) -> Response:
     return Response(answered.get("body"), answered["statusCode"], headers=answered.get("headers"))
 
 
-def assemble(parts: Parts) -> Service:
-    ports, send = webhook_ports(parts.settings.retell_webhook_key), send_through(parts.event_queue)
-    route = webhook_route(ports, parts.now_ms, send, parts.bodies, parts.webhook_places)
+def build_service(deps: Dependencies) -> Service:
+    ports, send = webhook_ports(deps.settings.retell_webhook_key), send_through(deps.event_queue)
+    route = webhook_route(ports, deps.now_ms, send, deps.bodies, deps.webhook_places)
     return Service("webhook-receiver", routes=[route])
 
 
@@ -100,7 +100,7 @@ def run(settings: Settings, host: str, port: int) -> None:
     if settings.event_queue.startswith("http"):
         run_loop(_serve_alone(settings, listen(host, port)))
     else:
-        run_process(settings, host, port, assemble)
+        run_process(settings, host, port, build_service)
 
 
 async def _serve_alone(settings: Settings, bound: socket.socket) -> None:

@@ -32,7 +32,7 @@ from ringback.up.emulators import Emulator, EmulatorDidNotStart
 from ringback.up.erasure_key import make_erasure_key
 from ringback.up.state import UpState, load_state, new_state, save_state
 from ringback.web.serving import PortTaken, listen
-from ringback.wiring import Parts, open_parts
+from ringback.wiring import Dependencies, open_dependencies
 
 _log = structlog.get_logger(__name__)
 
@@ -133,8 +133,8 @@ def _engage(data_dir: Path, state: UpState) -> Emulator:
 async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event) -> None:
     """Until `stop`; sets `ready` once everything answers. Leaves nothing running. Raises StartRefused, and then
     nothing was changed in a database that belongs to the other side."""
-    async with open_parts(plan.settings) as parts:
-        border = parts.border(plan.was_emulated)
+    async with open_dependencies(plan.settings) as deps:
+        border = deps.border(plan.was_emulated)
         emulated = True if plan.retell is not None else await border.side()
         await border.compare(emulated)
         state = replace(plan.state, emulated=emulated)
@@ -144,23 +144,25 @@ async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready:
             assert plan.settings.database_url is not None, "a plan has a database"
             await upgrade(plan.settings.database_url, instance=plan.settings.instance)
             await border.settle(emulated)
-            if not await parts.put_api_key():
+            if not await deps.put_api_key():
                 raise StartRefused(KEY_REVOKED)
-            await parts.check_erasure_key()
+            await deps.check_erasure_key()
             if plan.server is not None:
                 # The database is this system's own, so no process of an earlier version needs the hashes as they were.
-                await parts.hashing.renew_what_is_stored(parts.pool)
-            await parts.provider.warm_up()
-            await _serve(plan, parts, bound, stop, ready)
+                await deps.hashing.renew_what_is_stored(deps.pool)
+            await deps.provider.warm_up()
+            await _serve(plan, deps, bound, stop, ready)
         finally:
             await asyncio.gather(*(emulator.stop() for emulator in plan.emulators))
 
 
-async def _serve(plan: Plan, parts: Parts, bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event) -> None:
-    services: list[Service] = [module.assemble(parts) for module in SERVICES]
-    watch = asyncio.create_task(_watch(plan, stop, parts.loops.named("watch", "children")))
+async def _serve(
+    plan: Plan, deps: Dependencies, bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event
+) -> None:
+    services: list[Service] = [module.build_service(deps) for module in SERVICES]
+    watch = asyncio.create_task(_watch(plan, stop, deps.loops.named("watch", "children")))
     try:
-        await run_services(parts, services, bound, stop, ready)
+        await run_services(deps, services, bound, stop, ready)
     finally:
         # Also when a service failed: what is stopped now must not be started again.
         stop.set()

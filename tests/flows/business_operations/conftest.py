@@ -1,4 +1,4 @@
-"""A desk at which actions are asked for: real PostgreSQL, the real flows, a provider that always places the call."""
+"""A stack at which actions are asked for: real PostgreSQL, the real flows, a provider that always places the call."""
 
 import asyncio
 import itertools
@@ -22,8 +22,8 @@ from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.catalog import built_in_catalog
 from ringback.domain.deadlines import Deadlines
 from ringback.domain.dial import DialAnswer, DialAnswerKind, DialRequest
+from ringback.domain.eligibility import DialPolicy
 from ringback.domain.errors import StoreUnavailable
-from ringback.domain.gate import DialPolicy
 from ringback.domain.new_call import NewCall
 from ringback.domain.schedule import CallingHours
 from ringback.flows.business_operations import business_actions
@@ -97,7 +97,7 @@ class Talk:
     provider_call_id: str
 
 
-class Desk:
+class Stack:
     def __init__(self, store: Any, pool: Any, clock: Any, policy: DialPolicy) -> None:
         self.store, self.pool, self.clock = store, pool, clock
         self.new_id = new_ids()
@@ -264,16 +264,16 @@ class AwayStore:
 
 
 @pytest.fixture
-def desk_without_database(clock: Any) -> Desk:
-    return Desk(AwayStore(), None, clock, POLICY)
+def stack_without_database(clock: Any) -> Stack:
+    return Stack(AwayStore(), None, clock, POLICY)
 
 
 @pytest.fixture
-def desk(store: PostgresStore, pool: Pool, clock: Any) -> Desk:
-    return Desk(store, pool, clock, POLICY)
+def stack(store: PostgresStore, pool: Pool, clock: Any) -> Stack:
+    return Stack(store, pool, clock, POLICY)
 
 
 @pytest.fixture
-def make_desk(store: PostgresStore, pool: Pool, clock: Any) -> Callable[[str], Desk]:
-    """A desk with other calling hours."""
-    return lambda hours: Desk(store, pool, clock, replace(POLICY, calling_hours=CallingHours.parse(hours)))
+def make_stack(store: PostgresStore, pool: Pool, clock: Any) -> Callable[[str], Stack]:
+    """A stack with other calling hours."""
+    return lambda hours: Stack(store, pool, clock, replace(POLICY, calling_hours=CallingHours.parse(hours)))

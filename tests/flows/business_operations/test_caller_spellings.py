@@ -32,8 +32,8 @@ WITHHELD = [
 
 
 @pytest.fixture
-async def client(desk):
-    async with client_of(desk.operations) as open_client:
+async def client(stack):
+    async with client_of(stack.operations) as open_client:
         yield open_client
 
 
@@ -61,27 +61,27 @@ def tool_body(from_number: str, metadata: dict, to_number: str = OURS) -> dict:
     return {"name": "set_disposition", "call": inbound_call(from_number, metadata, to_number), "args": args}
 
 
-async def is_dialed(desk) -> bool:
+async def is_dialed(stack) -> bool:
     """Whether the number rings when a call to it is asked for and its message delivered."""
-    call_id = await desk.accept(contact_id="crm-of-tomorrow", phone=CALLER)
-    for task in await desk.tasks(call_id):
-        await desk.deliver(call_id, task["task_id"], task["dispatch"])
-    return bool(await desk.all("SELECT * FROM attempts WHERE contact_id = 'crm-of-tomorrow'"))
+    call_id = await stack.accept(contact_id="crm-of-tomorrow", phone=CALLER)
+    for task in await stack.tasks(call_id):
+        await stack.deliver(call_id, task["task_id"], task["dispatch"])
+    return bool(await stack.all("SELECT * FROM attempts WHERE contact_id = 'crm-of-tomorrow'"))
 
 
 @pytest.mark.parametrize("from_number", SPELLINGS)
-async def test_a_contact_who_calls_is_known_and_their_task_is_held(desk, client, from_number):
-    call_id = await desk.accept(phone=CALLER)
+async def test_a_contact_who_calls_is_known_and_their_task_is_held(stack, client, from_number):
+    call_id = await stack.accept(phone=CALLER)
     answer = (await post_inbound(client, ringing(from_number))).json()["call_inbound"]
     assert answer["dynamic_variables"]["is_known"] == "true"
     assert answer["metadata"]["ringback_contact_id"] == "crm-42"
-    assert (await desk.tasks(call_id))[-1]["status"] == "held"
-    inbound = await desk.one("SELECT phone, to_number FROM inbound_calls")
+    assert (await stack.tasks(call_id))[-1]["status"] == "held"
+    inbound = await stack.one("SELECT phone, to_number FROM inbound_calls")
     assert inbound == {"phone": CALLER, "to_number": OURS}
 
 
-async def test_a_national_number_is_read_beside_any_spelling_of_our_own(desk, client):
-    await desk.accept(phone=CALLER)
+async def test_a_national_number_is_read_beside_any_spelling_of_our_own(stack, client):
+    await stack.accept(phone=CALLER)
     for number, to_number in enumerate(OURS_SPELLED):
         body = ringing("4155550172", to_number)
         body["call_inbound"]["call_id"] = f"call_in_{number}"
@@ -89,61 +89,61 @@ async def test_a_national_number_is_read_beside_any_spelling_of_our_own(desk, cl
         assert answer["dynamic_variables"]["is_known"] == "true", to_number
 
 
-async def test_a_national_number_belongs_to_the_country_that_was_called(desk, client):
-    await desk.accept(phone="+447400123456")
+async def test_a_national_number_belongs_to_the_country_that_was_called(stack, client):
+    await stack.accept(phone="+447400123456")
     answer = (await post_inbound(client, ringing("07400123456", "+442079460100"))).json()["call_inbound"]
     assert answer["dynamic_variables"]["is_known"] == "true"
-    assert (await desk.one("SELECT phone FROM inbound_calls"))["phone"] == "+447400123456"
+    assert (await stack.one("SELECT phone FROM inbound_calls"))["phone"] == "+447400123456"
 
 
-async def test_systems_may_hand_on_what_the_carrier_sent(desk, client):
-    await desk.accept(phone=CALLER)
+async def test_systems_may_hand_on_what_the_carrier_sent(stack, client):
+    await stack.accept(phone=CALLER)
     for from_number in SPELLINGS:
         answer = await ask(client, "incoming_call", {"args": {"from_number": from_number, "to_number": OURS}})
         assert (answer.status_code, answer.json()["code"]) == (200, "caller_known"), from_number
 
 
 @pytest.mark.parametrize("from_number", SPELLINGS)
-async def test_an_unknown_caller_who_says_stop_is_not_called(desk, client, from_number):
+async def test_an_unknown_caller_who_says_stop_is_not_called(stack, client, from_number):
     answer = await post_function(client, "set_disposition", tool_body(from_number, {}))
     assert (answer.json()["ok"], answer.json()["code"]) == (True, "disposition_set")
-    suppression = await desk.one("SELECT phone, contact_id, reason FROM suppressions")
+    suppression = await stack.one("SELECT phone, contact_id, reason FROM suppressions")
     assert suppression == {"phone": CALLER, "contact_id": None, "reason": "do_not_call"}
-    assert not await is_dialed(desk)
+    assert not await is_dialed(stack)
 
 
 @pytest.mark.parametrize("from_number", SPELLINGS)
-async def test_a_contact_who_calls_and_says_stop_is_not_called(desk, client, from_number):
-    call_id = await desk.accept(phone=CALLER)
+async def test_a_contact_who_calls_and_says_stop_is_not_called(stack, client, from_number):
+    call_id = await stack.accept(phone=CALLER)
     metadata = (await post_inbound(client, ringing(from_number))).json()["call_inbound"]["metadata"]
     answer = await post_function(client, "set_disposition", tool_body(from_number, metadata))
     assert (answer.json()["ok"], answer.json()["result"]["suppressed"]) == (True, True)
-    suppression = await desk.one("SELECT phone, contact_id FROM suppressions")
+    suppression = await stack.one("SELECT phone, contact_id FROM suppressions")
     assert suppression == {"phone": CALLER, "contact_id": "crm-42"}
-    assert (await desk.call(call_id))["status"] == "failed"
-    assert not await is_dialed(desk)
+    assert (await stack.call(call_id))["status"] == "failed"
+    assert not await is_dialed(stack)
 
 
 @pytest.mark.parametrize("from_number", SPELLINGS)
-async def test_an_opt_out_that_the_provider_reports_is_heard(desk, from_number):
+async def test_an_opt_out_that_the_provider_reports_is_heard(stack, from_number):
     """No answer of ours scoped the call: the database was down while it rang."""
-    call_id = await desk.accept(phone=CALLER)
+    call_id = await stack.accept(phone=CALLER)
     call = inbound_call(from_number, {"ringback_instance": "test-instance"}, "4155550199")
     call |= {"call_status": "ended", "end_timestamp": NOW_MS, "disconnection_reason": "user_requested_dnc"}
-    await desk.webhook({"event": "call_ended", "call": call, "event_timestamp": NOW_MS})
-    suppression = await desk.one("SELECT phone, contact_id, reason FROM suppressions")
+    await stack.webhook({"event": "call_ended", "call": call, "event_timestamp": NOW_MS})
+    suppression = await stack.one("SELECT phone, contact_id, reason FROM suppressions")
     assert suppression == {"phone": CALLER, "contact_id": "crm-42", "reason": "opt_out"}
-    assert (await desk.call(call_id))["status"] == "failed"
-    assert (await desk.one("SELECT phone, to_number FROM inbound_calls")) == {"phone": CALLER, "to_number": OURS}
-    assert not await is_dialed(desk)
+    assert (await stack.call(call_id))["status"] == "failed"
+    assert (await stack.one("SELECT phone, to_number FROM inbound_calls")) == {"phone": CALLER, "to_number": OURS}
+    assert not await is_dialed(stack)
 
 
-async def test_a_withheld_number_is_an_unknown_caller_and_no_error(desk, client):
-    await desk.accept(phone=CALLER)
+async def test_a_withheld_number_is_an_unknown_caller_and_no_error(stack, client):
+    await stack.accept(phone=CALLER)
     for from_number in WITHHELD:
         answer = await post_inbound(client, ringing(from_number))
         assert answer.status_code == 200
         assert answer.json()["call_inbound"]["dynamic_variables"] == {"is_known": "false"}, from_number
         answer = await post_function(client, "set_disposition", tool_body(from_number, {}))
         assert (answer.status_code, answer.json()["code"]) == (200, "no_call"), from_number
-    assert await desk.all("SELECT * FROM suppressions") == []
+    assert await stack.all("SELECT * FROM suppressions") == []

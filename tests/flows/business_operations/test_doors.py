@@ -13,15 +13,15 @@ TOMORROW = {"when": "tomorrow at 3pm"}
 
 
 @pytest.fixture
-async def client(desk):
-    async with client_of(desk.operations) as open_client:
+async def client(stack):
+    async with client_of(stack.operations) as open_client:
         yield open_client
 
 
 @pytest.fixture
-async def client_without_database(desk_without_database):
+async def client_without_database(stack_without_database):
     """Also for requests that must not get as far as the database."""
-    async with client_of(desk_without_database.operations) as open_client:
+    async with client_of(stack_without_database.operations) as open_client:
         yield open_client
 
 
@@ -61,11 +61,11 @@ def tool_body(talk, name: str, args: dict, tool_call_id: str = "tool_1") -> dict
 # Retell's door
 
 
-async def test_a_signed_tool_call_is_done_and_answered(desk, client):
-    talk = await desk.talk()
+async def test_a_signed_tool_call_is_done_and_answered(stack, client):
+    talk = await stack.talk()
     answer = await post_function(client, "reschedule_call", tool_body(talk, "reschedule_call", TOMORROW))
     assert answer.status_code == 200
-    task = (await desk.tasks(talk.call_id))[-1]
+    task = (await stack.tasks(talk.call_id))[-1]
     assert answer.json() == {
         "ok": True,
         "code": "rescheduled",
@@ -79,54 +79,54 @@ async def test_a_signed_tool_call_is_done_and_answered(desk, client):
     }
 
 
-async def test_retells_repeat_of_a_tool_call_gets_the_same_answer(desk, client):
-    talk = await desk.talk()
+async def test_retells_repeat_of_a_tool_call_gets_the_same_answer(stack, client):
+    talk = await stack.talk()
     body = tool_body(talk, "reschedule_call", TOMORROW)
     first = await post_function(client, "reschedule_call", body)
     assert (await post_function(client, "reschedule_call", body)).json() == first.json()
-    assert (await desk.call(talk.call_id))["reschedules"] == 1
+    assert (await stack.call(talk.call_id))["reschedules"] == 1
 
 
-async def test_two_tool_calls_with_equal_arguments_are_two(desk, client):
-    talk = await desk.talk()
+async def test_two_tool_calls_with_equal_arguments_are_two(stack, client):
+    talk = await stack.talk()
     for tool_call_id in ("tool_1", "tool_2"):
         body = tool_body(talk, "reschedule_call", TOMORROW, tool_call_id)
         assert (await post_function(client, "reschedule_call", body)).json()["ok"]
-    assert (await desk.call(talk.call_id))["reschedules"] == 2
+    assert (await stack.call(talk.call_id))["reschedules"] == 2
 
 
-async def test_arguments_at_the_root_carry_the_attempt(desk, client):
-    talk = await desk.talk()
+async def test_arguments_at_the_root_carry_the_attempt(stack, client):
+    talk = await stack.talk()
     body = {"when": "tomorrow at 3pm", "ringback_attempt_id": talk.attempt_id}
     answer = await post_function(client, "reschedule_call", body)
     assert answer.json()["code"] == "rescheduled"
-    assert (await desk.tasks(talk.call_id))[-1]["from_attempt"] == talk.attempt_id
+    assert (await stack.tasks(talk.call_id))[-1]["from_attempt"] == talk.attempt_id
 
 
 @pytest.mark.parametrize(
     "attempt", [{}, {"ringback_attempt_id": "{{ringback_attempt_id}}"}, {"ringback_attempt_id": "x"}]
 )
-async def test_arguments_at_the_root_without_a_known_attempt_have_no_call(desk, client, attempt):
+async def test_arguments_at_the_root_without_a_known_attempt_have_no_call(stack, client, attempt):
     answer = await post_function(client, "reschedule_call", {"when": "tomorrow at 3pm", **attempt})
     assert (answer.status_code, answer.json()["ok"], answer.json()["code"]) == (200, False, "no_call")
 
 
-async def test_a_refusal_of_ours_is_still_a_200_that_says_what_to_ask(desk, client):
-    talk = await desk.talk()
+async def test_a_refusal_of_ours_is_still_a_200_that_says_what_to_ask(stack, client):
+    talk = await stack.talk()
     answer = await post_function(client, "reschedule_call", tool_body(talk, "reschedule_call", {"when": "tomorrow"}))
     assert (answer.status_code, answer.json()["ok"], answer.json()["code"]) == (200, False, "needs_clarification")
     assert answer.json()["say"].endswith("?")
 
 
 @pytest.mark.parametrize("signature", ["", "v=1,d=00", sign(b"{}", WEBHOOK_KEY, NOW_MS), "old", "other key"])
-async def test_an_unsigned_or_forged_tool_call_is_401_and_writes_nothing(desk, client, signature):
-    talk = await desk.talk()
+async def test_an_unsigned_or_forged_tool_call_is_401_and_writes_nothing(stack, client, signature):
+    talk = await stack.talk()
     body = json.dumps(tool_body(talk, "reschedule_call", TOMORROW)).encode()
     forged = {"old": sign(body, WEBHOOK_KEY, NOW_MS - 300_001), "other key": sign(body, "key_other", NOW_MS)}
-    before = await desk.rows_written()
+    before = await stack.rows_written()
     answer = await post_function(client, "reschedule_call", body, forged.get(signature, signature))
     assert (answer.status_code, answer.headers["content-type"]) == (401, PROBLEM)
-    assert await desk.rows_written() == before
+    assert await stack.rows_written() == before
 
 
 @pytest.mark.parametrize("action", ["incoming_call", "call_analysed", "unknown", "RESCHEDULE_CALL"])
@@ -135,14 +135,14 @@ async def test_what_an_agent_may_not_call_is_404(client_without_database, action
     assert answer.status_code == 404
 
 
-async def test_the_playground_is_answered_and_writes_nothing(desk, client):
-    before = await desk.rows_written()
+async def test_the_playground_is_answered_and_writes_nothing(stack, client):
+    before = await stack.rows_written()
     body = {"name": "x", "call": {"call_id": "playground", "call_type": "web_call"}, "args": TOMORROW, "tool_mocks": []}
     answer = (await post_function(client, "reschedule_call", body)).json()
     assert (answer["ok"], answer["code"], answer["result"]["task_id"]) == (True, "rehearsed", None)
     body["args"] = {"when": "later"}
     assert (await post_function(client, "reschedule_call", body)).json()["code"] == "needs_clarification"
-    assert await desk.rows_written() == before
+    assert await stack.rows_written() == before
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff\xfe", b"[" * 100_000, b'{"a":' * 20_000, b"null"])
@@ -151,15 +151,15 @@ async def test_a_signed_body_that_is_no_object_is_422(client_without_database, b
     assert (answer.status_code, answer.headers["content-type"]) == (422, PROBLEM)
 
 
-async def test_strange_arguments_are_refused_and_never_an_error(desk, client):
-    talk = await desk.talk()
+async def test_strange_arguments_are_refused_and_never_an_error(stack, client):
+    talk = await stack.talk()
     for value in ("a\0b", "\ud800", 5, 1e999, ["x"], {}, True, "x" * 9000):
         answer = await post_function(client, "reschedule_call", tool_body(talk, "reschedule_call", {"when": value}))
         assert (answer.status_code, answer.json()["ok"]) == (200, False), value
 
 
-async def test_without_the_database_the_agent_has_something_to_say(desk, client_without_database):
-    talk = await desk.talk()
+async def test_without_the_database_the_agent_has_something_to_say(stack, client_without_database):
+    talk = await stack.talk()
     body = tool_body(talk, "reschedule_call", TOMORROW)
     answer = await post_function(client_without_database, "reschedule_call", body)
     assert answer.status_code == 200
@@ -171,15 +171,15 @@ async def test_without_the_database_the_agent_has_something_to_say(desk, client_
     }
 
 
-async def test_a_database_that_hangs_does_not_leave_the_person_in_silence(desk, monkeypatch):
+async def test_a_database_that_hangs_does_not_leave_the_person_in_silence(stack, monkeypatch):
     monkeypatch.setattr(retell_doors, "ANSWER_WITHIN_S", 0.05)
-    talk = await desk.talk()
-    async with desk.pool.acquire() as other, other.transaction():
+    talk = await stack.talk()
+    async with stack.pool.acquire() as other, other.transaction():
         await other.execute("SELECT * FROM calls FOR UPDATE")
-        async with client_of(desk.operations) as client:
+        async with client_of(stack.operations) as client:
             answer = await post_function(client, "reschedule_call", tool_body(talk, "reschedule_call", TOMORROW))
     assert (answer.status_code, answer.json()["code"]) == (200, "unavailable")
-    assert (await desk.call(talk.call_id))["reschedules"] == 0
+    assert (await stack.call(talk.call_id))["reschedules"] == 0
 
 
 async def test_a_body_above_six_mebibytes_is_413(client_without_database):
@@ -187,21 +187,21 @@ async def test_a_body_above_six_mebibytes_is_413(client_without_database):
     assert answer.status_code == 413
 
 
-async def test_the_marks_of_one_attempt_in_the_call_of_another_reach_nobody(desk, client):
-    one, other = await desk.talk(), await desk.talk(contact_id="crm-43", phone="+14155550101")
-    before = await desk.rows_written()
+async def test_the_marks_of_one_attempt_in_the_call_of_another_reach_nobody(stack, client):
+    one, other = await stack.talk(), await stack.talk(contact_id="crm-43", phone="+14155550101")
+    before = await stack.rows_written()
     body = tool_body(one, "set_disposition", {"code": "do_not_call"})
     body["call"]["call_id"] = other.provider_call_id
     answer = (await post_function(client, "set_disposition", body)).json()
     assert (answer["ok"], answer["code"]) == (False, "no_call")
-    assert await desk.rows_written() == before
+    assert await stack.rows_written() == before
 
 
 # The systems' door
 
 
-async def test_systems_get_the_reply(desk, client):
-    call_id = await desk.accept()
+async def test_systems_get_the_reply(stack, client):
+    call_id = await stack.accept()
     answer = await ask(client, "set_disposition", {"call_id": call_id, "args": {"code": "interested"}})
     assert answer.status_code == 200
     assert answer.json() == {
@@ -212,15 +212,15 @@ async def test_systems_get_the_reply(desk, client):
     }
 
 
-async def test_without_a_known_key_it_is_401(desk, client):
-    call_id = await desk.accept()
+async def test_without_a_known_key_it_is_401(stack, client):
+    call_id = await stack.accept()
     body = {"call_id": call_id, "args": {"code": "interested"}}
     answer = await client.post("/v1/actions/set_disposition", json=body)
     assert (answer.status_code, answer.headers["content-type"]) == (401, PROBLEM)
 
 
-async def test_an_idempotency_key_works_from_body_and_header_alike(desk, client):
-    call_id = await desk.accept()
+async def test_an_idempotency_key_works_from_body_and_header_alike(stack, client):
+    call_id = await stack.accept()
     body = {"call_id": call_id, "args": TOMORROW}
     first = await ask(client, "reschedule_call", {**body, "idempotency_key": "k"})
     again = await ask(client, "reschedule_call", body, **{"Idempotency-Key": "k"})
@@ -229,15 +229,15 @@ async def test_an_idempotency_key_works_from_body_and_header_alike(desk, client)
     assert (other.status_code, other.json()["code"]) == (409, "key_reused")
 
 
-async def test_without_a_key_each_request_is_its_own(desk, client):
-    call_id = await desk.accept()
+async def test_without_a_key_each_request_is_its_own(stack, client):
+    call_id = await stack.accept()
     for _ in range(2):
         assert (await ask(client, "reschedule_call", {"call_id": call_id, "args": TOMORROW})).status_code == 200
-    assert (await desk.call(call_id))["reschedules"] == 2
+    assert (await stack.call(call_id))["reschedules"] == 2
 
 
-async def test_a_refusal_is_a_problem_that_holds_the_reply(desk, client):
-    call_id = await desk.accept()
+async def test_a_refusal_is_a_problem_that_holds_the_reply(stack, client):
+    call_id = await stack.accept()
     answer = await ask(client, "set_disposition", {"call_id": call_id, "args": {"code": "maybe"}})
     problem = answer.json()
     assert (answer.status_code, answer.headers["content-type"]) == (422, PROBLEM)
@@ -245,8 +245,8 @@ async def test_a_refusal_is_a_problem_that_holds_the_reply(desk, client):
     assert "do_not_call" in problem["result"]["valid"]
 
 
-async def test_bad_arguments_are_all_named(desk, client):
-    call_id = await desk.accept()
+async def test_bad_arguments_are_all_named(stack, client):
+    call_id = await stack.accept()
     answer = await ask(client, "reschedule_call", {"call_id": call_id, "args": {"when": 1, "x": 2}})
     assert answer.status_code == 422
     assert sorted(error["pointer"] for error in answer.json()["errors"]) == ["#/args/when", "#/args/x"]

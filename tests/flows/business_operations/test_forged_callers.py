@@ -8,13 +8,13 @@ from ringback.flows.business_operations.action import ActionRequest, Door
 from .test_incoming_call import event, ring
 
 
-async def test_a_caller_is_told_what_the_catalogue_allows_and_no_more_than_a_phone_can_ring_with(desk):
+async def test_a_caller_is_told_what_the_catalogue_allows_and_no_more_than_a_phone_can_ring_with(stack):
     fields = {f"f{number:02d}": "x" * 900 for number in range(30)}
-    talk = await desk.talk(fields=fields, variables={"product": "solar", "secret": "s"})
-    await desk.tool(talk, "reschedule_call", {"when": "tomorrow at 3pm", "reason": "in a meeting"})
+    talk = await stack.talk(fields=fields, variables={"product": "solar", "secret": "s"})
+    await stack.tool(talk, "reschedule_call", {"when": "tomorrow at 3pm", "reason": "in a meeting"})
     told = ("product", "callback_reason", *fields, "contact_id")
-    desk.actions["incoming_call"] = replace(desk.actions["incoming_call"], told=told)
-    variables = (await ring(desk)).result["dynamic_variables"]
+    stack.actions["incoming_call"] = replace(stack.actions["incoming_call"], told=told)
+    variables = (await ring(stack)).result["dynamic_variables"]
     assert (variables["product"], variables["callback_reason"]) == ("solar", "in a meeting")
     assert variables["contact_id"] == "crm-42"
     assert "secret" not in variables
@@ -23,13 +23,13 @@ async def test_a_caller_is_told_what_the_catalogue_allows_and_no_more_than_a_pho
     assert {len(variables[name]) for name in kept} == {500}
 
 
-async def test_tools_of_a_call_reach_nobody_by_the_marks_of_another(desk):
+async def test_tools_of_a_call_reach_nobody_by_the_marks_of_another(stack):
     """An attempt's marks on an inbound call, and the marks of one inbound call on another."""
-    talk = await desk.talk(contact_id="crm-43", phone="+14155550101")
-    await desk.accept()
-    metadata = (await ring(desk)).result["metadata"]
-    await desk.webhook(event("call_started", metadata))
-    before = await desk.rows_written()
+    talk = await stack.talk(contact_id="crm-43", phone="+14155550101")
+    await stack.accept()
+    metadata = (await ring(stack)).result["metadata"]
+    await stack.webhook(event("call_started", metadata))
+    before = await stack.rows_written()
     marks = {"ringback_instance": "test-instance", "ringback_attempt_id": talk.attempt_id}
     for call_id, given in (("call_in_1", marks), ("call_in_2", metadata)):
         report = CallReport(
@@ -42,6 +42,6 @@ async def test_tools_of_a_call_reach_nobody_by_the_marks_of_another(desk):
         )
         asked = ActionRequest("note_writeback", Door.RETELL, "k", {"note": "n"}, report=report)
         asked = replace(asked, attempt_id=report.attempt_id, provider_call_id=call_id)
-        reply = await desk.operations.perform(asked)
+        reply = await stack.operations.perform(asked)
         assert (reply.ok, reply.code) == (False, "no_call")
-    assert await desk.rows_written() == before
+    assert await stack.rows_written() == before

@@ -18,19 +18,19 @@ def ringing(from_number: str = "+14155550100", **fields) -> dict:
 
 
 @pytest.fixture
-async def client(desk):
-    async with client_of(desk.operations) as open_client:
+async def client(stack):
+    async with client_of(stack.operations) as open_client:
         yield open_client
 
 
 @pytest.fixture
-async def client_without_database(desk_without_database):
-    async with client_of(desk_without_database.operations) as open_client:
+async def client_without_database(stack_without_database):
+    async with client_of(stack_without_database.operations) as open_client:
         yield open_client
 
 
-async def test_a_known_caller_is_answered_with_strings_metadata_and_an_agent(desk, client):
-    call_id = await desk.accept(fields={"first_name": "Ada", "budget": 5, "opted_in": True})
+async def test_a_known_caller_is_answered_with_strings_metadata_and_an_agent(stack, client):
+    call_id = await stack.accept(fields={"first_name": "Ada", "budget": 5, "opted_in": True})
     answer = await post_inbound(client, ringing())
     assert answer.status_code == 200
     told = answer.json()["call_inbound"]
@@ -40,53 +40,53 @@ async def test_a_known_caller_is_answered_with_strings_metadata_and_an_agent(des
     assert not {"budget", "opted_in"} & variables.keys(), "the catalogue does not let a caller be told"
     assert (told["metadata"]["ringback_contact_id"], told["override_agent_id"]) == ("crm-42", "agent_1")
     assert set(told) == {"dynamic_variables", "metadata", "override_agent_id"}, "one unknown field voids the answer"
-    assert (await desk.tasks(call_id))[-1]["status"] == "held"
+    assert (await stack.tasks(call_id))[-1]["status"] == "held"
 
 
-async def test_the_numbers_own_agent_answers_where_there_is_one(desk, client):
-    await desk.accept()
+async def test_the_numbers_own_agent_answers_where_there_is_one(stack, client):
+    await stack.accept()
     answer = await post_inbound(client, ringing(agent_id="agent_of_the_number"))
     assert "override_agent_id" not in answer.json()["call_inbound"]
 
 
-async def test_retells_repeat_gets_the_same_answer(desk, client):
-    await desk.accept()
+async def test_retells_repeat_gets_the_same_answer(stack, client):
+    await stack.accept()
     first = await post_inbound(client, ringing(call_id="call_in_1"))
     assert (await post_inbound(client, ringing(call_id="call_in_1"))).json() == first.json()
-    assert len(await desk.all("SELECT * FROM inbound_calls")) == 1
+    assert len(await stack.all("SELECT * FROM inbound_calls")) == 1
 
 
-async def test_without_an_id_and_a_time_each_ring_is_its_own(desk, client):
-    call_id = await desk.accept(fields={"first_name": "Ada"})
+async def test_without_an_id_and_a_time_each_ring_is_its_own(stack, client):
+    call_id = await stack.accept(fields={"first_name": "Ada"})
     body = {"event": "call_inbound", "call_inbound": {"from_number": "+14155550100", "to_number": "+14155550199"}}
     first = (await post_inbound(client, body)).json()["call_inbound"]
     assert (await post_inbound(client, body)).json()["call_inbound"] == first, "it rings on, and is asked about again"
-    await desk.webhook(ended_inbound(first["metadata"], "call_in_1"))
-    assert (await desk.tasks(call_id))[-1]["status"] == "pending"
-    desk.clock.advance(3600)
-    await desk.execute('UPDATE contacts SET fields = fields || \'{"first_name": "Augusta"}\'')
+    await stack.webhook(ended_inbound(first["metadata"], "call_in_1"))
+    assert (await stack.tasks(call_id))[-1]["status"] == "pending"
+    stack.clock.advance(3600)
+    await stack.execute('UPDATE contacts SET fields = fields || \'{"first_name": "Augusta"}\'')
     second = (await post_inbound(client, body)).json()["call_inbound"]
     assert second["dynamic_variables"]["first_name"] == "Augusta"
     assert second["metadata"]["ringback_inbound_id"] != first["metadata"]["ringback_inbound_id"]
-    assert (await desk.tasks(call_id))[-1]["status"] == "held"
+    assert (await stack.tasks(call_id))[-1]["status"] == "held"
 
 
-async def test_a_call_that_took_no_answer_of_ours_releases_what_it_held(desk, client):
-    call_id = await desk.accept()
+async def test_a_call_that_took_no_answer_of_ours_releases_what_it_held(stack, client):
+    call_id = await stack.accept()
     await post_inbound(client, ringing(call_id="call_in_1"))
-    assert (await desk.tasks(call_id))[-1]["status"] == "held"
-    await desk.webhook(ended_inbound({}, "call_in_1"))
-    assert (await desk.tasks(call_id))[-1]["status"] == "pending"
-    assert (await desk.one("SELECT released_at FROM inbound_calls"))["released_at"] == desk.clock.now()
+    assert (await stack.tasks(call_id))[-1]["status"] == "held"
+    await stack.webhook(ended_inbound({}, "call_in_1"))
+    assert (await stack.tasks(call_id))[-1]["status"] == "pending"
+    assert (await stack.one("SELECT released_at FROM inbound_calls"))["released_at"] == stack.clock.now()
 
 
-async def test_a_call_without_our_mark_that_did_not_ring_here_is_nobody_s(desk, client):
-    call_id = await desk.accept()
+async def test_a_call_without_our_mark_that_did_not_ring_here_is_nobody_s(stack, client):
+    call_id = await stack.accept()
     await post_inbound(client, ringing(call_id="call_in_1"))
     for number, metadata in enumerate(({}, {"ringback_instance": "another-installation"})):
-        await desk.webhook(ended_inbound(metadata, f"call_elsewhere_{number}"))
-    await desk.webhook(ended_inbound({"ringback_instance": "another-installation"}, "call_in_1"))
-    assert (await desk.tasks(call_id))[-1]["status"] == "held"
+        await stack.webhook(ended_inbound(metadata, f"call_elsewhere_{number}"))
+    await stack.webhook(ended_inbound({"ringback_instance": "another-installation"}, "call_in_1"))
+    assert (await stack.tasks(call_id))[-1]["status"] == "held"
 
 
 def ended_inbound(metadata: dict, call_id: str) -> dict:
@@ -102,8 +102,8 @@ def ended_inbound(metadata: dict, call_id: str) -> dict:
 
 
 @pytest.mark.parametrize("number", ["anonymous", "+14155550177", ""])
-async def test_an_unknown_or_withheld_caller_gets_the_default(desk, client, number):
-    await desk.accept()
+async def test_an_unknown_or_withheld_caller_gets_the_default(stack, client, number):
+    await stack.accept()
     answer = await post_inbound(client, ringing(number))
     assert (answer.status_code, answer.json()) == (200, STATIC)
 
@@ -113,24 +113,24 @@ async def test_without_the_database_the_phone_is_answered(client_without_databas
     assert (answer.status_code, answer.json()) == (200, STATIC)
 
 
-async def test_an_error_that_nobody_foresaw_does_not_leave_the_phone_ringing(desk, client):
-    await desk.accept()
-    async with desk.pool.acquire() as connection:
+async def test_an_error_that_nobody_foresaw_does_not_leave_the_phone_ringing(stack, client):
+    await stack.accept()
+    async with stack.pool.acquire() as connection:
         await connection.execute("ALTER TABLE inbound_calls ADD CONSTRAINT never CHECK (false) NOT VALID")
     answer = await post_inbound(client, ringing())
     assert (answer.status_code, answer.json()) == (200, STATIC)
 
 
-async def test_a_database_that_hangs_does_not_let_the_phone_ring(desk, monkeypatch):
+async def test_a_database_that_hangs_does_not_let_the_phone_ring(stack, monkeypatch):
     monkeypatch.setattr(retell_doors, "ANSWER_RINGING_WITHIN_S", 0.05)
-    call_id = await desk.accept()
-    await desk.store.instance()
-    async with desk.pool.acquire() as other, other.transaction():
+    call_id = await stack.accept()
+    await stack.store.instance()
+    async with stack.pool.acquire() as other, other.transaction():
         await other.execute("SELECT * FROM calls FOR UPDATE")
-        async with client_of(desk.operations) as client:
+        async with client_of(stack.operations) as client:
             answer = await post_inbound(client, ringing())
     assert (answer.status_code, answer.json()) == (200, STATIC)
-    assert (await desk.tasks(call_id))[-1]["status"] == "dispatched"
+    assert (await stack.tasks(call_id))[-1]["status"] == "dispatched"
 
 
 @pytest.mark.parametrize(
@@ -149,16 +149,16 @@ async def test_strange_numbers_are_unknown_callers(client):
 
 
 @pytest.mark.parametrize("signature", ["", "v=1,d=00", sign(b"{}", WEBHOOK_KEY, NOW_MS)])
-async def test_an_unsigned_or_forged_question_is_401_and_writes_nothing(desk, client, signature):
-    await desk.accept()
-    before = await desk.rows_written()
+async def test_an_unsigned_or_forged_question_is_401_and_writes_nothing(stack, client, signature):
+    await stack.accept()
+    before = await stack.rows_written()
     answer = await post_inbound(client, ringing(), signature)
     assert (answer.status_code, answer.headers["content-type"]) == (401, PROBLEM)
-    assert await desk.rows_written() == before
+    assert await stack.rows_written() == before
 
 
-async def test_systems_need_not_name_a_target_for_what_names_its_own(desk, client):
-    await desk.accept()
+async def test_systems_need_not_name_a_target_for_what_names_its_own(stack, client):
+    await stack.accept()
     answer = await ask(client, "incoming_call", {"args": {"from_number": "+14155550100", "to_number": "+14155550199"}})
     assert (answer.status_code, answer.json()["code"]) == (200, "caller_known")
     answer = await ask(
@@ -180,12 +180,12 @@ async def test_systems_need_not_name_a_target_for_what_names_its_own(desk, clien
         ("delete_scheduled_task", {}, 200),
     ],
 )
-async def test_each_action_is_behind_the_systems_door(desk, client, action, args, status):
-    call_id = await desk.accept()
+async def test_each_action_is_behind_the_systems_door(stack, client, action, args, status):
+    call_id = await stack.accept()
     assert (await ask(client, action, {"call_id": call_id, "args": args})).status_code == status
 
 
-async def test_a_task_that_is_being_dialed_is_409(desk, client):
-    talk = await desk.talk()
+async def test_a_task_that_is_being_dialed_is_409(stack, client):
+    talk = await stack.talk()
     answer = await ask(client, "delete_scheduled_task", {"call_id": talk.call_id, "args": {"reason": "sold"}})
     assert (answer.status_code, answer.json()["code"]) == (409, "already_dispatched")

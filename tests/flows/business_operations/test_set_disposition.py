@@ -3,87 +3,87 @@
 import pytest
 
 
-async def test_a_disposition_is_kept_with_its_note_and_its_conversation(desk):
-    talk = await desk.talk()
-    reply = await desk.tool(talk, "set_disposition", {"code": "interested", "note": "wants the brochure"})
+async def test_a_disposition_is_kept_with_its_note_and_its_conversation(stack):
+    talk = await stack.talk()
+    reply = await stack.tool(talk, "set_disposition", {"code": "interested", "note": "wants the brochure"})
     assert reply.ok
     assert reply.code == "disposition_set"
     assert reply.result == {"code": "interested", "suppressed": False}
-    row = await desk.one("SELECT * FROM dispositions")
+    row = await stack.one("SELECT * FROM dispositions")
     assert (row["call_id"], row["attempt_id"], row["contact_id"]) == (talk.call_id, talk.attempt_id, "crm-42")
     assert (row["code"], row["note"]) == ("interested", "wants the brochure")
-    assert await desk.all("SELECT * FROM suppressions") == []
+    assert await stack.all("SELECT * FROM suppressions") == []
 
 
-async def test_the_attempt_shows_what_it_was_filed_under(desk):
-    talk = await desk.talk()
-    await desk.tool(talk, "set_disposition", {"code": "no_decision"})
-    await desk.tool(talk, "set_disposition", {"code": "interested"})
-    attempt = await desk.one("SELECT business FROM attempts")
+async def test_the_attempt_shows_what_it_was_filed_under(stack):
+    talk = await stack.talk()
+    await stack.tool(talk, "set_disposition", {"code": "no_decision"})
+    await stack.tool(talk, "set_disposition", {"code": "interested"})
+    attempt = await stack.one("SELECT business FROM attempts")
     assert attempt["business"]["disposition"] == "interested"
-    assert len(await desk.all("SELECT * FROM dispositions")) == 2
+    assert len(await stack.all("SELECT * FROM dispositions")) == 2
 
 
 @pytest.mark.parametrize("code", ["do_not_call", "wrong_number"])
-async def test_a_code_that_suppresses_writes_phone_and_contact(desk, code):
-    talk = await desk.talk()
-    reply = await desk.tool(talk, "set_disposition", {"code": code})
+async def test_a_code_that_suppresses_writes_phone_and_contact(stack, code):
+    talk = await stack.talk()
+    reply = await stack.tool(talk, "set_disposition", {"code": code})
     assert reply.result == {"code": code, "suppressed": True}
     assert reply.say == "Understood, we will not call you again."
-    row = await desk.one("SELECT * FROM suppressions")
+    row = await stack.one("SELECT * FROM suppressions")
     assert (row["phone"], row["contact_id"], row["reason"], row["source"]) == ("+14155550100", "crm-42", code, "agent")
 
 
-async def test_a_suppression_ends_every_other_call_of_phone_and_contact(desk):
-    talk = await desk.talk()
-    same_phone = await desk.accept(contact_id="crm-43")
-    same_contact = await desk.accept(phone="+14155550101")
-    stranger = await desk.accept(contact_id="crm-44", phone="+14155550102")
-    assert (await desk.tool(talk, "set_disposition", {"code": "do_not_call"})).ok
+async def test_a_suppression_ends_every_other_call_of_phone_and_contact(stack):
+    talk = await stack.talk()
+    same_phone = await stack.accept(contact_id="crm-43")
+    same_contact = await stack.accept(phone="+14155550101")
+    stranger = await stack.accept(contact_id="crm-44", phone="+14155550102")
+    assert (await stack.tool(talk, "set_disposition", {"code": "do_not_call"})).ok
     for call_id in (same_phone, same_contact):
-        call = await desk.call(call_id)
+        call = await stack.call(call_id)
         assert (call["status"], call["final"]) == ("failed", True)
-        assert (await desk.events(call_id))[-1]["data"]["reason"] == "suppressed"
-    assert not (await desk.call(stranger))["final"]
-    assert not (await desk.call(talk.call_id))["final"], "its own conversation is still under way"
+        assert (await stack.events(call_id))[-1]["data"]["reason"] == "suppressed"
+    assert not (await stack.call(stranger))["final"]
+    assert not (await stack.call(talk.call_id))["final"], "its own conversation is still under way"
 
 
-async def test_nothing_is_dialed_after_ok(desk):
-    call_id = await desk.accept()
-    task = (await desk.tasks(call_id))[0]
-    assert (await desk.ask("set_disposition", {"code": "do_not_call"}, contact_id="crm-42")).ok
-    await desk.deliver(call_id, task["task_id"], task["dispatch"])
-    assert await desk.all("SELECT * FROM attempts") == []
+async def test_nothing_is_dialed_after_ok(stack):
+    call_id = await stack.accept()
+    task = (await stack.tasks(call_id))[0]
+    assert (await stack.ask("set_disposition", {"code": "do_not_call"}, contact_id="crm-42")).ok
+    await stack.deliver(call_id, task["task_id"], task["dispatch"])
+    assert await stack.all("SELECT * FROM attempts") == []
 
 
-async def test_the_number_that_was_talked_to_is_suppressed_and_not_the_contacts_new_one(desk):
-    talk = await desk.talk()
-    await desk.accept(phone="+14155550101")
-    assert (await desk.one("SELECT phone FROM contacts"))["phone"] == "+14155550101"
-    await desk.tool(talk, "set_disposition", {"code": "wrong_number"})
-    assert (await desk.one("SELECT phone FROM suppressions"))["phone"] == "+14155550100"
+async def test_the_number_that_was_talked_to_is_suppressed_and_not_the_contacts_new_one(stack):
+    talk = await stack.talk()
+    await stack.accept(phone="+14155550101")
+    assert (await stack.one("SELECT phone FROM contacts"))["phone"] == "+14155550101"
+    await stack.tool(talk, "set_disposition", {"code": "wrong_number"})
+    assert (await stack.one("SELECT phone FROM suppressions"))["phone"] == "+14155550100"
 
 
-async def test_systems_file_a_contact_without_a_call(desk):
-    call_id = await desk.accept()
-    await desk.cancel(call_id)
-    reply = await desk.ask("set_disposition", {"code": "do_not_call"}, contact_id="crm-42")
+async def test_systems_file_a_contact_without_a_call(stack):
+    call_id = await stack.accept()
+    await stack.cancel(call_id)
+    reply = await stack.ask("set_disposition", {"code": "do_not_call"}, contact_id="crm-42")
     assert reply.ok
-    row = await desk.one("SELECT * FROM dispositions")
+    row = await stack.one("SELECT * FROM dispositions")
     assert (row["call_id"], row["attempt_id"], row["contact_id"]) == (None, None, "crm-42")
-    assert (await desk.one("SELECT * FROM suppressions"))["source"] == "api"
+    assert (await stack.one("SELECT * FROM suppressions"))["source"] == "api"
 
 
-async def test_a_finished_call_may_still_be_filed(desk):
-    call_id = await desk.accept()
-    await desk.cancel(call_id)
-    assert (await desk.ask("set_disposition", {"code": "not_interested"}, call_id=call_id)).ok
+async def test_a_finished_call_may_still_be_filed(stack):
+    call_id = await stack.accept()
+    await stack.cancel(call_id)
+    assert (await stack.ask("set_disposition", {"code": "not_interested"}, call_id=call_id)).ok
 
 
-async def test_an_unknown_code_gets_the_list_of_valid_ones(desk):
-    talk = await desk.talk()
+async def test_an_unknown_code_gets_the_list_of_valid_ones(stack):
+    talk = await stack.talk()
     for args in ({"code": "maybe"}, {"code": "not before noon"}, {}, {"code": None}):
-        reply = await desk.tool(talk, "set_disposition", args)
+        reply = await stack.tool(talk, "set_disposition", args)
         assert (reply.ok, reply.code) == (False, "unknown_disposition")
         assert reply.result["valid"] == [
             "interested",
@@ -94,11 +94,11 @@ async def test_an_unknown_code_gets_the_list_of_valid_ones(desk):
             "wrong_number",
             "do_not_call",
         ]
-    assert await desk.all("SELECT * FROM dispositions") == []
+    assert await stack.all("SELECT * FROM dispositions") == []
 
 
-async def test_a_systems_note_that_is_no_text_is_refused(desk):
-    await desk.accept()
+async def test_a_systems_note_that_is_no_text_is_refused(stack):
+    await stack.accept()
     for note in ("a\0b", "\ud800", 7, ["x"], "x" * 2001):
-        reply = await desk.ask("set_disposition", {"code": "interested", "note": note}, contact_id="crm-42")
+        reply = await stack.ask("set_disposition", {"code": "interested", "note": note}, contact_id="crm-42")
         assert (reply.code, list(reply.result["errors"])) == ("invalid_args", ["note"])

@@ -1,4 +1,4 @@
-"""A desk that dials: real PostgreSQL, the real flows, a provider that keeps its own ledger, time set by hand."""
+"""A stack that dials: real PostgreSQL, the real flows, a provider that keeps its own ledger, time set by hand."""
 
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,7 +14,7 @@ from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.call import Call, RetryPolicy, Task, TaskKind, TaskStatus
 from ringback.domain.call_event import CallReport
 from ringback.domain.deadlines import Deadlines
-from ringback.domain.gate import DialPolicy
+from ringback.domain.eligibility import DialPolicy
 from ringback.domain.schedule import CallingHours
 from ringback.flows.call_processing import CallProcessing
 from ringback.flows.cancellation import cancel_call
@@ -60,7 +60,7 @@ class QueueDepth:
         return self.waiting
 
 
-class Desk:
+class Stack:
     def __init__(self, store: PostgresStore, pool: Pool, clock: Any) -> None:
         self.store, self.pool, self.clock = store, pool, clock
         self.provider = ProviderTwin(clock)
@@ -70,11 +70,11 @@ class Desk:
         self.rules = SettlingRules(POLICY, DEADLINES, PhoneNumbersPlan(), self.new_id)
         self._accepted = itertools.count(1)
 
-    def with_policy(self, **changed: Any) -> "Desk":
+    def with_policy(self, **changed: Any) -> "Stack":
         self.rules = replace(self.rules, policy=replace(self.rules.policy, **changed))
         return self
 
-    def with_deadlines(self, **changed: Any) -> "Desk":
+    def with_deadlines(self, **changed: Any) -> "Stack":
         self.rules = replace(self.rules, deadlines=replace(self.rules.deadlines, **changed))
         return self
 
@@ -242,5 +242,5 @@ async def pool(shared_database: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-def desk(store: PostgresStore, pool: Pool, clock: Any) -> Desk:
-    return Desk(store, pool, clock)
+def stack(store: PostgresStore, pool: Pool, clock: Any) -> Stack:
+    return Stack(store, pool, clock)

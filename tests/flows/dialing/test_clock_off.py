@@ -12,18 +12,18 @@ NINE_DAYS_S = 9 * 86400.0
 
 
 @pytest.fixture
-def real_desk(desk):
+def real_stack(stack):
     """Its clock stands at the database's time, and its store compares the two."""
-    desk.clock.advance((datetime.now(UTC) - desk.clock.now()).total_seconds())
-    desk.store = PostgresStore(desk.pool)
-    return desk
+    stack.clock.advance((datetime.now(UTC) - stack.clock.now()).total_seconds())
+    stack.store = PostgresStore(stack.pool)
+    return stack
 
 
 @pytest.mark.parametrize("ahead_s", [2.6, NINE_DAYS_S, -NINE_DAYS_S])
-async def test_the_scheduler_does_nothing_by_a_clock_that_is_off(real_desk, ahead_s):
-    message = await real_desk.accept(due_at=real_desk.clock.now() + timedelta(hours=1))
-    real_desk.clock.advance(ahead_s)
-    duties = real_desk.scheduled, real_desk.reconciliation
+async def test_the_scheduler_does_nothing_by_a_clock_that_is_off(real_stack, ahead_s):
+    message = await real_stack.accept(due_at=real_stack.clock.now() + timedelta(hours=1))
+    real_stack.clock.advance(ahead_s)
+    duties = real_stack.scheduled, real_stack.reconciliation
     for duty in (
         duties[0].release_due_calls,
         duties[0].publish_lost_calls,
@@ -32,25 +32,27 @@ async def test_the_scheduler_does_nothing_by_a_clock_that_is_off(real_desk, ahea
     ):
         with pytest.raises(ClockIsOff):
             await duty()
-    assert (await real_desk.task(message.call_id))["status"] == "pending"
-    assert not (await real_desk.call(message.call_id))["final"]
+    assert (await real_stack.task(message.call_id))["status"] == "pending"
+    assert not (await real_stack.call(message.call_id))["final"]
 
 
-async def test_a_call_that_only_a_wrong_clock_calls_expired_waits_and_is_dialed_by_the_right_one(real_desk):
-    message = await real_desk.accept()
-    real_desk.clock.advance(NINE_DAYS_S)
-    await real_desk.place(message)
-    assert await real_desk.last_rule(message.call_id) == "clock_skew"
-    real_desk.clock.advance(-NINE_DAYS_S + 5.2)
-    real_desk.store = PostgresStore(real_desk.pool, clock_is_real=False)  # five seconds are not waited for here
-    await real_desk.place_due()
-    assert len(real_desk.provider.dials) == 1
+async def test_a_call_that_only_a_wrong_clock_calls_expired_waits_and_is_dialed_by_the_right_one(real_stack):
+    message = await real_stack.accept()
+    real_stack.clock.advance(NINE_DAYS_S)
+    await real_stack.place(message)
+    assert await real_stack.last_rule(message.call_id) == "clock_skew"
+    real_stack.clock.advance(-NINE_DAYS_S + 5.2)
+    real_stack.store = PostgresStore(real_stack.pool, clock_is_real=False)  # five seconds are not waited for here
+    await real_stack.place_due()
+    assert len(real_stack.provider.dials) == 1
 
 
-async def test_an_event_written_by_a_clock_that_is_ahead_leaves_when_it_is_right_again(real_desk):
-    real_desk.clock.advance(NINE_DAYS_S)
-    async with real_desk.store.transaction() as tx:
-        await tx.emit(AbtEvent("c/1", "voice_ai_call_started", "c", real_desk.clock.now(), {}), real_desk.clock.now())
-    real_desk.clock.advance(-NINE_DAYS_S + 1)
-    now = real_desk.clock.now()
-    assert len(await real_desk.store.take_outbox(["abt_event"], now, now + timedelta(seconds=20), 10)) == 1
+async def test_an_event_written_by_a_clock_that_is_ahead_leaves_when_it_is_right_again(real_stack):
+    real_stack.clock.advance(NINE_DAYS_S)
+    async with real_stack.store.transaction() as tx:
+        await tx.enqueue_event(
+            AbtEvent("c/1", "voice_ai_call_started", "c", real_stack.clock.now(), {}), real_stack.clock.now()
+        )
+    real_stack.clock.advance(-NINE_DAYS_S + 1)
+    now = real_stack.clock.now()
+    assert len(await real_stack.store.take_outbox(["abt_event"], now, now + timedelta(seconds=20), 10)) == 1

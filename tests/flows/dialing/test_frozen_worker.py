@@ -12,11 +12,11 @@ FROZEN_BETWEEN_STATEMENTS = "idle_in_transaction_session_timeout"
 FROZEN_BEHIND_A_PREPARE = "transaction_timeout"
 
 
-async def freeze_in_a_claim(desk, message, patience, meanwhile):
+async def freeze_in_a_claim(stack, message, patience, meanwhile):
     """For longer than PostgreSQL's patience, which is shortened here, with every lock of a claim in hand."""
-    async with desk.store.transaction() as tx:
+    async with stack.store.transaction() as tx:
         await tx.lock_call(message.call_id)
-        await tx.capacity(desk.clock.now())
+        await tx.capacity(stack.clock.now())
         # A transaction's timer that runs already takes no other time: it is stopped first.
         await tx._connection.execute(f"SET LOCAL {patience} = 0")
         await tx._connection.execute(f"SET LOCAL {patience} = 100")
@@ -27,15 +27,15 @@ async def freeze_in_a_claim(desk, message, patience, meanwhile):
 
 
 @pytest.mark.parametrize("patience", [FROZEN_BETWEEN_STATEMENTS, FROZEN_BEHIND_A_PREPARE])
-async def test_postgresql_ends_the_transaction_of_a_frozen_worker_and_the_others_dial_on(desk, patience):
-    message = await desk.accept()
+async def test_postgresql_ends_the_transaction_of_a_frozen_worker_and_the_others_dial_on(stack, patience):
+    message = await stack.accept()
     with pytest.raises(StoreUnavailable):
-        await freeze_in_a_claim(desk, message, patience, asyncio.wait_for(desk.place(message), 10))
-    assert len(desk.provider.dials) == 1
+        await freeze_in_a_claim(stack, message, patience, asyncio.wait_for(stack.place(message), 10))
+    assert len(stack.provider.dials) == 1
 
 
-async def test_between_preparing_and_executing_postgresql_calls_nobody_idle(desk):
-    async with desk.pool.acquire() as connection, desk.pool.acquire() as other:
+async def test_between_preparing_and_executing_postgresql_calls_nobody_idle(stack):
+    async with stack.pool.acquire() as connection, stack.pool.acquire() as other:
         transaction = connection.transaction()
         await transaction.start()
         await connection.prepare("SELECT 'not executed'")
@@ -44,30 +44,30 @@ async def test_between_preparing_and_executing_postgresql_calls_nobody_idle(desk
         await transaction.rollback()
 
 
-async def wait_for_the_lock(desk, message):
-    async with desk.store.transaction() as waiter:
+async def wait_for_the_lock(stack, message):
+    async with stack.store.transaction() as waiter:
         await waiter._connection.execute("SET LOCAL lock_timeout = 50")
         await waiter.lock_call(message.call_id)
 
 
-async def test_who_waits_for_the_lock_leaves_before_it_could_be_left_with_it(desk):
-    message = await desk.accept()
-    async with desk.store.transaction() as holder:
+async def test_who_waits_for_the_lock_leaves_before_it_could_be_left_with_it(stack):
+    message = await stack.accept()
+    async with stack.store.transaction() as holder:
         await holder.lock_call(message.call_id)
         # The database is away for this message: it is tried in place, and does not end in the dead letters.
         with pytest.raises(StoreUnavailable, match="LockNotAvailable"):
-            await wait_for_the_lock(desk, message)
+            await wait_for_the_lock(stack, message)
 
 
-async def test_every_connection_has_that_patience(desk):
+async def test_every_connection_has_that_patience(stack):
     assert LOCK_TIMEOUT_S < IDLE_IN_TRANSACTION_S < TRANSACTION_TIMEOUT_S
-    async with desk.pool.acquire() as connection:
+    async with stack.pool.acquire() as connection:
         assert await connection.fetchval(f"SHOW {FROZEN_BETWEEN_STATEMENTS}") == f"{IDLE_IN_TRANSACTION_S}s"
         assert await connection.fetchval(f"SHOW {FROZEN_BEHIND_A_PREPARE}") == f"{TRANSACTION_TIMEOUT_S}s"
         assert await connection.fetchval("SHOW lock_timeout") == f"{LOCK_TIMEOUT_S}s"
 
 
-async def test_the_error_of_its_end_means_that_the_database_is_away(desk):
+async def test_the_error_of_its_end_means_that_the_database_is_away(stack):
     with pytest.raises(StoreUnavailable):
-        async with desk.store.transaction():
+        async with stack.store.transaction():
             raise asyncpg.TransactionTimeoutError("terminating connection due to transaction timeout")

@@ -12,27 +12,27 @@ from ringback.domain.errors import StoreUnavailable
 from .twins import AMBIGUOUS, DEFERRED, NOT_SENT
 
 
-async def test_the_attempt_is_committed_before_the_first_byte_of_its_request(desk):
+async def test_the_attempt_is_committed_before_the_first_byte_of_its_request(stack):
     seen: list[dict] = []
 
     async def look_from_outside(request):
-        seen.extend(await desk.all("SELECT * FROM attempts WHERE attempt_id = $1", request.idempotency_key))
+        seen.extend(await stack.all("SELECT * FROM attempts WHERE attempt_id = $1", request.idempotency_key))
 
-    desk.provider.during_dial = look_from_outside
-    message = await desk.accept()
-    await desk.place(message)
+    stack.provider.during_dial = look_from_outside
+    message = await stack.accept()
+    await stack.place(message)
     assert len(seen) == 1, "nobody else could see it when its request left"
     (row,) = seen
     assert (row["state"], row["holds_person"], row["holds_slot"]) == ("dialing", True, True)
-    assert row["lease_until"] == row["next_check_at"] > desk.clock.now()
-    assert row["sent_at"] == row["claimed_at"] == desk.clock.now()
-    assert row["request"]["to_number"] == desk.provider.dials[0].to_number
+    assert row["lease_until"] == row["next_check_at"] > stack.clock.now()
+    assert row["sent_at"] == row["claimed_at"] == stack.clock.now()
+    assert row["request"]["to_number"] == stack.provider.dials[0].to_number
 
 
-async def test_the_request_carries_the_calls_own_metadata_and_our_marks(desk):
-    message = await desk.accept()
-    await desk.place(message)
-    (request,) = desk.provider.dials
+async def test_the_request_carries_the_calls_own_metadata_and_our_marks(stack):
+    message = await stack.accept()
+    await stack.place(message)
+    (request,) = stack.provider.dials
     assert request.metadata == {
         "order": 7,
         "b": [1, 2.5],
@@ -45,96 +45,96 @@ async def test_the_request_carries_the_calls_own_metadata_and_our_marks(desk):
 
 
 @pytest.mark.parametrize("stopped_s", [30, 600])
-async def test_a_worker_that_was_stopped_behind_its_claim_does_not_send(desk, stopped_s):
-    message = await desk.accept()
-    desk.provider.before_send = lambda: desk.clock.advance(stopped_s)
-    await desk.place(message)
-    assert desk.provider.dials == []
-    attempt = await desk.attempt(message.call_id)
+async def test_a_worker_that_was_stopped_behind_its_claim_does_not_send(stack, stopped_s):
+    message = await stack.accept()
+    stack.provider.before_send = lambda: stack.clock.advance(stopped_s)
+    await stack.place(message)
+    assert stack.provider.dials == []
+    attempt = await stack.attempt(message.call_id)
     assert attempt["state"] == "waiting"
-    assert (await desk.task(message.call_id))["status"] == "pending"
+    assert (await stack.task(message.call_id))["status"] == "pending"
 
 
-async def test_a_worker_that_was_stopped_within_its_claims_commit_does_not_send(desk, monkeypatch):
-    message = await desk.accept()
-    transaction = type(desk.store).transaction
-    claimed_at = desk.clock.now()
+async def test_a_worker_that_was_stopped_within_its_claims_commit_does_not_send(stack, monkeypatch):
+    message = await stack.accept()
+    transaction = type(stack.store).transaction
+    claimed_at = stack.clock.now()
 
     @asynccontextmanager
     async def committed_slowly(store):
         async with transaction(store) as unit:
             yield unit
-        if desk.clock.now() == claimed_at:
-            desk.clock.advance(45)
+        if stack.clock.now() == claimed_at:
+            stack.clock.advance(45)
 
-    monkeypatch.setattr(type(desk.store), "transaction", committed_slowly)
-    await desk.place(message)
-    assert desk.provider.dials == []
-    assert (await desk.attempt(message.call_id))["state"] == "waiting"
+    monkeypatch.setattr(type(stack.store), "transaction", committed_slowly)
+    await stack.place(message)
+    assert stack.provider.dials == []
+    assert (await stack.attempt(message.call_id))["state"] == "waiting"
 
 
-async def test_a_worker_stopped_so_long_that_its_lease_was_swept_does_not_send_either(desk):
-    message = await desk.accept()
+async def test_a_worker_stopped_so_long_that_its_lease_was_swept_does_not_send_either(stack):
+    message = await stack.accept()
     swept = asyncio.Event()
 
     async def claim_and_stop(agent_id):
         await swept.wait()
         return VoicemailAction.UNKNOWN
 
-    desk.provider.voicemail_action = claim_and_stop
-    placing = asyncio.create_task(desk.place(message))
-    while not await desk.attempts(message.call_id):
+    stack.provider.voicemail_action = claim_and_stop
+    placing = asyncio.create_task(stack.place(message))
+    while not await stack.attempts(message.call_id):
         await asyncio.sleep(0.005)
-    await desk.look_after(after_s=61)
-    assert (await desk.attempt(message.call_id))["state"] == "unknown"
+    await stack.look_after(after_s=61)
+    assert (await stack.attempt(message.call_id))["state"] == "unknown"
     swept.set()
     await placing
-    assert desk.provider.dials == []
-    assert (await desk.attempt(message.call_id))["state"] == "unknown"
+    assert stack.provider.dials == []
+    assert (await stack.attempt(message.call_id))["state"] == "unknown"
 
 
-async def test_a_waiting_attempt_is_sent_again_byte_for_byte_under_its_own_key(desk):
-    message = await desk.accept()
-    desk.provider.script.extend([DEFERRED, NOT_SENT, DEFERRED])
-    await desk.place(message)
+async def test_a_waiting_attempt_is_sent_again_byte_for_byte_under_its_own_key(stack):
+    message = await stack.accept()
+    stack.provider.script.extend([DEFERRED, NOT_SENT, DEFERRED])
+    await stack.place(message)
     for _ in range(3):
-        desk.clock.advance(60)
-        await desk.place_due()
-    sent = [json.dumps(request.to_row()) for request in desk.provider.dials]
+        stack.clock.advance(60)
+        await stack.place_due()
+    sent = [json.dumps(request.to_row()) for request in stack.provider.dials]
     assert len(sent) == 4
     assert len(set(sent)) == 1
-    assert len(await desk.attempts(message.call_id)) == 1
+    assert len(await stack.attempts(message.call_id)) == 1
 
 
-async def test_a_waiting_attempt_is_dialing_for_everybody_before_it_is_sent_again(desk):
+async def test_a_waiting_attempt_is_dialing_for_everybody_before_it_is_sent_again(stack):
     seen: list[tuple[str, int]] = []
 
     async def look_from_outside(request):
-        row = await desk.one("SELECT state, fence FROM attempts WHERE attempt_id = $1", request.idempotency_key)
+        row = await stack.one("SELECT state, fence FROM attempts WHERE attempt_id = $1", request.idempotency_key)
         seen.append((row["state"], row["fence"]))
 
-    desk.provider.during_dial = look_from_outside
-    desk.provider.script.append(DEFERRED)
-    await desk.place(await desk.accept())
-    desk.clock.advance(60)
-    await desk.place_due()
+    stack.provider.during_dial = look_from_outside
+    stack.provider.script.append(DEFERRED)
+    await stack.place(await stack.accept())
+    stack.clock.advance(60)
+    await stack.place_due()
     assert seen == [("dialing", 1), ("dialing", 2)]
 
 
-async def test_a_change_of_the_call_does_not_reach_a_request_that_is_frozen(desk):
-    message = await desk.accept()
-    desk.provider.script.append(DEFERRED)
-    await desk.place(message)
-    await desk.all("UPDATE calls SET agent_id = 'agent_2', variables = '{}' RETURNING 1")
-    desk.clock.advance(60)
-    await desk.place_due()
-    first, second = desk.provider.dials
+async def test_a_change_of_the_call_does_not_reach_a_request_that_is_frozen(stack):
+    message = await stack.accept()
+    stack.provider.script.append(DEFERRED)
+    await stack.place(message)
+    await stack.all("UPDATE calls SET agent_id = 'agent_2', variables = '{}' RETURNING 1")
+    stack.clock.advance(60)
+    await stack.place_due()
+    first, second = stack.provider.dials
     assert first == second
 
 
-async def test_a_claim_whose_commit_is_unclear_is_never_sent(desk, monkeypatch):
-    message = await desk.accept()
-    transaction = type(desk.store).transaction
+async def test_a_claim_whose_commit_is_unclear_is_never_sent(stack, monkeypatch):
+    message = await stack.accept()
+    transaction = type(stack.store).transaction
 
     class AnswerLost:
         """The commit happens and its answer is lost."""
@@ -150,46 +150,46 @@ async def test_a_claim_whose_commit_is_unclear_is_never_sent(desk, monkeypatch):
             raise StoreUnavailable("the connection was lost during the commit")
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(desk.store), "transaction", lambda store: AnswerLost(transaction(store)))
+        patched.setattr(type(stack.store), "transaction", lambda store: AnswerLost(transaction(store)))
         with pytest.raises(StoreUnavailable):
-            await desk.place(message)
-    assert desk.provider.dials == []
-    assert (await desk.attempt(message.call_id))["state"] == "dialing"
-    await desk.place(message)  # the queue delivers it again
-    assert desk.provider.dials == []
-    await desk.look_after(after_s=61)
-    assert (await desk.attempt(message.call_id))["state"] == "unknown"
+            await stack.place(message)
+    assert stack.provider.dials == []
+    assert (await stack.attempt(message.call_id))["state"] == "dialing"
+    await stack.place(message)  # the queue delivers it again
+    assert stack.provider.dials == []
+    await stack.look_after(after_s=61)
+    assert (await stack.attempt(message.call_id))["state"] == "unknown"
 
 
-async def test_the_answer_of_a_call_that_rang_is_written_when_the_database_is_back(desk, monkeypatch):
-    message = await desk.accept()
-    transaction = type(desk.store).transaction
+async def test_the_answer_of_a_call_that_rang_is_written_when_the_database_is_back(stack, monkeypatch):
+    message = await stack.accept()
+    transaction = type(stack.store).transaction
     refusals: list[int] = []
 
     def away_once(store):
-        if desk.provider.dials and not refusals:
+        if stack.provider.dials and not refusals:
             refusals.append(1)
             raise StoreUnavailable("restarting")
         return transaction(store)
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(desk.store), "transaction", away_once)
-        await desk.place(message)
+        patched.setattr(type(stack.store), "transaction", away_once)
+        await stack.place(message)
     assert refusals
-    assert (await desk.attempt(message.call_id))["provider_call_id"] == "call_1"
-    assert len(desk.provider.dials) == 1
+    assert (await stack.attempt(message.call_id))["provider_call_id"] == "call_1"
+    assert len(stack.provider.dials) == 1
 
 
-async def test_an_agent_that_hangs_up_on_voicemails_is_written_down_before_its_call_rings(desk):
+async def test_an_agent_that_hangs_up_on_voicemails_is_written_down_before_its_call_rings(stack):
     seen: list[str] = []
 
     async def look_from_outside(request):
-        seen.append((await desk.one("SELECT voicemail_action FROM attempts"))["voicemail_action"])
+        seen.append((await stack.one("SELECT voicemail_action FROM attempts"))["voicemail_action"])
 
-    desk.provider.action = VoicemailAction.HANGUP
-    desk.provider.during_dial = look_from_outside
-    desk.provider.script.append(AMBIGUOUS)
-    message = await desk.accept()
-    await desk.place(message)
+    stack.provider.action = VoicemailAction.HANGUP
+    stack.provider.during_dial = look_from_outside
+    stack.provider.script.append(AMBIGUOUS)
+    message = await stack.accept()
+    await stack.place(message)
     assert seen == ["hangup"]
-    assert (await desk.attempt(message.call_id))["voicemail_action"] == "hangup"
+    assert (await stack.attempt(message.call_id))["voicemail_action"] == "hangup"

@@ -1,4 +1,4 @@
-"""A town in which one person leaves every trace that a person can leave, and is then erased."""
+"""A stack in which one person leaves every trace that a person can leave, and is then erased."""
 
 import itertools
 import json
@@ -23,17 +23,17 @@ from ringback.domain.call import RetryPolicy
 from ringback.domain.call_event import CallReport
 from ringback.domain.dial import DialAnswer, DialAnswerKind, DialRequest
 from ringback.domain.erasure import Erased
-from ringback.domain.new_call import Accepted, NewCall
+from ringback.domain.new_call import AcceptReceipt, NewCall
 from ringback.flows.business_operations.action import Reply
 from ringback.flows.business_operations.tool_call import request_of
 from ringback.flows.call_processing import CallProcessing
-from ringback.flows.erasure import erase_person
 from ringback.flows.event_processing import EventCounts, EventProcessing
+from ringback.flows.operator.erasure import erase_person
 from ringback.flows.outbox_delivery import OutboxRelay, deliver_outbox
 from ringback.flows.reconciliation import Reconciliation
 from ringback.messages import WebhookReceived, encode
 from ringback.ports import Delivery, OutgoingMessage
-from tests.flows.business_operations.conftest import POLICY, Desk, Talk
+from tests.flows.business_operations.conftest import POLICY, Stack, Talk
 
 PHONE, CONTACT, KEY = "+14155550160", "crm-canary-42", "order-of-crm-canary-42"
 OURS = "+14155550199"
@@ -99,7 +99,7 @@ class Engage:
         return Delivery(delivered=True)
 
 
-class Town(Desk):
+class ErasureStack(Stack):
     def __init__(self, store: PostgresStore, pool: Pool, clock: Any, hashing: Hashing) -> None:
         super().__init__(store, pool, clock, replace(POLICY, calls_per_second=1000))
         self.rules = replace(self.rules, policy=replace(POLICY, calls_per_second=1000))
@@ -119,7 +119,7 @@ class Town(Desk):
         )
         self.eraser = PostgresEraser(pool, hashing)
 
-    async def post_call(self, *, key: str | None = KEY, phone: str = PHONE, **changes: Any) -> Accepted:
+    async def post_call(self, *, key: str | None = KEY, phone: str = PHONE, **changes: Any) -> AcceptReceipt:
         request = NewCall(
             contact_id=CONTACT,
             phone=phone,
@@ -225,5 +225,5 @@ class Town(Desk):
 
 
 @pytest.fixture
-def town(store: PostgresStore, pool: Pool, clock: Any, hashing: Hashing) -> Town:
-    return Town(store, pool, clock, hashing)
+def stack(store: PostgresStore, pool: Pool, clock: Any, hashing: Hashing) -> ErasureStack:
+    return ErasureStack(store, pool, clock, hashing)

@@ -8,11 +8,11 @@ from ringback.adapters.postgres import acceptance
 from ringback.domain.erasure import StillUnderWay
 from ringback.domain.errors import Retryable
 
-from .conftest import CANARIES, PHONE, Town
+from .conftest import CANARIES, PHONE, ErasureStack
 from .test_late_evidence import LATE
 
 
-async def draft(town: Town):
+async def draft(stack: ErasureStack):
     """An acceptance of another call to the person, decided and not written yet."""
     drafted = []
 
@@ -20,54 +20,54 @@ async def draft(town: Town):
         drafted.extend(rows)
         return set()
 
-    written, town.store.insert_accepted = town.store.insert_accepted, keep
+    written, stack.store.insert_accepted = stack.store.insert_accepted, keep
     try:
-        await town.post_call(key=None)
+        await stack.post_call(key=None)
     except KeyError:
         pass  # it was not written
     finally:
-        town.store.insert_accepted = written
+        stack.store.insert_accepted = written
     return drafted[0]
 
 
-async def test_an_acceptance_that_is_not_committed_yet_is_waited_for(town: Town):
-    await town.whole_call(await town.place())
-    row = await draft(town)
-    await town.warm_up()
-    async with town.pool.acquire() as connection, connection.transaction():
-        await connection.fetch(acceptance._INSERT, [acceptance._given(row)], town.clock.now())
-        erasing = asyncio.ensure_future(town.erase())
+async def test_an_acceptance_that_is_not_committed_yet_is_waited_for(stack: ErasureStack):
+    await stack.whole_call(await stack.place())
+    row = await draft(stack)
+    await stack.warm_up()
+    async with stack.pool.acquire() as connection, connection.transaction():
+        await connection.fetch(acceptance._INSERT, [acceptance._given(row)], stack.clock.now())
+        erasing = asyncio.ensure_future(stack.erase())
         await asyncio.sleep(0.3)
         assert not erasing.done()
     await erasing
-    accepted = await town.call(row.call.call_id)
+    accepted = await stack.call(row.call.call_id)
     assert (accepted["status"], accepted["phone"]) == ("cancelled", "erased")
-    await town.deliver_all()
-    assert await town.found() == set()
-    assert [event["data"].get("reason") for event in town.engage.got if event["subject"] == row.call.call_id] == [
+    await stack.deliver_all()
+    assert await stack.found() == set()
+    assert [event["data"].get("reason") for event in stack.engage.got if event["subject"] == row.call.call_id] == [
         "cancelled"
     ]
 
 
-async def test_an_error_of_the_database_does_not_name_the_person(town: Town):
-    await town.whole_call(await town.place())
-    await town.execute("CREATE TABLE kept (contact_id text REFERENCES contacts)")
-    await town.execute("INSERT INTO kept SELECT contact_id FROM contacts")
+async def test_an_error_of_the_database_does_not_name_the_person(stack: ErasureStack):
+    await stack.whole_call(await stack.place())
+    await stack.execute("CREATE TABLE kept (contact_id text REFERENCES contacts)")
+    await stack.execute("INSERT INTO kept SELECT contact_id FROM contacts")
     with pytest.raises(Retryable) as caught:
-        await town.eraser.erase(PHONE, "request 17", town.clock.now())
+        await stack.eraser.erase(PHONE, "request 17", stack.clock.now())
     told = f"{caught.value} {caught.value.__cause__}"
     assert not [canary for canary in (*CANARIES, PHONE) if canary in told]
-    await town.execute("DROP TABLE kept")
-    await town.erase()
+    await stack.execute("DROP TABLE kept")
+    await stack.erase()
 
 
-async def test_a_call_that_is_still_to_be_stopped_is_under_way(town: Town):
-    talk = await town.place()
-    await town.whole_call(talk)
-    await LATE["call_analyzed of a second call"](town, talk, {})
+async def test_a_call_that_is_still_to_be_stopped_is_under_way(stack: ErasureStack):
+    talk = await stack.place()
+    await stack.whole_call(talk)
+    await LATE["call_analyzed of a second call"](stack, talk, {})
     with pytest.raises(StillUnderWay):
-        await town.erase()
-    await town.deliver_all()
-    await town.erase()
-    await town.deliver_all()
-    assert await town.found() == set()
+        await stack.erase()
+    await stack.deliver_all()
+    await stack.erase()
+    await stack.deliver_all()
+    assert await stack.found() == set()

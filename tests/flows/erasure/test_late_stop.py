@@ -4,38 +4,38 @@ import pytest
 
 from ringback.flows.suppression import suppress_now
 
-from .conftest import CONTACT, PHONE, Town
+from .conftest import CONTACT, PHONE, ErasureStack
 from .test_late_evidence import LATE, call_us
 
 STOPS = ["a stop", "inbound stop", "function do_not_call"]
 
 
 @pytest.mark.parametrize("late", STOPS)
-async def test_a_stop_that_is_heard_of_after_the_erasure_holds(town: Town, late):
-    talk = await town.place()
-    await town.whole_call(talk)
-    marks = await call_us(town)
-    await town.erase()
-    await LATE[late](town, talk, marks)
-    await LATE[late](town, talk, marks)
-    await town.deliver_all()
-    (stop,) = await town.all("SELECT phone, contact_id, phone_hash FROM suppressions")
+async def test_a_stop_that_is_heard_of_after_the_erasure_holds(stack: ErasureStack, late):
+    talk = await stack.place()
+    await stack.whole_call(talk)
+    marks = await call_us(stack)
+    await stack.erase()
+    await LATE[late](stack, talk, marks)
+    await LATE[late](stack, talk, marks)
+    await stack.deliver_all()
+    (stop,) = await stack.all("SELECT phone, contact_id, phone_hash FROM suppressions")
     assert (stop["phone"], stop["contact_id"]) == (None, None)
-    assert await town.found() == set()
-    again = await town.post_call(key="another-order")
+    assert await stack.found() == set()
+    again = await stack.post_call(key="another-order")
     assert again.status == "failed"
-    assert (await town.post_call(key="a-third", phone="+14155550161")).status != "failed"
+    assert (await stack.post_call(key="a-third", phone="+14155550161")).status != "failed"
 
 
-async def test_it_ends_what_is_planned_for_the_person_who_came_again(town: Town):
-    talk = await town.place()
-    await town.whole_call(talk)
-    await town.erase()
-    planned = await town.post_call(key="another-order", not_before=town.clock.now().replace(hour=23))
-    await LATE["a stop"](town, talk, {})
-    call = await town.call(planned.call_id)
+async def test_it_ends_what_is_planned_for_the_person_who_came_again(stack: ErasureStack):
+    talk = await stack.place()
+    await stack.whole_call(talk)
+    await stack.erase()
+    planned = await stack.post_call(key="another-order", not_before=stack.clock.now().replace(hour=23))
+    await LATE["a stop"](stack, talk, {})
+    call = await stack.call(planned.call_id)
     assert (call["status"], call["final"], call["contact_id"]) == ("failed", True, CONTACT)
-    assert await town.all("SELECT phone FROM suppressions WHERE phone = $1", PHONE) == []
+    assert await stack.all("SELECT phone FROM suppressions WHERE phone = $1", PHONE) == []
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,11 @@ async def test_it_ends_what_is_planned_for_the_person_who_came_again(town: Town)
     ],
     ids=["another number", "another contact"],
 )
-async def test_a_stop_goes_on_for_all_that_it_names_though_no_other_row_of_the_person_does(town: Town, stopped, again):
-    talk = await town.place()
-    await town.whole_call(talk)
-    await suppress_now(town.store, town.clock, town.new_id, reason="asked", **stopped)
-    await town.erase()
-    assert (await town.post_call(key="another-order", **again)).status == "failed"
+async def test_a_stop_goes_on_for_all_that_it_names_though_no_other_row_of_the_person_does(
+    stack: ErasureStack, stopped, again
+):
+    talk = await stack.place()
+    await stack.whole_call(talk)
+    await suppress_now(stack.store, stack.clock, stack.new_id, reason="asked", **stopped)
+    await stack.erase()
+    assert (await stack.post_call(key="another-order", **again)).status == "failed"

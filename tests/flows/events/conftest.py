@@ -1,4 +1,4 @@
-"""A line on which recorded calls are played: real PostgreSQL, the real flows, the real translation of webhooks."""
+"""A stack on which recorded calls are played: real PostgreSQL, the real flows, the real translation of webhooks."""
 
 import itertools
 import json
@@ -18,7 +18,7 @@ from ringback.domain.call import RetryPolicy
 from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.deadlines import Deadlines
 from ringback.domain.dial import DialAnswer, DialAnswerKind, DialRequest
-from ringback.domain.gate import DialPolicy
+from ringback.domain.eligibility import DialPolicy
 from ringback.domain.new_call import NewCall
 from ringback.domain.schedule import CallingHours
 from ringback.flows.call_initiation import CallInitiation
@@ -110,7 +110,7 @@ class Talk:
         }
 
 
-class Line:
+class Stack:
     def __init__(self, store: PostgresStore, pool: Pool, clock: Any, policy: DialPolicy = POLICY) -> None:
         self.store, self.pool, self.clock = store, pool, clock
         self.person = next(_people)
@@ -228,11 +228,11 @@ def short_name(event: Body) -> str:
 
 
 @pytest.fixture
-def line(store: PostgresStore, pool: Pool, clock: Any) -> Line:
-    return Line(store, pool, clock)
+def stack(store: PostgresStore, pool: Pool, clock: Any) -> Stack:
+    return Stack(store, pool, clock)
 
 
 @pytest.fixture
-def make_line(store: PostgresStore, pool: Pool, clock: Any) -> Callable[..., Line]:
-    """A line under another policy."""
-    return lambda **policy: Line(store, pool, clock, replace(POLICY, **policy))
+def make_line(store: PostgresStore, pool: Pool, clock: Any) -> Callable[..., Stack]:
+    """A stack under another policy."""
+    return lambda **policy: Stack(store, pool, clock, replace(POLICY, **policy))

@@ -21,7 +21,7 @@ from ringback.flows.suppression import suppress_now
 from ringback.messages import CallRequested
 
 from . import recordings as r
-from .conftest import Line, Talk
+from .conftest import Stack, Talk
 from .test_every_order import OneConnection, connection  # noqa: F401
 
 #: At the least; with `--trials`, as many as those. `AT_ONCE` of them are one test.
@@ -48,13 +48,13 @@ ANSWERS = (
 class Story:
     """One call under a random sequence of what may happen to it. Each attempt has a recording of its own."""
 
-    def __init__(self, line: Line, seed: int) -> None:
-        self.line, self.rng, self.seed = line, random.Random(seed), seed
+    def __init__(self, stack: Stack, seed: int) -> None:
+        self.stack, self.rng, self.seed = stack, random.Random(seed), seed
         self.recordings: dict[str, dict[str, r.Body]] = {}
         self.steps: list[str] = []
 
     async def begin(self) -> None:
-        self.call_id = await self.line.accept(retry=RetryPolicy(self.rng.randint(1, 4), (60, 1800)))
+        self.call_id = await self.stack.accept(retry=RetryPolicy(self.rng.randint(1, 4), (60, 1800)))
 
     async def step(self) -> None:
         weights = {
@@ -73,7 +73,7 @@ class Story:
         await happens()
 
     async def talks(self) -> list[Talk]:
-        rows = await self.line.all("SELECT attempt_id FROM attempts WHERE call_id = $1 ORDER BY number", self.call_id)
+        rows = await self.stack.all("SELECT attempt_id FROM attempts WHERE call_id = $1 ORDER BY number", self.call_id)
         talks = [Talk(self.call_id, row["attempt_id"], f"call_{row['attempt_id']}") for row in rows]
         for talk in talks:
             self.recordings.setdefault(talk.attempt_id, self.rng.choice(RECORDINGS))
@@ -82,40 +82,40 @@ class Story:
     async def webhook(self) -> None:
         for talk in self.rng.sample(talks := await self.talks(), min(1, len(talks))):
             recording = self.recordings[talk.attempt_id]
-            await self.line.play(talk, recording, self.rng.choice(list(recording)))
+            await self.stack.play(talk, recording, self.rng.choice(list(recording)))
 
     async def dial(self) -> None:
-        self.line.clock.advance(self.rng.choice([70, 70, 2000, 2000, 90_000]))
-        self.line.provider.answer = self.rng.choice(ANSWERS)
-        await self.line.store.release_due(self.line.clock.now(), 10, 500)
+        self.stack.clock.advance(self.rng.choice([70, 70, 2000, 2000, 90_000]))
+        self.stack.provider.answer = self.rng.choice(ANSWERS)
+        await self.stack.store.release_due(self.stack.clock.now(), 10, 500)
         query = "SELECT * FROM tasks WHERE call_id = $1 AND status = 'dispatched'"
-        for task in await self.line.all(query, self.call_id):
-            await self.line.processing.place_call(CallRequested(self.call_id, task["task_id"], task["dispatch"]))
+        for task in await self.stack.all(query, self.call_id):
+            await self.stack.processing.place_call(CallRequested(self.call_id, task["task_id"], task["dispatch"]))
 
     async def ask(self) -> None:
         for talk in await self.talks():
             recording = self.recordings[talk.attempt_id]
             if self.rng.random() < 0.5:
-                self.line.record(talk, recording, self.rng.choice(list(recording)))
-        self.line.clock.advance(self.rng.choice([10, 400, 90_000]))
-        await self.line.watchdog.look_after_attempts()
+                self.stack.record(talk, recording, self.rng.choice(list(recording)))
+        self.stack.clock.advance(self.rng.choice([10, 400, 90_000]))
+        await self.stack.watchdog.look_after_attempts()
 
     async def tool(self) -> None:
         for talk in (await self.talks())[-1:]:
-            known = await self.line.store.attempt_of(talk.attempt_id, None)
+            known = await self.stack.store.attempt_of(talk.attempt_id, None)
             report = CallReport(ReportKind.TOOL, talk.provider_call_id)
-            async with self.line.store.transaction() as tx:
-                await apply_evidence(tx, known, report, self.line.rules, self.line.clock.now())
+            async with self.stack.store.transaction() as tx:
+                await apply_evidence(tx, known, report, self.stack.rules, self.stack.clock.now())
 
     async def analyse_again(self) -> None:
         for talk in self.rng.sample(talks := await self.talks(), min(1, len(talks))):
             recording = self.rng.choice(RECORDINGS)
-            await self.line.play(talk, recording, "call_analyzed", delivery=self.rng.random())
+            await self.stack.play(talk, recording, "call_analyzed", delivery=self.rng.random())
 
     async def reschedule(self) -> None:
         """What the action does once it has understood: a callback takes the place of the open task."""
-        now = self.line.clock.now()
-        async with self.line.store.transaction() as tx:
+        now = self.stack.clock.now()
+        async with self.stack.store.transaction() as tx:
             call, latest = await tx.lock_call(self.call_id), await tx.latest_attempt(self.call_id)
             if call.final or call.no_more_retries:
                 return
@@ -127,7 +127,7 @@ class Story:
                 previous.status = TaskStatus.SUPERSEDED
                 await tx.save(previous)
             due_at = now + timedelta(hours=self.rng.choice([1, 30]))
-            task = Task(self.line.new_id(), self.call_id, TaskKind.CALLBACK, due_at, source="agent", created_at=now)
+            task = Task(self.stack.new_id(), self.call_id, TaskKind.CALLBACK, due_at, source="agent", created_at=now)
             task.from_attempt = asked_during.attempt_id if asked_during else None
             await tx.insert(task)
             call.expires_at = max(call.expires_at, due_at + timedelta(days=1))
@@ -136,27 +136,27 @@ class Story:
             await tx.save(call)
 
     async def cancel(self) -> None:
-        await cancel_call(self.line.store, self.line.clock, self.call_id)
+        await cancel_call(self.stack.store, self.stack.clock, self.call_id)
 
     async def suppress(self) -> None:
-        whom = {"phone": self.line.phone(), "contact_id": None}
-        await suppress_now(self.line.store, self.line.clock, self.line.new_id, reason="asked", **whom)
+        whom = {"phone": self.stack.phone(), "contact_id": None}
+        await suppress_now(self.stack.store, self.stack.clock, self.stack.new_id, reason="asked", **whom)
 
     async def expire(self) -> None:
         queue: Any = None
-        await ScheduledCalls(self.line.store, self.line.clock, queue).end_expired_calls()
+        await ScheduledCalls(self.stack.store, self.stack.clock, queue).end_expired_calls()
 
     async def end(self) -> None:
         """Time goes by: the provider is asked, tasks are dialed and go unanswered, the call expires."""
         for _ in range(12):
             await self.ask()
-            self.line.clock.advance(90_000)
-            await self.line.watchdog.look_after_attempts()
+            self.stack.clock.advance(90_000)
+            await self.stack.watchdog.look_after_attempts()
             await self.expire()
         for talk in await self.talks():
-            if (await self.line.store.attempt_of(talk.attempt_id, None)).provider_call_id is not None:
-                self.line.record(talk, self.recordings[talk.attempt_id], "call_analyzed")
-        await self.line.watchdog.look_after_attempts()
+            if (await self.stack.store.attempt_of(talk.attempt_id, None)).provider_call_id is not None:
+                self.stack.record(talk, self.recordings[talk.attempt_id], "call_analyzed")
+        await self.stack.watchdog.look_after_attempts()
 
     def check(self, events: list[r.Body], is_over: bool) -> None:
         where = f"seed {self.seed}: {self.steps}"
@@ -191,9 +191,9 @@ class Story:
 
 
 @pytest.fixture
-async def line(connection: asyncpg.Connection, clock: Any) -> Line:  # noqa: F811
+async def stack(connection: asyncpg.Connection, clock: Any) -> Stack:  # noqa: F811
     pool: Any = OneConnection(connection)
-    return Line(PostgresStore(pool, clock_is_real=False), pool, clock)
+    return Stack(PostgresStore(pool, clock_is_real=False), pool, clock)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -202,17 +202,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 async def test_engage_is_told_one_consistent_story(
-    line: Line, first: int, record_property: Callable[[str, object], None]
+    stack: Stack, first: int, record_property: Callable[[str, object], None]
 ) -> None:
     record_property("cases", AT_ONCE)
     for seed in range(first, first + AT_ONCE):
-        story = Story(Line(line.store, line.pool, type(line.clock)()), seed)
+        story = Story(Stack(stack.store, stack.pool, type(stack.clock)()), seed)
         await story.begin()
         for _ in range(STEPS):
             await story.step()
-            call = await story.line.call(story.call_id)
-            story.check(await story.line.events(story.call_id), call["final"])
+            call = await story.stack.call(story.call_id)
+            story.check(await story.stack.events(story.call_id), call["final"])
         await story.end()
-        call = await story.line.call(story.call_id)
+        call = await story.stack.call(story.call_id)
         assert call["final"], f"seed {seed}: {story.steps}"
-        story.check(await story.line.events(story.call_id), is_over=True)
+        story.check(await story.stack.events(story.call_id), is_over=True)

@@ -20,7 +20,7 @@ from ringback.domain.attempt import VoicemailAction
 from ringback.domain.call import RetryPolicy
 
 from . import recordings as r
-from .conftest import Line, Talk
+from .conftest import Stack, Talk
 
 HANGUP, MESSAGE = VoicemailAction.HANGUP, VoicemailAction.MESSAGE
 RETRY = RetryPolicy(max_attempts=2, delay_s=(600,))
@@ -83,24 +83,24 @@ class OneConnection:
 class Player:
     """Plays webhooks in any order, never at the same moment twice: nothing compared may depend on when one arrives."""
 
-    def __init__(self, line: Line, connection: asyncpg.Connection, case: Case) -> None:
-        self.line, self.connection, self.case = line, connection, case
-        line.provider.action = case.agent
+    def __init__(self, stack: Stack, connection: asyncpg.Connection, case: Case) -> None:
+        self.stack, self.connection, self.case = stack, connection, case
+        stack.provider.action = case.agent
         self.names = list(case.recording)
         self.outcomes: dict[str, list[str]] = {}
 
     async def accept(self) -> str:
         """The call, and another one of the same contact at another phone, due tomorrow."""
-        tomorrow = self.line.clock.now().replace(day=2)
-        await self.line.accept(phone=1, not_before=tomorrow, expires_at=tomorrow.replace(day=5))
-        return await self.line.accept(phone=0, retry=self.case.retry)
+        tomorrow = self.stack.clock.now().replace(day=2)
+        await self.stack.accept(phone=1, not_before=tomorrow, expires_at=tomorrow.replace(day=5))
+        return await self.stack.accept(phone=0, retry=self.case.retry)
 
     async def hear(self, talk: Talk, path: tuple[str, ...]) -> None:
         """The last webhook of the path. Its repeat is worded anew, so that the inbox does not take it for the same."""
         name = path[-1]
-        self.line.clock.advance(17.3 * len(path) * (self.names.index(name) + 1))
+        self.stack.clock.advance(17.3 * len(path) * (self.names.index(name) + 1))
         worded = {"delivery": 2} if path.count(name) > 1 else {}
-        await self.line.play(talk, self.case.recording, name, **worded)
+        await self.stack.play(talk, self.case.recording, name, **worded)
 
     async def grow(self, talk: Talk, path: tuple[str, ...] = ()) -> None:
         """Every sequence in which each webhook occurs once or twice. They share their beginnings: behind each webhook
@@ -123,7 +123,7 @@ class Player:
         self.outcomes.setdefault(await self.outcome(call_id), []).append(how)
 
     async def outcome(self, call_id: str) -> str:
-        mine = f"{self.line.person:05d}-%"
+        mine = f"{self.stack.person:05d}-%"
         queries = (
             "SELECT row_to_json(calls)::text AS row FROM calls WHERE call_id LIKE $1 ORDER BY call_id",
             "SELECT row_to_json(attempts)::text AS row FROM attempts WHERE call_id LIKE $1 ORDER BY attempt_id",
@@ -132,18 +132,18 @@ class Player:
             "SELECT message_id || order_key || payload AS row FROM outbox "
             "WHERE kind = 'abt_event' AND call_id LIKE $1 ORDER BY call_id, id",
         )
-        rows = [row["row"] for query in queries for row in await self.line.all(query, mine)]
+        rows = [row["row"] for query in queries for row in await self.stack.all(query, mine)]
         return "\n".join(rows)
 
     @asynccontextmanager
     async def taken_back(self) -> AsyncIterator[None]:
-        now, last_id = self.line.clock.now(), self.line.last_id
+        now, last_id = self.stack.clock.now(), self.stack.last_id
         savepoint = self.connection.transaction()
         await savepoint.start()
         yield
         await savepoint.rollback()
-        self.line.clock.advance((now - self.line.clock.now()).total_seconds())
-        self.line.last_id = last_id
+        self.stack.clock.advance((now - self.stack.clock.now()).total_seconds())
+        self.stack.last_id = last_id
 
 
 @pytest.fixture
@@ -159,26 +159,26 @@ async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 @pytest.fixture(params=list(CASES))
 def player(request: pytest.FixtureRequest, connection: asyncpg.Connection, clock: Any) -> Player:
     pool: Any = OneConnection(connection)
-    line = Line(PostgresStore(pool, clock_is_real=False), pool, clock)
-    return Player(line, connection, CASES[request.param])
+    stack = Stack(PostgresStore(pool, clock_is_real=False), pool, clock)
+    return Player(stack, connection, CASES[request.param])
 
 
 async def test_every_order_and_repetition_gives_the_same_rows_and_events(
     player: Player, record_property: Callable[[str, object], None]
 ) -> None:
-    talk = await player.line.dial(await player.accept())
+    talk = await player.stack.dial(await player.accept())
     await player.grow(talk)
     record_property("cases", player.tried)
     assert player.tried == {3: 6 + 36 + 90 + 90, 2: 2 + 6 + 6}[len(player.names)]
     assert [how[:4] for how in player.outcomes.values()][1:] == []
-    await player.line.play(talk, player.case.recording)
-    assert await player.line.told(talk.call_id) == player.case.told
+    await player.stack.play(talk, player.case.recording)
+    assert await player.stack.told(talk.call_id) == player.case.told
 
 
 async def test_the_answer_to_the_dial_may_come_before_between_or_after_them(
     player: Player, record_property: Callable[[str, object], None]
 ) -> None:
-    line, call_id = player.line, await player.accept()
+    stack, call_id = player.stack, await player.accept()
     for order in itertools.permutations(player.names):
         for heard_first in range(len(order) + 1):
             async with player.taken_back():
@@ -188,8 +188,8 @@ async def test_the_answer_to_the_dial_may_come_before_between_or_after_them(
                     for length in range(1, len(order) + 1):
                         await player.hear(talk, order[:length])
 
-                line.provider.during_dial = listen
-                talk = await line.dial(call_id)
+                stack.provider.during_dial = listen
+                talk = await stack.dial(call_id)
                 for length in range(heard_first + 1, len(order) + 1):
                     await player.hear(talk, order[:length])
                 await player.note(call_id, f"{order} with the answer at {heard_first}")
@@ -198,31 +198,31 @@ async def test_the_answer_to_the_dial_may_come_before_between_or_after_them(
 
 
 async def test_the_very_same_webhook_twice_changes_no_row_at_all(player: Player) -> None:
-    talk = await player.line.dial(await player.accept())
-    await player.line.play(talk, player.case.recording)
+    talk = await player.stack.dial(await player.accept())
+    await player.stack.play(talk, player.case.recording)
     once = await player.outcome(talk.call_id)
-    decisions = await player.line.all("SELECT * FROM gate_decisions")
-    await player.line.play(talk, player.case.recording)
+    decisions = await player.stack.all("SELECT * FROM gate_decisions")
+    await player.stack.play(talk, player.case.recording)
     assert await player.outcome(talk.call_id) == once
-    assert await player.line.all("SELECT * FROM gate_decisions") == decisions
-    assert player.line.counts.repeated == len(player.names)
+    assert await player.stack.all("SELECT * FROM gate_decisions") == decisions
+    assert player.stack.counts.repeated == len(player.names)
 
 
 @pytest.mark.parametrize("player", ["completed", "no_answer"], indirect=True)
 async def test_an_event_that_decides_nothing_changes_nothing_wherever_it_comes(
     player: Player, record_property: Callable[[str, object], None]
 ) -> None:
-    talk = await player.line.dial(await player.accept())
+    talk = await player.stack.dial(await player.accept())
     last = player.case.recording[player.names[-2]]
     for order in itertools.permutations(player.names):
         for position in range(len(order) + 1):
             async with player.taken_back():
                 for length, name in enumerate(order):
                     if length == position:
-                        await player.line.play(talk, {"transcript_updated": last})
+                        await player.stack.play(talk, {"transcript_updated": last})
                     await player.hear(talk, (*order[:length], name))
                 if position == len(order):
-                    await player.line.play(talk, {"transcript_updated": last})
+                    await player.stack.play(talk, {"transcript_updated": last})
                 await player.note(talk.call_id, f"{order} with another event at {position}")
     record_property("cases", player.tried)
     assert [how[:4] for how in player.outcomes.values()][1:] == []

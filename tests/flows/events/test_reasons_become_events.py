@@ -7,7 +7,7 @@ import pytest
 from ringback.domain.call import RetryPolicy
 
 from . import recordings as r
-from .conftest import Line
+from .conftest import Stack
 
 # Reason; whether the recording has a conversation; dial, party and end of the attempt; the terminal event.
 # The recording of a conversation has user turns and an unsuccessful analysis; the agent leaves messages.
@@ -72,11 +72,11 @@ a_reason_retell_invents_next_year        none  provider_error  unknown    unknow
 RETRIED = {"dial_busy", "dial_no_answer", "concurrency_limit_reached"}
 
 
-async def test_each_reason_has_its_facts_and_its_terminal_event(line: Line) -> None:
+async def test_each_reason_has_its_facts_and_its_terminal_event(stack: Stack) -> None:
     for row in TABLE.strip().splitlines():
         reason, talked, dial, party, end, *told = row.split()
         recording = r.connected(reason, r.analysis(False)) if talked == "talk" else r.unconnected(reason)
-        call = Line(line.store, line.pool, line.clock)
+        call = Stack(stack.store, stack.pool, stack.clock)
         talk = await call.talk(retry=RetryPolicy(max_attempts=2))
         await call.play(talk, recording)
         attempt = await call.attempt(talk.call_id)
@@ -87,7 +87,7 @@ async def test_each_reason_has_its_facts_and_its_terminal_event(line: Line) -> N
         await check_failure(call, talk.call_id, reason)
 
 
-async def check_failure(call: Line, call_id: str, reason: str) -> None:
+async def check_failure(call: Stack, call_id: str, reason: str) -> None:
     data: dict[str, Any] = await call.last(call_id)
     will_retry = reason in RETRIED
     assert data["is_final"] is not will_retry, reason
@@ -98,16 +98,16 @@ async def check_failure(call: Line, call_id: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(("event", "known"), [("call_ended", False), ("call_analyzed", True)])
-async def test_a_call_that_ends_without_any_reason_is_asked_about(line: Line, event: str, known: bool) -> None:
-    talk = await line.talk()
+async def test_a_call_that_ends_without_any_reason_is_asked_about(stack: Stack, event: str, known: bool) -> None:
+    talk = await stack.talk()
     silent = {name: {**body, "disconnection_reason": None} for name, body in r.PARTIAL.items()}
-    await line.play(talk, silent, "call_started", event)
-    assert await line.told(talk.call_id) == ["initiated", "started"]
-    attempt = await line.attempt(talk.call_id)
+    await stack.play(talk, silent, "call_started", event)
+    assert await stack.told(talk.call_id) == ["initiated", "started"]
+    attempt = await stack.attempt(talk.call_id)
     assert (attempt["state"], attempt["analysis_source"] is not None) == ("ended", known)
-    line.record(talk, silent, "call_analyzed")
-    line.clock.advance(300)
-    await line.watchdog.look_after_attempts()
-    assert await line.told(talk.call_id) == ["initiated", "started", "partially_completed"]
-    attempt = await line.attempt(talk.call_id)
+    stack.record(talk, silent, "call_analyzed")
+    stack.clock.advance(300)
+    await stack.watchdog.look_after_attempts()
+    assert await stack.told(talk.call_id) == ["initiated", "started", "partially_completed"]
+    attempt = await stack.attempt(talk.call_id)
     assert (attempt["state"], attempt["dial"], attempt["end"]) == ("analyzed", "answered", "unknown")

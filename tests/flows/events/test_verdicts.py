@@ -7,23 +7,23 @@ import pytest
 from ringback.domain.attempt import VoicemailAction
 
 from . import recordings as r
-from .conftest import Line
+from .conftest import Stack
 
 
-async def heard(line: Line, recording: dict[str, r.Body], agent: VoicemailAction = VoicemailAction.MESSAGE) -> str:
-    line.provider.action = agent
-    talk = await line.talk()
-    await line.play(talk, recording)
-    return (await line.told(talk.call_id))[-1]
+async def heard(stack: Stack, recording: dict[str, r.Body], agent: VoicemailAction = VoicemailAction.MESSAGE) -> str:
+    stack.provider.action = agent
+    talk = await stack.talk()
+    await stack.play(talk, recording)
+    return (await stack.told(talk.call_id))[-1]
 
 
-async def test_the_events_of_a_completed_call_are_these(line: Line) -> None:
-    talk = await line.talk()
-    await line.play(talk, r.COMPLETED)
-    initiated, started, completed = await line.events(talk.call_id)
+async def test_the_events_of_a_completed_call_are_these(stack: Stack) -> None:
+    talk = await stack.talk()
+    await stack.play(talk, r.COMPLETED)
+    initiated, started, completed = await stack.events(talk.call_id)
     head = {
         "call_id": talk.call_id,
-        "contact_id": line.contact(),
+        "contact_id": stack.contact(),
         "attempt": 1,
         "attempt_id": talk.attempt_id,
         "provider_call_id": talk.provider_call_id,
@@ -49,13 +49,13 @@ async def test_the_events_of_a_completed_call_are_these(line: Line) -> None:
     }
     assert completed["type"] == "voice_ai_call_completed"
     assert (completed["subject"], completed["source"], completed["time"]) == (talk.call_id, "/ringback", ended_at)
-    assert (await line.call(talk.call_id))["status"] == "completed"
+    assert (await stack.call(talk.call_id))["status"] == "completed"
 
 
-async def test_the_events_of_an_unanswered_call_are_these(line: Line) -> None:
-    talk = await line.talk()
-    await line.play(talk, r.NO_ANSWER)
-    failed = await line.last(talk.call_id)
+async def test_the_events_of_an_unanswered_call_are_these(stack: Stack) -> None:
+    talk = await stack.talk()
+    await stack.play(talk, r.NO_ANSWER)
+    failed = await stack.last(talk.call_id)
     assert {name: failed[name] for name in list(failed)[5:]} == {
         "sequence": 2,
         "occurred_at": "2026-12-01T17:00:00.000Z",
@@ -69,9 +69,9 @@ async def test_the_events_of_an_unanswered_call_are_these(line: Line) -> None:
     }
 
 
-async def test_call_ended_decides_nothing_and_frees_the_slot(line: Line) -> None:
+async def test_call_ended_decides_nothing_and_frees_the_slot(stack: Stack) -> None:
     for recording in (r.COMPLETED, r.NO_ANSWER):
-        other = Line(line.store, line.pool, line.clock)
+        other = Stack(stack.store, stack.pool, stack.clock)
         talk = await other.talk()
         told = ["initiated", "started"] if recording is r.COMPLETED else ["initiated"]
         await other.play(talk, recording, "call_ended")
@@ -94,10 +94,10 @@ async def test_call_ended_decides_nothing_and_frees_the_slot(line: Line) -> None
 )
 @pytest.mark.parametrize("reason", ["voicemail_reached", "user_hangup"])
 async def test_a_message_was_left_only_if_the_agent_spoke_and_does_not_hang_up(
-    line: Line, reason: str, agent: VoicemailAction, spoken: r.Body, told: str
+    stack: Stack, reason: str, agent: VoicemailAction, spoken: r.Body, told: str
 ) -> None:
     recording = r.connected(reason, r.analysis(False, in_voicemail=True), **spoken)
-    assert await heard(line, recording, agent) == told
+    assert await heard(stack, recording, agent) == told
 
 
 CALLER_SPEAKS = {"transcript": "User: Hello?\n", "transcript_object": [{"role": "user", "content": "Hello?"}]}
@@ -124,51 +124,51 @@ EMPTY: dict[str, Any] = {"transcript": "", "transcript_object": []}
     ],
 )
 async def test_a_talk_needs_a_human_who_spoke_and_is_complete_when_successful(
-    line: Line, recording: dict[str, r.Body], told: str
+    stack: Stack, recording: dict[str, r.Body], told: str
 ) -> None:
-    assert await heard(line, recording) == told
+    assert await heard(stack, recording) == told
 
 
-async def test_a_callback_that_was_asked_for_is_a_fact_of_the_attempt(line: Line) -> None:
-    talk = await line.talk()
-    await line.play(talk, r.connected("user_requested_callback", r.analysis(False)))
-    assert (await line.attempt(talk.call_id))["business"] == {"callback_asked": True, "goal_met": False}
+async def test_a_callback_that_was_asked_for_is_a_fact_of_the_attempt(stack: Stack) -> None:
+    talk = await stack.talk()
+    await stack.play(talk, r.connected("user_requested_callback", r.analysis(False)))
+    assert (await stack.attempt(talk.call_id))["business"] == {"callback_asked": True, "goal_met": False}
 
 
-async def test_an_analysis_that_travels_with_call_ended_is_not_the_analysis(line: Line) -> None:
-    talk = await line.talk()
+async def test_an_analysis_that_travels_with_call_ended_is_not_the_analysis(stack: Stack) -> None:
+    talk = await stack.talk()
     ended = {**r.COMPLETED["call_ended"], "call_analysis": r.analysis(False)}
-    await line.play(talk, {"call_ended": ended})
-    assert await line.told(talk.call_id) == ["initiated", "started"]
-    await line.play(talk, r.COMPLETED, "call_analyzed")
-    assert await line.told(talk.call_id) == ["initiated", "started", "completed"]
+    await stack.play(talk, {"call_ended": ended})
+    assert await stack.told(talk.call_id) == ["initiated", "started"]
+    await stack.play(talk, r.COMPLETED, "call_analyzed")
+    assert await stack.told(talk.call_id) == ["initiated", "started", "completed"]
 
 
-async def test_a_start_without_its_time_is_told_once_the_provider_was_asked(line: Line) -> None:
-    talk = await line.talk()
-    await line.play(talk, r.COMPLETED, "call_started", start_timestamp=None)
-    assert await line.told(talk.call_id) == ["initiated"]
-    assert (await line.call(talk.call_id))["status"] == "in_progress"
-    line.record(talk, r.COMPLETED, "call_started")
-    await line.watchdog.look_after_attempts()
-    assert await line.told(talk.call_id) == ["initiated", "started"]
-    assert (await line.last(talk.call_id))["started_at"] == "2026-12-01T17:00:06.500Z"
+async def test_a_start_without_its_time_is_told_once_the_provider_was_asked(stack: Stack) -> None:
+    talk = await stack.talk()
+    await stack.play(talk, r.COMPLETED, "call_started", start_timestamp=None)
+    assert await stack.told(talk.call_id) == ["initiated"]
+    assert (await stack.call(talk.call_id))["status"] == "in_progress"
+    stack.record(talk, r.COMPLETED, "call_started")
+    await stack.watchdog.look_after_attempts()
+    assert await stack.told(talk.call_id) == ["initiated", "started"]
+    assert (await stack.last(talk.call_id))["started_at"] == "2026-12-01T17:00:06.500Z"
 
 
-async def test_a_start_whose_time_nobody_knows_is_told_with_the_time_of_the_dial(line: Line) -> None:
+async def test_a_start_whose_time_nobody_knows_is_told_with_the_time_of_the_dial(stack: Stack) -> None:
     timeless = {name: {**body, "start_timestamp": None} for name, body in r.COMPLETED.items()}
-    talk = await line.talk()
-    await line.play(talk, timeless)
-    assert await line.told(talk.call_id) == ["initiated", "started", "completed"]
-    assert (await line.events(talk.call_id))[1]["data"]["started_at"] == "2026-12-01T17:00:00.000Z"
+    talk = await stack.talk()
+    await stack.play(talk, timeless)
+    assert await stack.told(talk.call_id) == ["initiated", "started", "completed"]
+    assert (await stack.events(talk.call_id))[1]["data"]["started_at"] == "2026-12-01T17:00:00.000Z"
 
 
-async def test_an_unconnected_call_is_decided_by_asking_when_its_analysis_is_lost(line: Line) -> None:
-    talk = await line.talk()
-    await line.play(talk, r.NO_ANSWER, "call_ended")
-    line.record(talk, r.NO_ANSWER, "call_ended")
-    line.clock.advance(20)
-    await line.watchdog.look_after_attempts()
-    assert await line.told(talk.call_id) == ["initiated", "failed no_answer"]
-    await line.play(talk, r.NO_ANSWER)
-    assert await line.told(talk.call_id) == ["initiated", "failed no_answer"]
+async def test_an_unconnected_call_is_decided_by_asking_when_its_analysis_is_lost(stack: Stack) -> None:
+    talk = await stack.talk()
+    await stack.play(talk, r.NO_ANSWER, "call_ended")
+    stack.record(talk, r.NO_ANSWER, "call_ended")
+    stack.clock.advance(20)
+    await stack.watchdog.look_after_attempts()
+    assert await stack.told(talk.call_id) == ["initiated", "failed no_answer"]
+    await stack.play(talk, r.NO_ANSWER)
+    assert await stack.told(talk.call_id) == ["initiated", "failed no_answer"]

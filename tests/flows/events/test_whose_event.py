@@ -9,168 +9,168 @@ from ringback.domain.errors import Permanent, Retryable
 from ringback.flows.event_processing import PARKED_TRIES
 
 from . import recordings as r
-from .conftest import Line, Talk
+from .conftest import Stack, Talk
 
 
-async def inbox(line: Line, provider_call_id: str) -> list[tuple[str, str]]:
+async def inbox(stack: Stack, provider_call_id: str) -> list[tuple[str, str]]:
     query = "SELECT event, fate FROM provider_events WHERE provider_call_id = $1 ORDER BY received_at, event"
-    return [(row["event"], row["fate"]) for row in await line.all(query, provider_call_id)]
+    return [(row["event"], row["fate"]) for row in await stack.all(query, provider_call_id)]
 
 
-async def test_a_call_of_another_instance_is_written_down_counted_and_never_touched(line: Line) -> None:
-    talk = await line.talk()
+async def test_a_call_of_another_instance_is_written_down_counted_and_never_touched(stack: Stack) -> None:
+    talk = await stack.talk()
     foreign = talk.marks | {"ringback_instance": "another-installation"}
-    name = f"call_foreign_{line.person}"
-    await line.hear(r.play(r.COMPLETED, "call_analyzed", name, foreign))
-    assert await inbox(line, name) == [("call_analyzed", "foreign")]
-    assert await line.told(talk.call_id) == ["initiated"]
-    assert (line.counts.foreign, line.counts.applied) == (1, 0)
+    name = f"call_foreign_{stack.person}"
+    await stack.hear(r.play(r.COMPLETED, "call_analyzed", name, foreign))
+    assert await inbox(stack, name) == [("call_analyzed", "foreign")]
+    assert await stack.told(talk.call_id) == ["initiated"]
+    assert (stack.counts.foreign, stack.counts.applied) == (1, 0)
 
 
-async def test_a_database_restored_under_another_instance_keeps_off_the_calls_of_the_first(line: Line) -> None:
-    talk = await line.talk()
-    await line.hear(
+async def test_a_database_restored_under_another_instance_keeps_off_the_calls_of_the_first(stack: Stack) -> None:
+    talk = await stack.talk()
+    await stack.hear(
         r.play(r.COMPLETED, "call_started", talk.provider_call_id, talk.marks | {"ringback_instance": "old"})
     )
-    assert await inbox(line, talk.provider_call_id) == [("call_started", "foreign")]
-    assert await line.told(talk.call_id) == ["initiated"]
+    assert await inbox(stack, talk.provider_call_id) == [("call_started", "foreign")]
+    assert await stack.told(talk.call_id) == ["initiated"]
 
 
-async def test_a_call_without_our_marks_is_foreign_even_with_other_metadata(line: Line) -> None:
+async def test_a_call_without_our_marks_is_foreign_even_with_other_metadata(stack: Stack) -> None:
     for number, metadata in enumerate((None, {}, {"campaign": "theirs"})):
-        name = f"call_unmarked_{line.person}_{number}"
-        await line.hear(r.play(r.COMPLETED, "call_started", name, metadata))
-        assert await inbox(line, name) == [("call_started", "foreign")]
-    assert line.counts.foreign == 3
+        name = f"call_unmarked_{stack.person}_{number}"
+        await stack.hear(r.play(r.COMPLETED, "call_started", name, metadata))
+        assert await inbox(stack, name) == [("call_started", "foreign")]
+    assert stack.counts.foreign == 3
 
 
-async def test_a_known_call_needs_no_marks(line: Line) -> None:
-    talk = await line.talk()
-    await line.hear(r.play(r.COMPLETED, "call_started", talk.provider_call_id, None))
-    assert await line.told(talk.call_id) == ["initiated", "started"]
+async def test_a_known_call_needs_no_marks(stack: Stack) -> None:
+    talk = await stack.talk()
+    await stack.hear(r.play(r.COMPLETED, "call_started", talk.provider_call_id, None))
+    assert await stack.told(talk.call_id) == ["initiated", "started"]
 
 
-async def test_an_inbound_call_is_written_down_and_tells_nothing(line: Line) -> None:
-    talk = await line.talk()
-    name = f"call_inbound_{line.person}"
+async def test_an_inbound_call_is_written_down_and_tells_nothing(stack: Stack) -> None:
+    talk = await stack.talk()
+    name = f"call_inbound_{stack.person}"
     for event in r.COMPLETED:
-        await line.hear(r.play(r.COMPLETED, event, name, talk.marks, direction="inbound"))
-    assert [fate for _, fate in await inbox(line, name)] == ["inbound"] * 3
-    assert await line.told(talk.call_id) == ["initiated"]
-    assert line.counts.foreign == 0
+        await stack.hear(r.play(r.COMPLETED, event, name, talk.marks, direction="inbound"))
+    assert [fate for _, fate in await inbox(stack, name)] == ["inbound"] * 3
+    assert await stack.told(talk.call_id) == ["initiated"]
+    assert stack.counts.foreign == 0
 
 
-async def test_an_event_of_ours_without_its_attempt_is_parked_and_then_foreign(line: Line) -> None:
-    lost = Talk("no-call", f"no-attempt-{line.person}", f"call_lost_{line.person}")
+async def test_an_event_of_ours_without_its_attempt_is_parked_and_then_foreign(stack: Stack) -> None:
+    lost = Talk("no-call", f"no-attempt-{stack.person}", f"call_lost_{stack.person}")
     for receive_count in range(1, PARKED_TRIES + 1):
         with pytest.raises(Retryable):
-            await line.hear(r.play(r.COMPLETED, "call_ended", lost.provider_call_id, lost.marks), receive_count)
-    assert await inbox(line, lost.provider_call_id) == []
-    await line.hear(r.play(r.COMPLETED, "call_ended", lost.provider_call_id, lost.marks), PARKED_TRIES + 1)
-    assert await inbox(line, lost.provider_call_id) == [("call_ended", "foreign")]
-    assert line.counts.foreign == 1
+            await stack.hear(r.play(r.COMPLETED, "call_ended", lost.provider_call_id, lost.marks), receive_count)
+    assert await inbox(stack, lost.provider_call_id) == []
+    await stack.hear(r.play(r.COMPLETED, "call_ended", lost.provider_call_id, lost.marks), PARKED_TRIES + 1)
+    assert await inbox(stack, lost.provider_call_id) == [("call_ended", "foreign")]
+    assert stack.counts.foreign == 1
 
 
 @pytest.mark.parametrize("event", ["chat_started", "chat_ended", "chat_analyzed", "agent_published"])
-async def test_an_event_of_no_call_is_written_down_and_acknowledged(line: Line, event: str) -> None:
-    body = json.dumps({"event": event, "chat": {"chat_id": f"chat_{line.person}", "chat_status": "ended"}})
-    await line.hear(body)
-    await line.hear(body)
-    assert line.counts.unhandled == 2
-    rows = await line.all("SELECT fate FROM provider_events WHERE event = $1 AND body = $2", event, body)
+async def test_an_event_of_no_call_is_written_down_and_acknowledged(stack: Stack, event: str) -> None:
+    body = json.dumps({"event": event, "chat": {"chat_id": f"chat_{stack.person}", "chat_status": "ended"}})
+    await stack.hear(body)
+    await stack.hear(body)
+    assert stack.counts.unhandled == 2
+    rows = await stack.all("SELECT fate FROM provider_events WHERE event = $1 AND body = $2", event, body)
     assert [row["fate"] for row in rows] == ["unhandled"]
 
 
 @pytest.mark.parametrize("body", ["{}", "[]", '{"event": "call_ended"}', '{"event": "call_ended", "call": {}}'])
-async def test_a_call_event_without_its_call_can_never_succeed(line: Line, body: str) -> None:
+async def test_a_call_event_without_its_call_can_never_succeed(stack: Stack, body: str) -> None:
     with pytest.raises(Permanent):
-        await line.hear(body)
+        await stack.hear(body)
 
 
-async def test_an_unknown_event_of_a_call_is_kept_and_decides_nothing(line: Line) -> None:
-    talk = await line.talk()
-    await line.play(talk, {"transfer_bridged": r.COMPLETED["call_analyzed"]})
-    assert await inbox(line, talk.provider_call_id) == [("transfer_bridged", "applied")]
-    assert await line.told(talk.call_id) == ["initiated"]
-    assert (await line.attempt(talk.call_id))["state"] == "placed"
+async def test_an_unknown_event_of_a_call_is_kept_and_decides_nothing(stack: Stack) -> None:
+    talk = await stack.talk()
+    await stack.play(talk, {"transfer_bridged": r.COMPLETED["call_analyzed"]})
+    assert await inbox(stack, talk.provider_call_id) == [("transfer_bridged", "applied")]
+    assert await stack.told(talk.call_id) == ["initiated"]
+    assert (await stack.attempt(talk.call_id))["state"] == "placed"
 
 
-async def test_an_unknown_event_is_evidence_that_the_call_was_placed(line: Line) -> None:
-    line.provider.answer = DialAnswer(DialAnswerKind.AMBIGUOUS, "timeout")
-    talk = await line.talk()
-    assert (await line.call(talk.call_id))["status"] == "unknown"
-    await line.play(talk, {"transcript_updated": r.COMPLETED["call_started"]})
-    assert await line.told(talk.call_id) == ["initiated"]
-    attempt = await line.attempt(talk.call_id)
+async def test_an_unknown_event_is_evidence_that_the_call_was_placed(stack: Stack) -> None:
+    stack.provider.answer = DialAnswer(DialAnswerKind.AMBIGUOUS, "timeout")
+    talk = await stack.talk()
+    assert (await stack.call(talk.call_id))["status"] == "unknown"
+    await stack.play(talk, {"transcript_updated": r.COMPLETED["call_started"]})
+    assert await stack.told(talk.call_id) == ["initiated"]
+    attempt = await stack.attempt(talk.call_id)
     assert (attempt["state"], attempt["holds_slot"], attempt["lease_until"]) == ("placed", True, None)
-    assert attempt["next_check_at"] > line.clock.now()
-    assert (await line.call(talk.call_id))["status"] == "dialing"
+    assert attempt["next_check_at"] > stack.clock.now()
+    assert (await stack.call(talk.call_id))["status"] == "dialing"
 
 
-async def test_the_same_content_is_one_row_whatever_its_time_of_delivery(line: Line) -> None:
-    talk = await line.talk()
+async def test_the_same_content_is_one_row_whatever_its_time_of_delivery(stack: Stack) -> None:
+    talk = await stack.talk()
     body = json.loads(r.play(r.COMPLETED, "call_ended", talk.provider_call_id, talk.marks))
     for moment in (1, 2, None):
-        await line.hear(json.dumps(body | {"event_timestamp": moment} if moment else dict(reversed(body.items()))))
+        await stack.hear(json.dumps(body | {"event_timestamp": moment} if moment else dict(reversed(body.items()))))
     body.pop("event_timestamp")
-    await line.hear(json.dumps(body))
-    assert len(await inbox(line, talk.provider_call_id)) == 1
-    assert (line.counts.applied, line.counts.repeated) == (1, 3)
+    await stack.hear(json.dumps(body))
+    assert len(await inbox(stack, talk.provider_call_id)) == 1
+    assert (stack.counts.applied, stack.counts.repeated) == (1, 3)
 
 
-async def second_call(line: Line, talk: Talk, recording: dict[str, r.Body], *events: str) -> str:
+async def second_call(stack: Stack, talk: Talk, recording: dict[str, r.Body], *events: str) -> str:
     name = f"{talk.provider_call_id}_b"
     for event in events:
-        await line.hear(r.play(recording, event, name, talk.marks))
+        await stack.hear(r.play(recording, event, name, talk.marks))
     return name
 
 
-async def test_a_second_provider_call_for_one_attempt_is_an_incident_and_is_stopped_once(line: Line) -> None:
-    talk = await line.talk()
-    name = await second_call(line, talk, r.COMPLETED, *r.COMPLETED)
-    stops = await line.all(
+async def test_a_second_provider_call_for_one_attempt_is_an_incident_and_is_stopped_once(stack: Stack) -> None:
+    talk = await stack.talk()
+    name = await second_call(stack, talk, r.COMPLETED, *r.COMPLETED)
+    stops = await stack.all(
         "SELECT message_id, payload FROM outbox WHERE kind = 'stop_call' AND call_id = $1", talk.call_id
     )
     assert [(row["message_id"], row["payload"]["provider_call_id"]) for row in stops] == [(f"stop:{name}", name)]
-    decisions = await line.all(
+    decisions = await stack.all(
         "SELECT detail FROM gate_decisions WHERE call_id = $1 AND kind = 'incident_second_provider_call'", talk.call_id
     )
     assert {row["detail"]["stopped"] for row in decisions} == {name}
-    attempt = await line.attempt(talk.call_id)
+    attempt = await stack.attempt(talk.call_id)
     assert (attempt["provider_call_id"], attempt["state"]) == (talk.provider_call_id, "placed")
-    assert await line.told(talk.call_id) == ["initiated"]
-    await line.play(talk, r.NO_ANSWER)
-    assert await line.told(talk.call_id) == ["initiated", "failed no_answer"]
+    assert await stack.told(talk.call_id) == ["initiated"]
+    await stack.play(talk, r.NO_ANSWER)
+    assert await stack.told(talk.call_id) == ["initiated", "failed no_answer"]
 
 
-async def test_what_a_person_said_in_the_second_call_holds(line: Line) -> None:
-    talk = await line.talk()
-    other = await line.accept(contact=0, phone=1)
-    await second_call(line, talk, r.OPT_OUT, "call_ended")
-    assert await line.told(other) == ["failed suppressed"]
-    rows = await line.all("SELECT reason FROM suppressions WHERE phone = $1", line.phone())
+async def test_what_a_person_said_in_the_second_call_holds(stack: Stack) -> None:
+    talk = await stack.talk()
+    other = await stack.accept(contact=0, phone=1)
+    await second_call(stack, talk, r.OPT_OUT, "call_ended")
+    assert await stack.told(other) == ["failed suppressed"]
+    rows = await stack.all("SELECT reason FROM suppressions WHERE phone = $1", stack.phone())
     assert [row["reason"] for row in rows] == ["opt_out"]
-    await line.play(talk, r.PARTIAL)
-    assert (await line.last(talk.call_id))["is_final"] is True
+    await stack.play(talk, r.PARTIAL)
+    assert (await stack.last(talk.call_id))["is_final"] is True
 
 
-async def test_a_webhook_too_large_to_carry_makes_the_watchdog_ask_at_once(line: Line) -> None:
-    talk = await line.talk()
-    await line.hear(None, provider_call_id=talk.provider_call_id, event="call_analyzed")
-    assert (await line.attempt(talk.call_id))["next_check_at"] == line.clock.now()
-    assert await inbox(line, talk.provider_call_id) == [("call_analyzed", "unhandled")]
-    line.record(talk, r.COMPLETED, "call_analyzed")
-    await line.watchdog.look_after_attempts()
-    assert await line.told(talk.call_id) == ["initiated", "started", "completed"]
-    await line.hear(None, provider_call_id=talk.provider_call_id, event="call_analyzed")
-    assert (await line.attempt(talk.call_id))["next_check_at"] is None
+async def test_a_webhook_too_large_to_carry_makes_the_watchdog_ask_at_once(stack: Stack) -> None:
+    talk = await stack.talk()
+    await stack.hear(None, provider_call_id=talk.provider_call_id, event="call_analyzed")
+    assert (await stack.attempt(talk.call_id))["next_check_at"] == stack.clock.now()
+    assert await inbox(stack, talk.provider_call_id) == [("call_analyzed", "unhandled")]
+    stack.record(talk, r.COMPLETED, "call_analyzed")
+    await stack.watchdog.look_after_attempts()
+    assert await stack.told(talk.call_id) == ["initiated", "started", "completed"]
+    await stack.hear(None, provider_call_id=talk.provider_call_id, event="call_analyzed")
+    assert (await stack.attempt(talk.call_id))["next_check_at"] is None
 
 
-async def test_a_large_webhook_of_an_unknown_call_is_parked_and_then_foreign(line: Line) -> None:
-    name = f"call_large_{line.person}"
+async def test_a_large_webhook_of_an_unknown_call_is_parked_and_then_foreign(stack: Stack) -> None:
+    name = f"call_large_{stack.person}"
     with pytest.raises(Retryable):
-        await line.hear(None, provider_call_id=name, event="call_ended")
-    await line.hear(None, PARKED_TRIES + 1, provider_call_id=name, event="call_ended")
-    assert await inbox(line, name) == [("call_ended", "foreign")]
+        await stack.hear(None, provider_call_id=name, event="call_ended")
+    await stack.hear(None, PARKED_TRIES + 1, provider_call_id=name, event="call_ended")
+    assert await inbox(stack, name) == [("call_ended", "foreign")]
     with pytest.raises(Permanent):
-        await line.hear(None)
+        await stack.hear(None)

@@ -1,4 +1,4 @@
-"""A desk for the operator: calls are accepted and dialed by the real flows, and asked about over HTTP."""
+"""A stack for the operator: calls are accepted and dialed by the real flows, and asked about over HTTP."""
 
 import itertools
 from collections.abc import AsyncIterator
@@ -17,13 +17,13 @@ from ringback.domain.attempt import VoicemailAction
 from ringback.domain.call import RetryPolicy
 from ringback.domain.deadlines import Deadlines
 from ringback.domain.dial import DialAnswer, DialAnswerKind, DialRequest
-from ringback.domain.gate import DialPolicy
+from ringback.domain.eligibility import DialPolicy
 from ringback.domain.new_call import NewCall
 from ringback.domain.schedule import CallingHours
 from ringback.flows.call_initiation import CallInitiation
 from ringback.flows.call_processing import CallProcessing
-from ringback.flows.dialing_control import pause_dialing, resume_dialing
-from ringback.flows.explanation import Explanation
+from ringback.flows.operator.dialing_control import pause_dialing, resume_dialing
+from ringback.flows.operator.eligibility import EligibilityExplainer
 from ringback.flows.scheduled_calls import ScheduledCalls
 from ringback.flows.settling import SettlingRules
 from ringback.messages import CallRequested
@@ -77,7 +77,7 @@ class EmptyQueue:
         return 0
 
 
-class Desk:
+class Stack:
     def __init__(self, store: Any, pool: Any, clock: Any, policy: DialPolicy, hashing: Hashing | None = None) -> None:
         self.store, self.pool, self.clock, self.policy = store, pool, clock, policy
         counter = itertools.count(1)
@@ -90,11 +90,11 @@ class Desk:
         self.scheduled = ScheduledCalls(store, clock, EmptyQueue())
         self.switch = PostgresDialingSwitch(pool)
         views = PostgresViews(pool, hashing)
-        self.explanation = Explanation(views, clock, self.numbers, policy)
+        self.explanation = EligibilityExplainer(views, clock, self.numbers, policy)
         self.steering = Steering(
             pause=partial(pause_dialing, self.switch, clock),
             resume=partial(resume_dialing, self.switch),
-            why=self.explanation.why,
+            why=self.explanation.explain,
             views=views,
             numbers=self.numbers,
         )
@@ -124,7 +124,7 @@ class Desk:
         await self.processing.place_call(CallRequested(call_id, task["task_id"], task["dispatch"]))
 
     async def why(self, **asked: str) -> dict[str, Any]:
-        told = await self.explanation.why(**({"phone": None, "contact_id": None} | asked))
+        told = await self.explanation.explain(**({"phone": None, "contact_id": None} | asked))
         assert told is not None
         return told
 
@@ -135,16 +135,16 @@ def policy() -> DialPolicy:
 
 
 @pytest.fixture
-def desk(store: Any, pool: Any, clock: Any, policy: DialPolicy, hashing: Hashing) -> Desk:
-    return Desk(store, pool, clock, policy, hashing)
+def stack(store: Any, pool: Any, clock: Any, policy: DialPolicy, hashing: Hashing) -> Stack:
+    return Stack(store, pool, clock, policy, hashing)
 
 
 @pytest.fixture
-async def api(desk: Desk, pool: Any, clock: Any) -> AsyncIterator[httpx.AsyncClient]:
+async def api(stack: Stack, pool: Any, clock: Any) -> AsyncIterator[httpx.AsyncClient]:
     keys = PostgresApiKeys(pool)
     await keys.add("tests", hash_key(KEY), clock.now())
     guard = ApiKeys(keys.find, clock.monotonic)
-    app = create_application("test", [steering_routes(desk.steering, guard.require)], [], make_metrics())
+    app = create_application("test", [steering_routes(stack.steering, guard.require)], [], make_metrics())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://api", headers={"X-API-Key": KEY}) as client:
         yield client

@@ -10,7 +10,7 @@ import pytest
 from ringback.adapters.postgres.dead_outbox import PostgresDeadOutbox
 from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.domain.abt_event import AbtEvent
-from ringback.flows.dead_letters import DeadLetters, NoSuchPlace
+from ringback.flows.operator.dead_letters import DeadLetters, UnknownSource
 from ringback.flows.outbox_delivery import OutboxRelay, deliver_outbox
 from ringback.ports import Delivery, OutgoingMessage
 
@@ -46,7 +46,7 @@ async def emit(store, clock, *names):
         for name in names:
             call_id, _, sequence = name.partition("/")
             event = AbtEvent(name, "voice_ai_call_started", call_id, clock.now(), {"sequence": int(sequence)})
-            await tx.emit(event, clock.now())
+            await tx.enqueue_event(event, clock.now())
 
 
 async def until_dead(relay, clock):
@@ -62,7 +62,7 @@ async def test_a_dead_row_is_listed_shown_and_delivered_under_its_own_id_by_a_re
     await emit(store, clock, "c/1", "c/2")
     await until_dead(relay, clock)
     assert engage.seen == ["c/1"] * 5 + ["c/2"]
-    (found,) = await letters.look()
+    (found,) = await letters.list()
     assert (found.letter.reason, found.name.partition(":")[0]) == ("http_400", "outbox")
     letter = await letters.find(found.name)
     body = json.loads(letter.body)
@@ -73,7 +73,7 @@ async def test_a_dead_row_is_listed_shown_and_delivered_under_its_own_id_by_a_re
     await pool.execute("UPDATE outbox SET due_at = $1 WHERE delivered_at IS NULL", clock.now())
     await deliver_outbox(relay)
     assert engage.seen[6:] == ["c/1"]
-    assert await letters.look() == []
+    assert await letters.list() == []
     assert await letters.replay(found.name) == 0
 
 
@@ -84,7 +84,7 @@ async def test_replayed_rows_leave_before_the_younger_ones_of_their_call_that_wa
     await emit(store, clock, "c/1", "c/2")
     for _ in range(2):
         await until_dead(relay, clock)
-    assert len(await letters.look()) == 2
+    assert len(await letters.list()) == 2
     engage.refuses, engage.seen = set(), []
     await emit(store, clock, "c/3")
     assert await letters.replay("outbox") == 2
@@ -108,11 +108,11 @@ async def test_the_three_places_are_told_apart_and_no_other_is_known(letters, po
     await queue.send([OutgoingMessage('{"type": "WebhookReceived", "v": 9}')])
     [message] = await queue.receive(1, 1, 30)
     await queue.dead_letter(message, "Permanent: version 9")
-    (found,) = await letters.look()
+    (found,) = await letters.list()
     assert found.name == f"events:{message.message_id}"
     assert await letters.replay("calls") == 0
     assert await letters.replay(found.name) == 1
     for name in ("elsewhere", "elsewhere:1", ""):
-        with pytest.raises(NoSuchPlace):
+        with pytest.raises(UnknownSource):
             await letters.replay(name)
     assert await letters.find("outbox:x") is None

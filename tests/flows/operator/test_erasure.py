@@ -7,7 +7,7 @@ import pytest
 from ringback.adapters.postgres.eraser import PostgresEraser
 from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.domain.erasure import StillUnderWay
-from ringback.flows.erasure import erase_person
+from ringback.flows.operator.erasure import erase_person
 from ringback.flows.suppression import suppress_now
 from ringback.ports import ActionResult, Disposition, OutgoingMessage
 
@@ -23,10 +23,10 @@ async def everything(pool) -> str:
     return "\n".join(row["line"] for found in rows for row in found)
 
 
-async def a_life(desk, pool, store, clock):
+async def a_life(stack, pool, store, clock):
     """A settled call with all its traces, and one that is still planned."""
-    call_id = await desk.accept()
-    await desk.deliver(call_id)
+    call_id = await stack.accept()
+    await stack.deliver(call_id)
     await pool.execute(
         """UPDATE attempts SET holds_person = false, holds_slot = false, next_check_at = NULL, state = 'analyzed',
                transcript = 'Ada: do tell nobody', recording_url = 'https://x/call_1', summary = 'do tell nobody',
@@ -43,7 +43,7 @@ async def a_life(desk, pool, store, clock):
             Disposition("d", call_id, attempt_id, "crm-42", "interested", "do tell nobody", clock.now())
         )
         note = {"contact_id": "crm-42", "note": "do tell nobody", "call_id": call_id}
-        await tx.ask_to_leave("crm_note", "note-1", note, "contact:crm-42", clock.now())
+        await tx.enqueue("crm_note", "note-1", note, "contact:crm-42", clock.now())
     await pool.execute(
         "INSERT INTO notes (note_id, contact_id, author, note, at) VALUES ('n', 'crm-42', 'agent', 'Ada', now())"
     )
@@ -63,15 +63,15 @@ async def a_life(desk, pool, store, clock):
         json.dumps({"to_number": PHONE}),
     )
     await PostgresQueue(pool, "events").send([OutgoingMessage(json.dumps({"call_id": "call_1", "n": PHONE}))])
-    planned = await desk.accept(not_before=clock.now().replace(hour=20))
+    planned = await stack.accept(not_before=clock.now().replace(hour=20))
     return call_id, planned
 
 
 async def test_nothing_readable_is_left_and_engage_still_hears_how_the_planned_call_ended(
-    desk, pool, store, clock, hashing
+    stack, pool, store, clock, hashing
 ):
-    _, planned = await a_life(desk, pool, store, clock)
-    stranger = await desk.accept("crm-7", "+14155550107")
+    _, planned = await a_life(stack, pool, store, clock)
+    stranger = await stack.accept("crm-7", "+14155550107")
     before = await everything(pool)
     assert all(secret in before for secret in SECRETS)
     erased = await erase_person(store, PostgresEraser(pool, hashing), clock, PHONE, "request 17")
@@ -96,8 +96,8 @@ async def test_nothing_readable_is_left_and_engage_still_hears_how_the_planned_c
     assert {row["detail"]["reason"] for row in reasons} == {"request 17"}
 
 
-async def test_a_second_erasure_finds_nothing(desk, pool, store, clock, hashing):
-    await a_life(desk, pool, store, clock)
+async def test_a_second_erasure_finds_nothing(stack, pool, store, clock, hashing):
+    await a_life(stack, pool, store, clock)
     eraser = PostgresEraser(pool, hashing)
     await erase_person(store, eraser, clock, PHONE, "request 17")
     again = await erase_person(store, eraser, clock, PHONE, "request 17")
@@ -105,13 +105,13 @@ async def test_a_second_erasure_finds_nothing(desk, pool, store, clock, hashing)
 
 
 @pytest.mark.parametrize("stop", [{"phone": PHONE, "contact_id": None}, {"phone": None, "contact_id": "crm-42"}])
-async def test_a_stop_goes_on_working_against_the_hash(desk, pool, store, clock, hashing, stop):
-    await desk.accept()
-    suppression_id, _ = await suppress_now(store, clock, desk.new_id, **stop, reason="asked by Ada")
+async def test_a_stop_goes_on_working_against_the_hash(stack, pool, store, clock, hashing, stop):
+    await stack.accept()
+    suppression_id, _ = await suppress_now(store, clock, stack.new_id, **stop, reason="asked by Ada")
     await erase_person(store, PostgresEraser(pool, hashing), clock, PHONE, "request 17")
     row = await pool.fetchrow("SELECT * FROM suppressions")
     assert (row["phone"], row["contact_id"], row["reason"]) == (None, None, "erased")
-    again = await desk.accept()
+    again = await stack.accept()
     call = await pool.fetchrow("SELECT status, final FROM calls WHERE call_id = $1", again)
     assert (call["status"], call["final"]) == ("failed", True)
     async with store.transaction() as tx:
@@ -119,13 +119,13 @@ async def test_a_stop_goes_on_working_against_the_hash(desk, pool, store, clock,
         assert not await tx.is_suppressed("+14155550107", "crm-7")
         facts = await tx.person_facts(await tx.lock_call(again), None, clock.now())
         assert facts.suppressed
-    told = await desk.why(contact_id="crm-42")
+    told = await stack.explain(contact_id="crm-42")
     assert [one["suppression_id"] for one in told["suppressions"]] == [suppression_id]
     assert told["because"] == "suppressed"
 
 
-async def test_a_person_on_the_line_is_not_erased_half_way(desk, pool, store, clock, hashing):
-    await desk.deliver(await desk.accept())
+async def test_a_person_on_the_line_is_not_erased_half_way(stack, pool, store, clock, hashing):
+    await stack.deliver(await stack.accept())
     with pytest.raises(StillUnderWay, match=r"calls to or from the person that are not settled: 1; "):
         await erase_person(store, PostgresEraser(pool, hashing), clock, PHONE, "request 17")
     assert await pool.fetchval("SELECT count(*) FROM attempts WHERE phone = $1", PHONE) == 1

@@ -12,7 +12,7 @@ from ringback.adapters.postgres.inspection import PostgresInspection
 from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.adapters.retell.account import RetellAccount
 from ringback.domain.errors import QueueUnavailable, StoreUnavailable
-from ringback.flows.examination import Surroundings, examine
+from ringback.flows.operator.diagnostics import DiagnosticTargets, diagnose
 from ringback.ports import OutgoingMessage
 
 KEY = "key_0123456789abcdef"
@@ -45,8 +45,8 @@ async def retell_url():
 
 
 @pytest.fixture
-def around(pool, retell_url) -> Surroundings:
-    return Surroundings(
+def around(pool, retell_url) -> DiagnosticTargets:
+    return DiagnosticTargets(
         clock=SystemClock(),
         database=PostgresInspection(pool),
         outbox=PostgresDeadOutbox(pool),
@@ -60,12 +60,12 @@ def around(pool, retell_url) -> Surroundings:
 
 async def wrongs(around, *more):
     return {
-        finding.subject: (finding.said, finding.advice) for finding in await examine(around, *more) if finding.wrong
+        finding.subject: (finding.said, finding.advice) for finding in await diagnose(around, *more) if finding.wrong
     }
 
 
 async def test_nothing_is_wrong_with_a_sound_installation(around):
-    findings = await examine(around, "agent_ok", "https://x.example/retell/webhook")
+    findings = await diagnose(around, "agent_ok", "https://x.example/retell/webhook")
     assert [finding for finding in findings if finding.wrong] == []
     subjects = {finding.subject for finding in findings}
     assert {"database", "clock", "schema", "dialing", "breaker", "outbox", "call queue", "Retell API key"} <= subjects
@@ -107,16 +107,16 @@ async def test_an_open_breaker_late_rows_and_dead_letters_are_wrong_but_a_pause_
     now = SystemClock().now()
     async with store.transaction() as tx:
         await tx.open_breaker("http_402", now)
-        await tx.ask_to_leave("crm_note", "late", {}, None, now - timedelta(hours=1))
+        await tx.enqueue("crm_note", "late", {}, None, now - timedelta(hours=1))
     async with store.transaction() as tx:
-        await tx.ask_to_leave("crm_note", "dead", {}, None, now)
+        await tx.enqueue("crm_note", "dead", {}, None, now)
     await pool.execute("UPDATE outbox SET dead_at = now() WHERE message_id = 'dead'")
     await pool.execute("UPDATE installation SET paused_at = now(), pause_reason = 'wrong script'")
     queue = around.queues["event queue"]
     await queue.send([OutgoingMessage("x")])
     [message] = await queue.receive(1, 1, 30)
     await queue.dead_letter(message, "Permanent")
-    findings = await examine(around)
+    findings = await diagnose(around)
     wrong = [(finding.subject, finding.said) for finding in findings if finding.wrong]
     assert [subject for subject, _ in wrong] == ["breaker", "outbox", "outbox", "event queue"]
     assert [said for _, said in wrong][2:] == ["1 dead letters", "1 dead letters"]
@@ -142,5 +142,5 @@ async def test_an_agent_whose_webhooks_go_astray_is_found(around, agent, expecte
 
 
 async def test_an_agent_without_a_webhook_of_its_own_uses_the_accounts(around):
-    findings = await examine(around, "agent_bare", "https://x")
+    findings = await diagnose(around, "agent_bare", "https://x")
     assert any("account's webhook URL" in finding.said and not finding.wrong for finding in findings)

@@ -17,7 +17,7 @@ WHERE dead_at IS NOT NULL AND ($1::text IS NULL OR id::text = $1)
 
 
 class PostgresDeadOutbox:
-    """Implements `flows.dead_letters.Place`. A letter's body is JSON: what the row is, and its payload."""
+    """Implements `flows.operator.dead_letters.Place`. A letter's body is JSON: what the row is, and its payload."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

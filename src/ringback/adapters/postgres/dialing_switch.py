@@ -19,7 +19,7 @@ FROM installation
 
 
 class PostgresDialingSwitch:
-    """Implements `flows.dialing_control.DialingSwitch`."""
+    """Implements `flows.operator.dialing_control.DialingSwitch`."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

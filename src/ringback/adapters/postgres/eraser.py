@@ -30,7 +30,7 @@ class _Person:
 
 
 class PostgresEraser:
-    """Implements `flows.erasure.Eraser`."""
+    """Implements `flows.operator.erasure.Eraser`."""
 
     def __init__(self, pool: Pool, hashing: Hashing) -> None:
         self._pool = pool

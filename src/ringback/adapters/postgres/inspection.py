@@ -16,7 +16,7 @@ SELECT count(*) AS waiting, min(created_at) AS oldest FROM outbox WHERE delivere
 
 
 class PostgresInspection:
-    """Implements `flows.examination.Database`."""
+    """Implements `flows.operator.diagnostics.Database`."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

@@ -14,8 +14,8 @@ from ringback.adapters.postgres.rows import attempt_from
 from ringback.adapters.postgres.tombstones import marks_of
 from ringback.adapters.postgres.transaction import PostgresTransaction
 from ringback.domain.attempt import Attempt
+from ringback.domain.eligibility import MAX_CLOCK_SKEW_S
 from ringback.domain.errors import ClockIsOff
-from ringback.domain.gate import MAX_CLOCK_SKEW_S
 from ringback.ports import AcceptedCall, OutboxKind, OutboxRow, PersonNow
 
 

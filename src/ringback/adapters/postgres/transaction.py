@@ -31,8 +31,8 @@ from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call, Contact, Task
 from ringback.domain.call_event import CallReport
 from ringback.domain.contact_record import FieldsWrite, Note
+from ringback.domain.eligibility import CapacityFacts, PersonFacts
 from ringback.domain.errors import Retryable
-from ringback.domain.gate import CapacityFacts, PersonFacts
 from ringback.domain.inbound_call import InboundCall
 from ringback.ports import ActionResult, Disposition, OutboxKind, Suppression
 
@@ -74,7 +74,7 @@ class PostgresTransaction:
         if leaving.decisions:
             await self._connection.execute(sql.INSERT_DECISIONS, *zip(*leaving.decisions, strict=True), leaving.now)
 
-    async def lock_people(self, phones: Sequence[str], contact_id: str | None) -> None:
+    async def lock_contacts(self, phones: Sequence[str], contact_id: str | None) -> None:
         for phone in sorted(set(phones)):
             await self._connection.execute(sql.LOCK_PHONE, phone)
         if contact_id is not None:
@@ -188,10 +188,10 @@ class PostgresTransaction:
     async def probe_breaker(self, until: datetime) -> None:
         await self._connection.execute(sql.PROBE_BREAKER, until)
 
-    async def emit(self, event: AbtEvent, now: datetime) -> None:
+    async def enqueue_event(self, event: AbtEvent, now: datetime) -> None:
         self._leave("abt_event", event.event_id, f"call:{event.call_id}", event.call_id, event.envelope(), now)
 
-    async def ask_to_leave(
+    async def enqueue(
         self, kind: OutboxKind, message_id: str, payload: Mapping[str, Any], order_key: str | None, now: datetime
     ) -> None:
         self._leave(kind, message_id, order_key, payload.get("call_id"), payload, now)
@@ -208,13 +208,13 @@ class PostgresTransaction:
         self._leaving.now = now
         self._leaving.outbox.append((kind, message_id, order_key, call_id, _json(payload)))
 
-    async def note_decision(
+    async def log_decision(
         self, call_id: str, attempt_id: str | None, kind: str, detail: Mapping[str, Any], now: datetime
     ) -> None:
         self._leaving.now = now
         self._leaving.decisions.append((call_id, attempt_id, kind, _json(detail)))
 
-    async def take_in(
+    async def record_provider_event(
         self,
         report: CallReport,
         attempt: Attempt | None,
@@ -257,13 +257,13 @@ class PostgresTransaction:
         status = await self._connection.execute(sql.LIFT_SUPPRESSION, suppression_id, reason, now)
         return bool(status == "UPDATE 1")
 
-    async def people_of(self, phone: str | None, contact_id: str | None) -> list[str]:
+    async def phones_of_open_calls(self, phone: str | None, contact_id: str | None) -> list[str]:
         return [row[0] for row in await self._connection.fetch(sql.PEOPLE_OF, phone, contact_id)]
 
     async def unfinished_calls(self, phone: str | None, contact_id: str | None) -> list[str]:
         return [row[0] for row in await self._connection.fetch(sql.UNFINISHED_CALLS, phone, contact_id)]
 
-    async def attempts_under_way(self, phone: str | None, contact_id: str | None) -> list[str]:
+    async def attempts_possibly_ringing(self, phone: str | None, contact_id: str | None) -> list[str]:
         return [row[0] for row in await self._connection.fetch(sql.ATTEMPTS_UNDER_WAY, phone, contact_id)]
 
     async def action_result(self, door: str, key: str) -> tuple[str, dict[str, Any]] | None:
@@ -337,7 +337,7 @@ class PostgresTransaction:
         found: str | None = await self._connection.fetchval(contact_rows.CONTACT_BY_PHONE, phone)
         return found
 
-    async def call_at_hand(self, contact_id: str) -> str | None:
+    async def next_or_last_call(self, contact_id: str) -> str | None:
         found: str | None = await self._connection.fetchval(contact_rows.CALL_AT_HAND, contact_id)
         return found
 
@@ -345,6 +345,6 @@ class PostgresTransaction:
         record = await self._connection.fetchrow(contact_rows.INBOUND_CALL, inbound_id, provider_call_id)
         return self._remember(inbound_call_from(record)) if record else None
 
-    async def still_ringing(self, phone: str, to_number: str, since: datetime) -> InboundCall | None:
+    async def find_ringing(self, phone: str, to_number: str, since: datetime) -> InboundCall | None:
         record = await self._connection.fetchrow(contact_rows.STILL_RINGING, phone, to_number, since)
         return self._remember(inbound_call_from(record)) if record else None

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from ringback.adapters.postgres.contact_snapshot import read_contact_snapshot
 from ringback.adapters.postgres.event_feed import read_events
-from ringback.adapters.postgres.person_file import read_person_file
 from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.adapters.postgres.timeline import read_timeline
 from ringback.domain.abt_event import iso
-from ringback.domain.person_file import PersonFile
+from ringback.domain.contact_snapshot import ContactSnapshot
 
 Item = dict[str, Any]
 
@@ -69,9 +69,9 @@ class PostgresViews:
                 return None
             return await read_timeline(connection, call_id)
 
-    async def person_file(self, phone: str | None, contact_id: str | None, now: datetime) -> PersonFile:
+    async def contact_snapshot(self, phone: str | None, contact_id: str | None, now: datetime) -> ContactSnapshot:
         async with connection_of(self._pool) as connection:
-            return await read_person_file(connection, self._hashing, phone, contact_id, now)
+            return await read_contact_snapshot(connection, self._hashing, phone, contact_id, now)
 
     async def events(self, *, after: str | None, limit: int) -> tuple[list[Item], str | None]:
         async with connection_of(self._pool) as connection:

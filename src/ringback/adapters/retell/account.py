@@ -14,7 +14,7 @@ DEFAULT_EVENTS = ("call_started", "call_ended", "call_analyzed")
 
 
 class RetellAccount:
-    """Implements `flows.examination.Account`. All methods raise ProviderUnavailable for anything but a clear answer."""
+    """Implements `diagnostics.Account`. All methods raise ProviderUnavailable for anything but a clear answer."""
 
     def __init__(self, api_key: str, base_url: str | None = None) -> None:
         self._headers = {"Authorization": f"Bearer {api_key}"}

@@ -18,4 +18,4 @@ async def forward(
     """One outbox row, written with what it tells of."""
     origin = subject.origin
     payload = {"contact_id": origin.contact_id, "call_id": origin.call_id, **content}
-    await tx.ask_to_leave(kind, message_id, payload, f"contact:{origin.contact_id}", now)
+    await tx.enqueue(kind, message_id, payload, f"contact:{origin.contact_id}", now)

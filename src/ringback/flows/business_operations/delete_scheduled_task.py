@@ -116,7 +116,7 @@ async def _delete(
 ) -> None:
     call, task, attempt = planned.call, planned.task, planned.attempt
     detail = {"task_id": task.task_id, "source": subject.source, "reason": reason}
-    await tx.note_decision(call.call_id, None, "task_deleted", detail, now)
+    await tx.log_decision(call.call_id, None, "task_deleted", detail, now)
     asked_in_its_conversation = subject.attempt is not None and is_under_way(attempt)
     if not asked_in_its_conversation:
         await stop_call(tx, call, task, attempt, FailReason.CANCELLED, now)

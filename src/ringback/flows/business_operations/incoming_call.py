@@ -73,7 +73,7 @@ class IncomingCall:
         if contact_id is None:
             return unknown_caller(await store.instance())
         async with store.transaction() as tx:
-            call_id = await tx.call_at_hand(contact_id)
+            call_id = await tx.next_or_last_call(contact_id)
         return Target(phone, contact_id, call_id)
 
     async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:

@@ -124,14 +124,14 @@ async def _note_refusal(
         return
     attempt_id = target.attempt.attempt_id if target.attempt is not None else None
     detail = {"action": request.action, "door": request.door, "code": reply.code}
-    await tx.note_decision(target.call_id, attempt_id, "action_refused", detail, now)
+    await tx.log_decision(target.call_id, attempt_id, "action_refused", detail, now)
 
 
 async def _lock(tx: ActionTransaction, target: Target, *, every_phone: bool) -> None:
     if every_phone:
-        await tx.lock_people(await tx.people_of(target.phone, target.contact_id), target.contact_id)
+        await tx.lock_contacts(await tx.phones_of_open_calls(target.phone, target.contact_id), target.contact_id)
     elif target.call_id is None:
-        await tx.lock_people([target.phone], target.contact_id)
+        await tx.lock_contacts([target.phone], target.contact_id)
     if target.call_id is not None:
         await tx.lock_call(target.call_id)
 

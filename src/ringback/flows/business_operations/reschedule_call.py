@@ -17,7 +17,7 @@ from ringback.domain.callback import (
     callback_at_instant,
     callback_at_local,
 )
-from ringback.domain.gate import DialPolicy
+from ringback.domain.eligibility import DialPolicy
 from ringback.domain.number_plan import NumberPlan
 from ringback.domain.schedule import CallingHours, local_time, resolve_local
 from ringback.domain.speech import say_moment, say_zone

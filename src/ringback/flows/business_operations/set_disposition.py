@@ -89,7 +89,7 @@ class SetDisposition:
             return None  # withheld: there is nobody to remember
         now = self.now()
         async with store.transaction() as tx:
-            await tx.lock_people(await tx.people_of(phone, None), None)
+            await tx.lock_contacts(await tx.phones_of_open_calls(phone, None), None)
             if not await tx.is_suppressed(phone, ""):
                 source = SOURCE[request.door]
                 stop = Suppression(self.rules.new_id(), phone, None, disposition.code, source, now, of_erased=is_erased)

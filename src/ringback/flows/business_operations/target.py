@@ -68,7 +68,7 @@ async def _of_inbound_call(tx: ActionTransaction, request: ActionRequest) -> Tar
     contact = await tx.contact(inbound.contact_id) if inbound is not None else None
     if inbound is None or contact is None:
         raise ActionRefused("no_call", NO_CALL_SAY)
-    return Target(inbound.phone, contact.contact_id, await tx.call_at_hand(contact.contact_id))
+    return Target(inbound.phone, contact.contact_id, await tx.next_or_last_call(contact.contact_id))
 
 
 async def _of_call(tx: ActionTransaction, call_id: str) -> Target:

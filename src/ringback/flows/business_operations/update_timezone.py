@@ -9,7 +9,7 @@ from ringback.domain.abt_event import iso
 from ringback.domain.attempt import Attempt, AttemptState
 from ringback.domain.call import Call, Task, TaskStatus
 from ringback.domain.callback import CallbackRefused, CallbackRules, into_hours
-from ringback.domain.gate import DialPolicy
+from ringback.domain.eligibility import DialPolicy
 from ringback.domain.number_plan import NumberPlan
 from ringback.domain.schedule import local_time, resolve_local
 from ringback.domain.speech import say_moment, say_zone

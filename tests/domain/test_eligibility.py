@@ -7,16 +7,16 @@ import pytest
 
 from ringback.domain.abt_event import FailReason
 from ringback.domain.call import Call, RetryPolicy, Task, TaskKind
-from ringback.domain.gate import (
+from ringback.domain.eligibility import (
     Candidate,
     CapacityFacts,
     DialPolicy,
-    GateDecision,
-    GateVerdict,
+    EligibilityDecision,
+    EligibilityVerdict,
     PersonFacts,
-    ends_the_call,
-    must_wait_for_capacity,
-    must_wait_for_person,
+    defer_for_capacity,
+    defer_for_person,
+    deny,
 )
 from ringback.domain.number_plan import NumberType
 from ringback.domain.schedule import CallingHours
@@ -59,16 +59,16 @@ def candidate(
     return Candidate(asked, Task("task-1", "call-1", kind, NOW), zones, region, number_type, is_new)
 
 
-def ends(asked: Candidate, person: PersonFacts = NOBODY_CALLED, now: datetime = NOW) -> GateDecision | None:
-    return ends_the_call(asked, person, POLICY, now)
+def ends(asked: Candidate, person: PersonFacts = NOBODY_CALLED, now: datetime = NOW) -> EligibilityDecision | None:
+    return deny(asked, person, POLICY, now)
 
 
 def waits(person: PersonFacts = NOBODY_CALLED, asked: Candidate | None = None, now: datetime = NOW):
-    return must_wait_for_person(asked or candidate(), person, POLICY, now)
+    return defer_for_person(asked or candidate(), person, POLICY, now)
 
 
-def has_room(facts: CapacityFacts) -> GateDecision | None:
-    return must_wait_for_capacity(facts, POLICY, NOW)
+def has_room(facts: CapacityFacts) -> EligibilityDecision | None:
+    return defer_for_capacity(facts, POLICY, NOW)
 
 
 def test_nothing_against_it_admits():
@@ -83,7 +83,7 @@ def test_a_call_ends_at_its_expiry_to_the_instant(late_s, is_over):
     decision = ends(asked, now=asked.call.expires_at + timedelta(seconds=late_s))
     assert (decision is not None) is is_over
     if decision:
-        assert (decision.verdict, decision.reason) == (GateVerdict.END, FailReason.EXPIRED)
+        assert (decision.verdict, decision.reason) == (EligibilityVerdict.DENY, FailReason.EXPIRED)
 
 
 def test_a_suppressed_person_ends_the_call_and_a_callback_too():
@@ -118,7 +118,7 @@ def test_only_the_kinds_that_are_allowed_pass():
     policy = replace(POLICY, number_types=frozenset({NumberType.TOLL_FREE}))
     for number_type in NumberType:
         asked = candidate(number_type=number_type)
-        is_refused = ends_the_call(asked, NOBODY_CALLED, policy, NOW) is not None
+        is_refused = deny(asked, NOBODY_CALLED, policy, NOW) is not None
         assert is_refused == (number_type is not NumberType.TOLL_FREE)
 
 
@@ -228,7 +228,7 @@ def test_a_callback_is_exempt_from_cap_and_gap_but_not_from_another_attempt():
 def test_zero_means_no_limit():
     policy = replace(POLICY, attempts_per_day=0, attempt_gap_s=0)
     called = replace(NOBODY_CALLED, attempts_last_day=99, oldest_attempt_in_day=NOW, last_attempt_at=NOW)
-    assert must_wait_for_person(candidate(), called, policy, NOW) is None
+    assert defer_for_person(candidate(), called, policy, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_zero_means_no_limit():
 def test_the_installation_may_have_to_wait(facts, rule, wait_s):
     decision = has_room(replace(ALL_FREE, **facts))
     assert decision is not None
-    assert (decision.verdict, decision.rule) == (GateVerdict.WAIT, rule)
+    assert (decision.verdict, decision.rule) == (EligibilityVerdict.DEFER, rule)
     assert decision.until == NOW + timedelta(seconds=wait_s)
 
 

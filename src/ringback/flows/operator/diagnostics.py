@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from ringback.domain.eligibility import MAX_CLOCK_SKEW_S
 from ringback.domain.errors import Permanent, ProviderUnavailable, Retryable
-from ringback.domain.gate import MAX_CLOCK_SKEW_S
 from ringback.domain.inspection import AgentWebhook, ServerFacts, WorkFacts
 from ringback.domain.masked_url import masked_url
-from ringback.flows.dead_letters import Place
+from ringback.flows.operator.dead_letters import DeadLetterSource
 from ringback.ports import Clock, MessageQueue
 
 OLDEST_SERVER = 140000
@@ -39,7 +39,7 @@ class Account(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Check:
     """`advice` says what to do about it."""
 
     subject: str
@@ -48,17 +48,17 @@ class Finding:
     wrong: bool = False
 
 
-def _wrong(subject: str, said: str, advice: str) -> Finding:
-    return Finding(subject, said, advice, wrong=True)
+def _wrong(subject: str, said: str, advice: str) -> Check:
+    return Check(subject, said, advice, wrong=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class DiagnosticTargets:
     """What the settings point to. What could not be opened stands here as the error; None is not configured."""
 
     clock: Clock
     database: Database | Retryable | None
-    outbox: Place | None
+    outbox: DeadLetterSource | None
     queues: Mapping[str, MessageQueue | Retryable]
     account: Account | None
     api_key: str | None
@@ -66,139 +66,141 @@ class Surroundings:
     engage_url: str | None
 
 
-async def examine(around: Surroundings, agent_id: str | None = None, webhook_url: str | None = None) -> list[Finding]:
+async def diagnose(
+    targets: DiagnosticTargets, agent_id: str | None = None, webhook_url: str | None = None
+) -> list[Check]:
     """Reads only, and raises nothing for what is away: one check that fails hides no other."""
-    findings = await _database(around)
-    for subject, queue in around.queues.items():
-        findings += await _queue(subject, queue)
-    findings += await _retell(around, agent_id, webhook_url)
-    return [*findings, _engage(around.engage_url)]
+    checks = await _database(targets)
+    for subject, queue in targets.queues.items():
+        checks += await _queue(subject, queue)
+    checks += await _retell(targets, agent_id, webhook_url)
+    return [*checks, _engage(targets.engage_url)]
 
 
-async def _database(around: Surroundings) -> list[Finding]:
-    database = around.database
+async def _database(targets: DiagnosticTargets) -> list[Check]:
+    database = targets.database
     if database is None:
         return [_wrong("database", "none is configured", "set RINGBACK_DATABASE_URL")]
     try:
         if isinstance(database, Retryable):
             raise database
-        asked_at = around.clock.now()
+        asked_at = targets.clock.now()
         server = await database.server()
-        answered_at = around.clock.now()
-        findings = [_version(server), _clock(server, asked_at + (answered_at - asked_at) / 2), _schema(server)]
-        if not findings[-1].wrong:
-            findings += _work(await database.work(), server.now)
-            findings += [await _dead("outbox", around.outbox)] if around.outbox is not None else []
+        answered_at = targets.clock.now()
+        checks = [_version(server), _clock(server, asked_at + (answered_at - asked_at) / 2), _schema(server)]
+        if not checks[-1].wrong:
+            checks += _work(await database.work(), server.now)
+            checks += [await _dead("outbox", targets.outbox)] if targets.outbox is not None else []
     except Retryable as error:
         return [_away("database", error, "start it, or correct RINGBACK_DATABASE_URL")]
-    return findings
+    return checks
 
 
-def _version(server: ServerFacts) -> Finding:
+def _version(server: ServerFacts) -> Check:
     said = f"PostgreSQL {server.server}"
     if server.server_number < OLDEST_SERVER:
         return _wrong("database", said, "use PostgreSQL 14 or newer")
-    return Finding("database", said)
+    return Check("database", said)
 
 
-def _clock(server: ServerFacts, ours: datetime) -> Finding:
+def _clock(server: ServerFacts, ours: datetime) -> Check:
     skew_s = (server.now - ours).total_seconds()
     if abs(skew_s) > MAX_CLOCK_SKEW_S:
         return _wrong("clock", f"the database's is {skew_s:+.1f} s off ours: dialing waits", "synchronise both (NTP)")
-    return Finding("clock", f"the database's is {skew_s:+.3f} s off ours")
+    return Check("clock", f"the database's is {skew_s:+.3f} s off ours")
 
 
-def _schema(server: ServerFacts) -> Finding:
+def _schema(server: ServerFacts) -> Check:
     if server.schema == server.newest:
-        return Finding("schema", f"{server.schema}, the newest")
+        return Check("schema", f"{server.schema}, the newest")
     if server.schema is not None and server.schema > server.newest:
-        return Finding("schema", f"{server.schema}, made by a newer version; this program knows {server.newest}")
+        return Check("schema", f"{server.schema}, made by a newer version; this program knows {server.newest}")
     stands = "no tables yet" if server.schema is None else f"stands at {server.schema}"
     return _wrong("schema", f"{stands}, this program wants {server.newest}", "run: ringback db upgrade")
 
 
-def _work(work: WorkFacts, now: datetime) -> list[Finding]:
+def _work(work: WorkFacts, now: datetime) -> list[Check]:
     return [_dialing(work), _breaker(work), _outbox(work, now)]
 
 
-def _dialing(work: WorkFacts) -> Finding:
+def _dialing(work: WorkFacts) -> Check:
     if work.paused_at is None:
-        return Finding("dialing", "not paused")
+        return Check("dialing", "not paused")
     because = f": {work.pause_reason}" if work.pause_reason else ""
-    return Finding("dialing", f"paused{because}", "to go on, run: ringback resume")
+    return Check("dialing", f"paused{because}", "to go on, run: ringback resume")
 
 
-def _breaker(work: WorkFacts) -> Finding:
+def _breaker(work: WorkFacts) -> Check:
     if work.breaker_until is None:
-        return Finding("breaker", "closed")
+        return Check("breaker", "closed")
     said = f"open ({work.breaker_reason}), next try {work.breaker_until:%H:%M:%S} UTC"
     return _wrong("breaker", said, "Retell refuses the account: look at its key, balance and limits")
 
 
-def _outbox(work: WorkFacts, now: datetime) -> Finding:
+def _outbox(work: WorkFacts, now: datetime) -> Check:
     late_s = (now - work.oldest).total_seconds() if work.oldest is not None else 0.0
     said = f"{work.waiting} rows wait, the oldest for {late_s:.0f} s"
     if late_s > LATE_S:
         return _wrong("outbox", said, "see whether the processes run, and whether Engage and the queues answer")
-    return Finding("outbox", said)
+    return Check("outbox", said)
 
 
-async def _queue(subject: str, queue: MessageQueue | Retryable) -> list[Finding]:
+async def _queue(subject: str, queue: MessageQueue | Retryable) -> list[Check]:
     try:
         if isinstance(queue, Retryable):
             raise queue
-        return [Finding(subject, f"{await queue.depth()} messages wait"), await _dead(subject, queue)]
+        return [Check(subject, f"{await queue.depth()} messages wait"), await _dead(subject, queue)]
     except Retryable as error:
         return [_away(subject, error, "see whether it exists, and may be used from here")]
     except Permanent as error:
         return [_wrong(subject, str(error), "give it a redrive policy with a dead-letter queue")]
 
 
-async def _dead(subject: str, place: Place) -> Finding:
+async def _dead(subject: str, place: DeadLetterSource) -> Check:
     count = len(await place.dead_letters(1000))
     if count:
         return _wrong(subject, f"{count} dead letters", "run: ringback dead-letters list")
-    return Finding(subject, "no dead letters")
+    return Check(subject, "no dead letters")
 
 
-async def _retell(around: Surroundings, agent_id: str | None, webhook_url: str | None) -> list[Finding]:
-    account = around.account
+async def _retell(targets: DiagnosticTargets, agent_id: str | None, webhook_url: str | None) -> list[Check]:
+    account = targets.account
     if account is None:
         return [_wrong("Retell API key", "not set", "set RETELL_API_KEY")]
-    findings = [await _asked("Retell API key", lambda: _api_key(account)), _webhook_key(around)]
+    checks = [await _asked("Retell API key", lambda: _api_key(account)), _webhook_key(targets)]
     if agent_id is not None:
-        findings.append(await _asked("agent's webhook", lambda: _agent(account, agent_id, webhook_url)))
-    return findings
+        checks.append(await _asked("agent's webhook", lambda: _agent(account, agent_id, webhook_url)))
+    return checks
 
 
-async def _asked(subject: str, check: Callable[[], Awaitable[Finding]]) -> Finding:
+async def _asked(subject: str, check: Callable[[], Awaitable[Check]]) -> Check:
     try:
         return await check()
     except ProviderUnavailable as error:
         return _away(subject, error, "see whether Retell can be reached from here, and RETELL_BASE_URL")
 
 
-async def _api_key(account: Account) -> Finding:
+async def _api_key(account: Account) -> Check:
     owner = await account.owner()
     if owner is None:
         return _wrong("Retell API key", "Retell refuses it", "set RETELL_API_KEY to a key of the account")
-    return Finding("Retell API key", f"accepted, of {owner}")
+    return Check("Retell API key", f"accepted, of {owner}")
 
 
-def _webhook_key(around: Surroundings) -> Finding:
+def _webhook_key(targets: DiagnosticTargets) -> Check:
     """Retell has no question that a webhook key answers: only a webhook that it has signed proves it."""
-    keys = around.webhook_keys
+    keys = targets.webhook_keys
     odd = [key for key in keys if not key.startswith("key_")]
     if odd:
         advice = "set RETELL_WEBHOOK_KEY to the key that bears the webhook badge in Retell's dashboard"
         return _wrong("Retell webhook key", "does not look like a key of Retell's (key_…)", advice)
     said = f"{len(keys)} set; only a signed webhook can prove it"
-    if keys == (around.api_key,):
+    if keys == (targets.api_key,):
         said = "the API key, which is right only if that key bears the webhook badge; a webhook will tell"
-    return Finding("Retell webhook key", said)
+    return Check("Retell webhook key", said)
 
 
-async def _agent(account: Account, agent_id: str, expected: str | None) -> Finding:
+async def _agent(account: Account, agent_id: str, expected: str | None) -> Check:
     webhook = await account.agent_webhook(agent_id)
     if webhook is None:
         return _wrong("agent's webhook", "the account has no such agent", "name one of the account's agents")
@@ -209,20 +211,20 @@ async def _agent(account: Account, agent_id: str, expected: str | None) -> Findi
     return _where_it_goes(webhook, expected)
 
 
-def _where_it_goes(webhook: AgentWebhook, expected: str | None) -> Finding:
+def _where_it_goes(webhook: AgentWebhook, expected: str | None) -> Check:
     if webhook.url is None:
-        return Finding("agent's webhook", "none of its own: the account's webhook URL is used; see the dashboard")
+        return Check("agent's webhook", "none of its own: the account's webhook URL is used; see the dashboard")
     if expected is not None and webhook.url != expected:
         told = f"goes to {masked_url(webhook.url)}"
         return _wrong("agent's webhook", told, f"set the agent's webhook_url to {masked_url(expected)}")
-    return Finding("agent's webhook", f"goes to {masked_url(webhook.url)}")
+    return Check("agent's webhook", f"goes to {masked_url(webhook.url)}")
 
 
-def _engage(url: str | None) -> Finding:
+def _engage(url: str | None) -> Check:
     if url is None:
-        return Finding("Engage", "none is configured: events and CRM writes wait in the outbox")
-    return Finding("Engage", f"events go to {masked_url(url)}, signed")
+        return Check("Engage", "none is configured: events and CRM writes wait in the outbox")
+    return Check("Engage", f"events go to {masked_url(url)}, signed")
 
 
-def _away(subject: str, error: Exception, advice: str) -> Finding:
+def _away(subject: str, error: Exception, advice: str) -> Check:
     return _wrong(subject, str(error) or type(error).__name__, advice)

@@ -55,13 +55,13 @@ STATEMENTS = {
 }
 
 
-class PostgresAttic:
-    """Implements `flows.retention.Attic`."""
+class PostgresPurge:
+    """Implements `flows.operator.retention.Attic`."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def discard(self, what: str, before: datetime, limit: int) -> int:
+    async def purge_expired(self, what: str, before: datetime, limit: int) -> int:
         async with connection_of(self._pool) as connection:
             status: str = await connection.execute(STATEMENTS[what], before, limit)
         return int(status.removeprefix("DELETE "))

@@ -6,7 +6,7 @@ from typing import Any
 
 from ringback.domain.attempt import Attempt, AttemptState
 from ringback.domain.call import Call, Contact, Task
-from ringback.domain.gate import DAY, CapacityFacts, PersonFacts
+from ringback.domain.eligibility import DAY, CapacityFacts, PersonFacts
 
 #: These never rang and count for nothing.
 _NEVER_RANG = frozenset({AttemptState.WAITING, AttemptState.REJECTED})
@@ -61,7 +61,7 @@ class InboundHold:
 
 
 @dataclass(frozen=True, slots=True)
-class PersonFile:
+class ContactSnapshot:
     """`decisions` are the gate's and the protocol's last ones, the newest first, each {at, call_id, attempt_id, kind,
     detail}."""
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from ringback.domain.abt_event import iso
 from ringback.domain.call import DEFAULT_LIFETIME, Call, Contact, RetryPolicy, Task, TaskKind, TaskStatus
-from ringback.domain.gate import DAY, Candidate, DialPolicy
+from ringback.domain.contact_snapshot import ContactSnapshot, OpenCall, PastAttempt, SuppressionInForce
+from ringback.domain.eligibility import DAY, Candidate, DialPolicy
 from ringback.domain.next_call import NextCall, next_call
 from ringback.domain.number_plan import NumberPlan
-from ringback.domain.person_file import OpenCall, PastAttempt, PersonFile, SuppressionInForce
 from ringback.flows.whereabouts import zones_of
 from ringback.ports import Clock, Views
 
@@ -17,7 +17,7 @@ Item = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class EligibilityExplainer:
     """What explaining needs. It reads only, takes no lock, and decides nothing."""
 
     views: Views
@@ -25,10 +25,10 @@ class Explanation:
     numbers: NumberPlan
     policy: DialPolicy
 
-    async def why(self, *, phone: str | None, contact_id: str | None) -> Item | None:
+    async def explain(self, *, phone: str | None, contact_id: str | None) -> Item | None:
         """By phone or by contact. None: a contact that nobody has named yet; any phone can be explained."""
         now = self.clock.now()
-        file = await self.views.person_file(phone, contact_id, now)
+        file = await self.views.contact_snapshot(phone, contact_id, now)
         if phone is None and not file.contacts:
             return None
         tasks = [(one.task, self._next(one, one.task, file, now)) for one in file.open_calls if one.task]
@@ -47,7 +47,7 @@ class Explanation:
             "decisions": list(file.decisions),
         }
 
-    def _next(self, one: OpenCall, task: Task, file: PersonFile, now: datetime) -> NextCall:
+    def _next(self, one: OpenCall, task: Task, file: ContactSnapshot, now: datetime) -> NextCall:
         zones = zones_of(one.contact, one.call.phone, self.numbers)
         region, number_type = self.numbers.region(one.call.phone), self.numbers.number_type(one.call.phone)
         asked = Candidate(one.call, task, zones, region, number_type, one.own is None)
@@ -64,7 +64,7 @@ class Explanation:
         }
 
 
-def _new_call(file: PersonFile, phone: str | None, contact_id: str, now: datetime) -> tuple[OpenCall, Task]:
+def _new_call(file: ContactSnapshot, phone: str | None, contact_id: str, now: datetime) -> tuple[OpenCall, Task]:
     """A call to this person as if it were accepted now."""
     contact = file.contacts[0] if file.contacts else Contact(contact_id, phone or "")
     call = Call(
@@ -88,7 +88,7 @@ def _counts(one: PastAttempt, now: datetime) -> bool:
     return one.holds_person or (one.sent_at is not None and one.sent_at > now - DAY)
 
 
-def _dialing(file: PersonFile) -> Item:
+def _dialing(file: ContactSnapshot) -> Item:
     capacity = file.capacity
     return {
         "paused": capacity.paused,

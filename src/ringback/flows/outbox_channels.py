@@ -20,7 +20,7 @@ REFUSED_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPace:
     """Waits of 1 s, 2 s, 4 s … up to `cap_s`, each drawn evenly from zero to that; dead after `tries` (None: never).
 
     Tries are counted, not time since the row was written: a row may have waited for days behind another, or for Engage
@@ -43,32 +43,32 @@ class Patience:
 
 
 # The queue is ours: a call that was accepted is published however long the queue is away.
-QUEUE_PATIENCE = Patience(cap_s=30, tries=None)
+QUEUE_RETRY = RetryPace(cap_s=30, tries=None)
 # The first 12 waits last 34 minutes on average, each later one half an hour: 60 tries are about a day.
-ENGAGE_PATIENCE = Patience(cap_s=3600, tries=60)
+ENGAGE_RETRY = RetryPace(cap_s=3600, tries=60)
 # A person is on the line: never wait long. 480 tries of 15 s on average are two hours, longer than any call.
-STOP_PATIENCE = Patience(cap_s=30, tries=480)
+STOP_RETRY = RetryPace(cap_s=30, tries=480)
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
-    """Kinds of rows that share one receiver. Lanes do not wait for each other: a slow Engage must not slow dialing.
+class Channel:
+    """Kinds of rows that share one receiver. Channels do not wait for each other: a slow Engage must not slow dialing.
 
     At most `room` rows are under way, in parcels of `parcel`; `carry` says of each row of a parcel what became of it.
     """
 
     name: str
     kinds: tuple[OutboxKind, ...]
-    carry: Callable[[Sequence[OutboxRow]], Awaitable[list[Delivery]]]
-    patience: Patience
-    room: int
-    parcel: int = 1
+    send: Callable[[Sequence[OutboxRow]], Awaitable[list[Delivery]]]
+    retry: RetryPace
+    max_in_flight: int
+    batch_size: int = 1
 
 
-def queue_lane(queue: MessageQueue) -> Lane:
+def queue_channel(queue: MessageQueue) -> Channel:
     """Call messages, in the queue's batches of ten."""
 
-    async def carry(rows: Sequence[OutboxRow]) -> list[Delivery]:
+    async def send(rows: Sequence[OutboxRow]) -> list[Delivery]:
         outcomes = [MALFORMED] * len(rows)
         messages = {position: message for position, row in enumerate(rows) if (message := _call_message(row))}
         if not messages:
@@ -84,7 +84,7 @@ def queue_lane(queue: MessageQueue) -> Lane:
             outcomes[position] = Delivery(delivered=False, detail=detail) if entry in refused else DELIVERED
         return outcomes
 
-    return Lane("queue", ("call_message",), carry, QUEUE_PATIENCE, room=100, parcel=10)
+    return Channel("queue", ("call_message",), send, QUEUE_RETRY, max_in_flight=100, batch_size=10)
 
 
 def _call_message(row: OutboxRow) -> OutgoingMessage | None:
@@ -97,19 +97,19 @@ def _call_message(row: OutboxRow) -> OutgoingMessage | None:
     return OutgoingMessage(encode(request))
 
 
-def engage_lane(engage: Engage) -> Lane:
+def engage_channel(engage: Engage) -> Channel:
     """ABT events and CRM writes, one request each."""
 
-    async def carry(rows: Sequence[OutboxRow]) -> list[Delivery]:
+    async def send(rows: Sequence[OutboxRow]) -> list[Delivery]:
         return [await engage.deliver(row.kind, row.message_id, row.payload) for row in rows]
 
-    return Lane("engage", ("abt_event", "crm_fields", "crm_note"), carry, ENGAGE_PATIENCE, room=50)
+    return Channel("engage", ("abt_event", "crm_fields", "crm_note"), send, ENGAGE_RETRY, max_in_flight=50)
 
 
-def stop_lane(stop_call: StopCall) -> Lane:
+def stop_channel(stop_call: StopCall) -> Channel:
     """Calls that must be ended at the provider."""
 
-    async def carry(rows: Sequence[OutboxRow]) -> list[Delivery]:
+    async def send(rows: Sequence[OutboxRow]) -> list[Delivery]:
         return [await _stopped(row) for row in rows]
 
     async def _stopped(row: OutboxRow) -> Delivery:
@@ -122,4 +122,4 @@ def stop_lane(stop_call: StopCall) -> Lane:
             return Delivery(delivered=False, detail="provider_unavailable")
         return DELIVERED
 
-    return Lane("stop", ("stop_call",), carry, STOP_PATIENCE, room=20)
+    return Channel("stop", ("stop_call",), send, STOP_RETRY, max_in_flight=20)

@@ -15,7 +15,7 @@ R = TypeVar("R")
 Work = Callable[[Sequence[T]], Awaitable[Sequence[R]]]
 
 
-class Grouped(Generic[T, R]):
+class Batcher(Generic[T, R]):
     """Callable with one item; `work` gets at most `limit` of them and answers each in its place.
 
     With `parallel` groups under way, further items wait and share the next one. When a group of several fails, each of
@@ -81,10 +81,20 @@ def send_through(queue: MessageQueue) -> Send:
         refused = set(await queue.send(messages))
         return [position not in refused for position in range(len(messages))]
 
-    taken: Grouped[OutgoingMessage, bool] = Grouped(send_group, limit=SENT_TOGETHER, parallel=2)
+    taken: Batcher[OutgoingMessage, bool] = Batcher(send_group, limit=SENT_TOGETHER, parallel=2)
 
     async def send(body: str) -> None:
         if not await taken(OutgoingMessage(body)):
             raise QueueUnavailable("the queue refused the message")
 
     return send
+
+
+async def run_concurrently(work: Callable[[T], Awaitable[object]], items: Sequence[T], *, at_once: int) -> None:
+    """Every item is tried, `at_once` of them side by side; then the first error, if there was one, is raised."""
+    errors: list[BaseException] = []
+    for first in range(0, len(items), at_once):
+        ends = await asyncio.gather(*map(work, items[first : first + at_once]), return_exceptions=True)
+        errors += [end for end in ends if isinstance(end, BaseException)]
+    if errors:
+        raise errors[0]

@@ -5,7 +5,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.domain.gate import must_wait_for_person
+from ringback.domain.eligibility import defer_for_person
 from ringback.domain.schedule import CallingHours
 
 from .depth import checked
@@ -27,7 +27,7 @@ def test_the_gate_admits_exactly_what_the_calendar_shows_open_for_the_whole_leas
     start = calendar.hours.next_open(at, zones) or at
     for minutes in [0, *data.draw(st.lists(st.integers(-3, 1440), max_size=5))]:
         now = start + timedelta(minutes=minutes, seconds=data.draw(st.integers(0, 59)))
-        decision = must_wait_for_person(candidate(now, zones), NOTHING_KNOWN, rules, now)
+        decision = defer_for_person(candidate(now, zones), NOTHING_KNOWN, rules, now)
         assert (decision is None) is calendar.is_open_for(now, zones, timedelta(seconds=lease_s))
         assert decision is None or (decision.rule == "outside_calling_hours" and decision.until > now)
 
@@ -39,7 +39,7 @@ def test_a_task_that_waits_as_it_is_told_is_admitted_inside_its_window_and_skips
     calendar = data.draw(calendars(at))
     rules, lease = policy(calendar.hours), timedelta(seconds=60)
     now = at
-    while decision := must_wait_for_person(candidate(at, zones), NOTHING_KNOWN, rules, now):
+    while decision := defer_for_person(candidate(at, zones), NOTHING_KNOWN, rules, now):
         now = decision.until
         if now > at + HORIZON:
             assert calendar.first_open(at, zones, lease) is None
@@ -54,7 +54,7 @@ def test_a_long_lease_may_wait_more_often_but_never_rings_outside_the_window(dat
     calendar, lease = data.draw(calendars(at)), timedelta(seconds=330)
     rules = policy(calendar.hours, lease.total_seconds())
     now = at
-    while decision := must_wait_for_person(candidate(at, zones), NOTHING_KNOWN, rules, now):
+    while decision := defer_for_person(candidate(at, zones), NOTHING_KNOWN, rules, now):
         assert decision.until > now
         now = decision.until
         if now > at + HORIZON:
@@ -67,5 +67,5 @@ def test_a_long_lease_may_wait_more_often_but_never_rings_outside_the_window(dat
 def test_a_person_who_is_nowhere_waits_under_any_hours(place):
     at, _ = place
     for zones in ((), ("Mars/Olympus",), (place[1][0], "Mars/Olympus")):
-        decision = must_wait_for_person(candidate(at, zones), NOTHING_KNOWN, policy(ANY_MINUTE), at)
+        decision = defer_for_person(candidate(at, zones), NOTHING_KNOWN, policy(ANY_MINUTE), at)
         assert decision is not None and decision.until == at + timedelta(days=1)

@@ -14,7 +14,7 @@ _log = structlog.get_logger(__name__)
 LISTED = 1000
 
 
-class Place(Protocol):
+class DeadLetterSource(Protocol):
     """Where messages are given up; every MessageQueue is one."""
 
     async def dead_letters(self, limit: int) -> list[DeadLetter]: ...
@@ -23,12 +23,12 @@ class Place(Protocol):
         ...
 
 
-class NoSuchPlace(Exception):
+class UnknownSource(Exception):
     """A name that is none of the places'."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DeadLetterEntry:
     """`name` tells the letter from those of other places: outbox:17."""
 
     name: str
@@ -37,31 +37,33 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetters:
-    """The places by name. All methods raise what the places raise, and NoSuchPlace."""
+    """The places by name. All methods raise what the places raise, and UnknownSource."""
 
-    places: Mapping[str, Place]
+    sources: Mapping[str, DeadLetterSource]
 
-    async def look(self, limit: int = LISTED) -> list[Found]:
+    async def list(self, limit: int = LISTED) -> list[DeadLetterEntry]:
         found = []
-        for place, letters in self.places.items():
-            found += [Found(f"{place}:{letter.letter_id}", letter) for letter in await letters.dead_letters(limit)]
+        for source, letters in self.sources.items():
+            found += [
+                DeadLetterEntry(f"{source}:{letter.letter_id}", letter) for letter in await letters.dead_letters(limit)
+            ]
         return found
 
     async def find(self, name: str) -> DeadLetter | None:
-        place, letter_id = self._parted(name)
-        letters = await self.places[place].dead_letters(LISTED)
+        source, letter_id = self._parted(name)
+        letters = await self.sources[source].dead_letters(LISTED)
         return next((letter for letter in letters if letter.letter_id == letter_id), None)
 
     async def replay(self, name: str) -> int:
         """One letter by its name, or all of a place by the place's. Doing it again changes nothing: a message consumes
         its dispatch, a webhook its inbox row, and an event keeps its id."""
-        place, letter_id = self._parted(name)
-        count = await self.places[place].replay(letter_id)
-        _log.info("dead_letters.replayed", place=place, count=count)
+        source, letter_id = self._parted(name)
+        count = await self.sources[source].replay(letter_id)
+        _log.info("dead_letters.replayed", source=source, count=count)
         return count
 
     def _parted(self, name: str) -> tuple[str, str | None]:
-        place, _, letter_id = name.partition(":")
-        if place not in self.places:
-            raise NoSuchPlace(f"known places: {', '.join(self.places)}")
-        return place, letter_id or None
+        source, _, letter_id = name.partition(":")
+        if source not in self.sources:
+            raise UnknownSource(f"known sources: {', '.join(self.sources)}")
+        return source, letter_id or None

@@ -15,8 +15,8 @@ BATCH = 500
 _log = structlog.get_logger(__name__)
 
 
-class Attic(Protocol):
-    async def discard(self, what: str, before: datetime, limit: int) -> int:
+class Purge(Protocol):
+    async def purge_expired(self, what: str, before: datetime, limit: int) -> int:
         """Deletes up to `limit` things of a retention rule; returns how many. Raises StoreUnavailable."""
         ...
 
@@ -25,13 +25,13 @@ class Attic(Protocol):
 class Retention:
     """What keeping the figures of domain/retention.py needs. Any number of processes may do it at once."""
 
-    attic: Attic
+    purge: Purge
     clock: Clock
 
-    async def discard_old(self) -> int:
+    async def purge_expired(self) -> int:
         """One batch of every rule. Returns the largest, so that a full one is followed by another."""
         now = self.clock.now()
-        counts = {rule.what: await self.attic.discard(rule.what, now - rule.kept, BATCH) for rule in RULES}
+        counts = {rule.what: await self.purge.purge_expired(rule.what, now - rule.kept, BATCH) for rule in RULES}
         if any(counts.values()):
             _log.info("retention.discarded", **{what: count for what, count in counts.items() if count})
         return max(counts.values())

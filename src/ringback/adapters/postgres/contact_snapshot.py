@@ -11,8 +11,8 @@ from ringback.adapters.postgres.statements import CAPACITY
 from ringback.domain.abt_event import iso
 from ringback.domain.attempt import Attempt, AttemptState
 from ringback.domain.call import Call, Contact, Task
-from ringback.domain.gate import CapacityFacts
-from ringback.domain.person_file import InboundHold, OpenCall, PastAttempt, PersonFile, SuppressionInForce
+from ringback.domain.contact_snapshot import ContactSnapshot, InboundHold, OpenCall, PastAttempt, SuppressionInForce
+from ringback.domain.eligibility import CapacityFacts
 
 # A person is explained by what is open and by what was decided last, not by their whole history.
 _CONTACTS = f"""
@@ -82,9 +82,9 @@ WHERE released_at IS NULL AND (phone = ANY ($1::text[]) OR contact_id = ANY ($2:
 _PAUSE_REASON = "SELECT pause_reason FROM installation"
 
 
-async def read_person_file(
+async def read_contact_snapshot(
     connection: Connection, hashing: Hashing, phone: str | None, contact_id: str | None, now: datetime
-) -> PersonFile:
+) -> ContactSnapshot:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         contacts = tuple(contact_from(row) for row in await connection.fetch(_CONTACTS, phone, contact_id))
         phones = sorted({contact.phone for contact in contacts} if phone is None else {phone})
@@ -94,7 +94,7 @@ async def read_person_file(
         # phone may have open calls of another contact, which wait for whatever that contact waits for.
         phones = sorted({*phones, *(one.call.phone for one in open_calls)})
         ids = sorted({*ids, *(one.call.contact_id for one in open_calls)})
-        return PersonFile(
+        return ContactSnapshot(
             contacts=contacts,
             suppressions=await _suppressions(connection, hashing, phones, ids),
             open_calls=tuple(open_calls),

@@ -23,10 +23,10 @@ PROBE_S = 30.0
 DAY = timedelta(hours=24)
 
 
-class GateVerdict(StrEnum):
-    ADMIT = "admit"
-    WAIT = "wait"
-    END = "end"
+class EligibilityVerdict(StrEnum):
+    ALLOW = "admit"
+    DEFER = "wait"
+    DENY = "end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,8 @@ class CapacityFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class GateDecision:
-    verdict: GateVerdict
+class EligibilityDecision:
+    verdict: EligibilityVerdict
     rule: str
     until: datetime | None = None
     reason: FailReason | None = None
@@ -97,15 +97,15 @@ class GateDecision:
         return {"verdict": self.verdict, "rule": self.rule, "until": iso(self.until), "reason": self.reason}
 
 
-ADMIT = GateDecision(GateVerdict.ADMIT, "admitted")
+ALLOW = EligibilityDecision(EligibilityVerdict.ALLOW, "admitted")
 
 
-def _wait(rule: str, until: datetime) -> GateDecision:
-    return GateDecision(GateVerdict.WAIT, rule, until=until)
+def _defer(rule: str, until: datetime) -> EligibilityDecision:
+    return EligibilityDecision(EligibilityVerdict.DEFER, rule, until=until)
 
 
-def _end(rule: str, reason: FailReason) -> GateDecision:
-    return GateDecision(GateVerdict.END, rule, reason=reason)
+def _deny(rule: str, reason: FailReason) -> EligibilityDecision:
+    return EligibilityDecision(EligibilityVerdict.DENY, rule, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,77 +121,79 @@ class Candidate:
     is_new_attempt: bool
 
 
-def ends_the_call(asked: Candidate, person: PersonFacts, policy: DialPolicy, now: datetime) -> GateDecision | None:
+def deny(asked: Candidate, person: PersonFacts, policy: DialPolicy, now: datetime) -> EligibilityDecision | None:
     """The refusals that no waiting can cure. By a clock that is off, nothing is over."""
     if _clock_is_off(person):
         return None
     if now >= asked.call.expires_at:
-        return _end("expired", FailReason.EXPIRED)
+        return _deny("expired", FailReason.EXPIRED)
     if person.suppressed:
-        return _end("suppressed", FailReason.SUPPRESSED)
+        return _deny("suppressed", FailReason.SUPPRESSED)
     if refused := policy.refusal(asked.region, asked.number_type):
-        return _end(refused, refused)
-    return _ends_by_budget(asked)
+        return _deny(refused, refused)
+    return _deny_by_budget(asked)
 
 
 def _clock_is_off(person: PersonFacts) -> bool:
     return abs(person.clock_skew_s) > MAX_CLOCK_SKEW_S
 
 
-def _ends_by_budget(asked: Candidate) -> GateDecision | None:
+def _deny_by_budget(asked: Candidate) -> EligibilityDecision | None:
     """A callback that the person asked for is no retry; after a cancellation not even that follows."""
     call, is_retry = asked.call, asked.task.kind is TaskKind.RETRY
     if call.no_more_retries and (is_retry or call.no_more_retries == FailReason.CANCELLED):
-        return _end("no_more_retries", FailReason.CANCELLED)
+        return _deny("no_more_retries", FailReason.CANCELLED)
     if is_retry and asked.is_new_attempt and call.budget_used >= call.retry.max_attempts:
-        return _end("budget_spent", FailReason.CANCELLED)
+        return _deny("budget_spent", FailReason.CANCELLED)
     return None
 
 
-def must_wait_for_person(
+def defer_for_person(
     asked: Candidate, person: PersonFacts, policy: DialPolicy, now: datetime
-) -> GateDecision | None:
+) -> EligibilityDecision | None:
     """Waits that concern this person alone. A callback the person asked for is exempt from gap and daily cap."""
     if _clock_is_off(person):
         # By the database's time: ours may be hours ahead, and right again in a minute.
-        return _wait("clock_skew", now + timedelta(seconds=SKEW_RETRY_S - person.clock_skew_s))
+        return _defer("clock_skew", now + timedelta(seconds=SKEW_RETRY_S - person.clock_skew_s))
     if person.held_by_attempt is not None:
-        return _wait("person_on_another_attempt", now + timedelta(seconds=PERSON_BUSY_RETRY_S))
+        return _defer("person_on_another_attempt", now + timedelta(seconds=PERSON_BUSY_RETRY_S))
     if person.on_inbound_call_until is not None and now < person.on_inbound_call_until:
-        return _wait("person_on_inbound_call", now + timedelta(seconds=PERSON_BUSY_RETRY_S))
+        return _defer("person_on_inbound_call", now + timedelta(seconds=PERSON_BUSY_RETRY_S))
     if not policy.calling_hours.open_for(now, asked.zones, timedelta(seconds=policy.lease_s)):
-        return _wait("outside_calling_hours", policy.opens_at(now, asked.zones) or now + DAY)
+        return _defer("outside_calling_hours", policy.opens_at(now, asked.zones) or now + DAY)
     if asked.task.kind is not TaskKind.CALLBACK:
-        return _wait_for_caps(person, policy, now)
+        return _defer_for_caps(person, policy, now)
     return None
 
 
-def _wait_for_caps(person: PersonFacts, policy: DialPolicy, now: datetime) -> GateDecision | None:
+def _defer_for_caps(person: PersonFacts, policy: DialPolicy, now: datetime) -> EligibilityDecision | None:
     if policy.attempts_per_day and person.attempts_last_day >= policy.attempts_per_day:
-        return _wait("attempts_per_day", (person.oldest_attempt_in_day or now) + DAY)
+        return _defer("attempts_per_day", (person.oldest_attempt_in_day or now) + DAY)
     if policy.attempt_gap_s and person.last_attempt_at is not None:
         earliest = person.last_attempt_at + timedelta(seconds=policy.attempt_gap_s)
         if now < earliest:
-            return _wait("attempt_gap", earliest)
+            return _defer("attempt_gap", earliest)
     return None
 
 
-def must_wait_for_capacity(capacity: CapacityFacts, policy: DialPolicy, now: datetime) -> GateDecision | None:
+def defer_for_capacity(capacity: CapacityFacts, policy: DialPolicy, now: datetime) -> EligibilityDecision | None:
     """Waits that concern the whole installation."""
     if capacity.paused:
-        return _wait("paused", now + timedelta(seconds=PAUSE_RETRY_S))
+        return _defer("paused", now + timedelta(seconds=PAUSE_RETRY_S))
     if capacity.breaker_until is not None and now < capacity.breaker_until:
-        return _wait("account_breaker", capacity.breaker_until)
+        return _defer("account_breaker", capacity.breaker_until)
     if capacity.live >= policy.max_live_calls:
-        return _wait("no_free_slot", now + timedelta(seconds=CAPACITY_RETRY_S))
+        return _defer("no_free_slot", now + timedelta(seconds=CAPACITY_RETRY_S))
     if capacity.started_last_second >= policy.calls_per_second:
-        return _wait("start_rate", now + timedelta(seconds=CAPACITY_RETRY_S))
+        return _defer("start_rate", now + timedelta(seconds=CAPACITY_RETRY_S))
     return None
 
 
-def must_not_cross(capacity: CapacityFacts, provider_is_emulated: bool | None, now: datetime) -> GateDecision | None:
+def defer_across_border(
+    capacity: CapacityFacts, provider_is_emulated: bool | None, now: datetime
+) -> EligibilityDecision | None:
     """What was planned with the emulator is never dialed for real, nor the other way round. Not known is not the same
     side."""
     if capacity.emulated is None or provider_is_emulated is not capacity.emulated:
-        return _wait("across_the_border", now + timedelta(seconds=BORDER_RETRY_S))
+        return _defer("across_the_border", now + timedelta(seconds=BORDER_RETRY_S))
     return None

@@ -1,0 +1,1 @@
+"""What an operator does: look, stop, resume, repair and erase."""
