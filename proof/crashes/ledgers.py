@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ringback.emulator.scenarios import SCENARIOS
+from ringback_emulator.scenarios import SCENARIOS
 
 Json = dict[str, Any]
 _COPIES = {"never": 0, "once": 1, "twice_reversed": 2}

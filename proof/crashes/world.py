@@ -22,12 +22,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from proof.crashes.product import bound_socket
 from proof.crashes.shared_page import SharedPage
-from ringback.emulator import engage, retell
-from ringback.emulator.journal import Journal
-from ringback.emulator.settings import EngageEmulatorSettings, RetellEmulatorSettings
 from ringback.logs import configure_logs
 from ringback.web.bodies import replayed
 from ringback.web.serving import serve_http
+from ringback_emulator import engage, retell
+from ringback_emulator.journal import Journal
+from ringback_emulator.settings import EngageEmulatorSettings, RetellEmulatorSettings
 
 Tell = Callable[..., None]
 _CREATE = "/v2/create-phone-call"
@@ -36,7 +36,7 @@ REFUSALS_KEY = "proof_refusals"
 
 
 def import_everything() -> None:
-    import ringback.emulator.dialogues  # noqa: F401
+    import ringback_emulator.dialogues  # noqa: F401
 
 
 def live(spec: dict[str, Any], tell: Tell) -> None:

@@ -10,6 +10,7 @@ from proof.field.running import Told, run_tests
 from proof.planted.bug import PlantedBug
 
 PACKAGE = "ringback"
+PACKAGES = (PACKAGE, "ringback_emulator")
 #: Each bug's tests take seconds; a machine that is busy with everything else gets its time.
 TRIAL_TIMEOUT_S = 240.0
 CONTROL_TIMEOUT_S = 900.0
@@ -62,7 +63,8 @@ class Court:
 
 def copy_package(source: Path, folder: Path) -> Path:
     """With its compiled files, which Python takes for as long as a source keeps its time and size."""
-    shutil.copytree(source / PACKAGE, folder / PACKAGE)
+    for package in PACKAGES:
+        shutil.copytree(source / package, folder / package)
     return folder
 
 

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import uvloop
 
-from ringback.emulator import engage, retell
-from ringback.emulator.settings import EngageEmulatorSettings, RetellEmulatorSettings
 from ringback.logs import configure_logs
 from ringback.web.serving import serve_http
+from ringback_emulator import engage, retell
+from ringback_emulator.settings import EngageEmulatorSettings, RetellEmulatorSettings
 
 
 async def live(spec: dict[str, object]) -> None:
     """Until it is killed. `spec`: `state` (a directory), the inherited listening descriptors `retell_fd` and
     `engage_fd`, `retell` (settings) and `engage_secret`. Says "ready" on stdout."""
-    import ringback.emulator.dialogues  # noqa: F401 - else the first call waits for it
+    import ringback_emulator.dialogues  # noqa: F401 - else the first call waits for it
 
     state = Path(str(spec["state"]))
     settings = spec["retell"]

@@ -4,8 +4,8 @@ import json
 import sys
 from pathlib import Path
 
-from ringback.emulator.retell import run_retell
-from ringback.emulator.settings import RetellEmulatorSettings
+from ringback_emulator.retell import run_retell
+from ringback_emulator.settings import RetellEmulatorSettings
 
 
 def main(settings: str, port: str) -> None:

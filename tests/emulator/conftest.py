@@ -17,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ringback.emulator import retell
-from ringback.emulator.settings import RetellEmulatorSettings
+from ringback_emulator import retell
+from ringback_emulator.settings import RetellEmulatorSettings
 from tests.loopback import free_ports
 
 API_KEY = "key_rest"

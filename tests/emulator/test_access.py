@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from ringback.emulator.serving import _end_without_owner
+from ringback_emulator.serving import _end_without_owner
 from tests.loopback import answers, free_ports
 
 CREATE = {"from_number": "+14155550199", "to_number": "+14155550100", "override_agent_id": "agent_sales"}

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from ringback.emulator import engage, retell
-from ringback.emulator.scenarios import INBOUND, MAGIC_NUMBERS
-from ringback.emulator.settings import EngageEmulatorSettings
+from ringback_emulator import engage, retell
+from ringback_emulator.scenarios import INBOUND, MAGIC_NUMBERS
+from ringback_emulator.settings import EngageEmulatorSettings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text()
 

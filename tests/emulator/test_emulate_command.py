@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ringback.cli.running import emulate
-from ringback.emulator.settings import RetellEmulatorSettings
+from ringback_emulator.settings import RetellEmulatorSettings
 
 
 @pytest.mark.parametrize(("max_live_calls", "lines"), [("4000", 4000), ("20", 1000)])
@@ -13,7 +13,7 @@ def test_the_emulated_account_has_a_line_for_every_call_that_may_be_live(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, max_live_calls: str, lines: int
 ) -> None:
     started: list[RetellEmulatorSettings] = []
-    monkeypatch.setattr("ringback.emulator.retell.run_retell", lambda settings, port: started.append(settings))
+    monkeypatch.setattr("ringback_emulator.retell.run_retell", lambda settings, port: started.append(settings))
     monkeypatch.setenv("RINGBACK_MAX_LIVE_CALLS", max_live_calls)
     emulate("retell", state=tmp_path)
     assert [settings.concurrency_limit for settings in started] == [lines]

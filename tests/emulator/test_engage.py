@@ -7,8 +7,8 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from ringback.emulator import engage
-from ringback.emulator.settings import EngageEmulatorSettings
+from ringback_emulator import engage
+from ringback_emulator.settings import EngageEmulatorSettings
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 EVENT = {"specversion": "1.0", "id": "evt_1", "type": "voice_ai_call_started", "subject": "c1", "data": {"name": "Zoë"}}

@@ -7,8 +7,8 @@ import httpx
 import pytest
 from retell.lib.webhook_auth import verify
 
-from ringback.emulator import retell
-from ringback.emulator.scenarios import INBOUND
+from ringback_emulator import retell
+from ringback_emulator.scenarios import INBOUND
 
 
 def answering(world, *answers):

@@ -11,13 +11,13 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from ringback.emulator.journal import Journal, JournalInUse
+from ringback_emulator.journal import Journal, JournalInUse
 
 RUN = """
 import sys
 from pathlib import Path
-from ringback.emulator.retell import run_retell
-from ringback.emulator.settings import RetellEmulatorSettings
+from ringback_emulator.retell import run_retell
+from ringback_emulator.settings import RetellEmulatorSettings
 state, port, hook, speed = sys.argv[1:]
 run_retell(RetellEmulatorSettings(state_dir=Path(state), api_key="k", webhook_key="w", webhook_url=hook,
     speed=float(speed)), int(port))

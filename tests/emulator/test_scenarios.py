@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from ringback.emulator.dialogues import DIALOGUES
-from ringback.emulator.scenarios import MAGIC_NUMBERS, SCENARIOS, scenario_of
-from ringback.emulator.turns import SAY
+from ringback_emulator.dialogues import DIALOGUES
+from ringback_emulator.scenarios import MAGIC_NUMBERS, SCENARIOS, scenario_of
+from ringback_emulator.turns import SAY
 
 CONNECTED = ["call_started", "call_ended", "call_analyzed"]
 NOT_CONNECTED = ["call_ended", "call_analyzed"]

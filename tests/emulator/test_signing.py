@@ -3,7 +3,7 @@
 import pytest
 from retell.lib.webhook_auth import verify
 
-from ringback.emulator.signing import retell_signature
+from ringback_emulator.signing import retell_signature
 
 KEY = "key_test_0123456789abcdef0123456789abcdef"
 VECTORS = [

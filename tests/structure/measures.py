@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from .tree import PRODUCT, ROOT, line_count, python_files
+from .tree import EMULATOR, PRODUCT, ROOT, line_count, python_files
 
 PROOF = ROOT / "proof"
 FLOWS = PRODUCT / "flows"
@@ -71,8 +71,8 @@ def flows_with_a_test_of_their_name(flows: Iterable[Path], tests: Path) -> list[
 
 def measures() -> dict[str, str]:
     """Each measure with its value."""
-    product, proof = python_files(PRODUCT), python_files(PROOF)
-    sources = [path.read_text() for path in product]
+    files, proof = python_files(PRODUCT, EMULATOR), python_files(PROOF)
+    sources = [path.read_text() for path in files]
     once, functions = map(sum, zip(*map(once_used_private_functions, sources), strict=True))
     prose = [text for source in sources for text in texts(source)]
     headless = sum(map(is_headless, prose))
@@ -80,8 +80,8 @@ def measures() -> dict[str, str]:
     flows = [path for path in python_files(FLOWS) if path.stem != "__init__"]
     tested = flows_with_a_test_of_their_name(flows, ROOT / "tests")
     return {
-        "files in src": f"{len(product)}",
-        "lines in src": f"{sum(map(line_count, product)):,}",
+        "files in src": f"{len(files)}",
+        "lines in src": f"{sum(map(line_count, files)):,}",
         "lines in proof": f"{sum(map(line_count, proof)):,}",
         "private functions used once in their own file": f"{100 * once / functions:.1f} % of {functions:,}",
         "docstrings and comments with a headless clause": f"{100 * headless / len(prose):.1f} % of {len(prose):,}",

@@ -7,7 +7,7 @@ from configparser import ConfigParser
 from ringback.domain.catalog import built_in_catalog
 from ringback.flows.business_operations import declarations
 
-from .tree import PRODUCT, ROOT, imported_names, python_files, shown
+from .tree import EMULATOR, PRODUCT, ROOT, imported_names, python_files, shown
 
 #: What the domain must not do even with the standard library: wait, look at the clock, throw dice, touch the machine.
 IMPURE = {"asyncio", "io", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading", "time"}
@@ -34,7 +34,7 @@ def test_the_queue_messages_need_the_standard_library_alone():
 
 
 def test_only_migrations_use_sqlalchemy():
-    users = {shown(path) for path in python_files(PRODUCT) if "sqlalchemy" in path.read_text().lower()}
+    users = {shown(path) for path in python_files(PRODUCT, EMULATOR) if "sqlalchemy" in path.read_text().lower()}
     assert all(name.startswith("src/ringback/adapters/postgres/migrations/") for name in users)
 
 

@@ -6,9 +6,12 @@ from collections import Counter
 
 from ringback.failpoints import Failpoint
 
-from .tree import PRODUCT, python_files, shown
+from .tree import EMULATOR, PRODUCT, python_files, shown
 
-SOURCES = {shown(path).removeprefix("src/ringback/"): path.read_text() for path in python_files(PRODUCT)}
+SOURCES = {
+    shown(path).removeprefix("src/").removeprefix("ringback/"): path.read_text()
+    for path in python_files(PRODUCT, EMULATOR)
+}
 
 #: The shell of all loops, what meets a message's fate, the inbound door, the group whose callers each have a door of
 #: their own, and a check of readiness: once in each.
@@ -68,7 +71,7 @@ def test_a_catch_that_raises_again_is_none():
 
 def test_every_task_is_started_where_its_errors_are_met():
     found = places(r"create_task\(|ensure_future\(|TaskGroup\(|run_coroutine_threadsafe\(").keys()
-    assert {name for name in found if not name.startswith("emulator/")} == STARTS_TASKS.keys()
+    assert {name for name in found if not name.startswith("ringback_emulator/")} == STARTS_TASKS.keys()
 
 
 def test_the_environment_is_read_in_one_file():
@@ -76,7 +79,7 @@ def test_the_environment_is_read_in_one_file():
 
 
 #: Not measured in the product's time, or before there is a clock to be handed.
-OWN_TIME = ("cli", "embedded/", "emulator/", "up/")
+OWN_TIME = ("cli", "embedded/", "ringback_emulator/", "up/")
 
 
 def test_the_time_is_told_by_the_clock():

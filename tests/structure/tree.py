@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ROOT / "src" / "ringback"
+EMULATOR = ROOT / "src" / "ringback_emulator"
 #: Of dotted names only these are ours; all others are environments, caches and the version control's.
 DOTTED = (".ci", ".importlinter", ".gitignore", ".github")
 LINK = re.compile(r"\]\(([^)\s]+)\)")

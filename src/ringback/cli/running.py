@@ -59,9 +59,9 @@ def emulate(  # noqa: PLR0913 - each is an option of the command line
 
     Its control paths take RINGBACK_API_KEY, or where there is none the key that it was started with.
     """
-    from ringback.emulator.engage import run_engage
-    from ringback.emulator.retell import run_retell
-    from ringback.emulator.settings import EngageEmulatorSettings, RetellEmulatorSettings
+    from ringback_emulator.engage import run_engage
+    from ringback_emulator.retell import run_retell
+    from ringback_emulator.settings import EngageEmulatorSettings, RetellEmulatorSettings
 
     settings = read_settings(process_environment(), emulated=True)
     state_dir = state or DEFAULT_DATA_DIR / what

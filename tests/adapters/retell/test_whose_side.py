@@ -8,8 +8,8 @@ import pytest
 from ringback.adapters.clock import SystemClock
 from ringback.adapters.retell.client import UNIDENTIFIED_FOR_S, RetellProvider
 from ringback.adapters.retell.whose_side import leads_to_emulator
-from ringback.emulator import retell
-from ringback.emulator.settings import RetellEmulatorSettings
+from ringback_emulator import retell
+from ringback_emulator.settings import RetellEmulatorSettings
 from tests.emulator.conftest import served
 from tests.fixed_clock import FixedClock
 from tests.loopback import free_ports

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from ringback.emulator.call_request import (
+from ringback_emulator.call_request import (
     DEFAULT_AGENT_ID,
     CallOrder,
     RequestRefused,
@@ -13,9 +13,9 @@ from ringback.emulator.call_request import (
     read_order,
     string_values,
 )
-from ringback.emulator.exchange import Exchange, new_call_id
-from ringback.emulator.outgoing import Answer, encoded, now_ms, post_until_accepted
-from ringback.emulator.scenarios import INBOUND
+from ringback_emulator.exchange import Exchange, new_call_id
+from ringback_emulator.outgoing import Answer, encoded, now_ms, post_until_accepted
+from ringback_emulator.scenarios import INBOUND
 
 _AGENT_VERSION = 0
 # What the answer says beside these is either handled here (`reject`, `dynamic_variables`) or ignored, as by Retell.

@@ -1,8 +1,8 @@
 """What is said in each kind of conversation, as (role, text) turns."""
 
-from ringback.emulator.inbound_dialogues import INBOUND_DIALOGUES
-from ringback.emulator.tool_dialogues import TOOL_DIALOGUES
-from ringback.emulator.turns import OPENING, SAY, Turn
+from ringback_emulator.inbound_dialogues import INBOUND_DIALOGUES
+from ringback_emulator.tool_dialogues import TOOL_DIALOGUES
+from ringback_emulator.turns import OPENING, SAY, Turn
 
 DIALOGUES: dict[str, tuple[Turn, ...]] = {
     "silence": (),

@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from ringback.emulator.call_book import Call, ToolCall
-from ringback.emulator.dialogues import DIALOGUES
-from ringback.emulator.scenarios import SCENARIOS
-from ringback.emulator.turns import SAY, Turn
+from ringback_emulator.call_book import Call, ToolCall
+from ringback_emulator.dialogues import DIALOGUES
+from ringback_emulator.scenarios import SCENARIOS
+from ringback_emulator.turns import SAY, Turn
 
 _UNDETERMINED_SAY = "That is noted. Thank you for telling me."
 

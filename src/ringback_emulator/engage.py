@@ -27,10 +27,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ringback.emulator.access import protect, stop_route
-from ringback.emulator.journal import Journal
-from ringback.emulator.serving import run
-from ringback.emulator.settings import EngageEmulatorSettings
+from ringback_emulator.access import protect, stop_route
+from ringback_emulator.journal import Journal
+from ringback_emulator.serving import run
+from ringback_emulator.settings import EngageEmulatorSettings
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """Conversations in which the agent uses its functions, as (role, text) turns."""
 
-from ringback.emulator.turns import OPENING, SAY, Turn
+from ringback_emulator.turns import OPENING, SAY, Turn
 
 _ASKED_FOR_LATER: tuple[Turn, ...] = (
     *OPENING,

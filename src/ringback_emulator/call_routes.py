@@ -8,20 +8,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ringback.emulator.call_book import Call
-from ringback.emulator.call_filters import read_filters
-from ringback.emulator.call_object import call_object, light_call_object
-from ringback.emulator.call_request import (
+from ringback_emulator.call_book import Call
+from ringback_emulator.call_filters import read_filters
+from ringback_emulator.call_object import call_object, light_call_object
+from ringback_emulator.call_request import (
     STORAGE_SETTINGS,
     RequestRefused,
     checked_metadata,
     checked_storage,
     read_order,
 )
-from ringback.emulator.door import MESSAGES, api, client_left, exchange_of, hang_up, json_object, refusal
-from ringback.emulator.exchange import Exchange
-from ringback.emulator.faults import CreateFault
-from ringback.emulator.scenarios import SCENARIOS
+from ringback_emulator.door import MESSAGES, api, client_left, exchange_of, hang_up, json_object, refusal
+from ringback_emulator.exchange import Exchange
+from ringback_emulator.faults import CreateFault
+from ringback_emulator.scenarios import SCENARIOS
 
 _DEFAULT_PAGE = 50
 _LARGEST_PAGE = 1000

@@ -4,9 +4,9 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from ringback.emulator.call_book import Call
-from ringback.emulator.call_object import call_analysis, call_status, duration_ms
-from ringback.emulator.call_request import RequestRefused
+from ringback_emulator.call_book import Call
+from ringback_emulator.call_object import call_analysis, call_status, duration_ms
+from ringback_emulator.call_request import RequestRefused
 
 _FIELDS: dict[str, Callable[[Call], Any]] = {
     "call_id": lambda call: call.call_id,

@@ -3,10 +3,10 @@
 import random
 from typing import Any
 
-from ringback.emulator.call_book import Call, Stage
-from ringback.emulator.call_metrics import call_cost, latency, llm_token_usage
-from ringback.emulator.scenarios import SCENARIOS
-from ringback.emulator.transcript import transcript_parts
+from ringback_emulator.call_book import Call, Stage
+from ringback_emulator.call_metrics import call_cost, latency, llm_token_usage
+from ringback_emulator.scenarios import SCENARIOS
+from ringback_emulator.transcript import transcript_parts
 
 _HEAVY = ("transcript", "transcript_object", "transcript_with_tool_calls")
 _FILES = "https://recordings.emulator.invalid"

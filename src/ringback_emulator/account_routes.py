@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ringback.emulator.call_request import DEFAULT_AGENT_ID, RequestRefused, agent_exists, is_e164
-from ringback.emulator.door import MESSAGES, api, exchange_of
-from ringback.emulator.transcript import hangs_up_on_voicemail
+from ringback_emulator.call_request import DEFAULT_AGENT_ID, RequestRefused, agent_exists, is_e164
+from ringback_emulator.door import MESSAGES, api, exchange_of
+from ringback_emulator.transcript import hangs_up_on_voicemail
 
 # The emulated account does not change; 2026-01-01T00:00:00Z.
 _LAST_MODIFIED_MS = 1_767_225_600_000

@@ -10,16 +10,16 @@ from typing import Any
 
 import aiohttp
 
-from ringback.emulator.call_book import Call, CallBook, Direction
-from ringback.emulator.call_request import CallOrder, RequestRefused
-from ringback.emulator.faults import RetellFaults
-from ringback.emulator.journal import Journal
-from ringback.emulator.outgoing import SignedPost, now_ms
-from ringback.emulator.scenarios import SCENARIOS, scenario_of
-from ringback.emulator.script import Script
-from ringback.emulator.settings import RetellEmulatorSettings
-from ringback.emulator.tools import Toolbox
-from ringback.emulator.webhooks import Courier, owed_deliveries
+from ringback_emulator.call_book import Call, CallBook, Direction
+from ringback_emulator.call_request import CallOrder, RequestRefused
+from ringback_emulator.faults import RetellFaults
+from ringback_emulator.journal import Journal
+from ringback_emulator.outgoing import SignedPost, now_ms
+from ringback_emulator.scenarios import SCENARIOS, scenario_of
+from ringback_emulator.script import Script
+from ringback_emulator.settings import RetellEmulatorSettings
+from ringback_emulator.tools import Toolbox
+from ringback_emulator.webhooks import Courier, owed_deliveries
 
 # Retell remembers an idempotency key for one hour.
 IDEMPOTENCY_WINDOW_MS = 3_600_000

@@ -8,8 +8,8 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from ringback.emulator import verdicts
-from ringback.emulator.script import Script, Tool
+from ringback_emulator import verdicts
+from ringback_emulator.script import Script, Tool
 
 SCENARIO_KEY = "emulator_scenario"
 _FICTIONAL_NUMBER = re.compile(r"\+1\d{3}55501(\d{2})")

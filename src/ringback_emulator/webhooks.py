@@ -4,11 +4,11 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from ringback.emulator.call_book import Call, CallBook, Stage
-from ringback.emulator.call_object import call_object
-from ringback.emulator.faults import RetellFaults
-from ringback.emulator.outgoing import SignedPost, encoded, post_until_accepted
-from ringback.emulator.scenarios import SCENARIOS
+from ringback_emulator.call_book import Call, CallBook, Stage
+from ringback_emulator.call_object import call_object
+from ringback_emulator.faults import RetellFaults
+from ringback_emulator.outgoing import SignedPost, encoded, post_until_accepted
+from ringback_emulator.scenarios import SCENARIOS
 
 Spawn = Callable[[Coroutine[Any, Any, None]], None]
 

@@ -1,6 +1,6 @@
 """What the analyses of the scripted talks say, in the words and custom fields of a believable agent."""
 
-from ringback.emulator.script import Verdict
+from ringback_emulator.script import Verdict
 
 GOAL_MET = Verdict(
     True,

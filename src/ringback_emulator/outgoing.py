@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-from ringback.emulator.signing import retell_signature
+from ringback_emulator.signing import retell_signature
 
 # Retell gives a webhook ten seconds by default (webhook_timeout_ms); inbound webhooks have them too, and the emulated
 # tools are given the same.

@@ -25,15 +25,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ringback.emulator import account_routes, call_routes
-from ringback.emulator.access import protect, stop_route
-from ringback.emulator.call_request import RequestRefused
-from ringback.emulator.door import exchange_of, json_object, refusal
-from ringback.emulator.exchange import Exchange
-from ringback.emulator.inbound import read_caller, ring_in
-from ringback.emulator.outgoing import now_ms
-from ringback.emulator.serving import run
-from ringback.emulator.settings import RetellEmulatorSettings
+from ringback_emulator import account_routes, call_routes
+from ringback_emulator.access import protect, stop_route
+from ringback_emulator.call_request import RequestRefused
+from ringback_emulator.door import exchange_of, json_object, refusal
+from ringback_emulator.exchange import Exchange
+from ringback_emulator.inbound import read_caller, ring_in
+from ringback_emulator.outgoing import now_ms
+from ringback_emulator.serving import run
+from ringback_emulator.settings import RetellEmulatorSettings
 
 
 def create_app(settings: RetellEmulatorSettings) -> Starlette:

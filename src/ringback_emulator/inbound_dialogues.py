@@ -1,6 +1,6 @@
 """Conversations with somebody who calls, as (role, text) turns."""
 
-from ringback.emulator.turns import SAY, Turn
+from ringback_emulator.turns import SAY, Turn
 
 _GREETING: tuple[Turn, ...] = (
     ("agent", "Hi {name}, this is Robin, the virtual assistant of Northwind. This call is recorded. How can I help?"),

@@ -10,8 +10,8 @@ from typing import Any, cast
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ringback.emulator.call_request import RequestRefused
-from ringback.emulator.exchange import Exchange
+from ringback_emulator.call_request import RequestRefused
+from ringback_emulator.exchange import Exchange
 
 Handler = Callable[[Request], Awaitable[Response]]
 

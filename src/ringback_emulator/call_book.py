@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from ringback.emulator.journal import Journal
+from ringback_emulator.journal import Journal
 
 Stage = Literal["registered", "ongoing", "ended", "analyzed"]
 Direction = Literal["outbound", "inbound"]

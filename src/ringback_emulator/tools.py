@@ -6,11 +6,11 @@ import re
 import secrets
 from typing import Any
 
-from ringback.emulator.call_book import Call, CallBook, ToolCall
-from ringback.emulator.call_object import call_in_progress
-from ringback.emulator.outgoing import TIMEOUT_S, Answer, SignedPost, encoded, now_ms
-from ringback.emulator.scenarios import SCENARIOS
-from ringback.emulator.script import Tool
+from ringback_emulator.call_book import Call, CallBook, ToolCall
+from ringback_emulator.call_object import call_in_progress
+from ringback_emulator.outgoing import TIMEOUT_S, Answer, SignedPost, encoded, now_ms
+from ringback_emulator.scenarios import SCENARIOS
+from ringback_emulator.script import Tool
 
 # Retell shows the agent at most this much of an answer.
 RESULT_LIMIT_CHARS = 15_000
