@@ -5,7 +5,7 @@ from proof.model.facts import News, Word, absorbed, is_poll, is_tried_again, las
 from proof.model.state import Attempt, Said, Task
 from proof.model.transaction import Outcome, Transaction
 from ringback.domain.abt_event import AbtType, FailReason
-from ringback.domain.attempt import CLEAN_LOOKUPS_TO_FREE_SLOT, LIVE, AttemptState, furthest
+from ringback.domain.attempt import CLEAN_LOOKUPS_TO_FREE_SLOT, USES_SLOT, AttemptState, furthest
 from ringback.domain.call import TaskKind, TaskStatus
 from ringback.domain.outcome import PROVIDER_LOST_DIGEST, Verdict, verdict_digest
 
@@ -84,7 +84,7 @@ def _hear(tx: Transaction, c: int, a: int, news: News) -> None:
     attempt = tx.attempt(c, a)
     is_too_late = facts.state is S.ENDED and news in (Word.POLL_LATE, Word.POLL_GIVEN_UP)
     holds = attempt.holds_person and attempt.digest is None and not is_too_late
-    tx.change(c, a, holds_slot=facts.state in LIVE, holds_person=holds)
+    tx.change(c, a, holds_slot=facts.state in USES_SLOT, holds_person=holds)
 
 
 def conclude(tx: Transaction, c: int, a: int, verdict: Verdict) -> None:

@@ -3,14 +3,12 @@
 from typing import Any
 
 from proof.model.state import Attempt, Call, Check, Phase, Task, Worker, World
-from ringback.domain.attempt import CLEAN_LOOKUPS_TO_RESEND, TRANSITIONS, AttemptState
+from ringback.domain.attempt import AWAITING_VERDICT, CLEAN_LOOKUPS_TO_RESEND, TRANSITIONS, AttemptState
 from ringback.domain.call import TaskStatus
 from ringback.domain.dial import DialAnswerKind
 
 S = AttemptState
 K = DialAnswerKind
-
-_UNDECIDED = frozenset({S.DIALING, S.UNKNOWN, S.PLACED, S.ONGOING, S.ENDED, S.ANALYZED})
 
 
 class Rules:
@@ -91,4 +89,4 @@ class Rules:
         return True
 
     def is_under_way(self, attempt: Attempt | None) -> bool:
-        return attempt is not None and attempt.state in _UNDECIDED and attempt.verdict is None
+        return attempt is not None and attempt.state in AWAITING_VERDICT and attempt.verdict is None

@@ -95,7 +95,7 @@ BUGS = (
         name="unknown_counts_for_no_limit",
         aims=(I6,),
         file=STATEMENTS,
-        old="_OTHERS_THAT_RANG = f\"state NOT IN ('waiting', 'rejected') AND {_OTHERS}\"\n",
+        old='_OTHERS_THAT_RANG = f"state NOT IN {literals(NEVER_RANG)} AND {_OTHERS}"\n',
         new="_OTHERS_THAT_RANG = f\"state NOT IN ('waiting', 'rejected', 'unknown', 'abandoned') AND {_OTHERS}\"\n",
         why="A call that perhaps never rang is no call.",
         tests=(f"{_CLAIM}test_caps_count_unknown_calls_but_not_waiting_ones",),

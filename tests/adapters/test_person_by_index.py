@@ -29,7 +29,7 @@ FILL = (
 
 READ = {
     "the gate": (sql.PERSON_FACTS, (PHONE, CONTACT, None, NOW, [])),
-    "a suppression": (sql.ATTEMPTS_UNDER_WAY, (None, CONTACT)),
+    "a suppression": (sql.ATTEMPTS_POSSIBLY_RINGING, (None, CONTACT)),
     "why": (contact_snapshot._ATTEMPTS, ([PHONE], [CONTACT, "crm-9"], NOW)),
 }
 

@@ -20,30 +20,36 @@ class AttemptState(StrEnum):
     ABANDONED = "abandoned"
 
 
-S = AttemptState
+#: The account's slots are counted by it. An unknown attempt keeps its slot for a while longer.
+USES_SLOT = frozenset({AttemptState.DIALING, AttemptState.PLACED, AttemptState.ONGOING})
+#: The phone may be ringing, or the person talking: a stop comes too late for it.
+POSSIBLY_RINGING = USES_SLOT | {AttemptState.UNKNOWN}
+#: The call's status follows from it, and the call's expiry waits for it, until it has a verdict.
+SHOWN_AS_STATUS = POSSIBLY_RINGING | {AttemptState.ENDED}
+#: Its verdict, which is still to come, ends the call. An analyzed attempt gets it in the same transaction.
+AWAITING_VERDICT = SHOWN_AS_STATUS | {AttemptState.ANALYZED}
+#: It did not ring, so it counts for no limit. An unknown attempt counts as a call.
+NEVER_RANG = frozenset({AttemptState.WAITING, AttemptState.REJECTED})
 
-_EVIDENCE = frozenset({S.PLACED, S.ONGOING, S.ENDED, S.ANALYZED})
+_EVIDENCE = frozenset({AttemptState.PLACED, AttemptState.ONGOING, AttemptState.ENDED, AttemptState.ANALYZED})
 
 # Every permitted step of the dial protocol. Evidence only advances, so there is no way back from a placed state, and
 # it beats every answer: a call that Retell "refused" or that we gave up did happen once a webhook of it is there.
 TRANSITIONS: dict[AttemptState, frozenset[AttemptState]] = {
-    S.WAITING: frozenset({S.DIALING, S.REJECTED}) | _EVIDENCE,
-    S.DIALING: frozenset({S.WAITING, S.UNKNOWN, S.REJECTED}) | _EVIDENCE,
+    AttemptState.WAITING: frozenset({AttemptState.DIALING, AttemptState.REJECTED}) | _EVIDENCE,
+    AttemptState.DIALING: frozenset({AttemptState.WAITING, AttemptState.UNKNOWN, AttemptState.REJECTED}) | _EVIDENCE,
     # back to dialing is the one resend with the same key and the same bytes
-    S.UNKNOWN: frozenset({S.DIALING, S.ABANDONED}) | _EVIDENCE,
-    S.PLACED: frozenset({S.ONGOING, S.ENDED, S.ANALYZED}),
-    S.ONGOING: frozenset({S.ENDED, S.ANALYZED}),
-    S.ENDED: frozenset({S.ANALYZED}),
-    S.ANALYZED: frozenset(),
-    S.REJECTED: _EVIDENCE,
-    S.ABANDONED: _EVIDENCE,
+    AttemptState.UNKNOWN: frozenset({AttemptState.DIALING, AttemptState.ABANDONED}) | _EVIDENCE,
+    AttemptState.PLACED: frozenset({AttemptState.ONGOING, AttemptState.ENDED, AttemptState.ANALYZED}),
+    AttemptState.ONGOING: frozenset({AttemptState.ENDED, AttemptState.ANALYZED}),
+    AttemptState.ENDED: frozenset({AttemptState.ANALYZED}),
+    AttemptState.ANALYZED: frozenset(),
+    AttemptState.REJECTED: _EVIDENCE,
+    AttemptState.ABANDONED: _EVIDENCE,
 }
 
-#: The attempt may be ringing or talking, so it takes one of the account's places.
-LIVE = frozenset({S.DIALING, S.PLACED, S.ONGOING})
-
 # Evidence may arrive in any order; the further state stands.
-_PROGRESS = {S.PLACED: 1, S.ONGOING: 2, S.ENDED: 3, S.ANALYZED: 4}
+_PROGRESS = {AttemptState.PLACED: 1, AttemptState.ONGOING: 2, AttemptState.ENDED: 3, AttemptState.ANALYZED: 4}
 
 #: A free place is not given away before this many look-ups in a row found no call at the provider.
 CLEAN_LOOKUPS_TO_FREE_SLOT = 2
@@ -158,3 +164,8 @@ class Attempt:
     def is_erased(self) -> bool:
         """Whether the person of this attempt was erased, so that no evidence may touch it."""
         return self.phone == ERASED
+
+
+def awaits_verdict(attempt: Attempt | None) -> bool:
+    """Whether the attempt will end its call by a verdict that is still to come."""
+    return attempt is not None and attempt.state in AWAITING_VERDICT and attempt.verdict_type is None

@@ -13,7 +13,7 @@ BY_VERDICT = {
     AbtType.FAILED: CallStatus.FAILED,
 }
 
-_UNDER_WAY = {
+_BY_STATE = {
     S.DIALING: CallStatus.DIALING,
     S.PLACED: CallStatus.DIALING,
     S.UNKNOWN: CallStatus.UNKNOWN,
@@ -26,8 +26,8 @@ def settle_status(call: Call, task: Task | None, attempt: Attempt | None) -> Non
     """Set the status of a call that is not final. A scheduled call whose task is dispatched is shown as queued."""
     if call.final:
         return
-    if attempt is not None and attempt.verdict_type is None and attempt.state in _UNDER_WAY:
-        call.status = _UNDER_WAY[attempt.state]
+    if attempt is not None and attempt.verdict_type is None and attempt.state in _BY_STATE:
+        call.status = _BY_STATE[attempt.state]
     elif task is not None:
         call.status = CallStatus.SCHEDULED
 

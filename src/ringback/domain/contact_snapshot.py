@@ -4,12 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ringback.domain.attempt import Attempt, AttemptState
+from ringback.domain.attempt import NEVER_RANG, Attempt, AttemptState
 from ringback.domain.call import Call, Contact, Task
 from ringback.domain.eligibility import DAY, CapacityFacts, PersonFacts
-
-#: These never rang and count for nothing.
-_NEVER_RANG = frozenset({AttemptState.WAITING, AttemptState.REJECTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ class ContactSnapshot:
             for one in self.attempts
             if (one.phone == phone or one.contact_id == contact_id) and one.attempt_id != own_attempt
         ]
-        sent = [one.sent_at for one in others if one.sent_at is not None and one.state not in _NEVER_RANG]
+        sent = [one.sent_at for one in others if one.sent_at is not None and one.state not in NEVER_RANG]
         in_day = [moment for moment in sent if moment > at - DAY]
         holds = [one.until for one in self.inbound_holds if one.phone == phone or one.contact_id == contact_id]
         return PersonFacts(

@@ -3,25 +3,15 @@
 from datetime import datetime
 
 from ringback.domain.abt_event import AbtType, FailReason
-from ringback.domain.attempt import Attempt, AttemptState, DialFact, check_transition
+from ringback.domain.attempt import Attempt, AttemptState, DialFact, awaits_verdict, check_transition
 from ringback.domain.call import Call, CallStatus, Task, TaskStatus
 from ringback.domain.call_state import close, settle_status
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.announcing import announce_closing
 from ringback.ports import Transaction
 
-S = AttemptState
-
 _STATUS = {FailReason.CANCELLED: CallStatus.CANCELLED, FailReason.EXPIRED: CallStatus.EXPIRED}
 _TASK_STATUS = {FailReason.EXPIRED: TaskStatus.EXPIRED}
-
-#: An attempt in one of these, and without a verdict, will end the call by its own verdict.
-_UNDECIDED = frozenset({S.DIALING, S.UNKNOWN, S.PLACED, S.ONGOING, S.ENDED, S.ANALYZED})
-
-
-def is_under_way(attempt: Attempt | None) -> bool:
-    """Whether the attempt may still ring, talk, or be waited for."""
-    return attempt is not None and attempt.state in _UNDECIDED and attempt.verdict_type is None
 
 
 async def stop_call(
@@ -32,15 +22,15 @@ async def stop_call(
     if task is not None:
         task.status = _TASK_STATUS.get(reason, TaskStatus.DELETED)
         await tx.save(task)
-    if is_under_way(attempt):
+    if awaits_verdict(attempt):
         call.no_more_retries = reason
         settle_status(call, None, attempt)
         await tx.save(call)
         return False
     closing_event_id = await announce_closing(tx, call, reason, now)
-    if attempt is not None and attempt.state is S.WAITING:
-        check_transition(attempt.state, S.REJECTED)
-        attempt.state = S.REJECTED
+    if attempt is not None and attempt.state is AttemptState.WAITING:
+        check_transition(attempt.state, AttemptState.REJECTED)
+        attempt.state = AttemptState.REJECTED
         attempt.dial = DialFact.NOT_DIALED
         # Should a webhook prove that it rang after all, its verdict corrects this event.
         attempt.verdict_type, attempt.verdict_event_id = AbtType.FAILED, closing_event_id

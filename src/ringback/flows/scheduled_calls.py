@@ -5,8 +5,9 @@ from datetime import timedelta
 
 from ringback.batching import run_concurrently
 from ringback.domain.abt_event import FailReason
+from ringback.domain.attempt import awaits_verdict
 from ringback.failpoints import Failpoint, reach
-from ringback.flows.closing import is_under_way, stop_call
+from ringback.flows.closing import stop_call
 from ringback.ports import Clock, MessageQueue, Store
 
 BATCH = 500
@@ -61,7 +62,7 @@ class ScheduledCalls:
             if call is None or call.final or call.expires_at > now:
                 return
             attempt = await tx.latest_attempt(call_id)
-            if not is_under_way(attempt):
+            if not awaits_verdict(attempt):
                 await stop_call(tx, call, await tx.open_task(call_id), attempt, FailReason.EXPIRED, now)
                 await tx.log_decision(call_id, None, "expired", {}, now)
                 reach(Failpoint.EXPIRED)

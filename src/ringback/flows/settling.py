@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from ringback.domain.abt_event import AbtType, FailReason
-from ringback.domain.attempt import LIVE, Attempt, AttemptState, furthest
+from ringback.domain.attempt import USES_SLOT, Attempt, AttemptState, awaits_verdict, furthest
 from ringback.domain.call import Call, CallStatus, Task, TaskKind, TaskStatus
 from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.call_state import BY_VERDICT, close, settle_status
@@ -33,7 +33,6 @@ from ringback.flows.announcing import (
     announce_started,
     rescheduled_event_id,
 )
-from ringback.flows.closing import is_under_way
 from ringback.flows.suppression import suppress
 from ringback.flows.whereabouts import zones_of
 from ringback.ports import Suppression, Transaction
@@ -122,7 +121,7 @@ async def apply_report(
         await announce_started(tx, call, attempt, now)
     if verdict is not None:
         await conclude(tx, call, attempt, verdict, rules, now)
-    attempt.holds_slot = attempt.state in LIVE
+    attempt.holds_slot = attempt.state in USES_SLOT
     _hold_person(attempt, rules.deadlines, now)
     attempt.next_check_at = next_check_after_report(attempt, rules.deadlines, now, was_polled=was_polled)
     if attempt.connected and not attempt.started_event:
@@ -203,7 +202,7 @@ async def _is_last_word(tx: Transaction, call: Call, attempt: Attempt, task: Tas
         return False
     if attempt.number == call.attempts_made:
         return True
-    return not is_under_way(await tx.latest_attempt(call.call_id))
+    return not awaits_verdict(await tx.latest_attempt(call.call_id))
 
 
 async def _cancel_retry(tx: Transaction, call: Call, task: Task | None, verdict: Verdict) -> Task | None:

@@ -1,6 +1,7 @@
 """The SQL of what is written down about contacts, and of their calls to us."""
 
-from ringback.adapters.postgres.rows import named_columns
+from ringback.adapters.postgres.rows import literals, named_columns
+from ringback.domain.call import OPEN_TASK
 from ringback.domain.inbound_call import InboundCall
 
 #: With what stood there before, read from the very row that is changed.
@@ -28,9 +29,9 @@ SELECT contact_id FROM (
 ORDER BY rank LIMIT 1
 """
 # What somebody who calls us most likely calls about: the call that is due next, else the last one.
-CALL_AT_HAND = """
+CALL_AT_HAND = f"""
 SELECT calls.call_id FROM calls
-LEFT JOIN tasks ON tasks.call_id = calls.call_id AND tasks.status IN ('pending', 'held', 'dispatched')
+LEFT JOIN tasks ON tasks.call_id = calls.call_id AND tasks.status IN {literals(OPEN_TASK)}
 WHERE calls.contact_id = $1
 ORDER BY calls.final, coalesce(tasks.due_before_hold, tasks.due_at) NULLS LAST, calls.call_id DESC LIMIT 1
 """

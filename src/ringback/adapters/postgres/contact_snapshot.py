@@ -6,11 +6,11 @@ from typing import Any
 
 from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Connection
-from ringback.adapters.postgres.rows import attempt_from, call_from, contact_from, named_columns, task_from
+from ringback.adapters.postgres.rows import attempt_from, call_from, contact_from, literals, named_columns, task_from
 from ringback.adapters.postgres.statements import CAPACITY
 from ringback.domain.abt_event import iso
-from ringback.domain.attempt import Attempt, AttemptState
-from ringback.domain.call import Call, Contact, Task
+from ringback.domain.attempt import NEVER_RANG, Attempt, AttemptState
+from ringback.domain.call import OPEN_TASK, Call, Contact, Task
 from ringback.domain.contact_snapshot import ContactSnapshot, InboundHold, OpenCall, PastAttempt, SuppressionInForce
 from ringback.domain.eligibility import CapacityFacts
 
@@ -24,7 +24,7 @@ SELECT {named_columns(Call)} FROM calls WHERE NOT final AND (phone = ANY ($1::te
 ORDER BY call_id LIMIT 100
 """
 _OPEN_TASKS = f"""
-SELECT {named_columns(Task)} FROM tasks WHERE call_id = ANY ($1::text[]) AND status IN ('pending', 'held', 'dispatched')
+SELECT {named_columns(Task)} FROM tasks WHERE call_id = ANY ($1::text[]) AND status IN {literals(OPEN_TASK)}
 """
 _OWN_ATTEMPTS = f"""
 SELECT DISTINCT ON (call_id) {named_columns(Attempt)}
@@ -48,7 +48,7 @@ covering AS (
         OR contact_hash IN (SELECT unnest(hashes) FROM asked_contact)))
 SELECT suppression_id, reason, source, created_at, phones, contact_ids FROM covering ORDER BY created_at
 """
-_RANG = "state NOT IN ('waiting', 'rejected') AND sent_at IS NOT NULL"
+_RANG = f"state NOT IN {literals(NEVER_RANG)} AND sent_at IS NOT NULL"
 
 
 def _attempts_by(key: str, asked: str) -> str:

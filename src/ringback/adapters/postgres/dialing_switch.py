@@ -3,7 +3,9 @@
 from datetime import datetime
 
 from ringback.adapters.postgres.pool import Pool, connection_of
+from ringback.adapters.postgres.rows import literals
 from ringback.adapters.postgres.statements import LOCK_CAPACITY
+from ringback.domain.attempt import POSSIBLY_RINGING
 from ringback.domain.dialing_state import DialingState
 
 # A claim reads the pause behind this same lock: it committed before, or it sees what is written here.
@@ -11,9 +13,9 @@ _PAUSE = """
 UPDATE installation SET paused_at = coalesce(paused_at, $1), pause_reason = coalesce($2, pause_reason)
 """
 _RESUME = "UPDATE installation SET paused_at = NULL, pause_reason = NULL"
-_STATE = """
+_STATE = f"""
 SELECT paused_at, pause_reason AS reason,
-       (SELECT count(*) FROM attempts WHERE state IN ('dialing', 'unknown', 'placed', 'ongoing')) AS live
+       (SELECT count(*) FROM attempts WHERE state IN {literals(POSSIBLY_RINGING)}) AS live
 FROM installation
 """
 

@@ -59,9 +59,9 @@ class PostgresEraser:
         if person is None:
             return None
         asked = (person.call_ids, person.phones, person.contact_ids)
-        under_way = await connection.fetchval(sql.UNDER_WAY, *asked)
-        if under_way:
-            raise StillUnderWay(under_way)
+        in_progress = await connection.fetchval(sql.IN_PROGRESS, *asked)
+        if in_progress:
+            raise StillUnderWay(in_progress)
         if await connection.fetch(sql.UNFINISHED, phone, person.contact_ids):
             return None
         hashes = await self._hashing.renew(connection)

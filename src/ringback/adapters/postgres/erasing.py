@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 import phonenumbers
 
+from ringback.adapters.postgres.rows import literals
+from ringback.domain.attempt import POSSIBLY_RINGING
+
 CONTACTS = """
 SELECT contact_id FROM contacts WHERE phone = $1 UNION SELECT contact_id FROM calls WHERE phone = $1
 UNION SELECT contact_id FROM inbound_calls WHERE phone = $1 ORDER BY 1
@@ -18,9 +21,9 @@ SELECT call_id FROM calls WHERE NOT final AND (phone = $1 OR contact_id = ANY ($
 """
 CALLS = "SELECT call_id FROM calls WHERE phone = ANY ($1::text[]) OR contact_id = ANY ($2::text[])"
 # A call that is to be stopped at the provider may still be talking.
-UNDER_WAY = """
+IN_PROGRESS = f"""
 SELECT (SELECT count(*) FROM attempts WHERE call_id = ANY ($1::text[])
-          AND (next_check_at IS NOT NULL OR holds_person OR state IN ('dialing', 'unknown', 'placed', 'ongoing')))
+          AND (next_check_at IS NOT NULL OR holds_person OR state IN {literals(POSSIBLY_RINGING)}))
      + (SELECT count(*) FROM inbound_calls WHERE released_at IS NULL
           AND (phone = ANY ($2::text[]) OR contact_id = ANY ($3::text[])))
      + (SELECT count(*) FROM outbox WHERE kind = 'stop_call' AND call_id = ANY ($1::text[])

@@ -1,7 +1,9 @@
 """Rows and domain objects: one function each way."""
 
+from collections.abc import Collection
 from dataclasses import fields
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import asyncpg
@@ -37,6 +39,15 @@ def named_columns(row: type[Row | Contact], *more: str, of: str = "") -> str:
     newer version of the product may add some to the table while this one runs."""
     prefix = f"{of}." if of else ""
     return ", ".join(f'{prefix}"{name}"' for name in (*_FIELDS[row], *more))
+
+
+def literals(values: Collection[StrEnum]) -> str:
+    """The values as a list of SQL literals, in the order of their enumeration.
+
+    Literals and not a parameter, because the planner must see that a condition implies that of a partial index.
+    """
+    (kind,) = {type(value) for value in values}
+    return "(" + ", ".join(f"'{value}'" for value in kind if value in values) + ")"
 
 
 def columns_of(row: Row) -> Columns:

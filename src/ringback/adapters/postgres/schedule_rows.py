@@ -1,7 +1,7 @@
 """The SQL of the clock: tasks that are due, dispatches that were lost, calls that expired, attempts to look after."""
 
-from ringback.adapters.postgres.rows import named_columns
-from ringback.domain.attempt import Attempt
+from ringback.adapters.postgres.rows import literals, named_columns
+from ringback.domain.attempt import SHOWN_AS_STATUS, Attempt
 
 MOST_REDISPATCHES = 5
 
@@ -52,11 +52,11 @@ SELECT 'call_message', task_id || ':' || dispatch, call_id,
        json_build_object('call_id', call_id, 'task_id', task_id, 'dispatch', dispatch), $2, $2
 FROM released
 """
-# A call whose attempt is still under way is ended by that attempt's verdict, never by the clock.
-PAST_EXPIRY = """
+# A call whose attempt is in progress is ended by that attempt's verdict, never by the clock.
+PAST_EXPIRY = f"""
 SELECT call_id FROM calls WHERE NOT final AND expires_at <= $1
   AND NOT EXISTS (SELECT FROM attempts WHERE attempts.call_id = calls.call_id AND verdict_type IS NULL
-                    AND state IN ('dialing', 'unknown', 'placed', 'ongoing', 'ended'))
+                    AND state IN {literals(SHOWN_AS_STATUS)})
 ORDER BY expires_at LIMIT $2
 """
 TAKE_CHECKS = f"""

@@ -1,9 +1,10 @@
 """The SQL of the transaction: locks, facts for the gate, and rows that arrive or leave in batches."""
 
 from ringback.adapters.postgres.person_hash import KEYS_IN_USE
-from ringback.adapters.postgres.rows import named_columns
+from ringback.adapters.postgres.rows import literals, named_columns
 from ringback.adapters.postgres.suppressed import covering
-from ringback.domain.attempt import Attempt
+from ringback.domain.attempt import NEVER_RANG, POSSIBLY_RINGING, Attempt
+from ringback.domain.call import OPEN_TASK as OPEN_TASK_STATUSES
 from ringback.domain.call import Call, Contact, Task
 
 #: Advisory lock classes: the phone's, the contact's, and the installation's one capacity lock.
@@ -31,9 +32,8 @@ def _of_person(columns: str, condition: str) -> str:
     return " UNION ".join(f"SELECT {columns} FROM attempts WHERE {key} AND {condition}" for key in keys)
 
 
-# An attempt that waits, or that Retell refused, never rang and counts for nothing; an unknown one counts as a call.
 _OTHERS = "attempt_id IS DISTINCT FROM $3"
-_OTHERS_THAT_RANG = f"state NOT IN ('waiting', 'rejected') AND {_OTHERS}"
+_OTHERS_THAT_RANG = f"state NOT IN {literals(NEVER_RANG)} AND {_OTHERS}"
 _IN_LAST_DAY = f"sent_at > $4::timestamptz - interval '24 hours' AND {_OTHERS_THAT_RANG}"
 PERSON_FACTS = f"""
 SELECT EXISTS (SELECT FROM suppressions WHERE {covering("$1", "$2", "$5::text[]")}) AS suppressed,
@@ -71,7 +71,8 @@ BREAKER_UNTIL = "SELECT breaker_until FROM installation"
 CLOSE_BREAKER = "UPDATE installation SET breaker_until = NULL, breaker_reason = NULL, breaker_trips = 0"
 PROBE_BREAKER = "UPDATE installation SET breaker_until = $1, breaker_reason = 'probing'"
 OPEN_TASK = f"""
-SELECT {named_columns(Task)} FROM tasks WHERE call_id = $1 AND status IN ('pending', 'held', 'dispatched') FOR UPDATE
+SELECT {named_columns(Task)} FROM tasks
+WHERE call_id = $1 AND status IN {literals(OPEN_TASK_STATUSES)} FOR UPDATE
 """
 LATEST_ATTEMPT = f"SELECT {named_columns(Attempt)} FROM attempts WHERE call_id = $1 ORDER BY number DESC LIMIT 1"
 
@@ -112,9 +113,7 @@ UNION SELECT $1 WHERE $1 IS NOT NULL ORDER BY 1
 UNFINISHED_CALLS = """
 SELECT call_id FROM calls WHERE NOT final AND (phone = $1 OR contact_id = $2) ORDER BY contact_id, call_id
 """
-ATTEMPTS_UNDER_WAY = (
-    _of_person("attempt_id", "state IN ('dialing', 'unknown', 'placed', 'ongoing')") + " ORDER BY attempt_id"
-)
+ATTEMPTS_POSSIBLY_RINGING = _of_person("attempt_id", f"state IN {literals(POSSIBLY_RINGING)}") + " ORDER BY attempt_id"
 STORE_ACTION = """
 INSERT INTO action_results (door, key, action, request_hash, call_id, contact_id, at, reply)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING

@@ -264,7 +264,7 @@ class PostgresTransaction:
         return [row[0] for row in await self._connection.fetch(sql.UNFINISHED_CALLS, phone, contact_id)]
 
     async def attempts_possibly_ringing(self, phone: str | None, contact_id: str | None) -> list[str]:
-        return [row[0] for row in await self._connection.fetch(sql.ATTEMPTS_UNDER_WAY, phone, contact_id)]
+        return [row[0] for row in await self._connection.fetch(sql.ATTEMPTS_POSSIBLY_RINGING, phone, contact_id)]
 
     async def action_result(self, door: str, key: str) -> tuple[str, dict[str, Any]] | None:
         record = await self._connection.fetchrow(

@@ -9,8 +9,10 @@ from ringback.adapters.postgres.contact_snapshot import read_contact_snapshot
 from ringback.adapters.postgres.event_feed import read_events
 from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
+from ringback.adapters.postgres.rows import literals
 from ringback.adapters.postgres.timeline import read_timeline
 from ringback.domain.abt_event import iso
+from ringback.domain.call import OPEN_TASK
 from ringback.domain.contact_snapshot import ContactSnapshot
 
 Item = dict[str, Any]
@@ -21,7 +23,7 @@ _DUE_AT = "greatest({0}.due_at, {0}.due_before_hold)"
 _STATUS = "CASE WHEN c.status = 'scheduled' AND t.status = 'dispatched' THEN 'queued' ELSE c.status END"
 _CALLS = f"""
 SELECT c.call_id, c.contact_id, {_STATUS} AS status, c.reason, c.final, {_DUE_AT.format("t")} AS next_eligible_at
-FROM calls c LEFT JOIN tasks t ON t.call_id = c.call_id AND t.status IN ('pending', 'held', 'dispatched')
+FROM calls c LEFT JOIN tasks t ON t.call_id = c.call_id AND t.status IN {literals(OPEN_TASK)}
 """
 _ATTEMPTS = """
 SELECT call_id, attempt_id, number, state, provider_call_id, dial, party, "end", business, disconnection_reason,

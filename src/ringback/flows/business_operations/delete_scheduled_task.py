@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ringback.domain.abt_event import FailReason
-from ringback.domain.attempt import Attempt
+from ringback.domain.attempt import Attempt, awaits_verdict
 from ringback.domain.call import OPEN_TASK, Call, Task, TaskStatus
 from ringback.domain.call_state import settle_status
 from ringback.flows.business_operations.action import (
@@ -18,7 +18,7 @@ from ringback.flows.business_operations.action import (
 )
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
 from ringback.flows.business_operations.target import find_target
-from ringback.flows.closing import is_under_way, stop_call
+from ringback.flows.closing import stop_call
 
 DELETED_SAY = "Done, we will not call you for that any more."
 
@@ -49,7 +49,7 @@ class _Planned:
     @property
     def is_being_dialed(self) -> bool:
         """The task would send again what may be ringing already."""
-        return self.attempt is not None and self.attempt.task_id == self.task.task_id and is_under_way(self.attempt)
+        return self.attempt is not None and self.attempt.task_id == self.task.task_id and awaits_verdict(self.attempt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ async def _refusal(tx: ActionTransaction, subject: Subject) -> ActionRefused:
         # In the conversation itself: that it is under way is no news.
         return not_found
     for call_id in [subject.call.call_id] if subject.call else subject.unfinished:
-        if is_under_way(await tx.latest_attempt(call_id)):
+        if awaits_verdict(await tx.latest_attempt(call_id)):
             return dialed
     return not_found
 
@@ -117,7 +117,7 @@ async def _delete(
     call, task, attempt = planned.call, planned.task, planned.attempt
     detail = {"task_id": task.task_id, "source": subject.source, "reason": reason}
     await tx.log_decision(call.call_id, None, "task_deleted", detail, now)
-    asked_in_its_conversation = subject.attempt is not None and is_under_way(attempt)
+    asked_in_its_conversation = subject.attempt is not None and awaits_verdict(attempt)
     if not asked_in_its_conversation:
         await stop_call(tx, call, task, attempt, FailReason.CANCELLED, now)
         return
