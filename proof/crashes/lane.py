@@ -159,7 +159,7 @@ class Lane:
                     for call_id in sight.far_calls:
                         await played.stage.until_taken("POST", f"/v1/calls/{call_id}/cancel")
                         played.stage.stopped("cancel", call_id)
-                    if sight.is_settled:
+                    if sight.is_final:
                         return
                 await watch.pass_time(sight)
         except asyncio.CancelledError:

@@ -87,7 +87,7 @@ def record(tx: Transaction, worker: Worker, answer: DialAnswerKind) -> None:
             bind(tx, c, a)
         case K.AMBIGUOUS:
             become_unknown(tx, c, a)
-        case K.REFUSED:
+        case K.REJECTED:
             _refused(tx, c, a)
         case _:
             _wait(tx, c, a)

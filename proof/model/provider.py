@@ -49,7 +49,7 @@ def _request(offer: Offer, w: int, worker: Worker) -> None:
     if tx := offer.fault("request late", w):
         answer(tx, K.AMBIGUOUS)
         tx.change(c, a, adrift=tx.attempt(c, a).adrift + 1)
-    for kind in (K.REFUSED, K.DEFERRED):
+    for kind in (K.REJECTED, K.DEFERRED):
         if tx := offer.fault(f"answers {kind}", w):
             answer(tx, kind)
         if offer.bounds.provider_lies and (tx := offer.fault(f"rings, answers {kind}", w)):

@@ -51,8 +51,8 @@ def _look_up(offer: Offer, c: int, a: int, attempt: Attempt) -> None:
         flows.hear(offer.system("found", c, a), c, a, Word.POLL)
     # The one that ends the grace is believed, so it may not be wrong; the ones before it may come too early.
     is_last = attempt.lookups + 1 >= offer.bounds.lookups
-    is_settled = attempt.ring is None and not is_on_the_way(offer, c, a)
-    if offer.world.check is None and (is_settled or not is_last):
+    is_final = attempt.ring is None and not is_on_the_way(offer, c, a)
+    if offer.world.check is None and (is_final or not is_last):
         offer.system("not found", c, a).check = Check(c, a)
     if tx := offer.fault("look-up fails", c, a):
         flows.count_lookup(tx, c, a, is_clean=False)

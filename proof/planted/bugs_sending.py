@@ -93,9 +93,9 @@ BUGS = (
         name="a_500_is_a_refusal",
         aims=(I5, I6),
         file=DIAL_ANSWER,
-        old="    HTTPStatus.UNPROCESSABLE_ENTITY: DialAnswerKind.REFUSED,\n",
-        new="    HTTPStatus.UNPROCESSABLE_ENTITY: DialAnswerKind.REFUSED,\n"
-        "    HTTPStatus.INTERNAL_SERVER_ERROR: DialAnswerKind.REFUSED,\n",
+        old="    HTTPStatus.UNPROCESSABLE_ENTITY: DialAnswerKind.REJECTED,\n",
+        new="    HTTPStatus.UNPROCESSABLE_ENTITY: DialAnswerKind.REJECTED,\n"
+        "    HTTPStatus.INTERNAL_SERVER_ERROR: DialAnswerKind.REJECTED,\n",
         why="An error of the provider's reads like a call that was not placed.",
         tests=(_EVERY_ANSWER,),
     ),
@@ -115,8 +115,8 @@ BUGS = (
         name="a_conflict_is_a_refusal",
         aims=(I5, I6),
         file=DIAL_ANSWER,
-        old="    HTTPStatus.BAD_REQUEST: DialAnswerKind.REFUSED,\n",
-        new="    HTTPStatus.BAD_REQUEST: DialAnswerKind.REFUSED,\n    HTTPStatus.CONFLICT: DialAnswerKind.REFUSED,\n",
+        old="    HTTPStatus.BAD_REQUEST: DialAnswerKind.REJECTED,\n",
+        new="    HTTPStatus.BAD_REQUEST: DialAnswerKind.REJECTED,\n    HTTPStatus.CONFLICT: DialAnswerKind.REJECTED,\n",
         why="All 4xx are the caller's mistake, and a 409 is one of them.",
         tests=(_EVERY_ANSWER,),
     ),

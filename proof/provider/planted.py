@@ -44,7 +44,7 @@ def _another_key(create_body: Any) -> Any:
 
 
 def _refused(_right: Any) -> Any:
-    return lambda *_: DialAnswer(DialAnswerKind.REFUSED, "planted")
+    return lambda *_: DialAnswer(DialAnswerKind.REJECTED, "planted")
 
 
 _ANSWER_LOST = Plan((answer_lost(End.CLOSE),), loses_webhooks=True)

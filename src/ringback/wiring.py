@@ -52,7 +52,7 @@ from ringback.flows.operator.retention import Retention
 from ringback.flows.outbox_delivery import OutboxRelay
 from ringback.flows.reconciliation import Reconciliation
 from ringback.flows.scheduled_calls import ScheduledCalls, most_on_their_way
-from ringback.flows.settling import SettlingRules
+from ringback.flows.settling import OutcomeRules
 from ringback.loops import Loops
 from ringback.ports import Clock, MessageQueue
 from ringback.telemetry import Metrics, make_metrics
@@ -87,7 +87,7 @@ class Dependencies:
     event_queue: MessageQueue
     provider: RetellProvider
     numbers: PhoneNumbersPlan
-    rules: SettlingRules
+    rules: OutcomeRules
     catalog: Catalog
     metrics: Metrics
     loops: Loops
@@ -233,7 +233,7 @@ async def open_dependencies(settings: Settings, another_clock: Clock | None = No
             event_queue=event_queue,
             provider=provider,
             numbers=numbers,
-            rules=SettlingRules(settings.dial_policy, settings.deadlines, numbers, new_id),
+            rules=OutcomeRules(settings.dial_policy, settings.deadlines, numbers, new_id),
             catalog=read_catalog(settings),
             metrics=metrics,
             bodies=Bodies(metrics),

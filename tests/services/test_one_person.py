@@ -19,7 +19,7 @@ from ringback.flows.call_initiation import CallInitiation
 from ringback.flows.call_processing import CallProcessing
 from ringback.flows.cancellation import cancel_call
 from ringback.flows.operator.eligibility import EligibilityExplainer
-from ringback.flows.settling import SettlingRules
+from ringback.flows.settling import OutcomeRules
 from ringback.flows.suppression import lift_suppression, suppress_now
 from ringback.messages import CallRequested
 from ringback.services.internal_api import VoiceApi, internal_routes
@@ -112,7 +112,7 @@ async def stack(pool, store, clock) -> AsyncIterator[Stack]:
     guard = ApiKeys(find_key, clock.monotonic).require
     routers = [internal_routes(voice, guard), steering_routes(steering, guard)]
     transport = httpx.ASGITransport(create_application("test", routers, [], make_metrics()))
-    processing = CallProcessing(store, phone, clock, new_id, SettlingRules(POLICY, DEADLINES, numbers, new_id))
+    processing = CallProcessing(store, phone, clock, new_id, OutcomeRules(POLICY, DEADLINES, numbers, new_id))
     async with httpx.AsyncClient(transport=transport, base_url="http://api", headers={"X-API-Key": KEY}) as client:
         yield Stack(client, pool, processing, phone)
 

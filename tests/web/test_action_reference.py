@@ -38,7 +38,7 @@ def test_there_are_nine_and_agents_get_seven():
 @pytest.mark.parametrize("name", DECLARED)
 def test_every_code_that_an_action_answers_is_declared(name):
     source = (ACTIONS / f"{name}.py").read_text()
-    answered = set(re.findall(r'(?:ActionRefused|_reply|Reply)\(\s*(?:True, )?"([a-z_]+)"', source))
+    answered = set(re.findall(r'(?:ActionError|_reply|Reply)\(\s*(?:True, )?"([a-z_]+)"', source))
     assert answered - set(COMMON_CODES) <= set(DECLARED[name].codes)
 
 

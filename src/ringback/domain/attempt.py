@@ -34,7 +34,7 @@ NEVER_RANG = frozenset({AttemptState.WAITING, AttemptState.REJECTED})
 _EVIDENCE = frozenset({AttemptState.PLACED, AttemptState.ONGOING, AttemptState.ENDED, AttemptState.ANALYZED})
 
 # Every permitted step of the dial protocol. Evidence only advances, so there is no way back from a placed state, and
-# it beats every answer: a call that Retell "refused" or that we gave up did happen once a webhook of it is there.
+# it beats every answer: a call that Retell rejected or that we gave up did happen once a webhook of it is there.
 TRANSITIONS: dict[AttemptState, frozenset[AttemptState]] = {
     AttemptState.WAITING: frozenset({AttemptState.DIALING, AttemptState.REJECTED}) | _EVIDENCE,
     AttemptState.DIALING: frozenset({AttemptState.WAITING, AttemptState.UNKNOWN, AttemptState.REJECTED}) | _EVIDENCE,

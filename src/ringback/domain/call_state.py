@@ -22,7 +22,7 @@ _BY_STATE = {
 }
 
 
-def settle_status(call: Call, task: Task | None, attempt: Attempt | None) -> None:
+def update_status(call: Call, task: Task | None, attempt: Attempt | None) -> None:
     """Set the status of a call that is not final. A scheduled call whose task is dispatched is shown as queued."""
     if call.final:
         return

@@ -23,7 +23,7 @@ class DialRequest:
 class DialAnswerKind(StrEnum):
     PLACED = "placed"
     NOT_SENT = "not_sent"
-    REFUSED = "refused"
+    REJECTED = "refused"
     ACCOUNT_REFUSED = "account_refused"
     DEFERRED = "deferred"
     AMBIGUOUS = "ambiguous"

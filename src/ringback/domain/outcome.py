@@ -183,7 +183,7 @@ def _decide_connected(attempt: Attempt, *, analysis_missing: bool) -> Verdict:
     return Verdict(AbtType.PARTIALLY_COMPLETED, analysis_missing=analysis_missing)
 
 
-def is_settled(attempt: Attempt) -> bool:
+def is_final(attempt: Attempt) -> bool:
     """Whether nothing more is expected. A verdict that was announced for want of facts loses its digest when evidence
     brings the call back: its end is still to come, and will correct that."""
     return attempt.verdict_digest is not None

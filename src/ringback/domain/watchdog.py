@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from ringback.domain.attempt import Attempt, AttemptState
 from ringback.domain.deadlines import Deadlines
-from ringback.domain.outcome import is_settled
+from ringback.domain.outcome import is_final
 
 S = AttemptState
 
@@ -18,7 +18,7 @@ def next_check_after_report(
     attempt: Attempt, deadlines: Deadlines, now: datetime, *, was_polled: bool
 ) -> datetime | None:
     """When to ask the provider about this attempt if nothing more is heard."""
-    if is_settled(attempt):
+    if is_final(attempt):
         return None
     match attempt.state:
         case S.PLACED:

@@ -10,7 +10,7 @@ import structlog
 from ringback.domain.abt_event import iso
 from ringback.domain.attempt import Attempt, AttemptState, VoicemailAction, check_transition
 from ringback.domain.call import Call, Contact, Task, TaskStatus
-from ringback.domain.call_state import settle_status
+from ringback.domain.call_state import update_status
 from ringback.domain.dial import DialAnswer, DialRequest
 from ringback.domain.eligibility import (
     ALLOW,
@@ -30,7 +30,7 @@ from ringback.failpoints import Failpoint, reach
 from ringback.flows.border import IdentifiedProvider
 from ringback.flows.closing import stop_call
 from ringback.flows.dial_answers import record_answer
-from ringback.flows.settling import SettlingRules
+from ringback.flows.settling import OutcomeRules
 from ringback.flows.whereabouts import zones_of
 from ringback.messages import CallRequested
 from ringback.ports import Clock, Store, Transaction
@@ -84,7 +84,7 @@ class CallProcessing:
     provider: IdentifiedProvider
     clock: Clock
     new_id: Callable[[], str]
-    rules: SettlingRules
+    rules: OutcomeRules
     claims: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CLAIMS_AT_ONCE))
 
     async def place_call(self, message: CallRequested) -> None:
@@ -230,7 +230,7 @@ class CallProcessing:
         task.status = TaskStatus.CONSUMED
         await tx.save(task)
         await (tx.insert(attempt) if case.own is None else tx.save(attempt))
-        settle_status(call, None, attempt)
+        update_status(call, None, attempt)
         await tx.save(call)
         return attempt
 
@@ -319,7 +319,7 @@ async def _turn_away(tx: Transaction, case: _Case, decision: EligibilityDecision
         assert decision.until is not None, "a wait says until when"
         task.status, task.due_at, task.dispatched_at = TaskStatus.PENDING, decision.until, None
         await tx.save(task)
-        settle_status(call, task, case.own)
+        update_status(call, task, case.own)
         await tx.save(call)
         return
     assert decision.reason is not None, "a refusal says why"

@@ -1,9 +1,9 @@
 """Read the numbers that carriers, agents and the provider tell, in whatever form they have."""
 
-from ringback.flows.settling import SettlingRules
+from ringback.flows.settling import OutcomeRules
 
 
-def caller_number(text: str | None, called: str | None, rules: SettlingRules) -> str | None:
+def caller_number(text: str | None, called: str | None, rules: OutcomeRules) -> str | None:
     """The canonical number of a caller id; None for callers who withhold theirs and for what is no number.
 
     A national number is read in the country of our own number that was called.
@@ -13,6 +13,6 @@ def caller_number(text: str | None, called: str | None, rules: SettlingRules) ->
     return rules.numbers.read(text or "", country or rules.policy.only_country)
 
 
-def own_number(called: str | None, rules: SettlingRules) -> str | None:
+def own_number(called: str | None, rules: OutcomeRules) -> str | None:
     """The canonical form of the number that was called; None if it is no number."""
     return rules.numbers.read(called or "", rules.policy.only_country)

@@ -5,7 +5,7 @@ from datetime import datetime
 from ringback.domain.abt_event import AbtType, FailReason
 from ringback.domain.attempt import Attempt, AttemptState, DialFact, awaits_verdict, check_transition
 from ringback.domain.call import Call, CallStatus, Task, TaskStatus
-from ringback.domain.call_state import close, settle_status
+from ringback.domain.call_state import close, update_status
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.announcing import announce_closing
 from ringback.ports import Transaction
@@ -24,7 +24,7 @@ async def stop_call(
         await tx.save(task)
     if awaits_verdict(attempt):
         call.no_more_retries = reason
-        settle_status(call, None, attempt)
+        update_status(call, None, attempt)
         await tx.save(call)
         return False
     closing_event_id = await announce_closing(tx, call, reason, now)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from ringback.domain.abt_event import AbtType, FailReason
 from ringback.domain.attempt import Attempt, AttemptState, DialFact, check_transition
 from ringback.domain.call import Call, CallStatus, TaskStatus
-from ringback.domain.call_state import close, settle_status
+from ringback.domain.call_state import close, update_status
 from ringback.domain.deadlines import Deadlines
 from ringback.domain.dial import DialAnswer, DialAnswerKind
 from ringback.domain.outcome import Verdict, verdict_digest
@@ -31,8 +31,8 @@ async def record_answer(
     elif answer.kind is K.AMBIGUOUS or attempt.resent:
         # Whatever a resend is told, the first request may have rung.
         await become_unknown(tx, call, attempt, deadlines, now)
-    elif answer.kind is K.REFUSED:
-        await _refused(tx, call, attempt, answer, now)
+    elif answer.kind is K.REJECTED:
+        await _rejected(tx, call, attempt, answer, now)
     else:
         await _wait(tx, call, attempt, answer, now)
 
@@ -44,7 +44,7 @@ async def _placed(
     was_bound = attempt.provider_call_id is not None
     if await bind(tx, call, attempt, answer.provider_call_id, now) and not was_bound:
         attempt.next_check_at = next_check_after_report(attempt, deadlines, now, was_polled=False)
-    settle_status(call, None, attempt)
+    update_status(call, None, attempt)
     await tx.save(attempt)
     await tx.save(call)
     reach(Failpoint.ANSWER_PLACED)
@@ -58,13 +58,13 @@ async def become_unknown(tx: Transaction, call: Call, attempt: Attempt, deadline
     attempt.unknown_since = now
     attempt.lookups = attempt.clean_lookups = 0
     attempt.next_check_at = next_lookup_at(attempt, deadlines, now)
-    settle_status(call, None, attempt)
+    update_status(call, None, attempt)
     await tx.save(attempt)
     await tx.save(call)
     reach(Failpoint.ANSWER_UNKNOWN)
 
 
-async def _refused(tx: Transaction, call: Call, attempt: Attempt, answer: DialAnswer, now: datetime) -> None:
+async def _rejected(tx: Transaction, call: Call, attempt: Attempt, answer: DialAnswer, now: datetime) -> None:
     check_transition(attempt.state, S.REJECTED)
     attempt.state = S.REJECTED
     attempt.dial = DialFact.REJECTED
@@ -80,7 +80,7 @@ async def _refused(tx: Transaction, call: Call, attempt: Attempt, answer: DialAn
     if task is None:
         was_cancelled = call.no_more_retries == FailReason.CANCELLED
         close(call, CallStatus.CANCELLED if was_cancelled else CallStatus.FAILED, id_)
-    settle_status(call, task, attempt)
+    update_status(call, task, attempt)
     await tx.save(call)
     reach(Failpoint.ANSWER_REFUSED)
 
@@ -107,7 +107,7 @@ async def _wait(tx: Transaction, call: Call, attempt: Attempt, answer: DialAnswe
         # A stop was asked for while the request was on its way; now it can be honoured in full.
         await stop_call(tx, call, task, attempt, _stop_reason(call.no_more_retries), now)
         return
-    settle_status(call, task, attempt)
+    update_status(call, task, attempt)
     await tx.save(call)
 
 

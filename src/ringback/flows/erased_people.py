@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ringback.domain.call_event import CallReport
 from ringback.flows.caller_ids import caller_number
-from ringback.flows.settling import SettlingRules
+from ringback.flows.settling import OutcomeRules
 from ringback.flows.suppression import suppress
 from ringback.ports import Suppression, Transaction
 
@@ -24,14 +24,14 @@ def ids_of(report: CallReport) -> list[str | None]:
     return [report.provider_call_id, report.attempt_id, report.call_id, report.inbound_id]
 
 
-def person_of(report: CallReport, rules: SettlingRules) -> str | None:
+def person_of(report: CallReport, rules: OutcomeRules) -> str | None:
     """The canonical phone of the person in the conversation; None where the report does not tell it."""
     if report.direction == "inbound":
         return caller_number(report.from_number, report.to_number, rules)
     return caller_number(report.to_number, report.from_number, rules)
 
 
-async def keep_stop_of_erased(tx: Transaction, report: CallReport, rules: SettlingRules, now: datetime) -> None:
+async def keep_stop_of_erased(tx: Transaction, report: CallReport, rules: OutcomeRules, now: datetime) -> None:
     """An opt-out holds whenever it is heard of; the phone is kept as a keyed hash only. Raises ErasureKeyMissing."""
     phone = person_of(report, rules)
     if phone is None or report.end_facts is None or not report.end_facts.opt_out:

@@ -13,7 +13,7 @@ from ringback.domain.outcome import occurred_at
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.erased_people import ids_of, keep_stop_of_erased
 from ringback.flows.inbound_calls import InboundStore, InboundTransaction, hear_inbound, lock_caller
-from ringback.flows.settling import SettlingRules, apply_report, bind, suppress_after_opt_out
+from ringback.flows.settling import OutcomeRules, apply_report, bind, suppress_after_opt_out
 from ringback.messages import WebhookReceived
 from ringback.ports import Clock, Transaction
 
@@ -45,7 +45,7 @@ class EventProcessing:
 
     store: InboundStore
     clock: Clock
-    rules: SettlingRules
+    rules: OutcomeRules
     translate: Callable[[str], CallReport]
     identify: Callable[[str], bytes]
     counts: EventCounts
@@ -188,7 +188,7 @@ async def apply_evidence(
     tx: Transaction,
     known: Attempt,
     report: CallReport,
-    rules: SettlingRules,
+    rules: OutcomeRules,
     now: datetime,
     *,
     inbox: tuple[bytes, str | None] | None = None,

@@ -13,7 +13,7 @@ from ringback.domain.inbound_call import InboundCall
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.caller_ids import caller_number, own_number
 from ringback.flows.erased_people import KnowsErased
-from ringback.flows.settling import SettlingRules
+from ringback.flows.settling import OutcomeRules
 from ringback.flows.suppression import suppress
 from ringback.ports import Store, Suppression, Transaction
 
@@ -61,7 +61,7 @@ class Caller:
     called_at: datetime
 
 
-async def hold_for(tx: InboundTransaction, caller: Caller, rules: SettlingRules, now: datetime) -> InboundCall:
+async def hold_for(tx: InboundTransaction, caller: Caller, rules: OutcomeRules, now: datetime) -> InboundCall:
     """Write the call down and hold the person's tasks, dispatched ones too. The people's locks must be held."""
     inbound = await _write_down(tx, caller, rules, now)
     if inbound.hold_until > now and inbound.released_at is None:
@@ -71,7 +71,7 @@ async def hold_for(tx: InboundTransaction, caller: Caller, rules: SettlingRules,
     return inbound
 
 
-async def _write_down(tx: InboundTransaction, caller: Caller, rules: SettlingRules, now: datetime) -> InboundCall:
+async def _write_down(tx: InboundTransaction, caller: Caller, rules: OutcomeRules, now: datetime) -> InboundCall:
     """The provider repeats its question while it rings, and names the call only when it has an id for it."""
     known = None
     if caller.provider_call_id is not None:
@@ -112,9 +112,7 @@ async def _held_until(tx: InboundTransaction, call: Call, now: datetime) -> date
     return until if until is not None and until > now else None
 
 
-async def lock_caller(
-    tx: InboundTransaction, report: CallReport, rules: SettlingRules
-) -> tuple[str, str | None] | None:
+async def lock_caller(tx: InboundTransaction, report: CallReport, rules: OutcomeRules) -> tuple[str, str | None] | None:
     """Take the locks of the person who calls us. Returns their phone and contact id; None if the phone is withheld."""
     known = await tx.inbound_call(report.inbound_id, report.provider_call_id)
     phone = known.phone if known else caller_number(report.from_number, report.to_number, rules)
@@ -131,7 +129,7 @@ async def hear_inbound(
     tx: InboundTransaction,
     report: CallReport,
     locked: tuple[str, str | None] | None,
-    rules: SettlingRules,
+    rules: OutcomeRules,
     now: datetime,
 ) -> None:
     """Apply what the provider tells about a call to us from the caller who was locked. An opt-out counts, whoever rang
@@ -191,7 +189,7 @@ async def _suppress_caller(
     phone: str,
     contact_id: str | None,
     report: CallReport,
-    rules: SettlingRules,
+    rules: OutcomeRules,
     now: datetime,
 ) -> None:
     is_known_of_contact = contact_id is None or await tx.is_suppressed("", contact_id)

@@ -65,7 +65,7 @@ class OutboxRelay:
             reach(Failpoint.OUTBOX_TAKEN)
         return rows
 
-    async def settle(self, channel: Channel, outcomes: Sequence[tuple[OutboxRow, Delivery]]) -> bool:
+    async def record_results(self, channel: Channel, outcomes: Sequence[tuple[OutboxRow, Delivery]]) -> bool:
         """Write down what became of the rows, all delivered ones in one statement. True if any is out of the way:
         delivered, or dead."""
         delivered = [row for row, delivery in outcomes if delivery.delivered]
@@ -121,7 +121,7 @@ async def _drain(relay: OutboxRelay, channel: Channel, stop: asyncio.Event) -> N
                 return
             done, _ = await asyncio.wait(under_way, timeout=STRAGGLER_S)
             batches = {task: under_way.pop(task) for task in done}
-            progress = await relay.settle(channel, _outcomes(channel, batches))
+            progress = await relay.record_results(channel, _outcomes(channel, batches))
             # When nothing gets through, the receiver is away: the rest of a backlog need not try it now as well.
             taking = progress or not done
     finally:

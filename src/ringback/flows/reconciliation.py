@@ -16,9 +16,9 @@ from ringback.domain.attempt import (
 )
 from ringback.domain.call import Call, TaskStatus
 from ringback.domain.call_event import CallReport
-from ringback.domain.call_state import settle_status
+from ringback.domain.call_state import update_status
 from ringback.domain.errors import ProviderUnavailable
-from ringback.domain.outcome import Verdict, decide, is_settled
+from ringback.domain.outcome import Verdict, decide, is_final
 from ringback.domain.watchdog import (
     GIVE_UP_UNREACHABLE,
     analysis_is_given_up,
@@ -29,7 +29,7 @@ from ringback.failpoints import Failpoint, reach
 from ringback.flows.border import IdentifiedProvider, MarkedStore, check_border
 from ringback.flows.dial_answers import become_unknown
 from ringback.flows.event_processing import apply_evidence, lock_people_of_report
-from ringback.flows.settling import SettlingRules, conclude
+from ringback.flows.settling import OutcomeRules, conclude
 from ringback.ports import Clock, Transaction
 
 S = AttemptState
@@ -47,7 +47,7 @@ class Reconciliation:
     store: MarkedStore
     provider: IdentifiedProvider
     clock: Clock
-    rules: SettlingRules
+    rules: OutcomeRules
 
     async def look_after_attempts(self) -> int:
         """One pass over the attempts whose check is due. Returns how many there were. Raises AcrossTheBorder."""
@@ -63,7 +63,7 @@ class Reconciliation:
                 await self._lease_is_over(attempt)
             case S.UNKNOWN:
                 await self._look_up(attempt)
-            case S.PLACED | S.ONGOING | S.ENDED | S.ANALYZED if not is_settled(attempt):
+            case S.PLACED | S.ONGOING | S.ENDED | S.ANALYZED if not is_final(attempt):
                 await self._ask(attempt)
             case _:
                 await self._rest(attempt)
@@ -153,7 +153,7 @@ class Reconciliation:
         await tx.log_decision(call.call_id, attempt.attempt_id, "incident_abandoned", {"why": why}, now)
         await conclude(tx, call, attempt, Verdict(AbtType.FAILED, FailReason.OUTCOME_UNKNOWN), self.rules, now)
         reach(Failpoint.ABANDONED)
-        settle_status(call, await tx.open_task(call.call_id), attempt)
+        update_status(call, await tx.open_task(call.call_id), attempt)
         _log.warning("attempt.abandoned", call_id=call.call_id, attempt_id=attempt.attempt_id, why=why)
 
     async def _ask(self, seen: Attempt) -> None:
@@ -172,7 +172,7 @@ class Reconciliation:
         now = self.clock.now()
         async with self.store.transaction() as tx:
             call, attempt = await _lock(tx, seen)
-            if attempt.state is not seen.state or is_settled(attempt):
+            if attempt.state is not seen.state or is_final(attempt):
                 return
             attempt.polls += 1
             attempt.next_check_at = next_check_after_failure(attempt, self.rules.deadlines, now)
@@ -190,7 +190,7 @@ class Reconciliation:
         attempt.holds_person = attempt.holds_slot = False
         await conclude(tx, call, attempt, verdict, self.rules, now)
         if attempt.number == call.attempts_made:
-            settle_status(call, await tx.open_task(call.call_id), attempt)
+            update_status(call, await tx.open_task(call.call_id), attempt)
         _log.warning("attempt.lost", call_id=call.call_id, attempt_id=attempt.attempt_id, reason=verdict.reason)
 
     def _last_word(self, attempt: Attempt, now: datetime) -> Verdict | None:
@@ -218,7 +218,7 @@ class Reconciliation:
             call, attempt = await _lock(tx, seen)
             if attempt.state is S.UNKNOWN:
                 return False
-            if not is_settled(attempt):
+            if not is_final(attempt):
                 # A provider that says "ringing" for a day knows as little as one that does not answer.
                 await self._give_up(tx, call, attempt, now)
                 await tx.save(attempt)

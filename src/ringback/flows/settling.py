@@ -10,7 +10,7 @@ from ringback.domain.abt_event import AbtType, FailReason
 from ringback.domain.attempt import USES_SLOT, Attempt, AttemptState, awaits_verdict, furthest
 from ringback.domain.call import Call, CallStatus, Task, TaskKind, TaskStatus
 from ringback.domain.call_event import CallReport, ReportKind
-from ringback.domain.call_state import BY_VERDICT, close, settle_status
+from ringback.domain.call_state import BY_VERDICT, close, update_status
 from ringback.domain.deadlines import Deadlines
 from ringback.domain.eligibility import DialPolicy
 from ringback.domain.number_plan import NumberPlan
@@ -19,7 +19,7 @@ from ringback.domain.outcome import (
     Verdict,
     absorb,
     decide,
-    is_settled,
+    is_final,
     occurred_at,
     verdict_digest,
 )
@@ -45,7 +45,7 @@ _FOR_WANT_OF_FACTS = (FailReason.OUTCOME_UNKNOWN, FailReason.PROVIDER_LOST)
 
 
 @dataclass(frozen=True, slots=True)
-class SettlingRules:
+class OutcomeRules:
     """What turning facts into consequences needs to know."""
 
     policy: DialPolicy
@@ -88,7 +88,7 @@ async def bind(tx: Transaction, call: Call, attempt: Attempt, provider_call_id: 
         person = await tx.person_facts(call, attempt.attempt_id, now)
         attempt.holds_person = person.held_by_attempt is None
     attempt.state = furthest(attempt.state, S.PLACED)
-    # Of an attempt that Retell had refused, or that was stopped while it waited; the evidence says otherwise.
+    # Of an attempt that Retell had rejected, or that was stopped while it waited; the evidence says otherwise.
     attempt.dial = attempt.disconnection_reason = attempt.verdict_digest = None
     attempt.holds_slot = True
     await announce_initiated(tx, call, attempt, now)
@@ -104,7 +104,7 @@ async def _drop_second_dial(tx: Transaction, attempt: Attempt) -> None:
 
 
 async def apply_report(
-    tx: Transaction, call: Call, attempt: Attempt, report: CallReport, rules: SettlingRules, now: datetime
+    tx: Transaction, call: Call, attempt: Attempt, report: CallReport, rules: OutcomeRules, now: datetime
 ) -> None:
     """Everything that follows from one report about a bound attempt; the caller saves nothing."""
     was_polled = report.kind is ReportKind.SNAPSHOT and report.status is not None
@@ -131,7 +131,7 @@ async def apply_report(
 
 def _hold_person(attempt: Attempt, deadlines: Deadlines, now: datetime) -> None:
     """Held until the verdict, or until the analysis deadline after the end: an opt-out may be in the analysis."""
-    if is_settled(attempt):
+    if is_final(attempt):
         attempt.holds_person = False
     elif attempt.state is S.ENDED:
         assert attempt.placed_at is not None, "an ended attempt was placed"
@@ -141,13 +141,13 @@ def _hold_person(attempt: Attempt, deadlines: Deadlines, now: datetime) -> None:
 
 async def _save(tx: Transaction, call: Call, attempt: Attempt) -> None:
     if attempt.number == call.attempts_made:
-        settle_status(call, await tx.open_task(call.call_id), attempt)
+        update_status(call, await tx.open_task(call.call_id), attempt)
     await tx.save(attempt)
     await tx.save(call)
 
 
 async def suppress_after_opt_out(
-    tx: Transaction, call: Call, asked_at: datetime, rules: SettlingRules, now: datetime
+    tx: Transaction, call: Call, asked_at: datetime, rules: OutcomeRules, now: datetime
 ) -> None:
     """The person said so during the call, to the provider's own detection. Said once, it is written once."""
     if call.no_more_retries == "opt_out":
@@ -160,7 +160,7 @@ async def suppress_after_opt_out(
 
 
 async def conclude(
-    tx: Transaction, call: Call, attempt: Attempt, verdict: Verdict, rules: SettlingRules, now: datetime
+    tx: Transaction, call: Call, attempt: Attempt, verdict: Verdict, rules: OutcomeRules, now: datetime
 ) -> None:
     """Announce the verdict, or its correction, and what follows from it. A verdict announced before is left alone."""
     digest = verdict_digest(verdict)
@@ -216,7 +216,7 @@ async def _cancel_retry(tx: Transaction, call: Call, task: Task | None, verdict:
 
 
 async def _plan_retry(
-    tx: Transaction, call: Call, attempt: Attempt, verdict: Verdict, rules: SettlingRules, now: datetime
+    tx: Transaction, call: Call, attempt: Attempt, verdict: Verdict, rules: OutcomeRules, now: datetime
 ) -> Task | None:
     if verdict.reason is FailReason.CAPACITY:
         # The provider had no room: that try is not counted against the call's budget.

@@ -20,8 +20,8 @@ PROOFS = {
 }
 # Statuses by which Retell says that it took nothing; every other one leaves it open.
 TAKEN_NOTHING = {
-    400: DialAnswerKind.REFUSED,
-    422: DialAnswerKind.REFUSED,
+    400: DialAnswerKind.REJECTED,
+    422: DialAnswerKind.REJECTED,
     401: DialAnswerKind.ACCOUNT_REFUSED,
     402: DialAnswerKind.ACCOUNT_REFUSED,
     403: DialAnswerKind.ACCOUNT_REFUSED,

@@ -34,7 +34,7 @@ from ringback.flows.call_processing import CallProcessing
 from ringback.flows.cancellation import cancel_call
 from ringback.flows.event_processing import EventCounts, EventProcessing, apply_evidence
 from ringback.flows.scheduled_calls import ScheduledCalls
-from ringback.flows.settling import SettlingRules
+from ringback.flows.settling import OutcomeRules
 from ringback.messages import CallRequested, WebhookReceived
 
 POLICY = DialPolicy(
@@ -102,7 +102,7 @@ class Stack:
         self.store, self.pool, self.clock = store, pool, clock
         self.new_id = new_ids()
         numbers = PhoneNumbersPlan()
-        self.rules = SettlingRules(policy, DEADLINES, numbers, self.new_id)
+        self.rules = OutcomeRules(policy, DEADLINES, numbers, self.new_id)
         self.actions = business_actions(
             self.rules, built_in_catalog(), EnglishSpokenTime(), report_from_call, content_identity, clock.now
         )

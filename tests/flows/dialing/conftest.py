@@ -21,7 +21,7 @@ from ringback.flows.cancellation import cancel_call
 from ringback.flows.event_processing import apply_evidence
 from ringback.flows.reconciliation import Reconciliation
 from ringback.flows.scheduled_calls import ScheduledCalls
-from ringback.flows.settling import SettlingRules
+from ringback.flows.settling import OutcomeRules
 from ringback.flows.suppression import suppress_now
 from ringback.messages import CallRequested
 from tests.postgresql import short_lived_copy
@@ -67,7 +67,7 @@ class Stack:
         self.queue = QueueDepth()
         ids = itertools.count(1)
         self.new_id: Callable[[], str] = lambda: f"id-{next(ids):05d}"
-        self.rules = SettlingRules(POLICY, DEADLINES, PhoneNumbersPlan(), self.new_id)
+        self.rules = OutcomeRules(POLICY, DEADLINES, PhoneNumbersPlan(), self.new_id)
         self._accepted = itertools.count(1)
 
     def with_policy(self, **changed: Any) -> "Stack":

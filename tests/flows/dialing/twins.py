@@ -13,7 +13,7 @@ from ringback.domain.errors import ProviderUnavailable
 K = DialAnswerKind
 
 NOT_SENT = DialAnswer(K.NOT_SENT, "client_connector")
-REFUSED = DialAnswer(K.REFUSED, "http_422")
+REFUSED = DialAnswer(K.REJECTED, "http_422")
 ACCOUNT_REFUSED = DialAnswer(K.ACCOUNT_REFUSED, "http_402")
 DEFERRED = DialAnswer(K.DEFERRED, "http_429")
 AMBIGUOUS = DialAnswer(K.AMBIGUOUS, "http_500")

@@ -25,7 +25,7 @@ from ringback.flows.call_initiation import CallInitiation
 from ringback.flows.call_processing import CallProcessing
 from ringback.flows.event_processing import EventCounts, EventProcessing
 from ringback.flows.reconciliation import Reconciliation
-from ringback.flows.settling import SettlingRules
+from ringback.flows.settling import OutcomeRules
 from ringback.messages import CallRequested, WebhookReceived
 from tests.postgresql import short_lived_copy
 
@@ -117,7 +117,7 @@ class Stack:
         self.last_id = 0
         self.provider = ScriptedProvider()
         numbers = PhoneNumbersPlan()
-        self.rules = SettlingRules(policy, DEADLINES, numbers, self.new_id)
+        self.rules = OutcomeRules(policy, DEADLINES, numbers, self.new_id)
         self.counts = EventCounts()
         self.events_in = EventProcessing(store, clock, self.rules, report_from_webhook, content_identity, self.counts)
         self.initiation = CallInitiation(store, clock, self.new_id, numbers, policy)

@@ -11,7 +11,7 @@ import pytest
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.call import RetryPolicy, Task, TaskKind, TaskStatus
 from ringback.domain.call_event import CallReport, ReportKind
-from ringback.domain.call_state import settle_status
+from ringback.domain.call_state import update_status
 from ringback.domain.dial import DialAnswer, DialAnswerKind
 from ringback.flows.announcing import announce_rescheduled
 from ringback.flows.cancellation import cancel_call
@@ -40,7 +40,7 @@ RECORDINGS = (
 ANSWERS = (
     [DialAnswer(DialAnswerKind.DEFERRED, "http_429")] * 2
     + [DialAnswer(DialAnswerKind.AMBIGUOUS, "timeout")] * 3
-    + [DialAnswer(DialAnswerKind.REFUSED, "http_422")]
+    + [DialAnswer(DialAnswerKind.REJECTED, "http_422")]
     + [None] * 8
 )
 
@@ -132,7 +132,7 @@ class Story:
             await tx.insert(task)
             call.expires_at = max(call.expires_at, due_at + timedelta(days=1))
             await announce_rescheduled(tx, call, asked_during, task, previous and previous.due_at, now)
-            settle_status(call, task, latest)
+            update_status(call, task, latest)
             await tx.save(call)
 
     async def cancel(self) -> None:

@@ -13,7 +13,7 @@ from .conftest import Stack, Talk
 
 WAIT = DialAnswer(DialAnswerKind.DEFERRED, "http_429")
 UNCLEAR = DialAnswer(DialAnswerKind.AMBIGUOUS, "timeout")
-REFUSED = DialAnswer(DialAnswerKind.REFUSED, "http_422")
+REFUSED = DialAnswer(DialAnswerKind.REJECTED, "http_422")
 
 
 async def abandoned(stack: Stack, **given: object) -> Talk:

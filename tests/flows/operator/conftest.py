@@ -25,7 +25,7 @@ from ringback.flows.call_processing import CallProcessing
 from ringback.flows.operator.dialing_control import pause_dialing, resume_dialing
 from ringback.flows.operator.eligibility import EligibilityExplainer
 from ringback.flows.scheduled_calls import ScheduledCalls
-from ringback.flows.settling import SettlingRules
+from ringback.flows.settling import OutcomeRules
 from ringback.messages import CallRequested
 from ringback.telemetry import make_metrics
 from ringback.web.application import create_application
@@ -84,7 +84,7 @@ class Stack:
         self.new_id = lambda: f"id-{next(counter):06d}"
         self.numbers = PhoneNumbersPlan()
         self.provider = PlacingProvider()
-        rules = SettlingRules(policy, DEADLINES, self.numbers, self.new_id)
+        rules = OutcomeRules(policy, DEADLINES, self.numbers, self.new_id)
         self.initiation = CallInitiation(store, clock, self.new_id, self.numbers, policy)
         self.processing = CallProcessing(store, self.provider, clock, self.new_id, rules)
         self.scheduled = ScheduledCalls(store, clock, EmptyQueue())

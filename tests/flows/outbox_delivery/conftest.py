@@ -55,7 +55,7 @@ class OutboxTwin:
         payload = {"call_id": f"call-{number}", "task_id": f"task-{number}", "dispatch": 1}
         return self.add("call_message", f"task-{number}:1", payload=payload)
 
-    async def settle_all(self, relay: OutboxRelay, passes: int = 2000) -> None:
+    async def record_all(self, relay: OutboxRelay, passes: int = 2000) -> None:
         """Runs passes, moving the clock to the next due time, until no row is open."""
         for _ in range(passes):
             await deliver_outbox(relay)

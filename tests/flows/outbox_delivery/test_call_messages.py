@@ -22,7 +22,7 @@ async def test_only_the_refused_entries_of_a_batch_are_sent_again(relay: OutboxR
     await deliver_outbox(relay)
     assert [row.message_id for row in outbox.rows if row.open] == ["task-1:1", "task-4:1"]
     assert {row.last_error for row in outbox.rows if row.open} == {"entry_refused"}
-    await outbox.settle_all(relay)
+    await outbox.record_all(relay)
     sent_again = [message.task_id for batch in queue.batches[1:] for message in batch]
     assert sorted(sent_again) == ["task-1", "task-4"]
 
@@ -32,7 +32,7 @@ async def test_a_call_message_never_dies_however_long_the_queue_is_away(
 ) -> None:
     row = outbox.add_call_message(1)
     queue.away = 500
-    await outbox.settle_all(relay)
+    await outbox.record_all(relay)
     assert row.tries == 501
     assert row.delivered_at is not None
 
@@ -46,5 +46,5 @@ async def test_a_row_of_another_shape_does_not_take_its_batch_with_it(
     queue.refusals = {"task-2": 1}
     await deliver_outbox(relay)
     assert [row.last_error for row in outbox.rows] == [None, "malformed", "entry_refused"]
-    await outbox.settle_all(relay)
+    await outbox.record_all(relay)
     assert broken.dead_at is not None

@@ -16,7 +16,7 @@ DAY_S = 86400
 async def test_a_retry_keeps_its_id(relay: OutboxRelay, outbox: Any, engage: Any) -> None:
     outbox.add("abt_event", "id-1", "call:1")
     engage.fail("id-1", 503, times=4)
-    await outbox.settle_all(relay)
+    await outbox.record_all(relay)
     assert engage.seen == ["id-1"] * 5
 
 
@@ -25,7 +25,7 @@ async def test_a_row_refused_five_times_is_dead_and_lets_the_next_one_leave(
 ) -> None:
     first, second = outbox.add("abt_event", "first", "call:1"), outbox.add("abt_event", "second", "call:1")
     engage.fail("first", 422, times=99)
-    await outbox.settle_all(relay)
+    await outbox.record_all(relay)
     assert engage.seen == ["first"] * 5 + ["second"]
     assert first.dead_at is not None
     assert first.last_error == "http_422"
@@ -49,7 +49,7 @@ async def test_an_outage_is_no_refusal_so_one_refusal_behind_it_kills_nothing(
         Delivery(False, permanent=status < 500, detail=f"http_{status}")
         for status in (503, 503, 503, 503, 503, 404, 404, 503, 404, 404)
     ]
-    await outbox.settle_all(relay)
+    await outbox.record_all(relay)
     assert row.delivered_at is not None
     assert (row.tries, row.refusals) == (11, 4)
 
@@ -57,7 +57,7 @@ async def test_an_outage_is_no_refusal_so_one_refusal_behind_it_kills_nothing(
 async def test_a_row_refused_less_than_five_times_lives(relay: OutboxRelay, outbox: Any, engage: Any) -> None:
     row = outbox.add("abt_event", "id-1", "call:1")
     engage.fail("id-1", 422, times=4)
-    await outbox.settle_all(relay)
+    await outbox.record_all(relay)
     assert row.delivered_at is not None
 
 
@@ -69,7 +69,7 @@ async def test_an_engage_that_stays_away_is_given_up_after_about_a_day(
     started = clock.now()
     row = outbox.add("abt_event", "id-1", "call:1")
     engage.fail("id-1", 503, times=1000)
-    await outbox.settle_all(relay)
+    await outbox.record_all(relay)
     assert row.dead_at is not None
     assert 0.7 * DAY_S < (row.dead_at - started).total_seconds() < 1.4 * DAY_S
 
@@ -80,7 +80,7 @@ async def test_a_row_that_waited_for_days_behind_another_has_every_try_left(
     row = outbox.add("abt_event", "id-1", "call:1")
     clock.advance(3 * DAY_S)
     engage.fail("id-1", 503, times=3)
-    await outbox.settle_all(relay)
+    await outbox.record_all(relay)
     assert row.delivered_at is not None
 
 
@@ -103,7 +103,7 @@ async def test_a_stop_is_asked_for_again_until_the_provider_heard_it(outbox: Any
 
     relay = OutboxRelay(outbox, clock, random.Random(1), stop_call=stop_call)
     row = outbox.add("stop_call", "stop:1", payload={"provider_call_id": "call_abc"})
-    await outbox.settle_all(relay)
+    await outbox.record_all(relay)
     assert asked == ["call_abc"] * 3
     assert row.last_error == "provider_unavailable"
 
@@ -136,7 +136,7 @@ async def test_when_nothing_gets_through_the_rest_of_the_backlog_waits_for_the_n
         engage.fail(f"id-{number}", 503, times=1)
     await deliver_outbox(relay)
     assert len(engage.seen) == 50
-    await outbox.settle_all(relay)
+    await outbox.record_all(relay)
     assert not any(row.open for row in outbox.rows)
 
 
@@ -157,6 +157,6 @@ async def test_a_row_that_always_fails_is_dead_after_its_tries_and_holds_up_no_o
     defect = outbox.add("abt_event", "defect", "call:1")
     outbox.add("abt_event", "later", "call:1")
     engage.defects.add("defect")
-    await outbox.settle_all(relay)
+    await outbox.record_all(relay)
     assert (defect.dead_at is not None, defect.tries) == (True, 60)
     assert engage.seen[-1] == "later"

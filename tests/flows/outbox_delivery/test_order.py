@@ -25,7 +25,7 @@ async def test_a_failed_event_holds_back_the_later_ones_of_its_call_only(
     engage.fail("a1", 503, times=1)
     await deliver_outbox(relay)
     assert engage.seen == ["a1", "b1", "b2"]
-    await outbox.settle_all(relay)
+    await outbox.record_all(relay)
     assert engage.seen == ["a1", "b1", "b2", "a1", "a2"]
 
 
@@ -38,7 +38,7 @@ async def test_order_is_kept_and_nothing_is_lost_under_random_failures(
             name = f"{call}/{sequence}"
             outbox.add("abt_event", name, f"call:{call}")
             engage.fail(name, 503, times=rng.choice((0, 0, 1, 3)))
-    await outbox.settle_all(relay)
+    await outbox.record_all(relay)
     for call in range(20):
         told = [name for name in engage.seen if name.startswith(f"{call}/")]
         assert told == sorted(told)

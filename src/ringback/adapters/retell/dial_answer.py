@@ -20,8 +20,8 @@ MAX_RETRY_AFTER_S = 3600.0
 _BEFORE_THE_FIRST_BYTE = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 _KINDS: dict[int, DialAnswerKind] = {
-    HTTPStatus.BAD_REQUEST: DialAnswerKind.REFUSED,
-    HTTPStatus.UNPROCESSABLE_ENTITY: DialAnswerKind.REFUSED,
+    HTTPStatus.BAD_REQUEST: DialAnswerKind.REJECTED,
+    HTTPStatus.UNPROCESSABLE_ENTITY: DialAnswerKind.REJECTED,
     HTTPStatus.UNAUTHORIZED: DialAnswerKind.ACCOUNT_REFUSED,
     HTTPStatus.PAYMENT_REQUIRED: DialAnswerKind.ACCOUNT_REFUSED,
     HTTPStatus.FORBIDDEN: DialAnswerKind.ACCOUNT_REFUSED,

@@ -17,12 +17,12 @@ from ringback.flows.business_operations import (
     update_timezone,
 )
 from ringback.flows.business_operations.action import Action, ActionDeclaration
-from ringback.flows.settling import SettlingRules
+from ringback.flows.settling import OutcomeRules
 from ringback.ports import SpokenTime
 
 
 def business_actions(
-    rules: SettlingRules,
+    rules: OutcomeRules,
     catalog: Catalog,
     spoken_time: SpokenTime,
     read_call: Callable[[object, ReportKind], CallReport],

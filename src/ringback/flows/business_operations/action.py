@@ -71,7 +71,7 @@ class Reply:
         return cls(**stored)
 
 
-class ActionRefused(Exception):
+class ActionError(Exception):
     """The action was not done. Raised before its first write, because the transaction commits nevertheless: the
     evidence that a tool call carries is kept."""
 
@@ -163,13 +163,13 @@ class Action(Protocol):
         ...
 
     async def find(self, request: ActionRequest, store: ActionStore) -> Target | Reply:
-        """Whom it is about, or what to answer if it concerns nobody we know. Raises ActionRefused."""
+        """Whom it is about, or what to answer if it concerns nobody we know. Raises ActionError."""
         ...
 
     async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
-        """Check everything, then write. Raises ActionRefused."""
+        """Check everything, then write. Raises ActionError."""
         ...
 
     def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:
-        """The same for nobody in particular, and without writing. Raises ActionRefused."""
+        """The same for nobody in particular, and without writing. Raises ActionError."""
         ...

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ringback.flows.business_operations.action import ActionRefused
+from ringback.flows.business_operations.action import ActionError
 
 NOT_NOTED_SAY = "Sorry, I could not note that."
 
@@ -30,7 +30,7 @@ def read_texts(args: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, 
     """The arguments that the schema declares as texts; null and blank ones are left out. Which of them are required,
     and from what choice, is for the action to say: it knows what to ask.
 
-    Raises ActionRefused (`invalid_args`) with {argument: why} for all that is unknown or not usable text.
+    Raises ActionError (`invalid_args`) with {argument: why} for all that is unknown or not usable text.
     """
     properties = schema["properties"]
     errors = unknown_arguments(args, schema)
@@ -55,7 +55,7 @@ def unknown_arguments(args: Mapping[str, Any], schema: Mapping[str, Any]) -> dic
 
 def refuse_if_any(errors: Mapping[str, str], say: str = NOT_NOTED_SAY) -> None:
     if errors:
-        raise ActionRefused("invalid_args", say, {"errors": dict(errors)})
+        raise ActionError("invalid_args", say, {"errors": dict(errors)})
 
 
 def text_problem(value: object, max_chars: int) -> str | None:

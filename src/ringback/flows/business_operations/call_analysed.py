@@ -11,7 +11,7 @@ from ringback.domain.call_event import Analysis, CallReport, ReportKind
 from ringback.domain.errors import Permanent
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
-    ActionRefused,
+    ActionError,
     ActionRequest,
     ActionStore,
     ActionTransaction,
@@ -23,7 +23,7 @@ from ringback.flows.business_operations.arguments import arguments, read_texts, 
 from ringback.flows.business_operations.arguments import unknown_arguments as unknown
 from ringback.flows.business_operations.target import NOT_FOUND_SAY, find_target
 from ringback.flows.event_processing import apply_evidence
-from ringback.flows.settling import SettlingRules
+from ringback.flows.settling import OutcomeRules
 
 #: Of the analyzer's own findings as JSON, which go to Engage with the verdict.
 MAX_CUSTOM_BYTES = 16 * 1024
@@ -72,7 +72,7 @@ class CallAnalysed:
 
     read_call: Callable[[object, ReportKind], CallReport]
     identify: Callable[[str], bytes]
-    rules: SettlingRules
+    rules: OutcomeRules
     locks_every_phone: bool = True  # the call object may tell of an opt-out
     declaration: ActionDeclaration = DECLARATION
 
@@ -84,7 +84,7 @@ class CallAnalysed:
         is_ours = report.instance == await store.instance()
         attempt = await store.attempt_of(report.attempt_id if is_ours else None, report.provider_call_id)
         if attempt is None or attempt.is_erased or not _is_meant(request, attempt, report):
-            raise ActionRefused("not_found", "There is no attempt with this call.")
+            raise ActionError("not_found", "There is no attempt with this call.")
         return _target(attempt)
 
     async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
@@ -122,7 +122,7 @@ class CallAnalysed:
         except Permanent:
             raise _invalid("call", "must be a call object with a call_id") from None
         if report.analysis is None or report.analysis == Analysis():
-            raise ActionRefused("not_analysed", "This call has no analysis yet.")
+            raise ActionError("not_analysed", "This call has no analysis yet.")
         return report
 
 
@@ -140,11 +140,11 @@ async def _of_named_call(request: ActionRequest, store: ActionStore) -> Target:
         raise _invalid("analysis", "needs the call_id of the call it is about")
     named = await find_target(request, store)
     if named.call_id is None:
-        raise ActionRefused("not_found", NOT_FOUND_SAY)
+        raise ActionError("not_found", NOT_FOUND_SAY)
     async with store.transaction() as tx:
         attempt = await tx.latest_attempt(named.call_id)
     if attempt is None or attempt.is_erased or attempt.provider_call_id is None:
-        raise ActionRefused("no_attempt", "This call was never placed.")
+        raise ActionError("no_attempt", "This call was never placed.")
     return _target(attempt)
 
 
@@ -182,5 +182,5 @@ def _problem_with_analysis(analysis: object) -> str | None:
     return None
 
 
-def _invalid(argument: str, why: str) -> ActionRefused:
-    return ActionRefused("invalid_args", "The analysis cannot be read.", {"errors": {argument: why}})
+def _invalid(argument: str, why: str) -> ActionError:
+    return ActionError("invalid_args", "The analysis cannot be read.", {"errors": {argument: why}})

@@ -8,10 +8,10 @@ from typing import Any
 from ringback.domain.abt_event import FailReason
 from ringback.domain.attempt import Attempt, awaits_verdict
 from ringback.domain.call import OPEN_TASK, Call, Task, TaskStatus
-from ringback.domain.call_state import settle_status
+from ringback.domain.call_state import update_status
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
-    ActionRefused,
+    ActionError,
     ActionTransaction,
     Reply,
     Subject,
@@ -94,10 +94,10 @@ async def _planned(tx: ActionTransaction, subject: Subject) -> list[_Planned]:
     return found
 
 
-async def _refusal(tx: ActionTransaction, subject: Subject) -> ActionRefused:
+async def _refusal(tx: ActionTransaction, subject: Subject) -> ActionError:
     """Nothing is left to delete: because it was dialed, or because there was nothing."""
-    dialed = ActionRefused("already_dispatched", "That call is being made already.")
-    not_found = ActionRefused("not_found", "There is no call planned that I could cancel.")
+    dialed = ActionError("already_dispatched", "That call is being made already.")
+    not_found = ActionError("not_found", "There is no call planned that I could cancel.")
     if subject.request.task_id is not None:
         task = await tx.task(subject.request.task_id)
         was_dialed = task is not None and (task.status is TaskStatus.CONSUMED or task.status in OPEN_TASK)
@@ -124,7 +124,7 @@ async def _delete(
     # The conversation goes on, may promise another time, and ends the call if it does not.
     task.status = TaskStatus.DELETED
     await tx.save(task)
-    settle_status(call, None, attempt)
+    update_status(call, None, attempt)
     await tx.save(call)
 
 

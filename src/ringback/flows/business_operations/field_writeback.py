@@ -9,7 +9,7 @@ from ringback.domain.catalog import Catalog
 from ringback.domain.contact_record import FieldsWrite
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
-    ActionRefused,
+    ActionError,
     ActionTransaction,
     Door,
     Reply,
@@ -87,7 +87,7 @@ class FieldWriteback:
             say = (
                 f"Sorry, I could not save {again}; could you tell me again?" if again else "Sorry, I cannot save that."
             )
-            raise ActionRefused("nothing_written", say, {"written": {}, "rejected": rejected})
+            raise ActionError("nothing_written", say, {"written": {}, "rejected": rejected})
         return written, rejected
 
     def _read(self, name: str, value: object) -> object:

@@ -23,7 +23,7 @@ from ringback.flows.business_operations.arguments import arguments, read_texts, 
 from ringback.flows.business_operations.target import find_target
 from ringback.flows.caller_ids import caller_number, own_number
 from ringback.flows.inbound_calls import Caller, hold_for
-from ringback.flows.settling import SettlingRules
+from ringback.flows.settling import OutcomeRules
 
 #: The answer goes into a ringing phone: of each allowed value, and of all of them with their names.
 MAX_VALUE_CHARS, MAX_TOLD_CHARS = 500, 8_000
@@ -55,7 +55,7 @@ DECLARATION = ActionDeclaration(
 
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
-    rules: SettlingRules
+    rules: OutcomeRules
     told: tuple[str, ...]  # names of the contact's fields and the call's variables
     locks_every_phone: bool = True
     declaration: ActionDeclaration = DECLARATION

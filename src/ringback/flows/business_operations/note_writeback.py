@@ -8,7 +8,7 @@ from typing import Any
 from ringback.domain.contact_record import Note
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
-    ActionRefused,
+    ActionError,
     ActionTransaction,
     Reply,
     Subject,
@@ -48,7 +48,7 @@ class NoteWriteback:
 def _text_of(args: Mapping[str, Any]) -> str:
     note = read_texts(args, DECLARATION.arguments).get("note")
     if note is None:
-        raise ActionRefused("empty_note", NOT_NOTED_SAY)
+        raise ActionError("empty_note", NOT_NOTED_SAY)
     return note
 
 

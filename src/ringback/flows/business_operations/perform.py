@@ -9,7 +9,7 @@ from ringback.domain.errors import Retryable, StoreUnavailable
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.business_operations.action import (
     Action,
-    ActionRefused,
+    ActionError,
     ActionRequest,
     ActionStore,
     ActionTransaction,
@@ -21,7 +21,7 @@ from ringback.flows.business_operations.action import (
 from ringback.flows.business_operations.agent_arguments import as_meant
 from ringback.flows.business_operations.repeats import find_repeated
 from ringback.flows.event_processing import apply_evidence
-from ringback.flows.settling import SettlingRules
+from ringback.flows.settling import OutcomeRules
 from ringback.ports import ActionResult, Clock
 
 #: A deadlock, a serialization failure or a lost race for the key. Someone may be on the phone, so there is no pause.
@@ -35,7 +35,7 @@ class BusinessOperations:
     store: ActionStore
     clock: Clock
     actions: Mapping[str, Action]
-    rules: SettlingRules
+    rules: OutcomeRules
 
     async def perform(self, request: ActionRequest) -> Reply:
         """Durable before it is ok. The same key and request get the stored reply; a refusal is not stored, so a
@@ -50,7 +50,7 @@ class BusinessOperations:
         meant, ignored = as_meant(args, self.actions[action].declaration.arguments)
         try:
             return _with_ignored(self.actions[action].rehearse(meant, self.clock.now()), ignored)
-        except ActionRefused as refused:
+        except ActionError as refused:
             return _with_ignored(refused.reply, ignored)
 
     async def _perform(self, request: ActionRequest) -> Reply:
@@ -72,7 +72,7 @@ class BusinessOperations:
                 reply = await self._within(tx, request, target)
             reach(Failpoint.ACTION_COMMITTED)
             return reply
-        except ActionRefused as refused:
+        except ActionError as refused:
             return refused.reply
 
     async def _within(self, tx: ActionTransaction, request: ActionRequest, target: Target) -> Reply:
@@ -88,7 +88,7 @@ class BusinessOperations:
             await apply_evidence(tx, target.attempt, request.report, self.rules, now)
         try:
             reply = await action.do(tx, await _subject(tx, request, target), request.args, now)
-        except ActionRefused as refused:
+        except ActionError as refused:
             # Caught here and not outside, so that the evidence is committed, and the refusal with it.
             await _note_refusal(tx, request, target, refused.reply, now)
             return refused.reply

@@ -8,7 +8,7 @@ from typing import Any
 from ringback.domain.abt_event import FailReason, iso
 from ringback.domain.attempt import Attempt
 from ringback.domain.call import MAX_RESCHEDULES, Call, Task, TaskKind, TaskStatus
-from ringback.domain.call_state import settle_status
+from ringback.domain.call_state import update_status
 from ringback.domain.callback import (
     Callback,
     CallbackProblem,
@@ -26,7 +26,7 @@ from ringback.failpoints import Failpoint, reach
 from ringback.flows.announcing import announce_rescheduled
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
-    ActionRefused,
+    ActionError,
     ActionTransaction,
     Door,
     Reply,
@@ -103,7 +103,7 @@ class RescheduleCall:
         texts = read_texts(args, DECLARATION.arguments)
         call = _movable_call(subject)
         if await tx.is_suppressed(call.phone, call.contact_id):
-            raise ActionRefused("suppressed", NO_OTHER_CALL)
+            raise ActionError("suppressed", NO_OTHER_CALL)
         zones = zones_of(subject.contact, call.phone, self.numbers)
         moment = self._read(texts.get("when"), zones, self.numbers.region(call.phone), now)
         # Where nothing else is known, the zone that the person named is theirs.
@@ -137,10 +137,10 @@ class RescheduleCall:
 
     def _read(self, when: str | None, zones: tuple[str, ...], country: str | None, now: datetime) -> SpokenMoment:
         if when is None:
-            raise ActionRefused("needs_clarification", ASK_WHEN)
+            raise ActionError("needs_clarification", ASK_WHEN)
         moment = self.spoken_time.read(when, now, zones, country)
         if moment.instant is None and moment.local is None:
-            raise ActionRefused("needs_clarification", moment.ask or ASK_WHEN)
+            raise ActionError("needs_clarification", moment.ask or ASK_WHEN)
         return moment
 
     def _task(self, call: Call, callback: Callback, asked_during: Attempt | None, now: datetime) -> Task:
@@ -159,17 +159,17 @@ class RescheduleCall:
 def _movable_call(subject: Subject) -> Call:
     if subject.call is None and subject.unfinished:
         say = "This contact has several calls; name one by its call_id."
-        raise ActionRefused("which_call", say, {"call_ids": list(subject.unfinished)})
+        raise ActionError("which_call", say, {"call_ids": list(subject.unfinished)})
     if subject.call is None:
-        raise ActionRefused("not_found", "This contact has no call that could be moved.")
+        raise ActionError("not_found", "This contact has no call that could be moved.")
     if subject.call.final:
         # Its one final event has been promised to Engage; what comes now is a new call.
-        raise ActionRefused("call_finished", "This call is already finished, so it cannot be moved.")
+        raise ActionError("call_finished", "This call is already finished, so it cannot be moved.")
     if subject.call.no_more_retries == FailReason.CANCELLED:
         # Cancelled while it rang; the answer to that was that nothing follows.
-        raise ActionRefused("cancelled", NO_OTHER_CALL)
+        raise ActionError("cancelled", NO_OTHER_CALL)
     if subject.call.reschedules >= MAX_RESCHEDULES:
-        raise ActionRefused("limit", "This call was moved three times already, so I cannot move it again.")
+        raise ActionError("limit", "This call was moved three times already, so I cannot move it again.")
     return subject.call
 
 
@@ -191,7 +191,7 @@ async def _replace_open_task(
     if not call.expiry_is_explicit:
         call.expires_at = max(call.expires_at, task.due_at + AFTER_CALLBACK)
     await announce_rescheduled(tx, call, asked_during, task, previous.planned_at if previous else None, now)
-    settle_status(call, task, await tx.latest_attempt(call.call_id))
+    update_status(call, task, await tx.latest_attempt(call.call_id))
     await tx.save(call)
     if asked_during is not None:
         asked_during.business["callback_asked"] = True
@@ -211,7 +211,7 @@ def _promised(moment: SpokenMoment, rules: CallbackRules, now: datetime) -> Call
         return callback_at_local(moment.local, rules, now)
     except CallbackRefused as refused:
         code, say = REFUSALS[refused.problem]
-        raise ActionRefused(code, say, {"problem": refused.problem}) from None
+        raise ActionError(code, say, {"problem": refused.problem}) from None
 
 
 def _said_in(moment: SpokenMoment, zones: tuple[str, ...]) -> str | None:

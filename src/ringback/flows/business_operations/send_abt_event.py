@@ -12,7 +12,7 @@ from ringback.domain.catalog import Catalog
 from ringback.flows.announcing import OWN_DATA, CustomEvent, announce_custom
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
-    ActionRefused,
+    ActionError,
     ActionTransaction,
     Reply,
     Subject,
@@ -69,9 +69,9 @@ class SendAbtEvent:
         type_ = read_texts(args, self.declaration.arguments).get("type", "")
         valid = {"valid": sorted(self.catalog.events)}
         if type_ in LIFECYCLE_NAMES:
-            raise ActionRefused("reserved_event", "Sorry, I cannot report that.", valid)
+            raise ActionError("reserved_event", "Sorry, I cannot report that.", valid)
         if type_ not in self.catalog.events:
-            raise ActionRefused("unknown_event", "Sorry, I could not report that.", valid)
+            raise ActionError("unknown_event", "Sorry, I could not report that.", valid)
         data = args.get("data")
         if data is None:
             data = {}
@@ -114,9 +114,9 @@ def _problem_inside(data: object) -> str | None:
 def _call_of(subject: Subject) -> Call:
     if subject.call is None and subject.unfinished:
         say = "This contact has several calls; name one by its call_id."
-        raise ActionRefused("which_call", say, {"call_ids": list(subject.unfinished)})
+        raise ActionError("which_call", say, {"call_ids": list(subject.unfinished)})
     if subject.call is None:
-        raise ActionRefused("not_found", "This contact has no call to which the event could belong.")
+        raise ActionError("not_found", "This contact has no call to which the event could belong.")
     return subject.call
 
 

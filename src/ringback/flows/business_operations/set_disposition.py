@@ -10,7 +10,7 @@ from ringback.domain.disposition_words import disposition_of
 from ringback.flows.business_operations.action import (
     SOURCE,
     ActionDeclaration,
-    ActionRefused,
+    ActionError,
     ActionRequest,
     ActionStore,
     ActionTransaction,
@@ -22,7 +22,7 @@ from ringback.flows.business_operations.action import (
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
 from ringback.flows.business_operations.target import find_target, ids_of_request
 from ringback.flows.erased_people import person_of
-from ringback.flows.settling import SettlingRules
+from ringback.flows.settling import OutcomeRules
 from ringback.flows.suppression import suppress
 from ringback.ports import Disposition, Suppression
 
@@ -56,7 +56,7 @@ def declare(catalog: Catalog) -> ActionDeclaration:
 @dataclass(frozen=True, slots=True)
 class SetDisposition:
     catalog: Catalog
-    rules: SettlingRules
+    rules: OutcomeRules
     now: Callable[[], datetime]
     locks_every_phone: bool = True
 
@@ -67,7 +67,7 @@ class SetDisposition:
     async def find(self, request: ActionRequest, store: ActionStore) -> Target | Reply:
         try:
             return await find_target(request, store)
-        except ActionRefused:
+        except ActionError:
             reply = await self._of_unknown_caller(request, store)
             if reply is None:
                 raise
@@ -115,7 +115,7 @@ class SetDisposition:
         if known is None:
             valid = list(self.catalog.dispositions)
             say = "Sorry, I could not file this conversation."
-            raise ActionRefused("unknown_disposition", say, {"valid": valid})
+            raise ActionError("unknown_disposition", say, {"valid": valid})
         return known
 
     async def _record(

@@ -2,7 +2,7 @@
 
 from ringback.domain.erasure import ERASED
 from ringback.flows.business_operations.action import (
-    ActionRefused,
+    ActionError,
     ActionRequest,
     ActionStore,
     ActionTransaction,
@@ -17,7 +17,7 @@ NOT_FOUND_SAY = "There is no such call, contact or task."
 
 
 async def find_target(request: ActionRequest, store: ActionStore) -> Target:
-    """Raises ActionRefused `no_call` at Retell's door, `not_found` at the systems'."""
+    """Raises ActionError `no_call` at Retell's door, `not_found` at the systems'."""
     if request.door is Door.RETELL:
         return await _of_tool_call(request, store)
     call_id = request.call_id
@@ -34,19 +34,19 @@ async def find_target(request: ActionRequest, store: ActionStore) -> Target:
 async def _of_tool_call(request: ActionRequest, store: ActionStore) -> Target:
     report, ours = request.report, await store.instance()
     if report is not None and report.instance not in (None, ours):
-        raise ActionRefused("no_call", NO_CALL_SAY)
+        raise ActionError("no_call", NO_CALL_SAY)
     # The ids come from the signed call object or from a constant that the model cannot write, so a tool reaches only
     # the contact of its own call.
     attempt = None
     if request.attempt_id is not None or request.provider_call_id is not None:
         attempt = await store.attempt_of(request.attempt_id, request.provider_call_id)
     if attempt is not None and attempt.is_erased:
-        raise ActionRefused("no_call", NO_CALL_SAY)
+        raise ActionError("no_call", NO_CALL_SAY)
     if attempt is not None:
         return Target(attempt.phone, attempt.contact_id, attempt.call_id, attempt)
     if request.attempt_id is not None and await store.attempt_of(request.attempt_id, None) is not None:
         # The marks of an attempt on a call that is another's: whose conversation it is nobody can say.
-        raise ActionRefused("no_call", NO_CALL_SAY)
+        raise ActionError("no_call", NO_CALL_SAY)
     async with store.transaction() as tx:
         return await _of_inbound_call(tx, request)
 
@@ -62,19 +62,19 @@ async def _of_inbound_call(tx: ActionTransaction, request: ActionRequest) -> Tar
     the metadata names beside an inbound call of somebody else's is nobody."""
     report = request.report
     if await tx.is_erased(ids_of_request(request)):
-        raise ActionRefused("no_call", NO_CALL_SAY)
+        raise ActionError("no_call", NO_CALL_SAY)
     inbound_id = report.inbound_id if report is not None else request.attempt_id
     inbound = await tx.inbound_call(inbound_id, request.provider_call_id)
     contact = await tx.contact(inbound.contact_id) if inbound is not None else None
     if inbound is None or contact is None:
-        raise ActionRefused("no_call", NO_CALL_SAY)
+        raise ActionError("no_call", NO_CALL_SAY)
     return Target(inbound.phone, contact.contact_id, await tx.next_or_last_call(contact.contact_id))
 
 
 async def _of_call(tx: ActionTransaction, call_id: str) -> Target:
     call = await tx.lock_call(call_id)
     if call is None or call.is_erased:
-        raise ActionRefused("not_found", NOT_FOUND_SAY)
+        raise ActionError("not_found", NOT_FOUND_SAY)
     return Target(call.phone, call.contact_id, call_id)
 
 
@@ -82,14 +82,14 @@ async def _call_of_task(task_id: str, store: ActionStore) -> str:
     async with store.transaction() as tx:
         task = await tx.task(task_id)
     if task is None:
-        raise ActionRefused("not_found", NOT_FOUND_SAY)
+        raise ActionError("not_found", NOT_FOUND_SAY)
     return task.call_id
 
 
 async def _of_contact(tx: ActionTransaction, contact_id: str) -> Target:
     contact = await tx.contact(contact_id)
     if contact is None or contact.phone == ERASED:
-        raise ActionRefused("not_found", NOT_FOUND_SAY)
+        raise ActionError("not_found", NOT_FOUND_SAY)
     unfinished = await tx.unfinished_calls(None, contact_id)
     if len(unfinished) == 1:
         return await _of_call(tx, unfinished[0])

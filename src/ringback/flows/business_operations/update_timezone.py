@@ -18,7 +18,7 @@ from ringback.domain.zone_names import resolve_zone_name
 from ringback.flows.announcing import announce_rescheduled
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
-    ActionRefused,
+    ActionError,
     ActionTransaction,
     Door,
     Reply,
@@ -135,7 +135,7 @@ def _read(args: Mapping[str, Any], default: ZoneSource, near: tuple[str, ...]) -
     if answer.zone is None:
         candidates = list(answer.candidates)
         say = f"Is that {' or '.join(map(say_zone, candidates))}?" if candidates else ASK_ZONE
-        raise ActionRefused("needs_clarification", say, {"candidates": candidates})
+        raise ActionError("needs_clarification", say, {"candidates": candidates})
     return answer.zone, ZoneSource(source)
 
 
@@ -147,7 +147,7 @@ def _refuse_if_outranked(subject: Subject, source: ZoneSource) -> None:
         and not source.may_replace(ZoneSource(known) if known else None)
     ):
         say = "The person has named another time zone, which stands."
-        raise ActionRefused("outranked", say, {"time_zone": zone, "source": known})
+        raise ActionError("outranked", say, {"time_zone": zone, "source": known})
 
 
 def _is_resend(task: Task, attempt: Attempt | None) -> bool:
