@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ringback.config import Access, SettingsError, describe, read_access, read_settings
-from ringback.domain.deadlines import Deadlines
+from ringback.domain.follow_up import Deadlines
 
 
 def problems(env, emulated=False) -> list[str]:

@@ -11,9 +11,9 @@ from typing import Any
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call
-from ringback.domain.deadlines import Deadlines
 from ringback.domain.dial import DialAnswer, DialAnswerKind
-from ringback.flows import dial_answers, reconciliation
+from ringback.domain.follow_up import Deadlines
+from ringback.flows import dial_results, reconciliation
 from ringback.flows.call_processing import CallProcessing, Claim
 from ringback.flows.outbox_channels import Channel
 from ringback.flows.outbox_delivery import OutboxRelay
@@ -79,7 +79,7 @@ def _guesses_that_nothing_was_sent() -> None:
     """A claim whose worker died is taken for one that was never sent (against I2)."""
 
     async def wait_instead(tx: Transaction, call: Call, attempt: Attempt, deadlines: Deadlines, now: datetime) -> None:
-        await dial_answers._wait(tx, call, attempt, DialAnswer(DialAnswerKind.NOT_SENT, "guessed"), now)
+        await dial_results._wait(tx, call, attempt, DialAnswer(DialAnswerKind.NOT_SENT, "guessed"), now)
 
     reconciliation.become_unknown = wait_instead  # type: ignore[attr-defined]
 

@@ -1,15 +1,15 @@
 """From a claim to its answer, on the model's rows: the gate, the row written ahead, what each kind of answer does."""
 
 from proof.model.facts import Asked, gate
-from proof.model.flows import bind, stop_call
-from proof.model.state import Age, Attempt, Facts, Phase, Said, Worker
+from proof.model.flows import GIVEN_UP, apply_verdict, bind, stop_call
+from proof.model.state import Age, Attempt, Facts, Phase, Worker
 from proof.model.transaction import Transaction
 from ringback.domain.abt_event import AbtType, FailReason
 from ringback.domain.attempt import AttemptState
 from ringback.domain.call import TaskStatus
 from ringback.domain.dial import DialAnswerKind
 from ringback.domain.eligibility import EligibilityVerdict
-from ringback.domain.outcome import Verdict, verdict_digest
+from ringback.domain.outcome import Verdict
 
 S = AttemptState
 K = DialAnswerKind
@@ -100,13 +100,7 @@ def become_unknown(tx: Transaction, c: int, a: int) -> None:
 
 def _refused(tx: Transaction, c: int, a: int) -> None:
     tx.move(c, a, S.REJECTED)
-    tx.change(c, a, holds_person=False, holds_slot=False)
-    task = tx.open_task(c)
-    verdict = Verdict(AbtType.FAILED, FailReason.REFUSED)
-    tx.announce_end(c, a, verdict.type, is_final=task is None, was_attempted=tx.attempt(c, a).is_bound)
-    tx.change(c, a, verdict=verdict.type, said=Said.OWN, digest=verdict_digest(verdict))
-    if task is None:
-        tx.alter(c, final=True, closed_by=a)
+    apply_verdict(tx, c, a, Verdict(AbtType.FAILED, FailReason.REFUSED), GIVEN_UP)
 
 
 def _wait(tx: Transaction, c: int, a: int) -> None:

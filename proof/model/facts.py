@@ -5,11 +5,11 @@ from enum import Enum
 from functools import cache
 from typing import Any, NamedTuple
 
-from proof.model.state import End, Facts, Hook, Stage
+from proof.model.state import End, Facts, Hook, Said, Stage
 from ringback.domain.abt_event import AbtType, FailReason
 from ringback.domain.attempt import Attempt, AttemptState, DialFact, Party
 from ringback.domain.call import Call, RetryPolicy, Task, TaskKind
-from ringback.domain.call_event import Analysis, CallReport, EndFacts, ProviderStatus, ReportKind
+from ringback.domain.call_event import Analysis, CallReport, EndFacts, ProviderStatus, ReportKind, absorb
 from ringback.domain.eligibility import (
     ALLOW,
     Candidate,
@@ -21,8 +21,8 @@ from ringback.domain.eligibility import (
     defer_for_person,
     deny,
 )
-from ringback.domain.outcome import Verdict, absorb, decide
-from ringback.domain.retrying import next_attempt_at
+from ringback.domain.follow_up import Deadlines
+from ringback.domain.outcome import Occasion, Outcome, OutcomeInputs, Verdict, decide, decide_outcome
 from ringback.domain.schedule import CallingHours
 
 NOW = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)
@@ -36,6 +36,7 @@ POLICY = DialPolicy(
     attempt_gap_s=0,
     lease_s=60,
 )
+DEADLINES = Deadlines(180, 20, 300, 86_400, 3600, (), 0, 0)
 
 _ENDS = {
     End.NO_ANSWER: EndFacts(DialFact.NO_ANSWER, Party.UNKNOWN, "network", connected=False),
@@ -186,9 +187,52 @@ def gate(asked: Asked) -> EligibilityDecision:
     )
 
 
+class Known(NamedTuple):
+    """What the product's decision about a verdict reads, of an attempt and its call."""
+
+    facts: Facts
+    is_bound: bool
+    started: bool
+    holds_person: bool
+    verdict: AbtType | None
+    digest: str | None
+    said: Said
+    is_latest: bool
+    final: bool
+    closed_by: int | None  # 0: this attempt's verdict, -1: the call's own event, 1: another attempt's
+    no_more: str | None
+    budget_used: int
+    max_attempts: int
+    is_expired: bool
+    task: tuple[TaskKind, bool] | None  # the open one, and whether it was promised in this attempt
+    suppressed: bool
+    later_attempt_decides: bool
+    over_for_s: int
+
+
+_CLOSING_EVENTS = {0: Said.OWN.name, -1: Said.CLOSING.name, 1: "another"}
+
+
 @cache
-def is_tried_again(verdict: Verdict, no_more: str | None, budget_used: int, max_attempts: int, expired: bool) -> bool:
-    """Whether another attempt follows a verdict."""
-    call = _call(no_more, budget_used, max_attempts, is_expired=expired)
-    attempt = attempt_of(Facts(AttemptState.ENDED))
-    return next_attempt_at(call, attempt, verdict, POLICY, ZONES) is not None
+def outcome_of(known: Known, verdict: Verdict | None, occasion: Occasion) -> Outcome:
+    """The product's decision about everything that follows."""
+    attempt = attempt_of(known.facts)
+    attempt.placed_at = attempt.placed_at if known.is_bound else None
+    attempt.ended_at = NOW - timedelta(seconds=known.over_for_s)
+    attempt.started_event, attempt.holds_person = known.started, known.holds_person
+    attempt.verdict_type, attempt.verdict_digest = known.verdict, known.digest
+    attempt.verdict_event_id = known.said.name if known.said is not Said.NOTHING else None
+    call = _call(known.no_more, known.budget_used, known.max_attempts, is_expired=known.is_expired)
+    call.attempts_made = attempt.number if known.is_latest else attempt.number + 1
+    call.final = known.final
+    call.closing_event_id = _CLOSING_EVENTS[known.closed_by] if known.closed_by is not None else None
+    task = None
+    if known.task is not None:
+        kind, is_promised_here = known.task
+        task = Task("t", "c", kind, NOW, from_attempt=attempt.attempt_id if is_promised_here else None)
+    return decide_outcome(
+        attempt,
+        call,
+        verdict,
+        OutcomeInputs(occasion, POLICY, DEADLINES, task, known.suppressed, ZONES, known.later_attempt_decides),
+    )

@@ -1,17 +1,17 @@
-"""The product's flows on the model's rows: bind, conclude, stop, look up, move a call. One function each."""
+"""The product's flows on the model's rows: bind, apply a verdict, stop, look up, move a call."""
 
 from proof.invariants import Invariant
-from proof.model.facts import News, Word, absorbed, is_poll, is_tried_again, last_word
-from proof.model.state import Attempt, Said, Task
+from proof.model.facts import NOW, Known, News, Word, absorbed, is_poll, last_word, outcome_of
+from proof.model.state import Said, Task
 from proof.model.transaction import Outcome, Transaction
 from ringback.domain.abt_event import AbtType, FailReason
-from ringback.domain.attempt import CLEAN_LOOKUPS_TO_FREE_SLOT, USES_SLOT, AttemptState, furthest
+from ringback.domain.attempt import CLEAN_LOOKUPS_TO_FREE_SLOT, AttemptState, furthest
 from ringback.domain.call import TaskKind, TaskStatus
-from ringback.domain.outcome import PROVIDER_LOST_DIGEST, Verdict, verdict_digest
+from ringback.domain.outcome import PROVIDER_LOST_DIGEST, Occasion, Verdict, VerdictChange
 
 S = AttemptState
 
-_FOR_WANT_OF_FACTS = (FailReason.OUTCOME_UNKNOWN, FailReason.PROVIDER_LOST)
+GIVEN_UP = Occasion(NOW, is_given_up=True)
 
 
 def stop_call(tx: Transaction, c: int, reason: FailReason) -> None:
@@ -77,70 +77,62 @@ def _hear(tx: Transaction, c: int, a: int, news: News) -> None:
     tx.change(c, a, facts=facts)
     if facts.opted_out and tx.calls[c].no_more != "opt_out":
         suppress(tx, in_hand=c)
-    if facts.talked or is_poll(news) or verdict is not None:
+    over_for_s = news.over_for_s if isinstance(news, Word) else 0
+    apply_verdict(tx, c, a, verdict, Occasion(NOW, was_polled=is_poll(news)), over_for_s=over_for_s)
+
+
+def apply_verdict(
+    tx: Transaction, c: int, a: int, verdict: Verdict | None, occasion: Occasion, *, over_for_s: int = 0
+) -> None:
+    """What the product's own decision says, done to the model's rows."""
+    attempt, call, task = tx.attempt(c, a), tx.calls[c], tx.open_task(c)
+    is_latest = a == len(call.attempts) - 1
+    known = Known(
+        facts=attempt.facts,
+        is_bound=attempt.is_bound,
+        started=attempt.started,
+        holds_person=attempt.holds_person,
+        verdict=attempt.verdict,
+        digest=attempt.digest,
+        said=attempt.said,
+        is_latest=is_latest,
+        final=call.final and tx.rules.keeps_the_last_word,
+        closed_by={None: None, a: 0, -1: -1}.get(call.closed_by, 1),
+        no_more=call.no_more,
+        budget_used=call.budget_used,
+        max_attempts=tx.bounds.attempts,
+        is_expired=call.is_expired,
+        task=(call.tasks[task].kind, call.tasks[task].from_attempt == a) if task is not None else None,
+        suppressed=tx.suppressed,
+        later_attempt_decides=not is_latest and tx.rules.is_under_way(tx.latest(c)),
+        over_for_s=over_for_s,
+    )
+    outcome = outcome_of(known, verdict, occasion)
+    if outcome.emits_started:
         tx.announce_started(c, a)
-    if verdict is not None:
-        conclude(tx, c, a, verdict)
-    attempt = tx.attempt(c, a)
-    is_too_late = facts.state is S.ENDED and news in (Word.POLL_LATE, Word.POLL_GIVEN_UP)
-    holds = attempt.holds_person and attempt.digest is None and not is_too_late
-    tx.change(c, a, holds_slot=facts.state in USES_SLOT, holds_person=holds)
+    if outcome.change is not None:
+        _apply_change(tx, c, a, outcome.change)
+    tx.change(c, a, holds_slot=outcome.holds_slot, holds_person=outcome.holds_person)
 
 
-def conclude(tx: Transaction, c: int, a: int, verdict: Verdict) -> None:
-    attempt, digest = tx.attempt(c, a), verdict_digest(verdict)
-    if attempt.digest == digest:
-        return
-    if attempt.verdict is not None and verdict.reason in _FOR_WANT_OF_FACTS:
-        tx.change(c, a, digest=digest)
-        return
-    task = tx.open_task(c)
-    if task is not None and _ends_as_rescheduled(tx.calls[c].tasks[task], a, attempt, verdict):
-        tx.change(c, a, verdict=AbtType.RESCHEDULED, said=Said.CALLBACK, digest=digest)
-        return
-    if attempt.verdict is not None:
-        task = _cancel_retry(tx, c, task, verdict)
-    elif task is None and a == len(tx.calls[c].attempts) - 1 and not tx.calls[c].final:
-        task = _plan_retry(tx, c, a, verdict)
-    is_final = _is_last_word(tx, c, a, task)
-    was_attempted = verdict.reason is not FailReason.OUTCOME_UNKNOWN
-    tx.announce_end(c, a, verdict.type, is_final=is_final, was_attempted=was_attempted)
-    tx.change(c, a, verdict=verdict.type, said=Said.OWN, digest=digest)
-    if is_final:
+def _apply_change(tx: Transaction, c: int, a: int, change: VerdictChange) -> None:
+    task, said = tx.open_task(c), tx.attempt(c, a).said
+    if change.cancels_retry:
+        assert task is not None, "it is a task"
+        tx.set_task(c, task, TaskStatus.DELETED)
+    if change.retry_due_at is not None:
+        tx.add_task(c, Task(TaskKind.RETRY))
+    if change.event is not None:
+        reason = change.event.verdict.reason
+        was_rejected = reason is FailReason.REFUSED and not tx.attempt(c, a).is_bound
+        was_attempted = reason is not FailReason.OUTCOME_UNKNOWN and not was_rejected
+        tx.announce_end(c, a, AbtType(change.type), is_final=change.event.is_final, was_attempted=was_attempted)
+        said = Said.OWN
+    elif change.type == AbtType.RESCHEDULED:
+        said = Said.CALLBACK
+    tx.change(c, a, verdict=AbtType(change.type), said=said, digest=change.digest)
+    if change.closing_status is not None:
         tx.alter(c, final=True, closed_by=a)
-
-
-def _ends_as_rescheduled(task: Task, a: int, attempt: Attempt, verdict: Verdict) -> bool:
-    stands = task.kind is TaskKind.CALLBACK and task.from_attempt == a
-    return stands and verdict.type is not AbtType.COMPLETED and attempt.verdict in (None, AbtType.RESCHEDULED)
-
-
-def _is_last_word(tx: Transaction, c: int, a: int, task: int | None) -> bool:
-    call, attempt = tx.calls[c], tx.attempt(c, a)
-    if call.final and tx.rules.keeps_the_last_word:
-        is_closing = {Said.OWN: call.closed_by == a, Said.CLOSING: call.closed_by == -1}
-        return is_closing.get(attempt.said, False)
-    if task is not None:
-        return False
-    return a == len(call.attempts) - 1 or not tx.rules.is_under_way(tx.latest(c))
-
-
-def _cancel_retry(tx: Transaction, c: int, task: int | None, verdict: Verdict) -> int | None:
-    is_retry = task is not None and tx.calls[c].tasks[task].kind is TaskKind.RETRY
-    if task is None or not is_retry or verdict.reason is FailReason.NO_ANSWER:
-        return task
-    tx.set_task(c, task, TaskStatus.DELETED)
-    return None
-
-
-def _plan_retry(tx: Transaction, c: int, a: int, verdict: Verdict) -> int | None:
-    call = tx.calls[c]
-    if not tx.attempt(c, a).is_bound or tx.suppressed:
-        return None
-    if not is_tried_again(verdict, call.no_more, call.budget_used, tx.bounds.attempts, call.is_expired):
-        return None
-    tx.add_task(c, Task(TaskKind.RETRY))
-    return len(call.tasks)
 
 
 def count_lookup(tx: Transaction, c: int, a: int, *, is_clean: bool) -> None:
@@ -165,17 +157,17 @@ def abandon(tx: Transaction, c: int, a: int, *, is_surfaced_blindly: bool = Fals
     if attempt.is_bound or (attempt.ring is not None and not is_surfaced_blindly):
         tx.broken.append((Invariant.I6, "given up although it rang and was there to be found"))
     tx.move(c, a, S.ABANDONED)
-    tx.change(c, a, holds_person=not tx.rules.lets_go, holds_slot=False, is_unclear=False)
+    tx.change(c, a, is_unclear=False)
     task = tx.open_task(c)
     if task is not None and task == attempt.task:
         tx.set_task(c, task, TaskStatus.CONSUMED)
-    conclude(tx, c, a, Verdict(AbtType.FAILED, FailReason.OUTCOME_UNKNOWN))
+    apply_verdict(tx, c, a, Verdict(AbtType.FAILED, FailReason.OUTCOME_UNKNOWN), GIVEN_UP)
+    tx.change(c, a, holds_person=not tx.rules.lets_go)
 
 
 def lose(tx: Transaction, c: int, a: int) -> None:
     """For a day the provider did not say what became of its call."""
-    tx.change(c, a, holds_person=False, holds_slot=False)
-    conclude(tx, c, a, last_word(tx.attempt(c, a).facts))
+    apply_verdict(tx, c, a, last_word(tx.attempt(c, a).facts), GIVEN_UP)
 
 
 def reschedule(tx: Transaction, c: int, asked_during: int | None) -> None:

@@ -125,7 +125,7 @@ BUGS = (
     PlantedBug(
         name="the_call_of_another_is_stopped",
         aims=(I7,),
-        file="flows/settling.py",
+        file="flows/call_outcome.py",
         old="    if await tx.is_call_of_another(provider_call_id, attempt.attempt_id):\n",
         new="    if attempt.placed_at is None and await tx.is_call_of_another(provider_call_id, attempt.attempt_id):\n",
         why="An attempt that has a call has no use for another.",

@@ -75,19 +75,19 @@ BUGS = (
     PlantedBug(
         name="an_unknown_attempt_lets_the_person_go",
         aims=(I3, I6),
-        file="flows/dial_answers.py",
-        old="    attempt.state = S.UNKNOWN\n    attempt.lease_until = None\n",
-        new="    attempt.state = S.UNKNOWN\n    attempt.lease_until = None\n    attempt.holds_person = False\n",
+        file="flows/dial_results.py",
+        old="    attempt.state = AttemptState.UNKNOWN\n    attempt.lease_until = None\n",
+        new="    attempt.state = AttemptState.UNKNOWN\n    attempt.lease_until = None\n"
+        "    attempt.holds_person = False\n",
         why="What is not known to ring need not keep anyone.",
         tests=("flows/dialing/test_unknown.py::test_the_person_is_not_called_by_another_call_meanwhile",),
     ),
     PlantedBug(
         name="the_end_of_the_talk_lets_the_person_go",
         aims=(I3,),
-        file="flows/settling.py",
-        old="        attempt.holds_person = attempt.holds_person and now < ended_at + "
-        "timedelta(seconds=deadlines.analysis_s)\n",
-        new="        attempt.holds_person = False\n",
+        file="domain/outcome.py",
+        old="        holds_person = now < ended_at + timedelta(seconds=inputs.deadlines.analysis_s)\n",
+        new="        holds_person = now < ended_at\n",
         why="Who has hung up can be called.",
         tests=("flows/events/test_verdicts.py::test_call_ended_decides_nothing_and_frees_the_slot",),
     ),
@@ -124,11 +124,11 @@ BUGS = (
     PlantedBug(
         name="retry_at_the_very_expiry",
         aims=(I10,),
-        file="domain/retrying.py",
+        file="domain/outcome.py",
         old="    return opens_at if opens_at is not None and opens_at < call.expires_at else None\n",
         new="    return opens_at if opens_at is not None and opens_at <= call.expires_at else None\n",
         why="Until the expiry reads as if it were included.",
-        tests=("domain/test_retrying.py",),
+        tests=("domain/test_decide_outcome.py",),
     ),
     PlantedBug(
         name="dialed_at_the_very_expiry",
@@ -177,7 +177,7 @@ BUGS = (
     PlantedBug(
         name="a_retry_follows_a_cancellation",
         aims=(I10,),
-        file="flows/closing.py",
+        file="flows/ending_calls.py",
         old="        call.no_more_retries = reason\n",
         new="        call.no_more_retries = call.no_more_retries or None\n",
         why="The open task is gone, so nothing seems to be left that could dial.",

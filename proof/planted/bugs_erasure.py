@@ -57,7 +57,7 @@ BUGS = (
     PlantedBug(
         name="an_answer_to_the_dial_binds_an_erased_attempt",
         aims=(I21,),
-        file="flows/settling.py",
+        file="flows/call_outcome.py",
         old="    if attempt.is_erased:\n",
         new="    if attempt.is_erased and attempt.provider_call_id is not None:\n",
         why="What was erased has no call that could be compared.",

@@ -8,10 +8,10 @@ I11, I13, I14, I20 = Invariant.I11, Invariant.I13, Invariant.I14, Invariant.I20
 
 RECONCILIATION = "flows/reconciliation.py"
 CLIENT = "adapters/retell/client.py"
-SETTLING = "flows/settling.py"
+CALL_OUTCOME = "flows/call_outcome.py"
 EVENTS = "flows/event_processing.py"
 OUTCOME = "domain/outcome.py"
-WATCHDOG = "domain/watchdog.py"
+FOLLOW_UP = "domain/follow_up.py"
 
 _CLIENT = "adapters/retell/test_client.py::"
 _UNKNOWN = "flows/dialing/test_unknown.py::"
@@ -39,7 +39,7 @@ BUGS = (
     PlantedBug(
         name="no_lookup_behind_the_schedule",
         aims=(I6, I20),
-        file=WATCHDOG,
+        file=FOLLOW_UP,
         old="        return max(planned, now)\n    return now + HOURLY\n",
         new="        return max(planned, now)\n    return None\n",
         why="The schedule is over.",
@@ -49,9 +49,10 @@ BUGS = (
         name="abandoned_without_a_word",
         aims=(I6, I1),
         file=RECONCILIATION,
-        old="        await conclude(tx, call, attempt, Verdict(AbtType.FAILED, FailReason.OUTCOME_UNKNOWN), "
-        "self.rules, now)\n        reach(Failpoint.ABANDONED)\n",
-        new="        reach(Failpoint.ABANDONED)\n",
+        old="        await apply_verdict(tx, call, attempt, verdict, self.rules, Occasion(now, is_given_up=True))\n"
+        "        reach(Failpoint.ABANDONED)\n",
+        new="        assert verdict\n        attempt.holds_person, attempt.next_check_at = False, None\n"
+        "        reach(Failpoint.ABANDONED)\n",
         why="Nothing is known, so there is nothing to tell.",
         tests=(f"{_UNKNOWN}test_after_the_grace_the_attempt_is_abandoned_with_one_failed_event",),
     ),
@@ -98,8 +99,8 @@ BUGS = (
         name="a_look_up_before_the_resend_counts_for_it",
         aims=(I6, I2),
         file=RECONCILIATION,
-        old="            if attempt.state is not S.UNKNOWN or attempt.fence != seen.fence:\n",
-        new="            if attempt.state is not S.UNKNOWN:\n",
+        old="            if attempt.state is not AttemptState.UNKNOWN or attempt.fence != seen.fence:\n",
+        new="            if attempt.state is not AttemptState.UNKNOWN:\n",
         why="The attempt is unknown and nothing was found.",
         tests=("flows/dialing/test_same_key_resend.py::test_a_lookup_begun_before_the_resend_says_nothing_about_it",),
     ),
@@ -107,9 +108,9 @@ BUGS = (
         name="a_dead_workers_claim_is_left_alone",
         aims=(I6, I20, I1),
         file=RECONCILIATION,
-        old="            case S.DIALING:\n                await self._lease_is_over(attempt)\n"
-        "            case S.UNKNOWN:\n",
-        new="            case S.UNKNOWN:\n",
+        old="            case AttemptState.DIALING:\n                await self._lease_is_over(attempt)\n"
+        "            case AttemptState.UNKNOWN:\n",
+        new="            case AttemptState.UNKNOWN:\n",
         why="Its worker will write the answer down.",
         tests=(f"{_UNKNOWN}test_a_worker_that_died_behind_its_claim_leaves_an_unknown_attempt_when_its_lease_ends",),
     ),
@@ -117,8 +118,8 @@ BUGS = (
         name="a_lease_of_an_earlier_claim_ends_the_later_one",
         aims=(I6, I2),
         file=RECONCILIATION,
-        old="            if attempt.state is S.DIALING and attempt.fence == seen.fence:\n",
-        new="            if attempt.state is S.DIALING:\n",
+        old="            if attempt.state is AttemptState.DIALING and attempt.fence == seen.fence:\n",
+        new="            if attempt.state is AttemptState.DIALING:\n",
         why="The attempt was due for its check, and it is still dialing.",
         tests=(f"{_UNKNOWN}test_the_end_of_an_earlier_lease_does_not_end_a_later_claim",),
     ),
@@ -134,7 +135,7 @@ BUGS = (
     PlantedBug(
         name="binding_overwrites",
         aims=(I2, I7),
-        file=SETTLING,
+        file=CALL_OUTCOME,
         old="    if attempt.provider_call_id is not None:\n        await tx.log_decision(",
         new='    if attempt.provider_call_id == "":\n        await tx.log_decision(',
         why="The newest call id is the right one.",
@@ -145,7 +146,7 @@ BUGS = (
     PlantedBug(
         name="the_second_call_goes_on_ringing",
         aims=(I2,),
-        file=SETTLING,
+        file=CALL_OUTCOME,
         old='        await tx.enqueue("stop_call", f"stop:{provider_call_id}", payload, None, now)\n',
         new="        assert payload\n",
         why="The incident is noted and logged.",
@@ -179,7 +180,7 @@ BUGS = (
     PlantedBug(
         name="the_answer_is_a_second_call",
         aims=(I7, I2),
-        file=SETTLING,
+        file=CALL_OUTCOME,
         old="    if attempt.provider_call_id == provider_call_id:\n        return True\n"
         "    if await tx.is_call_of_another",
         new="    if await tx.is_call_of_another",
@@ -191,7 +192,7 @@ BUGS = (
     PlantedBug(
         name="polling_ignores_not_connected",
         aims=(I13,),
-        file=OUTCOME,
+        file="domain/call_event.py",
         old="    is_over = report.status in (ProviderStatus.ENDED, ProviderStatus.NOT_CONNECTED, "
         "ProviderStatus.ERROR)\n",
         new="    is_over = report.status in (ProviderStatus.ENDED, ProviderStatus.ERROR)\n",
@@ -213,17 +214,17 @@ BUGS = (
     PlantedBug(
         name="nobody_asks_about_a_placed_call",
         aims=(I13, I1, I20),
-        file=WATCHDOG,
-        old="        case S.PLACED:\n            return now + timedelta(seconds=deadlines.silence_s)\n"
-        "        case S.ONGOING:\n",
-        new="        case S.ONGOING:\n",
+        file=FOLLOW_UP,
+        old="        case AttemptState.PLACED:\n            return now + timedelta(seconds=deadlines.silence_s)\n"
+        "        case AttemptState.ONGOING:\n",
+        new="        case AttemptState.ONGOING:\n",
         why="Its webhooks will come.",
         tests=(f"{_WATCHDOG}test_silence_is_asked_about_until_the_call_is_over",),
     ),
     PlantedBug(
         name="asked_about_once",
         aims=(I13,),
-        file=WATCHDOG,
+        file=FOLLOW_UP,
         old="timedelta(seconds=deadlines.silence_s if was_polled else deadlines.max_call_s)",
         new="timedelta(seconds=deadlines.max_call_s)",
         why="A talk may take an hour, and its end is a webhook.",
@@ -232,7 +233,7 @@ BUGS = (
     PlantedBug(
         name="a_missing_analysis_is_waited_for_forever",
         aims=(I13, I1),
-        file=WATCHDOG,
+        file=FOLLOW_UP,
         old="    since = attempt.ended_at or attempt.placed_at\n    return since is not None and now >=",
         new="    since = attempt.ended_at\n    return since is not None and attempt.polls > 0 and now >=",
         why="A provider that answers will have the analysis some day.",

@@ -6,7 +6,7 @@ from proof.planted.bug import PlantedBug
 I1, I2, I4, I5, I6, I9 = Invariant.I1, Invariant.I2, Invariant.I4, Invariant.I5, Invariant.I6, Invariant.I9
 
 PROCESSING = "flows/call_processing.py"
-ANSWERS = "flows/dial_answers.py"
+ANSWERS = "flows/dial_results.py"
 CLIENT = "adapters/retell/client.py"
 DIAL_ANSWER = "adapters/retell/dial_answer.py"
 
@@ -164,7 +164,7 @@ BUGS = (
         name="ambiguous_becomes_waiting",
         aims=(I2, I5, I6),
         file=ANSWERS,
-        old="    elif answer.kind is K.AMBIGUOUS or attempt.resent:\n",
+        old="    elif answer.kind is DialAnswerKind.AMBIGUOUS or attempt.resent:\n",
         new="    elif attempt.resent:\n",
         why="Whatever failed is tried again, as everywhere else.",
         tests=(f"{_DIALING}test_dial_answers.py::test_ambiguous_is_unknown_and_says_nothing_yet",),
@@ -173,8 +173,8 @@ BUGS = (
         name="the_answer_to_a_resend_is_believed",
         aims=(I2, I5),
         file=ANSWERS,
-        old="    elif answer.kind is K.AMBIGUOUS or attempt.resent:\n",
-        new="    elif answer.kind is K.AMBIGUOUS:\n",
+        old="    elif answer.kind is DialAnswerKind.AMBIGUOUS or attempt.resent:\n",
+        new="    elif answer.kind is DialAnswerKind.AMBIGUOUS:\n",
         why="A refusal is a refusal.",
         tests=(
             f"{_DIALING}test_same_key_resend.py::test_no_answer_to_a_resend_says_that_the_first_request_did_not_ring",
@@ -203,8 +203,8 @@ BUGS = (
         name="a_waiting_attempt_is_another_attempt",
         aims=(I5, I2),
         file=PROCESSING,
-        old="    if latest is None or latest.state not in (S.WAITING, S.UNKNOWN):\n",
-        new="    if latest is None or latest.state is not S.UNKNOWN:\n",
+        old="    if latest is None or latest.state not in (AttemptState.WAITING, AttemptState.UNKNOWN):\n",
+        new="    if latest is None or latest.state is not AttemptState.UNKNOWN:\n",
         why="A new try is a new attempt.",
         tests=(f"{_DIALING}test_dial_answers.py::test_a_waiting_attempt_is_claimed_again_as_itself",),
     ),
@@ -242,8 +242,8 @@ BUGS = (
         name="an_old_answer_settles_the_resend",
         aims=(I2, I5),
         file=PROCESSING,
-        old="            holds_claim = attempt.state is S.DIALING and attempt.fence == claim.fence\n",
-        new="            holds_claim = attempt.state is S.DIALING\n",
+        old="            holds_claim = attempt.state is AttemptState.DIALING and attempt.fence == claim.fence\n",
+        new="            holds_claim = attempt.state is AttemptState.DIALING\n",
         why="The attempt is dialing and this is the answer to its dial.",
         tests=(
             f"{_DIALING}test_same_key_resend.py::test_an_answer_to_the_first_request_says_nothing_about_the_resend_that_is_out",

@@ -13,8 +13,9 @@ I1, I10, I11, I13, I14, I20 = (
 )
 
 OUTCOME = "domain/outcome.py"
-SETTLING = "flows/settling.py"
-ANNOUNCING = "flows/announcing.py"
+REPORTS = "domain/call_event.py"
+CALL_OUTCOME = "flows/call_outcome.py"
+ABT_EVENTS = "flows/abt_events.py"
 OUTBOX = "adapters/postgres/outbox_rows.py"
 LANES = "flows/outbox_channels.py"
 
@@ -37,7 +38,7 @@ BUGS = (
     PlantedBug(
         name="the_latest_start_stands",
         aims=(I11,),
-        file=OUTCOME,
+        file=REPORTS,
         old="    attempt.started_at = min(starts) if starts else None\n",
         new="    attempt.started_at = starts[-1] if starts else None\n",
         why="The newest report knows best.",
@@ -46,16 +47,16 @@ BUGS = (
     PlantedBug(
         name="the_last_word_wins",
         aims=(I11,),
-        file=OUTCOME,
+        file=REPORTS,
         old="    is_ahead = _rank(evidence) >= _known_rank(attempt)\n",
-        new="    is_ahead = evidence in (S.ENDED, S.ANALYZED)\n",
+        new="    is_ahead = evidence in (AttemptState.ENDED, AttemptState.ANALYZED)\n",
         why="The newest report knows best.",
         tests=(f"{_ANY_ORDER}[the_analysis_knows_better]",),
     ),
     PlantedBug(
         name="placed_when_we_heard_of_it",
         aims=(I11,),
-        file=SETTLING,
+        file=CALL_OUTCOME,
         old="    attempt.placed_at = attempt.sent_at\n",
         new="    attempt.placed_at = now\n",
         why="It is bound now.",
@@ -64,9 +65,9 @@ BUGS = (
     PlantedBug(
         name="analyzed_first_forgets_the_start",
         aims=(I14, I11),
-        file=ANNOUNCING,
-        old="    if attempt.started_event or not attempt.connected:\n",
-        new='    if attempt.started_event or not attempt.connected or attempt.state == "analyzed":\n',
+        file=OUTCOME,
+        old="    lacks_started = bool(attempt.connected) and not attempt.started_event\n",
+        new='    lacks_started = attempt.connected and not attempt.started_event and attempt.state != "analyzed"\n',
         why="Who is analysed has ended, and who has ended does not start.",
         tests=(f"{_ANY_ORDER}[completed]",),
     ),
@@ -91,8 +92,8 @@ BUGS = (
     PlantedBug(
         name="a_correction_has_the_id_of_what_it_corrects",
         aims=(I14,),
-        file=ANNOUNCING,
-        old='    id_ = event_id(attempt.attempt_id, "verdict", attempt.revision)\n',
+        file=OUTCOME,
+        old='    id_ = event_id(attempt.attempt_id, "verdict", revision)\n',
         new='    id_ = event_id(attempt.attempt_id, "verdict")\n',
         why="It is the verdict of one attempt.",
         tests=(f"{_CORRECTIONS}test_a_changed_verdict_is_told_under_its_new_name_with_what_it_corrects",),
@@ -100,16 +101,16 @@ BUGS = (
     PlantedBug(
         name="a_correction_does_not_say_so",
         aims=(I14,),
-        file=ANNOUNCING,
-        old="    if attempt.verdict_event_id is not None:\n        attempt.revision += 1\n",
-        new="    if attempt.verdict_type == verdict.type:\n        attempt.revision += 1\n",
+        file=ABT_EVENTS,
+        old="    if event.corrects is not None:\n",
+        new="    if event.corrects is not None and attempt.verdict_type == verdict.type:\n",
         why="Another name is another event.",
         tests=(f"{_CORRECTIONS}test_a_changed_verdict_is_told_under_its_new_name_with_what_it_corrects",),
     ),
     PlantedBug(
         name="given_up_and_bound_without_initiated",
         aims=(I14,),
-        file=ANNOUNCING,
+        file=ABT_EVENTS,
         old="    if attempt.initiated_event:\n",
         new="    if attempt.initiated_event or attempt.verdict_type is not None:\n",
         why="Who was told of the end needs no beginning.",
@@ -120,9 +121,10 @@ BUGS = (
     PlantedBug(
         name="every_verdict_is_final",
         aims=(I14,),
-        file=SETTLING,
-        old="    if task is not None:\n        return False\n    if attempt.number",
-        new="    if task is not None and task.kind is TaskKind.CALLBACK:\n        return False\n    if attempt.number",
+        file=OUTCOME,
+        old="    return not is_followed and (attempt.number",
+        new="    is_followed = inputs.task is not None and inputs.task.kind is TaskKind.CALLBACK\n"
+        "    return not is_followed and (attempt.number",
         why="A verdict ends its attempt.",
         tests=(
             "flows/events/test_retries.py::test_the_last_delay_repeats_until_the_budget_is_used_and_one_event_is_final",
@@ -131,9 +133,9 @@ BUGS = (
     PlantedBug(
         name="a_corrected_retry_is_made_all_the_same",
         aims=(I14, I10),
-        file=SETTLING,
-        old="    if task is None or task.kind is not TaskKind.RETRY or is_still_due:\n",
-        new="    if task is None or task.kind in (TaskKind.RETRY, TaskKind.CALLBACK) or is_still_due:\n",
+        file=OUTCOME,
+        old="    if is_correction and task is not None and task.kind is TaskKind.RETRY:\n",
+        new="    if is_correction and task is not None and task.kind is TaskKind.FIRST:\n",
         why="The retry was promised to Engage.",
         tests=(f"{_CORRECTIONS}test_a_correction_takes_the_pending_retry_away_and_is_final",),
     ),

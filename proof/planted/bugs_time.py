@@ -15,9 +15,9 @@ BUGS = (
     PlantedBug(
         name="a_fixed_offset_is_a_clock_to_call_by",
         aims=(I10,),
-        file="flows/whereabouts.py",
-        old="    region = region_zone(contact.time_zone)\n",
-        new="    region = contact.time_zone if near != () else region_zone(contact.time_zone)\n",
+        file="domain/zone_names.py",
+        old="    region = region_zone(named)\n",
+        new="    region = named if of_number != () else region_zone(named)\n",
         why="The name was checked when it was accepted.",
         tests=(
             "flows/dialing/test_claim.py::test_nobody_is_dialed_by_the_clock_of_a_fixed_offset",

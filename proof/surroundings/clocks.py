@@ -54,7 +54,7 @@ class Office:
             scheduled.release_due_calls,
             scheduled.publish_lost_calls,
             scheduled.end_expired_calls,
-            self.keeper.reconciliation.look_after_attempts,
+            self.keeper.reconciliation.reconcile_due_attempts,
         ):
             try:
                 await duty()

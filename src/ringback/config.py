@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
-from ringback.domain.deadlines import Deadlines
 from ringback.domain.eligibility import DialPolicy
+from ringback.domain.follow_up import Deadlines
 from ringback.domain.masked_url import MASK, masked_url
 from ringback.domain.number_plan import NumberType
 from ringback.domain.schedule import CallingHours

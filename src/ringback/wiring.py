@@ -42,6 +42,7 @@ from ringback.flows.border import Border, stop_call_here
 from ringback.flows.business_operations import business_actions, declarations
 from ringback.flows.business_operations.perform import BusinessOperations
 from ringback.flows.call_initiation import AcceptRequest, AcceptResult, CallInitiation
+from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.call_processing import CallProcessing
 from ringback.flows.event_processing import EventCounts, EventProcessing
 from ringback.flows.operator.dead_letters import DeadLetters
@@ -52,7 +53,6 @@ from ringback.flows.operator.retention import Retention
 from ringback.flows.outbox_delivery import OutboxRelay
 from ringback.flows.reconciliation import Reconciliation
 from ringback.flows.scheduled_calls import ScheduledCalls, most_on_their_way
-from ringback.flows.settling import OutcomeRules
 from ringback.loops import Loops
 from ringback.ports import Clock, MessageQueue
 from ringback.telemetry import Metrics, make_metrics

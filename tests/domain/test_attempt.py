@@ -3,6 +3,7 @@
 from ringback.domain.attempt import (
     AWAITING_VERDICT,
     NEVER_RANG,
+    PLACED_OR_LATER,
     POSSIBLY_RINGING,
     SHOWN_AS_STATUS,
     TRANSITIONS,
@@ -25,6 +26,10 @@ def test_the_status_shows_an_attempt_until_its_analysis():
 
 def test_a_verdict_is_awaited_until_it_has_been_emitted():
     assert {"dialing", "unknown", "placed", "ongoing", "ended", "analyzed"} == AWAITING_VERDICT
+
+
+def test_the_provider_knows_a_placed_call_and_every_later_one():
+    assert {"placed", "ongoing", "ended", "analyzed"} == PLACED_OR_LATER
 
 
 def test_what_never_rang_was_not_sent_or_was_rejected():

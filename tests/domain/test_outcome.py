@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ringback.domain.abt_event import AbtType, FailReason
 from ringback.domain.attempt import Attempt, AttemptState, DialFact, Party, VoicemailAction
-from ringback.domain.call_event import Analysis, CallReport, EndFacts, ProviderStatus, ReportKind
-from ringback.domain.outcome import Verdict, absorb, decide, verdict_digest
+from ringback.domain.call_event import Analysis, CallReport, EndFacts, ProviderStatus, ReportKind, absorb
+from ringback.domain.outcome import Verdict, decide, verdict_digest
 
 PLACED_AT = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)
 STARTED_AT = PLACED_AT + timedelta(seconds=6)

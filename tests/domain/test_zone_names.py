@@ -10,7 +10,7 @@ from ringback.domain.cities import ELSEWHERE, IN_STATES, NEEDS_ITS_STATE
 from ringback.domain.states import STATE_CODES, ZONES_OF_STATES
 from ringback.domain.time_zone import ZoneAnswer, region_zone
 from ringback.domain.windows_zones import WINDOWS_ZONES
-from ringback.domain.zone_names import resolve_zone_code, resolve_zone_name
+from ringback.domain.zone_names import candidate_zones, resolve_zone_code, resolve_zone_name
 
 NEW_YORK, CHICAGO, DENVER, LOS_ANGELES = "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles"
 PHOENIX, JAMAICA, HALIFAX, PUERTO_RICO = "America/Phoenix", "America/Jamaica", "America/Halifax", "America/Puerto_Rico"
@@ -234,3 +234,21 @@ def test_the_states_and_the_cities_fit_together():
 def test_any_text_gets_an_answer(text, near):
     for answer in (resolve_zone_name(text, near), resolve_zone_code(text, near)):
         assert answer.zone is None or region_zone(answer.zone) == answer.zone
+
+
+@pytest.mark.parametrize(
+    ("named", "of_number", "zones"),
+    [
+        (None, (), ()),
+        (None, (CHICAGO, NEW_YORK), (CHICAGO, NEW_YORK)),
+        (LOS_ANGELES, (NEW_YORK,), (LOS_ANGELES,)),
+        ("US/Pacific", (NEW_YORK,), (LOS_ANGELES,)),
+        ("EST", (NEW_YORK,), (NEW_YORK,)),
+        ("EST", (CHICAGO,), (CHICAGO, NEW_YORK)),
+        ("MST", (), (DENVER, PHOENIX)),
+        ("Etc/GMT+5", (CHICAGO,), (CHICAGO,)),
+        ("Etc/GMT+5", (), ()),
+    ],
+)
+def test_the_zones_to_call_by_are_the_named_region_or_else_all_that_number_and_name_may_mean(named, of_number, zones):
+    assert candidate_zones(named, of_number) == zones

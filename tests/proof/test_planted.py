@@ -20,8 +20,7 @@ from proof.planted.races import TESTS as RACES
 from proof.planted.races import planted_by
 from proof.planted.trial import PACKAGE, judge
 from ringback.domain.attempt import AttemptState, ForbiddenTransition, check_transition
-from ringback.domain.call import Call, CallStatus
-from ringback.domain.call_state import close
+from ringback.domain.call import Call, CallStatus, close
 
 COPY = Path("/copies/1")
 OURS = str(COPY / "ringback/__init__.py")

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from ringback.domain.abt_event import AbtType, FailReason
 from ringback.domain.call import RetryPolicy
-from ringback.domain.outcome import Verdict
-from ringback.domain.retrying import next_attempt_at
+from ringback.domain.outcome import Verdict, next_attempt_at
 
 from .depth import checked
 from .places import places

@@ -17,7 +17,7 @@ from ringback.domain.access import KnownKey, Role
 from ringback.domain.attempt import Attempt, AttemptState
 from ringback.domain.call_event import CallReport, ReportKind
 from ringback.flows.call_initiation import CallInitiation
-from ringback.flows.cancellation import cancel_call
+from ringback.flows.ending_calls import cancel_call
 from ringback.flows.suppression import lift_suppression, suppress_now
 from ringback.ports import ActionResult, Disposition
 from ringback.services.internal_api import VoiceApi, internal_routes

@@ -11,15 +11,15 @@ from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.adapters.postgres.views import PostgresViews
 from ringback.domain.access import KnownKey, Role
 from ringback.domain.attempt import VoicemailAction
-from ringback.domain.deadlines import Deadlines
 from ringback.domain.dial import DialAnswer, DialAnswerKind
 from ringback.domain.eligibility import DialPolicy
+from ringback.domain.follow_up import Deadlines
 from ringback.domain.schedule import CallingHours
 from ringback.flows.call_initiation import CallInitiation
+from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.call_processing import CallProcessing
-from ringback.flows.cancellation import cancel_call
+from ringback.flows.ending_calls import cancel_call
 from ringback.flows.operator.eligibility import EligibilityExplainer
-from ringback.flows.settling import OutcomeRules
 from ringback.flows.suppression import lift_suppression, suppress_now
 from ringback.messages import CallRequested
 from ringback.services.internal_api import VoiceApi, internal_routes

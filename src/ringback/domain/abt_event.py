@@ -50,6 +50,11 @@ def event_id(*fact: object) -> str:
     return str(uuid.uuid5(_NAMESPACE, "/".join(str(part) for part in fact)))
 
 
+def rescheduled_event_id(task_id: str) -> str:
+    """The id of the event that told of this new task."""
+    return event_id(task_id, "rescheduled", 0)
+
+
 def iso(moment: datetime | None) -> str | None:
     """RFC 3339 in UTC with milliseconds, the one form of a time in everything that leaves."""
     if moment is None:

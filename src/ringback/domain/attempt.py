@@ -30,22 +30,22 @@ SHOWN_AS_STATUS = POSSIBLY_RINGING | {AttemptState.ENDED}
 AWAITING_VERDICT = SHOWN_AS_STATUS | {AttemptState.ANALYZED}
 #: It did not ring, so it counts for no limit. An unknown attempt counts as a call.
 NEVER_RANG = frozenset({AttemptState.WAITING, AttemptState.REJECTED})
-
-_EVIDENCE = frozenset({AttemptState.PLACED, AttemptState.ONGOING, AttemptState.ENDED, AttemptState.ANALYZED})
+#: The provider has accepted the call, so it knows the call and is asked about it.
+PLACED_OR_LATER = frozenset({AttemptState.PLACED, AttemptState.ONGOING, AttemptState.ENDED, AttemptState.ANALYZED})
 
 # Every permitted step of the dial protocol. Evidence only advances, so there is no way back from a placed state, and
 # it beats every answer: a call that Retell rejected or that we gave up did happen once a webhook of it is there.
 TRANSITIONS: dict[AttemptState, frozenset[AttemptState]] = {
-    AttemptState.WAITING: frozenset({AttemptState.DIALING, AttemptState.REJECTED}) | _EVIDENCE,
-    AttemptState.DIALING: frozenset({AttemptState.WAITING, AttemptState.UNKNOWN, AttemptState.REJECTED}) | _EVIDENCE,
+    AttemptState.WAITING: PLACED_OR_LATER | {AttemptState.DIALING, AttemptState.REJECTED},
+    AttemptState.DIALING: PLACED_OR_LATER | {AttemptState.WAITING, AttemptState.UNKNOWN, AttemptState.REJECTED},
     # back to dialing is the one resend with the same key and the same bytes
-    AttemptState.UNKNOWN: frozenset({AttemptState.DIALING, AttemptState.ABANDONED}) | _EVIDENCE,
+    AttemptState.UNKNOWN: PLACED_OR_LATER | {AttemptState.DIALING, AttemptState.ABANDONED},
     AttemptState.PLACED: frozenset({AttemptState.ONGOING, AttemptState.ENDED, AttemptState.ANALYZED}),
     AttemptState.ONGOING: frozenset({AttemptState.ENDED, AttemptState.ANALYZED}),
     AttemptState.ENDED: frozenset({AttemptState.ANALYZED}),
     AttemptState.ANALYZED: frozenset(),
-    AttemptState.REJECTED: _EVIDENCE,
-    AttemptState.ABANDONED: _EVIDENCE,
+    AttemptState.REJECTED: PLACED_OR_LATER,
+    AttemptState.ABANDONED: PLACED_OR_LATER,
 }
 
 # Evidence may arrive in any order; the further state stands.
@@ -92,7 +92,7 @@ class Party(StrEnum):
 
 
 class VoicemailAction(StrEnum):
-    """What the agent is configured to do when it reaches a voicemail."""
+    """Configured behaviour of an agent that reaches a voicemail."""
 
     HANGUP = "hangup"
     MESSAGE = "message"
@@ -159,6 +159,15 @@ class Attempt:
     verdict_event_id: str | None = None
     verdict_digest: str | None = None
     revision: int = 0
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more is expected.
+
+        A verdict that was emitted for want of facts loses its digest when evidence brings the call back: its end is
+        still to come, and will correct that.
+        """
+        return self.verdict_digest is not None
 
     @property
     def is_erased(self) -> bool:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from ringback.domain.attempt import Attempt, AttemptState
 from ringback.domain.erasure import ERASED
 
 DEFAULT_LIFETIME = timedelta(days=7)
@@ -41,6 +42,15 @@ class TaskStatus(StrEnum):
     SUPERSEDED = "superseded"
     EXPIRED = "expired"
 
+
+#: A call whose latest attempt has no verdict is shown by the attempt's state.
+STATUS_BY_STATE = {
+    AttemptState.DIALING: CallStatus.DIALING,
+    AttemptState.PLACED: CallStatus.DIALING,
+    AttemptState.UNKNOWN: CallStatus.UNKNOWN,
+    AttemptState.ONGOING: CallStatus.IN_PROGRESS,
+    AttemptState.ENDED: CallStatus.IN_PROGRESS,
+}
 
 OPEN_TASK = frozenset({TaskStatus.PENDING, TaskStatus.HELD, TaskStatus.DISPATCHED})
 
@@ -120,3 +130,29 @@ class Task:
     def planned_at(self) -> datetime:
         """When it was meant to be due, whatever holds it now."""
         return self.due_before_hold or self.due_at
+
+
+def status_of(call: Call, state: AttemptState | None, *, has_task: bool) -> CallStatus:
+    """The status of a call, never set by hand: it follows from how it was closed, its latest attempt and its open task.
+
+    `state` is None if the latest attempt has its verdict. A scheduled call whose task is dispatched is shown as queued.
+    """
+    if call.final:
+        return call.status
+    if state in STATUS_BY_STATE:
+        return STATUS_BY_STATE[state]
+    return CallStatus.SCHEDULED if has_task else call.status
+
+
+def update_status(call: Call, task: Task | None, attempt: Attempt | None) -> None:
+    """Set the status by the call's open task and its latest attempt."""
+    state = attempt.state if attempt is not None and attempt.verdict_type is None else None
+    call.status = status_of(call, state, has_task=task is not None)
+
+
+def close(call: Call, status: CallStatus, closing_event_id: str) -> None:
+    """End the call with its one uncorrected final event."""
+    assert call.closing_event_id is None, "a call has one uncorrected final event"
+    call.status = status
+    call.final = True
+    call.closing_event_id = closing_event_id

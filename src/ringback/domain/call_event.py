@@ -1,11 +1,11 @@
-"""The provider's word about a call in our terms, one shape for webhooks, polled calls and tool calls."""
+"""One report of the provider about a call, and how it is merged into the facts of an attempt."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from ringback.domain.attempt import DialFact, Party
+from ringback.domain.attempt import Attempt, AttemptState, DialFact, Party, furthest
 
 
 class ReportKind(StrEnum):
@@ -27,7 +27,7 @@ class ProviderStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EndFacts:
-    """What a disconnection reason says. `connected` None: the reason alone cannot tell, the timestamps do."""
+    """Meaning of a disconnection reason. `connected` is None where only the timestamps can tell."""
 
     dial: DialFact
     party: Party
@@ -82,3 +82,118 @@ class CallReport:
     def says_stop(self) -> bool:
         """Whether the provider itself heard the person ask not to be called again."""
         return self.end_facts is not None and self.end_facts.opt_out
+
+
+_BY_PROVIDER = Analysis().source
+#: The end of a call whose provider, asked about it, gives no reason.
+_NO_REASON = EndFacts(DialFact.PROVIDER_ERROR, Party.UNKNOWN, "unknown", connected=None)
+
+
+def evidence_of(report: CallReport) -> AttemptState:
+    """How far the call got, by this report alone."""
+    if report.kind is ReportKind.ANALYZED:
+        return AttemptState.ANALYZED
+    if report.kind is ReportKind.ENDED:
+        return AttemptState.ENDED
+    if report.kind in (ReportKind.STARTED, ReportKind.TOOL):
+        return AttemptState.ONGOING
+    is_over = report.status in (ProviderStatus.ENDED, ProviderStatus.NOT_CONNECTED, ProviderStatus.ERROR)
+    if is_over or report.end_facts is not None:
+        return AttemptState.ANALYZED if report.analysis is not None else AttemptState.ENDED
+    return AttemptState.ONGOING if report.status is ProviderStatus.ONGOING else AttemptState.PLACED
+
+
+def absorb(attempt: Attempt, report: CallReport) -> None:
+    """Merge a report into the attempt's facts. Commutative and idempotent over an attempt's webhooks: a fact of the
+    analysis beats one of the end, whichever came first, and the earliest start stands."""
+    if report.kind is ReportKind.OTHER:
+        return
+    evidence = evidence_of(report)
+    is_ahead = _rank(evidence) >= _known_rank(attempt)
+    starts = [moment for moment in (attempt.started_at, report.started_at) if moment is not None]
+    attempt.started_at = min(starts) if starts else None
+    if report.kind in (ReportKind.STARTED, ReportKind.TOOL) or report.status is ProviderStatus.ONGOING:
+        attempt.connected = True
+    if evidence in (AttemptState.ENDED, AttemptState.ANALYZED):
+        _absorb_end(attempt, report, is_ahead)
+    if evidence is AttemptState.ANALYZED:
+        _absorb_analysis(attempt, report.analysis or Analysis(), is_ahead)
+    attempt.state = furthest(attempt.state, _reached(attempt, report, evidence))
+    _derive(attempt)
+
+
+def _reached(attempt: Attempt, report: CallReport, evidence: AttemptState) -> AttemptState:
+    """An analysis that came ahead of the reason for the end decides nothing before that reason is known, and another
+    analyzer's does not even say that the call is over."""
+    if evidence not in (AttemptState.ENDED, AttemptState.ANALYZED):
+        return evidence
+    if attempt.dial is None and report.analysis is not None and report.analysis.source != _BY_PROVIDER:
+        return AttemptState.PLACED
+    is_analyzed = attempt.analysis_source is not None and attempt.dial is not None
+    return AttemptState.ANALYZED if is_analyzed else AttemptState.ENDED
+
+
+def _known_rank(attempt: Attempt) -> int:
+    return _rank(AttemptState.ANALYZED if attempt.analysis_source is not None else attempt.state)
+
+
+def _rank(state: AttemptState) -> int:
+    return {AttemptState.ENDED: 3, AttemptState.ANALYZED: 4}.get(state, 0)
+
+
+def _absorb_end(attempt: Attempt, report: CallReport, is_ahead: bool) -> None:
+    for name in ("ended_at", "duration_ms", "disconnection_reason", "cost_cents", "latency", "recording_url"):
+        _take(attempt, name, getattr(report, name), is_ahead)
+    if report.transcript is not None and (is_ahead or attempt.transcript is None):
+        attempt.transcript = report.transcript
+        attempt.user_turns = report.user_turns
+        attempt.agent_spoke = report.agent_spoke
+    attempt.transcript_withheld = attempt.transcript_withheld or report.transcript_withheld
+    facts = report.end_facts
+    if facts is None and report.kind is ReportKind.SNAPSHOT and attempt.dial is None:
+        facts = _NO_REASON
+    if facts is not None and (is_ahead or attempt.dial is None):
+        _absorb_end_facts(attempt, facts)
+
+
+def _absorb_end_facts(attempt: Attempt, facts: EndFacts) -> None:
+    attempt.connected = attempt.connected or facts.connected
+    attempt.dial = facts.dial
+    attempt.party = facts.party
+    attempt.end = facts.end
+    if facts.opt_out:
+        attempt.business["opt_out"] = True
+    if facts.capacity:
+        attempt.business["capacity"] = True
+    if facts.callback_asked:
+        attempt.business["callback_asked"] = True
+
+
+def _absorb_analysis(attempt: Attempt, analysis: Analysis, is_ahead: bool) -> None:
+    _take(attempt, "summary", analysis.summary, is_ahead)
+    _take(attempt, "sentiment", analysis.sentiment, is_ahead)
+    _take(attempt, "successful", analysis.successful, is_ahead)
+    _take(attempt, "in_voicemail", analysis.in_voicemail, is_ahead)
+    _take(attempt, "analysis", analysis.custom, is_ahead)
+    _take(attempt, "analysis_source", analysis.source, is_ahead)
+
+
+def _take(attempt: Attempt, name: str, value: object, is_ahead: bool) -> None:
+    if value is not None and (is_ahead or getattr(attempt, name) is None):
+        setattr(attempt, name, value)
+
+
+def _derive(attempt: Attempt) -> None:
+    """Facts that follow from the merged ones, so that the order in which those came cannot show."""
+    if attempt.dial is None:
+        return
+    if attempt.connected is None and (attempt.started_at is not None or (attempt.duration_ms or 0) > 0):
+        # The reason alone could not tell: a call that has a start or a length was connected.
+        attempt.connected = True
+    if attempt.connected:
+        attempt.dial = DialFact.ANSWERED
+        if attempt.in_voicemail:
+            attempt.party = Party.VOICEMAIL
+        elif attempt.party is Party.UNKNOWN:
+            attempt.party = Party.HUMAN
+    attempt.business["goal_met"] = attempt.successful

@@ -1,14 +1,14 @@
-"""The one reducer: what every report says about an attempt is merged into facts, and the facts give the verdict."""
+"""The verdict on an attempt, and the one decision about everything that follows from it; nothing is changed here."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from ringback.domain.abt_event import AbtType, FailReason
-from ringback.domain.attempt import Attempt, AttemptState, DialFact, Party, VoicemailAction, furthest
-from ringback.domain.call_event import Analysis, CallReport, EndFacts, ProviderStatus, ReportKind
-
-S = AttemptState
+from ringback.domain.abt_event import AbtType, FailReason, event_id, rescheduled_event_id
+from ringback.domain.attempt import USES_SLOT, Attempt, AttemptState, DialFact, Party, VoicemailAction
+from ringback.domain.call import Call, CallStatus, Task, TaskKind, status_of
+from ringback.domain.eligibility import DialPolicy
+from ringback.domain.follow_up import Deadlines, next_check_after_report
 
 _CONNECTED_REASON = {
     DialFact.NO_ANSWER: FailReason.NO_ANSWER,
@@ -22,123 +22,10 @@ _CONNECTED_REASON = {
     DialFact.ANSWERED: FailReason.PROVIDER_ERROR,
 }
 
-_BY_PROVIDER = Analysis().source
-#: What is left to say when the provider, asked about a call that is over, gives no reason for its end.
-_NO_REASON = EndFacts(DialFact.PROVIDER_ERROR, Party.UNKNOWN, "unknown", connected=None)
-
-
-def evidence_of(report: CallReport) -> AttemptState:
-    """How far the call got, by this report alone."""
-    if report.kind is ReportKind.ANALYZED:
-        return S.ANALYZED
-    if report.kind is ReportKind.ENDED:
-        return S.ENDED
-    if report.kind in (ReportKind.STARTED, ReportKind.TOOL):
-        return S.ONGOING
-    is_over = report.status in (ProviderStatus.ENDED, ProviderStatus.NOT_CONNECTED, ProviderStatus.ERROR)
-    if is_over or report.end_facts is not None:
-        return S.ANALYZED if report.analysis is not None else S.ENDED
-    return S.ONGOING if report.status is ProviderStatus.ONGOING else S.PLACED
-
-
-def absorb(attempt: Attempt, report: CallReport) -> None:
-    """Merge a report into the attempt's facts. Commutative and idempotent over an attempt's webhooks: a fact of the
-    analysis beats one of the end, whichever came first, and the earliest start stands."""
-    if report.kind is ReportKind.OTHER:
-        return
-    evidence = evidence_of(report)
-    is_ahead = _rank(evidence) >= _known_rank(attempt)
-    starts = [moment for moment in (attempt.started_at, report.started_at) if moment is not None]
-    attempt.started_at = min(starts) if starts else None
-    if report.kind in (ReportKind.STARTED, ReportKind.TOOL) or report.status is ProviderStatus.ONGOING:
-        attempt.connected = True
-    if evidence in (S.ENDED, S.ANALYZED):
-        _absorb_end(attempt, report, is_ahead)
-    if evidence is S.ANALYZED:
-        _absorb_analysis(attempt, report.analysis or Analysis(), is_ahead)
-    attempt.state = furthest(attempt.state, _reached(attempt, report, evidence))
-    _derive(attempt)
-
-
-def _reached(attempt: Attempt, report: CallReport, evidence: AttemptState) -> AttemptState:
-    """An analysis that came ahead of the reason for the end decides nothing before that reason is known, and another
-    analyzer's does not even say that the call is over."""
-    if evidence not in (S.ENDED, S.ANALYZED):
-        return evidence
-    if attempt.dial is None and report.analysis is not None and report.analysis.source != _BY_PROVIDER:
-        return S.PLACED
-    return S.ANALYZED if attempt.analysis_source is not None and attempt.dial is not None else S.ENDED
-
-
-def _known_rank(attempt: Attempt) -> int:
-    return _rank(S.ANALYZED if attempt.analysis_source is not None else attempt.state)
-
-
-def _rank(state: AttemptState) -> int:
-    return {S.ENDED: 3, S.ANALYZED: 4}.get(state, 0)
-
-
-def _absorb_end(attempt: Attempt, report: CallReport, is_ahead: bool) -> None:
-    for name in ("ended_at", "duration_ms", "disconnection_reason", "cost_cents", "latency", "recording_url"):
-        _take(attempt, name, getattr(report, name), is_ahead)
-    if report.transcript is not None and (is_ahead or attempt.transcript is None):
-        attempt.transcript = report.transcript
-        attempt.user_turns = report.user_turns
-        attempt.agent_spoke = report.agent_spoke
-    attempt.transcript_withheld = attempt.transcript_withheld or report.transcript_withheld
-    facts = report.end_facts
-    if facts is None and report.kind is ReportKind.SNAPSHOT and attempt.dial is None:
-        facts = _NO_REASON
-    if facts is not None and (is_ahead or attempt.dial is None):
-        _absorb_end_facts(attempt, facts)
-
-
-def _absorb_end_facts(attempt: Attempt, facts: EndFacts) -> None:
-    attempt.connected = attempt.connected or facts.connected
-    attempt.dial = facts.dial
-    attempt.party = facts.party
-    attempt.end = facts.end
-    if facts.opt_out:
-        attempt.business["opt_out"] = True
-    if facts.capacity:
-        attempt.business["capacity"] = True
-    if facts.callback_asked:
-        attempt.business["callback_asked"] = True
-
-
-def _absorb_analysis(attempt: Attempt, analysis: Analysis, is_ahead: bool) -> None:
-    _take(attempt, "summary", analysis.summary, is_ahead)
-    _take(attempt, "sentiment", analysis.sentiment, is_ahead)
-    _take(attempt, "successful", analysis.successful, is_ahead)
-    _take(attempt, "in_voicemail", analysis.in_voicemail, is_ahead)
-    _take(attempt, "analysis", analysis.custom, is_ahead)
-    _take(attempt, "analysis_source", analysis.source, is_ahead)
-
-
-def _take(attempt: Attempt, name: str, value: object, is_ahead: bool) -> None:
-    if value is not None and (is_ahead or getattr(attempt, name) is None):
-        setattr(attempt, name, value)
-
-
-def _derive(attempt: Attempt) -> None:
-    """Facts that follow from the merged ones, so that the order in which those came cannot show."""
-    if attempt.dial is None:
-        return
-    if attempt.connected is None and (attempt.started_at is not None or (attempt.duration_ms or 0) > 0):
-        # The reason alone could not tell: a call that has a start or a length was connected.
-        attempt.connected = True
-    if attempt.connected:
-        attempt.dial = DialFact.ANSWERED
-        if attempt.in_voicemail:
-            attempt.party = Party.VOICEMAIL
-        elif attempt.party is Party.UNKNOWN:
-            attempt.party = Party.HUMAN
-    attempt.business["goal_met"] = attempt.successful
-
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an attempt's end means. `analysis_missing`: decided without it, so a later analysis may correct this."""
+    """Meaning of an attempt's end. `analysis_missing`: decided without it, so a later analysis may correct this."""
 
     type: AbtType
     reason: FailReason | None = None
@@ -155,9 +42,9 @@ def decide(attempt: Attempt, *, was_polled: bool = False, gave_up: bool = False)
     `was_polled`: the provider was asked and said the call is over, so a call that never connected needs no analysis.
     `gave_up`: the analysis will not be waited for any longer.
     """
-    if attempt.state not in (S.ENDED, S.ANALYZED) or attempt.dial is None:
+    if attempt.state not in (AttemptState.ENDED, AttemptState.ANALYZED) or attempt.dial is None:
         return None
-    has_analysis = attempt.state is S.ANALYZED
+    has_analysis = attempt.state is AttemptState.ANALYZED
     if not attempt.connected:
         if not (has_analysis or was_polled or gave_up):
             return None
@@ -181,12 +68,6 @@ def _decide_connected(attempt: Attempt, *, analysis_missing: bool) -> Verdict:
     if attempt.successful is True:
         return Verdict(AbtType.COMPLETED)
     return Verdict(AbtType.PARTIALLY_COMPLETED, analysis_missing=analysis_missing)
-
-
-def is_final(attempt: Attempt) -> bool:
-    """Whether nothing more is expected. A verdict that was announced for want of facts loses its digest when evidence
-    brings the call back: its end is still to come, and will correct that."""
-    return attempt.verdict_digest is not None
 
 
 def verdict_data(attempt: Attempt, verdict: Verdict) -> dict[str, Any]:
@@ -228,3 +109,222 @@ def occurred_at(attempt: Attempt) -> datetime:
     moment = attempt.ended_at or attempt.placed_at or attempt.sent_at
     assert moment is not None, "an attempt with a verdict was sent"
     return moment
+
+
+#: Such a verdict is emitted once. It knows nothing that could correct another.
+_WITHOUT_FACTS = (FailReason.OUTCOME_UNKNOWN, FailReason.PROVIDER_LOST)
+
+#: Pauses before another try after the provider had no capacity for an accepted call: doubling from one minute.
+CAPACITY_FIRST_DELAY_S = 60
+CAPACITY_LONGEST_DELAY_S = 3600
+
+_STATUS_BY_VERDICT = {
+    AbtType.COMPLETED: CallStatus.COMPLETED,
+    AbtType.PARTIALLY_COMPLETED: CallStatus.PARTIALLY_COMPLETED,
+    AbtType.LEFT_VOICEMAIL: CallStatus.LEFT_VOICEMAIL,
+    AbtType.FAILED: CallStatus.FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """When and why an outcome is decided.
+
+    `was_polled`: the report is the provider's answer to our question. `is_given_up`: no report is expected any more.
+    """
+
+    now: datetime
+    was_polled: bool = False
+    is_given_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeInputs:
+    """Inputs of the decision, beside the attempt, its call and the verdict."""
+
+    occasion: Occasion
+    policy: DialPolicy
+    deadlines: Deadlines
+    task: Task | None  # the call's open one
+    suppressed: bool = False  # read only where a retry may follow, as are the zones
+    zones: tuple[str, ...] = ()
+    later_attempt_decides: bool = False  # a later attempt of the call will end it by its own verdict
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalEvent:
+    """An attempt's terminal event, or its correction. `next_at` is None if no task promises another attempt."""
+
+    event_id: str
+    verdict: Verdict
+    next_at: datetime | None
+    is_final: bool
+    corrects: str | None = None
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictChange:
+    """Changes that a new verdict makes.
+
+    `type` and `event_id` name the event that now stands for the attempt's end. Where `event` is None, it has been
+    emitted before.
+    """
+
+    type: str
+    event_id: str | None
+    digest: str
+    event: TerminalEvent | None = None
+    cancels_retry: bool = False
+    retry_due_at: datetime | None = None
+    budget_change: int = 0
+    closing_status: CallStatus | None = None  # the event closes the call, or corrects the one that did
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Everything that follows for a call from what is known of one attempt, to be applied once."""
+
+    emits_started: bool
+    change: VerdictChange | None
+    holds_slot: bool
+    holds_person: bool
+    next_check_at: datetime | None
+    status: CallStatus
+
+
+def decide_outcome(attempt: Attempt, call: Call, verdict: Verdict | None, inputs: OutcomeInputs) -> Outcome:
+    """Decide what follows from the attempt's facts and their verdict. None: the verdict is not known yet."""
+    now, was_polled, is_given_up = inputs.occasion.now, inputs.occasion.was_polled, inputs.occasion.is_given_up
+    change = None if verdict is None else _decide_change(attempt, call, verdict, inputs)
+    is_final = change is not None or attempt.is_final
+    lacks_started = bool(attempt.connected) and not attempt.started_event
+    # Else another report may still say when it started, and each order of the two must tell Engage the same.
+    knows_start = attempt.started_at is not None or was_polled or verdict is not None
+    emits_started = lacks_started and knows_start and not is_given_up
+
+    holds_person = attempt.holds_person and not is_final and not is_given_up
+    if attempt.state is AttemptState.ENDED and holds_person:
+        # Until the analysis deadline: an opt-out may be in the analysis.
+        assert attempt.placed_at is not None, "an ended attempt was placed"
+        ended_at = attempt.ended_at or attempt.placed_at + timedelta(seconds=inputs.deadlines.max_call_s)
+        holds_person = now < ended_at + timedelta(seconds=inputs.deadlines.analysis_s)
+
+    if lacks_started and not emits_started and not is_given_up:
+        next_check_at: datetime | None = now
+    elif is_final or is_given_up:
+        next_check_at = None
+    else:
+        next_check_at = next_check_after_report(attempt, inputs.deadlines, now, was_polled=was_polled)
+    return Outcome(
+        emits_started=emits_started,
+        change=change,
+        holds_slot=attempt.state in USES_SLOT and not is_given_up,
+        holds_person=holds_person,
+        next_check_at=next_check_at,
+        status=_status_after(attempt, call, change, inputs.task),
+    )
+
+
+def _decide_change(attempt: Attempt, call: Call, verdict: Verdict, inputs: OutcomeInputs) -> VerdictChange | None:
+    """None: this very verdict was emitted before."""
+    digest = verdict_digest(verdict)
+    if attempt.verdict_digest == digest:
+        return None
+    if attempt.verdict_type is not None and verdict.reason in _WITHOUT_FACTS:
+        return VerdictChange(attempt.verdict_type, attempt.verdict_event_id, digest)
+    task = inputs.task
+    if task is not None and _ends_as_rescheduled(task, attempt, verdict):
+        # The promised callback is how this attempt ended. Its `rescheduled` has been emitted.
+        return VerdictChange(AbtType.RESCHEDULED, rescheduled_event_id(task.task_id), digest)
+
+    next_at, cancels_retry, budget_change = task.due_at if task is not None else None, False, 0
+    retry_due_at: datetime | None = None
+    is_correction = attempt.verdict_type is not None
+    if is_correction and task is not None and task.kind is TaskKind.RETRY:
+        # A correction may cancel a pending retry, never create one. A callback stands.
+        cancels_retry = verdict.reason not in call.retry.on and verdict.reason is not FailReason.CAPACITY
+        next_at = None if cancels_retry else next_at
+    elif not is_correction and may_be_retried(attempt, call, task):
+        # The provider had no room: that try is not counted against the call's budget.
+        budget_change = -1 if verdict.reason is FailReason.CAPACITY else 0
+        if attempt.placed_at is not None and not inputs.suppressed:
+            next_at = retry_due_at = next_attempt_at(call, attempt, verdict, inputs.policy, inputs.zones)
+
+    is_final = _is_last_word(attempt, call, next_at is not None, inputs)
+    revision = attempt.revision + (attempt.verdict_event_id is not None)
+    id_ = event_id(attempt.attempt_id, "verdict", revision)
+    return VerdictChange(
+        type=verdict.type,
+        event_id=id_,
+        digest=digest,
+        event=TerminalEvent(id_, verdict, next_at, is_final, attempt.verdict_event_id, revision),
+        cancels_retry=cancels_retry,
+        retry_due_at=retry_due_at,
+        budget_change=budget_change,
+        closing_status=_closing_status(call, verdict) if is_final else None,
+    )
+
+
+def may_be_retried(attempt: Attempt, call: Call, task: Task | None) -> bool:
+    """Whether the call is open, waits for nothing else, and has made no later attempt."""
+    return task is None and attempt.number == call.attempts_made and not call.final
+
+
+def _ends_as_rescheduled(task: Task, attempt: Attempt, verdict: Verdict) -> bool:
+    """The callback that the agent promised in this attempt still stands, and the goal was not met."""
+    stands = task.kind is TaskKind.CALLBACK and task.from_attempt == attempt.attempt_id
+    return stands and verdict.type is not AbtType.COMPLETED and attempt.verdict_type in (None, AbtType.RESCHEDULED)
+
+
+def next_attempt_at(
+    call: Call, attempt: Attempt, verdict: Verdict, policy: DialPolicy, zones: tuple[str, ...]
+) -> datetime | None:
+    """When the next attempt is due by the call's own policy, None if there is to be none.
+
+    Counted from `placed_at`, never from the time a message arrived, so that every order of webhooks promises the same
+    moment.
+    """
+    if not verdict.is_failure or verdict.reason is None or call.no_more_retries:
+        return None
+    assert attempt.placed_at is not None, "a verdict follows a placed attempt"
+    if verdict.reason is FailReason.CAPACITY:
+        doubled = CAPACITY_FIRST_DELAY_S * 2 ** min(attempt.number - 1, 10)
+        due_at = attempt.placed_at + timedelta(seconds=min(doubled, CAPACITY_LONGEST_DELAY_S))
+    elif verdict.reason in call.retry.on and call.budget_used < call.retry.max_attempts:
+        # By the budget, not by the attempt's number: a try for which the provider had no room took no delay.
+        due_at = attempt.placed_at + call.retry.delay_after(max(call.budget_used, 1))
+    else:
+        return None
+    opens_at = policy.opens_at(due_at, zones)
+    return opens_at if opens_at is not None and opens_at < call.expires_at else None
+
+
+def _is_last_word(attempt: Attempt, call: Call, is_followed: bool, inputs: OutcomeInputs) -> bool:
+    """Whether the attempt's verdict ends the call, or corrects the event that did.
+
+    An analysis can come so late that the next attempt is in progress. Then that one's verdict ends the call.
+    """
+    if call.final:
+        return attempt.verdict_event_id is not None and attempt.verdict_event_id == call.closing_event_id
+    return not is_followed and (attempt.number == call.attempts_made or not inputs.later_attempt_decides)
+
+
+def _closing_status(call: Call, verdict: Verdict) -> CallStatus:
+    if verdict.reason is FailReason.OUTCOME_UNKNOWN:
+        return CallStatus.ABANDONED
+    if call.no_more_retries == FailReason.CANCELLED and verdict.is_failure:
+        return CallStatus.CANCELLED
+    return _STATUS_BY_VERDICT[verdict.type]
+
+
+def _status_after(attempt: Attempt, call: Call, change: VerdictChange | None, task: Task | None) -> CallStatus:
+    if change is not None and change.closing_status is not None:
+        return change.closing_status
+    if attempt.number != call.attempts_made:
+        return call.status
+    has_task = task is not None
+    if change is not None and change.event is not None:
+        has_task = change.event.next_at is not None
+    has_verdict = change is not None or attempt.verdict_type is not None
+    return status_of(call, None if has_verdict else attempt.state, has_task=has_task)

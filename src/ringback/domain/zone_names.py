@@ -97,6 +97,22 @@ def resolve_zone_code(text: str, near: tuple[str, ...] = ()) -> ZoneAnswer:
     return _abbreviation(text.lower(), near) if text.isupper() and len(text) <= 7 else ZoneAnswer()
 
 
+def candidate_zones(named: str | None, of_number: tuple[str, ...]) -> tuple[str, ...]:
+    """The zones in which calling hours must all be open; empty if nothing is known.
+
+    The zone that a person or the CRM named, else every zone the number may lie in. A stored name that is no region
+    ("EST", "Etc/GMT+5") is no clock to call by. Then the zones are the number's, and those that the name may mean.
+    """
+    if named is None:
+        return of_number
+    region = region_zone(named)
+    if region is not None:
+        return (region,)
+    answer = resolve_zone_code(named, of_number)
+    meant = (answer.zone,) if answer.zone is not None else answer.candidates
+    return tuple(dict.fromkeys(of_number + meant))
+
+
 def resolve_zone_name(text: str, near: tuple[str, ...] = ()) -> ZoneAnswer:
     """The zone that a person says, or a system: "Eastern", "PST", a state, a city, "I'm in Phoenix, Arizona".
 

@@ -6,15 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ringback.domain.abt_event import FailReason
-from ringback.domain.call import DEFAULT_LIFETIME, Call, CallStatus, Contact, Task, TaskKind, TaskStatus
-from ringback.domain.call_state import close
+from ringback.domain.call import DEFAULT_LIFETIME, Call, CallStatus, Contact, Task, TaskKind, TaskStatus, close
 from ringback.domain.eligibility import DialPolicy
 from ringback.domain.errors import StoreUnavailable
 from ringback.domain.new_call import AcceptReceipt, KeyReused, NewCall
 from ringback.domain.number_plan import NumberPlan
+from ringback.domain.zone_names import candidate_zones
 from ringback.failpoints import Failpoint, reach
-from ringback.flows.announcing import closing_event
-from ringback.flows.whereabouts import zones_of
+from ringback.flows.abt_events import closing_event
 from ringback.messages import CallRequested
 from ringback.ports import AcceptedCall, Clock, PersonNow, Store, StoredAnswer
 
@@ -148,7 +147,8 @@ class CallInitiation:
 
     def _first_task(self, call: Call, contact: Contact, request: NewCall, now: datetime) -> Task:
         wanted = max(now, request.not_before or now)
-        opens = self.policy.opens_at(wanted, zones_of(contact, call.phone, self.numbers))
+        zones = candidate_zones(contact.time_zone, self.numbers.time_zones(call.phone))
+        opens = self.policy.opens_at(wanted, zones)
         due_at = opens or wanted + _HOURS_UNKNOWN
         task = Task(self.new_id(), call.call_id, TaskKind.FIRST, due_at, created_at=now)
         if due_at <= now:

@@ -9,8 +9,7 @@ import structlog
 
 from ringback.domain.abt_event import iso
 from ringback.domain.attempt import Attempt, AttemptState, VoicemailAction, check_transition
-from ringback.domain.call import Call, Contact, Task, TaskStatus
-from ringback.domain.call_state import update_status
+from ringback.domain.call import Call, Contact, Task, TaskStatus, update_status
 from ringback.domain.dial import DialAnswer, DialRequest
 from ringback.domain.eligibility import (
     ALLOW,
@@ -26,16 +25,15 @@ from ringback.domain.eligibility import (
     deny,
 )
 from ringback.domain.errors import Retryable
+from ringback.domain.zone_names import candidate_zones
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.border import IdentifiedProvider
-from ringback.flows.closing import stop_call
-from ringback.flows.dial_answers import record_answer
-from ringback.flows.settling import OutcomeRules
-from ringback.flows.whereabouts import zones_of
+from ringback.flows.call_outcome import OutcomeRules
+from ringback.flows.dial_results import record_answer
+from ringback.flows.ending_calls import end_call
 from ringback.messages import CallRequested
 from ringback.ports import Clock, Store, Transaction
 
-S = AttemptState
 _log = structlog.get_logger(__name__)
 
 #: A claim must be sent within this long, or its lease could end while the request is on its way.
@@ -126,9 +124,9 @@ class CallProcessing:
                 await tx.close_breaker()
             detail = {"answer": answer.kind, "cause": answer.cause, "resend": claim.is_resend}
             await tx.log_decision(call.call_id, attempt.attempt_id, "dial_answer", detail, now)
-            holds_claim = attempt.state is S.DIALING and attempt.fence == claim.fence
+            holds_claim = attempt.state is AttemptState.DIALING and attempt.fence == claim.fence
             if holds_claim or answer.provider_call_id is not None:
-                await record_answer(tx, call, attempt, answer, self.rules.deadlines, now)
+                await record_answer(tx, call, attempt, answer, self.rules, now)
             else:
                 await tx.save(attempt)
             reach(Failpoint.ANSWER_WRITTEN)
@@ -182,7 +180,7 @@ class CallProcessing:
         contact = await tx.contact(call.contact_id)
         assert contact is not None, "calls refer to a contact"
         own = _own_attempt(await tx.latest_attempt(call.call_id), task)
-        is_resend = own is not None and own.state is S.UNKNOWN
+        is_resend = own is not None and own.state is AttemptState.UNKNOWN
         person = await tx.person_facts(call, own.attempt_id if own else None, now)
         return _Case(call, task, contact, own, is_resend, person, now)
 
@@ -190,7 +188,7 @@ class CallProcessing:
         self, tx: Transaction, case: _Case, emulated: bool | None
     ) -> tuple[EligibilityDecision, CapacityFacts | None]:
         policy, now = self.rules.policy, case.now
-        zones = zones_of(case.contact, case.call.phone, self.rules.numbers)
+        zones = candidate_zones(case.contact.time_zone, self.rules.numbers.time_zones(case.call.phone))
         region = self.rules.numbers.region(case.call.phone)
         number_type = self.rules.numbers.number_type(case.call.phone)
         asked = Candidate(case.call, case.task, zones, region, number_type, case.own is None)
@@ -216,8 +214,8 @@ class CallProcessing:
         call, task, now = case.call, case.task, case.now
         attempt = case.own or self._new_attempt(call, task, instance)
         if case.own is not None:
-            check_transition(attempt.state, S.DIALING)
-            attempt.state = S.DIALING
+            check_transition(attempt.state, AttemptState.DIALING)
+            attempt.state = AttemptState.DIALING
         attempt.task_id = task.task_id
         attempt.fence += 1
         attempt.claimed_at = now
@@ -259,7 +257,7 @@ class CallProcessing:
             number=call.attempts_made,
             task_id=task.task_id,
             request=request.to_row(),
-            state=S.DIALING,
+            state=AttemptState.DIALING,
         )
 
 
@@ -276,9 +274,9 @@ async def _patiently(write: _Work) -> None:
 def _own_attempt(latest: Attempt | None, task: Task) -> Attempt | None:
     """The attempt that this task dials again. Of an unknown one that is its own task's resend and nothing else: to any
     other dial it is somebody who holds the person."""
-    if latest is None or latest.state not in (S.WAITING, S.UNKNOWN):
+    if latest is None or latest.state not in (AttemptState.WAITING, AttemptState.UNKNOWN):
         return None
-    return latest if latest.state is S.WAITING or latest.task_id == task.task_id else None
+    return latest if latest.state is AttemptState.WAITING or latest.task_id == task.task_id else None
 
 
 def _is_this_dispatch(task: Task, message: CallRequested) -> bool:
@@ -323,4 +321,4 @@ async def _turn_away(tx: Transaction, case: _Case, decision: EligibilityDecision
         await tx.save(call)
         return
     assert decision.reason is not None, "a refusal says why"
-    await stop_call(tx, call, task, await tx.latest_attempt(call.call_id), decision.reason, case.now)
+    await end_call(tx, call, task, await tx.latest_attempt(call.call_id), decision.reason, case.now)

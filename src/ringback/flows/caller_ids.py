@@ -1,6 +1,6 @@
 """Read the numbers that carriers, agents and the provider tell, in whatever form they have."""
 
-from ringback.flows.settling import OutcomeRules
+from ringback.flows.call_outcome import OutcomeRules
 
 
 def caller_number(text: str | None, called: str | None, rules: OutcomeRules) -> str | None:

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Protocol
 
 from ringback.domain.call_event import CallReport
+from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.caller_ids import caller_number
-from ringback.flows.settling import OutcomeRules
 from ringback.flows.suppression import suppress
 from ringback.ports import Suppression, Transaction
 

@@ -11,9 +11,9 @@ from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.errors import NotAboutACall, Permanent, Retryable
 from ringback.domain.outcome import occurred_at
 from ringback.failpoints import Failpoint, reach
+from ringback.flows.call_outcome import OutcomeRules, apply_report, bind_provider_call, suppress_after_opt_out
 from ringback.flows.erased_people import ids_of, keep_stop_of_erased
 from ringback.flows.inbound_calls import InboundStore, InboundTransaction, hear_inbound, lock_caller
-from ringback.flows.settling import OutcomeRules, apply_report, bind, suppress_after_opt_out
 from ringback.messages import WebhookReceived
 from ringback.ports import Clock, Transaction
 
@@ -205,7 +205,7 @@ async def apply_evidence(
     if inbox is not None and not await tx.record_provider_event(report, attempt, *inbox, "applied", now):
         return False
     reach(Failpoint.EVENT_TAKEN_IN)
-    if not await bind(tx, call, attempt, report.provider_call_id, now):
+    if not await bind_provider_call(tx, call, attempt, report.provider_call_id, now):
         if report.says_stop:
             # Nothing else of this other call is ours to tell, but what the person said there holds.
             await suppress_after_opt_out(tx, call, report.ended_at or occurred_at(attempt), rules, now)

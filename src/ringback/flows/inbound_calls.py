@@ -11,9 +11,9 @@ from ringback.domain.call import Call, Task, TaskStatus
 from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.inbound_call import InboundCall
 from ringback.failpoints import Failpoint, reach
+from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.caller_ids import caller_number, own_number
 from ringback.flows.erased_people import KnowsErased
-from ringback.flows.settling import OutcomeRules
 from ringback.flows.suppression import suppress
 from ringback.ports import Store, Suppression, Transaction
 

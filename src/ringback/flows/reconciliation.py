@@ -1,4 +1,4 @@
-"""Look after attempts nobody hears of: resolve unknown ones by look-ups, ask the provider about silent ones."""
+"""Reconcile attempts with the provider: resolve unknown ones by look-ups, and ask about silent ones."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,60 +10,59 @@ from ringback.domain.abt_event import AbtType, FailReason
 from ringback.domain.attempt import (
     CLEAN_LOOKUPS_TO_FREE_SLOT,
     CLEAN_LOOKUPS_TO_RESEND,
+    PLACED_OR_LATER,
     Attempt,
     AttemptState,
     check_transition,
 )
 from ringback.domain.call import Call, TaskStatus
 from ringback.domain.call_event import CallReport
-from ringback.domain.call_state import update_status
 from ringback.domain.errors import ProviderUnavailable
-from ringback.domain.outcome import Verdict, decide, is_final
-from ringback.domain.watchdog import (
+from ringback.domain.follow_up import (
     GIVE_UP_UNREACHABLE,
     analysis_is_given_up,
     next_check_after_failure,
     next_lookup_at,
 )
+from ringback.domain.outcome import Occasion, Verdict, decide
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.border import IdentifiedProvider, MarkedStore, check_border
-from ringback.flows.dial_answers import become_unknown
+from ringback.flows.call_outcome import OutcomeRules, apply_verdict, consume_own_task
+from ringback.flows.dial_results import become_unknown
 from ringback.flows.event_processing import apply_evidence, lock_people_of_report
-from ringback.flows.settling import OutcomeRules, conclude
 from ringback.ports import Clock, Transaction
 
-S = AttemptState
 _log = structlog.get_logger(__name__)
 
-#: A check that dies with its process is taken up again by another after this long.
+#: A check that ends with its process is repeated by another after this long.
 BUSY = timedelta(seconds=30)
 BATCH = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """What looking after attempts needs."""
+    """Checks of the attempts about which nothing was heard in time."""
 
     store: MarkedStore
     provider: IdentifiedProvider
     clock: Clock
     rules: OutcomeRules
 
-    async def look_after_attempts(self) -> int:
+    async def reconcile_due_attempts(self) -> int:
         """One pass over the attempts whose check is due. Returns how many there were. Raises AcrossTheBorder."""
         await check_border(self.store, self.provider)
         now = self.clock.now()
         due = await self.store.attempts_to_check(now, now + BUSY, BATCH)
-        await run_concurrently(self._look_after, due, at_once=BATCH)
+        await run_concurrently(self._reconcile, due, at_once=BATCH)
         return len(due)
 
-    async def _look_after(self, attempt: Attempt) -> None:
+    async def _reconcile(self, attempt: Attempt) -> None:
         match attempt.state:
-            case S.DIALING:
+            case AttemptState.DIALING:
                 await self._lease_is_over(attempt)
-            case S.UNKNOWN:
+            case AttemptState.UNKNOWN:
                 await self._look_up(attempt)
-            case S.PLACED | S.ONGOING | S.ENDED | S.ANALYZED if not is_final(attempt):
+            case state if state in PLACED_OR_LATER and not attempt.is_final:
                 await self._ask(attempt)
             case _:
                 await self._rest(attempt)
@@ -73,7 +72,7 @@ class Reconciliation:
         now = self.clock.now()
         async with self.store.transaction() as tx:
             call, attempt = await _lock(tx, seen)
-            if attempt.state is S.DIALING and attempt.fence == seen.fence:
+            if attempt.state is AttemptState.DIALING and attempt.fence == seen.fence:
                 await tx.log_decision(call.call_id, attempt.attempt_id, "lease_over", {"fence": attempt.fence}, now)
                 await become_unknown(tx, call, attempt, self.rules.deadlines, now)
                 reach(Failpoint.LEASE_OVER)
@@ -103,7 +102,7 @@ class Reconciliation:
         now = self.clock.now()
         async with self.store.transaction() as tx:
             call, attempt = await _lock(tx, seen)
-            if attempt.state is not S.UNKNOWN or attempt.fence != seen.fence:
+            if attempt.state is not AttemptState.UNKNOWN or attempt.fence != seen.fence:
                 return
             if attempt.lookups != seen.lookups:
                 # Another look-up was counted since this one was asked. A slow answer that counted as well would end
@@ -141,19 +140,14 @@ class Reconciliation:
 
     async def _abandon(self, tx: Transaction, call: Call, attempt: Attempt, why: str, now: datetime) -> None:
         """Given up, never redialed: whether the person was called stays unknown, and Engage is told just that."""
-        check_transition(attempt.state, S.ABANDONED)
-        attempt.state = S.ABANDONED
+        check_transition(attempt.state, AttemptState.ABANDONED)
+        attempt.state = AttemptState.ABANDONED
         attempt.disconnection_reason = None
-        attempt.holds_person = attempt.holds_slot = False
-        attempt.next_check_at = None
-        task = await tx.open_task(call.call_id)
-        if task is not None and task.task_id == attempt.task_id:
-            task.status = TaskStatus.CONSUMED
-            await tx.save(task)
+        await consume_own_task(tx, attempt)
         await tx.log_decision(call.call_id, attempt.attempt_id, "incident_abandoned", {"why": why}, now)
-        await conclude(tx, call, attempt, Verdict(AbtType.FAILED, FailReason.OUTCOME_UNKNOWN), self.rules, now)
+        verdict = Verdict(AbtType.FAILED, FailReason.OUTCOME_UNKNOWN)
+        await apply_verdict(tx, call, attempt, verdict, self.rules, Occasion(now, is_given_up=True))
         reach(Failpoint.ABANDONED)
-        update_status(call, await tx.open_task(call.call_id), attempt)
         _log.warning("attempt.abandoned", call_id=call.call_id, attempt_id=attempt.attempt_id, why=why)
 
     async def _ask(self, seen: Attempt) -> None:
@@ -172,7 +166,7 @@ class Reconciliation:
         now = self.clock.now()
         async with self.store.transaction() as tx:
             call, attempt = await _lock(tx, seen)
-            if attempt.state is not seen.state or is_final(attempt):
+            if attempt.state is not seen.state or attempt.is_final:
                 return
             attempt.polls += 1
             attempt.next_check_at = next_check_after_failure(attempt, self.rules.deadlines, now)
@@ -186,15 +180,11 @@ class Reconciliation:
         if verdict is None:
             return
         await tx.log_decision(call.call_id, attempt.attempt_id, "incident_provider_lost", {"as": verdict.type}, now)
-        attempt.next_check_at = None
-        attempt.holds_person = attempt.holds_slot = False
-        await conclude(tx, call, attempt, verdict, self.rules, now)
-        if attempt.number == call.attempts_made:
-            update_status(call, await tx.open_task(call.call_id), attempt)
+        await apply_verdict(tx, call, attempt, verdict, self.rules, Occasion(now, is_given_up=True))
         _log.warning("attempt.lost", call_id=call.call_id, attempt_id=attempt.attempt_id, reason=verdict.reason)
 
     def _last_word(self, attempt: Attempt, now: datetime) -> Verdict | None:
-        if attempt.state is S.ENDED and attempt.dial is not None:
+        if attempt.state is AttemptState.ENDED and attempt.dial is not None:
             is_over = analysis_is_given_up(attempt, self.rules.deadlines, now)
             return decide(attempt, gave_up=True) if is_over else None
         assert attempt.placed_at is not None, "a placed attempt has its time"
@@ -216,9 +206,9 @@ class Reconciliation:
             await apply_evidence(tx, seen, report, self.rules, now)
             reach(Failpoint.POLL_APPLIED)
             call, attempt = await _lock(tx, seen)
-            if attempt.state is S.UNKNOWN:
+            if attempt.state is AttemptState.UNKNOWN:
                 return False
-            if not is_final(attempt):
+            if not attempt.is_final:
                 # A provider that says "ringing" for a day knows as little as one that does not answer.
                 await self._give_up(tx, call, attempt, now)
                 await tx.save(attempt)

@@ -7,7 +7,7 @@ from ringback.batching import run_concurrently
 from ringback.domain.abt_event import FailReason
 from ringback.domain.attempt import awaits_verdict
 from ringback.failpoints import Failpoint, reach
-from ringback.flows.closing import stop_call
+from ringback.flows.ending_calls import end_call
 from ringback.ports import Clock, MessageQueue, Store
 
 BATCH = 500
@@ -63,6 +63,6 @@ class ScheduledCalls:
                 return
             attempt = await tx.latest_attempt(call_id)
             if not awaits_verdict(attempt):
-                await stop_call(tx, call, await tx.open_task(call_id), attempt, FailReason.EXPIRED, now)
+                await end_call(tx, call, await tx.open_task(call_id), attempt, FailReason.EXPIRED, now)
                 await tx.log_decision(call_id, None, "expired", {}, now)
                 reach(Failpoint.EXPIRED)

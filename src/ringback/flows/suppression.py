@@ -6,15 +6,18 @@ from datetime import datetime
 from ringback.domain.abt_event import FailReason
 from ringback.domain.call import Call
 from ringback.failpoints import Failpoint, reach
-from ringback.flows.closing import stop_call
+from ringback.flows.ending_calls import end_call
 from ringback.ports import Clock, Store, Suppression, Transaction
 
 
 async def suppress(
     tx: Transaction, suppression: Suppression, now: datetime, *, in_hand: Call | None = None
 ) -> list[str]:
-    """Write the suppression and end every unfinished call it matches, as of the moment it was asked for. The people's
-    locks must be held; `in_hand` is the call that the caller has locked already. Returns the attempts under way."""
+    """Write the suppression, and end every unfinished call it matches as of the moment it was asked for.
+
+    The people's locks must be held. `in_hand` is the call that the caller has locked. Returns the attempts that are
+    possibly ringing.
+    """
     await tx.add_suppression(suppression)
     phone, contact_id = suppression.phone, suppression.contact_id
     for call_id in await tx.unfinished_calls(phone, contact_id):
@@ -25,7 +28,7 @@ async def suppress(
         task = await tx.open_task(call_id)
         attempt = await tx.latest_attempt(call_id)
         asked_at = max(suppression.created_at, call.accepted_at)
-        await stop_call(tx, call, task, attempt, FailReason.SUPPRESSED, asked_at)
+        await end_call(tx, call, task, attempt, FailReason.SUPPRESSED, asked_at)
         await tx.log_decision(call_id, None, "suppressed", {"source": suppression.source}, now)
     reach(Failpoint.SUPPRESSED)
     return await tx.attempts_possibly_ringing(phone, contact_id)
@@ -34,7 +37,7 @@ async def suppress(
 async def suppress_now(
     store: Store, clock: Clock, new_id: Callable[[], str], *, phone: str | None, contact_id: str | None, reason: str
 ) -> tuple[str, list[str]]:
-    """The API's door. Returns the suppression's id and the attempts already under way."""
+    """The API's door. Returns the suppression's id and the attempts that are possibly ringing."""
     now = clock.now()
     suppression = Suppression(new_id(), phone, contact_id, reason, "api", now)
     async with store.transaction() as tx:

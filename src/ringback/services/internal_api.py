@@ -13,7 +13,7 @@ from ringback.config import Settings
 from ringback.domain.new_call import AcceptReceipt, KeyReused, NewCall
 from ringback.domain.number_plan import NumberPlan
 from ringback.failpoints import Failpoint, reach
-from ringback.flows.cancellation import cancel_call
+from ringback.flows.ending_calls import cancel_call
 from ringback.flows.suppression import lift_suppression, suppress_now
 from ringback.ports import Views
 from ringback.process import Service, run_process

@@ -29,7 +29,7 @@ class Job:
 def jobs(scheduled: ScheduledCalls, reconciliation: Reconciliation, retention: Retention) -> tuple[Job, ...]:
     return (
         Job("release_due_calls", scheduled.release_due_calls, 0.25, 500),
-        Job("look_after_attempts", reconciliation.look_after_attempts, 0.5, 100),
+        Job("look_after_attempts", reconciliation.reconcile_due_attempts, 0.5, 100),
         Job("end_expired_calls", scheduled.end_expired_calls, 1.0, 500),
         Job("publish_lost_calls", scheduled.publish_lost_calls, 10.0, 500),
         Job("purge_expired", retention.purge_expired, HOUR_S, BATCH),

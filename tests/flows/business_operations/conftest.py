@@ -20,21 +20,21 @@ from ringback.domain.attempt import VoicemailAction
 from ringback.domain.call import RetryPolicy
 from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.catalog import built_in_catalog
-from ringback.domain.deadlines import Deadlines
 from ringback.domain.dial import DialAnswer, DialAnswerKind, DialRequest
 from ringback.domain.eligibility import DialPolicy
 from ringback.domain.errors import StoreUnavailable
+from ringback.domain.follow_up import Deadlines
 from ringback.domain.new_call import NewCall
 from ringback.domain.schedule import CallingHours
 from ringback.flows.business_operations import business_actions
 from ringback.flows.business_operations.action import ActionRequest, Door, Reply
 from ringback.flows.business_operations.perform import BusinessOperations
 from ringback.flows.call_initiation import CallInitiation
+from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.call_processing import CallProcessing
-from ringback.flows.cancellation import cancel_call
+from ringback.flows.ending_calls import cancel_call
 from ringback.flows.event_processing import EventCounts, EventProcessing, apply_evidence
 from ringback.flows.scheduled_calls import ScheduledCalls
-from ringback.flows.settling import OutcomeRules
 from ringback.messages import CallRequested, WebhookReceived
 
 POLICY = DialPolicy(

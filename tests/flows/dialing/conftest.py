@@ -13,15 +13,15 @@ from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.call import Call, RetryPolicy, Task, TaskKind, TaskStatus
 from ringback.domain.call_event import CallReport
-from ringback.domain.deadlines import Deadlines
 from ringback.domain.eligibility import DialPolicy
+from ringback.domain.follow_up import Deadlines
 from ringback.domain.schedule import CallingHours
+from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.call_processing import CallProcessing
-from ringback.flows.cancellation import cancel_call
+from ringback.flows.ending_calls import cancel_call
 from ringback.flows.event_processing import apply_evidence
 from ringback.flows.reconciliation import Reconciliation
 from ringback.flows.scheduled_calls import ScheduledCalls
-from ringback.flows.settling import OutcomeRules
 from ringback.flows.suppression import suppress_now
 from ringback.messages import CallRequested
 from tests.postgresql import short_lived_copy
@@ -155,7 +155,7 @@ class Stack:
 
     async def look_after(self, after_s: float = 0) -> int:
         self.clock.advance(after_s)
-        return await self.reconciliation.look_after_attempts()
+        return await self.reconciliation.reconcile_due_attempts()
 
     async def check_when_due(self, call_id: str) -> float:
         """Moves the time to the attempt's next check and does it. Returns how long that was, in seconds."""

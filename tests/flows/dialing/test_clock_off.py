@@ -28,7 +28,7 @@ async def test_the_scheduler_does_nothing_by_a_clock_that_is_off(real_stack, ahe
         duties[0].release_due_calls,
         duties[0].publish_lost_calls,
         duties[0].end_expired_calls,
-        duties[1].look_after_attempts,
+        duties[1].reconcile_due_attempts,
     ):
         with pytest.raises(ClockIsOff):
             await duty()

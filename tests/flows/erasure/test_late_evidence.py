@@ -245,7 +245,7 @@ async def test_a_poll_that_was_on_its_way_changes_nothing(stack: ErasureStack):
 
     stack.provider.during_fetch = meanwhile
     stack.clock.advance(600)
-    await stack.watchdog.look_after_attempts()
+    await stack.watchdog.reconcile_due_attempts()
     await stack.deliver_all()
     assert await stack.found() == set()
     assert (await attempt_of(stack, talk))["transcript"] is None
@@ -269,7 +269,7 @@ async def test_a_look_up_that_was_on_its_way_binds_nothing(stack: ErasureStack):
 
     stack.provider.during_fetch = meanwhile
     stack.clock.advance(600)
-    await stack.watchdog.look_after_attempts()
+    await stack.watchdog.reconcile_due_attempts()
     await stack.deliver_all()
     assert await stack.found() == set()
     assert (await attempt_of(stack, talk))["state"] == "abandoned"

@@ -16,16 +16,16 @@ from ringback.adapters.retell.identity import content_identity
 from ringback.domain.attempt import VoicemailAction
 from ringback.domain.call import RetryPolicy
 from ringback.domain.call_event import CallReport, ReportKind
-from ringback.domain.deadlines import Deadlines
 from ringback.domain.dial import DialAnswer, DialAnswerKind, DialRequest
 from ringback.domain.eligibility import DialPolicy
+from ringback.domain.follow_up import Deadlines
 from ringback.domain.new_call import NewCall
 from ringback.domain.schedule import CallingHours
 from ringback.flows.call_initiation import CallInitiation
+from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.call_processing import CallProcessing
 from ringback.flows.event_processing import EventCounts, EventProcessing
 from ringback.flows.reconciliation import Reconciliation
-from ringback.flows.settling import OutcomeRules
 from ringback.messages import CallRequested, WebhookReceived
 from tests.postgresql import short_lived_copy
 

@@ -9,12 +9,11 @@ import asyncpg
 import pytest
 
 from ringback.adapters.postgres.store import PostgresStore
-from ringback.domain.call import RetryPolicy, Task, TaskKind, TaskStatus
+from ringback.domain.call import RetryPolicy, Task, TaskKind, TaskStatus, update_status
 from ringback.domain.call_event import CallReport, ReportKind
-from ringback.domain.call_state import update_status
 from ringback.domain.dial import DialAnswer, DialAnswerKind
-from ringback.flows.announcing import announce_rescheduled
-from ringback.flows.cancellation import cancel_call
+from ringback.flows.abt_events import emit_rescheduled
+from ringback.flows.ending_calls import cancel_call
 from ringback.flows.event_processing import apply_evidence
 from ringback.flows.scheduled_calls import ScheduledCalls
 from ringback.flows.suppression import suppress_now
@@ -98,7 +97,7 @@ class Story:
             if self.rng.random() < 0.5:
                 self.stack.record(talk, recording, self.rng.choice(list(recording)))
         self.stack.clock.advance(self.rng.choice([10, 400, 90_000]))
-        await self.stack.watchdog.look_after_attempts()
+        await self.stack.watchdog.reconcile_due_attempts()
 
     async def tool(self) -> None:
         for talk in (await self.talks())[-1:]:
@@ -131,7 +130,7 @@ class Story:
             task.from_attempt = asked_during.attempt_id if asked_during else None
             await tx.insert(task)
             call.expires_at = max(call.expires_at, due_at + timedelta(days=1))
-            await announce_rescheduled(tx, call, asked_during, task, previous and previous.due_at, now)
+            await emit_rescheduled(tx, call, asked_during, task, previous and previous.due_at, now)
             update_status(call, task, latest)
             await tx.save(call)
 
@@ -151,12 +150,12 @@ class Story:
         for _ in range(12):
             await self.ask()
             self.stack.clock.advance(90_000)
-            await self.stack.watchdog.look_after_attempts()
+            await self.stack.watchdog.reconcile_due_attempts()
             await self.expire()
         for talk in await self.talks():
             if (await self.stack.store.attempt_of(talk.attempt_id, None)).provider_call_id is not None:
                 self.stack.record(talk, self.recordings[talk.attempt_id], "call_analyzed")
-        await self.stack.watchdog.look_after_attempts()
+        await self.stack.watchdog.reconcile_due_attempts()
 
     def check(self, events: list[r.Body], is_over: bool) -> None:
         where = f"seed {self.seed}: {self.steps}"

@@ -4,8 +4,8 @@ import pytest
 
 from ringback.domain.dial import DialAnswer, DialAnswerKind
 from ringback.domain.errors import Retryable
+from ringback.flows.call_outcome import bind_provider_call
 from ringback.flows.event_processing import PARKED_TRIES
-from ringback.flows.settling import bind
 
 from . import recordings as r
 from .conftest import INSTANCE, Stack, Talk
@@ -60,7 +60,7 @@ async def test_whatever_the_evidence_the_call_of_another_is_neither_bound_nor_st
         call, attempt = await tx.lock_call(one.call_id), await tx.attempt(one.attempt_id)
         assert call is not None
         assert attempt is not None
-        assert not await bind(tx, call, attempt, other.provider_call_id, stack.clock.now())
+        assert not await bind_provider_call(tx, call, attempt, other.provider_call_id, stack.clock.now())
     assert (await state_of(stack, one, other))[2] == []
     query = "SELECT detail FROM gate_decisions WHERE kind = 'claim_on_another_call' AND call_id = $1"
     (decision,) = await stack.all(query, one.call_id)

@@ -3,7 +3,7 @@
 import pytest
 
 from ringback.domain.call import RetryPolicy
-from ringback.flows.cancellation import cancel_call
+from ringback.flows.ending_calls import cancel_call
 
 from . import recordings as r
 from .conftest import Stack, Talk
@@ -117,7 +117,7 @@ async def test_a_missing_analysis_is_given_up_after_a_day_and_corrected_when_it_
     await stack.play(talk, r.PARTIAL, "call_started", "call_ended")
     stack.record(talk, r.PARTIAL, "call_ended")
     stack.clock.advance(86400 + 90)
-    await stack.watchdog.look_after_attempts()
+    await stack.watchdog.reconcile_due_attempts()
     given_up = (await stack.events(talk.call_id))[-1]
     assert given_up["type"] == "voice_ai_call_partially_completed"
     assert (given_up["data"]["analysis"], given_up["data"]["is_final"]) == ("missing", True)

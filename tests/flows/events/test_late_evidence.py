@@ -21,7 +21,7 @@ async def abandoned(stack: Stack, **given: object) -> Talk:
     talk = await stack.talk(**given)
     for seconds in (6, 30):
         stack.clock.advance(seconds)
-        await stack.watchdog.look_after_attempts()
+        await stack.watchdog.reconcile_due_attempts()
     assert (await stack.call(talk.call_id))["status"] == "abandoned"
     return talk
 
@@ -169,7 +169,7 @@ async def test_two_webhooks_at_once_are_applied_one_after_the_other(stack: Stack
 async def lost(stack: Stack) -> Talk:
     talk = await stack.talk()
     stack.clock.advance(86400)
-    await stack.watchdog.look_after_attempts()
+    await stack.watchdog.reconcile_due_attempts()
     assert await stack.told(talk.call_id) == ["initiated", "failed provider_lost"]
     return talk
 
@@ -189,5 +189,5 @@ async def test_a_call_that_is_lost_twice_is_told_once(stack: Stack) -> None:
     talk = await lost(stack)
     await stack.play(talk, {"transcript_updated": r.COMPLETED["call_started"]})
     stack.clock.advance(86400)
-    await stack.watchdog.look_after_attempts()
+    await stack.watchdog.reconcile_due_attempts()
     assert await stack.told(talk.call_id) == ["initiated", "failed provider_lost"]

@@ -107,7 +107,7 @@ async def test_a_call_that_ends_without_any_reason_is_asked_about(stack: Stack, 
     assert (attempt["state"], attempt["analysis_source"] is not None) == ("ended", known)
     stack.record(talk, silent, "call_analyzed")
     stack.clock.advance(300)
-    await stack.watchdog.look_after_attempts()
+    await stack.watchdog.reconcile_due_attempts()
     assert await stack.told(talk.call_id) == ["initiated", "started", "partially_completed"]
     attempt = await stack.attempt(talk.call_id)
     assert (attempt["state"], attempt["dial"], attempt["end"]) == ("analyzed", "answered", "unknown")

@@ -176,7 +176,7 @@ async def test_a_verdict_that_comes_after_the_callback_was_dialed_is_not_the_las
     await stack.play(first, r.PARTIAL, "call_started", "call_ended")
     stack.record(first, r.PARTIAL, "call_ended")
     stack.clock.advance(1800)
-    await stack.watchdog.look_after_attempts()  # the person is let go: an opt-out would have been in the analysis
+    await stack.watchdog.reconcile_due_attempts()  # the person is let go: an opt-out would have been in the analysis
     second = await stack.dial_next(first.call_id)
     assert second.attempt_id != first.attempt_id
     await stack.play(first, r.PARTIAL, "call_analyzed")
@@ -195,7 +195,7 @@ async def test_a_verdict_that_comes_after_the_call_was_over_closes_nothing(stack
     await stack.play(first, r.PARTIAL, "call_started")
     stack.record(first, r.PARTIAL, "call_ended")
     stack.clock.advance(1800)
-    await stack.watchdog.look_after_attempts()
+    await stack.watchdog.reconcile_due_attempts()
     second = await stack.dial_next(first.call_id)
     await stack.play(second, r.COMPLETED)
     await stack.play(first, r.PARTIAL, "call_analyzed")

@@ -8,8 +8,7 @@ import pytest
 from ringback.domain.abt_event import FailReason
 from ringback.domain.call import RetryPolicy
 from ringback.domain.dial import DialAnswer, DialAnswerKind
-from ringback.flows.cancellation import cancel_call
-from ringback.flows.closing import stop_call
+from ringback.flows.ending_calls import cancel_call, end_call
 from ringback.flows.suppression import lift_suppression, suppress_now
 
 from . import recordings as r
@@ -79,7 +78,7 @@ async def test_a_callback_that_is_deleted_is_told_as_the_end_of_the_call(stack: 
         call = await tx.lock_call(talk.call_id)
         task, attempt = await tx.open_task(talk.call_id), await tx.latest_attempt(talk.call_id)
         assert call is not None
-        assert await stop_call(tx, call, task, attempt, FailReason.CANCELLED, stack.clock.now())
+        assert await end_call(tx, call, task, attempt, FailReason.CANCELLED, stack.clock.now())
     assert await stack.told(talk.call_id) == ["initiated", "started", "failed cancelled"]
     assert closing(await stack.last(talk.call_id)) == closed_by("cancelled")
 

@@ -150,7 +150,7 @@ async def test_a_start_without_its_time_is_told_once_the_provider_was_asked(stac
     assert await stack.told(talk.call_id) == ["initiated"]
     assert (await stack.call(talk.call_id))["status"] == "in_progress"
     stack.record(talk, r.COMPLETED, "call_started")
-    await stack.watchdog.look_after_attempts()
+    await stack.watchdog.reconcile_due_attempts()
     assert await stack.told(talk.call_id) == ["initiated", "started"]
     assert (await stack.last(talk.call_id))["started_at"] == "2026-12-01T17:00:06.500Z"
 
@@ -168,7 +168,7 @@ async def test_an_unconnected_call_is_decided_by_asking_when_its_analysis_is_los
     await stack.play(talk, r.NO_ANSWER, "call_ended")
     stack.record(talk, r.NO_ANSWER, "call_ended")
     stack.clock.advance(20)
-    await stack.watchdog.look_after_attempts()
+    await stack.watchdog.reconcile_due_attempts()
     assert await stack.told(talk.call_id) == ["initiated", "failed no_answer"]
     await stack.play(talk, r.NO_ANSWER)
     assert await stack.told(talk.call_id) == ["initiated", "failed no_answer"]

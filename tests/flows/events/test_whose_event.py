@@ -160,7 +160,7 @@ async def test_a_webhook_too_large_to_carry_makes_the_watchdog_ask_at_once(stack
     assert (await stack.attempt(talk.call_id))["next_check_at"] == stack.clock.now()
     assert await inbox(stack, talk.provider_call_id) == [("call_analyzed", "unhandled")]
     stack.record(talk, r.COMPLETED, "call_analyzed")
-    await stack.watchdog.look_after_attempts()
+    await stack.watchdog.reconcile_due_attempts()
     assert await stack.told(talk.call_id) == ["initiated", "started", "completed"]
     await stack.hear(None, provider_call_id=talk.provider_call_id, event="call_analyzed")
     assert (await stack.attempt(talk.call_id))["next_check_at"] is None

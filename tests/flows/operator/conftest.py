@@ -15,17 +15,17 @@ from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.views import PostgresViews
 from ringback.domain.attempt import VoicemailAction
 from ringback.domain.call import RetryPolicy
-from ringback.domain.deadlines import Deadlines
 from ringback.domain.dial import DialAnswer, DialAnswerKind, DialRequest
 from ringback.domain.eligibility import DialPolicy
+from ringback.domain.follow_up import Deadlines
 from ringback.domain.new_call import NewCall
 from ringback.domain.schedule import CallingHours
 from ringback.flows.call_initiation import CallInitiation
+from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.call_processing import CallProcessing
 from ringback.flows.operator.dialing_control import pause_dialing, resume_dialing
 from ringback.flows.operator.eligibility import EligibilityExplainer
 from ringback.flows.scheduled_calls import ScheduledCalls
-from ringback.flows.settling import OutcomeRules
 from ringback.messages import CallRequested
 from ringback.telemetry import make_metrics
 from ringback.web.application import create_application

@@ -17,7 +17,7 @@ from ringback.flows.business_operations import (
     update_timezone,
 )
 from ringback.flows.business_operations.action import Action, ActionDeclaration
-from ringback.flows.settling import OutcomeRules
+from ringback.flows.call_outcome import OutcomeRules
 from ringback.ports import SpokenTime
 
 

@@ -22,8 +22,8 @@ from ringback.flows.business_operations.action import (
 from ringback.flows.business_operations.arguments import arguments, read_texts, refuse_if_any, text
 from ringback.flows.business_operations.arguments import unknown_arguments as unknown
 from ringback.flows.business_operations.target import NOT_FOUND_SAY, find_target
+from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.event_processing import apply_evidence
-from ringback.flows.settling import OutcomeRules
 
 #: Of the analyzer's own findings as JSON, which go to Engage with the verdict.
 MAX_CUSTOM_BYTES = 16 * 1024

@@ -7,8 +7,7 @@ from typing import Any
 
 from ringback.domain.abt_event import FailReason
 from ringback.domain.attempt import Attempt, awaits_verdict
-from ringback.domain.call import OPEN_TASK, Call, Task, TaskStatus
-from ringback.domain.call_state import update_status
+from ringback.domain.call import OPEN_TASK, Call, Task, TaskStatus, update_status
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
     ActionError,
@@ -18,7 +17,7 @@ from ringback.flows.business_operations.action import (
 )
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
 from ringback.flows.business_operations.target import find_target
-from ringback.flows.closing import stop_call
+from ringback.flows.ending_calls import end_call
 
 DELETED_SAY = "Done, we will not call you for that any more."
 
@@ -119,7 +118,7 @@ async def _delete(
     await tx.log_decision(call.call_id, None, "task_deleted", detail, now)
     asked_in_its_conversation = subject.attempt is not None and awaits_verdict(attempt)
     if not asked_in_its_conversation:
-        await stop_call(tx, call, task, attempt, FailReason.CANCELLED, now)
+        await end_call(tx, call, task, attempt, FailReason.CANCELLED, now)
         return
     # The conversation goes on, may promise another time, and ends the call if it does not.
     task.status = TaskStatus.DELETED

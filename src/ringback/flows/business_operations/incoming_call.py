@@ -21,9 +21,9 @@ from ringback.flows.business_operations.action import (
 )
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
 from ringback.flows.business_operations.target import find_target
+from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.caller_ids import caller_number, own_number
 from ringback.flows.inbound_calls import Caller, hold_for
-from ringback.flows.settling import OutcomeRules
 
 #: The answer goes into a ringing phone: of each allowed value, and of all of them with their names.
 MAX_VALUE_CHARS, MAX_TOLD_CHARS = 500, 8_000

@@ -20,8 +20,8 @@ from ringback.flows.business_operations.action import (
 )
 from ringback.flows.business_operations.agent_arguments import as_meant
 from ringback.flows.business_operations.repeats import find_repeated
+from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.event_processing import apply_evidence
-from ringback.flows.settling import OutcomeRules
 from ringback.ports import ActionResult, Clock
 
 #: A deadlock, a serialization failure or a lost race for the key. Someone may be on the phone, so there is no pause.

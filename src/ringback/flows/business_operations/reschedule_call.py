@@ -7,8 +7,7 @@ from typing import Any
 
 from ringback.domain.abt_event import FailReason, iso
 from ringback.domain.attempt import Attempt
-from ringback.domain.call import MAX_RESCHEDULES, Call, Task, TaskKind, TaskStatus
-from ringback.domain.call_state import update_status
+from ringback.domain.call import MAX_RESCHEDULES, Call, Task, TaskKind, TaskStatus, update_status
 from ringback.domain.callback import (
     Callback,
     CallbackProblem,
@@ -22,8 +21,9 @@ from ringback.domain.number_plan import NumberPlan
 from ringback.domain.schedule import CallingHours, local_time, resolve_local
 from ringback.domain.speech import say_moment, say_zone
 from ringback.domain.time_zone import ZoneSource, find_zone, region_zone
+from ringback.domain.zone_names import candidate_zones
 from ringback.failpoints import Failpoint, reach
-from ringback.flows.announcing import announce_rescheduled
+from ringback.flows.abt_events import emit_rescheduled
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
     ActionError,
@@ -34,7 +34,6 @@ from ringback.flows.business_operations.action import (
 )
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
 from ringback.flows.business_operations.target import find_target
-from ringback.flows.whereabouts import zones_of
 from ringback.ports import SpokenMoment, SpokenTime
 
 #: An implicit expiry gives way to a callback, and leaves it this long to get through.
@@ -104,7 +103,7 @@ class RescheduleCall:
         call = _movable_call(subject)
         if await tx.is_suppressed(call.phone, call.contact_id):
             raise ActionError("suppressed", NO_OTHER_CALL)
-        zones = zones_of(subject.contact, call.phone, self.numbers)
+        zones = candidate_zones(subject.contact.time_zone, self.numbers.time_zones(call.phone))
         moment = self._read(texts.get("when"), zones, self.numbers.region(call.phone), now)
         # Where nothing else is known, the zone that the person named is theirs.
         own_zone = region_zone(moment.zone) if moment.zone is not None and not zones else None
@@ -190,7 +189,7 @@ async def _replace_open_task(
     call.reschedules += 1
     if not call.expiry_is_explicit:
         call.expires_at = max(call.expires_at, task.due_at + AFTER_CALLBACK)
-    await announce_rescheduled(tx, call, asked_during, task, previous.planned_at if previous else None, now)
+    await emit_rescheduled(tx, call, asked_during, task, previous.planned_at if previous else None, now)
     update_status(call, task, await tx.latest_attempt(call.call_id))
     await tx.save(call)
     if asked_during is not None:

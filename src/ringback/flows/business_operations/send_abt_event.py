@@ -9,7 +9,7 @@ from typing import Any
 from ringback.domain.abt_event import LIFECYCLE_NAMES
 from ringback.domain.call import Call
 from ringback.domain.catalog import Catalog
-from ringback.flows.announcing import OWN_DATA, CustomEvent, announce_custom
+from ringback.flows.abt_events import OWN_DATA, CustomEvent, emit_custom
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
     ActionError,
@@ -57,7 +57,7 @@ class SendAbtEvent:
     async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         type_, data = self._read(args)
         call = _call_of(subject)
-        event_id = await announce_custom(tx, call, subject.attempt, CustomEvent(self.new_id(), type_, data), now)
+        event_id = await emit_custom(tx, call, subject.attempt, CustomEvent(self.new_id(), type_, data), now)
         await tx.save(call)
         return _reply("event_sent", event_id, type_)
 

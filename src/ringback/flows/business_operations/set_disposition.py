@@ -21,8 +21,8 @@ from ringback.flows.business_operations.action import (
 )
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
 from ringback.flows.business_operations.target import find_target, ids_of_request
+from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.erased_people import person_of
-from ringback.flows.settling import OutcomeRules
 from ringback.flows.suppression import suppress
 from ringback.ports import Disposition, Suppression
 

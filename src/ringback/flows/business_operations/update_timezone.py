@@ -15,7 +15,7 @@ from ringback.domain.schedule import local_time, resolve_local
 from ringback.domain.speech import say_moment, say_zone
 from ringback.domain.time_zone import ZoneSource, find_zone, region_zone
 from ringback.domain.zone_names import resolve_zone_name
-from ringback.flows.announcing import announce_rescheduled
+from ringback.flows.abt_events import emit_rescheduled
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
     ActionError,
@@ -169,7 +169,7 @@ async def _carry_out(tx: ActionTransaction, move: _Move, subject: Subject, now: 
         call.expires_at = max(call.expires_at, due_at + AFTER_MOVE)
     asked_during = subject.attempt if subject.attempt and subject.attempt.call_id == call.call_id else None
     announced = replace(move.new, due_at=due_at)
-    await announce_rescheduled(tx, call, asked_during, announced, previous_due_at, now)
+    await emit_rescheduled(tx, call, asked_during, announced, previous_due_at, now)
     await tx.save(call)
 
 

@@ -10,7 +10,7 @@ from ringback.domain.contact_snapshot import ContactSnapshot, OpenCall, PastAtte
 from ringback.domain.eligibility import DAY, Candidate, DialPolicy
 from ringback.domain.next_call import NextCall, next_call
 from ringback.domain.number_plan import NumberPlan
-from ringback.flows.whereabouts import zones_of
+from ringback.domain.zone_names import candidate_zones
 from ringback.ports import Clock, Views
 
 Item = dict[str, Any]
@@ -48,13 +48,13 @@ class EligibilityExplainer:
         }
 
     def _next(self, one: OpenCall, task: Task, file: ContactSnapshot, now: datetime) -> NextCall:
-        zones = zones_of(one.contact, one.call.phone, self.numbers)
+        zones = candidate_zones(one.contact.time_zone, self.numbers.time_zones(one.call.phone))
         region, number_type = self.numbers.region(one.call.phone), self.numbers.number_type(one.call.phone)
         asked = Candidate(one.call, task, zones, region, number_type, one.own is None)
         return next_call(asked, one.own.attempt_id if one.own else None, file, self.policy, now)
 
     def _hours(self, person: OpenCall, now: datetime) -> Item:
-        zones = zones_of(person.contact, person.call.phone, self.numbers)
+        zones = candidate_zones(person.contact.time_zone, self.numbers.time_zones(person.call.phone))
         hours = self.policy.calling_hours
         return {
             "policy": str(hours),

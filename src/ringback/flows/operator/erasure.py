@@ -7,7 +7,7 @@ import structlog
 
 from ringback.domain.erasure import Erased
 from ringback.domain.errors import Retryable, StoreUnavailable
-from ringback.flows.cancellation import cancel_call
+from ringback.flows.ending_calls import cancel_call
 from ringback.ports import Clock, Store
 
 #: A call may be accepted between the end of the last one and the locks.

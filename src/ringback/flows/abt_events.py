@@ -1,36 +1,27 @@
-"""ABT events as projections of committed facts: each announced once, in the call's own sequence."""
+"""ABT events as projections of committed facts: each emitted once, in the call's own sequence."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ringback.domain.abt_event import AbtEvent, AbtType, FailReason, event_id, iso
+from ringback.domain.abt_event import AbtEvent, AbtType, FailReason, event_id, iso, rescheduled_event_id
 from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call, Task
-from ringback.domain.outcome import Verdict, occurred_at, verdict_data
+from ringback.domain.outcome import TerminalEvent, occurred_at, verdict_data
 from ringback.ports import Transaction
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
-    """What comes after an attempt: when the next one is due, if a task promises it, and whether this was the last word
-    on the call."""
-
-    next_at: datetime | None
-    is_final: bool
-
-
-@dataclass(frozen=True, slots=True)
 class CustomEvent:
-    """One of the installation's own; `fact_id` tells two of a kind apart."""
+    """An event of the installation's own. `fact_id` tells two of a kind apart."""
 
     fact_id: str
     type: str
     data: Mapping[str, Any]
 
 
-#: What every event says of itself; a custom one must not say otherwise.
+#: Fields of every event. A custom event must not set them.
 OWN_DATA = frozenset(
     {"call_id", "contact_id", "attempt", "attempt_id", "provider_call_id", "sequence", "occurred_at", "metadata"}
 )
@@ -53,7 +44,7 @@ def _event(
     return AbtEvent(id_, type_, call.call_id, moment, data)
 
 
-async def announce_initiated(tx: Transaction, call: Call, attempt: Attempt, now: datetime) -> None:
+async def emit_initiated(tx: Transaction, call: Call, attempt: Attempt, now: datetime) -> None:
     if attempt.initiated_event:
         return
     assert attempt.placed_at is not None, "an initiated attempt was placed"
@@ -63,9 +54,7 @@ async def announce_initiated(tx: Transaction, call: Call, attempt: Attempt, now:
     await tx.enqueue_event(_event(call, attempt, AbtType.INITIATED, id_, attempt.placed_at, extra), now)
 
 
-async def announce_started(tx: Transaction, call: Call, attempt: Attempt, now: datetime) -> None:
-    if attempt.started_event or not attempt.connected:
-        return
+async def emit_started(tx: Transaction, call: Call, attempt: Attempt, now: datetime) -> None:
     moment = attempt.started_at or attempt.placed_at
     assert moment is not None, "a connected attempt was placed"
     attempt.started_event = True
@@ -73,17 +62,9 @@ async def announce_started(tx: Transaction, call: Call, attempt: Attempt, now: d
     await tx.enqueue_event(_event(call, attempt, AbtType.STARTED, id_, moment, {"started_at": moment}), now)
 
 
-async def announce_verdict(
-    tx: Transaction, call: Call, attempt: Attempt, verdict: Verdict, next_at: datetime | None, now: datetime
-) -> str:
-    """The terminal event of a call's latest attempt. Returns its id."""
-    return await announce_end(tx, call, attempt, verdict, Outlook(next_at, is_final=next_at is None), now)
-
-
-async def announce_end(
-    tx: Transaction, call: Call, attempt: Attempt, verdict: Verdict, outlook: Outlook, now: datetime
-) -> str:
-    """The attempt's terminal event, or its correction when one was announced before. Returns its id."""
+async def emit_terminal(tx: Transaction, call: Call, attempt: Attempt, event: TerminalEvent, now: datetime) -> None:
+    """The attempt's terminal event, or its correction when one was emitted before."""
+    verdict = event.verdict
     extra = verdict_data(attempt, verdict)
     if verdict.reason is FailReason.OUTCOME_UNKNOWN:
         extra["attempted"] = None
@@ -91,14 +72,12 @@ async def announce_end(
         extra["attempted"] = False
     if verdict.is_failure:
         call.reason = verdict.reason
-        extra |= {"will_retry": outlook.next_at is not None, "next_attempt_at": outlook.next_at}
-    extra["is_final"] = outlook.is_final
-    if attempt.verdict_event_id is not None:
-        attempt.revision += 1
-        extra |= {"corrects": attempt.verdict_event_id, "revision": attempt.revision}
-    id_ = event_id(attempt.attempt_id, "verdict", attempt.revision)
-    await tx.enqueue_event(_event(call, attempt, verdict.type, id_, occurred_at(attempt), extra), now)
-    return id_
+        extra |= {"will_retry": event.next_at is not None, "next_attempt_at": event.next_at}
+    extra["is_final"] = event.is_final
+    if event.corrects is not None:
+        extra |= {"corrects": event.corrects, "revision": event.revision}
+    attempt.revision = event.revision
+    await tx.enqueue_event(_event(call, attempt, verdict.type, event.event_id, occurred_at(attempt), extra), now)
 
 
 def closing_event(call: Call, reason: FailReason, now: datetime) -> AbtEvent:
@@ -115,18 +94,14 @@ def closing_event(call: Call, reason: FailReason, now: datetime) -> AbtEvent:
     return _event(call, None, AbtType.FAILED, event_id(call.call_id, "closed"), now, extra)
 
 
-async def announce_closing(tx: Transaction, call: Call, reason: FailReason, now: datetime) -> str:
+async def emit_closing(tx: Transaction, call: Call, reason: FailReason, now: datetime) -> str:
     """Returns the event's id."""
     event = closing_event(call, reason, now)
     await tx.enqueue_event(event, now)
     return event.event_id
 
 
-def rescheduled_event_id(task: Task) -> str:
-    return event_id(task.task_id, "rescheduled", 0)
-
-
-async def announce_rescheduled(
+async def emit_rescheduled(
     tx: Transaction, call: Call, attempt: Attempt | None, task: Task, previous_due_at: datetime | None, now: datetime
 ) -> None:
     """`task` is the new one; its `source` and `reason` say who asked and why."""
@@ -139,13 +114,11 @@ async def announce_rescheduled(
         "source": task.source,
         "reason": task.reason,
     }
-    event = _event(call, attempt, AbtType.RESCHEDULED, rescheduled_event_id(task), now, extra)
+    event = _event(call, attempt, AbtType.RESCHEDULED, rescheduled_event_id(task.task_id), now, extra)
     await tx.enqueue_event(event, now)
 
 
-async def announce_custom(
-    tx: Transaction, call: Call, attempt: Attempt | None, custom: CustomEvent, now: datetime
-) -> str:
+async def emit_custom(tx: Transaction, call: Call, attempt: Attempt | None, custom: CustomEvent, now: datetime) -> str:
     """Returns the event's id. It says nothing about what becomes of the call."""
     assert not OWN_DATA & custom.data.keys(), "checked before"
     id_ = event_id(custom.fact_id, "custom")

@@ -1,12 +1,9 @@
-"""When a silent attempt is looked after: webhooks get lost, so every attempt has a next check until it is decided."""
+"""When a silent attempt is checked: webhooks get lost, so every attempt has a next check until it is decided."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ringback.domain.attempt import Attempt, AttemptState
-from ringback.domain.deadlines import Deadlines
-from ringback.domain.outcome import is_final
-
-S = AttemptState
 
 #: Behind the scheduled look-ups, failed ones are repeated at this pace …
 HOURLY = timedelta(hours=1)
@@ -14,24 +11,39 @@ HOURLY = timedelta(hours=1)
 GIVE_UP_UNREACHABLE = timedelta(hours=24)
 
 
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long a silent attempt is waited for, all in seconds.
+
+    `analysis_s` is the first look for a missing analysis. The pause then doubles until `analysis_give_up_s`.
+    """
+
+    silence_s: int  # nothing heard after placing
+    not_connected_s: int  # ended without a connection, no verdict yet
+    analysis_s: int
+    analysis_give_up_s: int
+    max_call_s: int
+    unknown_lookups_s: tuple[int, ...]  # since the unclear answer; after the last one it is abandoned
+    same_key_window_s: int  # 0: an unclear attempt is never sent again
+    inbound_hold_s: int
+
+
 def next_check_after_report(
     attempt: Attempt, deadlines: Deadlines, now: datetime, *, was_polled: bool
 ) -> datetime | None:
-    """When to ask the provider about this attempt if nothing more is heard."""
-    if is_final(attempt):
-        return None
+    """When to ask the provider about this attempt, which has no verdict yet, if nothing more is heard."""
     match attempt.state:
-        case S.PLACED:
+        case AttemptState.PLACED:
             return now + timedelta(seconds=deadlines.silence_s)
-        case S.ONGOING:
+        case AttemptState.ONGOING:
             # Known by asking: its webhooks seem to be lost, so its end would be missed as well.
             return now + timedelta(seconds=deadlines.silence_s if was_polled else deadlines.max_call_s)
-        case S.ENDED | S.ANALYZED if attempt.dial is None:
+        case AttemptState.ENDED | AttemptState.ANALYZED if attempt.dial is None:
             # Over, but nothing said how: without a reason there can be no verdict.
             return now + timedelta(seconds=deadlines.silence_s)
-        case S.ENDED if not attempt.connected:
+        case AttemptState.ENDED if not attempt.connected:
             return now + timedelta(seconds=deadlines.not_connected_s)
-        case S.ENDED:
+        case AttemptState.ENDED:
             return _next_analysis_check(attempt, deadlines, now)
         case _:
             return None

@@ -1,0 +1,187 @@
+"""Bind an attempt to the provider's call, merge reports into it, and apply its outcome once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import structlog
+
+from ringback.domain.attempt import Attempt, AttemptState, awaits_verdict, furthest
+from ringback.domain.call import Call, Task, TaskKind, TaskStatus, close
+from ringback.domain.call_event import CallReport, ReportKind, absorb
+from ringback.domain.eligibility import DialPolicy
+from ringback.domain.follow_up import Deadlines, analysis_is_given_up
+from ringback.domain.number_plan import NumberPlan
+from ringback.domain.outcome import (
+    PROVIDER_LOST_DIGEST,
+    Occasion,
+    OutcomeInputs,
+    Verdict,
+    VerdictChange,
+    decide,
+    decide_outcome,
+    may_be_retried,
+    occurred_at,
+)
+from ringback.domain.zone_names import candidate_zones
+from ringback.failpoints import Failpoint, reach
+from ringback.flows.abt_events import emit_initiated, emit_started, emit_terminal
+from ringback.flows.suppression import suppress
+from ringback.ports import Suppression, Transaction
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRules:
+    """Rules and services with which every outcome is decided and applied."""
+
+    policy: DialPolicy
+    deadlines: Deadlines
+    numbers: NumberPlan
+    new_id: Callable[[], str]
+
+
+async def bind_provider_call(
+    tx: Transaction, call: Call, attempt: Attempt, provider_call_id: str, now: datetime
+) -> bool:
+    """Attach the provider's call to the attempt. Every source of evidence goes through here.
+
+    Returns False if the attempt already has a different provider call: an incident, and the new call is stopped. Also
+    if the provider's call is another attempt's or a call to us: then it is left alone, whatever its metadata claims.
+    And if the attempt's person was erased.
+    """
+    if attempt.is_erased:
+        _log.warning("attempt.erased", attempt_id=attempt.attempt_id)
+        return False
+    if attempt.provider_call_id == provider_call_id:
+        return True
+    if await tx.is_call_of_another(provider_call_id, attempt.attempt_id):
+        claim = {"provider_call_id": provider_call_id}
+        await tx.log_decision(call.call_id, attempt.attempt_id, "claim_on_another_call", claim, now)
+        _log.error("attempt.call_claimed", attempt_id=attempt.attempt_id, provider_call_id=provider_call_id)
+        return False
+    if attempt.provider_call_id is not None:
+        await tx.log_decision(
+            call.call_id, attempt.attempt_id, "incident_second_provider_call", {"stopped": provider_call_id}, now
+        )
+        payload = {"call_id": call.call_id, "provider_call_id": provider_call_id}
+        await tx.enqueue("stop_call", f"stop:{provider_call_id}", payload, None, now)
+        _log.error("attempt.second_provider_call", attempt_id=attempt.attempt_id, provider_call_id=provider_call_id)
+        return False
+    attempt.provider_call_id = provider_call_id
+    attempt.placed_at = attempt.sent_at
+    attempt.lease_until = None
+    if attempt.state is not AttemptState.DIALING:
+        await consume_own_task(tx, attempt)
+    if not attempt.holds_person:
+        person = await tx.person_facts(call, attempt.attempt_id, now)
+        attempt.holds_person = person.held_by_attempt is None
+    attempt.state = furthest(attempt.state, AttemptState.PLACED)
+    # Of an attempt that Retell had rejected, or that was stopped while it waited; the evidence says otherwise.
+    attempt.dial = attempt.disconnection_reason = attempt.verdict_digest = None
+    attempt.holds_slot = True
+    await emit_initiated(tx, call, attempt, now)
+    return True
+
+
+async def consume_own_task(tx: Transaction, attempt: Attempt) -> None:
+    """Consume the open task if it would dial this attempt again."""
+    task = await tx.open_task(attempt.call_id)
+    if task is not None and task.task_id == attempt.task_id:
+        task.status = TaskStatus.CONSUMED
+        await tx.save(task)
+
+
+async def apply_report(
+    tx: Transaction, call: Call, attempt: Attempt, report: CallReport, rules: OutcomeRules, now: datetime
+) -> None:
+    """Merge one report into a bound attempt, and apply everything that follows."""
+    was_polled = report.kind is ReportKind.SNAPSHOT and report.status is not None
+    if attempt.verdict_digest == PROVIDER_LOST_DIGEST:
+        attempt.verdict_digest = None  # it was not lost after all
+    absorb(attempt, report)
+    if attempt.business.get("opt_out"):
+        await tx.save(attempt)  # because what ends the person's calls reads it anew
+        await suppress_after_opt_out(tx, call, occurred_at(attempt), rules, now)
+    gave_up = was_polled and analysis_is_given_up(attempt, rules.deadlines, now)
+    verdict = decide(attempt, was_polled=was_polled, gave_up=gave_up)
+    await apply_verdict(tx, call, attempt, verdict, rules, Occasion(now, was_polled=was_polled))
+
+
+async def suppress_after_opt_out(
+    tx: Transaction, call: Call, asked_at: datetime, rules: OutcomeRules, now: datetime
+) -> None:
+    """Suppress the person, once, by the time at which they asked for it.
+
+    The stop was heard by the provider during the call. It ends every open call of the person, this one too, so it
+    comes before the outcome of this attempt is decided.
+    """
+    if call.no_more_retries == "opt_out":
+        return
+    # Each asked for alone: one that is suppressed already must not leave the other open.
+    if not (await tx.is_suppressed(call.phone, "") and await tx.is_suppressed("", call.contact_id)):
+        suppression = Suppression(rules.new_id(), call.phone, call.contact_id, "opt_out", "provider", asked_at)
+        await suppress(tx, suppression, now, in_hand=call)
+    call.no_more_retries = "opt_out"
+
+
+async def apply_verdict(
+    tx: Transaction, call: Call, attempt: Attempt, verdict: Verdict | None, rules: OutcomeRules, occasion: Occasion
+) -> None:
+    """Decide what follows from the attempt's facts and their verdict, apply it, and save the attempt and its call."""
+    now, task = occasion.now, await tx.open_task(call.call_id)
+    inputs = OutcomeInputs(occasion, rules.policy, rules.deadlines, task)
+    if verdict is not None and verdict.is_failure and may_be_retried(attempt, call, task):
+        contact = await tx.contact(call.contact_id)
+        assert contact is not None, "calls refer to a contact"
+        inputs = replace(
+            inputs,
+            suppressed=await tx.is_suppressed(call.phone, call.contact_id),
+            zones=candidate_zones(contact.time_zone, rules.numbers.time_zones(call.phone)),
+        )
+    if verdict is not None and attempt.number != call.attempts_made:
+        inputs = replace(inputs, later_attempt_decides=awaits_verdict(await tx.latest_attempt(call.call_id)))
+
+    outcome = decide_outcome(attempt, call, verdict, inputs)
+
+    if outcome.emits_started:
+        await emit_started(tx, call, attempt, now)
+    if outcome.change is not None:
+        await _apply_change(tx, call, attempt, outcome.change, inputs, rules.new_id)
+    attempt.holds_slot, attempt.holds_person = outcome.holds_slot, outcome.holds_person
+    attempt.next_check_at = outcome.next_check_at
+    call.status = outcome.status
+    await tx.save(attempt)
+    await tx.save(call)
+
+
+async def _apply_change(
+    tx: Transaction,
+    call: Call,
+    attempt: Attempt,
+    change: VerdictChange,
+    inputs: OutcomeInputs,
+    new_id: Callable[[], str],
+) -> None:
+    now, task = inputs.occasion.now, inputs.task
+    call.budget_used += change.budget_change
+    if change.cancels_retry:
+        assert task is not None, "a pending retry is a task"
+        task.status = TaskStatus.DELETED
+        await tx.save(task)
+    if change.retry_due_at is not None:
+        await tx.insert(Task(new_id(), call.call_id, TaskKind.RETRY, change.retry_due_at, created_at=now))
+        reach(Failpoint.RETRY_PLANNED)
+    if change.event is not None:
+        await emit_terminal(tx, call, attempt, change.event, now)
+        reach(Failpoint.VERDICT_ANNOUNCED)
+    attempt.verdict_type, attempt.verdict_event_id = change.type, change.event_id
+    attempt.verdict_digest = change.digest
+    if change.closing_status is not None:
+        assert change.event_id is not None, "an event closes the call"
+        if call.final:
+            # The event corrects the one that closed the call, and stands in for it.
+            call.closing_event_id = change.event_id
+        else:
+            close(call, change.closing_status, change.event_id)

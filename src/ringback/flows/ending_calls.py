@@ -1,0 +1,67 @@
+"""End a call that will not be dialed again: its open task, its waiting attempt, and its one final event."""
+
+from datetime import datetime
+from typing import Literal
+
+from ringback.domain.abt_event import AbtType, FailReason
+from ringback.domain.attempt import Attempt, AttemptState, DialFact, awaits_verdict, check_transition
+from ringback.domain.call import Call, CallStatus, Task, TaskStatus, close, update_status
+from ringback.failpoints import Failpoint, reach
+from ringback.flows.abt_events import emit_closing
+from ringback.ports import Clock, Store, Transaction
+
+_STATUS = {FailReason.CANCELLED: CallStatus.CANCELLED, FailReason.EXPIRED: CallStatus.EXPIRED}
+_TASK_STATUS = {FailReason.EXPIRED: TaskStatus.EXPIRED}
+
+
+async def end_call(
+    tx: Transaction, call: Call, task: Task | None, attempt: Attempt | None, reason: FailReason, now: datetime
+) -> bool:
+    """Take the call's open task away and let nothing follow.
+
+    Returns True if the call is over, and Engage is told so. Returns False if an attempt is in progress: its verdict,
+    which nothing will follow, ends the call.
+    """
+    if task is not None:
+        task.status = _TASK_STATUS.get(reason, TaskStatus.DELETED)
+        await tx.save(task)
+    if awaits_verdict(attempt):
+        call.no_more_retries = reason
+        update_status(call, None, attempt)
+        await tx.save(call)
+        return False
+    closing_event_id = await emit_closing(tx, call, reason, now)
+    if attempt is not None and attempt.state is AttemptState.WAITING:
+        check_transition(attempt.state, AttemptState.REJECTED)
+        attempt.state = AttemptState.REJECTED
+        attempt.dial = DialFact.NOT_DIALED
+        # Should a webhook prove that it rang after all, its verdict corrects this event.
+        attempt.verdict_type, attempt.verdict_event_id = AbtType.FAILED, closing_event_id
+        attempt.next_check_at = None
+        await tx.save(attempt)
+    close(call, _STATUS.get(reason, CallStatus.FAILED), closing_event_id)
+    await tx.save(call)
+    reach(Failpoint.CALL_STOPPED)
+    return True
+
+
+async def cancel_call(store: Store, clock: Clock, call_id: str) -> Literal["cancelled", "already_dispatched"] | None:
+    """Cancel a call: after "cancelled" it will not dial. After "already_dispatched" an attempt may be ringing, and
+    nothing follows it.
+
+    Returns None if there is no such call. Of a call that is over nothing changes, and the result is as it ended.
+    """
+    now = clock.now()
+    async with store.transaction() as tx:
+        call = await tx.lock_call(call_id)
+        if call is None:
+            return None
+        if call.final:
+            never_rang = call.status is CallStatus.CANCELLED or call.attempts_made == 0
+            return "cancelled" if never_rang else "already_dispatched"
+        task = await tx.open_task(call_id)
+        attempt = await tx.latest_attempt(call_id)
+        is_over = await end_call(tx, call, task, attempt, FailReason.CANCELLED, now)
+        await tx.log_decision(call_id, None, "cancel_asked", {"result": is_over}, now)
+        reach(Failpoint.CANCELLED)
+    return "cancelled" if is_over else "already_dispatched"
