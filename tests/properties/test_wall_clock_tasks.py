@@ -50,7 +50,7 @@ class OneTask:
         assert self.task.status is TaskStatus.SUPERSEDED
         self.task = thing
 
-    async def emit(self, event, now):
+    async def enqueue_event(self, event, now):
         self.events.append(event)
 
 

@@ -123,7 +123,7 @@ class Stack:
         task = await self.pool.fetchrow("SELECT task_id, dispatch FROM tasks WHERE call_id = $1", call_id)
         await self.processing.place_call(CallRequested(call_id, task["task_id"], task["dispatch"]))
 
-    async def why(self, **asked: str) -> dict[str, Any]:
+    async def explain(self, **asked: str) -> dict[str, Any]:
         told = await self.explanation.explain(**({"phone": None, "contact_id": None} | asked))
         assert told is not None
         return told
