@@ -1,4 +1,4 @@
-"""What the outside saw of a trial: the emulators' journals and the wire log, read from their files as they grow."""
+"""What the outside saw of a trial: the emulators' files and the wire log, read from their files as they grow."""
 
 import json
 from collections import Counter
@@ -14,7 +14,7 @@ _COPIES = {"never": 0, "once": 1, "twice_reversed": 2}
 
 @dataclass(slots=True)
 class PhoneCall:
-    """One call of the emulator's own book; times are the lane's, in milliseconds."""
+    """One call of the emulator's own file; times are the lane's, in milliseconds."""
 
     call_id: str
     scenario: str

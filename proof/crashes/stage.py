@@ -15,7 +15,7 @@ import asyncpg
 from proof.crashes.shared_page import SharedPage
 from proof.crashes.world import REFUSALS_KEY
 from ringback.domain.abt_event import iso
-from ringback_emulator.signing import retell_signature
+from ringback_emulator.outgoing_requests import retell_signature
 
 FROM_NUMBER = "+14155550199"
 REPEAT_S = 0.03

@@ -26,7 +26,7 @@ from ringback.logs import configure_logs
 from ringback.web.bodies import replayed
 from ringback.web.serving import serve_http
 from ringback_emulator import engage, retell
-from ringback_emulator.journal import Journal
+from ringback_emulator.json_lines import JsonLinesFile
 from ringback_emulator.settings import EngageEmulatorSettings, RetellEmulatorSettings
 
 Tell = Callable[..., None]
@@ -66,7 +66,7 @@ async def _run(spec: dict[str, Any], tell: Tell) -> None:
     retell_app = retell.create_app(RetellEmulatorSettings(state_dir=state, **spec["retell"]))
     engage_app = engage.create_app(EngageEmulatorSettings(state_dir=state, **spec["engage"]))
     database = await asyncpg.create_pool(spec["database_url"], min_size=1, max_size=2)
-    apps: list[ASGIApp] = [WireLog(retell_app, Journal(state / "creates.jsonl"), database), engage_app]
+    apps: list[ASGIApp] = [WireLog(retell_app, JsonLinesFile(state / "creates.jsonl"), database), engage_app]
     ready = [asyncio.Event() for _ in apps]
     never = asyncio.Event()
     async with asyncio.TaskGroup() as group:
@@ -80,9 +80,9 @@ async def _run(spec: dict[str, Any], tell: Tell) -> None:
 class WireLog:
     """ASGI middleware: writes down every create-phone-call before the emulator sees it."""
 
-    def __init__(self, app: ASGIApp, journal: Journal, database: "asyncpg.Pool[asyncpg.Record]") -> None:
+    def __init__(self, app: ASGIApp, file: JsonLinesFile, database: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._app = app
-        self._journal = journal
+        self._file = file
         self._database = database
         self._refused: Counter[str] = Counter()
 
@@ -99,7 +99,7 @@ class WireLog:
         metadata = json.loads(body).get("metadata") or {}
         attempt_id = str(metadata.get("ringback_attempt_id"))
         state = await self._database.fetchval("SELECT state FROM attempts WHERE attempt_id = $1", attempt_id)
-        self._journal.append({"at_ms": at_ms, "attempt_id": attempt_id, "body": body.decode(), "row": state})
+        self._file.append({"at_ms": at_ms, "attempt_id": attempt_id, "body": body.decode(), "row": state})
         if self._refused[attempt_id] < metadata.get(REFUSALS_KEY, 0):
             self._refused[attempt_id] += 1
             await JSONResponse({"status": "error", "message": "refused"}, 500)(scope, receive, send)

@@ -1,1 +1,4 @@
-"""The world outside Ringback, pretended: a Retell with its own ledger of rings, and an Engage that forgets nothing."""
+"""The emulated Retell and the emulated Engage.
+
+They share no code with the product. A test that judges the product by them would otherwise share its errors.
+"""

@@ -1,115 +1,227 @@
-"""Retell's call object of a call at each stage of its life, as its API answers it and its webhooks carry it."""
+"""Retell's call object at each stage of a call, as its API returns it and its webhooks carry it.
 
+Transcript, cost and latency are made on demand. They are the same for the same seed and call.
+"""
+
+import json
+import math
 import random
 from typing import Any
 
-from ringback_emulator.call_book import Call, Stage
-from ringback_emulator.call_metrics import call_cost, latency, llm_token_usage
+from ringback_emulator.call_store import Call, FunctionCall, Stage
+from ringback_emulator.dialogues import DIALOGUES, SAY, Turn
 from ringback_emulator.scenarios import SCENARIOS
-from ringback_emulator.transcript import transcript_parts
 
-_HEAVY = ("transcript", "transcript_object", "transcript_with_tool_calls")
-_FILES = "https://recordings.emulator.invalid"
+_TRANSCRIPTS = ("transcript", "transcript_object", "transcript_with_tool_calls")
+_RECORDINGS = "https://recordings.emulator.invalid"
 _TRANSFER_DESTINATION = "+18005550123"
+_DEFAULT_SAY = "That is noted. Thank you for telling me."
+# Cents per second, in the order of magnitude of the published price list.
+_UNIT_PRICES = {"retell_platform": 0.0917, "elevenlabs_tts": 0.0667, "gpt_4o_mini": 0.01, "us_telephony": 0.025}
+# (fastest, slowest) response in milliseconds.
+_LATENCY_RANGES = {"e2e": (620, 1450), "llm": (280, 700), "tts": (110, 320), "asr": (20, 90)}
 
 
 def call_object(call: Call, stage: Stage, seed: int) -> dict[str, Any]:
-    """The phone-call object (retell-sdk 6.2.13, types/phone_call_response.py) as it stood at `stage`."""
-    body = _identity(call, stage)
-    if call.connected_ms is not None and stage != "registered":
-        body["start_timestamp"] = call.connected_ms
-    if stage in ("ended", "analyzed"):
-        body |= _ending(call, seed)
-    if stage == "analyzed":
-        body["call_analysis"] = call_analysis(call)
-    return body
-
-
-def light_call_object(call: Call, seed: int) -> dict[str, Any]:
-    """An item of list-calls: the current object without its transcripts."""
-    return {key: value for key, value in call_object(call, call.stage, seed).items() if key not in _HEAVY}
-
-
-def call_in_progress(call: Call, span_ms: int) -> dict[str, Any]:
-    """The object a custom function gets in the middle of the talk, `span_ms` of audio after it began."""
-    return call_object(call, "ongoing", 0) | transcript_parts(call, span_ms)
-
-
-def call_status(call: Call, stage: Stage) -> str:
-    if stage in ("registered", "ongoing"):
-        return stage
-    return "not_connected" if call.connected_ms is None else "ended"
-
-
-def duration_ms(call: Call) -> int:
-    if call.connected_ms is None or call.ended_ms is None:
-        return 0
-    return call.ended_ms - call.connected_ms
-
-
-def call_analysis(call: Call) -> dict[str, Any]:
-    """`call_analysis`; a call that never connected has the empty shape, without `in_voicemail`."""
-    verdict = SCENARIOS[call.scenario].verdict
-    if verdict is None or call.connected_ms is None:
-        return {"call_summary": "", "user_sentiment": "Unknown", "call_successful": False, "custom_analysis_data": {}}
-    return {
-        "call_summary": verdict.summary,
-        "in_voicemail": verdict.in_voicemail,
-        "user_sentiment": verdict.sentiment,
-        "call_successful": verdict.successful and call.disconnection_reason != "manual_stopped",
-        "custom_analysis_data": verdict.custom,
-    }
-
-
-def _identity(call: Call, stage: Stage) -> dict[str, Any]:
-    given = {
+    """Return the phone-call object (retell-sdk 6.2.13, types/phone_call_response.py) as it was at `stage`."""
+    optional = {
         "metadata": call.metadata,
         "retell_llm_dynamic_variables": call.dynamic_variables,
         "custom_sip_headers": call.custom_sip_headers,
     }
-    return {
+    body: dict[str, Any] = {
         "call_id": call.call_id,
         "call_type": "phone_call",
         "agent_id": call.agent_id,
         "agent_version": call.agent_version,
         "agent_name": "Emulated agent",
-        "call_status": call_status(call, stage),
+        "call_status": _call_status(call, stage),
         "direction": call.direction,
         "from_number": call.from_number,
         "to_number": call.to_number,
         "data_storage_setting": call.data_storage_setting,
         "opt_in_signed_url": False,
-        **{key: value for key, value in given.items() if value is not None},
+        **{key: value for key, value in optional.items() if value is not None},
+    }
+    if call.connected_ms is not None and stage != "registered":
+        body["start_timestamp"] = call.connected_ms
+    if stage in ("ended", "analyzed"):
+        body |= _ending(call, seed)
+    if stage == "analyzed":
+        body["call_analysis"] = _call_analysis(call)
+    return body
+
+
+def light_call_object(call: Call, seed: int) -> dict[str, Any]:
+    """Return an item of list-calls: the current object without its transcripts."""
+    return {key: value for key, value in call_object(call, call.stage, seed).items() if key not in _TRANSCRIPTS}
+
+
+def call_in_progress(call: Call, span_ms: int) -> dict[str, Any]:
+    """Return the object that a custom function gets, `span_ms` of audio after the conversation began."""
+    return call_object(call, "ongoing", 0) | _transcripts(call, span_ms)
+
+
+def hangs_up_on_voicemail(agent_id: str) -> bool:
+    """An agent with "hangup" in its id never leaves a message."""
+    return "hangup" in agent_id
+
+
+def _call_status(call: Call, stage: Stage) -> str:
+    if stage in ("registered", "ongoing"):
+        return stage
+    return "not_connected" if call.connected_ms is None else "ended"
+
+
+def _call_analysis(call: Call) -> dict[str, Any]:
+    """Return `call_analysis`. A call that never connected has the empty form, without `in_voicemail`."""
+    analysis = SCENARIOS[call.scenario].analysis
+    if analysis is None or call.connected_ms is None:
+        return {"call_summary": "", "user_sentiment": "Unknown", "call_successful": False, "custom_analysis_data": {}}
+    return {
+        "call_summary": analysis.summary,
+        "in_voicemail": analysis.in_voicemail,
+        "user_sentiment": analysis.sentiment,
+        "call_successful": analysis.successful and call.disconnection_reason != "manual_stopped",
+        "custom_analysis_data": analysis.custom,
     }
 
 
 def _ending(call: Call, seed: int) -> dict[str, Any]:
+    duration_ms = 0 if call.connected_ms is None or call.ended_ms is None else call.ended_ms - call.connected_ms
     body: dict[str, Any] = {
         "disconnection_reason": call.disconnection_reason,
-        "duration_ms": duration_ms(call),
-        "call_cost": call_cost(duration_ms(call)),
+        "duration_ms": duration_ms,
+        "call_cost": _call_cost(duration_ms),
     }
     if call.disconnection_reason == "call_transfer":
         body["transfer_destination"] = _TRANSFER_DESTINATION
     if call.connected_ms is None:
-        return body | {key: "" if key == "transcript" else [] for key in _HEAVY}
+        return body | {key: "" if key == "transcript" else [] for key in _TRANSCRIPTS}
     body["end_timestamp"] = call.ended_ms
     if call.data_storage_setting == "basic_attributes_only":
         return body
-    return body | _content(call, seed)
-
-
-def _content(call: Call, seed: int) -> dict[str, Any]:
-    dice = random.Random(f"{seed}:{call.call_id}")
-    parts = transcript_parts(call, duration_ms(call))
-    content = parts | {
-        "recording_url": f"{_FILES}/{call.call_id}/recording.wav",
-        "recording_multi_channel_url": f"{_FILES}/{call.call_id}/recording_multichannel.wav",
-        "public_log_url": f"{_FILES}/{call.call_id}/public.log",
-        "telephony_identifier": {"twilio_call_sid": f"CA{dice.getrandbits(128):032x}"},
+    rng = random.Random(f"{seed}:{call.call_id}")
+    transcripts = _transcripts(call, duration_ms)
+    body |= transcripts | {
+        "recording_url": f"{_RECORDINGS}/{call.call_id}/recording.wav",
+        "recording_multi_channel_url": f"{_RECORDINGS}/{call.call_id}/recording_multichannel.wav",
+        "public_log_url": f"{_RECORDINGS}/{call.call_id}/public.log",
+        "telephony_identifier": {"twilio_call_sid": f"CA{rng.getrandbits(128):032x}"},
         "collected_dynamic_variables": {},
     }
-    turns = sum(utterance["role"] == "agent" for utterance in parts["transcript_object"])
+    turns = sum(utterance["role"] == "agent" for utterance in transcripts["transcript_object"])
     if turns:
-        content |= {"latency": latency(dice, turns), "llm_token_usage": llm_token_usage(dice, turns)}
-    return content
+        body |= {"latency": _latency(rng, turns), "llm_token_usage": _llm_token_usage(rng, turns)}
+    return body
+
+
+def _call_cost(duration_ms: int) -> dict[str, Any]:
+    """Return costs in cents. A call that never connected costs nothing and lists no products."""
+    seconds = math.ceil(duration_ms / 1000)
+    prices = _UNIT_PRICES if seconds else {}
+    products = [
+        {"product": name, "unit_price": price, "cost": round(price * seconds, 4)} for name, price in prices.items()
+    ]
+    return {
+        "combined_cost": round(sum(price * seconds for price in prices.values()), 4),
+        "product_costs": products,
+        "total_duration_seconds": seconds,
+        "total_duration_unit_price": round(sum(prices.values()), 4),
+    }
+
+
+def _latency(rng: random.Random, turns: int) -> dict[str, Any]:
+    """Return milliseconds per kind of latency, one value for each turn of the agent."""
+    latencies: dict[str, Any] = {}
+    for kind, span in _LATENCY_RANGES.items():
+        values = [rng.randint(*span) for _ in range(turns)]
+        ordered = sorted(values)
+        quantiles = {f"p{q}": ordered[math.ceil(turns * q / 100) - 1] for q in (50, 90, 95, 99)}
+        latencies[kind] = {**quantiles, "min": ordered[0], "max": ordered[-1], "num": turns, "values": values}
+    return latencies
+
+
+def _llm_token_usage(rng: random.Random, turns: int) -> dict[str, Any]:
+    values = [rng.randint(900, 1800) for _ in range(turns)]
+    return {"values": values, "average": round(sum(values) / len(values), 2), "num_requests": len(values)}
+
+
+def _transcripts(call: Call, span_ms: int) -> dict[str, Any]:
+    """Return the three forms of the transcript, spread over `span_ms` of audio.
+
+    While a function has not answered, each form ends with its call, as in the body that Retell posts.
+    """
+    name = SCENARIOS[call.scenario].dialogue
+    if name == "voicemail_message" and hangs_up_on_voicemail(call.agent_id):
+        name = "voicemail_hangup"
+    dialogue = DIALOGUES[name]
+    # A function is called directly before the turn in which the agent speaks its answer.
+    places = [index for index, (_, text) in enumerate(dialogue) if text == SAY]
+    function_calls = list(zip(places, call.tool_calls, strict=False))
+    pending = [index for index, function_call in function_calls if function_call.content is None]
+    turns = _spoken_turns(dialogue[: pending[0]] if pending else dialogue, call)
+    utterances = _utterances(turns, span_ms / 1000)
+    with_tool_calls: list[dict[str, Any]] = list(utterances)
+    for index, function_call in reversed(function_calls):
+        with_tool_calls[index:index] = _tool_call_items(function_call)
+    return {
+        "transcript": "".join(f"{role.capitalize()}: {text}\n" for role, text in turns),
+        "transcript_object": utterances,
+        "transcript_with_tool_calls": with_tool_calls,
+    }
+
+
+def _spoken_turns(dialogue: tuple[Turn, ...], call: Call) -> list[Turn]:
+    name = (call.dynamic_variables or {}).get("first_name", "there")
+    contents = (function_call.content for function_call in call.tool_calls)
+    return [
+        (role, _say(next(contents, None)) if text == SAY else text.replace("{name}", name)) for role, text in dialogue
+    ]
+
+
+def _say(content: str | None) -> str:
+    """Return the text that the function's answer tells the agent to say."""
+    try:
+        answer = json.loads(content or "null")
+    except ValueError:
+        return _DEFAULT_SAY
+    say = answer.get("say") if isinstance(answer, dict) else None
+    return say if isinstance(say, str) and say else _DEFAULT_SAY
+
+
+def _utterances(turns: list[Turn], span_s: float) -> list[dict[str, Any]]:
+    word_s = span_s / max(1, sum(len(text.split()) for _, text in turns))
+    spoken, utterances = 0, []
+    for response_id, (role, text) in enumerate(turns):
+        words = []
+        for word in text.split():
+            start, spoken = spoken * word_s, spoken + 1
+            words.append({"word": word, "start": round(start, 3), "end": round(start + word_s * 0.9, 3)})
+        utterance: dict[str, Any] = {"role": role, "content": text, "words": words}
+        if role == "agent":
+            utterance["metadata"] = {"response_id": response_id}
+        utterances.append(utterance)
+    return utterances
+
+
+def _tool_call_items(function_call: FunctionCall) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = [
+        {
+            "role": "tool_call_invocation",
+            "tool_call_id": function_call.tool_call_id,
+            "name": function_call.name,
+            "arguments": json.dumps(function_call.args),
+            "type": "custom",
+        }
+    ]
+    if function_call.content is not None:
+        items.append(
+            {
+                "role": "tool_call_result",
+                "tool_call_id": function_call.tool_call_id,
+                "content": function_call.content,
+                "successful": function_call.successful,
+            }
+        )
+    return items

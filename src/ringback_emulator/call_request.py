@@ -1,29 +1,40 @@
-"""The body of create-phone-call, checked the way Retell checks it."""
+"""The body of create-phone-call, checked as Retell checks it."""
 
 import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
-METADATA_LIMIT_BYTES = 50_000
 DEFAULT_AGENT_ID = "agent_emulator"
-DEFAULT_EVENTS = ("call_started", "call_ended", "call_analyzed")
-STORAGE_SETTINGS = ("everything", "everything_except_pii", "basic_attributes_only")
+#: Retell's message for each status.
+MESSAGES = {
+    400: "Invalid request format, please check API reference.",
+    401: "API key is missing or invalid.",
+    402: "Trial has ended, please add payment method.",
+    403: "Forbidden",
+    404: "The requested resource was not found.",
+    422: "Cannot find requested asset under given api key.",
+    429: "Account rate limited, please throttle your requests.",
+    500: "An unexpected server error occurred.",
+}
+_METADATA_LIMIT_BYTES = 50_000
+_DEFAULT_EVENTS = ("call_started", "call_ended", "call_analyzed")
+_STORAGE_SETTINGS = ("everything", "everything_except_pii", "basic_attributes_only")
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
 
 
-class RequestRefused(Exception):
-    """The platform answers with this status and message."""
+class RequestRejected(Exception):
+    """A request that is answered with this status and message, by default Retell's message for the status."""
 
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, status: int, message: str = "") -> None:
         self.status = status
-        self.message = message
+        self.message = message or MESSAGES[status]
+        super().__init__(self.message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallOrder:
-    """A call somebody asked for; every field was checked."""
+class CallRequest:
+    """A request for a call. Every field was checked."""
 
     to_number: str
     from_number: str
@@ -39,23 +50,26 @@ class CallOrder:
     data_storage_setting: str
 
 
-def read_order(body: dict[str, Any], account_webhook_url: str | None) -> CallOrder:
-    """Raises RequestRefused: 400, or 422 for an agent that does not exist. Unknown fields are ignored, as by Retell."""
+def read_call_request(body: dict[str, Any], account_webhook_url: str | None) -> CallRequest:
+    """Check the body. Unknown fields are ignored, as by Retell.
+
+    Raises RequestRejected: 400 for an invalid field, 422 for an agent that does not exist.
+    """
     version = body.get("override_agent_version")
-    override = _dict(_dict(body, "agent_override") or {}, "agent") or {}
-    return CallOrder(
+    override = _object(_object(body, "agent_override") or {}, "agent") or {}
+    return CallRequest(
         to_number=_number(body, "to_number", any_format=False),
         from_number=_number(body, "from_number", any_format=body.get("ignore_e164_validation") is True),
         agent_id=_agent_id(body),
         agent_version=version if isinstance(version, int) else 0,
-        metadata=checked_metadata(_dict(body, "metadata")),
+        metadata=_metadata(body),
         dynamic_variables=string_values(body, "retell_llm_dynamic_variables"),
         custom_sip_headers=string_values(body, "custom_sip_headers"),
-        idempotency_key=_idempotency_key(body),
+        idempotency_key=_string(body, "idempotency_key"),
         honor_internal_dnc=body.get("honor_internal_dnc") is True,
-        webhook_url=_webhook_url(override) or account_webhook_url,
+        webhook_url=_string(override, "webhook_url") or account_webhook_url,
         webhook_events=_webhook_events(override),
-        data_storage_setting=checked_storage(override.get("data_storage_setting") or "everything"),
+        data_storage_setting=_storage_setting(override),
     )
 
 
@@ -67,68 +81,63 @@ def agent_exists(agent_id: str) -> bool:
     return agent_id.startswith("agent_") and agent_id != "agent_unknown"
 
 
-def checked_metadata(metadata: dict[str, Any] | None) -> dict[str, Any] | None:
-    if metadata is not None and len(json.dumps(metadata, ensure_ascii=False).encode()) > METADATA_LIMIT_BYTES:
-        raise RequestRefused(400, "`metadata` must not exceed 50kB")
-    return metadata
-
-
-def checked_storage(setting: object) -> str:
-    if not isinstance(setting, str) or setting not in STORAGE_SETTINGS:
-        raise RequestRefused(400, "`data_storage_setting` must be equal to one of the allowed values")
-    return setting
-
-
 def string_values(body: dict[str, Any], name: str) -> dict[str, str] | None:
-    """Raises RequestRefused (400) unless the field is absent or an object of strings."""
-    values = _dict(body, name)
+    """Return the field's object of strings, None if it is absent. Raises RequestRejected (400)."""
+    values = _object(body, name)
     for key, value in (values or {}).items():
         if not isinstance(value, str):
-            raise RequestRefused(400, f"`{key}` must be string")
+            raise RequestRejected(400, f"`{key}` must be string")
     return values
 
 
 def _number(body: dict[str, Any], name: str, *, any_format: bool) -> str:
     number = body.get(name)
     if not isinstance(number, str):
-        raise RequestRefused(400, f"`{name}` must be string")
+        raise RequestRejected(400, f"`{name}` must be string")
     if not (any_format or is_e164(number)):
-        raise RequestRefused(400, f"`{name}` must be in E.164 format")
+        raise RequestRejected(400, f"`{name}` must be in E.164 format")
     return number
 
 
 def _agent_id(body: dict[str, Any]) -> str:
     agent_id = body.get("override_agent_id", DEFAULT_AGENT_ID)
     if not isinstance(agent_id, str):
-        raise RequestRefused(400, "`override_agent_id` must be string")
+        raise RequestRejected(400, "`override_agent_id` must be string")
     if not agent_exists(agent_id):
-        raise RequestRefused(422, "Cannot find requested asset under given api key.")
+        raise RequestRejected(422)
     return agent_id
 
 
-def _webhook_url(override: dict[str, Any]) -> str | None:
-    url = override.get("webhook_url")
-    if url is not None and not isinstance(url, str):
-        raise RequestRefused(400, "`webhook_url` must be string")
-    return url
+def _metadata(body: dict[str, Any]) -> dict[str, Any] | None:
+    metadata = _object(body, "metadata")
+    if metadata is not None and len(json.dumps(metadata, ensure_ascii=False).encode()) > _METADATA_LIMIT_BYTES:
+        raise RequestRejected(400, "`metadata` must not exceed 50kB")
+    return metadata
 
 
 def _webhook_events(override: dict[str, Any]) -> tuple[str, ...]:
     events = override.get("webhook_events")
     if events is not None and not isinstance(events, list):
-        raise RequestRefused(400, "`webhook_events` must be array")
-    return DEFAULT_EVENTS if events is None else tuple(events)
+        raise RequestRejected(400, "`webhook_events` must be array")
+    return _DEFAULT_EVENTS if events is None else tuple(events)
 
 
-def _idempotency_key(body: dict[str, Any]) -> str | None:
-    key = body.get("idempotency_key")
-    if key is not None and not isinstance(key, str):
-        raise RequestRefused(400, "`idempotency_key` must be string")
-    return key
+def _storage_setting(override: dict[str, Any]) -> str:
+    setting = override.get("data_storage_setting") or "everything"
+    if not isinstance(setting, str) or setting not in _STORAGE_SETTINGS:
+        raise RequestRejected(400, "`data_storage_setting` must be equal to one of the allowed values")
+    return setting
 
 
-def _dict(body: dict[str, Any], name: str) -> dict[str, Any] | None:
+def _string(body: dict[str, Any], name: str) -> str | None:
+    value = body.get(name)
+    if value is not None and not isinstance(value, str):
+        raise RequestRejected(400, f"`{name}` must be string")
+    return value
+
+
+def _object(body: dict[str, Any], name: str) -> dict[str, Any] | None:
     value = body.get(name)
     if value is not None and not isinstance(value, dict):
-        raise RequestRefused(400, f"`{name}` must be object")
+        raise RequestRejected(400, f"`{name}` must be object")
     return value

@@ -1,23 +1,22 @@
-"""The emulated Engage: keeps every ABT event and CRM write on disk before it says yes.
+"""The emulated Engage: stores every ABT event and CRM write on disk before it accepts it.
 
-- `POST /abt-events` checks the Standard Webhooks signature; a delivery with a bad one is kept and answered 401.
-- `PATCH /contacts/{contact_id}/fields` and `POST /contacts/{contact_id}/notes` are CRM writes, checked likewise.
+- `POST /abt-events` checks the Standard Webhooks signature. A delivery with an invalid one is stored and answered 401.
+- `PATCH /contacts/{contact_id}/fields` and `POST /contacts/{contact_id}/notes` are CRM writes with the same check.
 - `GET /emulator/engage/events` and `GET /emulator/engage/writes` list every delivery in order of arrival, repeats too.
-- `GET /healthz` says which emulator this is and where its state is.
+- `GET /healthz` returns the emulator's name and its state directory.
 
 With the control key (`Authorization: Bearer`):
 
 - `POST /emulator/engage/stop` ends the process.
-- `POST /emulator/engage/faults` `{"status": 503, "times": 3, "delay_s": 0.0, "keep": false}`: the next `times`
-  deliveries wait `delay_s` real seconds and are answered `status` (null: as usual); such a delivery is stored only with
-  `keep`. A restart forgets the fault.
+- `POST /emulator/engage/faults` sets the fault: `{"status": 503, "times": 3, "delay_s": 0.0, "keep": false}`.
+  The next `times` deliveries wait `delay_s` real seconds and are answered `status` (null: as usual).
+  A delivery with such a status is stored only with `keep`. A restart removes the fault.
 """
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,29 +26,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ringback_emulator.access import protect, stop_route
-from ringback_emulator.journal import Journal
-from ringback_emulator.serving import run
-from ringback_emulator.settings import EngageEmulatorSettings
-
-
-@dataclass(slots=True)
-class EngageFault:
-    """What the next `times` deliveries meet; `keep` stores a delivery although its answer says no."""
-
-    status: int | None = None
-    times: int = 1
-    delay_s: float = 0.0
-    keep: bool = False
+from ringback_emulator.json_lines import JsonLinesFile
+from ringback_emulator.server import protect, run, stop_route
+from ringback_emulator.settings import EngageEmulatorSettings, EngageFault
 
 
 class EngageStore:
-    """The two ledgers and the fault in force."""
+    """The two ledgers and the active fault."""
 
     def __init__(self, settings: EngageEmulatorSettings) -> None:
         self.settings = settings
-        self.events = Journal(settings.state_dir / "events.jsonl")
-        self.writes = Journal(settings.state_dir / "writes.jsonl")
+        self.events = JsonLinesFile(settings.state_dir / "events.jsonl")
+        self.writes = JsonLinesFile(settings.state_dir / "writes.jsonl")
         self.fault = EngageFault(times=0)
         self._webhook = Webhook(settings.secret)
 
@@ -57,30 +45,27 @@ class EngageStore:
         self.events.close()
         self.writes.close()
 
-    def signature_ok(self, body: bytes, request: Request) -> bool:
+    def has_valid_signature(self, body: bytes, request: Request) -> bool:
         try:
             self._webhook.verify(body, dict(request.headers), json_parse=False)
         except (WebhookVerificationError, ValueError):
             return False
         return True
 
-    def take_fault(self) -> EngageFault:
-        if self.fault.times <= 0:
-            return EngageFault()
-        self.fault.times -= 1
-        return self.fault
-
-    async def receive(self, journal: Journal, record: dict[str, Any], accepted: int) -> Response:
-        """Stores the record and answers `accepted`, or does what the fault in force says."""
-        fault = self.take_fault()
+    async def receive(self, ledger: JsonLinesFile, record: dict[str, Any], accepted: int) -> Response:
+        """Store the record and answer `accepted`, unless a fault is active."""
+        fault = EngageFault()
+        if self.fault.times > 0:
+            self.fault.times -= 1
+            fault = self.fault
         if fault.status is None or fault.keep:
-            journal.append(record)
+            ledger.append(record)
         await asyncio.sleep(fault.delay_s)
         return Response(status_code=accepted if fault.status is None else fault.status)
 
 
 def create_app(settings: EngageEmulatorSettings) -> Starlette:
-    """The ASGI application; its lifespan opens the state directory."""
+    """Return the ASGI application. Its lifespan opens the state directory."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -120,7 +105,7 @@ def _now() -> str:
 
 
 def _parsed(body: bytes) -> Any:
-    """The JSON value, or None for what is not JSON."""
+    """Return the JSON value, None if the body is not JSON."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -130,7 +115,7 @@ def _parsed(body: bytes) -> Any:
 async def _receive_event(request: Request) -> Response:
     store, body = _store(request), await request.body()
     event = _parsed(body)
-    signature_ok = store.signature_ok(body, request)
+    signature_ok = store.has_valid_signature(body, request)
     record = {
         "received_at": _now(),
         "id": request.headers.get("webhook-id"),
@@ -146,7 +131,7 @@ async def _receive_write(request: Request) -> Response:
     body = _parsed(raw)
     if not isinstance(body, dict):
         return JSONResponse({"error": "the body must be a JSON object"}, status_code=400)
-    signature_ok = store.signature_ok(raw, request)
+    signature_ok = store.has_valid_signature(raw, request)
     record = {
         "received_at": _now(),
         "kind": request.url.path.rsplit("/", 1)[1],
@@ -167,10 +152,10 @@ async def _writes(request: Request) -> Response:
 
 
 async def _change_faults(request: Request) -> Response:
-    wanted = _parsed(await request.body())
-    if not isinstance(wanted, dict) or not wanted.keys() <= {"status", "times", "delay_s", "keep"}:
+    fault = _parsed(await request.body())
+    if not isinstance(fault, dict) or not fault.keys() <= {"status", "times", "delay_s", "keep"}:
         return JSONResponse({"error": "status, times, delay_s and keep are known"}, status_code=400)
-    _store(request).fault = EngageFault(**wanted)
+    _store(request).fault = EngageFault(**fault)
     return Response(status_code=204)
 
 

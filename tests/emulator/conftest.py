@@ -1,4 +1,4 @@
-"""A running emulated Retell, a recorder that plays Ringback's doors, and small questions to both."""
+"""A running emulated Retell, and a receiver of its webhooks and function calls."""
 
 import asyncio
 import json
@@ -23,6 +23,11 @@ from tests.loopback import free_ports
 
 API_KEY = "key_rest"
 WEBHOOK_KEY = "key_webhook_badge"
+CREATE_BODY = {
+    "from_number": "+14155550199",
+    "to_number": "+12125550100",
+    "override_agent_id": "agent_sales",
+}
 
 
 @asynccontextmanager
@@ -43,7 +48,7 @@ async def served(app: Starlette) -> AsyncIterator[str]:
 
 
 async def until(question: Callable[[], Awaitable[Any]], timeout_s: float = 5.0) -> Any:
-    """The first truthy answer."""
+    """Ask until the result is true, and return it."""
     async with asyncio.timeout(timeout_s):
         while not (answer := await question()):
             await asyncio.sleep(0.01)
@@ -51,18 +56,19 @@ async def until(question: Callable[[], Awaitable[Any]], timeout_s: float = 5.0) 
 
 
 @dataclass
-class Recorder:
-    """What a receiver of webhooks and tool calls saw; `refuse` answers that many webhooks of an event with 503.
+class Receiver:
+    """A receiver that keeps all webhooks and function calls.
 
-    `tool_statuses`, `tool_says` and `inbound_answers` are used up one by one, but the last inbound answer stays.
+    `rejections` is the number of webhooks of each event that are answered 503.
+    `function_statuses`, `function_says` and `inbound_answers` are used one by one. The last inbound answer is kept.
     """
 
     url: str = ""
     webhooks: list[tuple[bytes, dict[str, str]]] = field(default_factory=list)
-    tools: list[tuple[str, bytes, dict[str, str]]] = field(default_factory=list)
-    refuse: dict[str, int] = field(default_factory=dict)
-    tool_statuses: list[int] = field(default_factory=list)
-    tool_says: list[str] = field(default_factory=list)
+    functions: list[tuple[str, bytes, dict[str, str]]] = field(default_factory=list)
+    rejections: dict[str, int] = field(default_factory=dict)
+    function_statuses: list[int] = field(default_factory=list)
+    function_says: list[str] = field(default_factory=list)
     inbound: list[tuple[bytes, dict[str, str]]] = field(default_factory=list)
     inbound_answers: list[tuple[int, Any]] = field(default_factory=lambda: [(200, {"call_inbound": {}})])
 
@@ -71,13 +77,13 @@ class Recorder:
             body = await request.body()
             self.webhooks.append((body, dict(request.headers)))
             event = json.loads(body)["event"]
-            self.refuse[event] = self.refuse.get(event, 0) - 1
-            return Response(status_code=503 if self.refuse[event] >= 0 else 204)
+            self.rejections[event] = self.rejections.get(event, 0) - 1
+            return Response(status_code=503 if self.rejections[event] >= 0 else 204)
 
-        async def tool(request: Request) -> Response:
-            self.tools.append((request.path_params["name"], await request.body(), dict(request.headers)))
-            status = self.tool_statuses.pop(0) if self.tool_statuses else 200
-            say = self.tool_says.pop(0) if self.tool_says else "I will call you tomorrow at three."
+        async def function(request: Request) -> Response:
+            self.functions.append((request.path_params["name"], await request.body(), dict(request.headers)))
+            status = self.function_statuses.pop(0) if self.function_statuses else 200
+            say = self.function_says.pop(0) if self.function_says else "I will call you tomorrow at three."
             return JSONResponse({"ok": status == 200, "say": say}, status_code=status)
 
         async def inbound(request: Request) -> Response:
@@ -89,14 +95,14 @@ class Recorder:
         return Starlette(
             routes=[
                 Route("/hook", webhook, methods=["POST"]),
-                Route("/functions/{name}", tool, methods=["POST"]),
+                Route("/functions/{name}", function, methods=["POST"]),
                 Route("/inbound", inbound, methods=["POST"]),
             ]
         )
 
-    def tool_bodies(self, call_id: str | None = None) -> list[dict[str, Any]]:
-        """What was posted to functions, all of it or the nested bodies of one call."""
-        bodies = [json.loads(body) for _, body, _ in self.tools]
+    def function_bodies(self, call_id: str | None = None) -> list[dict[str, Any]]:
+        """Return the bodies of all function calls, or those of one phone call."""
+        bodies = [json.loads(body) for _, body, _ in self.functions]
         return bodies if call_id is None else [body for body in bodies if body["call"]["call_id"] == call_id]
 
     def events(self, call_id: str) -> list[str]:
@@ -109,11 +115,11 @@ class Recorder:
 
 
 @dataclass
-class World:
-    """A served emulator with the official SDK (strict validation) and a bare HTTP client in front of it."""
+class RunningEmulator:
+    """A served emulator with two clients: the official SDK (strict validation) and a plain HTTP client."""
 
     url: str
-    recorder: Recorder
+    receiver: Receiver
     sdk: AsyncRetell
     http: httpx.AsyncClient
     state_dir: Path
@@ -125,13 +131,13 @@ class World:
     async def post(self, body: Any, **kwargs: Any) -> httpx.Response:
         return await self.http.post("/v2/create-phone-call", json=body, **kwargs)
 
-    async def faults(self, **wanted: Any) -> None:
-        assert (await self.http.post("/emulator/retell/faults", json=wanted)).status_code == 204
+    async def set_faults(self, **faults: Any) -> None:
+        assert (await self.http.post("/emulator/retell/faults", json=faults)).status_code == 204
 
     async def rings(self) -> list[dict[str, Any]]:
         return (await self.http.get("/emulator/retell/rings")).json()["items"]
 
-    async def ring_in(self, from_number: str = "+14155550150", **fields: Any) -> dict[str, Any]:
+    async def receive_inbound_call(self, from_number: str = "+14155550150", **fields: Any) -> dict[str, Any]:
         body = {"from_number": from_number, "to_number": "+14155550199", **fields}
         answer = await self.http.post("/emulator/retell/inbound", json=body)
         assert answer.status_code == 200, answer.text
@@ -153,14 +159,14 @@ class World:
 
 
 @asynccontextmanager
-async def world_of(settings: RetellEmulatorSettings) -> AsyncIterator[World]:
-    recorder = Recorder()
-    async with served(recorder.app()) as recorder.url:
+async def running_emulator(settings: RetellEmulatorSettings) -> AsyncIterator[RunningEmulator]:
+    receiver = Receiver()
+    async with served(receiver.app()) as receiver.url:
         settings = replace(
             settings,
-            webhook_url=settings.webhook_url or f"{recorder.url}/hook",
-            functions_url=f"{recorder.url}/functions",
-            inbound_url=f"{recorder.url}/inbound",
+            webhook_url=settings.webhook_url or f"{receiver.url}/hook",
+            functions_url=f"{receiver.url}/functions",
+            inbound_url=f"{receiver.url}/inbound",
         )
         async with served(retell.create_app(settings)) as url:
             # Loading the certificate store would take most of a test's time, and nothing here is encrypted.
@@ -170,7 +176,7 @@ async def world_of(settings: RetellEmulatorSettings) -> AsyncIterator[World]:
             )
             headers = {"authorization": f"Bearer {API_KEY}"}
             async with sdk, httpx.AsyncClient(base_url=url, headers=headers, verify=False) as http:
-                yield World(url, recorder, sdk, http, settings.state_dir)
+                yield RunningEmulator(url, receiver, sdk, http, settings.state_dir)
 
 
 @pytest.fixture
@@ -181,15 +187,15 @@ def settings(tmp_path) -> RetellEmulatorSettings:
 
 
 @pytest.fixture
-async def world(settings) -> AsyncIterator[World]:
-    async with world_of(settings) as running:
+async def emulator(settings) -> AsyncIterator[RunningEmulator]:
+    async with running_emulator(settings) as running:
         yield running
 
 
 @pytest.fixture
-def open_world() -> Callable[[RetellEmulatorSettings], Any]:
-    """For a test that needs its own settings or more than one life of the emulator."""
-    return world_of
+def open_emulator() -> Callable[[RetellEmulatorSettings], Any]:
+    """Open an emulator with other settings, or the same emulator again after a stop."""
+    return running_emulator
 
 
 @pytest.fixture

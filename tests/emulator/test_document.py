@@ -1,4 +1,4 @@
-"""docs/emulator.md lists what the emulators can do, and nothing else."""
+"""docs/emulator.md lists everything that the emulators can do, and nothing else."""
 
 import re
 from pathlib import Path
@@ -23,13 +23,15 @@ def functions(cell):
 def test_every_magic_number_is_listed_with_its_title_and_its_functions():
     listed = {row[0]: (row[1], functions(row[2])) for row in rows(5)[1:]}
     assert listed == {
-        code: (script.title, [tool.name for tool in script.tools]) for code, script in MAGIC_NUMBERS.items()
+        code: (scenario.title, [tool.name for tool in scenario.functions]) for code, scenario in MAGIC_NUMBERS.items()
     }
 
 
 def test_every_inbound_scenario_is_listed_with_its_title_and_its_functions():
     listed = {row[0]: (row[1], functions(row[2])) for row in rows(3)[1:]}
-    assert listed == {code: (script.title, [tool.name for tool in script.tools]) for code, script in INBOUND.items()}
+    assert listed == {
+        code: (scenario.title, [tool.name for tool in scenario.functions]) for code, scenario in INBOUND.items()
+    }
 
 
 def test_every_control_route_is_listed(settings, tmp_path):

@@ -1,4 +1,4 @@
-"""What `ringback emulate retell` makes of its surroundings."""
+"""`ringback emulate retell` reads its settings from the environment."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from ringback_emulator.settings import RetellEmulatorSettings
 
 
 @pytest.mark.parametrize(("max_live_calls", "lines"), [("4000", 4000), ("20", 1000)])
-def test_the_emulated_account_has_a_line_for_every_call_that_may_be_live(
+def test_the_emulated_accounts_limit_admits_every_call_in_progress(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, max_live_calls: str, lines: int
 ) -> None:
     started: list[RetellEmulatorSettings] = []

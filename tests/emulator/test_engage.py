@@ -1,4 +1,4 @@
-"""The emulated Engage keeps what it is told, in order, and says no when asked to."""
+"""The emulated Engage stores every delivery in order, and rejects some on request."""
 
 import json
 from datetime import UTC, datetime
@@ -11,6 +11,8 @@ from ringback_emulator import engage
 from ringback_emulator.settings import EngageEmulatorSettings
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
 EVENT = {"specversion": "1.0", "id": "evt_1", "type": "voice_ai_call_started", "subject": "c1", "data": {"name": "Zoë"}}
 
 

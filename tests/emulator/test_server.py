@@ -1,4 +1,4 @@
-"""Which requests the emulators refuse before they look at them."""
+"""Access to the emulators, and the end of their processes."""
 
 import subprocess
 import sys
@@ -11,10 +11,9 @@ import httpx
 import psutil
 import pytest
 
-from ringback_emulator.serving import _end_without_owner
+from ringback_emulator.server import stop_without_owner
+from tests.emulator.conftest import CREATE_BODY
 from tests.loopback import answers, free_ports
-
-CREATE = {"from_number": "+14155550199", "to_number": "+14155550100", "override_agent_id": "agent_sales"}
 
 
 @pytest.mark.parametrize(
@@ -26,26 +25,26 @@ CREATE = {"from_number": "+14155550199", "to_number": "+14155550100", "override_
         {"host": "rebound.evil.example"},
     ],
 )
-async def test_a_request_of_a_web_page_is_refused_and_nothing_rings(world, headers):
-    answer = await world.post(CREATE, headers=headers)
+async def test_a_request_of_a_web_page_is_rejected_and_nothing_rings(emulator, headers):
+    answer = await emulator.post(CREATE_BODY, headers=headers)
     assert answer.status_code in (400, 403)
-    assert (await world.http.get("/emulator/retell/rings", headers=headers)).status_code in (400, 403)
-    assert await world.rings() == []
+    assert (await emulator.http.get("/emulator/retell/rings", headers=headers)).status_code in (400, 403)
+    assert await emulator.rings() == []
 
 
 @pytest.mark.parametrize("path", ["faults", "inbound", "stop"])
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer wrong", "Bearer key_webhook_badge"])
-async def test_a_control_path_needs_the_control_key(world, path, authorization):
-    answer = await world.http.post(f"/emulator/retell/{path}", json={}, headers={"authorization": authorization})
+async def test_a_control_path_needs_the_control_key(emulator, path, authorization):
+    answer = await emulator.http.post(f"/emulator/retell/{path}", json={}, headers={"authorization": authorization})
     assert answer.status_code == 401
     assert "key" in answer.json()["message"]
 
 
-async def test_without_a_control_key_the_control_paths_are_closed(settings, open_world):
-    async with open_world(replace(settings, control_key=None)) as world:
+async def test_without_a_control_key_the_control_paths_are_closed(settings, open_emulator):
+    async with open_emulator(replace(settings, control_key=None)) as emulator:
         for authorization in ("Bearer None", "Bearer", ""):
             headers = {"authorization": authorization}
-            assert (await world.http.post("/emulator/retell/faults", json={}, headers=headers)).status_code == 401
+            assert (await emulator.http.post("/emulator/retell/faults", json={}, headers=headers)).status_code == 401
 
 
 def start_emulator(home: Path, *options: str) -> tuple["subprocess.Popen[bytes]", str]:
@@ -91,7 +90,7 @@ def test_it_ends_some_time_after_its_owner_and_not_before_the_next_owner_may_com
         def stop() -> None:
             stopped.append(time.monotonic() - began)
 
-        watching = threading.Thread(target=_end_without_owner, args=(owner_file, stop, 0.4))
+        watching = threading.Thread(target=stop_without_owner, args=(owner_file, stop, 0.4))
         watching.start()
         time.sleep(0.9)
         assert stopped == []
@@ -109,5 +108,5 @@ def test_an_owner_file_without_a_living_process_is_no_owner(tmp_path, text):
     owner_file, stopped = tmp_path / "lock", []
     if text is not None:
         owner_file.write_text(text)
-    _end_without_owner(owner_file, lambda: stopped.append(True), 0.05)
+    stop_without_owner(owner_file, lambda: stopped.append(True), 0.05)
     assert stopped == [True]

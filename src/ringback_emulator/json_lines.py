@@ -1,4 +1,4 @@
-"""An append-only file of JSON lines: what was written before a kill -9 is there after it."""
+"""An append-only file of JSON lines that survives a kill -9 of its process."""
 
 import fcntl
 import json
@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 
-class JournalInUse(Exception):
-    """Another process holds this journal open."""
+class JsonLinesFileInUse(Exception):
+    """Another process has this file open."""
 
 
-class Journal:
-    """One JSON object per line. A line is handed to the kernel in one write, so only a power cut can lose it."""
+class JsonLinesFile:
+    """One JSON object per line.
+
+    The kernel gets a line in one write, so only a power cut can lose it. Raises JsonLinesFileInUse.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,8 +26,11 @@ class Journal:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._fd)
-            raise JournalInUse(str(path)) from None
-        self._drop_torn_line()
+            raise JsonLinesFileInUse(str(path)) from None
+        written = path.read_bytes()
+        if not written.endswith(b"\n"):
+            # A write was interrupted: the incomplete last line is removed.
+            os.ftruncate(self._fd, written.rfind(b"\n") + 1)
 
     def append(self, record: dict[str, Any]) -> None:
         os.write(self._fd, json.dumps(record, separators=(",", ":")).encode() + b"\n")
@@ -35,14 +41,9 @@ class Journal:
                 yield json.loads(line)
 
     def as_items(self) -> bytes:
-        """The JSON text `{"items": [...]}` of everything written, without parsing it."""
+        """Return all records as the JSON text `{"items": [...]}`, without parsing them."""
         lines = self._path.read_bytes().splitlines()
         return b'{"items":[' + b",".join(lines) + b"]}"
 
     def close(self) -> None:
         os.close(self._fd)
-
-    def _drop_torn_line(self) -> None:
-        written = self._path.read_bytes()
-        if not written.endswith(b"\n"):
-            os.ftruncate(self._fd, written.rfind(b"\n") + 1)
