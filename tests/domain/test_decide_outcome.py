@@ -204,9 +204,6 @@ def test_an_attempt_that_was_not_placed_is_not_retried():
     assert event(unplaced, verdict=UNKNOWN, occasion=GIVEN_UP).is_final
 
 
-# Callbacks.
-
-
 def test_a_talk_whose_promised_callback_stands_ends_as_rescheduled_and_emits_nothing():
     callback = a_task(TaskKind.CALLBACK, from_attempt="a1")
     outcome = decided(a_talk(), verdict=PARTIALLY, task=callback)
@@ -288,9 +285,6 @@ def test_a_verdict_without_facts_corrects_nothing(verdict):
     assert found == VerdictChange("voice_ai_call_failed", OWN_EVENT, digest)
 
 
-# Later attempts.
-
-
 @pytest.mark.parametrize(("decides", "is_final"), [(True, False), (False, True)])
 def test_a_late_verdict_ends_the_call_only_if_no_later_attempt_will(decides, is_final):
     moved_on = a_call(attempts_made=2, status=CallStatus.IN_PROGRESS)
@@ -304,15 +298,9 @@ def test_a_late_verdict_plans_no_retry():
     assert (late.retry_due_at, late.event.is_final) == (None, False)
 
 
-# Cancellation.
-
-
-def test_a_cancelled_call_whose_attempt_fails_is_cancelled():
-    assert decided(an_attempt(), a_call(no_more_retries="cancelled"), NO_ANSWER).status is CallStatus.CANCELLED
-
-
-def test_a_cancelled_call_whose_attempt_succeeds_is_completed():
-    assert decided(a_talk(), a_call(no_more_retries="cancelled"), COMPLETED).status is CallStatus.COMPLETED
+@pytest.mark.parametrize(("verdict", "status"), [(NO_ANSWER, CallStatus.CANCELLED), (COMPLETED, CallStatus.COMPLETED)])
+def test_a_cancelled_call_is_cancelled_unless_its_attempt_succeeds(verdict, status):
+    assert decided(a_talk(), a_call(no_more_retries="cancelled"), verdict).status is status
 
 
 def test_a_rejected_dial_ends_the_call_and_lets_go_of_the_person():
@@ -371,9 +359,9 @@ def test_an_end_without_a_time_is_taken_to_be_that_of_the_longest_call():
     assert not decided(attempt, occasion=Occasion(after)).holds_person
 
 
-def test_a_person_who_was_let_go_is_not_held_again():
-    assert not decided(a_talk(AttemptState.ENDED, holds_person=False)).holds_person
-    assert not decided(a_talk(AttemptState.ONGOING, holds_person=False)).holds_person
+@pytest.mark.parametrize("state", [AttemptState.ONGOING, AttemptState.ENDED])
+def test_a_person_who_was_let_go_is_not_held_again(state):
+    assert not decided(a_talk(state, holds_person=False)).holds_person
 
 
 @pytest.mark.parametrize(
