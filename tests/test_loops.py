@@ -11,7 +11,7 @@ from ringback.config import read_settings
 from ringback.domain.errors import StoreUnavailable
 from ringback.loops import Loop, Loops, rest
 from ringback.process import Service, run_services
-from ringback.web.serving import listen
+from ringback.web.server import listen
 from ringback.wiring import open_dependencies
 
 PHONE = "+14155550123"

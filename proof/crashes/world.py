@@ -23,8 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from proof.crashes.product import bound_socket
 from proof.crashes.shared_page import SharedPage
 from ringback.logs import configure_logs
-from ringback.web.bodies import replayed
-from ringback.web.serving import serve_http
+from ringback.web.limits import replayed
+from ringback.web.server import serve_http
 from ringback_emulator import engage, retell
 from ringback_emulator.json_lines import JsonLinesFile
 from ringback_emulator.settings import EngageEmulatorSettings, RetellEmulatorSettings

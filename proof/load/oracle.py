@@ -14,7 +14,7 @@ from proof.load.requests import ACCEPTS, BARRED, LATER, NOW, WEBHOOK, Requests
 from proof.load.watch import Knock, Watch, growth_per_minute
 from proof.load.world import World
 
-#: AnswerWithin cuts at 7 s; the receiver at 3 s, to which a loaded machine adds what it adds.
+#: RequestTimeout answers after 7 s; the receiver at 3 s, to which a loaded machine adds what it adds.
 ANSWERED_WITHIN_S = 8.0
 #: Of requests that the client could not send in time, because all its connections were waiting for answers.
 UNSENT_AT_MOST = 0.01

@@ -7,7 +7,7 @@ I1, I3, I7, I10 = Invariant.I1, Invariant.I3, Invariant.I7, Invariant.I10
 I14, I16, I17, I18 = Invariant.I14, Invariant.I16, Invariant.I17, Invariant.I18
 
 REPEATS = "flows/business_operations/repeats.py"
-DOORS = "web/retell_doors.py"
+DOORS = "web/routes/retell.py"
 
 _ACTIONS = "flows/business_operations/"
 _ARGUMENTS = f"{_ACTIONS}test_agent_arguments.py::"
@@ -146,7 +146,7 @@ BUGS = (
     PlantedBug(
         name="a_contact_that_no_path_can_name",
         aims=(I16, I18),
-        file="web/limits.py",
+        file="web/request_fields.py",
         old='    if text in (".", "..") or "/" in text or "\\\\" in text:\n',
         new='    if "/" in text or "\\\\" in text:\n',
         why="A dot is a character like others.",

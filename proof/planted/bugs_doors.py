@@ -12,7 +12,7 @@ SIGNATURE = "adapters/retell/signature.py"
 INTAKE = "flows/webhook_intake.py"
 QUEUE = "adapters/postgres/message_queue.py"
 CONSUMER = "consumer.py"
-JSON_BODY = "web/json_body.py"
+JSON_BODY = "web/strict_route.py"
 
 _INITIATION = "flows/test_call_initiation.py::"
 _SIGNATURE = "adapters/retell/test_signature.py::"
@@ -243,7 +243,7 @@ BUGS = (
     PlantedBug(
         name="an_unknown_field_is_ignored",
         aims=(I18,),
-        file="web/requests.py",
+        file="web/request_models.py",
         old='    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)\n',
         new='    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)\n',
         why="Be liberal in what you accept.",
@@ -261,7 +261,7 @@ BUGS = (
     PlantedBug(
         name="a_problem_quotes_the_callers_text",
         aims=(I19,),
-        file="web/problem.py",
+        file="web/problems.py",
         old="    if sum(map(str.isdigit, text)) >= FEWEST_DIGITS_OF_A_PHONE:\n",
         new="    if text.isdigit() and len(text) >= FEWEST_DIGITS_OF_A_PHONE:\n",
         why="A phone number is digits.",

@@ -7,7 +7,7 @@ I1, I2, I12, I14 = Invariant.I1, Invariant.I2, Invariant.I12, Invariant.I14
 I15, I18 = Invariant.I15, Invariant.I18
 
 CONNECTIONS = "web/connections.py"
-BODIES = "web/bodies.py"
+BODIES = "web/limits.py"
 
 _CONNECTIONS = "web/test_connections.py::"
 _BODIES = "web/test_bodies.py::"
@@ -18,7 +18,7 @@ BUGS = (
     PlantedBug(
         name="the_body_before_the_key",
         aims=(I18, I1),
-        file="web/systems_door.py",
+        file="web/limits.py",
         old="                if self._authenticate is not None:\n",
         new="                if self._authenticate is None:\n",
         why="The routers ask for the key anyway.",
@@ -27,11 +27,11 @@ BUGS = (
     PlantedBug(
         name="unfinished_requests_take_places",
         aims=(I1,),
-        file="web/application.py",
-        old="    app.add_middleware(Admission)\n"
-        "    app.add_middleware(SystemsDoor, bodies=Bodies(metrics), authenticate=authenticate)\n",
-        new="    app.add_middleware(SystemsDoor, bodies=Bodies(metrics), authenticate=authenticate)\n"
-        "    app.add_middleware(Admission)\n",
+        file="web/app.py",
+        old="    app.add_middleware(LoadShedding)\n"
+        "    app.add_middleware(AuthenticatedBody, bodies=BodyReader(metrics), authenticate=authenticate)\n",
+        new="    app.add_middleware(AuthenticatedBody, bodies=BodyReader(metrics), authenticate=authenticate)\n"
+        "    app.add_middleware(LoadShedding)\n",
         why="A crowd is sent away cheapest before anything else is done.",
         tests=(f"{_DOOR}test_two_hundred_unfinished_requests_keep_nobody_out",),
     ),
@@ -56,7 +56,7 @@ BUGS = (
     PlantedBug(
         name="an_unsigned_tool_call_is_read",
         aims=(I15, I18),
-        file="web/retell_doors.py",
+        file="web/routes/retell.py",
         old="        if not self.may_be_genuine(signature):\n",
         new="        if not signature:\n",
         why="The signature is over the body.",
@@ -65,7 +65,7 @@ BUGS = (
     PlantedBug(
         name="a_crowd_of_webhooks_is_sent_away",
         aims=(I12,),
-        file="web/admission.py",
+        file="web/limits.py",
         old="WEBHOOKS_AT_ONCE = 1_200\n",
         new="WEBHOOKS_AT_ONCE = 96\n",
         why="Retell sends again what was refused.",

@@ -6,7 +6,7 @@ from proof.planted.bug import PlantedBug
 I1, I18, I22 = Invariant.I1, Invariant.I18, Invariant.I22
 
 PLAN = "adapters/number_plan.py"
-REQUESTS = "web/requests.py"
+REQUESTS = "web/request_fields.py"
 INBOUND = "flows/inbound_calls.py"
 
 _SPELLINGS = "adapters/test_number_spellings.py::"

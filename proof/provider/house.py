@@ -23,7 +23,7 @@ from ringback.config import read_settings
 from ringback.process import Service, begin, run_services
 from ringback.services import scheduler
 from ringback.up.system import SERVICES
-from ringback.web.serving import listen
+from ringback.web.server import listen
 from ringback.wiring import Dependencies, open_dependencies
 
 API_KEY = "rb_proof"

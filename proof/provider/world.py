@@ -9,7 +9,7 @@ from pathlib import Path
 import uvloop
 
 from ringback.logs import configure_logs
-from ringback.web.serving import serve_http
+from ringback.web.server import serve_http
 from ringback_emulator import engage, retell
 from ringback_emulator.settings import EngageEmulatorSettings, RetellEmulatorSettings
 

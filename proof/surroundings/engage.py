@@ -22,7 +22,7 @@ from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.abt_event import AbtEvent
 from ringback.flows.outbox_delivery import OutboxRelay, deliver_outbox
-from ringback.web.serving import listen
+from ringback.web.server import listen
 from tests.fixed_clock import FixedClock
 
 I1, I14 = Invariant.I1, Invariant.I14

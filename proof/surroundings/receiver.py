@@ -24,7 +24,7 @@ from ringback.ports import OutgoingMessage
 from ringback.services.webhook_lambda import webhook_ports
 from ringback.services.webhook_receiver import create_receiver
 from ringback.telemetry import make_metrics
-from ringback.web.serving import listen, serve_http
+from ringback.web.server import listen, serve_http
 
 I12 = Invariant.I12
 KEY = RETELL_KEYS["RETELL_WEBHOOK_KEY"]

@@ -15,9 +15,9 @@ from starlette.routing import BaseRoute
 
 from ringback.config import Settings
 from ringback.flows.outbox_delivery import run_relay
-from ringback.web.application import create_application
+from ringback.web.app import create_application
 from ringback.web.health import health_routes
-from ringback.web.serving import listen, serve_http
+from ringback.web.server import listen, serve_http
 from ringback.wiring import Dependencies, open_dependencies, readiness
 
 _log = structlog.get_logger(__name__)

@@ -56,11 +56,10 @@ from ringback.flows.scheduled_calls import ScheduledCalls, most_on_their_way
 from ringback.loops import Loops
 from ringback.ports import Clock, MessageQueue
 from ringback.telemetry import Metrics, make_metrics
-from ringback.web.admission import WEBHOOKS_AT_ONCE, Places
 from ringback.web.auth import ApiKeys, hash_key, require_api_key
-from ringback.web.bodies import Bodies
 from ringback.web.health import Check, CheckResult, IsPaused
-from ringback.web.steering import Steering
+from ringback.web.limits import WEBHOOKS_AT_ONCE, BodyReader, ConcurrencyLimit
+from ringback.web.routes.operator import OperatorRoutes
 
 _log = structlog.get_logger(__name__)
 
@@ -91,8 +90,8 @@ class Dependencies:
     catalog: Catalog
     metrics: Metrics
     loops: Loops
-    bodies: Bodies  # of Retell's doors
-    webhook_places: Places
+    bodies: BodyReader  # of Retell's endpoints
+    webhooks_waiting: ConcurrencyLimit
     relay: OutboxRelay
     outbox_bell: asyncio.Event
 
@@ -119,9 +118,9 @@ class Dependencies:
         )
         return BusinessOperations(self.store, self.clock, actions, self.rules)
 
-    def steering(self) -> Steering:
+    def operator(self) -> OperatorRoutes:
         switch = PostgresDialingSwitch(self.pool)
-        return Steering(
+        return OperatorRoutes(
             pause=partial(pause_dialing, switch, self.clock),
             resume=partial(resume_dialing, switch),
             why=EligibilityExplainer(self.views, self.clock, self.numbers, self.rules.policy).explain,
@@ -236,8 +235,8 @@ async def open_dependencies(settings: Settings, another_clock: Clock | None = No
             rules=OutcomeRules(settings.dial_policy, settings.deadlines, numbers, new_id),
             catalog=read_catalog(settings),
             metrics=metrics,
-            bodies=Bodies(metrics),
-            webhook_places=Places(WEBHOOKS_AT_ONCE),
+            bodies=BodyReader(metrics),
+            webhooks_waiting=ConcurrencyLimit(WEBHOOKS_AT_ONCE),
             loops=loops,
             relay=OutboxRelay(store, clock, random.Random(), queue=call_queue, engage=engage, stop_call=stop_call),
             outbox_bell=bell,

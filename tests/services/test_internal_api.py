@@ -20,10 +20,11 @@ from ringback.flows.call_initiation import CallInitiation
 from ringback.flows.ending_calls import cancel_call
 from ringback.flows.suppression import lift_suppression, suppress_now
 from ringback.ports import ActionResult, Disposition
-from ringback.services.internal_api import VoiceApi, internal_routes
+from ringback.services.internal_api import internal_routes
 from ringback.telemetry import make_metrics
-from ringback.web.application import create_application
+from ringback.web.app import create_application
 from ringback.web.auth import ApiKeys, hash_key
+from ringback.web.routes.calls import VoiceApi
 
 KEY = "rbk_a-key-for-tests"
 PHONE = "+14155550100"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -14,10 +15,11 @@ from ringback.domain.access import KnownKey, Role
 from ringback.domain.call import CallStatus, RetryPolicy
 from ringback.domain.errors import StoreUnavailable
 from ringback.domain.new_call import AcceptReceipt, KeyReused, NewCall
-from ringback.services.internal_api import VoiceApi, internal_routes
+from ringback.services.internal_api import internal_routes
 from ringback.telemetry import make_metrics
-from ringback.web.application import create_application
+from ringback.web.app import create_application
 from ringback.web.auth import ApiKeys, hash_key
+from ringback.web.routes.calls import VoiceApi
 
 NOW = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)
 KEY = "rbk_a-key-for-tests"
@@ -364,7 +366,10 @@ async def test_lifting_a_suppression_needs_a_reason_and_a_suppression(api, flows
 
 async def test_the_description_of_the_api_has_the_bodies_written_out(api):
     described = (await api.get("/openapi.json")).json()
-    schema = described["paths"]["/v1/calls"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    assert schema["properties"]["contact"]["required"] == ["contact_id", "phone"]
-    assert "$ref" not in json.dumps(schema)
+    written = described["paths"]["/v1/calls"]["post"]["requestBody"]["content"]["application/json"]
+    assert written["schema"] == {"$ref": "#/components/schemas/CallBody"}
+    schemas = described["components"]["schemas"]
+    assert schemas["CallBody"]["properties"]["contact"] == {"$ref": "#/components/schemas/ContactBody"}
+    assert schemas["ContactBody"]["required"] == ["contact_id", "phone"]
+    assert set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(described))) <= set(schemas)
     assert (await api.get("/docs")).status_code == 200

@@ -22,11 +22,12 @@ from ringback.flows.ending_calls import cancel_call
 from ringback.flows.operator.eligibility import EligibilityExplainer
 from ringback.flows.suppression import lift_suppression, suppress_now
 from ringback.messages import CallRequested
-from ringback.services.internal_api import VoiceApi, internal_routes
+from ringback.services.internal_api import internal_routes
 from ringback.telemetry import make_metrics
-from ringback.web.application import create_application
+from ringback.web.app import create_application
 from ringback.web.auth import ApiKeys, hash_key
-from ringback.web.steering import Steering, steering_routes
+from ringback.web.routes.calls import VoiceApi
+from ringback.web.routes.operator import OperatorRoutes, operator_routes
 
 KEY = "rbk_a-key-for-tests"
 POLICY = DialPolicy(
@@ -104,13 +105,13 @@ async def stack(pool, store, clock) -> AsyncIterator[Stack]:
         numbers=numbers,
     )
     explanation = EligibilityExplainer(views, clock, numbers, POLICY)
-    steering = Steering(pause=None, resume=None, why=explanation.explain, views=views, numbers=numbers)
+    steering = OperatorRoutes(pause=None, resume=None, why=explanation.explain, views=views, numbers=numbers)
 
     async def find_key(key_hash: str) -> KnownKey | None:
         return KnownKey("test", Role.ADMIN) if key_hash == hash_key(KEY) else None
 
     guard = ApiKeys(find_key, clock.monotonic).require
-    routers = [internal_routes(voice, guard), steering_routes(steering, guard)]
+    routers = [internal_routes(voice, guard), operator_routes(steering, guard)]
     transport = httpx.ASGITransport(create_application("test", routers, [], make_metrics()))
     processing = CallProcessing(store, phone, clock, new_id, OutcomeRules(POLICY, DEADLINES, numbers, new_id))
     async with httpx.AsyncClient(transport=transport, base_url="http://api", headers={"X-API-Key": KEY}) as client:

@@ -19,8 +19,8 @@ from ringback.services import webhook_receiver
 from ringback.services.webhook_lambda import webhook_ports
 from ringback.services.webhook_receiver import create_receiver
 from ringback.telemetry import make_metrics
-from ringback.web.bodies import Bodies
-from ringback.web.serving import serve_http
+from ringback.web.limits import BodyReader
+from ringback.web.server import serve_http
 from tests.web.raw import served
 
 KEY = "key_webhook"
@@ -112,7 +112,7 @@ async def test_what_cannot_be_genuine_is_answered_401_before_its_body(signature)
 
 
 async def test_a_webhook_that_does_not_arrive_whole_is_answered_408(monkeypatch):
-    monkeypatch.setattr(Bodies.whole.__wrapped__, "__defaults__", (0.3,))
+    monkeypatch.setattr(BodyReader.read.__wrapped__, "__defaults__", (0.3,))
     sent = []
     app = create_receiver(webhook_ports([KEY]), lambda: NOW_MS, into(sent), make_metrics())
     head = (

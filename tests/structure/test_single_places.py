@@ -18,7 +18,7 @@ SOURCES = {
 CATCHES_EVERYTHING = {
     "loops.py",
     "consumer.py",
-    "web/retell_doors.py",
+    "web/routes/retell.py",
     "batching.py",
     "web/health.py",
     "flows/call_initiation.py",  # a group of requests, each with a caller of its own
@@ -34,7 +34,7 @@ STARTS_TASKS = {
     "services/scheduler.py": "jobs in the shell",
     "up/demo.py": "a demonstration ends with its system",
     "up/system.py": "the watch in the shell; the system itself, until a signal",
-    "web/serving.py": "the server, until stop",
+    "web/server.py": "the server, until stop",
     "process.py": "the loops of all services in the shell; the server, whose end is the process's",
 }
 

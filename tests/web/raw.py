@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from ringback.telemetry import Metrics, make_metrics
-from ringback.web.serving import listen, serve_http
+from ringback.web.server import listen, serve_http
 
 
 @dataclass

@@ -9,8 +9,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from ringback.telemetry import make_metrics
-from ringback.web.admission import Admission
-from ringback.web.application import create_application
+from ringback.web.app import create_application
+from ringback.web.limits import LoadShedding
 
 
 class House:
@@ -37,7 +37,7 @@ def house():
 
 @pytest.fixture
 async def http(house):
-    app = Admission(house, accepts_at_once=2, at_once=1)
+    app = LoadShedding(house, accepts_at_once=2, at_once=1)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
         yield client
 
@@ -103,7 +103,7 @@ async def test_tool_calls_and_health_are_never_counted(house, http):
 
 
 async def test_a_refusal_is_counted_under_its_door(monkeypatch):
-    monkeypatch.setattr(Admission.__init__, "__defaults__", (0, 0))
+    monkeypatch.setattr(LoadShedding.__init__, "__defaults__", (0, 0))
     metrics = make_metrics()
     app = create_application("Test", [APIRouter()], [Route("/v1/calls", PlainTextResponse("x"))], metrics)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as http:

@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from ringback.web.answer_within import AnswerWithin
+from ringback.web.limits import RequestTimeout
 
 
 async def hang(request):
@@ -17,7 +17,7 @@ async def hang(request):
 
 def client():
     paths = ("/v1/calls", "/v1/retell/functions/x", "/healthz")
-    app = AnswerWithin(Starlette(routes=[Route(path, hang) for path in paths]), seconds=0.02)
+    app = RequestTimeout(Starlette(routes=[Route(path, hang) for path in paths]), seconds=0.02)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test")
 
 

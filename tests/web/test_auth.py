@@ -4,7 +4,7 @@ from starlette.requests import Request
 from ringback.domain.access import KnownKey, Role
 from ringback.domain.errors import StoreUnavailable
 from ringback.web.auth import ApiKeys, hash_key, make_key, presented_key
-from ringback.web.problem import Problem
+from ringback.web.problems import Problem
 
 
 def request(**headers: str) -> Request:

@@ -8,8 +8,8 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
 from ringback.telemetry import make_metrics
-from ringback.web.bodies import Bodies
-from ringback.web.problem import Problem
+from ringback.web.limits import BodyReader
+from ringback.web.problems import Problem
 from tests.web.raw import refusals
 
 MIB = 1024 * 1024
@@ -35,19 +35,19 @@ async def nobody_reads():
 
 @pytest.fixture
 def bodies():
-    return Bodies(make_metrics(), most_bytes=10, most_unfinished=3)
+    return BodyReader(make_metrics(), most_bytes=10, most_unfinished=3)
 
 
 async def status_of(bodies, receive, headers=NOTHING, max_bytes=100, within_s=5.0) -> int:
     try:
-        async with bodies.whole(receive, headers, max_bytes, within_s):
+        async with bodies.read(receive, headers, max_bytes, within_s):
             return 200
     except Problem as refused:
         return refused.status
 
 
 async def test_a_body_is_given_whole(bodies):
-    async with bodies.whole(arriving(b"a", b"", b"bc"), NOTHING, 3) as body:
+    async with bodies.read(arriving(b"a", b"", b"bc"), NOTHING, 3) as body:
         assert body == b"abc"
 
 
@@ -76,7 +76,7 @@ async def test_a_client_that_goes_away_is_told_of(bodies):
 
 async def test_the_one_that_has_been_arriving_longest_gives_way():
     metrics = make_metrics()
-    bodies = Bodies(metrics, most_bytes=10)
+    bodies = BodyReader(metrics, most_bytes=10)
     oldest = asyncio.create_task(status_of(bodies, arriving(b"x" * 6, ends=False)))
     younger = asyncio.create_task(status_of(bodies, arriving(b"x" * 3, ends=False)))
     await asyncio.sleep(0)
@@ -94,7 +94,7 @@ async def test_a_body_that_is_answered_makes_room(bodies):
 
 
 async def test_a_newcomer_gives_way_to_those_that_are_being_answered(bodies):
-    async with bodies.whole(arriving(b"x" * 8), NOTHING, 100) as held:
+    async with bodies.read(arriving(b"x" * 8), NOTHING, 100) as held:
         assert await status_of(bodies, arriving(b"y" * 8)) == 503
         assert await status_of(bodies, arriving(b"y" * 2)) == 200
         assert held == b"x" * 8
@@ -117,6 +117,6 @@ async def test_one_that_was_refused_or_went_away_holds_nothing(bodies):
     await asyncio.wait([cut_off])
     async with AsyncExitStack() as stack:
         for _ in range(5):
-            await stack.enter_async_context(bodies.whole(arriving(b"xx"), NOTHING, 100))
+            await stack.enter_async_context(bodies.read(arriving(b"xx"), NOTHING, 100))
         assert await status_of(bodies, arriving(b"x")) == 503
     assert await status_of(bodies, arriving(b"x" * 10)) == 200

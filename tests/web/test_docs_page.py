@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from ringback.telemetry import make_metrics
-from ringback.web.application import create_application
+from ringback.web.app import create_application
 
 
 @pytest.fixture

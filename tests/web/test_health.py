@@ -7,7 +7,7 @@ from starlette.routing import Route
 from ringback.domain.errors import StoreUnavailable
 from ringback.telemetry import make_metrics
 from ringback.web import health
-from ringback.web.application import create_application
+from ringback.web.app import create_application
 from ringback.web.health import CheckResult, health_routes
 
 

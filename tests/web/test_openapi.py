@@ -1,18 +1,29 @@
 """/openapi.json tells what every operation takes and answers, refusals included."""
 
+from datetime import UTC, datetime
+
 import pytest
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
 
-from ringback.services.business_api import BusinessApi, action_routes
-from ringback.services.internal_api import VoiceApi, internal_routes
+from ringback.adapters.number_plan import PhoneNumbersPlan
+from ringback.services.internal_api import internal_routes
 from ringback.telemetry import make_metrics
-from ringback.web.application import create_application
-from ringback.web.steering import Steering, steering_routes
+from ringback.web import request_models, response_models
+from ringback.web.app import create_application
+from ringback.web.request_models import RequestModel, read_action, read_new_call
+from ringback.web.response_models import AnswerModel
+from ringback.web.routes.actions import BusinessApi, action_routes
+from ringback.web.routes.calls import VoiceApi
+from ringback.web.routes.operator import OperatorRoutes, operator_routes
 
 
 async def no_key(request: Request) -> None:
     return None
+
+
+def models_of(module, base):
+    return [each for each in vars(module).values() if isinstance(each, type) and issubclass(each, base)]
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +31,7 @@ def described():
     """Nothing behind the routes is asked."""
     routers = [
         internal_routes(VoiceApi(*[None] * 8), no_key),
-        steering_routes(Steering(*[None] * 5), no_key),
+        operator_routes(OperatorRoutes(*[None] * 5), no_key),
         action_routes(BusinessApi(None, None), no_key),
     ]
     return create_application("test", routers, [], make_metrics()).openapi()
@@ -52,6 +63,56 @@ def test_every_success_has_a_shape(operations):
             assert "$ref" in success["content"]["application/json"]["schema"]
 
 
+def test_operations_are_named_by_what_they_do(operations):
+    assert {name: operation["operationId"] for name, operation in operations.items()} == {
+        "POST /v1/calls": "place_call",
+        "GET /v1/calls": "list_calls",
+        "GET /v1/calls/{call_id}": "get_call",
+        "GET /v1/calls/{call_id}/timeline": "get_call_timeline",
+        "POST /v1/calls/{call_id}/cancel": "cancel_call",
+        "POST /v1/suppressions": "create_suppression",
+        "GET /v1/suppressions": "list_suppressions",
+        "DELETE /v1/suppressions/{suppression_id}": "lift_suppression",
+        "POST /v1/dialing/pause": "pause_dialing",
+        "POST /v1/dialing/resume": "resume_dialing",
+        "GET /v1/why": "explain_contact",
+        "GET /v1/events": "list_events",
+        "POST /v1/actions/{action}": "perform_action",
+    }
+
+
+def test_every_operation_has_an_example_of_its_request_and_of_its_success(operations):
+    for name, operation in operations.items():
+        if "requestBody" in operation:
+            assert operation["requestBody"]["content"]["application/json"]["example"], name
+        for parameter in operation.get("parameters", []):
+            if parameter["in"] == "path":
+                assert parameter["schema"]["examples"], name
+        if name.startswith("GET") and "{" not in name:
+            assert any("example" in parameter for parameter in operation["parameters"]), name
+        (success,) = [answer for status, answer in operation["responses"].items() if int(status) < 400]
+        if not name.startswith("DELETE"):
+            assert success["content"]["application/json"]["example"], name
+
+
+def test_the_examples_of_requests_are_accepted():
+    numbers = PhoneNumbersPlan()
+    models = [model for model in models_of(request_models, RequestModel) if model.EXAMPLE]
+    assert len(models) == 9
+    for model in models:
+        assert model.read(model.EXAMPLE, numbers)
+    assert read_new_call(request_models.CallBody.EXAMPLE, datetime.now(UTC), numbers).contact_id == "crm-42"
+    assert read_action(request_models.ActionBody.EXAMPLE, None, needs_target=True)[0].args
+
+
+def test_the_examples_of_answers_have_every_field_of_their_models():
+    models = [model for model in models_of(response_models, AnswerModel) if model is not AnswerModel]
+    assert len(models) == 11
+    for model in models:
+        assert model.EXAMPLE.keys() == model.model_fields.keys()
+        assert model.model_validate(model.EXAMPLE)
+
+
 @pytest.mark.parametrize(
     ("operation", "refusals"),
     [
@@ -67,7 +128,7 @@ def test_what_is_not_found_or_conflicts_is_told_where_it_can_be(operations, oper
     assert refusals <= set(operations[operation]["responses"])
 
 
-def test_queries_that_are_read_by_hand_are_described(operations):
+def test_queries_are_described_parameter_by_parameter(operations):
     named = {name: {each["name"] for each in one.get("parameters", [])} for name, one in operations.items()}
     assert named["GET /v1/calls"] == {"cursor", "limit", "contact_id", "status"}
     assert named["GET /v1/suppressions"] == {"cursor", "limit", "phone", "contact_id"}

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from ringback.adapters.number_plan import PhoneNumbersPlan
-from ringback.web.json_body import parse_json
-from ringback.web.problem import Problem
-from ringback.web.requests import read_lift, read_new_call, read_suppression
+from ringback.web.problems import Problem
+from ringback.web.request_models import LiftBody, SuppressionBody, read_new_call
+from ringback.web.strict_route import parse_json
 
 NOW = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)
 PLAN = PhoneNumbersPlan()
@@ -53,7 +53,11 @@ def refusal_of(body: bytes, read: Callable[[Any], Any]) -> Problem | None:
 
 
 def taken_or_refused(body: bytes) -> None:
-    readers = (lambda value: read_new_call(value, NOW, PLAN), lambda value: read_suppression(value, PLAN), read_lift)
+    readers = (
+        lambda value: read_new_call(value, NOW, PLAN),
+        lambda value: SuppressionBody.read(value, PLAN),
+        LiftBody.read,
+    )
     for read in readers:
         problem = refusal_of(body, read)
         if problem is not None:

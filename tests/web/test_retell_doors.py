@@ -5,9 +5,9 @@ import pytest
 from ringback.adapters.retell.functions import inbound_reply, parse_inbound_call, parse_tool_call
 from ringback.adapters.retell.signature import may_be_genuine, sign, verify
 from ringback.telemetry import make_metrics
-from ringback.web.application import create_application
-from ringback.web.bodies import Bodies
-from ringback.web.retell_doors import RetellDoors, retell_routes
+from ringback.web.app import create_application
+from ringback.web.limits import BodyReader
+from ringback.web.routes.retell import RetellApi, retell_routes
 from tests.web.raw import served
 
 KEY, NOW_MS = "key_webhook", 1_796_000_000_000
@@ -17,9 +17,9 @@ DOORS = ("/v1/retell/functions/note_writeback", "/v1/retell/inbound")
 @pytest.fixture
 async def server():
     metrics = make_metrics()
-    doors = RetellDoors(
+    doors = RetellApi(
         operations=None,  # nothing here gets so far
-        bodies=Bodies(metrics),
+        bodies=BodyReader(metrics),
         may_be_genuine=lambda header: may_be_genuine(header, NOW_MS),
         verify=lambda body, header: verify(body, header, [KEY], NOW_MS),
         parse_tool_call=parse_tool_call,

@@ -6,7 +6,7 @@ import socket
 from starlette.responses import PlainTextResponse
 
 from ringback.process import run_loop
-from ringback.web.serving import listen, serve_http
+from ringback.web.server import listen, serve_http
 
 KNOCKS = 64
 

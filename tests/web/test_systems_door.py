@@ -11,8 +11,8 @@ from starlette.routing import Route
 from ringback.domain.access import KnownKey, Role
 from ringback.domain.errors import StoreUnavailable
 from ringback.telemetry import make_metrics
-from ringback.web import admission, bodies
-from ringback.web.application import create_application
+from ringback.web import limits
+from ringback.web.app import create_application
 from ringback.web.auth import ApiKeys, hash_key
 from tests.web.raw import served, until_closed
 
@@ -70,7 +70,7 @@ async def test_a_slow_body_within_the_time_is_taken(server):
 
 
 async def test_a_body_that_does_not_end_in_time_is_408(server, monkeypatch):
-    monkeypatch.setattr(bodies.Bodies.whole.__wrapped__, "__defaults__", (0.3,))
+    monkeypatch.setattr(limits.BodyReader.read.__wrapped__, "__defaults__", (0.3,))
     told = await server.ask(head(length=100), b"x")
     assert (told.status, told.problem["code"], b"connection: close" in told.head) == (408, "body_too_slow", True)
     assert server.refused() == {"body_too_slow": 1}
@@ -79,7 +79,7 @@ async def test_a_body_that_does_not_end_in_time_is_408(server, monkeypatch):
 @pytest.mark.parametrize("key", [None, KEY])
 async def test_two_hundred_unfinished_requests_keep_nobody_out(monkeypatch, key):
     """With a key or without: a request takes a place once it is here whole."""
-    monkeypatch.setattr(admission.Admission.__init__, "__defaults__", (1, 1))
+    monkeypatch.setattr(limits.LoadShedding.__init__, "__defaults__", (1, 1))
 
     async def find_key(key_hash: str) -> KnownKey | None:
         return KNOWN if key_hash == hash_key(KEY) else None

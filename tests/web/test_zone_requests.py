@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from ringback.adapters.number_plan import PhoneNumbersPlan
-from ringback.web.problem import Problem
-from ringback.web.requests import read_new_call
+from ringback.web.problems import Problem
+from ringback.web.request_models import read_new_call
 
 NOW = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)
 PHONE = "+14155550100"

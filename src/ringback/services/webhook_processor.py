@@ -12,19 +12,21 @@ from ringback.loops import Loop
 from ringback.messages import decode_webhook_received
 from ringback.ports import MessageQueue, ReceivedMessage
 from ringback.process import Service, run_process
-from ringback.web.admission import Places
+from ringback.web.limits import ConcurrencyLimit
 from ringback.wiring import Dependencies
 
 MAX_IN_FLIGHT = 16
 #: Extended while an event is worked on, so this only bounds how soon those in hand at a crash come back.
 VISIBILITY_S = 10
 #: Where the receiver is in the same process, it goes first: Retell waits for seconds, an event in the queue can wait.
-#: While more webhooks than this are at the door, events are taken one by one, with pauses.
+#: While more webhooks than this wait for the queue, events are taken one by one, with pauses.
 CROWD = 20
 CROWD_PAUSE_S = 0.1
 
 
-def event_consumer(queue: MessageQueue, processing: EventProcessing, loop: Loop, at_the_door: Places) -> Consumer:
+def event_consumer(
+    queue: MessageQueue, processing: EventProcessing, loop: Loop, webhooks_waiting: ConcurrencyLimit
+) -> Consumer:
     """Events of different calls do not wait for each other; those of one call are put in order by its lock."""
 
     async def handle(messages: Sequence[ReceivedMessage]) -> None:
@@ -32,7 +34,7 @@ def event_consumer(queue: MessageQueue, processing: EventProcessing, loop: Loop,
             await processing.apply_call_event(decode_webhook_received(message.body), message.receive_count)
 
     async def available_slots() -> int:
-        if at_the_door.taken <= CROWD:
+        if webhooks_waiting.in_use <= CROWD:
             return MAX_IN_FLIGHT
         await asyncio.sleep(CROWD_PAUSE_S)
         return 1
@@ -44,7 +46,7 @@ def event_consumer(queue: MessageQueue, processing: EventProcessing, loop: Loop,
 def build_service(deps: Dependencies) -> Service:
     processing = deps.event_processing()
     loop = deps.loops.named("consumer", "webhook_processor")
-    consumer = event_consumer(deps.event_queue, processing, loop, deps.webhook_places)
+    consumer = event_consumer(deps.event_queue, processing, loop, deps.webhooks_waiting)
     counts = {
         "event_queue_messages": lambda: asdict(consumer.stats).items(),
         "provider_events": lambda: asdict(processing.counts).items(),

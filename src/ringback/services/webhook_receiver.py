@@ -20,11 +20,10 @@ from ringback.flows.webhook_intake import MAX_BODY_BYTES, Intake, IntakePorts, r
 from ringback.process import Service, run_loop, run_process, stop_on_signals
 from ringback.services.webhook_lambda import answer, webhook_ports
 from ringback.telemetry import Metrics, make_metrics
-from ringback.web.admission import WEBHOOKS_AT_ONCE, Places
-from ringback.web.bodies import Bodies
 from ringback.web.health import health_routes
-from ringback.web.problem import Problem
-from ringback.web.serving import listen, serve_http
+from ringback.web.limits import WEBHOOKS_AT_ONCE, BodyReader, ConcurrencyLimit
+from ringback.web.problems import Problem
+from ringback.web.server import listen, serve_http
 from ringback.wiring import Dependencies, open_queue
 
 PATH = "/retell/webhook"
@@ -42,12 +41,14 @@ def create_receiver(
     ports: IntakePorts, now_ms: NowMs, send: Send, metrics: Metrics, more_routes: Sequence[BaseRoute] = ()
 ) -> Starlette:
     """The receiver as an application of its own; `more_routes` are the operator's (health, metrics)."""
-    route = webhook_route(ports, now_ms, send, Bodies(metrics), Places(WEBHOOKS_AT_ONCE))
+    route = webhook_route(ports, now_ms, send, BodyReader(metrics), ConcurrencyLimit(WEBHOOKS_AT_ONCE))
     return Starlette(routes=[route, *more_routes])
 
 
-def webhook_route(ports: IntakePorts, now_ms: NowMs, send: Send, bodies: Bodies, places: Places) -> Route:
-    """POST /retell/webhook, to be mounted wherever it is served. While a webhook waits for the queue it has a place."""
+def webhook_route(
+    ports: IntakePorts, now_ms: NowMs, send: Send, bodies: BodyReader, waiting: ConcurrencyLimit
+) -> Route:
+    """POST /retell/webhook, to be mounted wherever it is served. A webhook that waits for the queue uses a slot."""
     threads = anyio.CapacityLimiter(LARGE_AT_ONCE)
 
     async def take_in(body: bytes, signature: str | None) -> Intake:
@@ -58,7 +59,7 @@ def webhook_route(ports: IntakePorts, now_ms: NowMs, send: Send, bodies: Bodies,
             read = reading()
         if isinstance(read, Intake):
             return read
-        with places.one() as is_free:
+        with waiting.slot() as is_free:
             if not is_free:
                 return Intake.QUEUE_DOWN
             await send(read.message)
@@ -70,7 +71,7 @@ def webhook_route(ports: IntakePorts, now_ms: NowMs, send: Send, bodies: Bodies,
         if not ports.may_be_genuine(signature, now_ms()):
             return _response(Intake.FORGED)
         try:
-            async with bodies.whole(request.receive, request.headers, MAX_BODY_BYTES) as body:
+            async with bodies.read(request.receive, request.headers, MAX_BODY_BYTES) as body:
                 # An enqueue that outlives the deadline may still happen; Retell's repeat is then a harmless duplicate.
                 async with asyncio.timeout(ANSWER_WITHIN_S):
                     return _response(await take_in(body, signature))
@@ -91,7 +92,7 @@ def _response(outcome: Intake) -> Response:
 
 def build_service(deps: Dependencies) -> Service:
     ports, send = webhook_ports(deps.settings.retell_webhook_key), send_through(deps.event_queue)
-    route = webhook_route(ports, deps.now_ms, send, deps.bodies, deps.webhook_places)
+    route = webhook_route(ports, deps.now_ms, send, deps.bodies, deps.webhooks_waiting)
     return Service("webhook-receiver", routes=[route])
 
 

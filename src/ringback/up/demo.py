@@ -20,7 +20,7 @@ from ringback.logs import configure_logs
 from ringback.process import run_loop
 from ringback.up.demo_cases import CASES, Case
 from ringback.up.system import Plan, make_plan, run_plan
-from ringback.web.serving import listen
+from ringback.web.server import listen
 
 POLL_S = 0.1
 #: Twice what the slowest story takes at the emulator's usual speed.

@@ -31,7 +31,7 @@ from ringback.services import (
 from ringback.up.emulators import Emulator, EmulatorDidNotStart
 from ringback.up.erasure_key import make_erasure_key
 from ringback.up.state import UpState, load_state, new_state, save_state
-from ringback.web.serving import PortTaken, listen
+from ringback.web.server import PortTaken, listen
 from ringback.wiring import Dependencies, open_dependencies
 
 _log = structlog.get_logger(__name__)

@@ -1,1 +1,1 @@
-"""What the HTTP services share: keys, problems, limits, health, and the shapes of requests."""
+"""The HTTP services: routes, request and response models, keys, problems, limits, health and the server."""

@@ -8,7 +8,7 @@ from typing import Any
 from ringback.domain.catalog import built_in_catalog
 from ringback.flows.business_operations import declarations
 from ringback.flows.business_operations.action import ActionDeclaration
-from ringback.web.actions import STATUS_OF_CODE
+from ringback.web.routes.actions import STATUS_OF_CODE
 
 COMMON_CODES = {
     "invalid_args": "An argument is unknown or unusable; `result.errors` names every one, and why.",

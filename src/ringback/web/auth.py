@@ -1,4 +1,4 @@
-"""API keys at the HTTP doors: who presents one, what its role may do, and what each endpoint needs.
+"""API keys: find the key of a request, and check that its role may use the endpoint.
 
 Only hashes are known. A known key is remembered for some seconds.
 """
@@ -15,16 +15,16 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from ringback.domain.access import PERMISSIONS, KnownKey, Permission
-from ringback.web.problem import Problem, unavailable
+from ringback.web.problems import Problem, unavailable
 
 KEY_PREFIX = "rbk_"
 #: A revoked key works this much longer at most; without it every request costs a query.
 REMEMBER_S = 5.0
 MAX_REMEMBERED = 1000
-#: What is done too often to be logged each time.
+#: Permissions that are used too often for a log line each time.
 _NOT_LOGGED = frozenset({Permission.READ_CALLS, Permission.READ_EVENTS, Permission.PLACE_CALLS})
-#: Keys that nobody has presented before are looked up in so few places at once: a flood of wrong ones takes neither the
-#: connections to the database nor the turn of a key that was good a moment ago. More than wait are sent away.
+#: Look-ups at once of keys that were not presented before. A flood of wrong keys then uses neither the connections to
+#: the database nor the turn of a key that was good a moment ago. Past the number that may wait, the answer is 503.
 LOOK_UPS_AT_ONCE = 2
 MOST_WAITING = 200
 
@@ -43,7 +43,7 @@ def hash_key(key: str) -> str:
 
 
 class ApiKeys:
-    """The door for systems. `find_key` looks a hash up and may raise StoreUnavailable."""
+    """The keys of systems. `find_key` looks a hash up and may raise StoreUnavailable."""
 
     def __init__(self, find_key: FindKey, monotonic: Callable[[], float], remember_s: float = REMEMBER_S) -> None:
         self._find_key = find_key
@@ -54,7 +54,7 @@ class ApiKeys:
         self._waiting = 0
 
     async def known(self, key: str | None) -> KnownKey | None:
-        """The key as it is known; None for one that is unknown, revoked or not given."""
+        """Find a key. Returns None if it is unknown, revoked or not given."""
         if key is None:
             return None
         key_hash, now = hash_key(key), self._monotonic()
@@ -120,5 +120,5 @@ class Needed:
 
 
 def needs(permission: Permission) -> Any:
-    """What a route declares among its `dependencies`; a test holds that none goes without."""
+    """The permission that a route declares among its `dependencies`. A test checks that every route has one."""
     return Depends(Needed(permission))

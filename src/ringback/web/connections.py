@@ -15,7 +15,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from ringback.telemetry import HttpRefusal, Metrics
-from ringback.web.problem import MEDIA_TYPE
+from ringback.web.problems import MEDIA_TYPE
 
 #: Open at once in one process: more than all doors together let in, so that those do not use up the connections.
 MOST_CONNECTIONS = 5_000

@@ -1,4 +1,4 @@
-"""Whether this process lives, whether it can work, and what it counted."""
+"""Health, readiness and metrics of this process."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

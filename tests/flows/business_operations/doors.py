@@ -8,12 +8,12 @@ import httpx
 from ringback.adapters.retell.functions import inbound_reply, parse_inbound_call, parse_tool_call
 from ringback.adapters.retell.signature import may_be_genuine, sign, verify
 from ringback.domain.access import KnownKey, Role
-from ringback.services.business_api import BusinessApi, action_routes
 from ringback.telemetry import make_metrics
-from ringback.web.application import create_application
+from ringback.web.app import create_application
 from ringback.web.auth import ApiKeys, hash_key, require_api_key
-from ringback.web.bodies import Bodies
-from ringback.web.retell_doors import RetellDoors, retell_routes
+from ringback.web.limits import BodyReader
+from ringback.web.routes.actions import BusinessApi, action_routes
+from ringback.web.routes.retell import RetellApi, retell_routes
 
 API_KEY, WEBHOOK_KEY = "rbk_test", "key_webhook"
 NOW_MS = 1_796_000_000_000
@@ -26,9 +26,9 @@ def client_of(operations) -> httpx.AsyncClient:
 
     numbers = itertools.count(1)
     api = BusinessApi(operations, lambda: f"request-{next(numbers)}")
-    doors = RetellDoors(
+    doors = RetellApi(
         operations=operations,
-        bodies=Bodies(make_metrics()),
+        bodies=BodyReader(make_metrics()),
         may_be_genuine=lambda header: may_be_genuine(header, NOW_MS),
         verify=lambda body, header: verify(body, header, [WEBHOOK_KEY], NOW_MS),
         parse_tool_call=parse_tool_call,

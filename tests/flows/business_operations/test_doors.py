@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ringback.adapters.retell.signature import sign
-from ringback.web import retell_doors
+from ringback.web.routes import retell
 
 from .doors import NOW_MS, PROBLEM, WEBHOOK_KEY, ask, client_of, post_function
 
@@ -172,7 +172,7 @@ async def test_without_the_database_the_agent_has_something_to_say(stack, client
 
 
 async def test_a_database_that_hangs_does_not_leave_the_person_in_silence(stack, monkeypatch):
-    monkeypatch.setattr(retell_doors, "ANSWER_WITHIN_S", 0.05)
+    monkeypatch.setattr(retell, "ANSWER_WITHIN_S", 0.05)
     talk = await stack.talk()
     async with stack.pool.acquire() as other, other.transaction():
         await other.execute("SELECT * FROM calls FOR UPDATE")

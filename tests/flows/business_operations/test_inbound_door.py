@@ -3,7 +3,7 @@
 import pytest
 
 from ringback.adapters.retell.signature import sign
-from ringback.web import retell_doors
+from ringback.web.routes import retell
 
 from .doors import NOW_MS, PROBLEM, WEBHOOK_KEY, ask, client_of, post_inbound
 
@@ -122,7 +122,7 @@ async def test_an_error_that_nobody_foresaw_does_not_leave_the_phone_ringing(sta
 
 
 async def test_a_database_that_hangs_does_not_let_the_phone_ring(stack, monkeypatch):
-    monkeypatch.setattr(retell_doors, "ANSWER_RINGING_WITHIN_S", 0.05)
+    monkeypatch.setattr(retell, "ANSWER_RINGING_WITHIN_S", 0.05)
     call_id = await stack.accept()
     await stack.store.instance()
     async with stack.pool.acquire() as other, other.transaction():

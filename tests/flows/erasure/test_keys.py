@@ -19,7 +19,7 @@ from ringback.flows.suppression import suppress, suppress_now
 from ringback.ports import Suppression
 from ringback.process import run_services
 from ringback.up.erasure_key import make_erasure_key, read_erasure_key
-from ringback.web.serving import listen
+from ringback.web.server import listen
 from ringback.wiring import open_dependencies
 
 from .conftest import CONTACT, KEY, PHONE, ErasureStack

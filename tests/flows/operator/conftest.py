@@ -28,9 +28,9 @@ from ringback.flows.operator.eligibility import EligibilityExplainer
 from ringback.flows.scheduled_calls import ScheduledCalls
 from ringback.messages import CallRequested
 from ringback.telemetry import make_metrics
-from ringback.web.application import create_application
+from ringback.web.app import create_application
 from ringback.web.auth import ApiKeys, hash_key
-from ringback.web.steering import Steering, steering_routes
+from ringback.web.routes.operator import OperatorRoutes, operator_routes
 
 KEY = "rbk_a-key-for-tests"
 PHONE = "+14155550100"
@@ -91,7 +91,7 @@ class Stack:
         self.switch = PostgresDialingSwitch(pool)
         views = PostgresViews(pool, hashing)
         self.explanation = EligibilityExplainer(views, clock, self.numbers, policy)
-        self.steering = Steering(
+        self.steering = OperatorRoutes(
             pause=partial(pause_dialing, self.switch, clock),
             resume=partial(resume_dialing, self.switch),
             why=self.explanation.explain,
@@ -144,7 +144,7 @@ async def api(stack: Stack, pool: Any, clock: Any) -> AsyncIterator[httpx.AsyncC
     keys = PostgresApiKeys(pool)
     await keys.add("tests", hash_key(KEY), clock.now())
     guard = ApiKeys(keys.find, clock.monotonic)
-    app = create_application("test", [steering_routes(stack.steering, guard.require)], [], make_metrics())
+    app = create_application("test", [operator_routes(stack.steering, guard.require)], [], make_metrics())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://api", headers={"X-API-Key": KEY}) as client:
         yield client

@@ -13,10 +13,10 @@ from starlette.types import ASGIApp
 from ringback.telemetry import Metrics, make_metrics
 from ringback.web.connections import IDLE_WITHIN_S, Connections, LimitedProtocol, most_connections
 
-#: Requests under way when the door closes get this long.
+#: Requests in progress when the server stops get this long.
 FINISH_WITHIN_S = 5
-#: libuv (1.52, in uvloop 0.23) takes one connection a turn of the loop from each listening descriptor. With one of
-#: them, whoever knocks while the turns are long waits for many; so the one socket is listened to through several.
+#: libuv (1.52, in uvloop 0.23) accepts one connection per turn of the loop from each listening descriptor. With one
+#: descriptor, a client waits for many turns while they are long. So several descriptors listen to the one socket.
 ACCEPTED_PER_TURN = 32
 
 
@@ -29,7 +29,7 @@ class _Server(uvicorn.Server):
 
 
 class PortTaken(Exception):
-    """Somebody else listens there, or the address is none of this machine."""
+    """Another process listens there, or the address is none of this machine."""
 
 
 def listen(host: str, port: int) -> socket.socket:

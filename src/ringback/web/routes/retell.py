@@ -1,4 +1,4 @@
-"""Retell's two doors: the functions that its agents call, and the webhook by which it asks who is calling us."""
+"""Answer Retell's agents, who call functions, and Retell's inbound webhook, which asks who is calling us."""
 
 import asyncio
 import hashlib
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
+from fastapi import Request
 from fastapi.responses import JSONResponse, Response
-from starlette.requests import Request
-from starlette.routing import Route
+from starlette.routing import BaseRoute
 
 from ringback.domain.errors import Permanent, Retryable
 from ringback.flows.business_operations.action import ActionRequest, Door, Reply
@@ -17,8 +17,9 @@ from ringback.flows.business_operations.incoming_call import unknown_caller
 from ringback.flows.business_operations.perform import BusinessOperations
 from ringback.flows.business_operations.target import NO_CALL_SAY
 from ringback.flows.business_operations.tool_call import ToolCall, is_for, request_of
-from ringback.web.bodies import RETELL_BODY_BYTES, Bodies
-from ringback.web.problem import FieldProblem, Problem, invalid, not_found
+from ringback.web.limits import RETELL_BODY_BYTES, BodyReader
+from ringback.web.problems import FieldProblem, Problem, invalid, not_found
+from ringback.web.strict_route import strict_router
 
 #: Someone is on the phone: a silence longer than this is worse than "not now". What was committed meanwhile stands
 #: under the tool call's key, so Retell's repeat gets its reply.
@@ -52,21 +53,20 @@ class Ringing(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class RetellDoors:
-    """`may_be_genuine(signature)` is asked before the body is read, `verify(body, signature)` after it; the parsers
-    raise Permanent for what they cannot read; `answer(variables, metadata, agent_id)` is the body of an answer to a
-    ringing phone."""
+class RetellApi:
+    """`may_be_genuine(signature)` is asked before the body is read, `verify(body, signature)` after it. The parsers
+    raise Permanent for a body that they cannot read. `answer(variables, metadata, agent_id)` makes the body that
+    answers a ringing phone."""
 
     operations: BusinessOperations
-    bodies: Bodies
+    bodies: BodyReader
     may_be_genuine: Callable[[str | None], bool]
     verify: Callable[[bytes, str | None], bool]
     parse_tool_call: Callable[[bytes], ToolCall]
     parse_ringing: Callable[[bytes], Ringing]
     answer: Callable[[Mapping[str, Any], Mapping[str, Any], str | None], dict[str, Any]]
 
-    async def post_function(self, request: Request) -> Response:
-        body, action = await self._signed(request), request.path_params["action"]
+    async def answer_function(self, action: str, body: bytes) -> Response:
         known = self.operations.actions.get(action)
         if known is None or not known.declaration.for_agents:
             raise not_found("function")
@@ -78,9 +78,8 @@ class RetellDoors:
         _log.info("action.answered", action=action, door=Door.RETELL, code=reply.code)
         return JSONResponse(reply.as_json())
 
-    async def post_inbound(self, request: Request) -> Response:
-        """Whatever goes wrong behind the signature, the phone is answered."""
-        body = await self._signed(request)
+    async def answer_inbound(self, body: bytes) -> Response:
+        """Answer the phone whatever goes wrong after the signature."""
         try:
             ringing = self.parse_ringing(body)
         except Permanent:
@@ -90,14 +89,15 @@ class RetellDoors:
         _log.info("inbound.answered", code=reply.code)
         return self._answered(reply, ringing)
 
-    async def _signed(self, request: Request) -> bytes:
-        """The body. Raises Problem 401: of a signature that cannot be genuine before anything of the body is read."""
+    async def signed_body(self, request: Request) -> bytes:
+        """Read the body and verify its signature. Raises Problem 401. A signature that cannot be genuine is rejected
+        before the body is read."""
         # Several are joined, and two signatures are no signature.
         signature = ",".join(request.headers.getlist("x-retell-signature"))
         unsigned = Problem(401, "bad_signature", "The body is not signed with a key of this installation.")
         if not self.may_be_genuine(signature):
             raise unsigned
-        async with self.bodies.whole(request.receive, request.headers, RETELL_BODY_BYTES) as body:
+        async with self.bodies.read(request.receive, request.headers, RETELL_BODY_BYTES) as body:
             if not self.verify(body, signature):
                 raise unsigned
             return body
@@ -156,9 +156,16 @@ class RetellDoors:
         return JSONResponse(self.answer(result["dynamic_variables"], result["metadata"], agent_id))
 
 
-def retell_routes(doors: RetellDoors) -> list[Route]:
-    """Plain routes, because Retell's signature covers the raw body."""
-    return [
-        Route("/v1/retell/functions/{action}", doors.post_function, methods=["POST"]),
-        Route("/v1/retell/inbound", doors.post_inbound, methods=["POST"]),
-    ]
+def retell_routes(api: RetellApi) -> list[BaseRoute]:
+    """Retell's signature covers the raw body, so the endpoints read it themselves."""
+    router = strict_router("/v1/retell", "Retell", include_in_schema=False)
+
+    @router.post("/functions/{action}")
+    async def call_function(action: str, request: Request) -> Response:
+        return await api.answer_function(action, await api.signed_body(request))
+
+    @router.post("/inbound")
+    async def answer_inbound_call(request: Request) -> Response:
+        return await api.answer_inbound(await api.signed_body(request))
+
+    return router.routes

@@ -1,4 +1,4 @@
-"""Every error the APIs answer is an RFC 9457 problem, and none repeats what it was given."""
+"""The errors of the APIs: RFC 9457 problems, which never repeat their input."""
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import structlog
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -17,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from ringback.domain.errors import Retryable
 
 MEDIA_TYPE = "application/problem+json"
-#: A name within a pointer is the caller's own text: it is cut, and hidden where it may be a phone number.
+#: A name within a pointer is the caller's own text. It is cut, and hidden where it may be a phone number.
 MAX_NAME_CHARS = 64
 _DIGITS = re.compile(r"\d+")
 FEWEST_DIGITS_OF_A_PHONE = 7
@@ -28,8 +27,8 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class FieldProblem:
-    """One thing wrong with a request. `pointer` is a JSON pointer into the body (#/contact/phone), or query:name,
-    path:name, header:name. `message` never contains what was sent."""
+    """A problem of a request. `pointer` is a JSON pointer into the body (#/contact/phone), or query:name, path:name,
+    header:name. `message` never repeats the input."""
 
     pointer: str
     code: str
@@ -38,7 +37,7 @@ class FieldProblem:
 
 @dataclass(eq=False)
 class Problem(Exception):
-    """Raised anywhere below a route, it becomes the answer."""
+    """An error that becomes the answer wherever it is raised below a route."""
 
     status: int
     code: str
@@ -65,7 +64,7 @@ def invalid(errors: Sequence[FieldProblem]) -> Problem:
 
 
 def unavailable(retry_after_s: int) -> Problem:
-    """A commit can be cut off in its last moment, so the answer promises neither that it was nor that it was not."""
+    """503. It does not say whether the request was committed: a commit may be interrupted at its last moment."""
     detail = "Not acknowledged; please send it again later, with the same Idempotency-Key."
     return Problem(503, "unavailable", detail, headers={"Retry-After": str(retry_after_s)})
 
@@ -99,12 +98,12 @@ Point = Callable[..., str]
 
 
 def from_pydantic(errors: Iterable[ErrorDetails | Mapping[str, Any]], point: Point | None = None) -> list[FieldProblem]:
-    """pydantic's errors as ours, without texts that could hold the input. `point` makes a pointer of a path."""
+    """Turn pydantic's errors into problems, without texts that could hold the input. `point` makes pointers."""
     return [_one(error["type"], error["loc"], error.get("ctx") or {}, point or pointer_to) for error in errors]
 
 
 def pointer_to(*path: str | int) -> str:
-    """RFC 6901 within a URI fragment's sign, without percent-encoding, so that a person can read it."""
+    """A pointer of RFC 6901 after a `#`. It is not percent-encoded, because people read it."""
     return "#" + "".join(f"/{_name(part)}" for part in path)
 
 
@@ -112,7 +111,7 @@ def _name(part: str | int) -> str:
     if isinstance(part, int):
         return str(part)
     text = part if len(part) <= MAX_NAME_CHARS else f"{part[:MAX_NAME_CHARS]}…"
-    # Whatever stands between the digits, they may be somebody's.
+    # With any characters between them the digits may be a phone number.
     if sum(map(str.isdigit, text)) >= FEWEST_DIGITS_OF_A_PHONE:
         text = _DIGITS.sub("…", text)
     return text.replace("~", "~0").replace("/", "~1")
@@ -146,11 +145,6 @@ _OUR_WORDS = {
 }
 
 
-def _parameter(error: Mapping[str, Any]) -> FieldProblem:
-    place, *path = error["loc"]
-    return _one(error["type"], path, error.get("ctx") or {}, lambda *steps: f"{place}:{'.'.join(map(_name, steps))}")
-
-
 def response_to(error: Problem | Retryable) -> Response:
     if isinstance(error, Problem):
         return error.response()
@@ -163,11 +157,6 @@ async def _answer_expected(request: Request, error: Exception) -> Response:
     return response_to(error)
 
 
-async def _answer_refused_parameters(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    return invalid([_parameter(each) for each in error.errors()]).response()
-
-
 async def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
@@ -175,8 +164,8 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     return Problem(status, code, f"{status.phrase}.", headers=error.headers or {}).response()
 
 
-async def _answer_nobody(request: Request, error: Exception) -> Response:
-    """The client went away while its body was awaited: there is no one to read this."""
+async def _answer_disconnected(request: Request, error: Exception) -> Response:
+    """The client disconnected before its body was complete. Nobody reads this answer."""
     return Response(status_code=400)
 
 
@@ -186,13 +175,12 @@ async def _answer_bug(request: Request, error: Exception) -> Response:
 
 
 def install_problems(app: FastAPI) -> None:
-    """Every way a request can fail ends in one of these."""
+    """Turn every failure of a request into a problem."""
     handlers: list[tuple[type[Exception], Callable[[Request, Exception], Awaitable[Response]]]] = [
         (Problem, _answer_expected),
         (Retryable, _answer_expected),
-        (RequestValidationError, _answer_refused_parameters),
         (HTTPException, _answer_http),
-        (ClientDisconnect, _answer_nobody),
+        (ClientDisconnect, _answer_disconnected),
         (Exception, _answer_bug),
     ]
     for kind, handler in handlers:

@@ -1,0 +1,149 @@
+"""Build the HTTP application: routes, their description, and what is the same for each of them."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from fastapi.telemetry import TelemetryConfig
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ringback.telemetry import Metrics
+from ringback.web.docs_page import docs_routes
+from ringback.web.limits import REJECTED_IN, Authenticate, AuthenticatedBody, BodyReader, LoadShedding, RequestTimeout
+from ringback.web.problems import MEDIA_TYPE, install_problems
+from ringback.web.response_models import AnswerModel, ProblemAnswer
+from ringback.web.strict_route import model_of
+
+#: The refusals of every operation; each route declares its others.
+ALWAYS = (401, 403, 413, 422, 500, 503)
+_KEYS = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+
+
+def create_application(
+    title: str,
+    routers: Sequence[APIRouter],
+    routes: Sequence[BaseRoute],
+    metrics: Metrics,
+    authenticate: Authenticate | None = None,
+) -> FastAPI:
+    """Build an application whose `routers` appear in /docs; plain `routes` (health, Retell's) do not.
+
+    `authenticate` checks the key of an API request before its body is read. The routers check what each of their
+    operations needs besides.
+    """
+    # FastAPI's own OpenTelemetry would record whole URLs and exception texts, phone numbers among them, wherever a host
+    # process or the environment has set an exporter up.
+    silent: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+    app = Application(title=title, version="1", docs_url=None, redoc_url=None, telemetry=silent)
+    # Retell's routes come first, because they are called most and have the least time to answer. The routers' routes
+    # are added flat: a router that is included matches each request twice.
+    app.router.routes.extend([*routes, *docs_routes(), *(route for router in routers for route in router.routes)])
+    install_problems(app)
+    # The last one added is the first one asked.
+    app.add_middleware(LoadShedding)
+    app.add_middleware(AuthenticatedBody, bodies=BodyReader(metrics), authenticate=authenticate)
+    app.add_middleware(RequestTimeout)
+    app.add_middleware(CountRequests, metrics=metrics)
+    return app
+
+
+class Application(FastAPI):
+    """FastAPI, whose description also has examples, the keys, and the refusals of every operation."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            schema = super().openapi()
+            for route in self.routes:
+                if isinstance(route, APIRoute) and route.include_in_schema:
+                    for method in route.methods or ():
+                        operation = schema["paths"][route.path_format][method.lower()]
+                        _add_examples(operation, route)
+                        _add_refusals(operation["responses"])
+            components = schema.setdefault("components", {})
+            models = components.setdefault("schemas", {})
+            # FastAPI's own shape of a 422, which is never answered.
+            for unused in ("HTTPValidationError", "ValidationError"):
+                models.pop(unused, None)
+            problem = ProblemAnswer.model_json_schema(ref_template="#/components/schemas/{model}")
+            models |= problem.pop("$defs") | {"Problem": problem}
+            components["securitySchemes"] = _KEYS
+            schema["security"] = [{name: []} for name in _KEYS]
+        assert self.openapi_schema is not None, "FastAPI keeps what it made"
+        return self.openapi_schema
+
+
+def _add_examples(operation: dict[str, Any], route: APIRoute) -> None:
+    """Give the operation the examples of its models. FastAPI would drop every null from them."""
+    if isinstance(route.response_model, type) and issubclass(route.response_model, AnswerModel):
+        success = operation["responses"][str(route.status_code or 200)]
+        success["content"]["application/json"]["example"] = route.response_model.EXAMPLE
+    if route.body_field is not None:
+        body = model_of(route.body_field)
+        operation["requestBody"]["content"]["application/json"]["example"] = body.EXAMPLE
+    queried = {name: value for field in route.dependant.query_params for name, value in model_of(field).EXAMPLE.items()}
+    for parameter in operation.get("parameters", []):
+        if parameter["in"] == "query" and parameter["name"] in queried:
+            parameter["example"] = queried[parameter["name"]]
+
+
+def _add_refusals(responses: dict[str, Any]) -> None:
+    problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for status in sorted(set(responses) | {str(status) for status in ALWAYS}):
+        answer = responses.setdefault(status, {})
+        answer["description"] = HTTPStatus(int(status)).phrase
+        if int(status) >= 400:
+            answer["content"] = problem
+
+
+class CountRequests:
+    """ASGI middleware: count requests by the route's template. Their paths may hold phone numbers."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer()
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answer.status = message["status"]
+            await send(message)
+
+        began_s = time.perf_counter()
+        try:
+            await self._app(scope, receive, counted)
+        finally:
+            template = _template(scope)
+            self._metrics.http_requests.labels(_method(scope), template, answer.status).inc()
+            self._metrics.http_duration_s.labels(template).observe(time.perf_counter() - began_s)
+
+
+@dataclass(slots=True)
+class _Answer:
+    status: int = 500  # nothing was sent: the server will say 500
+
+
+def _template(scope: Scope) -> str:
+    """Rebuild the route's pattern from the path. Starlette leaves the parameters in the scope, but not the pattern."""
+    if "endpoint" not in scope:
+        rejected_in: str = scope.get(REJECTED_IN, "unmatched")
+        return rejected_in
+    names = {str(value): name for name, value in scope.get("path_params", {}).items()}
+    return "/".join(f"{{{names[part]}}}" if part in names else part for part in scope["path"].split("/"))
+
+
+def _method(scope: Scope) -> str:
+    known = ("GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS")
+    return scope["method"] if scope["method"] in known else "other"

@@ -1,0 +1,259 @@
+"""The bodies and queries that systems send, and how a body becomes a request of the domain."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ringback.domain.call import CallStatus, RetryPolicy
+from ringback.domain.new_call import NewCall
+from ringback.domain.number_plan import NumberPlan
+from ringback.domain.zone_names import resolve_zone_code
+from ringback.web.problems import FieldProblem, Point, from_pydantic, invalid, pointer_to
+from ringback.web.request_fields import (
+    BodyIdempotencyKey,
+    ContactId,
+    Cursor,
+    EventCursor,
+    Fields,
+    Metadata,
+    Moment,
+    Name,
+    PageSize,
+    Phone,
+    Sentence,
+    Variables,
+    VisibleName,
+    read_moment,
+)
+
+MAX_DELAY_S = 7 * 24 * 3600
+#: Later moments are typing errors, and date arithmetic on the year 9999 overflows.
+MAX_AHEAD = timedelta(days=3650)
+ACTION_TARGETS = ("call_id", "contact_id", "task_id")
+
+
+class RequestModel(BaseModel):
+    """A body or a query. Unknown fields are rejected, and no type is converted into another."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    #: For /docs.
+    EXAMPLE: ClassVar[dict[str, Any]] = {}
+
+    @classmethod
+    def problems_between_fields(cls, given: Any) -> list[FieldProblem]:
+        """Find the problems that concern more than one field. pydantic would look only if each field alone is right."""
+        return []
+
+    @classmethod
+    def read(cls, given: Any, numbers: NumberPlan | None = None, point: Point = pointer_to) -> Self:
+        """Validate `given`. A model with a phone needs the number plan. Raises Problem 422 with every problem."""
+        read, problems = cls.check(given, numbers, point)
+        problems += cls.problems_between_fields(given)
+        if read is None or problems:
+            raise invalid(problems)
+        return read
+
+    @classmethod
+    def check(
+        cls, given: Any, numbers: NumberPlan | None = None, point: Point = pointer_to
+    ) -> tuple[Self | None, list[FieldProblem]]:
+        """Validate the fields of `given`. Returns None and their problems if one is wrong."""
+        try:
+            return cls.model_validate(given, context=numbers), []
+        except ValidationError as error:
+            return None, from_pydantic(error.errors(include_url=False, include_input=False), point)
+
+
+class ContactBody(RequestModel):
+    contact_id: ContactId
+    phone: Phone
+    time_zone: Annotated[str | None, Field(description="A region such as America/New_York; no offset.")] = None
+    fields: Fields = {}
+
+
+class RetryBody(RequestModel):
+    max_attempts: Annotated[int, Field(ge=1, le=10)]
+    delay_s: Annotated[list[Annotated[int, Field(ge=0, le=MAX_DELAY_S)]], Field(min_length=1)] = [3600]
+    on: list[Literal["no_answer", "busy"]] = ["no_answer", "busy"]
+
+    def policy(self) -> RetryPolicy:
+        return RetryPolicy(self.max_attempts, tuple(self.delay_s), frozenset(self.on))
+
+
+class CallBody(RequestModel):
+    EXAMPLE = dict[str, Any](
+        contact={"contact_id": "crm-42", "phone": "+14155550100", "time_zone": "America/Los_Angeles", "fields": {}},
+        agent_id="agent_1",
+        from_number="+14155550199",
+        variables={"first_name": "Ada"},
+        metadata={},
+        retry={"max_attempts": 3, "delay_s": [3600, 14400], "on": ["no_answer", "busy"]},
+    )
+
+    contact: ContactBody
+    agent_id: Name
+    from_number: Phone
+    variables: Variables = {}
+    metadata: Metadata = {}
+    not_before: Moment | None = None
+    expires_at: Moment | None = None
+    retry: RetryBody | None = None
+
+
+class SuppressionBody(RequestModel):
+    EXAMPLE = dict[str, Any](phone="+14155550100", reason="asked by letter")
+
+    phone: Phone | None = None
+    contact_id: VisibleName | None = None
+    reason: Sentence
+
+    @classmethod
+    def problems_between_fields(cls, given: Any) -> list[FieldProblem]:
+        if not isinstance(given, dict) or given.get("phone") is not None or given.get("contact_id") is not None:
+            return []
+        return [FieldProblem("#", "required", "A phone or a contact_id is required.")]
+
+
+class LiftBody(RequestModel):
+    EXAMPLE = dict[str, Any](reason="a mistake")
+
+    reason: Sentence
+
+
+class PauseBody(RequestModel):
+    EXAMPLE = dict[str, Any](reason="the CRM is down")
+
+    reason: Sentence | None = None
+
+
+class ActionBody(RequestModel):
+    """Exactly one of the three ids names the target; none is needed where the arguments do."""
+
+    EXAMPLE = dict[str, Any](call_id="01a20491-7446-7438-8476-b9da1cc0a52a", args={"note": "Call after lunch."})
+
+    call_id: Name | None = None
+    contact_id: Name | None = None
+    task_id: Name | None = None
+    args: dict[str, Any]
+    idempotency_key: BodyIdempotencyKey | None = None
+
+
+class CallsQuery(RequestModel):
+    EXAMPLE = dict[str, Any](contact_id="crm-42", status="scheduled", limit=50)
+
+    cursor: Cursor | None = None
+    limit: PageSize = 50
+    contact_id: Name | None = None
+    status: Annotated[CallStatus, Field(strict=False)] | None = None
+
+
+class SuppressionsQuery(RequestModel):
+    EXAMPLE = dict[str, Any](phone="+14155550100", limit=50)
+
+    cursor: Cursor | None = None
+    limit: PageSize = 50
+    phone: Phone | None = None
+    contact_id: Name | None = None
+
+
+class WhyQuery(RequestModel):
+    EXAMPLE = dict[str, Any](phone="+14155550100")
+
+    phone: Phone | None = None
+    contact_id: Name | None = None
+
+
+class EventsQuery(RequestModel):
+    EXAMPLE = dict[str, Any](after="812-4", limit=50)
+
+    after: EventCursor | None = None
+    limit: PageSize = 50
+
+
+def read_new_call(body: Any, now: datetime, numbers: NumberPlan) -> NewCall:
+    """Validate the body of a new call. Raises Problem 422 with every problem of the body at once."""
+    time_zone, zone_problems = _read_zone(body, numbers.time_zones)
+    request, problems = CallBody.check(body, numbers)
+    problems += zone_problems + _time_problems(body, now)
+    if request is None or problems:
+        raise invalid(problems)
+    return NewCall(
+        contact_id=request.contact.contact_id,
+        phone=request.contact.phone,
+        time_zone=time_zone,
+        fields=request.contact.fields,
+        agent_id=request.agent_id,
+        from_number=request.from_number,
+        variables=request.variables,
+        metadata=request.metadata,
+        not_before=request.not_before if request.not_before and request.not_before > now else None,
+        expires_at=request.expires_at,
+        retry=request.retry.policy() if request.retry else RetryPolicy(),
+        fingerprint=fingerprint(body),
+    )
+
+
+def fingerprint(body: Any) -> str:
+    """The identity of a request for idempotency: sha256 of its parsed JSON with sorted keys."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def read_action(body: Any, header_key: str | None, *, needs_target: bool) -> tuple[ActionBody, str | None]:
+    """Validate the body of an action. The idempotency key may stand in the body or in the header.
+
+    Returns the body and the key. Raises Problem 422 with every problem at once.
+    """
+    read, problems = ActionBody.check(body)
+    named = [name for name in ACTION_TARGETS if body.get(name) is not None] if isinstance(body, dict) else None
+    if named is not None and len(named) != 1 and (named or needs_target):
+        code = "several_targets" if named else "required"
+        problems.append(FieldProblem("#", code, f"Exactly one of {', '.join(ACTION_TARGETS)} is required."))
+    if read is not None and header_key and read.idempotency_key not in (None, header_key):
+        message = "The header Idempotency-Key holds another key."
+        problems.append(FieldProblem("#/idempotency_key", "two_keys", message))
+    if read is None or problems:
+        raise invalid(problems)
+    return read, header_key or read.idempotency_key
+
+
+def _read_zone(body: Any, zones_of: Callable[[str], tuple[str, ...]]) -> tuple[str | None, list[FieldProblem]]:
+    """Find the region that the contact's time zone means. The model cannot, because the number may decide it."""
+    contact = body.get("contact") if isinstance(body, dict) else None
+    name, phone = (contact.get("time_zone"), contact.get("phone")) if isinstance(contact, dict) else (None, None)
+    if not isinstance(name, str):
+        return None, []
+    answer = resolve_zone_code(name, zones_of(phone) if isinstance(phone, str) else ())
+    if answer.zone is not None:
+        return answer.zone, []
+    code, message = "unknown_time_zone", "This names no region with a clock; write one, for example America/New_York."
+    if answer.candidates:
+        code, message = "ambiguous_time_zone", f"Which region is meant: {' or '.join(answer.candidates)}?"
+    return None, [FieldProblem(pointer_to("contact", "time_zone"), code, message)]
+
+
+def _time_problems(body: Any, now: datetime) -> list[FieldProblem]:
+    """Compare the two times. The model would compare nothing while any field is wrong."""
+    times = {name: _moment_or_none(body, name) for name in ("not_before", "expires_at")}
+    problems = [
+        FieldProblem(pointer_to(name), "too_far", "This is more than ten years ahead.")
+        for name, moment in times.items()
+        if moment and moment - now > MAX_AHEAD
+    ]
+    not_before, expires_at = times["not_before"], times["expires_at"]
+    if expires_at and expires_at <= now:
+        problems.append(FieldProblem(pointer_to("expires_at"), "not_after_now", "This must lie in the future."))
+    elif expires_at and not_before and expires_at <= not_before:
+        message = "This must lie after not_before."
+        problems.append(FieldProblem(pointer_to("expires_at"), "not_after_not_before", message))
+    return problems
+
+
+def _moment_or_none(body: Any, name: str) -> datetime | None:
+    try:
+        return read_moment(body[name])
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,63 @@
+"""The operator's endpoints: pause and resume dialing, explain why a person is or is not called, and list events."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from ringback.domain.access import Permission
+from ringback.domain.number_plan import NumberPlan
+from ringback.ports import Views
+from ringback.web import response_models
+from ringback.web.auth import needs
+from ringback.web.problems import FieldProblem, found, invalid
+from ringback.web.request_models import EventsQuery, PauseBody, WhyQuery
+from ringback.web.strict_route import strict_router
+
+Item = dict[str, Any]
+_WITHOUT_REASON = PauseBody()
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorRoutes:
+    """The flows of the operator's endpoints, each bound to what it needs. All may raise Retryable, answered 503."""
+
+    pause: Callable[[str | None], Awaitable[Item]]  # the reason
+    resume: Callable[[], Awaitable[Item]]
+    why: Callable[..., Awaitable[Item | None]]  # phone=, contact_id=; None: no such contact
+    views: Views
+    numbers: NumberPlan
+
+
+def operator_routes(api: OperatorRoutes, require_key: Callable[[Request], Awaitable[None]]) -> APIRouter:
+    router = strict_router("/v1", "Operator", api.numbers, dependencies=[Depends(require_key)])
+
+    @router.post("/dialing/pause", dependencies=[needs(Permission.PAUSE)], response_model=response_models.DialingAnswer)
+    async def pause_dialing(body: PauseBody = _WITHOUT_REASON) -> Item:
+        return await api.pause(body.reason)
+
+    @router.post(
+        "/dialing/resume", dependencies=[needs(Permission.PAUSE)], response_model=response_models.DialingAnswer
+    )
+    async def resume_dialing() -> Item:
+        return await api.resume()
+
+    @router.get(
+        "/why",
+        dependencies=[needs(Permission.EXPLAIN)],
+        response_model=response_models.WhyAnswer,
+        responses={404: {}},
+    )
+    async def explain_contact(query: Annotated[WhyQuery, Query()]) -> Item:
+        if (query.phone is None) == (query.contact_id is None):
+            message = "Either a phone or a contact_id is required."
+            raise invalid([FieldProblem("query:phone", "required", message)])
+        return found(await api.why(phone=query.phone, contact_id=query.contact_id), "contact")
+
+    @router.get("/events", dependencies=[needs(Permission.READ_EVENTS)], response_model=response_models.EventsPage)
+    async def list_events(query: Annotated[EventsQuery, Query()]) -> Item:
+        items, next_cursor = await api.views.events(**dict(query))
+        return {"items": items, "next_cursor": next_cursor}
+
+    return router

@@ -1,0 +1,46 @@
+"""Suppress a phone or a contact, show who is suppressed, and lift a suppression."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse, Response
+
+from ringback.domain.access import Permission
+from ringback.web import response_models
+from ringback.web.auth import needs
+from ringback.web.problems import not_found
+from ringback.web.request_fields import SuppressionId, known_id
+from ringback.web.request_models import LiftBody, SuppressionBody, SuppressionsQuery
+from ringback.web.routes.calls import VoiceApi
+
+
+def add_suppression_routes(router: APIRouter, api: VoiceApi) -> None:
+    @router.post(
+        "/suppressions",
+        status_code=201,
+        dependencies=[needs(Permission.SUPPRESS)],
+        response_model=response_models.SuppressedAnswer,
+    )
+    async def create_suppression(body: SuppressionBody) -> Response:
+        suppression_id, already_dispatched = await api.suppress(**dict(body))
+        return JSONResponse({"suppression_id": suppression_id, "already_dispatched": already_dispatched}, 201)
+
+    @router.get(
+        "/suppressions",
+        dependencies=[needs(Permission.READ_SUPPRESSIONS)],
+        response_model=response_models.SuppressionsPage,
+    )
+    async def list_suppressions(query: Annotated[SuppressionsQuery, Query()]) -> Any:
+        items, next_cursor = await api.views.suppressions(**dict(query))
+        return {"items": items, "next_cursor": next_cursor}
+
+    @router.delete(
+        "/suppressions/{suppression_id}",
+        status_code=204,
+        dependencies=[needs(Permission.SUPPRESS)],
+        responses={404: {}},
+    )
+    async def lift_suppression(suppression_id: SuppressionId, body: LiftBody) -> Response:
+        if not await api.lift(known_id(suppression_id, "suppression"), body.reason):
+            raise not_found("suppression")
+        return Response(status_code=204)
