@@ -4,27 +4,20 @@ import asyncio
 import time
 from dataclasses import replace
 from itertools import cycle
-from typing import TYPE_CHECKING
 
 from proof.findings import Findings
 from proof.invariants import Invariant
 from proof.provider.acts import Plan
 from proof.provider.fates import answered
+from proof.provider.trial import HOUR_S, Trial
 from ringback.domain.eligibility import PROBE_S
-
-if TYPE_CHECKING:
-    from proof.provider.trial import Trial
 
 REFUSALS = (401, 402, 403, 404)
 CALLS = 4
-HOUR_S = 3600.0
-#: The product's clock begins so far behind the world's, so that both agree when the account works again: a webhook is
-#: refused when its signature is five minutes old. The breaker's longest pause is on top of the hour.
-BEHIND_S = HOUR_S + 700.0
 _TRY_WITHIN_S = 120.0
 
 
-async def refused_for_an_hour(trial: "Trial", findings: Findings, mode: str) -> None:
+async def refused_for_an_hour(trial: Trial, findings: Findings) -> None:
     """Nothing may ring, nothing be burnt and Engage be told nothing; afterwards each call is placed once."""
     house, drafts = trial.house, trial.drafts
     statuses = cycle(REFUSALS)
@@ -40,10 +33,10 @@ async def refused_for_an_hour(trial: "Trial", findings: Findings, mode: str) -> 
         house.proxy.account_refusal = next(statuses)
         house.clock.leap(max(await _breaker_s(trial), 1.0) + 0.1)
     for ring in await house.rings():
-        findings.broke(Invariant.I2, "a refused account rang a phone", f"{mode}: {ring['provider_call_id']}")
+        findings.broke(Invariant.I2, "a refused account rang a phone", f"{trial.mode}: {ring['provider_call_id']}")
     for delivery in await house.deliveries():
         what = f"Engage was told {delivery['type']} of a call that only waits"
-        findings.broke(Invariant.I14, what, f"seed {findings.seed}, {mode}, account refused")
+        findings.broke(Invariant.I14, what, f"seed {findings.seed}, {trial.mode}, account refused")
     house.proxy.account_refusal = None
     house.clock.leap(-house.clock.ahead_s - PROBE_S)
     async with asyncio.timeout(_TRY_WITHIN_S):
@@ -51,10 +44,10 @@ async def refused_for_an_hour(trial: "Trial", findings: Findings, mode: str) -> 
             await asyncio.sleep(0.05)
     house.clock.leap(PROBE_S)  # so long do the others wait for the one that tries
     await trial.until_attempts(cases, "analyzed")
-    findings.counts[f"{mode.replace(' ', '_')}_requests_while_the_account_was_refused_an_hour"] = tries
+    findings.counts[f"{trial.mode.replace(' ', '_')}_requests_while_the_account_was_refused_an_hour"] = tries
 
 
-async def _tried_again(trial: "Trial", before: int) -> int:
+async def _tried_again(trial: Trial, before: int) -> int:
     """The number of requests so far, once there is one more, the breaker is set and nobody is on the way."""
     give_up_at = time.monotonic() + _TRY_WITHIN_S
     while time.monotonic() < give_up_at:
@@ -66,7 +59,7 @@ async def _tried_again(trial: "Trial", before: int) -> int:
     raise AssertionError(f"the refused account was not tried again within {_TRY_WITHIN_S:g} s")
 
 
-async def _breaker_s(trial: "Trial") -> float:
+async def _breaker_s(trial: Trial) -> float:
     """Seconds of the product's clock until the breaker lets one call try."""
     (row,) = await trial.house.rows("SELECT breaker_until FROM installation")
     until = row["breaker_until"]

@@ -6,17 +6,15 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from proof.findings import Findings
 from proof.invariants import Invariant
 from proof.provider.acts import End, Plan, answer_lost, answers, rings_and_answers
 from proof.provider.fates import answered, judge
+from proof.provider.trial import Trial
 from ringback.adapters.retell import client
 from ringback.domain.dial import DialAnswer, DialAnswerKind
-
-if TYPE_CHECKING:
-    from proof.provider.trial import Trial
 
 CAUGHT_WITHIN_S = 40.0
 
@@ -58,7 +56,7 @@ BUGS = (
 )
 
 
-async def prove_that_bugs_are_seen(trial: "Trial", findings: Findings) -> None:
+async def prove_that_bugs_are_seen(trial: Trial, findings: Findings) -> None:
     """After the judgement, on the same system, one after the other."""
     for bug in BUGS:
         if bug.remembers is trial.setting.remembers:
@@ -76,7 +74,7 @@ def _planted(bug: Bug) -> Iterator[None]:
         setattr(client, bug.name, right)
 
 
-async def _is_seen(trial: "Trial", bug: Bug) -> bool:
+async def _is_seen(trial: Trial, bug: Bug) -> bool:
     """Only once the call is over: before, everything is still missing."""
     case = trial.drafts.case("planted", bug.what, bug.plan, answered("00", bug.creates))
     await trial.place([case])

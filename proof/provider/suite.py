@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from proof.findings import Findings, Say, Size
+from proof.provider.account import refused_for_an_hour
+from proof.provider.planted import prove_that_bugs_are_seen
 from proof.provider.trial import CREATE_TIMEOUT_S, EMULATOR_SPEED, LOOKUPS_S, open_trial, play
 from ringback.adapters.postgres.schema import upgrade
 from ringback.logs import configure_logs
@@ -52,7 +54,9 @@ async def prove(server_url: str, home: Path, size: Size, seed: int, say: Say) ->
         name = f"provider_{'on' if remembers else 'off'}"
         url = await fresh_database(server_url, name)
         async with open_trial(url, home / name, size, remembers, seed) as trial:
+            await refused_for_an_hour(trial, findings)
             await play(trial, findings, say)
+            await prove_that_bugs_are_seen(trial, findings)
     return findings
 
 

@@ -13,14 +13,16 @@ from typing import Any
 
 from proof.findings import Findings, Say, Size
 from proof.invariants import Invariant
-from proof.provider.account import BEHIND_S, refused_for_an_hour
 from proof.provider.acts import End, Forward, Plan, as_it_is
 from proof.provider.cases import Drafts, Setting, cuts, every_family, repeated_answers
 from proof.provider.fates import Case, Evidence, Problem, answered, judge
 from proof.provider.house import Blueprint, House, HouseClock, open_house
-from proof.provider.planted import prove_that_bugs_are_seen
 from proof.provider.proxy import CASE_KEY, CREATE, Door, Seen
 
+HOUR_S = 3600.0
+#: The product's clock begins so far behind the world's, so that both agree when the account works again: a webhook is
+#: refused when its signature is five minutes old. The breaker's longest pause is on top of the hour.
+BEHIND_S = HOUR_S + 700.0
 FROM_NUMBER = "+14155550199"
 SCENARIO_KEY = "emulator_scenario"
 AREAS = (
@@ -71,6 +73,10 @@ class Trial:
         self.call_ids: dict[str, str] = {}
         self._plans = plans
         self._seed = seed
+
+    @property
+    def mode(self) -> str:
+        return "idempotency on" if self.setting.remembers else "idempotency off"
 
     async def place(self, cases: Iterable[Case]) -> None:
         turn = asyncio.Semaphore(AT_ONCE)
@@ -193,8 +199,7 @@ async def open_trial(database_url: str, home: Path, size: Size, remembers: bool,
 
 async def play(trial: Trial, findings: Findings, say: Say) -> None:
     """Every case of the mode, judged into the findings."""
-    mode = "idempotency on" if trial.setting.remembers else "idempotency off"
-    await refused_for_an_hour(trial, findings, mode)
+    mode = trial.mode
     measure = trial.drafts.plain()
     await trial.place([measure])
     answer_bytes = await _answer_bytes(trial, measure)
@@ -209,7 +214,6 @@ async def play(trial: Trial, findings: Findings, say: Say) -> None:
     say(f"{mode}: all are placed")
     problems = await trial.settle()
     _report(trial, problems, findings, mode, answer_bytes)
-    await prove_that_bugs_are_seen(trial, findings)
 
 
 async def _answer_bytes(trial: Trial, measure: Case) -> int:
