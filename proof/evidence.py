@@ -20,7 +20,7 @@ FOLDER = ROOT / "evidence"
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What one run of one suite left. `commit` ends in `-dirty` if the tree was changed; `planted` is, per bug, what it
-    aims at and whether it was caught; `error` says how the suite itself failed."""
+    aims at, whether it was caught, and what happened `instead`; `error` says how the suite itself failed."""
 
     suite: str
     commit: str
@@ -58,7 +58,12 @@ def from_findings(found: Findings, size: Size, duration_s: float) -> Evidence:
             {"invariant": one.invariant, "what": one.what, "reproduce": one.reproduce} for one in found.violations
         ],
         planted={
-            bug: {"aims": list(found.aims.get(bug, ())), "caught": caught} for bug, caught in found.planted.items()
+            bug: {
+                "aims": list(found.aims.get(bug, ())),
+                "caught": caught,
+                **({"instead": found.misses[bug]} if bug in found.misses else {}),
+            }
+            for bug, caught in found.planted.items()
         },
         counts=found.counts,
         settings=found.settings,

@@ -30,7 +30,7 @@ class Violation:
 class Findings:
     """`cases` counts, per invariant, the cases in which an oracle looked at it; `counts` is what else was counted or
     measured, with its unit in its name. `planted` says of each planted bug whether it was caught, `aims` what it
-    breaks."""
+    breaks, and `misses` what happened instead, where that is known."""
 
     suite: str
     seed: int
@@ -40,6 +40,7 @@ class Findings:
     counts: dict[str, object] = field(default_factory=dict)
     planted: dict[str, bool] = field(default_factory=dict)
     aims: dict[str, tuple[Invariant, ...]] = field(default_factory=dict)
+    misses: dict[str, str] = field(default_factory=dict)
 
     def tried(self, *invariants: Invariant, cases: int = 1) -> None:
         for invariant in invariants:
@@ -48,9 +49,12 @@ class Findings:
     def broke(self, invariant: Invariant, what: str, reproduce: str) -> None:
         self.violations.append(Violation(invariant, what, reproduce))
 
-    def plant(self, bug: str, caught: bool, *aims: Invariant) -> None:
+    def plant(self, bug: str, caught: bool, *aims: Invariant, how: str = "") -> None:
+        """`how`: what the tests of a bug did, in a line or more."""
         self.planted[bug] = caught
         self.aims[bug] = aims
+        if how and not caught:
+            self.misses[bug] = how
 
     @property
     def holds(self) -> bool:

@@ -70,7 +70,11 @@ def failures(evidence: Sequence[Evidence]) -> list[str]:
     found = [f"{one.suite}: {one.error}" for one in evidence if one.error is not None]
     for one in evidence:
         found += [f"{one.suite}: {v['invariant']}: {v['what']} ({v['reproduce']})" for v in one.violations]
-        found += [f"{one.suite}: not caught: {name}" for name, bug in one.planted.items() if not bug["caught"]]
+        for name, bug in one.planted.items():
+            if not bug["caught"]:
+                found.append(
+                    f"{one.suite}: {name}: {bug['instead']}" if "instead" in bug else f"{one.suite}: not caught: {name}"
+                )
     return found
 
 

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import IO, Any
 
 from proof.evidence import ROOT
+from proof.planted.bug import START
 
 SOURCE = ROOT / "src"
 #: Loaded by each pytest that finds it installed, it would be half of a short run, and none of these tests needs it.
@@ -37,12 +39,14 @@ class TestSaid:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """`exit_code` None: it took too long. `package` is the `ringback` that was imported, "" if nothing was told."""
+    """`exit_code` None: it took too long. `package` is the `ringback` that was imported, "" if nothing was told.
+    `installed` names the planted bugs of the process."""
 
     exit_code: int | None
     package: str
     said: tuple[TestSaid, ...]
     output: str
+    installed: tuple[str, ...] = ()
 
     @property
     def calls(self) -> list[TestSaid]:
@@ -60,10 +64,11 @@ async def run_tests(
     package_folder: Path = SOURCE,
     options: Sequence[str] = (),
     database_url: str | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
     timeout_s: float,
 ) -> Told:
     """Python looks into `package_folder` before it looks at what is installed. Without a `database_url` the tests start
-    a PostgreSQL of their own when they need one."""
+    a PostgreSQL of their own when they need one. `environment` has the variables of a planted bug."""
     with tempfile.TemporaryDirectory(prefix="told-") as folder:
         seen = Path(folder) / "seen.json"
         command = [
@@ -80,34 +85,40 @@ async def run_tests(
             "proof.field.witness",
         ]
         command += ["--witness", str(seen), "--basetemp", str(Path(folder) / "tmp"), *options, *nodes]
-        also = {"PYTHONPATH": f"{package_folder}{os.pathsep}{ROOT}"}
+        also = {**environment, "PYTHONPATH": os.pathsep.join(map(str, (START, package_folder, ROOT)))}
         if database_url is not None:
             also["RINGBACK_TEST_DATABASE_URL"] = database_url
-        exit_code, output = await _run(command, also, timeout_s)
-        told: dict[str, Any] = json.loads(seen.read_text()) if seen.exists() else {"package": "", "reports": []}
+        output = Path(folder) / "output"
+        with output.open("wb") as file:
+            exit_code = await _run(command, also, file, timeout_s)
+        told: dict[str, Any] = {"package": "", "installed": [], "reports": []}
+        if seen.exists():
+            told = json.loads(seen.read_text())
+        text = output.read_text(errors="replace")
+    if exit_code is None:
+        text += f"\nno end within {timeout_s:g} s"
     said = tuple(TestSaid(**report) for report in told["reports"])
-    return Told(exit_code, told["package"], said, output)
+    return Told(exit_code, told["package"], said, text, tuple(told["installed"]))
 
 
-async def _run(command: Sequence[str], also: Mapping[str, str], timeout_s: float) -> tuple[int | None, str]:
+async def _run(command: Sequence[str], also: Mapping[str, str], output: IO[bytes], timeout_s: float) -> int | None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=ROOT,
         env={**environment, **also},
         stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
+        stdout=output,
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,
     )
     try:
         async with asyncio.timeout(timeout_s):
-            output, _ = await process.communicate()
+            return await process.wait()
     except TimeoutError:
-        return None, f"no end within {timeout_s} s"
+        return None
     finally:
         await _end(process)
-    return process.returncode, output.decode(errors="replace")
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from proof.planted.bug import INSTALLED
+
 ROOT = Path(__file__).parents[2]
 #: Where the rules stand. An assertion anywhere else is the product's own, and says only that it broke.
 RULES = (ROOT / "tests", ROOT / "proof")
@@ -38,7 +40,7 @@ class Witness:
     def pytest_sessionfinish(self) -> None:
         import ringback
 
-        seen = {"package": str(ringback.__file__), "reports": self.reports}
+        seen = {"package": str(ringback.__file__), "installed": INSTALLED, "reports": self.reports}
         self.path.write_text(json.dumps(seen, default=str))
 
 

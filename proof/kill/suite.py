@@ -9,7 +9,7 @@ from proof.findings import Findings, Say, Size
 from proof.invariants import Invariant
 from proof.kill.oracle import judge, repeats
 from proof.kill.round import Plan, Told, play
-from proof.planted.bug import PlantedBug
+from proof.planted.bug import TextPatch
 from proof.planted.trial import copy_package
 
 #: From the restart, for 2,000 calls in flight on a quiet machine of two cores.
@@ -43,7 +43,7 @@ _FEW = {
 }
 
 #: The state of a dial whose process died is never looked at again.
-BUG = PlantedBug(
+BUG = TextPatch(
     name="a lease that is over is left alone",
     aims=(Invariant.I20,),
     file="flows/reconciliation.py",

@@ -1,7 +1,7 @@
 """Bugs of the border between the emulator and the real Retell."""
 
 from proof.invariants import Invariant
-from proof.planted.bug import PlantedBug
+from proof.planted.bug import TextPatch
 
 I23 = Invariant.I23
 
@@ -14,7 +14,7 @@ _START = "flows/test_border.py::"
 _SIDE = "adapters/retell/test_whose_side.py::"
 
 BUGS = (
-    PlantedBug(
+    TextPatch(
         name="the_claim_trusts_the_start",
         aims=(I23,),
         file="flows/call_processing.py",
@@ -23,7 +23,7 @@ BUGS = (
         why="The start has compared both sides already.",
         tests=(f"{_CLAIM}test_a_claim_across_the_border_dials_nobody_and_the_call_waits",),
     ),
-    PlantedBug(
+    TextPatch(
         name="an_unmarked_installation_may_dial",
         aims=(I23,),
         file="domain/eligibility.py",
@@ -32,7 +32,7 @@ BUGS = (
         why="Without a mark there is nothing to differ from.",
         tests=(f"{_CLAIM}test_a_claim_across_the_border_dials_nobody_and_the_call_waits",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_provider_that_is_silent_counts_as_real",
         aims=(I23,),
         file="domain/eligibility.py",
@@ -41,7 +41,7 @@ BUGS = (
         why="Only the emulator says what it is.",
         tests=(f"{_CLAIM}test_a_claim_across_the_border_dials_nobody_and_the_call_waits",),
     ),
-    PlantedBug(
+    TextPatch(
         name="look_ups_cross_the_border",
         aims=(I23,),
         file="flows/reconciliation.py",
@@ -53,7 +53,7 @@ BUGS = (
             f"{_CLAIM}test_a_silent_call_is_not_asked_for_on_the_other_side",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="stops_cross_the_border",
         aims=(I23,),
         file=BORDER,
@@ -62,7 +62,7 @@ BUGS = (
         why="Stopping is always safe.",
         tests=(f"{_CLAIM}test_a_call_is_not_stopped_on_the_other_side_and_the_row_stays_due",),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_last_start_decides",
         aims=(I23,),
         file=INSTALLATION,
@@ -71,7 +71,7 @@ BUGS = (
         why="It knows the settings best.",
         tests=(f"{_START}test_a_mark_is_written_once",),
     ),
-    PlantedBug(
+    TextPatch(
         name="only_real_starts_are_compared",
         aims=(I23,),
         file=BORDER,
@@ -80,7 +80,7 @@ BUGS = (
         why="The emulator calls nobody.",
         tests=(f"{_START}test_a_database_that_was_used_before_is_of_the_side_that_its_calls_show",),
     ),
-    PlantedBug(
+    TextPatch(
         name="what_was_placed_before_the_mark_is_forgotten",
         aims=(I23,),
         file=BORDER,
@@ -89,7 +89,7 @@ BUGS = (
         why="The data directory remembers it.",
         tests=(f"{_START}test_a_database_that_was_used_before_is_of_the_side_that_its_calls_show",),
     ),
-    PlantedBug(
+    TextPatch(
         name="an_address_that_is_set_is_real",
         aims=(I23,),
         file=SIDE,
@@ -98,7 +98,7 @@ BUGS = (
         why="Whoever sets RETELL_BASE_URL means Retell.",
         tests=(f"{_SIDE}test_the_emulator_says_so_of_itself",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_gateway_without_an_answer_is_real",
         aims=(I23,),
         file=SIDE,

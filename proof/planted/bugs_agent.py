@@ -1,7 +1,7 @@
 """Bugs of the agent's door: what a model means, which of two calls it makes, and whose conversation it is."""
 
 from proof.invariants import Invariant
-from proof.planted.bug import PlantedBug
+from proof.planted.bug import TextPatch
 
 I1, I3, I7, I10 = Invariant.I1, Invariant.I3, Invariant.I7, Invariant.I10
 I14, I16, I17, I18 = Invariant.I14, Invariant.I16, Invariant.I17, Invariant.I18
@@ -14,7 +14,7 @@ _ARGUMENTS = f"{_ACTIONS}test_agent_arguments.py::"
 _REPEATS = f"{_ACTIONS}test_repeats.py::"
 
 BUGS = (
-    PlantedBug(
+    TextPatch(
         name="an_added_argument_refuses_the_opt_out",
         aims=(I10,),
         file="flows/business_operations/perform.py",
@@ -23,7 +23,7 @@ BUGS = (
         why="The declaration says which arguments there are.",
         tests=(f"{_ARGUMENTS}test_an_opt_out_stands_whatever_the_model_adds",),
     ),
-    PlantedBug(
+    TextPatch(
         name="an_unusable_note_refuses_the_opt_out",
         aims=(I10,),
         file="flows/business_operations/agent_arguments.py",
@@ -35,7 +35,7 @@ BUGS = (
             f"{_ARGUMENTS}test_a_long_reason_does_not_stop_what_the_person_asked_for",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="an_opt_out_is_spelled_one_way",
         aims=(I10,),
         file="flows/business_operations/set_disposition.py",
@@ -44,7 +44,7 @@ BUGS = (
         why="The model is given the list of codes.",
         tests=(f"{_ARGUMENTS}test_an_opt_out_is_recognised_by_an_agents_spelling",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_limit_is_an_opt_out",
         aims=(I1,),
         file="domain/disposition_words.py",
@@ -53,7 +53,7 @@ BUGS = (
         why="Rather one call too few.",
         tests=(f"{_ARGUMENTS}test_a_limit_is_no_opt_out",),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_second_call_of_a_turn_reuses_a_key",
         aims=(I10,),
         file=REPEATS,
@@ -65,7 +65,7 @@ BUGS = (
             f"{_REPEATS}test_a_turn_whose_transcript_does_not_show_the_arguments_loses_no_call",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_same_words_are_one_wish_for_days",
         aims=(I17, I10),
         file=REPEATS,
@@ -74,7 +74,7 @@ BUGS = (
         why="Only a note is said twice on purpose.",
         tests=(f"{_REPEATS}test_without_ids_a_person_may_change_their_mind_and_back_again",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_window_alone_tells_repeats",
         aims=(I17, I10),
         file=REPEATS,
@@ -86,7 +86,7 @@ BUGS = (
             f"{_REPEATS}test_without_ids_what_is_said_to_another_door_counts_too",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="retells_repeat_without_an_id_acts_again",
         aims=(I14,),
         file=REPEATS,
@@ -95,7 +95,7 @@ BUGS = (
         why="What has no id cannot be a repeat.",
         tests=(f"{_REPEATS}test_without_ids_retells_repeat_is_one_call_and_the_same_words_later_are_another",),
     ),
-    PlantedBug(
+    TextPatch(
         name="an_undated_ring_is_answered_from_memory",
         aims=(I3,),
         file=DOORS,
@@ -104,7 +104,7 @@ BUGS = (
         why="The same body is the same question.",
         tests=(f"{_ACTIONS}test_inbound_door.py::test_without_an_id_and_a_time_each_ring_is_its_own",),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_path_alone_names_the_function",
         aims=(I17,),
         file=DOORS,
@@ -113,7 +113,7 @@ BUGS = (
         why="The body is signed.",
         tests=(f"{_REPEATS}test_a_body_of_another_function_does_nothing",),
     ),
-    PlantedBug(
+    TextPatch(
         name="marks_count_for_more_than_the_call",
         aims=(I7, I10),
         file="adapters/postgres/store.py",
@@ -122,7 +122,7 @@ BUGS = (
         why="We have set the marks ourselves.",
         tests=(f"{_ACTIONS}test_doors.py::test_the_marks_of_one_attempt_in_the_call_of_another_reach_nobody",),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_call_of_another_is_stopped",
         aims=(I7,),
         file="flows/call_outcome.py",
@@ -134,7 +134,7 @@ BUGS = (
             "::test_whatever_the_evidence_the_call_of_another_is_neither_bound_nor_stopped",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="an_inbound_event_tells_about_our_own_call",
         aims=(I7,),
         file="flows/event_processing.py",
@@ -143,7 +143,7 @@ BUGS = (
         why="Our own calls bear our marks.",
         tests=("flows/events/test_contradictory_claims.py::test_an_inbound_event_tells_nothing_about_a_call_of_ours",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_contact_that_no_path_can_name",
         aims=(I16, I18),
         file="web/request_fields.py",

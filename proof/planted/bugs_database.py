@@ -1,7 +1,7 @@
 """Bugs that show when the database fails over or is upgraded, or when a loop meets an error that no code foresaw."""
 
 from proof.invariants import Invariant
-from proof.planted.bug import PlantedBug
+from proof.planted.bug import TextPatch
 
 I1, I16, I20 = Invariant.I1, Invariant.I16, Invariant.I20
 
@@ -13,7 +13,7 @@ _COLUMNS = "adapters/test_columns.py::"
 _ERRORS = "test_consumer_errors.py::"
 
 BUGS = (
-    PlantedBug(
+    TextPatch(
         name="a_read_only_connection_is_lent_again",
         aims=(I1, I20),
         file=POOL,
@@ -22,7 +22,7 @@ BUGS = (
         why="A server that refuses a write still answers: the connection is good.",
         tests=(f"{_READ_ONLY}test_no_connection_that_met_a_read_only_server_is_lent_again",),
     ),
-    PlantedBug(
+    TextPatch(
         name="any_server_will_do",
         aims=(I1, I20),
         file=POOL,
@@ -31,7 +31,7 @@ BUGS = (
         why="The URL names the primary.",
         tests=(f"{_READ_ONLY}test_a_read_only_server_is_not_connected_to",),
     ),
-    PlantedBug(
+    TextPatch(
         name="ready_to_read",
         aims=(I1,),
         file="wiring.py",
@@ -40,7 +40,7 @@ BUGS = (
         why="A check of readiness must not write.",
         tests=("web/test_readiness.py::test_a_process_whose_server_takes_no_writes_is_not_ready_until_it_has_another",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_bug_in_one_pass_ends_the_process",
         aims=(I1, I16),
         file="loops.py",
@@ -49,7 +49,7 @@ BUGS = (
         why="What nobody foresaw should be seen.",
         tests=("test_loops.py::test_an_unforeseen_error_is_logged_by_type_counted_and_followed_by_a_pause",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_defective_row_is_tried_for_ever",
         aims=(I16,),
         file="flows/outbox_delivery.py",
@@ -61,7 +61,7 @@ BUGS = (
             "::test_a_row_that_always_fails_is_dead_after_its_tries_and_holds_up_no_other",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_newer_versions_message_is_poison",
         aims=(I1, I16),
         file=CONSUMER,
@@ -70,7 +70,7 @@ BUGS = (
         why="Nobody here will ever understand it.",
         tests=(f"{_ERRORS}test_a_message_of_another_version_goes_back_for_long",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_newer_versions_message_comes_back_at_once",
         aims=(I1,),
         file=CONSUMER,
@@ -79,7 +79,7 @@ BUGS = (
         why="Somebody else may take it sooner.",
         tests=(f"{_ERRORS}test_a_rollout_of_an_hour_fits_into_the_receives_that_a_queue_allows",),
     ),
-    PlantedBug(
+    TextPatch(
         name="calls_have_the_columns_of_today",
         aims=(I1,),
         file="adapters/postgres/acceptance.py",
@@ -88,7 +88,7 @@ BUGS = (
         why="The record is made from the table's own type.",
         tests=(f"{_COLUMNS}test_a_call_is_accepted_into_tables_with_a_column_more",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_newer_versions_payload_is_malformed",
         aims=(I1,),
         file="flows/outbox_channels.py",
@@ -98,7 +98,7 @@ BUGS = (
         why="A payload with more in it is none of ours.",
         tests=("flows/outbox_delivery/test_other_versions.py::test_a_call_message_with_a_field_more_leaves",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_migration_waits_as_long_as_the_dump",
         aims=(I1,),
         file="adapters/postgres/migrations/env.py",

@@ -1,7 +1,7 @@
 """Bugs of the doors: what comes in over HTTP and out of queues, what is answered, and what must not be said."""
 
 from proof.invariants import Invariant
-from proof.planted.bug import PlantedBug
+from proof.planted.bug import TextPatch
 
 I1, I8, I10, I12, I15 = Invariant.I1, Invariant.I8, Invariant.I10, Invariant.I12, Invariant.I15
 I16, I18, I19, I20 = Invariant.I16, Invariant.I18, Invariant.I19, Invariant.I20
@@ -21,7 +21,7 @@ _QUEUE = "contracts/test_message_queue.py::"
 _CONSUMER = "test_consumer.py::"
 
 BUGS = (
-    PlantedBug(
+    TextPatch(
         name="accepted_without_its_message",
         aims=(I1,),
         file=ACCEPTANCE,
@@ -30,7 +30,7 @@ BUGS = (
         why="The scheduler publishes what has no message anyway.",
         tests=(f"{_INITIATION}test_a_due_call_is_committed_with_its_task_and_its_message",),
     ),
-    PlantedBug(
+    TextPatch(
         name="refused_at_acceptance_without_a_word",
         aims=(I1,),
         file=ACCEPTANCE,
@@ -42,7 +42,7 @@ BUGS = (
             f"{_INITIATION}test_a_country_that_is_not_allowed_ends_at_once",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="expired_calls_are_forgotten",
         aims=(I1, I10),
         file="flows/scheduled_calls.py",
@@ -51,7 +51,7 @@ BUGS = (
         why="What was never dialed has nothing to end.",
         tests=("flows/dialing/test_scheduler.py::test_a_call_whose_message_was_dead_lettered_still_ends",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_group_that_may_have_been_committed_is_tried_again",
         aims=(I8, I1),
         file=INITIATION,
@@ -62,7 +62,7 @@ BUGS = (
         why="One by one they may get through.",
         tests=(f"{_INITIATION}test_what_may_have_been_committed_is_not_tried_again",),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_key_is_only_looked_up",
         aims=(I8,),
         file=ACCEPTANCE,
@@ -71,7 +71,7 @@ BUGS = (
         why="Whether the key is known was asked a moment ago.",
         tests=(f"{_INITIATION}test_twenty_at_once_with_one_key_make_one_call",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_key_answers_any_request",
         aims=(I8,),
         file=ACCEPTANCE,
@@ -80,7 +80,7 @@ BUGS = (
         why="The key names the request.",
         tests=(f"{_INITIATION}test_the_same_key_with_another_request_is_refused",),
     ),
-    PlantedBug(
+    TextPatch(
         name="an_actions_key_is_only_looked_up",
         aims=(I8,),
         file="flows/business_operations/perform.py",
@@ -90,7 +90,7 @@ BUGS = (
         why="Whether the key is known was asked a moment ago, behind the locks.",
         tests=("flows/business_operations/test_perform.py::test_one_key_for_two_calls_at_once_is_one_calls",),
     ),
-    PlantedBug(
+    TextPatch(
         name="accepted_before_it_is_enqueued",
         aims=(I12, I1),
         file="services/webhook_lambda.py",
@@ -99,7 +99,7 @@ BUGS = (
         why="It is signed and well-formed, and the queue will be back.",
         tests=("services/test_webhook_lambda.py::test_while_the_queue_is_down_retell_is_told_to_come_again",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_refused_entry_is_durable",
         aims=(I12,),
         file="batching.py",
@@ -108,7 +108,7 @@ BUGS = (
         why="The send came back without an error.",
         tests=("services/test_webhook_receiver.py::test_a_queue_that_does_not_take_the_webhook_is_answered_503",),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_receiver_waits_as_long_as_the_queue",
         aims=(I12,),
         file="adapters/sqs_send.py",
@@ -117,7 +117,7 @@ BUGS = (
         why="botocore has timeouts of its own.",
         tests=("contracts/test_sqs_send.py::test_an_answer_that_trickles_does_not_outlast_the_limit",),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_time_is_not_signed",
         aims=(I15,),
         file=SIGNATURE,
@@ -126,7 +126,7 @@ BUGS = (
         why="The signature is over the body.",
         tests=(f"{_SIGNATURE}test_recorded_signatures_are_made_and_accepted",),
     ),
-    PlantedBug(
+    TextPatch(
         name="an_empty_key_verifies",
         aims=(I15,),
         file=SIGNATURE,
@@ -135,7 +135,7 @@ BUGS = (
         why="Which keys there are is the settings' business.",
         tests=(f"{_SIGNATURE}test_an_empty_key_verifies_nothing",),
     ),
-    PlantedBug(
+    TextPatch(
         name="old_webhooks_are_welcome",
         aims=(I15,),
         file=SIGNATURE,
@@ -144,7 +144,7 @@ BUGS = (
         why="A webhook from the future is the suspicious one.",
         tests=(f"{_SIGNATURE}test_the_window_is_five_minutes_in_both_directions_inclusive",),
     ),
-    PlantedBug(
+    TextPatch(
         name="only_the_first_key_verifies",
         aims=(I15,),
         file=SIGNATURE,
@@ -153,7 +153,7 @@ BUGS = (
         why="There is one webhook key.",
         tests=(f"{_SIGNATURE}test_while_keys_rotate_either_verifies",),
     ),
-    PlantedBug(
+    TextPatch(
         name="enqueued_and_then_verified",
         aims=(I15,),
         file=INTAKE,
@@ -162,7 +162,7 @@ BUGS = (
         why="Forgeries are kept for those who look into them.",
         tests=("services/test_webhook_lambda.py::test_a_forged_webhook_is_answered_401_and_nothing_is_written",),
     ),
-    PlantedBug(
+    TextPatch(
         name="poison_is_never_dead",
         aims=(I16,),
         file=QUEUE,
@@ -171,7 +171,7 @@ BUGS = (
         why="The limit is how often it may be received.",
         tests=(f"{_QUEUE}test_a_message_received_more_often_than_the_limit_goes_to_the_dead_letters[postgres]",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_replayed_letter_has_no_tries_left",
         aims=(I16,),
         file=QUEUE,
@@ -183,7 +183,7 @@ BUGS = (
             "::test_a_letter_that_was_received_too_often_may_be_received_as_often_again[postgres]",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_permanent_error_is_tried_again",
         aims=(I16,),
         file=CONSUMER,
@@ -192,7 +192,7 @@ BUGS = (
         why="A second try never hurt anyone.",
         tests=(f"{_CONSUMER}test_a_group_that_fails_is_handled_one_by_one",),
     ),
-    PlantedBug(
+    TextPatch(
         name="poison_takes_its_group_with_it",
         aims=(I16,),
         file=CONSUMER,
@@ -203,7 +203,7 @@ BUGS = (
         why="They failed together.",
         tests=(f"{_CONSUMER}test_a_group_that_fails_is_handled_one_by_one",),
     ),
-    PlantedBug(
+    TextPatch(
         name="acknowledged_before_it_is_handled",
         aims=(I20, I1, I16),
         file=CONSUMER,
@@ -213,7 +213,7 @@ BUGS = (
         why="So that nobody else gets it while it is worked on.",
         tests=(f"{_CONSUMER}test_an_unforeseen_error_returns_its_message_and_is_logged_without_the_payload",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_stale_receipt_acknowledges",
         aims=(I20, I16),
         file=QUEUE,
@@ -222,7 +222,7 @@ BUGS = (
         why="The row's id is unique.",
         tests=(f"{_QUEUE}test_a_stale_receipt_deletes_nothing_and_changes_no_visibility[postgres]",),
     ),
-    PlantedBug(
+    TextPatch(
         name="deep_json_is_our_fault",
         aims=(I18,),
         file=JSON_BODY,
@@ -231,7 +231,7 @@ BUGS = (
         why="The parser has a limit of its own.",
         tests=(f"{_REQUESTS}test_a_hostile_body_is_the_callers_mistake",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_nul_reaches_the_database",
         aims=(I18,),
         file=JSON_BODY,
@@ -240,7 +240,7 @@ BUGS = (
         why="JSON allows it.",
         tests=(f"{_REQUESTS}test_a_hostile_body_is_the_callers_mistake",),
     ),
-    PlantedBug(
+    TextPatch(
         name="an_unknown_field_is_ignored",
         aims=(I18,),
         file="web/request_models.py",
@@ -249,7 +249,7 @@ BUGS = (
         why="Be liberal in what you accept.",
         tests=(f"{_REQUESTS}test_one_answer_lists_every_problem",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_time_beyond_the_calendar_is_our_fault",
         aims=(I18,),
         file="domain/instant.py",
@@ -258,7 +258,7 @@ BUGS = (
         why="Only the years of programs that have no date are wrong.",
         tests=(f"{_REQUESTS}test_a_bad_value_is_named_by_pointer_and_code",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_problem_quotes_the_callers_text",
         aims=(I19,),
         file="web/problems.py",
@@ -267,7 +267,7 @@ BUGS = (
         why="A phone number is digits.",
         tests=(f"{_REQUESTS}test_a_bad_value_is_named_by_pointer_and_code",),
     ),
-    PlantedBug(
+    TextPatch(
         name="an_encoded_number_is_logged",
         aims=(I19,),
         file="telemetry.py",
@@ -276,7 +276,7 @@ BUGS = (
         why="A phone number begins with a plus sign.",
         tests=("test_logs.py::test_whatever_is_logged_no_number_and_no_secret_comes_out",),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_payload_is_in_the_log",
         aims=(I19,),
         file=CONSUMER,
@@ -285,7 +285,7 @@ BUGS = (
         why="The name alone helps nobody.",
         tests=(f"{_CONSUMER}test_an_unforeseen_error_returns_its_message_and_is_logged_without_the_payload",),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_sdk_logs_what_it_sends",
         aims=(I19,),
         file="adapters/retell/client.py",
@@ -294,7 +294,7 @@ BUGS = (
         why="The level is set in one place for all libraries.",
         tests=("adapters/retell/test_client.py::test_no_phone_number_is_logged_at_any_level",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_dead_processs_work_stays_hidden",
         aims=(I20, I1),
         file=QUEUE,

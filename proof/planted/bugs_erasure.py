@@ -1,7 +1,7 @@
 """Bugs of erasing a person: what was erased comes back, or a stop that was kept as a hash does not hold."""
 
 from proof.invariants import Invariant
-from proof.planted.bug import PlantedBug
+from proof.planted.bug import TextPatch
 
 I8, I10, I19, I21 = Invariant.I8, Invariant.I10, Invariant.I19, Invariant.I21
 
@@ -18,7 +18,7 @@ _KEYS = "flows/erasure/test_keys.py::"
 _STOP = "flows/erasure/test_late_stop.py::"
 
 BUGS = (
-    PlantedBug(
+    TextPatch(
         name="tombstones_of_our_own_ids_alone",
         aims=(I21,),
         file=ERASER,
@@ -27,7 +27,7 @@ BUGS = (
         why="Every call that we place carries our own ids in its metadata.",
         tests=(_AFTER,),
     ),
-    PlantedBug(
+    TextPatch(
         name="tombstones_of_the_provider_s_ids_alone",
         aims=(I21,),
         file=ERASER,
@@ -36,7 +36,7 @@ BUGS = (
         why="The provider names each of its calls by one id, in every event.",
         tests=(f"{_LATE}test_when_the_rows_are_gone_the_tombstones_still_know_the_person",),
     ),
-    PlantedBug(
+    TextPatch(
         name="evidence_that_waited_for_the_locks_is_applied",
         aims=(I21,),
         file=EVENTS,
@@ -45,7 +45,7 @@ BUGS = (
         why="Whether the person was erased has been looked at before.",
         tests=(_BESIDE,),
     ),
-    PlantedBug(
+    TextPatch(
         name="inbound_evidence_that_waited_for_the_locks_is_written_down",
         aims=(I21,),
         file=EVENTS,
@@ -54,7 +54,7 @@ BUGS = (
         why="Whether the person was erased has been looked at before.",
         tests=(_BESIDE,),
     ),
-    PlantedBug(
+    TextPatch(
         name="an_answer_to_the_dial_binds_an_erased_attempt",
         aims=(I21,),
         file="flows/call_outcome.py",
@@ -63,7 +63,7 @@ BUGS = (
         why="What was erased has no call that could be compared.",
         tests=(f"{_LATE}test_an_answer_to_the_dial_that_comes_after_the_erasure_binds_nothing",),
     ),
-    PlantedBug(
+    TextPatch(
         name="systems_may_add_to_what_stands_in_for_an_erased_person",
         aims=(I21,),
         file=TARGET,
@@ -72,7 +72,7 @@ BUGS = (
         why="It is a contact like every other, and its calls can be read.",
         tests=(_AFTER,),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_idempotency_key_of_an_erased_call_is_kept_as_it_is",
         aims=(I21,),
         file=ERASER,
@@ -81,7 +81,7 @@ BUGS = (
         why="A repeat of the request must find it.",
         tests=(_AFTER,),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_idempotency_key_of_an_erased_call_is_forgotten",
         aims=(I8, I21),
         file=ERASING,
@@ -90,7 +90,7 @@ BUGS = (
         why="Such a key often holds a person's id.",
         tests=(f"{_KEYS}test_a_repeated_request_makes_no_second_call_before_and_after_a_new_key",),
     ),
-    PlantedBug(
+    TextPatch(
         name="reasons_of_decisions_are_kept",
         aims=(I21,),
         file=ERASING,
@@ -99,7 +99,7 @@ BUGS = (
         why="They say why somebody was called, which is asked for later.",
         tests=(_AFTER,),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_last_events_of_an_erased_person_are_kept",
         aims=(I21,),
         file="adapters/postgres/outbox_rows.py",
@@ -108,7 +108,7 @@ BUGS = (
         why="Engage may ask for them in the feed.",
         tests=(f"{_LATE}test_a_row_in_the_hands_of_a_relay_returns_without_what_was_said",),
     ),
-    PlantedBug(
+    TextPatch(
         name="bodies_of_others_calls_are_kept",
         aims=(I21,),
         file=EVENTS,
@@ -117,7 +117,7 @@ BUGS = (
         why="What another installation hears of would explain why it came here.",
         tests=(f"{_LATE}test_the_body_of_a_call_that_is_not_ours_is_not_kept",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_number_is_looked_for_as_we_write_it",
         aims=(I21,),
         file=ERASING,
@@ -126,7 +126,7 @@ BUGS = (
         why="Every number in the database is in E.164.",
         tests=(_AFTER,),
     ),
-    PlantedBug(
+    TextPatch(
         name="an_erased_person_is_hashed_with_the_database_s_salt_alone",
         aims=(I21,),
         file=HASHES,
@@ -135,7 +135,7 @@ BUGS = (
         why="The salt is random, and such a hash is found without any setting.",
         tests=(f"{_KEYS}test_the_stored_hash_needs_the_key_that_is_not_in_the_database",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_process_without_the_erasure_key_dials",
         aims=(I10,),
         file=HASHES,
@@ -144,7 +144,7 @@ BUGS = (
         why="Where the setting is not used there is nothing to compare.",
         tests=(f"{_KEYS}test_a_process_without_the_key_neither_accepts_nor_dials_nor_explains",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_new_erasure_key_forgets_the_hashes_of_the_old_one",
         aims=(I10,),
         file=HASHES,
@@ -153,7 +153,7 @@ BUGS = (
         why="The newest key is the one that counts.",
         tests=(f"{_KEYS}test_a_new_key_replaces_one_that_leaked",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_stop_in_late_evidence_is_dropped_with_it",
         aims=(I10,),
         file="flows/erased_people.py",
@@ -162,7 +162,7 @@ BUGS = (
         why="Nothing of an erased person's calls is kept.",
         tests=(f"{_STOP}test_a_stop_that_is_heard_of_after_the_erasure_holds",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_stop_in_late_evidence_brings_the_number_back",
         aims=(I21,),
         file="flows/erased_people.py",
@@ -171,7 +171,7 @@ BUGS = (
         why="A stop has to name whom it is about.",
         tests=(f"{_STOP}test_a_stop_that_is_heard_of_after_the_erasure_holds",),
     ),
-    PlantedBug(
+    TextPatch(
         name="an_error_of_erasing_quotes_the_database",
         aims=(I19,),
         file=ERASER,

@@ -1,7 +1,7 @@
 """Bugs of finding out: look-ups of unclear attempts, evidence that binds, and asking when nobody tells."""
 
 from proof.invariants import Invariant
-from proof.planted.bug import PlantedBug
+from proof.planted.bug import TextPatch
 
 I1, I2, I6, I7 = Invariant.I1, Invariant.I2, Invariant.I6, Invariant.I7
 I11, I13, I14, I20 = Invariant.I11, Invariant.I13, Invariant.I14, Invariant.I20
@@ -18,7 +18,7 @@ _UNKNOWN = "flows/dialing/test_unknown.py::"
 _WATCHDOG = "flows/dialing/test_watchdog.py::"
 
 BUGS = (
-    PlantedBug(
+    TextPatch(
         name="abandoned_after_failed_lookups",
         aims=(I6,),
         file=RECONCILIATION,
@@ -27,7 +27,7 @@ BUGS = (
         why="The grace is over when its last look-up is.",
         tests=(f"{_UNKNOWN}test_failed_lookups_repeat_hourly_until_after_a_day_it_is_impossible",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_failed_lookup_found_nothing",
         aims=(I6, I2),
         file=RECONCILIATION,
@@ -36,7 +36,7 @@ BUGS = (
         why="It did look up.",
         tests=(f"{_UNKNOWN}test_a_failed_lookup_frees_nothing",),
     ),
-    PlantedBug(
+    TextPatch(
         name="no_lookup_behind_the_schedule",
         aims=(I6, I20),
         file=FOLLOW_UP,
@@ -45,7 +45,7 @@ BUGS = (
         why="The schedule is over.",
         tests=(f"{_UNKNOWN}test_failed_lookups_repeat_hourly_until_after_a_day_it_is_impossible",),
     ),
-    PlantedBug(
+    TextPatch(
         name="abandoned_without_a_word",
         aims=(I6, I1),
         file=RECONCILIATION,
@@ -56,7 +56,7 @@ BUGS = (
         why="Nothing is known, so there is nothing to tell.",
         tests=(f"{_UNKNOWN}test_after_the_grace_the_attempt_is_abandoned_with_one_failed_event",),
     ),
-    PlantedBug(
+    TextPatch(
         name="pages_of_the_list_ignored",
         aims=(I6, I2),
         file=CLIENT,
@@ -65,7 +65,7 @@ BUGS = (
         why="One attempt has one call, and that fits a page.",
         tests=(f"{_CLIENT}test_a_list_that_proves_nothing_is_no_clean_look_up",),
     ),
-    PlantedBug(
+    TextPatch(
         name="looked_up_by_status_too",
         aims=(I6, I2),
         file=CLIENT,
@@ -77,7 +77,7 @@ BUGS = (
         why="A call that was just made is registered, and the answer is smaller.",
         tests=(f"{_CLIENT}test_an_attempt_is_looked_for_by_its_metadata_alone",),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_filter_is_trusted",
         aims=(I7, I6),
         file=CLIENT,
@@ -86,7 +86,7 @@ BUGS = (
         why="The server has filtered already.",
         tests=(f"{_CLIENT}test_calls_of_others_are_not_ours_when_the_filter_is_ignored",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_garbled_list_is_empty",
         aims=(I6, I2),
         file=CLIENT,
@@ -95,7 +95,7 @@ BUGS = (
         why="Without items there is no call.",
         tests=(f"{_CLIENT}test_a_list_that_proves_nothing_is_no_clean_look_up",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_look_up_before_the_resend_counts_for_it",
         aims=(I6, I2),
         file=RECONCILIATION,
@@ -104,7 +104,7 @@ BUGS = (
         why="The attempt is unknown and nothing was found.",
         tests=("flows/dialing/test_same_key_resend.py::test_a_lookup_begun_before_the_resend_says_nothing_about_it",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_dead_workers_claim_is_left_alone",
         aims=(I6, I20, I1),
         file=RECONCILIATION,
@@ -114,7 +114,7 @@ BUGS = (
         why="Its worker will write the answer down.",
         tests=(f"{_UNKNOWN}test_a_worker_that_died_behind_its_claim_leaves_an_unknown_attempt_when_its_lease_ends",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_lease_of_an_earlier_claim_ends_the_later_one",
         aims=(I6, I2),
         file=RECONCILIATION,
@@ -123,7 +123,7 @@ BUGS = (
         why="The attempt was due for its check, and it is still dialing.",
         tests=(f"{_UNKNOWN}test_the_end_of_an_earlier_lease_does_not_end_a_later_claim",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_check_that_died_is_never_made_again",
         aims=(I20, I6, I13),
         file="adapters/postgres/schedule_rows.py",
@@ -132,7 +132,7 @@ BUGS = (
         why="Whoever took the check makes it and sets the next one.",
         tests=(f"{_WATCHDOG}test_a_check_that_died_with_its_process_is_taken_up_again_after_a_minute",),
     ),
-    PlantedBug(
+    TextPatch(
         name="binding_overwrites",
         aims=(I2, I7),
         file=CALL_OUTCOME,
@@ -143,7 +143,7 @@ BUGS = (
             "flows/dialing/test_dial_answers.py::test_a_second_provider_call_for_one_attempt_is_an_incident_and_is_stopped",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_second_call_goes_on_ringing",
         aims=(I2,),
         file=CALL_OUTCOME,
@@ -155,7 +155,7 @@ BUGS = (
             "::test_a_second_provider_call_for_one_attempt_is_an_incident_and_is_stopped_once",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_webhook_is_known_by_its_call_id_alone",
         aims=(I7, I6),
         file=EVENTS,
@@ -166,7 +166,7 @@ BUGS = (
             "flows/events/test_late_evidence.py::test_a_webhook_that_names_the_attempt_binds_it_however_often_it_came",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_webhook_that_is_early_is_foreign",
         aims=(I7,),
         file=EVENTS,
@@ -177,7 +177,7 @@ BUGS = (
             "flows/events/test_whose_event.py::test_an_event_of_ours_without_its_attempt_is_parked_and_then_foreign",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_answer_is_a_second_call",
         aims=(I7, I2),
         file=CALL_OUTCOME,
@@ -189,7 +189,7 @@ BUGS = (
             "flows/dialing/test_dial_answers.py::test_a_webhook_before_the_answer_binds_once_and_the_answer_adds_nothing",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="polling_ignores_not_connected",
         aims=(I13,),
         file="domain/call_event.py",
@@ -202,7 +202,7 @@ BUGS = (
             "flows/dialing/test_watchdog.py::test_a_polled_call_that_is_over_without_a_reason_is_decided_all_the_same",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="verdict_without_asking",
         aims=(I13,),
         file=OUTCOME,
@@ -211,7 +211,7 @@ BUGS = (
         why="Every call is analysed, even one that nobody answered.",
         tests=("domain/test_outcome.py::test_asking_decides_what_never_connected_and_nothing_else",),
     ),
-    PlantedBug(
+    TextPatch(
         name="nobody_asks_about_a_placed_call",
         aims=(I13, I1, I20),
         file=FOLLOW_UP,
@@ -221,7 +221,7 @@ BUGS = (
         why="Its webhooks will come.",
         tests=(f"{_WATCHDOG}test_silence_is_asked_about_until_the_call_is_over",),
     ),
-    PlantedBug(
+    TextPatch(
         name="asked_about_once",
         aims=(I13,),
         file=FOLLOW_UP,
@@ -230,7 +230,7 @@ BUGS = (
         why="A talk may take an hour, and its end is a webhook.",
         tests=(f"{_WATCHDOG}test_silence_is_asked_about_until_the_call_is_over",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_missing_analysis_is_waited_for_forever",
         aims=(I13, I1),
         file=FOLLOW_UP,

@@ -1,7 +1,7 @@
 """Bugs of the HTTP surface: what is let in before it is known, held without a limit, or taken for an answer."""
 
 from proof.invariants import Invariant
-from proof.planted.bug import PlantedBug
+from proof.planted.bug import TextPatch
 
 I1, I2, I12, I14 = Invariant.I1, Invariant.I2, Invariant.I12, Invariant.I14
 I15, I18 = Invariant.I15, Invariant.I18
@@ -15,7 +15,7 @@ _DOOR = "web/test_systems_door.py::"
 _RECEIVER = "services/test_webhook_receiver.py::"
 
 BUGS = (
-    PlantedBug(
+    TextPatch(
         name="the_body_before_the_key",
         aims=(I18, I1),
         file="web/limits.py",
@@ -24,7 +24,7 @@ BUGS = (
         why="The routers ask for the key anyway.",
         tests=(f"{_DOOR}test_without_a_key_the_answer_does_not_wait_for_the_body",),
     ),
-    PlantedBug(
+    TextPatch(
         name="unfinished_requests_take_places",
         aims=(I1,),
         file="web/app.py",
@@ -35,7 +35,7 @@ BUGS = (
         why="A crowd is sent away cheapest before anything else is done.",
         tests=(f"{_DOOR}test_two_hundred_unfinished_requests_keep_nobody_out",),
     ),
-    PlantedBug(
+    TextPatch(
         name="every_wrong_key_asks_the_database",
         aims=(I1,),
         file="web/auth.py",
@@ -44,7 +44,7 @@ BUGS = (
         why="The pool has a limit of its own.",
         tests=(f"{_DOOR}test_a_flood_of_wrong_keys_asks_the_database_twice_at_once_and_delays_no_known_key",),
     ),
-    PlantedBug(
+    TextPatch(
         name="an_unsigned_webhook_is_read",
         aims=(I15, I12),
         file="services/webhook_receiver.py",
@@ -53,7 +53,7 @@ BUGS = (
         why="The signature is over the body.",
         tests=(f"{_RECEIVER}test_what_cannot_be_genuine_is_answered_401_before_its_body",),
     ),
-    PlantedBug(
+    TextPatch(
         name="an_unsigned_tool_call_is_read",
         aims=(I15, I18),
         file="web/routes/retell.py",
@@ -62,7 +62,7 @@ BUGS = (
         why="The signature is over the body.",
         tests=("web/test_retell_doors.py::test_what_cannot_be_genuine_is_answered_401_before_its_body",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_crowd_of_webhooks_is_sent_away",
         aims=(I12,),
         file="web/limits.py",
@@ -71,7 +71,7 @@ BUGS = (
         why="Retell sends again what was refused.",
         tests=(f"{_RECEIVER}test_a_thousand_webhooks_at_once_wait_for_a_slow_queue_instead_of_being_sent_away",),
     ),
-    PlantedBug(
+    TextPatch(
         name="bodies_hold_what_they_like",
         aims=(I12, I18),
         file=BODIES,
@@ -83,7 +83,7 @@ BUGS = (
             f"{_BODIES}test_a_newcomer_gives_way_to_those_that_are_being_answered",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_newest_body_gives_way",
         aims=(I12,),
         file=BODIES,
@@ -92,7 +92,7 @@ BUGS = (
         why="First come, first served.",
         tests=(f"{_BODIES}test_the_one_that_has_been_arriving_longest_gives_way",),
     ),
-    PlantedBug(
+    TextPatch(
         name="half_a_head_may_wait",
         aims=(I18, I12),
         file=CONNECTIONS,
@@ -103,7 +103,7 @@ BUGS = (
         why="A client that goes on sending is alive.",
         tests=(f"{_CONNECTIONS}test_a_head_that_drips_is_answered_408",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_head_of_any_size",
         aims=(I18,),
         file=CONNECTIONS,
@@ -112,7 +112,7 @@ BUGS = (
         why="The size is looked at when the head is complete.",
         tests=(f"{_CONNECTIONS}test_a_head_over_the_limits_is_answered_431_and_the_connection_closed",),
     ),
-    PlantedBug(
+    TextPatch(
         name="idle_connections_keep_their_place",
         aims=(I1, I12),
         file=CONNECTIONS,
@@ -121,7 +121,7 @@ BUGS = (
         why="First come, first served.",
         tests=(f"{_CONNECTIONS}test_idle_connections_give_way_to_new_ones",),
     ),
-    PlantedBug(
+    TextPatch(
         name="dials_share_a_connection",
         aims=(I2,),
         file="adapters/retell/client.py",
@@ -133,7 +133,7 @@ BUGS = (
             "::test_a_refusal_left_on_a_connection_is_not_taken_for_the_answer_to_the_next_dial",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="an_answer_that_was_there_before_counts",
         aims=(I14,),
         file="adapters/engage_http.py",

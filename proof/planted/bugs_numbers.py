@@ -1,7 +1,7 @@
 """Bugs of phone numbers: two spellings become two people, or a number is dialed that must not be."""
 
 from proof.invariants import Invariant
-from proof.planted.bug import PlantedBug
+from proof.planted.bug import TextPatch
 
 I1, I18, I22 = Invariant.I1, Invariant.I18, Invariant.I22
 
@@ -15,7 +15,7 @@ _PERSON = "services/test_one_person.py::"
 _CALLERS = "flows/business_operations/test_caller_spellings.py::"
 
 BUGS = (
-    PlantedBug(
+    TextPatch(
         name="the_raw_text_is_the_number",
         aims=(I22,),
         file=REQUESTS,
@@ -27,7 +27,7 @@ BUGS = (
             "[+114155550160-+14155550160]",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_trunk_zero_is_another_person",
         aims=(I22,),
         file=PLAN,
@@ -36,7 +36,7 @@ BUGS = (
         why="E.164 has no trunk zero.",
         tests=(f"{_SPELLINGS}test_a_doubled_country_code_and_a_trunk_prefix_are_dropped",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_doubled_country_code_is_another_person",
         aims=(I22,),
         file=PLAN,
@@ -45,7 +45,7 @@ BUGS = (
         why="The library's parser drops it, as it does for +1.",
         tests=(f"{_SPELLINGS}test_a_doubled_country_code_and_a_trunk_prefix_are_dropped",),
     ),
-    PlantedBug(
+    TextPatch(
         name="every_leading_zero_is_a_trunk_zero",
         aims=(I22,),
         file=PLAN,
@@ -54,7 +54,7 @@ BUGS = (
         why="No number abroad begins with a zero.",
         tests=(f"{_SPELLINGS}test_a_number_that_is_right_as_it_is_written_stays_as_it_is",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_stored_suppression_keeps_its_spelling",
         aims=(I22,),
         file="adapters/postgres/migrations/versions/0003_canonical_phones.py",
@@ -65,7 +65,7 @@ BUGS = (
             "adapters/test_canonical_phones_migration.py::test_a_suppression_of_another_spelling_covers_the_person_after_the_upgrade",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_caller_id_without_a_plus_is_nobody",
         aims=(I22,),
         file=PLAN,
@@ -74,7 +74,7 @@ BUGS = (
         why="Retell sends E.164.",
         tests=(f"{_CALLERS}test_a_contact_who_calls_is_known_and_their_task_is_held[4155550172]",),
     ),
-    PlantedBug(
+    TextPatch(
         name="every_caller_lives_where_we_dial",
         aims=(I22,),
         file="flows/caller_ids.py",
@@ -83,7 +83,7 @@ BUGS = (
         why="We call the United States only.",
         tests=(f"{_CALLERS}test_a_national_number_belongs_to_the_country_that_was_called",),
     ),
-    PlantedBug(
+    TextPatch(
         name="an_unknown_callers_opt_out_is_kept_as_it_came",
         aims=(I22,),
         file="flows/business_operations/set_disposition.py",
@@ -92,7 +92,7 @@ BUGS = (
         why="Retell knows who calls.",
         tests=(f"{_CALLERS}test_an_unknown_caller_who_says_stop_is_not_called[sip:+14155550172@host]",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_reported_opt_out_needs_a_plus",
         aims=(I22,),
         file=INBOUND,
@@ -101,7 +101,7 @@ BUGS = (
         why="It is the same number that rang.",
         tests=(f"{_CALLERS}test_an_opt_out_that_the_provider_reports_is_heard[4155550172]",),
     ),
-    PlantedBug(
+    TextPatch(
         name="an_impossible_number_is_taken",
         aims=(I18,),
         file=REQUESTS,
@@ -110,7 +110,7 @@ BUGS = (
         why="Retell will say that it cannot be reached.",
         tests=(f"{_PERSON}test_an_impossible_number_is_422_wherever_it_is_named",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_premium_number_is_an_american_like_any_other",
         aims=(I1,),
         file="flows/call_initiation.py",
@@ -119,7 +119,7 @@ BUGS = (
         why="Its country is allowed.",
         tests=("flows/test_call_initiation.py::test_a_kind_of_number_that_is_not_allowed_ends_at_once",),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_gate_asks_for_the_country_alone",
         aims=(),
         file="domain/eligibility.py",
@@ -128,7 +128,7 @@ BUGS = (
         why="The kind was looked at when the call was accepted.",
         tests=("flows/dialing/test_claim.py::test_a_kind_of_number_that_is_not_allowed_is_not_dialed",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_976_exchange_is_like_any_other",
         aims=(),
         file=PLAN,
@@ -137,7 +137,7 @@ BUGS = (
         why="The library knows which numbers are premium.",
         tests=(f"{_PLAN}test_a_number_that_costs_or_belongs_to_no_line_has_a_kind",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_fictional_toll_free_number_is_a_line",
         aims=(),
         file=PLAN,

@@ -1,7 +1,7 @@
 """Bugs of who a person is: a phone and a contact, and an attempt holds, and counts for, both."""
 
 from proof.invariants import Invariant
-from proof.planted.bug import PlantedBug
+from proof.planted.bug import TextPatch
 
 I3, I10 = Invariant.I3, Invariant.I10
 
@@ -12,7 +12,7 @@ _OLDER_VERSION = "flows/dialing/test_beside_older_version.py::"
 _AT_ONCE = f"{_TWO_NUMBERS}test_two_calls_to_two_numbers_of_a_contact_at_once_dial_one"
 
 BUGS = (
-    PlantedBug(
+    TextPatch(
         name="an_attempt_holds_its_phone_alone",
         aims=(I3,),
         file=STATEMENTS,
@@ -21,7 +21,7 @@ BUGS = (
         why="It is the phone that is busy.",
         tests=(_AT_ONCE,),
     ),
-    PlantedBug(
+    TextPatch(
         name="attempts_of_the_older_version_hold_nobody",
         aims=(I3,),
         file=STATEMENTS,
@@ -30,7 +30,7 @@ BUGS = (
         why="It is the column that the index is on.",
         tests=(f"{_OLDER_VERSION}test_two_live_attempts_of_one_contact_both_hold_them_until_the_last_one_ends",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_claim_does_not_lock_the_contact",
         aims=(I10,),
         file=STATEMENTS,
@@ -42,7 +42,7 @@ BUGS = (
             f"{_TWO_NUMBERS}test_a_claim_to_a_new_number_waits_for_a_stop_of_its_contact_that_is_not_committed_yet",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_cap_counts_for_the_phone_alone",
         aims=(I3,),
         file=STATEMENTS,
@@ -51,7 +51,7 @@ BUGS = (
         why="Another number is another phone.",
         tests=(f"{_TWO_NUMBERS}test_the_daily_cap_counts_the_attempts_to_all_numbers_of_a_contact",),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_cap_counts_an_attempt_for_phone_and_contact",
         aims=(I3,),
         file=STATEMENTS,
@@ -60,7 +60,7 @@ BUGS = (
         why="A union without a sort is faster.",
         tests=(f"{_TWO_NUMBERS}test_the_daily_cap_counts_an_attempt_once_that_shares_phone_and_contact",),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_gap_counts_for_the_phone_alone",
         aims=(I3,),
         file=STATEMENTS,

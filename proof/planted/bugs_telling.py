@@ -1,7 +1,7 @@
 """Bugs of telling Engage: which events, in which order, once, and the same whatever order Retell tells us in."""
 
 from proof.invariants import Invariant
-from proof.planted.bug import PlantedBug
+from proof.planted.bug import TextPatch
 
 I1, I10, I11, I13, I14, I20 = (
     Invariant.I1,
@@ -26,7 +26,7 @@ _ON_POSTGRESQL = "flows/outbox_delivery/test_on_postgresql.py::"
 _MESSAGES = "flows/outbox_delivery/test_call_messages.py::"
 
 BUGS = (
-    PlantedBug(
+    TextPatch(
         name="event_ids_are_random",
         aims=(I14, I11),
         file="domain/abt_event.py",
@@ -35,7 +35,7 @@ BUGS = (
         why="An event's id is a UUID.",
         tests=(f"{_ANY_ORDER}[no_answer]",),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_latest_start_stands",
         aims=(I11,),
         file=REPORTS,
@@ -44,7 +44,7 @@ BUGS = (
         why="The newest report knows best.",
         tests=("domain/test_outcome.py::test_reports_of_one_call_merge_to_the_same_facts_in_every_order",),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_last_word_wins",
         aims=(I11,),
         file=REPORTS,
@@ -53,7 +53,7 @@ BUGS = (
         why="The newest report knows best.",
         tests=(f"{_ANY_ORDER}[the_analysis_knows_better]",),
     ),
-    PlantedBug(
+    TextPatch(
         name="placed_when_we_heard_of_it",
         aims=(I11,),
         file=CALL_OUTCOME,
@@ -62,7 +62,7 @@ BUGS = (
         why="It is bound now.",
         tests=(f"{_ORDERS}test_the_answer_to_the_dial_may_come_before_between_or_after_them[no_answer]",),
     ),
-    PlantedBug(
+    TextPatch(
         name="analyzed_first_forgets_the_start",
         aims=(I14, I11),
         file=OUTCOME,
@@ -71,7 +71,7 @@ BUGS = (
         why="Who is analysed has ended, and who has ended does not start.",
         tests=(f"{_ANY_ORDER}[completed]",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_repeat_is_another_event",
         aims=(I11,),
         file="adapters/retell/identity.py",
@@ -80,7 +80,7 @@ BUGS = (
         why="The time belongs to the content.",
         tests=("flows/events/test_whose_event.py::test_the_same_content_is_one_row_whatever_its_time_of_delivery",),
     ),
-    PlantedBug(
+    TextPatch(
         name="decided_before_the_analysis",
         aims=(I14, I11),
         file=OUTCOME,
@@ -89,7 +89,7 @@ BUGS = (
         why="Where nobody spoke there is nothing to analyse.",
         tests=(f"{_ANY_ORDER}[message_left]", "domain/test_outcome.py::test_a_verdict_falls_with_the_analysis"),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_correction_has_the_id_of_what_it_corrects",
         aims=(I14,),
         file=OUTCOME,
@@ -98,7 +98,7 @@ BUGS = (
         why="It is the verdict of one attempt.",
         tests=(f"{_CORRECTIONS}test_a_changed_verdict_is_told_under_its_new_name_with_what_it_corrects",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_correction_does_not_say_so",
         aims=(I14,),
         file=ABT_EVENTS,
@@ -107,7 +107,7 @@ BUGS = (
         why="Another name is another event.",
         tests=(f"{_CORRECTIONS}test_a_changed_verdict_is_told_under_its_new_name_with_what_it_corrects",),
     ),
-    PlantedBug(
+    TextPatch(
         name="given_up_and_bound_without_initiated",
         aims=(I14,),
         file=ABT_EVENTS,
@@ -118,7 +118,7 @@ BUGS = (
             "flows/events/test_late_evidence.py::test_evidence_of_an_abandoned_call_advances_it_and_its_end_corrects",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="every_verdict_is_final",
         aims=(I14,),
         file=OUTCOME,
@@ -130,7 +130,7 @@ BUGS = (
             "flows/events/test_retries.py::test_the_last_delay_repeats_until_the_budget_is_used_and_one_event_is_final",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_corrected_retry_is_made_all_the_same",
         aims=(I14, I10),
         file=OUTCOME,
@@ -139,7 +139,7 @@ BUGS = (
         why="The retry was promised to Engage.",
         tests=(f"{_CORRECTIONS}test_a_correction_takes_the_pending_retry_away_and_is_final",),
     ),
-    PlantedBug(
+    TextPatch(
         name="delivered_before_it_was_sent",
         aims=(I14, I1, I20),
         file=OUTBOX,
@@ -148,7 +148,7 @@ BUGS = (
         why="One statement instead of two.",
         tests=(f"{_ON_POSTGRESQL}test_what_a_dead_relay_held_is_free_after_the_lease",),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_outbox_has_no_order",
         aims=(I14,),
         file=OUTBOX,
@@ -158,7 +158,7 @@ BUGS = (
         why="Rows of one kind leave by one lane, one after the other.",
         tests=(f"{_ON_POSTGRESQL}test_events_of_a_call_leave_in_order_however_often_some_fail",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_dead_event_blocks_its_call",
         aims=(I14,),
         file=OUTBOX,
@@ -167,7 +167,7 @@ BUGS = (
         why="Order is order.",
         tests=(f"{_ON_POSTGRESQL}test_a_dead_event_lets_the_next_one_of_its_call_leave",),
     ),
-    PlantedBug(
+    TextPatch(
         name="what_a_relay_took_is_never_free",
         aims=(I20, I14, I1),
         file=OUTBOX,
@@ -176,7 +176,7 @@ BUGS = (
         why="Nobody else may send what is being sent.",
         tests=(f"{_ON_POSTGRESQL}test_what_a_dead_relay_held_is_free_after_the_lease",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_refused_entry_counts_as_sent",
         aims=(I1,),
         file=LANES,
@@ -185,7 +185,7 @@ BUGS = (
         why="The call of the queue succeeded.",
         tests=(f"{_MESSAGES}test_only_the_refused_entries_of_a_batch_are_sent_again",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_call_message_can_die",
         aims=(I1,),
         file=LANES,
@@ -194,7 +194,7 @@ BUGS = (
         why="Four hours are long enough for a queue to come back.",
         tests=(f"{_MESSAGES}test_a_call_message_never_dies_however_long_the_queue_is_away",),
     ),
-    PlantedBug(
+    TextPatch(
         name="engage_is_told_under_a_new_id",
         aims=(I14,),
         file="adapters/engage_http.py",
@@ -203,7 +203,7 @@ BUGS = (
         why="Every delivery is a message of its own.",
         tests=("adapters/test_engage_http.py::test_the_same_row_sends_the_same_bytes_and_id_every_time",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_redirect_counts_as_delivered",
         aims=(I14,),
         file="adapters/engage_http.py",

@@ -1,7 +1,7 @@
 """Bugs of clocks: in which zone a person's hours are counted, and which moment their words mean."""
 
 from proof.invariants import Invariant
-from proof.planted.bug import PlantedBug
+from proof.planted.bug import TextPatch
 
 I10 = Invariant.I10
 
@@ -12,7 +12,7 @@ _NAMES = "domain/test_zone_names.py::"
 _CORPUS = "adapters/spoken_time/test_corpus.py::"
 
 BUGS = (
-    PlantedBug(
+    TextPatch(
         name="a_fixed_offset_is_a_clock_to_call_by",
         aims=(I10,),
         file="domain/zone_names.py",
@@ -24,7 +24,7 @@ BUGS = (
             "flows/test_call_initiation.py::test_a_stored_name_that_is_no_region_is_no_clock_to_call_by",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="an_offset_is_accepted_as_a_region",
         aims=(I10,),
         file="domain/time_zone.py",
@@ -36,7 +36,7 @@ BUGS = (
             f"{_NAMES}test_an_offset_or_an_unknown_name_means_no_region",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="an_abbreviation_means_its_first_region",
         aims=(I10,),
         file=NAMES,
@@ -45,7 +45,7 @@ BUGS = (
         why="Both are MST.",
         tests=(f"{_NAMES}test_a_code_that_may_mean_several_regions_names_them",),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_number_has_no_say_in_the_zone",
         aims=(I10,),
         file=NAMES,
@@ -54,7 +54,7 @@ BUGS = (
         why="People move, and their numbers with them.",
         tests=(f"{_NAMES}test_a_code_that_may_mean_several_regions_names_them",),
     ),
-    PlantedBug(
+    TextPatch(
         name="arizona_of_windows_is_denver",
         aims=(I10,),
         file=NAMES,
@@ -63,7 +63,7 @@ BUGS = (
         why="Many people put US before the name of a zone.",
         tests=(f"{_NAMES}test_a_code_that_means_one_region_is_that_region",),
     ),
-    PlantedBug(
+    TextPatch(
         name="the_zone_of_a_wish_is_the_zone_of_its_hours",
         aims=(I10,),
         file="flows/business_operations/reschedule_call.py",
@@ -77,7 +77,7 @@ BUGS = (
             "::test_a_zone_that_is_not_the_persons_own_decides_the_moment_and_not_the_hours",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="tomorrow_is_counted_in_the_zone_that_was_named",
         aims=(I10,),
         file=f"{SPOKEN}__init__.py",
@@ -89,7 +89,7 @@ BUGS = (
             "::test_tomorrow_is_asked_for_where_it_is_another_day_than_in_the_zone_that_was_named",
         ),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_range_is_read_as_a_clock_time",
         aims=(I10,),
         file=f"{SPOKEN}words.py",
@@ -98,7 +98,7 @@ BUGS = (
         why="Dashes are punctuation.",
         tests=(f"{_CORPUS}test_an_unclear_wish_is_asked_back_or_past",),
     ),
-    PlantedBug(
+    TextPatch(
         name="a_year_is_read_as_a_clock_time",
         aims=(I10,),
         file=f"{SPOKEN}clocks.py",

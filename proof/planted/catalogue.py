@@ -18,11 +18,11 @@ from proof.planted import (
     bugs_telling,
     bugs_time,
 )
-from proof.planted.bug import PlantedBug
+from proof.planted.bug import PlantedBug, bugs_of
 
 BUGS: tuple[PlantedBug, ...] = (
-    *bugs_sending.BUGS,
-    *bugs_claiming.BUGS,
+    *bugs_of(bugs_sending),
+    *bugs_of(bugs_claiming),
     *bugs_finding_out.BUGS,
     *bugs_telling.BUGS,
     *bugs_doors.BUGS,

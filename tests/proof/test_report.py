@@ -48,6 +48,8 @@ def test_a_violation_a_bug_not_caught_and_a_broken_suite_are_failures():
     broken.tried(I2)
     broken.broke(I2, "rang twice", "seed 7, point claim.committed")
     broken.plant("send before the commit", False, I2)
+    broken.plant("a resend takes another key", False, I5, how="not judged: pytest did not end in time")
+    broken.plant("a lease never ends", True, I5, how="caught: test_lease")
     told = [
         from_findings(broken, Size.SMALL, 1.0),
         from_failure("load", Size.FULL, 7, 2.0, OSError("no room")),
@@ -57,6 +59,7 @@ def test_a_violation_a_bug_not_caught_and_a_broken_suite_are_failures():
         "load: OSError: no room",
         "crashes: I2: rang twice (seed 7, point claim.committed)",
         "crashes: not caught: send before the commit",
+        "crashes: a resend takes another key: not judged: pytest did not end in time",
     ]
     assert [one.holds for one in told] == [False, False, True]
 

@@ -1,0 +1,228 @@
+"""The target of a planted bug: found or named as moved, replaced wherever the product has it, edited by its syntax."""
+
+import asyncio
+import re
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+from proof.evidence import ROOT
+from proof.invariants import Invariant
+from proof.planted import bug as bug_module
+from proof.planted.bug import START, Replacement, bugs_of, edited, named, planted
+from proof.planted.catalogue import bugs_claiming
+from proof.planted.target import CodeMoved, Target
+
+PRODUCT = '''
+import contextlib
+import functools
+
+TABLE = {1: "one"}
+STATEMENT = """
+SELECT a
+FROM t WHERE a AND a
+"""
+
+def twice(number: int) -> int:
+    # A comment.
+    doubled = (number
+               + number)
+    return doubled
+
+async def later(number):
+    return number
+
+@functools.lru_cache
+def remembered(number):
+    return number
+
+def repeated():
+    forget(); forget()
+
+def only():
+    forget()
+
+class House:
+    rooms = 3
+
+    def size(self, factor):
+        if factor:
+            return self.rooms * factor
+        else:
+            return 0
+
+    @property
+    def is_large(self):
+        return self.rooms > 9
+
+    @staticmethod
+    def name():
+        return "house"
+
+    @classmethod
+    def of(cls):
+        return cls.__name__
+
+    @contextlib.contextmanager
+    def opened(self):
+        yield "open"
+'''
+
+
+@pytest.fixture
+def product(tmp_path, monkeypatch):
+    """A module `sample`, and one that has imported names of it."""
+    (tmp_path / "sample.py").write_text(PRODUCT)
+    (tmp_path / "user.py").write_text("from sample import twice as double, TABLE\nONE = 'one'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("sample", "user"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    module, user = import_module("sample"), import_module("user")
+    monkeypatch.setitem(sys.modules, "ringback.user", user)
+    monkeypatch.setattr(bug_module, "INSTALLED", [])
+    yield module
+    for name in ("sample", "user"):
+        sys.modules.pop(name, None)
+
+
+def plant(path: str, bug) -> None:
+    target = Target.find(path)
+    target.replace(target.stand_in(bug))
+
+
+def edit(path: str, old: str, new: str) -> None:
+    target = Target.find(path)
+    target.replace(target.edited(old, new))
+
+
+@pytest.mark.parametrize("path", ["samples:twice", "sample:thrice", "sample:House.door", "sample:Hut.size"])
+def test_a_target_that_has_moved_is_named(product, path):
+    with pytest.raises(CodeMoved, match=path):
+        Target.find(path)
+
+
+def test_a_function_is_replaced_wherever_it_was_imported(product):
+    plant("sample:twice", one_more)
+    assert product.twice(2) == 5
+    assert sys.modules["ringback.user"].double(2) == 5
+
+
+def test_each_kind_of_function_stays_of_its_kind(product):
+    async def one_more_later(right, number):
+        return await right(number) + 1
+
+    plant("sample:later", one_more_later)
+    plant("sample:remembered", one_more)
+    plant("sample:House.size", lambda right, house, factor: right(house, factor) + house.rooms)
+    plant("sample:House.is_large", lambda right, house: not right(house))
+    plant("sample:House.name", lambda right: right() + "!")
+    plant("sample:House.of", lambda right, cls: right(cls) + "?")
+    house = product.House()
+    assert asyncio.iscoroutinefunction(product.later) and asyncio.run(product.later(1)) == 2
+    assert (product.remembered(1), house.size(2), house.is_large) == (2, 9, True)
+    assert (house.name(), house.of()) == ("house!", "House?")
+
+
+def test_a_value_is_replaced_by_what_the_bug_makes_of_it(product):
+    plant("sample:TABLE", lambda right: {**right, 2: "two"})
+    assert product.TABLE == sys.modules["ringback.user"].TABLE == {1: "one", 2: "two"}
+    with pytest.raises(CodeMoved, match="sample:TABLE"):
+        Target.find("sample:TABLE").stand_in(dict)
+
+
+def test_an_edit_replaces_statements_or_an_expression_whatever_their_layout(product):
+    edit("sample:twice", "doubled = number + number\nreturn doubled", "return number * 3")
+    edit("sample:House.size", "self.rooms   * factor", "self.rooms - factor")
+    edit("sample:House.opened", 'yield "open"', 'yield "closed"')
+    edit("sample:House.is_large", "self.rooms > 9", "self.rooms > 2")
+    assert (product.twice(2), sys.modules["ringback.user"].double(2)) == (6, 6)
+    house = product.House()
+    with house.opened() as state:
+        assert (house.size(1), state, house.is_large) == (2, "closed", True)
+
+
+def test_an_edit_finds_the_branches_of_a_statement(product):
+    edit("sample:House.size", "return 0", "return 1")
+    edit("sample:only", "forget()", "")
+    assert (product.House().size(0), product.only()) == (1, None)
+
+
+def test_an_edit_of_a_text_does_not_look_at_its_lines(product):
+    edit("sample:STATEMENT", "a FROM t", "b FROM t")
+    assert product.STATEMENT == "\nSELECT b FROM t WHERE a AND a\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "times"),
+    [
+        ("sample:twice", "return number", 0),
+        ("sample:repeated", "forget()", 2),
+        ("sample:STATEMENT", "SELECT b", 0),
+        ("sample:STATEMENT", "a", 3),
+    ],
+)
+def test_an_edit_of_what_is_not_there_exactly_once_is_refused(product, path, old, times):
+    with pytest.raises(CodeMoved, match=f"{path} has this {times} times: "):
+        Target.find(path).edited(old, "")
+
+
+def test_an_edit_of_a_value_is_refused(product):
+    with pytest.raises(CodeMoved, match="sample:TABLE"):
+        Target.find("sample:TABLE").edited('"one"', '"two"')
+
+
+def test_a_bug_whose_code_has_moved_names_itself_and_its_target(product):
+    moved = edited("sample:twice", old="gone()", new="", aims=(Invariant.I1,), why="Because.", tests=("test_cli.py",))
+    lost = planted("sample:thrice", aims=(Invariant.I1,), why="Because.", tests=("test_cli.py",))(one_more)
+    for bug, message in (
+        (named("moved", moved), "moved: sample:twice has this 0 times: gone()"),
+        (lost, "one_more: sample:thrice: KeyError"),
+    ):
+        with pytest.raises(CodeMoved, match=re.escape(message)):
+            bug.install()
+
+
+def test_a_bug_may_replace_several_functions(product):
+    names = ("sample:twice", "sample:remembered")
+    planted(*names, aims=(Invariant.I1,), why="Because.", tests=("test_cli.py",))(one_more).install()
+    assert (product.twice(2), product.remembered(2)) == (5, 3)
+
+
+def one_more(right, number):
+    return right(number) + 1
+
+
+def run_python(code: str, bug: Replacement, **changes: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PYTHONPATH": f"{START}:{ROOT}", **bug.environment(), **changes}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def bug() -> Replacement:
+    (found,) = [bug for bug in bugs_of(bugs_claiming) if bug.name == "retry_at_the_very_expiry"]
+    assert isinstance(found, Replacement)
+    assert found.aims == (Invariant.I10,)
+    return found
+
+
+ASK = "import sys; from ringback.flows.settling import next_attempt_at as f; print(hasattr(f, '__wrapped__'))"
+
+
+def test_a_process_and_those_that_it_starts_have_the_bug_of_their_environment(bug):
+    assert run_python(ASK, bug).stdout == "True\n"
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {ASK!r}])"
+    assert run_python(child, bug).stdout == "True\n"
+
+
+def test_a_process_of_another_python_has_no_bug(bug):
+    assert run_python(ASK, bug, PLANTED_BUG_PYTHON="/elsewhere").stdout == "False\n"
+
+
+def test_a_process_whose_bug_cannot_be_planted_does_not_run(bug):
+    done = run_python("print('ran')", bug, PLANTED_BUG="proof.planted.bugs_claiming:no_such_bug")
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert "the bug is not planted: KeyError" in done.stderr
