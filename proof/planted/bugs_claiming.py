@@ -7,8 +7,8 @@ from proof.invariants import Invariant
 from proof.planted.bug import Right, edited, planted
 from ringback.domain.attempt import Attempt, AttemptState
 from ringback.domain.call import Call, Task, TaskKind, TaskStatus
-from ringback.domain.deadlines import Deadlines
 from ringback.domain.eligibility import Candidate, CapacityFacts, DialPolicy, EligibilityDecision, PersonFacts
+from ringback.domain.follow_up import Deadlines
 from ringback.domain.outcome import Verdict
 from ringback.flows.business_operations.delete_scheduled_task import _Planned
 from ringback.messages import CallRequested

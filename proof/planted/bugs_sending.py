@@ -125,7 +125,7 @@ redirects_are_followed = edited(
     tests=(_EVERY_ANSWER,),
 )
 def a_500_is_a_refusal(right: Kinds) -> Kinds:
-    return {**right, HTTPStatus.INTERNAL_SERVER_ERROR: DialAnswerKind.REFUSED}
+    return {**right, HTTPStatus.INTERNAL_SERVER_ERROR: DialAnswerKind.REJECTED}
 
 
 @planted(
@@ -145,7 +145,7 @@ def a_503_is_tried_again(right: Kinds) -> Kinds:
     tests=(_EVERY_ANSWER,),
 )
 def a_conflict_is_a_refusal(right: Kinds) -> Kinds:
-    return {**right, HTTPStatus.CONFLICT: DialAnswerKind.REFUSED}
+    return {**right, HTTPStatus.CONFLICT: DialAnswerKind.REJECTED}
 
 
 @planted(
