@@ -87,7 +87,7 @@ _FULL = (
         (
             "tests/flows/dialing/test_border.py",
             "tests/flows/test_border.py",
-            "tests/adapters/retell/test_whose_side.py",
+            "tests/adapters/retell/test_account.py",
             "tests/stories/test_border.py",
         ),
     ),

@@ -11,7 +11,7 @@ from proof.model.offer import Step
 from proof.model.state import Bounds, Phase, World
 from proof.model.transaction import rank
 from ringback.adapters.retell.events import report_from_call
-from ringback.adapters.retell.identity import content_identity
+from ringback.adapters.retell.wire import content_identity
 from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.domain.attempt import VoicemailAction
 from ringback.domain.call import RetryPolicy

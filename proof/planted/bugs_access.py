@@ -6,12 +6,12 @@ from proof.planted.bug import TextPatch
 I23 = Invariant.I23
 
 BORDER = "flows/border.py"
-SIDE = "adapters/retell/whose_side.py"
-INSTALLATION = "adapters/postgres/border.py"
+SIDE = "adapters/retell/account.py"
+INSTALLATION = "adapters/postgres/installation.py"
 
 _CLAIM = "flows/dialing/test_border.py::"
 _START = "flows/test_border.py::"
-_SIDE = "adapters/retell/test_whose_side.py::"
+_SIDE = "adapters/retell/test_account.py::"
 
 BUGS = (
     TextPatch(

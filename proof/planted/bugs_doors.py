@@ -111,11 +111,11 @@ BUGS = (
     TextPatch(
         name="the_receiver_waits_as_long_as_the_queue",
         aims=(I12,),
-        file="adapters/sqs_send.py",
+        file="adapters/sqs/sender.py",
         old="            sending.result(limit_s)\n",
         new="            sending.result(None)\n",
         why="botocore has timeouts of its own.",
-        tests=("contracts/test_sqs_send.py::test_an_answer_that_trickles_does_not_outlast_the_limit",),
+        tests=("contracts/test_sqs_sender.py::test_an_answer_that_trickles_does_not_outlast_the_limit",),
     ),
     TextPatch(
         name="the_time_is_not_signed",

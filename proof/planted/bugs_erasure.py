@@ -5,8 +5,7 @@ from proof.planted.bug import TextPatch
 
 I8, I10, I19, I21 = Invariant.I8, Invariant.I10, Invariant.I19, Invariant.I21
 
-ERASER = "adapters/postgres/eraser.py"
-ERASING = "adapters/postgres/erasing.py"
+ERASURE = "adapters/postgres/erasure.py"
 HASHES = "adapters/postgres/person_hash.py"
 EVENTS = "flows/event_processing.py"
 TARGET = "flows/business_operations/target.py"
@@ -21,7 +20,7 @@ BUGS = (
     TextPatch(
         name="tombstones_of_our_own_ids_alone",
         aims=(I21,),
-        file=ERASER,
+        file=ERASURE,
         old="marks_of(sorted({*ids, *provider_call_ids, *searched}))",
         new="marks_of(sorted(ids))",
         why="Every call that we place carries our own ids in its metadata.",
@@ -30,7 +29,7 @@ BUGS = (
     TextPatch(
         name="tombstones_of_the_provider_s_ids_alone",
         aims=(I21,),
-        file=ERASER,
+        file=ERASURE,
         old="marks_of(sorted({*ids, *provider_call_ids, *searched}))",
         new="marks_of(sorted({*provider_call_ids, *searched}))",
         why="The provider names each of its calls by one id, in every event.",
@@ -75,8 +74,8 @@ BUGS = (
     TextPatch(
         name="the_idempotency_key_of_an_erased_call_is_kept_as_it_is",
         aims=(I21,),
-        file=ERASER,
-        old="        await renew_calls(connection, hashes, await connection.fetch(sql.KEYED_CALLS, person.call_ids))\n",
+        file=ERASURE,
+        old="        await renew_calls(connection, hashes, await connection.fetch(_KEYED_CALLS, person.call_ids))\n",
         new="",
         why="A repeat of the request must find it.",
         tests=(_AFTER,),
@@ -84,7 +83,7 @@ BUGS = (
     TextPatch(
         name="the_idempotency_key_of_an_erased_call_is_forgotten",
         aims=(I8, I21),
-        file=ERASING,
+        file=ERASURE,
         old="UPDATE calls SET contact_id = asked.stand_in, phone = 'erased',",
         new="UPDATE calls SET idempotency_key = NULL, contact_id = asked.stand_in, phone = 'erased',",
         why="Such a key often holds a person's id.",
@@ -93,7 +92,7 @@ BUGS = (
     TextPatch(
         name="reasons_of_decisions_are_kept",
         aims=(I21,),
-        file=ERASING,
+        file=ERASURE,
         old='DELETE FROM gate_decisions USING asked WHERE call_id = ANY (asked.call_ids)"',
         new="DELETE FROM gate_decisions USING asked WHERE call_id = ANY (asked.call_ids) AND kind = 'gate'\"",
         why="They say why somebody was called, which is asked for later.",
@@ -102,7 +101,7 @@ BUGS = (
     TextPatch(
         name="the_last_events_of_an_erased_person_are_kept",
         aims=(I21,),
-        file="adapters/postgres/outbox_rows.py",
+        file="adapters/postgres/outbox.py",
         old="DELETE FROM outbox WHERE id = ANY($1::bigint[]) AND erased)",
         new="UPDATE outbox SET delivered_at = $2 WHERE id = ANY($1::bigint[]) AND erased)",
         why="Engage may ask for them in the feed.",
@@ -120,7 +119,7 @@ BUGS = (
     TextPatch(
         name="a_number_is_looked_for_as_we_write_it",
         aims=(I21,),
-        file=ERASING,
+        file=ERASURE,
         old='"[-. ()/]{0,3}".join(_national_digits(phone))',
         new="_national_digits(phone)",
         why="Every number in the database is in E.164.",
@@ -174,7 +173,7 @@ BUGS = (
     TextPatch(
         name="an_error_of_erasing_quotes_the_database",
         aims=(I19,),
-        file=ERASER,
+        file=ERASURE,
         old="            raise Retryable(type(error).__name__) from None\n",
         new="            raise Retryable(str(error)) from error\n",
         why="Whoever sees the error wants to know which row it was.",

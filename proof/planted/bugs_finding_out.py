@@ -126,7 +126,7 @@ BUGS = (
     TextPatch(
         name="a_check_that_died_is_never_made_again",
         aims=(I20, I6, I13),
-        file="adapters/postgres/schedule_rows.py",
+        file="adapters/postgres/store.py",
         old="UPDATE attempts SET next_check_at = $2 FROM due",
         new="UPDATE attempts SET next_check_at = nullif($2::timestamptz, $2) FROM due",
         why="Whoever took the check makes it and sets the next one.",

@@ -16,7 +16,7 @@ OUTCOME = "domain/outcome.py"
 REPORTS = "domain/call_event.py"
 CALL_OUTCOME = "flows/call_outcome.py"
 ABT_EVENTS = "flows/abt_events.py"
-OUTBOX = "adapters/postgres/outbox_rows.py"
+OUTBOX = "adapters/postgres/outbox.py"
 LANES = "flows/outbox_channels.py"
 
 _ORDERS = "flows/events/test_every_order.py::"
@@ -74,7 +74,7 @@ BUGS = (
     TextPatch(
         name="a_repeat_is_another_event",
         aims=(I11,),
-        file="adapters/retell/identity.py",
+        file="adapters/retell/wire.py",
         old='            content.pop("event_timestamp", None)\n',
         new='            content.pop("event_id", None)\n',
         why="The time belongs to the content.",

@@ -17,7 +17,7 @@ from proof.surroundings.ground import Ground
 from proof.surroundings.oracle import judge_telling
 from proof.surroundings.town import ENGAGE_SECRET
 from ringback.adapters.engage_http import EngageHttp
-from ringback.adapters.postgres import outbox_rows
+from ringback.adapters.postgres import outbox
 from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.abt_event import AbtEvent
@@ -188,13 +188,13 @@ async def run_away_for_good(ground: Ground, found: Findings, calls: int, seed: i
 
 async def plant_impatience(ground: Ground, found: Findings, seed: int) -> None:
     """Rows leave whether or not earlier ones of their call have left."""
-    take, failed = outbox_rows.TAKE, outbox_rows.FAILED
-    outbox_rows.TAKE = take.replace("order_key IS NULL OR", "true OR")
-    outbox_rows.FAILED = failed.replace("AND due_at < $3::timestamptz", "AND due_at < $3::timestamptz AND false")
-    assert take != outbox_rows.TAKE and failed != outbox_rows.FAILED, "the planted bug needs its places"
+    take, failed = outbox.TAKE, outbox.FAILED
+    outbox.TAKE = take.replace("order_key IS NULL OR", "true OR")
+    outbox.FAILED = failed.replace("AND due_at < $3::timestamptz", "AND due_at < $3::timestamptz AND false")
+    assert take != outbox.TAKE and failed != outbox.FAILED, "the planted bug needs its places"
     seen = Findings("planted", seed)
     try:
         await run_away_for_an_hour(ground, seen, 4, seed)
     finally:
-        outbox_rows.TAKE, outbox_rows.FAILED = take, failed
+        outbox.TAKE, outbox.FAILED = take, failed
     found.plant("events of a call overtake each other", bool(seen.violations), I14)

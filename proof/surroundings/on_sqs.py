@@ -8,7 +8,7 @@ from proof.surroundings.ground import Ground
 from proof.surroundings.queues import Story, run_queues
 from proof.surroundings.sqs import QUEUES, aws_environment
 from proof.surroundings.town import Town
-from ringback.adapters.sqs import open_sqs_queue
+from ringback.adapters.sqs.queue import open_sqs_queue
 from ringback.ports import MessageQueue
 from ringback.wiring import Dependencies
 from tests.loopback import free_ports

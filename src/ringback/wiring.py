@@ -14,11 +14,9 @@ from ringback.adapters.clock import SystemClock, new_id
 from ringback.adapters.engage_http import EngageHttp
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.adapters.postgres.api_keys import PostgresApiKeys
-from ringback.adapters.postgres.border import PostgresBorder
-from ringback.adapters.postgres.dead_outbox import PostgresDeadOutbox
-from ringback.adapters.postgres.dialing_switch import PostgresDialingSwitch
-from ringback.adapters.postgres.inspection import PostgresInspection
+from ringback.adapters.postgres.installation import PostgresBorder, PostgresDialingSwitch, PostgresInspection
 from ringback.adapters.postgres.message_queue import PostgresQueue
+from ringback.adapters.postgres.outbox import PostgresDeadOutbox
 from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Pool, connection_of, open_pool
 from ringback.adapters.postgres.purge import PostgresPurge
@@ -27,12 +25,11 @@ from ringback.adapters.postgres.views import PostgresViews
 from ringback.adapters.retell.account import RetellAccount
 from ringback.adapters.retell.client import RetellProvider
 from ringback.adapters.retell.events import report_from_call, report_from_webhook
-from ringback.adapters.retell.functions import inbound_reply, parse_inbound_call, parse_tool_call
-from ringback.adapters.retell.identity import content_identity
+from ringback.adapters.retell.functions import inbound_reply, parse_inbound_call, parse_tool_call, tool_definition
 from ringback.adapters.retell.signature import may_be_genuine, verify
-from ringback.adapters.retell.tools import tool_definition
+from ringback.adapters.retell.wire import content_identity
 from ringback.adapters.spoken_time import EnglishSpokenTime
-from ringback.adapters.sqs import open_sqs_queue
+from ringback.adapters.sqs.queue import open_sqs_queue
 from ringback.batching import Batcher
 from ringback.config import Settings, SettingsError
 from ringback.domain.catalog import Catalog, built_in_catalog, parse_catalog

@@ -5,8 +5,8 @@ import asyncio
 import asyncpg
 import pytest
 
+from ringback.adapters.postgres.person_hash import marks_of
 from ringback.adapters.postgres.schema import upgrade
-from ringback.adapters.postgres.tombstones import marks_of
 from tests.postgresql import named
 
 from .test_schema import _to_version

@@ -14,7 +14,7 @@ from alembic.config import Config
 
 from ringback.adapters.postgres import schema
 from ringback.adapters.postgres.api_keys import PostgresApiKeys
-from ringback.adapters.postgres.border import PostgresBorder
+from ringback.adapters.postgres.installation import PostgresBorder
 from ringback.adapters.postgres.pool import connection_of, open_pool
 from ringback.adapters.postgres.schema import MIGRATIONS, NEWEST, Patience, SchemaIsLocked, upgrade
 from ringback.domain.access import KnownKey, Role

@@ -18,7 +18,7 @@ from aiobotocore.session import AioSession, get_session
 
 from ringback.adapters.postgres import message_queue
 from ringback.adapters.postgres.message_queue import PostgresQueue
-from ringback.adapters.sqs import open_sqs_queue
+from ringback.adapters.sqs.queue import open_sqs_queue
 from ringback.ports import MessageQueue
 from tests.loopback import answers, free_ports
 from tests.postgresql import execute, named

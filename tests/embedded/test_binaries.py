@@ -3,9 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from ringback.embedded.binaries import find_binaries
-from ringback.embedded.configuration import server_configuration, shared_memory_type
-from ringback.embedded.errors import BinariesNotFound
+from ringback.embedded.binaries import BinariesNotFound, find_binaries
+from ringback.embedded.cluster import server_configuration, shared_memory_type
 
 
 def program(path: Path, answer: str) -> None:

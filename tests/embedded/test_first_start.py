@@ -8,8 +8,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from ringback.embedded import EmbeddedPostgresError
 from ringback.embedded.binaries import find_binaries
-from ringback.embedded.errors import EmbeddedPostgresError
 from ringback.embedded.server import PostgresServer
 
 START = """

@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from ringback.embedded import EmbeddedPostgresError
 from ringback.embedded.binaries import find_binaries
-from ringback.embedded.errors import EmbeddedPostgresError
 from ringback.embedded.privileges import choose_identity
 from ringback.embedded.server import PostgresServer
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from ringback.embedded.configuration import user_name_map
+from ringback.embedded.cluster import user_name_map
 
 
 async def test_the_product_owns_its_database_and_is_no_superuser(ask, server_at, short_dir):

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ringback.adapters.postgres.border import PostgresBorder
+from ringback.adapters.postgres.installation import PostgresBorder
 from ringback.domain.errors import StartRefused
 from ringback.flows import border
 from ringback.flows.border import EMULATED_FOR_REAL, NOT_IDENTIFIED, REAL_FOR_EMULATOR, Border

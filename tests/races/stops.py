@@ -2,7 +2,7 @@
 
 from random import Random
 
-from ringback.adapters.postgres.dialing_switch import PostgresDialingSwitch
+from ringback.adapters.postgres.installation import PostgresDialingSwitch
 from ringback.flows.operator.dialing_control import pause_dialing, resume_dialing
 from ringback.messages import CallRequested
 

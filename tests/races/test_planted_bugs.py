@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ringback.adapters.postgres import dialing_switch, transaction
+from ringback.adapters.postgres import installation, transaction
 from ringback.adapters.postgres import statements as sql
 from ringback.flows import call_processing
 from ringback.messages import CallRequested
@@ -31,7 +31,7 @@ def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pause_without_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialing_switch, "LOCK_CAPACITY", "SELECT 1")
+    monkeypatch.setattr(installation, "LOCK_CAPACITY", "SELECT 1")
 
 
 def any_task_is_open(monkeypatch: pytest.MonkeyPatch) -> None:

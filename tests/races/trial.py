@@ -16,7 +16,7 @@ import asyncpg
 
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.adapters.retell.events import report_from_call
-from ringback.adapters.retell.identity import content_identity
+from ringback.adapters.retell.wire import content_identity
 from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.domain.catalog import built_in_catalog
 from ringback.domain.dial import DialAnswer, DialRequest

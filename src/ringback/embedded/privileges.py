@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ringback.embedded import EmbeddedPostgresError
 from ringback.embedded.binaries import Binaries
-from ringback.embedded.errors import EmbeddedPostgresError
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 #: Debian leaves the ids from 30000 to 59999 free (Debian Policy, section 9.2.2).

@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from ringback.embedded.errors import EmbeddedPostgresError
+from ringback.embedded import EmbeddedPostgresError
 
 PROC = Path("/proc")
 PROGRAMS = {"postgres", "initdb"}

@@ -13,8 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from ringback.adapters.retell.envelope import identify
-from ringback.adapters.retell.signature import may_be_genuine, verify
+from ringback.adapters.retell.signature import identify, may_be_genuine, verify
 from ringback.domain.errors import Retryable
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.webhook_intake import MAX_BODY_BYTES, Intake, IntakePorts, read_webhook
@@ -102,7 +101,9 @@ class MissingSetting(RuntimeError):
 
 @functools.cache
 def _from_environment() -> Handler:
-    from ringback.adapters.sqs_send import make_sender  # botocore is most of the cold start; nothing else here needs it
+    from ringback.adapters.sqs.sender import (
+        make_sender,  # botocore is most of the cold start; nothing else here needs it
+    )
 
     queue_url = os.environ.get("RINGBACK_EVENT_QUEUE", "")
     if not queue_url.startswith("http"):

@@ -14,8 +14,8 @@ from ringback.adapters.postgres.schema import SchemaIsLocked, upgrade
 from ringback.config import Settings, process_environment, read_settings
 from ringback.domain.errors import StartRefused
 from ringback.domain.masked_url import masked_url
+from ringback.embedded import EmbeddedPostgresError
 from ringback.embedded.data_dir import LOCK_FILE, DataDirectoryInUse, DataDirectoryLock
-from ringback.embedded.errors import EmbeddedPostgresError
 from ringback.embedded.server import PostgresServer
 from ringback.logs import choose_format, configure_logs
 from ringback.loops import Loop, rest

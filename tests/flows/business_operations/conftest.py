@@ -14,7 +14,7 @@ from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.adapters.postgres.pool import Pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.adapters.retell.events import report_from_call, report_from_webhook
-from ringback.adapters.retell.identity import content_identity
+from ringback.adapters.retell.wire import content_identity
 from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.domain.attempt import VoicemailAction
 from ringback.domain.call import RetryPolicy

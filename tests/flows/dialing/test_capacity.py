@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ringback.adapters.postgres.dialing_switch import PostgresDialingSwitch
+from ringback.adapters.postgres.installation import PostgresDialingSwitch
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.errors import Retryable
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from ringback.adapters.postgres.eraser import PostgresEraser
+from ringback.adapters.postgres.erasure import PostgresEraser
 from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.adapters.retell.events import report_from_webhook
 from ringback.adapters.retell.functions import parse_tool_call
-from ringback.adapters.retell.identity import content_identity
+from ringback.adapters.retell.wire import content_identity
 from ringback.domain.attempt import VoicemailAction
 from ringback.domain.call import RetryPolicy
 from ringback.domain.call_event import CallReport

@@ -10,7 +10,7 @@ import pytest
 
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.adapters.postgres.api_keys import PostgresApiKeys
-from ringback.adapters.postgres.dialing_switch import PostgresDialingSwitch
+from ringback.adapters.postgres.installation import PostgresDialingSwitch
 from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.views import PostgresViews
 from ringback.domain.attempt import VoicemailAction

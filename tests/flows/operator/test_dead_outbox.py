@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ringback.adapters.postgres.dead_outbox import PostgresDeadOutbox
 from ringback.adapters.postgres.message_queue import PostgresQueue
+from ringback.adapters.postgres.outbox import PostgresDeadOutbox
 from ringback.domain.abt_event import AbtEvent
 from ringback.flows.operator.dead_letters import DeadLetters, UnknownSource
 from ringback.flows.outbox_delivery import OutboxRelay, deliver_outbox

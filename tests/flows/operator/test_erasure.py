@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ringback.adapters.postgres.eraser import PostgresEraser
+from ringback.adapters.postgres.erasure import PostgresEraser
 from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.domain.erasure import StillUnderWay
 from ringback.flows.operator.erasure import erase_person

@@ -7,9 +7,9 @@ import pytest
 from aiohttp import web
 
 from ringback.adapters.clock import SystemClock
-from ringback.adapters.postgres.dead_outbox import PostgresDeadOutbox
-from ringback.adapters.postgres.inspection import PostgresInspection
+from ringback.adapters.postgres.installation import PostgresInspection
 from ringback.adapters.postgres.message_queue import PostgresQueue
+from ringback.adapters.postgres.outbox import PostgresDeadOutbox
 from ringback.adapters.retell.account import RetellAccount
 from ringback.domain.errors import QueueUnavailable, StoreUnavailable
 from ringback.flows.operator.diagnostics import DiagnosticTargets, diagnose

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from ringback.adapters.postgres.person_hash import KEYS_IN_USE, Hashing
+from ringback.adapters.postgres.person_hash import KEYS_IN_USE, Hashing, covering
 from ringback.adapters.postgres.pool import Pool, connection_of
 from ringback.adapters.postgres.rows import columns_of, named_columns
-from ringback.adapters.postgres.suppressed import covering
 from ringback.domain.call import Call, Task
 from ringback.ports import AcceptedCall, PersonNow
 

@@ -165,3 +165,16 @@ def _key_id(key: bytes) -> str:
 
 def _outer(key: bytes, text: str) -> str:
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def covering(phone: str, contact_id: str, hashes: str) -> str:
+    """A condition over `suppressions`; the arguments are SQL expressions. An erased person's stand there as hashes, and
+    `hashes` is an array of every form in which the phone and the contact id may stand there."""
+    return f"""suppressions.lifted_at IS NULL AND (
+        suppressions.phone = {phone} OR suppressions.contact_id = {contact_id}
+        OR suppressions.phone_hash = ANY ({hashes}) OR suppressions.contact_hash = ANY ({hashes}))"""
+
+
+def marks_of(ids: Sequence[str | None]) -> list[bytes]:
+    """As the table `erased` holds them."""
+    return [hashlib.sha256(id_.encode()).digest() for id_ in ids if id_]

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
-from ringback.adapters.postgres.unavailable import CONDEMNS
+from ringback.adapters.postgres.pool import CONDEMNS
 from ringback.domain.errors import StoreUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"

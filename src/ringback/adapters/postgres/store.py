@@ -7,16 +7,86 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-from ringback.adapters.postgres import acceptance, outbox_rows, schedule_rows, statements
-from ringback.adapters.postgres.person_hash import Hashing
+from ringback.adapters.postgres import acceptance, outbox, statements
+from ringback.adapters.postgres.person_hash import Hashing, marks_of
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
-from ringback.adapters.postgres.rows import attempt_from
-from ringback.adapters.postgres.tombstones import marks_of
+from ringback.adapters.postgres.rows import attempt_from, literals, named_columns
 from ringback.adapters.postgres.transaction import PostgresTransaction
-from ringback.domain.attempt import Attempt
+from ringback.domain.attempt import SHOWN_AS_STATUS, Attempt
 from ringback.domain.eligibility import MAX_CLOCK_SKEW_S
 from ringback.domain.errors import ClockIsOff
 from ringback.ports import AcceptedCall, OutboxKind, OutboxRow, PersonNow
+
+_MOST_REDISPATCHES = 5
+
+# Task rows only: whether the call may still be dialed is decided by the claim, under the person's lock.
+# Nothing is released while dialing is paused: nobody takes messages then, so they would only grow old in the queue
+# (which keeps them for days at most), be published again as lost, and all come at once when dialing is resumed.
+# No more is in the queue than can be started soon, so that a backlog of any size waits here, in the order of due times,
+# and a call that is triggered now does not stand behind all of it. Messages that keep getting lost do not count.
+_RELEASE_DUE = """
+WITH due AS (
+    SELECT task_id FROM tasks WHERE status = 'pending' AND due_at <= $1
+      AND (SELECT paused_at IS NULL FROM installation)
+    ORDER BY due_at
+    LIMIT greatest(0, least($2, $3 - (SELECT count(*) FROM tasks WHERE status = 'dispatched' AND redispatches = 0)))
+    FOR UPDATE SKIP LOCKED),
+released AS (
+    UPDATE tasks SET status = 'dispatched', dispatch = dispatch + 1, dispatched_at = $1, redispatches = 0
+    FROM due WHERE tasks.task_id = due.task_id RETURNING tasks.task_id, call_id, dispatch)
+INSERT INTO outbox (kind, message_id, call_id, payload, created_at, due_at)
+SELECT 'call_message', task_id || ':' || dispatch, call_id,
+       json_build_object('call_id', call_id, 'task_id', task_id, 'dispatch', dispatch), $1, $1
+FROM released
+"""
+# The longest hold is over and nothing was heard of the inbound call's end. Not one statement with the next: the end of
+# an inbound call locks that call's row and then its tasks, which this would do in the other order.
+_GIVE_UP_INBOUND = "UPDATE inbound_calls SET released_at = hold_until WHERE released_at IS NULL AND hold_until <= $1"
+# A held task is due at the end of the longest hold.
+_END_HOLDS = """
+WITH over AS (SELECT task_id FROM tasks WHERE status = 'held' AND due_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
+UPDATE tasks SET status = 'pending', due_at = coalesce(due_before_hold, due_at), due_before_hold = NULL
+FROM over WHERE tasks.task_id = over.task_id
+"""
+# A dispatch whose message is still in the outbox is late, not lost. One that was lost again and again is no loss but a
+# message that ends in the dead letters each time: it is left to the operator, and the call's expiry still ends it.
+_REDISPATCH_LOST = """
+WITH lost AS (
+    SELECT task_id FROM tasks WHERE status = 'dispatched' AND dispatched_at < $1
+      AND (SELECT paused_at IS NULL FROM installation)
+      AND redispatches < $4
+      AND NOT EXISTS (SELECT FROM outbox WHERE message_id = task_id || ':' || dispatch
+                        AND delivered_at IS NULL AND dead_at IS NULL)
+    ORDER BY dispatched_at LIMIT $3 FOR UPDATE SKIP LOCKED),
+released AS (
+    UPDATE tasks SET dispatch = dispatch + 1, dispatched_at = $2, redispatches = redispatches + 1
+    FROM lost WHERE tasks.task_id = lost.task_id RETURNING tasks.task_id, call_id, dispatch)
+INSERT INTO outbox (kind, message_id, call_id, payload, created_at, due_at)
+SELECT 'call_message', task_id || ':' || dispatch, call_id,
+       json_build_object('call_id', call_id, 'task_id', task_id, 'dispatch', dispatch), $2, $2
+FROM released
+"""
+# A call whose attempt is still under way is ended by that attempt's verdict, never by the clock.
+_PAST_EXPIRY = f"""
+SELECT call_id FROM calls WHERE NOT final AND expires_at <= $1
+  AND NOT EXISTS (SELECT FROM attempts WHERE attempts.call_id = calls.call_id AND verdict_type IS NULL
+                    AND state IN {literals(SHOWN_AS_STATUS)})
+ORDER BY expires_at LIMIT $2
+"""
+_TAKE_CHECKS = f"""
+WITH due AS (
+    SELECT attempt_id FROM attempts WHERE next_check_at <= $1
+    ORDER BY next_check_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+UPDATE attempts SET next_check_at = $2 FROM due WHERE attempts.attempt_id = due.attempt_id
+RETURNING {named_columns(Attempt, of="attempts")}
+"""
+_FREE_SLOTS = """
+SELECT CASE WHEN paused_at IS NOT NULL OR breaker_until > $3::timestamptz THEN 0
+            ELSE greatest(0, least(
+                $1 - (SELECT count(*) FROM attempts WHERE holds_slot),
+                $2 - (SELECT count(*) FROM attempts WHERE claimed_at > $3::timestamptz - interval '1 second'))) END
+FROM installation
+"""
 
 
 class PostgresStore:
@@ -111,19 +181,19 @@ class PostgresStore:
 
     async def free_slots(self, max_live: int, per_second: int, now: datetime) -> int:
         async with self._connection() as connection:
-            return int(await connection.fetchval(schedule_rows.FREE_SLOTS, max_live, per_second, now))
+            return int(await connection.fetchval(_FREE_SLOTS, max_live, per_second, now))
 
     async def release_due(self, now: datetime, limit: int, most_dispatched: int) -> int:
         async with self._connection_in_time(now) as connection:
-            await connection.execute(schedule_rows.GIVE_UP_INBOUND, now)
-            await connection.execute(schedule_rows.END_HOLDS, now, limit)
-            status = await connection.execute(schedule_rows.RELEASE_DUE, now, limit, most_dispatched)
+            await connection.execute(_GIVE_UP_INBOUND, now)
+            await connection.execute(_END_HOLDS, now, limit)
+            status = await connection.execute(_RELEASE_DUE, now, limit, most_dispatched)
         return self._published(status)
 
     async def redispatch_lost(self, dispatched_before: datetime, now: datetime, limit: int) -> int:
-        most = schedule_rows.MOST_REDISPATCHES
+        most = _MOST_REDISPATCHES
         async with self._connection_in_time(now) as connection:
-            status = await connection.execute(schedule_rows.REDISPATCH_LOST, dispatched_before, now, limit, most)
+            status = await connection.execute(_REDISPATCH_LOST, dispatched_before, now, limit, most)
         return self._published(status)
 
     def _published(self, status: str) -> int:
@@ -134,18 +204,18 @@ class PostgresStore:
 
     async def calls_past_expiry(self, now: datetime, limit: int) -> list[str]:
         async with self._connection_in_time(now) as connection:
-            return [row[0] for row in await connection.fetch(schedule_rows.PAST_EXPIRY, now, limit)]
+            return [row[0] for row in await connection.fetch(_PAST_EXPIRY, now, limit)]
 
     async def attempts_to_check(self, now: datetime, busy_until: datetime, limit: int) -> list[Attempt]:
         async with self._connection_in_time(now) as connection:
-            records = await connection.fetch(schedule_rows.TAKE_CHECKS, now, busy_until, limit)
+            records = await connection.fetch(_TAKE_CHECKS, now, busy_until, limit)
         return [attempt_from(record) for record in records]
 
     async def take_outbox(
         self, kinds: Sequence[OutboxKind], now: datetime, busy_until: datetime, limit: int
     ) -> list[OutboxRow]:
         async with self._connection() as connection:
-            records = await connection.fetch(outbox_rows.TAKE, list(kinds), now, busy_until, limit)
+            records = await connection.fetch(outbox.TAKE, list(kinds), now, busy_until, limit)
         return [
             OutboxRow(
                 record["id"],
@@ -162,13 +232,13 @@ class PostgresStore:
 
     async def outbox_delivered(self, row_ids: Sequence[int], now: datetime) -> None:
         async with self._connection() as connection:
-            await connection.execute(outbox_rows.DELIVERED, list(row_ids), now)
+            await connection.execute(outbox.DELIVERED, list(row_ids), now)
 
     async def outbox_failed(
         self, row_id: int, error: str, due_at: datetime | None, now: datetime, *, refused: bool = False
     ) -> None:
         async with self._connection() as connection:
-            await connection.execute(outbox_rows.FAILED, row_id, error, due_at, now, int(refused))
+            await connection.execute(outbox.FAILED, row_id, error, due_at, now, int(refused))
 
 
 def _count(status: str) -> int:

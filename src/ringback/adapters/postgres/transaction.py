@@ -8,9 +8,8 @@ from typing import Any, TypeVar
 import msgspec
 from asyncpg import UniqueViolationError
 
-from ringback.adapters.postgres import contact_rows
 from ringback.adapters.postgres import statements as sql
-from ringback.adapters.postgres.person_hash import READ_KEYS_IN_USE, PersonHashes
+from ringback.adapters.postgres.person_hash import READ_KEYS_IN_USE, PersonHashes, marks_of
 from ringback.adapters.postgres.pool import Connection
 from ringback.adapters.postgres.rows import (
     COMPARED,
@@ -25,7 +24,6 @@ from ringback.adapters.postgres.rows import (
     same_instant,
     task_from,
 )
-from ringback.adapters.postgres.tombstones import marks_of
 from ringback.domain.abt_event import AbtEvent
 from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call, Contact, Task
@@ -304,7 +302,7 @@ class PostgresTransaction:
     async def write_fields(self, write: FieldsWrite) -> None:
         origin = write.origin
         await self._connection.execute(
-            contact_rows.WRITE_FIELDS,
+            sql.WRITE_FIELDS,
             write.write_id,
             origin.contact_id,
             origin.call_id,
@@ -317,7 +315,7 @@ class PostgresTransaction:
     async def add_note(self, note: Note) -> None:
         origin = note.origin
         await self._connection.execute(
-            contact_rows.ADD_NOTE,
+            sql.ADD_NOTE,
             note.note_id,
             origin.contact_id,
             origin.call_id,
@@ -328,23 +326,23 @@ class PostgresTransaction:
         )
 
     async def set_time_zone(self, contact_id: str, time_zone: str, source: str, now: datetime) -> None:
-        await self._connection.execute(contact_rows.SET_TIME_ZONE, contact_id, time_zone, source, now)
+        await self._connection.execute(sql.SET_TIME_ZONE, contact_id, time_zone, source, now)
 
     async def instance(self) -> str:
         return str(await self._connection.fetchval("SELECT instance FROM installation"))
 
     async def contact_by_phone(self, phone: str) -> str | None:
-        found: str | None = await self._connection.fetchval(contact_rows.CONTACT_BY_PHONE, phone)
+        found: str | None = await self._connection.fetchval(sql.CONTACT_BY_PHONE, phone)
         return found
 
     async def next_or_last_call(self, contact_id: str) -> str | None:
-        found: str | None = await self._connection.fetchval(contact_rows.CALL_AT_HAND, contact_id)
+        found: str | None = await self._connection.fetchval(sql.CALL_AT_HAND, contact_id)
         return found
 
     async def inbound_call(self, inbound_id: str | None, provider_call_id: str | None) -> InboundCall | None:
-        record = await self._connection.fetchrow(contact_rows.INBOUND_CALL, inbound_id, provider_call_id)
+        record = await self._connection.fetchrow(sql.INBOUND_CALL, inbound_id, provider_call_id)
         return self._remember(inbound_call_from(record)) if record else None
 
     async def find_ringing(self, phone: str, to_number: str, since: datetime) -> InboundCall | None:
-        record = await self._connection.fetchrow(contact_rows.STILL_RINGING, phone, to_number, since)
+        record = await self._connection.fetchrow(sql.STILL_RINGING, phone, to_number, since)
         return self._remember(inbound_call_from(record)) if record else None

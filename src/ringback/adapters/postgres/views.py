@@ -6,11 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from ringback.adapters.postgres.contact_snapshot import read_contact_snapshot
-from ringback.adapters.postgres.event_feed import read_events
 from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.adapters.postgres.rows import literals
-from ringback.adapters.postgres.timeline import read_timeline
 from ringback.domain.abt_event import iso
 from ringback.domain.call import OPEN_TASK
 from ringback.domain.contact_snapshot import ContactSnapshot
@@ -37,6 +35,55 @@ FROM tasks WHERE call_id = ANY ($1::text[]) ORDER BY created_at, task_id
 _SUPPRESSIONS = """
 SELECT suppression_id, phone, contact_id, reason, source, created_at FROM suppressions WHERE lifted_at IS NULL
 """
+# An event is shown once every transaction that began to write before its own is over: whatever commits later has a
+# later place. A call's transactions follow one another under its lock, so its events keep their sequence. The price:
+# a transaction that stays open anywhere in the cluster holds the feed up, though never the deliveries.
+_EVENTS = """
+SELECT xact::text || '-' || id AS cursor, payload AS event FROM outbox
+WHERE kind = 'abt_event' AND xact < pg_snapshot_xmin(pg_current_snapshot())
+  AND (xact, id) > ($1::text::xid8, $2::bigint)
+ORDER BY xact, id LIMIT $3
+"""
+_FIRST_CURSOR = "0-0"
+# Each statement takes the call id and yields `at`, `kind` and what belongs to that kind. Of entries with the same `at`
+# the earlier statement's comes first: causes before effects. No phone number, no transcript, no raw body is selected.
+_TRACES = (
+    """SELECT s.created_at AS at, 'suppression_added' AS kind, s.suppression_id, s.source, s.reason
+       FROM suppressions s JOIN calls c ON s.phone = c.phone OR s.contact_id = c.contact_id WHERE c.call_id = $1""",
+    """SELECT s.lifted_at AS at, 'suppression_lifted' AS kind, s.suppression_id, s.lifted_reason AS reason
+       FROM suppressions s JOIN calls c ON s.phone = c.phone OR s.contact_id = c.contact_id
+       WHERE c.call_id = $1 AND s.lifted_at IS NOT NULL""",
+    """SELECT accepted_at AS at, 'call_accepted' AS kind, contact_id, agent_id, expires_at
+       FROM calls WHERE call_id = $1""",
+    """SELECT created_at AS at, 'task_created' AS kind, task_id, kind AS task_kind,
+              coalesce(due_before_hold, due_at) AS due_at, local_time, time_zone, source, reason, status, dispatch
+       FROM tasks WHERE call_id = $1 ORDER BY task_id""",
+    """SELECT created_at AS at, 'call_message' AS kind, payload ->> 'task_id' AS task_id,
+              (payload ->> 'dispatch')::integer AS dispatch, delivered_at, tries, dead_at, last_error
+       FROM outbox WHERE call_id = $1 AND kind = 'call_message' ORDER BY id""",
+    """SELECT at, kind, attempt_id, detail FROM gate_decisions WHERE call_id = $1 ORDER BY id""",
+    """SELECT placed_at AS at, 'attempt_placed' AS kind, attempt_id, number, provider_call_id
+       FROM attempts WHERE call_id = $1 AND placed_at IS NOT NULL ORDER BY number""",
+    """SELECT started_at AS at, 'attempt_connected' AS kind, attempt_id, number, party
+       FROM attempts WHERE call_id = $1 AND started_at IS NOT NULL ORDER BY number""",
+    """SELECT ended_at AS at, 'attempt_ended' AS kind, attempt_id, number, disconnection_reason, duration_ms
+       FROM attempts WHERE call_id = $1 AND ended_at IS NOT NULL ORDER BY number""",
+    """SELECT received_at AS at, 'provider_event' AS kind, event, fate, provider_call_id, attempt_id
+       FROM provider_events WHERE call_id = $1 ORDER BY received_at""",
+    """SELECT at, 'action' AS kind, action, door, reply ->> 'code' AS code, (reply ->> 'ok')::boolean AS ok
+       FROM action_results WHERE call_id = $1 ORDER BY at""",
+    """SELECT at, 'disposition' AS kind, code, note, attempt_id FROM dispositions WHERE call_id = $1 ORDER BY at""",
+    """SELECT created_at AS at, kind, payload ->> 'type' AS type, message_id AS event_id,
+              payload -> 'data' ->> 'attempt_id' AS attempt_id,
+              (payload -> 'data' ->> 'sequence')::integer AS sequence, payload -> 'data' ->> 'reason' AS reason,
+              (payload -> 'data' ->> 'is_final')::boolean AS is_final, delivered_at, tries, dead_at, last_error
+       FROM outbox WHERE call_id = $1 AND kind = 'abt_event' ORDER BY id""",
+    """SELECT created_at AS at, kind, message_id,
+              (SELECT jsonb_agg(name) FROM json_object_keys(payload -> 'fields') AS name) AS fields,
+              CASE WHEN delivered_at IS NOT NULL THEN 'delivered' WHEN dead_at IS NOT NULL THEN 'dead'
+                   ELSE 'waiting' END AS delivery, delivered_at, tries, dead_at, last_error
+       FROM outbox WHERE call_id = $1 AND kind NOT IN ('call_message', 'abt_event') ORDER BY id""",
+)
 
 
 class PostgresViews:
@@ -69,7 +116,7 @@ class PostgresViews:
         async with connection_of(self._pool) as connection:
             if not await connection.fetchval("SELECT true FROM calls WHERE call_id = $1", call_id):
                 return None
-            return await read_timeline(connection, call_id)
+            return await _read_timeline(connection, call_id)
 
     async def contact_snapshot(self, phone: str | None, contact_id: str | None, now: datetime) -> ContactSnapshot:
         async with connection_of(self._pool) as connection:
@@ -77,7 +124,7 @@ class PostgresViews:
 
     async def events(self, *, after: str | None, limit: int) -> tuple[list[Item], str | None]:
         async with connection_of(self._pool) as connection:
-            return await read_events(connection, after, limit)
+            return await _read_events(connection, after, limit)
 
     async def suppressions(
         self, *, phone: str | None, contact_id: str | None, cursor: str | None, limit: int
@@ -126,3 +173,26 @@ def _item(row: Any) -> Item:
 def _page(found: list[Item], key: str, limit: int) -> tuple[list[Item], str | None]:
     items = found[:limit]
     return items, items[-1][key] if len(found) > limit else None
+
+
+async def _read_events(connection: Connection, after: str | None, limit: int) -> tuple[list[Item], str | None]:
+    """`after`: a cursor, which is two numbers with a hyphen between them."""
+    xact, _, row_id = (after or _FIRST_CURSOR).partition("-")
+    found = [dict(row) for row in await connection.fetch(_EVENTS, xact, int(row_id), limit + 1)]
+    items = found[:limit]
+    return items, items[-1]["cursor"] if len(found) > limit else None
+
+
+async def _read_timeline(connection: Connection, call_id: str) -> list[Item]:
+    """The entries in order of time, each {at, kind, …}; empty for an unknown call. Absent facts are left out."""
+    found: list[tuple[datetime, Item]] = []
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        for trace in _TRACES:
+            found += [(row["at"], _entry(dict(row))) for row in await connection.fetch(trace, call_id)]
+    return [entry for _, entry in sorted(found, key=lambda pair: pair[0])]
+
+
+def _entry(row: Item) -> Item:
+    return {
+        name: iso(value) if isinstance(value, datetime) else value for name, value in row.items() if value is not None
+    }

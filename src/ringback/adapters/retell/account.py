@@ -1,6 +1,8 @@
 """What an installation may ask Retell about its account: whose key this is, and where an agent sends its webhooks."""
 
+import json
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -9,6 +11,7 @@ from ringback.domain.inspection import AgentWebhook
 
 DEFAULT_BASE_URL = "https://api.retellai.com"
 TIMEOUT_S = 10.0
+IDENTITY_TIMEOUT_S = 2.0
 #: What an agent sends when it does not say otherwise (retell-sdk 6.2.13, types/agent_response.py).
 DEFAULT_EVENTS = ("call_started", "call_ended", "call_analyzed")
 
@@ -51,3 +54,31 @@ def _usable(status: int, body: dict[str, Any]) -> dict[str, Any]:
     if status != 200:
         raise ProviderUnavailable(f"Retell answered {status}")
     return body
+
+
+async def leads_to_emulator(base_url: str) -> bool | None:
+    """True: the emulator answers there. False: something else does, and whatever it is, it may ring phones. None: no
+    answer, or only that of a gateway which reaches nothing (5xx).
+
+    Retell's own address is not asked. No key is sent.
+    """
+    if urlsplit(base_url).hostname == urlsplit(DEFAULT_BASE_URL).hostname:
+        return False
+    timeout = aiohttp.ClientTimeout(total=IDENTITY_TIMEOUT_S)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            async with session.get(f"{base_url.rstrip('/')}/healthz", allow_redirects=False) as answer:
+                if answer.status >= 500:
+                    return None
+                said = await answer.read() if answer.status == 200 else b""
+    except (aiohttp.ClientError, OSError, ValueError):
+        return None
+    return _is_emulator(said)
+
+
+def _is_emulator(said: bytes) -> bool:
+    try:
+        told = json.loads(said)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(told, dict) and told.get("emulator") == "retell"

@@ -7,10 +7,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ringback.adapters.retell.account import DEFAULT_BASE_URL
+from ringback.adapters.retell.account import DEFAULT_BASE_URL, leads_to_emulator
 from ringback.adapters.retell.dial_answer import answer_from_error, answer_from_status, answer_from_success
 from ringback.adapters.retell.events import ATTEMPT_KEY, CALL_KEY, report_from_call
-from ringback.adapters.retell.whose_side import leads_to_emulator
 from ringback.domain.attempt import VoicemailAction
 from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.dial import DialAnswer, DialAnswerKind, DialRequest

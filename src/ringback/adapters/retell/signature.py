@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import json
 import re
 from collections.abc import Sequence
 
@@ -48,3 +49,15 @@ def _digest(body: bytes, key: str, at_ms: int) -> str:
     digest = hmac.new(key.encode("utf-8", "surrogatepass"), body, hashlib.sha256)
     digest.update(str(at_ms).encode())
     return digest.hexdigest()
+
+
+def identify(body: str) -> tuple[str, str] | None:
+    """The event's name and the call id of a webhook body; None if it has no usable ones."""
+    try:
+        envelope = json.loads(body)
+        event, call_id = envelope["event"], envelope["call"]["call_id"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if isinstance(event, str) and isinstance(call_id, str) and event and call_id:
+        return event, call_id
+    return None

@@ -1,5 +1,6 @@
 """Retell's bodies as they arrive: decoded fast when they are as documented, and still read when they are not."""
 
+import hashlib
 import json
 import math
 import re
@@ -130,3 +131,15 @@ def storable(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def content_identity(body: str) -> bytes:
+    """sha256 of the content in canonical form, without `event_timestamp`, which a retry may renew."""
+    try:
+        content = msgspec.json.decode(body)
+        if isinstance(content, dict):
+            content.pop("event_timestamp", None)
+        canonical = msgspec.json.encode(content, order="sorted")
+    except (msgspec.MsgspecError, RecursionError):
+        canonical = body.encode(errors="surrogatepass")
+    return hashlib.sha256(canonical).digest()

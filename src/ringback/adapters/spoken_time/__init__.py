@@ -4,8 +4,8 @@ import re
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from ringback.adapters.spoken_time.clocks import Clock, bare_day, clocks_in, without_period
-from ringback.adapters.spoken_time.days import Calendar, read_day
+from ringback.adapters.spoken_time.clocks import Clock, bare_day, clocks_in, without_period, without_zone
+from ringback.adapters.spoken_time.days import Calendar, read_day, read_span
 from ringback.adapters.spoken_time.questions import (
     ASK_DAY,
     ASK_DAY_AND_TIME,
@@ -14,9 +14,7 @@ from ringback.adapters.spoken_time.questions import (
     Unclear,
     which_half,
 )
-from ringback.adapters.spoken_time.spans import read_span
 from ringback.adapters.spoken_time.words import plain_words
-from ringback.adapters.spoken_time.zones import without_zone
 from ringback.domain.time_zone import clock_of
 from ringback.ports import SpokenMoment, SpokenTime
 

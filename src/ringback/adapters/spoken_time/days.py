@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from ringback.adapters.spoken_time.questions import Unclear, which_day
-from ringback.adapters.spoken_time.spans import count
 from ringback.adapters.spoken_time.words import MONTH
 
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -33,6 +32,16 @@ _CALENDAR_DATE = re.compile(
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec"
 #: Weeks begin on Monday for some people and on Sunday for others.
 _WEEK_STARTS = (0, 6)
+_COUNT = r"(?P<%s>an?|\d{1,4}(?:\.\d{1,2})?|(?:a )?couple(?: of)?)"
+_HOURS, _MINUTES = r"(?:hours?|hrs?)", r"(?:minutes?|mins?)"
+_SPANS = (
+    re.compile(rf"{_COUNT % 'hours'} ?{_HOURS}(?P<half> and (?:a half|30 minutes))?"),
+    re.compile(rf"{_COUNT % 'hours'}(?P<half> and a half) {_HOURS}"),
+    re.compile(rf"(?:{_COUNT % 'hours'} ?{_HOURS}(?: and)? )?{_COUNT % 'minutes'} ?{_MINUTES}"),
+    re.compile(r"(?P<half>half an hour|a half hour|half hour)"),
+    re.compile(r"(?P<quarters>a quarter|3 quarters) of an hour"),
+)
+_QUARTERS_MIN = {"a quarter": 15, "3 quarters": 45}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,7 @@ def read_day(text: str, calendar: Calendar) -> date | None:
         return _checked_next(day, calendar) if named["next"] else day
     if match := _WEEKS_FROM.fullmatch(text):
         start = read_day(match["weekday"], calendar)
-        return start and start + timedelta(weeks=int(count(match["count"])))
+        return start and start + timedelta(weeks=int(_count(match["count"])))
     beside = re.search(rf"(?:^{_WEEKDAY} | {_WEEKDAY.replace('weekday', 'last')}$)", text)
     if beside is None:
         return _day_without_weekday(text, calendar)
@@ -101,7 +110,7 @@ def _day_without_weekday(text: str, calendar: Calendar) -> date | None:
     if text in _NEAR_DAYS:
         return today + timedelta(days=_NEAR_DAYS[text])
     if (match := _DAYS_AHEAD.fullmatch(text)) and bool(match["within"]) != bool(match["start"]):
-        days = int(count(match["count"])) * (7 if match["unit"].startswith("week") else 1)
+        days = int(_count(match["count"])) * (7 if match["unit"].startswith("week") else 1)
         return today + timedelta(days=days + (match["start"] == "tomorrow"))
     if match := _DAY_OF_MONTH.fullmatch(text):
         return _next_day_of_month(int(match[1]), calendar.first_ahead)
@@ -160,3 +169,24 @@ def _date_or_none(year: int, month: int, number: int) -> date | None:
         return date(year, month, number)
     except ValueError:
         return None
+
+
+def read_span(plain: str) -> timedelta | None:
+    """None if the words are anything else."""
+    length = re.sub(r"^in | (?:from now|later|time)$", "", plain)
+    for pattern in _SPANS:
+        if match := pattern.fullmatch(length):
+            parts = match.groupdict()
+            hours, minutes = (_count(parts.get(name)) for name in ("hours", "minutes"))
+            extra = 30 if parts.get("half") else _QUARTERS_MIN.get(parts.get("quarters") or "", 0)
+            return timedelta(hours=hours, minutes=minutes + extra)
+    return None
+
+
+def _count(word: str | None) -> float:
+    """ "an" is 1, "a couple of" is 2, nothing is 0."""
+    if word is None:
+        return 0
+    if "couple" in word:
+        return 2
+    return 1 if word in ("a", "an") else float(word)

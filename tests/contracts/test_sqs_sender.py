@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 from botocore.session import get_session
 
-from ringback.adapters.sqs_send import make_sender, region_of
+from ringback.adapters.sqs.sender import make_sender, region_of
 from ringback.domain.errors import QueueUnavailable
 from ringback.messages import MAX_MESSAGE_BYTES
 
@@ -120,5 +120,5 @@ def test_an_answer_that_trickles_does_not_outlast_the_limit(listener):
 
 
 def test_importing_the_sender_loads_neither_botocore_nor_aiohttp():
-    code = "import sys, ringback.adapters.sqs_send as s; print({'botocore', 'aiohttp', 'asyncpg'} & set(sys.modules))"
+    code = "import sys, ringback.adapters.sqs.sender as s; print({'botocore', 'aiohttp', 'asyncpg'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

@@ -21,8 +21,8 @@ from ringback.adapters.message_limits import (
     nothing_taken,
     refusals,
 )
-from ringback.adapters.sqs_dead_letters import SqsDeadLetters
-from ringback.adapters.sqs_send import region_of
+from ringback.adapters.sqs.dead_letters import SqsDeadLetters
+from ringback.adapters.sqs.sender import region_of
 from ringback.domain.errors import Permanent, QueueUnavailable
 from ringback.ports import DeadLetter, MessageQueue, OutgoingMessage, ReceivedMessage
 

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from ringback.adapters.clock import SystemClock
+from ringback.adapters.retell.account import leads_to_emulator
 from ringback.adapters.retell.client import UNIDENTIFIED_FOR_S, RetellProvider
-from ringback.adapters.retell.whose_side import leads_to_emulator
 from ringback_emulator import retell
 from ringback_emulator.settings import RetellEmulatorSettings
 from tests.emulator.conftest import served

@@ -1,27 +1,42 @@
-"""The SQL of erasing a person, table by table."""
+"""Erasing a person, in one transaction under their locks."""
 
+import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
+import asyncpg
 import phonenumbers
 
+from ringback.adapters.postgres import statements
+from ringback.adapters.postgres.person_hash import Hashing, PersonHashes, marks_of, renew_calls
+from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.adapters.postgres.rows import literals
 from ringback.domain.attempt import POSSIBLY_RINGING
+from ringback.domain.erasure import Erased, StillUnderWay
+from ringback.domain.errors import Retryable
+from ringback.domain.retention import TRACES_KEPT
 
-CONTACTS = """
+#: Bodies are searched for a number so much at a time, because a statement may take seconds, not minutes.
+SEARCHED_AT_ONCE = timedelta(days=1)
+#: What was received while the search went on is searched again under the locks, with this much for clocks that differ.
+SEARCHED_AGAIN = timedelta(minutes=1)
+
+_CONTACTS = """
 SELECT contact_id FROM contacts WHERE phone = $1 UNION SELECT contact_id FROM calls WHERE phone = $1
 UNION SELECT contact_id FROM inbound_calls WHERE phone = $1 ORDER BY 1
 """
-PHONES = """
+_PHONES = """
 SELECT phone FROM contacts WHERE contact_id = ANY ($2::text[])
 UNION SELECT phone FROM calls WHERE contact_id = ANY ($2::text[]) UNION SELECT $1 ORDER BY 1
 """
-LOCK_CONTACT_ROWS = "SELECT FROM contacts WHERE contact_id = ANY ($1::text[]) ORDER BY contact_id FOR UPDATE"
-UNFINISHED = """
+_LOCK_CONTACT_ROWS = "SELECT FROM contacts WHERE contact_id = ANY ($1::text[]) ORDER BY contact_id FOR UPDATE"
+_UNFINISHED = """
 SELECT call_id FROM calls WHERE NOT final AND (phone = $1 OR contact_id = ANY ($2::text[])) ORDER BY call_id
 """
-CALLS = "SELECT call_id FROM calls WHERE phone = ANY ($1::text[]) OR contact_id = ANY ($2::text[])"
+_CALLS = "SELECT call_id FROM calls WHERE phone = ANY ($1::text[]) OR contact_id = ANY ($2::text[])"
 # A call that is to be stopped at the provider may still be talking.
-IN_PROGRESS = f"""
+_IN_PROGRESS = f"""
 SELECT (SELECT count(*) FROM attempts WHERE call_id = ANY ($1::text[])
           AND (next_check_at IS NOT NULL OR holds_person OR state IN {literals(POSSIBLY_RINGING)}))
      + (SELECT count(*) FROM inbound_calls WHERE released_at IS NULL
@@ -29,7 +44,7 @@ SELECT (SELECT count(*) FROM attempts WHERE call_id = ANY ($1::text[])
      + (SELECT count(*) FROM outbox WHERE kind = 'stop_call' AND call_id = ANY ($1::text[])
           AND delivered_at IS NULL AND dead_at IS NULL)
 """
-PROVIDER_CALLS = """
+_PROVIDER_CALLS = """
 SELECT provider_call_id FROM attempts WHERE call_id = ANY ($1::text[]) AND provider_call_id IS NOT NULL
 UNION SELECT provider_call_id FROM inbound_calls
 WHERE (phone = ANY ($2::text[]) OR contact_id = ANY ($3::text[])) AND provider_call_id IS NOT NULL
@@ -38,33 +53,33 @@ UNION SELECT detail ->> 'stopped' FROM gate_decisions WHERE call_id = ANY ($1::t
 ORDER BY 1
 """
 #: Ids of ours that late evidence may carry.
-IDS = """
+_IDS = """
 SELECT call_id FROM calls WHERE call_id = ANY ($1::text[])
 UNION SELECT attempt_id FROM attempts WHERE call_id = ANY ($1::text[])
 UNION SELECT inbound_id FROM inbound_calls WHERE phone = ANY ($2::text[]) OR contact_id = ANY ($3::text[])
 """
-ADD_TOMBSTONES = """
+_ADD_TOMBSTONES = """
 INSERT INTO erased (mark, erased_at) SELECT mark, $2 FROM unnest($1::bytea[]) AS mark ON CONFLICT DO NOTHING
 """
-KEYED_CALLS = """
+_KEYED_CALLS = """
 SELECT call_id, idempotency_key, request_hash FROM calls
 WHERE call_id = ANY ($1::text[]) AND idempotency_key IS NOT NULL
 """
 # Bodies of others' calls, of chats and of unknown people's calls to us, whose people only their content tells.
-MENTIONING = """
+_MENTIONING = """
 SELECT DISTINCT provider_call_id FROM provider_events
 WHERE received_at BETWEEN $2 AND $3 AND fate <> 'applied' AND provider_call_id <> '' AND body ~ $1
   AND NOT EXISTS (SELECT FROM inbound_calls AS known WHERE known.provider_call_id = provider_events.provider_call_id)
 """
 # A stop may name a number or a contact that no other row has beside the person.
-NAMED_BY_STOPS = """
+_NAMED_BY_STOPS = """
 SELECT named FROM suppressions, unnest(ARRAY[phone, contact_id]) AS named
 WHERE lifted_at IS NULL AND (phone = ANY ($1::text[]) OR contact_id = ANY ($2::text[])) AND named IS NOT NULL
 """
-STAND_IN = "INSERT INTO contacts (contact_id, phone, updated_at) VALUES ($1, 'erased', $2)"
+_STAND_IN = "INSERT INTO contacts (contact_id, phone, updated_at) VALUES ($1, 'erased', $2)"
 
 # What is promised to Engage still goes there, told apart by Engage's own id and with nothing that a person said.
-STRIP_PENDING_EVENTS = """
+_STRIP_PENDING_EVENTS = """
 UPDATE outbox SET erased = true, payload = jsonb_set(payload::jsonb, '{data}', (payload::jsonb -> 'data')
         - CASE payload ->> 'type' WHEN 'voice_ai_call_rescheduled' THEN ARRAY['analysis', 'provider_call_id', 'reason']
                                   ELSE ARRAY['analysis', 'provider_call_id'] END
@@ -73,12 +88,12 @@ WHERE kind = 'abt_event' AND delivered_at IS NULL AND dead_at IS NULL AND call_i
 """
 
 #: One set of values for all statements, so that each may use what it needs of them.
-ASKED = """
+_ASKED = """
 WITH asked AS (SELECT $1::text[] AS call_ids, $2::text[] AS phones, $3::text[] AS contact_ids,
                       $4::text[] AS provider_call_ids, $5::text AS stand_in,
                       $6::jsonb AS hashes, $7::text AS numbers)
 """
-ERASE = {
+_ERASE = {
     "suppressions": """
         UPDATE suppressions SET phone = NULL, contact_id = NULL, reason = 'erased',
             phone_hash = coalesce(phone_hash, asked.hashes ->> phone),
@@ -126,10 +141,120 @@ ERASE = {
         FROM asked WHERE call_id = ANY (asked.call_ids)""",
     "contacts": "DELETE FROM contacts USING asked WHERE contact_id = ANY (asked.contact_ids)",
 }
-NOTE = """
+_NOTE = """
 INSERT INTO gate_decisions (call_id, at, kind, detail)
 SELECT call_id, $2, 'erased', jsonb_build_object('reason', $3::text) FROM unnest($1::text[]) AS call_id
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    phones: Sequence[str]
+    contact_ids: Sequence[str]
+    call_ids: Sequence[str]
+
+
+class PostgresEraser:
+    """Implements `flows.operator.erasure.Eraser`."""
+
+    def __init__(self, pool: Pool, hashing: Hashing) -> None:
+        self._pool = pool
+        self._hashing = hashing
+
+    async def unfinished_calls(self, phone: str) -> list[str]:
+        async with connection_of(self._pool) as connection:
+            contact_ids = await _column(connection, _CONTACTS, phone)
+            return await _column(connection, _UNFINISHED, phone, contact_ids)
+
+    async def erase(self, phone: str, reason: str, now: datetime) -> Erased | None:
+        try:
+            async with connection_of(self._pool) as connection:
+                phones = await _column(connection, _PHONES, phone, await _column(connection, _CONTACTS, phone))
+                heard_of = await _search(connection, phones, now)
+                async with connection.transaction():
+                    return await self._erase(connection, phone, heard_of, reason, now)
+        except asyncpg.IntegrityConstraintViolationError as error:
+            # Its text quotes the person.
+            raise Retryable(type(error).__name__) from None
+
+    async def _erase(
+        self, connection: Connection, phone: str, heard_of: Sequence[str], reason: str, now: datetime
+    ) -> Erased | None:
+        person = await _lock_and_find(connection, phone)
+        if person is None:
+            return None
+        asked = (person.call_ids, person.phones, person.contact_ids)
+        under_way = await connection.fetchval(_IN_PROGRESS, *asked)
+        if under_way:
+            raise StillUnderWay(under_way)
+        if await connection.fetch(_UNFINISHED, phone, person.contact_ids):
+            return None
+        hashes = await self._hashing.renew(connection)
+        provider_call_ids = await _column(connection, _PROVIDER_CALLS, *asked)
+        meanwhile = (now - SEARCHED_AGAIN, now + SEARCHED_AT_ONCE)
+        searched = [*heard_of, *await _column(connection, _MENTIONING, pattern_of(person.phones), *meanwhile)]
+        ids = await _column(connection, _IDS, person.call_ids, person.phones, person.contact_ids)
+        marks = marks_of(sorted({*ids, *provider_call_ids, *searched}))
+        await connection.execute(_ADD_TOMBSTONES, marks, now)
+        await renew_calls(connection, hashes, await connection.fetch(_KEYED_CALLS, person.call_ids))
+        rows = await _erase_rows(connection, person, hashes, [*provider_call_ids, *searched], now)
+        await connection.execute(_NOTE, person.call_ids, now, reason)
+        return Erased(rows, tuple(provider_call_ids))
+
+
+async def _lock_and_find(connection: Connection, phone: str) -> _Person | None:
+    """Phones sorted, then contacts, then the contacts' rows: an acceptance holds those until it commits, and what it
+    wrote is found behind them. None: the person has become another one meanwhile."""
+    contact_ids = await _column(connection, _CONTACTS, phone)
+    phones = await _column(connection, _PHONES, phone, contact_ids)
+    for known in phones:
+        await connection.execute(statements.LOCK_PHONE, known)
+    for contact_id in contact_ids:
+        await connection.execute(statements.LOCK_CONTACT, contact_id)
+    await connection.execute(_LOCK_CONTACT_ROWS, contact_ids)
+    found = await _column(connection, _CONTACTS, phone)
+    phones_found = await _column(connection, _PHONES, phone, found)
+    if not (set(found) <= set(contact_ids) and set(phones_found) <= set(phones)):
+        return None
+    return _Person(phones_found, found, await _column(connection, _CALLS, [phone], found))
+
+
+async def _search(connection: Connection, phones: Sequence[str], now: datetime) -> list[str]:
+    """Provider calls that are not the person's, as far as our rows tell, but whose bodies hold their number."""
+    pattern, found = pattern_of(phones), set()
+    since = now - TRACES_KEPT - SEARCHED_AT_ONCE
+    while since < now:
+        found.update(await _column(connection, _MENTIONING, pattern, since, since + SEARCHED_AT_ONCE))
+        since += SEARCHED_AT_ONCE
+    return sorted(found)
+
+
+async def _erase_rows(
+    connection: Connection, person: _Person, hashes: PersonHashes, provider_call_ids: Sequence[str], now: datetime
+) -> dict[str, int]:
+    stand_in = f"erased-{uuid.uuid4().hex[:16]}"
+    if person.contact_ids:
+        await connection.execute(_STAND_IN, stand_in, now)
+    await connection.execute(_STRIP_PENDING_EVENTS, person.call_ids)
+    named = await _column(connection, _NAMED_BY_STOPS, person.phones, person.contact_ids)
+    asked = (
+        person.call_ids,
+        person.phones,
+        person.contact_ids,
+        provider_call_ids,
+        stand_in,
+        {one: hashes.newest(one) for one in named},
+        pattern_of(person.phones),
+    )
+    rows = {}
+    for kind, statement in _ERASE.items():
+        status = await connection.execute(_ASKED + statement, *asked)
+        rows[kind] = int(status.rpartition(" ")[2])
+    return rows
+
+
+async def _column(connection: Connection, statement: str, *values: object) -> list[str]:
+    return [row[0] for row in await connection.fetch(statement, *values)]
 
 
 def pattern_of(phones: Sequence[str]) -> str:

@@ -1,0 +1,123 @@
+"""The installation's one row: its mark, its pause, and the figures of `doctor`."""
+
+from datetime import datetime
+
+import asyncpg
+
+from ringback.adapters.postgres.pool import Pool, connection_of
+from ringback.adapters.postgres.schema import NEWEST
+from ringback.adapters.postgres.rows import literals
+from ringback.adapters.postgres.statements import LOCK_CAPACITY
+from ringback.domain.attempt import POSSIBLY_RINGING
+from ringback.domain.dialing_state import DialingState
+from ringback.domain.errors import StartRefused
+from ringback.domain.inspection import ServerFacts, WorkFacts
+
+# What the emulator alone writes: the name of its agents in every webhook, the host of its recordings.
+# Read once in an installation's life, and only from one that was used before there was a mark.
+_EVIDENCE = """
+WITH newest AS (
+    SELECT provider_call_id, recording_url FROM attempts WHERE provider_call_id IS NOT NULL
+    ORDER BY attempt_id DESC LIMIT 1000
+)
+SELECT bool_or(coalesce(recording_url LIKE 'https://recordings.emulator.invalid/%', false) OR EXISTS (
+    SELECT FROM provider_events
+    WHERE provider_events.provider_call_id = newest.provider_call_id AND body LIKE '%"Emulated agent"%'
+)) FROM newest
+"""
+_MARK = "UPDATE installation SET emulated = $1 WHERE emulated IS NULL"
+_READ = "SELECT emulated FROM installation"
+_NOT_UPGRADED = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
+
+
+class PostgresBorder:
+    """Implements `flows.border.Installation`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def emulated(self) -> bool | None:
+        return await self._read_old(_READ)
+
+    async def evidence(self) -> bool | None:
+        return await self._read_old(_EVIDENCE)
+
+    async def _read_old(self, query: str) -> bool | None:
+        try:
+            async with connection_of(self._pool) as connection:
+                found: bool | None = await connection.fetchval(query)
+                return found
+        except _NOT_UPGRADED:
+            return None
+
+    async def mark(self, emulated: bool) -> bool:
+        try:
+            async with connection_of(self._pool) as connection:
+                await connection.execute(_MARK, emulated)
+                return bool(await connection.fetchval(_READ))
+        except _NOT_UPGRADED:
+            raise StartRefused("the database is not upgraded: run ringback db upgrade") from None
+
+
+# A claim reads the pause behind this same lock: it committed before, or it sees what is written here.
+_PAUSE = """
+UPDATE installation SET paused_at = coalesce(paused_at, $1), pause_reason = coalesce($2, pause_reason)
+"""
+_RESUME = "UPDATE installation SET paused_at = NULL, pause_reason = NULL"
+_STATE = f"""
+SELECT paused_at, pause_reason AS reason,
+       (SELECT count(*) FROM attempts WHERE state IN {literals(POSSIBLY_RINGING)}) AS live
+FROM installation
+"""
+
+
+class PostgresDialingSwitch:
+    """Implements `flows.operator.dialing_control.DialingSwitch`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def pause(self, reason: str | None, now: datetime) -> DialingState:
+        return await self._set(_PAUSE, now, reason)
+
+    async def resume(self) -> DialingState:
+        return await self._set(_RESUME)
+
+    async def _set(self, statement: str, *values: object) -> DialingState:
+        async with connection_of(self._pool) as connection:
+            async with connection.transaction():
+                await connection.execute(LOCK_CAPACITY)
+                await connection.execute(statement, *values)
+            # Behind the commit: counting attempts must not make the claims wait.
+            row = await connection.fetchrow(_STATE)
+        assert row is not None, "the installation row is made by the migration"
+        return DialingState(**row)
+
+
+_SERVER = """
+SELECT current_setting('server_version') AS server, current_setting('server_version_num')::int AS server_number,
+       clock_timestamp() AS now, to_regclass('alembic_version') IS NOT NULL AS is_ours
+"""
+_SCHEMA = "SELECT version_num FROM alembic_version"
+_INSTALLATION = "SELECT paused_at, pause_reason, breaker_until, breaker_reason FROM installation"
+_OUTBOX = """
+SELECT count(*) AS waiting, min(created_at) AS oldest FROM outbox WHERE delivered_at IS NULL AND dead_at IS NULL
+"""
+
+
+class PostgresInspection:
+    """Implements `flows.operator.diagnostics.Database`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def server(self) -> ServerFacts:
+        async with connection_of(self._pool) as connection:
+            row = (await connection.fetch(_SERVER))[0]
+            schema = await connection.fetchval(_SCHEMA) if row["is_ours"] else None
+        return ServerFacts(row["server"], row["server_number"], row["now"], schema, NEWEST)
+
+    async def work(self) -> WorkFacts:
+        async with connection_of(self._pool) as connection:
+            rows = await connection.fetch(_INSTALLATION), await connection.fetch(_OUTBOX)
+        return WorkFacts(**rows[0][0], **rows[1][0])

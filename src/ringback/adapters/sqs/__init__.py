@@ -1,0 +1,1 @@
+"""Amazon SQS: the queue of the services, its dead letters, and the sender of the Lambda."""
