@@ -93,7 +93,7 @@ BUGS = (
         name="an_address_that_is_set_is_real",
         aims=(I23,),
         file=SIDE,
-        old='    return isinstance(told, dict) and told.get("emulator") == "retell"\n',
+        old='    return isinstance(health, dict) and health.get("emulator") == "retell"\n',
         new="    return False\n",
         why="Whoever sets RETELL_BASE_URL means Retell.",
         tests=(f"{_SIDE}test_the_emulator_says_so_of_itself",),

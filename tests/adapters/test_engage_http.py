@@ -211,7 +211,7 @@ async def test_a_redirect_is_a_failure_and_is_not_followed(server: FakeServer, e
         ("9" * 5000, 3600.0),
         ("-5", None),
         ("soon", None),
-        ("1.5", None),
+        ("1.5", 1.5),
         ("²", None),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
         ("Wed, 21 Oct 2099 07:28:00 GMT", 3600.0),

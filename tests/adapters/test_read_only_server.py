@@ -129,7 +129,7 @@ async def test_what_says_nothing_against_the_connection_keeps_it(pool: Pool) -> 
 async def test_the_queue_and_its_listener_leave_the_read_only_server_and_come_back(
     url: str, pool: Pool, set_read_only: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wake, "ASK_EVERY_S", 0.1)
+    monkeypatch.setattr(wake, "CHECK_EVERY_S", 0.1)
     queue = PostgresQueue(pool, "calls")
     assert await queue.receive(10, 0.2, 30) == []
     listening = await _listener(url)

@@ -16,7 +16,7 @@ from ringback.adapters.postgres import schema
 from ringback.adapters.postgres.api_keys import PostgresApiKeys
 from ringback.adapters.postgres.installation import PostgresBorder
 from ringback.adapters.postgres.pool import connection_of, open_pool
-from ringback.adapters.postgres.schema import MIGRATIONS, NEWEST, Patience, SchemaIsLocked, upgrade
+from ringback.adapters.postgres.schema import MIGRATIONS, NEWEST, LockWaits, SchemaIsLocked, upgrade
 from ringback.domain.access import KnownKey, Role
 from ringback.domain.errors import StartRefused, StoreUnavailable
 from ringback.web.auth import hash_key
@@ -97,7 +97,7 @@ async def test_behind_a_dump_the_upgrade_waits_and_the_others_go_on(url: str, la
     await reading.start()
     await dump.execute("LOCK TABLE calls IN ACCESS SHARE MODE")
     pool = await open_pool(url, max_size=2)
-    upgrading = asyncio.create_task(upgrade(url, patience=Patience(lock_s=0.5, first_pause_s=0.3, longest_pause_s=0.6)))
+    upgrading = asyncio.create_task(upgrade(url, waits=LockWaits(lock_s=0.5, first_pause_s=0.3, longest_pause_s=0.6)))
     slowest_s, writes, refused, until = 0.0, 0, 0, time.monotonic() + 5
     while time.monotonic() < until:
         began = time.monotonic()
@@ -129,7 +129,7 @@ async def test_a_lock_that_does_not_end_is_named(url: str, later_version: None) 
     await dump.execute("LOCK TABLE calls IN ACCESS SHARE MODE")
     pid = dump.get_server_pid()
     with pytest.raises(SchemaIsLocked, match=rf"pid {pid} \(pg_dump, for \d+ s\)"):
-        await upgrade(url, patience=Patience(lock_s=0.5, first_pause_s=0.3, whole_s=2))
+        await upgrade(url, waits=LockWaits(lock_s=0.5, first_pause_s=0.3, whole_s=2))
     await dump.close()
 
 
@@ -141,7 +141,7 @@ async def test_an_upgrade_that_does_not_end_is_waited_for_no_longer_than_allowed
     other = await asyncpg.connect(url)
     await other.execute("SELECT pg_advisory_lock(hashtextextended('ringback-migrations', 0))")
     with pytest.raises(SchemaIsLocked, match="another upgrade"):
-        await upgrade(url, patience=Patience(whole_s=0.3))
+        await upgrade(url, waits=LockWaits(whole_s=0.3))
     await other.close()
 
 

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from ringback.adapters.postgres.message_queue import PostgresQueue
-from ringback.adapters.postgres.wake import Bell
+from ringback.adapters.postgres.wake import WakeUp
 from ringback.ports import OutgoingMessage
 
 
@@ -19,31 +19,31 @@ async def pool(queues_url):
 
 
 async def test_a_ring_wakes_one_waiter_the_longest_waiting():
-    bell = Bell()
-    first, second = (asyncio.create_task(bell.wait(5)) for _ in range(2))
+    wake_up = WakeUp()
+    first, second = (asyncio.create_task(wake_up.wait(5)) for _ in range(2))
     await asyncio.sleep(0)
-    bell.ring()
+    wake_up.notify()
     await asyncio.sleep(0.01)
     assert (first.done(), second.done()) == (True, False)
-    bell.ring()
+    wake_up.notify()
     await second
 
 
 async def test_a_ring_that_nobody_hears_is_kept_for_the_next_but_only_one():
-    bell = Bell()
-    bell.ring()
-    bell.ring()
-    await asyncio.wait_for(bell.wait(5), 0.1)
+    wake_up = WakeUp()
+    wake_up.notify()
+    wake_up.notify()
+    await asyncio.wait_for(wake_up.wait(5), 0.1)
     started = time.monotonic()
-    await bell.wait(0.05)
+    await wake_up.wait(0.05)
     assert time.monotonic() - started > 0.04
 
 
 async def test_a_cancelled_waiter_passes_its_ring_on():
-    bell = Bell()
-    first, second = (asyncio.create_task(bell.wait(5)) for _ in range(2))
+    wake_up = WakeUp()
+    first, second = (asyncio.create_task(wake_up.wait(5)) for _ in range(2))
     await asyncio.sleep(0)
-    bell.ring()
+    wake_up.notify()
     first.cancel()
     await asyncio.wait_for(second, 0.1)
     assert first.cancelled()
@@ -110,11 +110,11 @@ def test_a_queue_name_that_could_not_be_a_channel_is_refused(name):
 
 
 async def test_a_ring_in_the_moment_of_the_timeout_is_kept():
-    bell = Bell()
-    waiting = asyncio.create_task(bell.wait(10))
+    wake_up = WakeUp()
+    waiting = asyncio.create_task(wake_up.wait(10))
     await asyncio.sleep(0)
-    bell._waiters[0].cancel()  # what the timeout does, one step before the waiting task learns of it
-    bell.ring()
+    wake_up._waiters[0].cancel()  # what the timeout does, one step before the waiting task learns of it
+    wake_up.notify()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    await asyncio.wait_for(bell.wait(10), 1)
+    await asyncio.wait_for(wake_up.wait(10), 1)

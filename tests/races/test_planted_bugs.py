@@ -24,7 +24,7 @@ def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     read, because comparing them is a second net, which alone would turn most of what follows into a clash."""
     monkeypatch.setattr(sql, "LOCK_PHONE", "SELECT $1::text")
     monkeypatch.setattr(sql, "LOCK_CONTACT", "SELECT $1::text")
-    monkeypatch.setattr(sql, "LOCK_PEOPLE_OF_CALL", "SELECT FROM calls WHERE call_id = $1")
+    monkeypatch.setattr(sql, "LOCK_CONTACTS_OF_CALL", "SELECT FROM calls WHERE call_id = $1")
     for statement in ("CALL_FOR_UPDATE", "OPEN_TASK"):
         monkeypatch.setattr(sql, statement, getattr(sql, statement).replace("FOR UPDATE", ""))
     monkeypatch.setattr(transaction, "COMPARED", dict.fromkeys(transaction.COMPARED, ()))

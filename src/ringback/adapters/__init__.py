@@ -1,1 +1,1 @@
-"""How the world is reached; the only code that knows its protocols."""
+"""Adapters to the dependencies: the only code that knows their protocols."""

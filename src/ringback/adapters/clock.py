@@ -1,4 +1,4 @@
-"""The time and the identity that production uses."""
+"""The clock and the ids of production."""
 
 import time
 from datetime import UTC, datetime
@@ -17,5 +17,5 @@ class SystemClock:
 
 
 def new_id() -> str:
-    """A UUIDv7: unique without coordination, and in the order of time, so that indexes grow at one end."""
+    """Make a UUIDv7: unique without coordination, and in the order of time, so indexes grow at one end."""
     return str(uuid_utils.uuid7())

@@ -1,13 +1,11 @@
-"""ABT events and CRM writes reach Engage over HTTP, one request for one row of the outbox."""
+"""Deliver ABT events and CRM writes to Engage over HTTP, one request for each outbox row."""
 
 import asyncio
 import json
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -16,16 +14,16 @@ from aiohttp.connector import Connection
 from standardwebhooks import Webhook
 from yarl import URL
 
+from ringback.adapters.retry_after import retry_after_s
 from ringback.failpoints import Failpoint, reach
 from ringback.ports import Clock, Delivery
 
 TIMEOUT_S = 10.0
-LONGEST_RETRY_AFTER_S = 3600.0
 
-#: 4xx answers that speak of this moment, not of this request (RFC 9110, RFC 8470, RFC 6585).
-PASSING_4XX = frozenset({408, 425, 429})
+#: 4xx statuses about the moment, not about the request (RFC 9110, RFC 8470, RFC 6585).
+TEMPORARY_4XX = frozenset({408, 425, 429})
 
-# An answer is read this far, for this long, only so that its connection can be used again; its content means nothing.
+# The response body is ignored. It is read up to these limits so that its connection can be used again.
 _ANSWER_BYTES = 64 * 1024
 _ANSWER_TIMEOUT_S = 1.0
 
@@ -39,8 +37,11 @@ class _Request:
 
 
 class _CleanConnections(aiohttp.TCPConnector):
-    """Keeps connections, but for those on which something arrived between two requests: aiohttp 3.14 would take it for
-    the answer to the next one, and an event that Engage never had would count as delivered, or as refused."""
+    """Drops kept connections on which bytes arrived between two requests.
+
+    aiohttp 3.14 would read them as the response to the next request. An event that Engage never received would count as
+    delivered, or as refused.
+    """
 
     async def _get(self, key: Any, traces: list[Any]) -> Connection | None:
         while (connection := await super()._get(key, traces)) is not None:
@@ -53,8 +54,8 @@ class _CleanConnections(aiohttp.TCPConnector):
 class EngageHttp:
     """Implements `ports.Engage`. Build it where an event loop runs; `close` it there.
 
-    `secret` is a Standard Webhooks secret, `whsec_` and base64. The pool holds `connections`; a delivery takes
-    `timeout_s` at the most, the wait for a free connection included.
+    `secret` is a Standard Webhooks secret: `whsec_` and base64. The pool holds `connections`. A delivery takes at most
+    `timeout_s`, including the wait for a free connection.
     """
 
     def __init__(
@@ -75,8 +76,10 @@ class EngageHttp:
         await self._session.close()
 
     async def deliver(self, kind: str, message_id: str, payload: Mapping[str, Any]) -> Delivery:
-        """One try. `detail` is `http_<status>`, `timeout`, `tls`, `connect`, `connection_lost` or `malformed` (no
-        request can be made of the row), never words of the answer."""
+        """Try once. `detail` never quotes the response.
+
+        It is `http_<status>`, `timeout`, `tls`, `connect`, `connection_lost` or `malformed` (the row makes no request).
+        """
         try:
             request = self._request(kind, message_id, payload)
             reach(Failpoint.ENGAGE_ASKING)
@@ -108,10 +111,13 @@ class EngageHttp:
             case _:
                 raise ValueError(f"Engage takes no {kind}")
         headers = {"Content-Type": "application/json", "Idempotency-Key": message_id, **self._signed(message_id, body)}
-        return _Request(method, f"/contacts/{_segment(payload['contact_id'])}/{resource}", body, headers)
+        contact_id = payload["contact_id"]
+        if contact_id in ("", ".", ".."):
+            raise ValueError("a server would resolve this contact id away (RFC 3986, 5.2.4)")
+        return _Request(method, f"/contacts/{quote(contact_id, safe='')}/{resource}", body, headers)
 
     def _signed(self, message_id: str, body: str) -> dict[str, str]:
-        """Standard Webhooks 1.0: the signature covers id, time and exactly the body's bytes."""
+        """Sign by Standard Webhooks 1.0: the signature covers the id, the time and the exact bytes of the body."""
         now = self._clock.now().astimezone(UTC)
         return {
             "webhook-id": message_id,
@@ -134,40 +140,17 @@ class EngageHttp:
         return delivery
 
 
-def _json(value: Mapping[str, Any]) -> str:
-    # ASCII only: a lone surrogate in a transcript has an escape in JSON, but no UTF-8.
-    return json.dumps(value, separators=(",", ":"))
-
-
-def _segment(contact_id: str) -> str:
-    """The id as one path segment. Raises ValueError for what a server would resolve away (RFC 3986, 5.2.4)."""
-    if contact_id in ("", ".", ".."):
-        raise ValueError("this contact id cannot be a path segment")
-    return quote(contact_id, safe="")
-
-
 def _judge(status: int, retry_after: str | None, now: datetime) -> Delivery:
     if 200 <= status < 300:
         return Delivery(delivered=True, detail=f"http_{status}")
     return Delivery(
         delivered=False,
-        permanent=400 <= status < 500 and status not in PASSING_4XX,
+        permanent=400 <= status < 500 and status not in TEMPORARY_4XX,
         detail=f"http_{status}",
-        retry_after_s=_seconds_until(retry_after, now),
+        retry_after_s=retry_after_s(retry_after, now),
     )
 
 
-def _seconds_until(retry_after: str | None, now: datetime) -> float | None:
-    """What a Retry-After header (RFC 9110, 10.2.3) asks for, 0 s to an hour; None if it says nothing readable."""
-    if retry_after is None:
-        return None
-    text = retry_after.strip()
-    if re.fullmatch(r"[0-9]+", text):
-        return LONGEST_RETRY_AFTER_S if len(text) > 4 else min(float(text), LONGEST_RETRY_AFTER_S)
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return min(max((moment - now).total_seconds(), 0.0), LONGEST_RETRY_AFTER_S)
+def _json(value: Mapping[str, Any]) -> str:
+    # ASCII only: a lone surrogate in a transcript has an escape in JSON, but no UTF-8.
+    return json.dumps(value, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""What no queue of ours takes, decided before sending so that Amazon SQS and the database agree to the byte."""
+"""The limits of a message, checked before sending. Amazon SQS and the database then agree to the byte."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,33 +10,33 @@ from ringback.ports import OutgoingMessage
 MAX_DELAY_S = 900
 MAX_ATTRIBUTES = 10
 MAX_REASON_CHARACTERS = 500
-#: Of one listing of dead letters.
+#: The most letters that one listing returns.
 MAX_LETTERS = 1000
 
-#: SQS takes the characters of XML 1.0 only, and its documentation names two fates for others: refused, or replaced by
-#: U+FFFD, which would break a signed body. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+#: SQS accepts only the characters of XML 1.0. Its documentation says that others are rejected, and also that they are
+#: replaced by U+FFFD, which would break a signed body. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ATTRIBUTE_NAME = re.compile(r"[A-Za-z0-9_\-]+(\.[A-Za-z0-9_\-]+)*")
 
 
-def body_refusal(body: str) -> str | None:
-    """Why no queue takes this text as a body, or None."""
+def body_rejection(body: str) -> str | None:
+    """Return the reason why a queue rejects this text as a body. None: it is accepted."""
     if not body:
         return "empty body"
-    # JSON without its spaces passes by the first two, at a tenth of the search's price.
+    # Compact JSON passes the first two checks, at a tenth of the cost of the search.
     if not (body.isascii() and body.isprintable()) and _FORBIDDEN.search(body):
         return "characters outside XML 1.0"
-    # Four bytes is the longest character: most bodies need no encoding to be measured.
+    # A character has at most four bytes, so most bodies are measured without encoding them.
     if len(body) * 4 > MAX_MESSAGE_BYTES and len(body.encode()) > MAX_MESSAGE_BYTES:
         return f"more than {MAX_MESSAGE_BYTES} bytes"
     return None
 
 
-def refusal(message: OutgoingMessage) -> str | None:
-    """Why no queue takes this message, or None."""
+def rejection(message: OutgoingMessage) -> str | None:
+    """Return the reason why a queue rejects this message. None: it is accepted."""
     if not 0 <= message.delay_s <= MAX_DELAY_S:
         return f"delay outside 0..{MAX_DELAY_S} s"
-    reason = body_refusal(message.body)
+    reason = body_rejection(message.body)
     if reason or not message.attributes:
         return reason
     if len(message.attributes) > MAX_ATTRIBUTES:
@@ -47,35 +47,35 @@ def refusal(message: OutgoingMessage) -> str | None:
     return f"more than {MAX_MESSAGE_BYTES} bytes" if message_bytes(message) > MAX_MESSAGE_BYTES else None
 
 
-def refusals(messages: Sequence[OutgoingMessage]) -> dict[int, str]:
-    """The positions that no queue takes, and why."""
-    reasons = ((position, refusal(message)) for position, message in enumerate(messages))
+def rejections(messages: Sequence[OutgoingMessage]) -> dict[int, str]:
+    """Return the positions of the rejected messages, with the reasons."""
+    reasons = ((position, rejection(message)) for position, message in enumerate(messages))
     return {position: reason for position, reason in reasons if reason}
 
 
-def nothing_taken(refused: Mapping[int, str]) -> QueueUnavailable:
-    return QueueUnavailable(f"no message was taken: {', '.join(sorted(set(refused.values())))}")
+def all_rejected(rejected: Mapping[int, str]) -> QueueUnavailable:
+    return QueueUnavailable(f"every message was rejected: {', '.join(sorted(set(rejected.values())))}")
 
 
 def clean(text: str) -> str:
-    """The text with every character that a queue would not take replaced by U+FFFD."""
+    """Replace every character that a queue rejects by U+FFFD."""
     return _FORBIDDEN.sub("\ufffd", text)
 
 
 def message_bytes(message: OutgoingMessage) -> int:
-    """The size SQS counts: the body, and each attribute's name, type (`String`) and value, in UTF-8."""
+    """Return the size that SQS counts: the body, and each attribute's name, type (`String`) and value, in UTF-8."""
     attributes = sum(len(f"{name}String{value}".encode()) for name, value in message.attributes.items())
     return len(message.body.encode()) + attributes
 
 
 def in_batches(sizes: list[int], *, most: int = 10, most_bytes: int = MAX_MESSAGE_BYTES) -> list[list[int]]:
-    """Positions in order, cut into batches: SQS limits the bytes of a batch as it limits those of one message."""
+    """Cut the positions into batches, in order. SQS has the same limit of bytes for a batch as for one message."""
     batches: list[list[int]] = []
-    room = 0
+    free_bytes = 0
     for position, size in enumerate(sizes):
-        if not batches or len(batches[-1]) == most or size > room:
+        if not batches or len(batches[-1]) == most or size > free_bytes:
             batches.append([])
-            room = most_bytes
+            free_bytes = most_bytes
         batches[-1].append(position)
-        room -= size
+        free_bytes -= size
     return batches

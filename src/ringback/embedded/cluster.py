@@ -1,4 +1,4 @@
-"""The data directory of the embedded PostgreSQL: made whole or not at all, configured before every start."""
+"""The data directory of the embedded PostgreSQL: made completely or not at all, and configured before every start."""
 
 import os
 import re
@@ -12,21 +12,21 @@ from pathlib import Path
 from ringback.embedded import EmbeddedPostgresError
 from ringback.embedded.binaries import Binaries
 from ringback.embedded.privileges import Identity
-from ringback.embedded.processes import end_left_over
+from ringback.embedded.processes import end_leftovers
 
 # Parallel queries ask /dev/shm for tens of megabytes; containers often have 64 MB of it.
 SMALLEST_DEV_SHM_BYTES = 256 * 1024 * 1024
 
 DATABASE = "ringback"
 SUPERUSER = "postgres"
-#: The product's own role: it owns the database and is no superuser.
+#: The product's own role. It owns the database and is no superuser.
 ROLE = "ringback"
-#: The kernel tells PostgreSQL which user connects, so no password has to be kept (PostgreSQL's documentation, 20.9).
+#: The kernel tells PostgreSQL which user connects, so no password is stored (PostgreSQL's documentation, 20.9).
 HOST_BASED_AUTHENTICATION = "local all all peer map=ringback\n"
 
 MAKING = "pgdata.making."
 MAKING_TAKES_S = 300.0
-# One command is one line in single-user mode. What an earlier version made belongs to the superuser.
+# In single-user mode, one command is one line. The superuser owns the objects of an earlier version.
 _OWN_DATABASE = [
     f"DO $$ BEGIN IF to_regrole('{ROLE}') IS NULL THEN CREATE ROLE {ROLE} LOGIN; END IF; END $$",
     f"ALTER DATABASE {DATABASE} OWNER TO {ROLE}",
@@ -42,13 +42,13 @@ _OWN_DATABASE = [
 
 @dataclass(frozen=True)
 class Cluster:
-    """`home` holds everything of the embedded server: data, socket, log, lock."""
+    """`home` holds all files of the embedded server: data, socket, log, lock."""
 
     home: Path
 
     @property
     def pgdata(self) -> Path:
-        """Exists only when complete: it is made under another name, and its rename is the mark that it is done."""
+        """The data directory. It is made under another name and renamed when complete, so it exists only complete."""
         return self.home / "pgdata"
 
     @property
@@ -56,7 +56,7 @@ class Cluster:
         return self.home / "server.log"
 
     def major(self) -> int | None:
-        """The major version that made the data, None before the first start."""
+        """Return the major version that made the data. None: there was no first start."""
         try:
             return int((self.pgdata / "PG_VERSION").read_text())
         except FileNotFoundError:
@@ -68,13 +68,13 @@ class Cluster:
             ) from error
 
     def make(self, binaries: Binaries, identity: Identity) -> None:
-        """Makes the data directory with the database `ringback` unless it exists; removes a half-made one."""
+        """Make the data directory with the database `ringback` unless it exists. Remove an incomplete one."""
         if self.pgdata.exists():
             return
-        for half_made in self.home.glob(f"{MAKING}*"):
-            end_left_over(half_made)
-            shutil.rmtree(half_made, ignore_errors=True)
-        # A name of its own, so that a dying initdb of an earlier try can only ever spoil its own directory.
+        for incomplete in self.home.glob(f"{MAKING}*"):
+            end_leftovers(incomplete)
+            shutil.rmtree(incomplete, ignore_errors=True)
+        # A new name, so that a dying initdb of an earlier try can damage only its own directory.
         making = Path(tempfile.mkdtemp(prefix=MAKING, dir=self.home))
         identity.own(making)
         options = ["--encoding=UTF8", "--locale=C", "--auth=peer", f"--username={SUPERUSER}", "--data-checksums"]
@@ -83,12 +83,16 @@ class Cluster:
         _single_user(binaries, identity, making, DATABASE, _OWN_DATABASE)
         _replace(making / "pg_hba.conf", HOST_BASED_AUTHENTICATION, identity)
         making.rename(self.pgdata)
-        _flush(self.home)
+        folder = os.open(self.home, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def give_to_role(self, binaries: Binaries, identity: Identity) -> None:
-        """Makes the role and gives it the database that an earlier version left with the superuser.
+        """Make the role and give it the database that an earlier version's superuser owns.
 
-        No server may run on the data. Does nothing once pg_hba.conf asks for the role.
+        No server may run on the data. Does nothing if pg_hba.conf already names the role.
         """
         if HOST_BASED_AUTHENTICATION in (self.pgdata / "pg_hba.conf").read_text():
             return
@@ -96,7 +100,7 @@ class Cluster:
         _single_user(binaries, identity, self.pgdata, DATABASE, _OWN_DATABASE)
 
     def configure(self, binaries: Binaries, identity: Identity, socket_dir: Path) -> None:
-        """Writes PostgreSQL's three files of configuration; it finds either the old text or the new one, never half."""
+        """Write PostgreSQL's three configuration files. Each write is atomic: a file has the old or the new text."""
         text = server_configuration(socket_dir=socket_dir, lz4=binaries.has_lz4(), shared_memory=shared_memory_type())
         _replace(self.pgdata / "postgresql.conf", text, identity)
         _replace(self.pgdata / "pg_ident.conf", user_name_map(identity.client), identity)
@@ -137,20 +141,12 @@ def _replace(path: Path, text: str, identity: Identity) -> None:
 
 
 def private_opener(path: str, flags: int) -> int:
-    """For `open`: a new file is readable by its owner alone."""
+    """Open a file for `open`. A new file is readable only by its owner."""
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
-def _flush(directory: Path) -> None:
-    file = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
-
-
 def user_name_map(client: str) -> str:
-    """The text of pg_ident.conf: the user that runs Ringback may be the role and the superuser, nobody else anything.
+    """Build pg_ident.conf. Only the user that runs Ringback may be the role and the superuser.
 
     `client` is that user's account name.
     """
@@ -159,7 +155,7 @@ def user_name_map(client: str) -> str:
 
 
 def server_configuration(*, socket_dir: Path, lz4: bool, shared_memory: str) -> str:
-    """The text of postgresql.conf; a number of megabytes is written with its unit."""
+    """Build postgresql.conf. A number of megabytes is written with its unit."""
     settings = {
         "listen_addresses": "",
         "port": "5432",
@@ -183,21 +179,18 @@ def server_configuration(*, socket_dir: Path, lz4: bool, shared_memory: str) -> 
         "logging_collector": "off",
         "log_line_prefix": "%m [%p] ",
         "log_checkpoints": "off",
-        # An error's text, statement and detail quote column values, phone numbers among them. The client gets them in
-        # full; here only the server's own life is recorded.
+        # An error's text, statement and detail quote column values, including phone numbers. The client gets them in
+        # full. The server log records only the server's own events.
         "log_min_messages": "log",
         "log_min_error_statement": "panic",
         "log_error_verbosity": "terse",
     }
-    return "".join(f"{name} = '{_quoted(value)}'\n" for name, value in settings.items())
-
-
-def _quoted(value: str) -> str:
-    return re.sub(r"(['\\])", r"\1\1", value)
+    quoted = {name: re.sub(r"(['\\])", r"\1\1", value) for name, value in settings.items()}
+    return "".join(f"{name} = '{value}'\n" for name, value in quoted.items())
 
 
 def shared_memory_type(dev_shm: Path = Path("/dev/shm")) -> str:
-    """`posix`, or `mmap` (files in the data directory) where /dev/shm is missing or small."""
+    """Return `posix`, or `mmap` (files in the data directory) if /dev/shm is missing or small."""
     try:
         space = os.statvfs(dev_shm)
     except OSError:

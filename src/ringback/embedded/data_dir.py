@@ -1,4 +1,4 @@
-"""One owner at a time for a data directory, also after a kill -9."""
+"""The lock of a data directory: one owner at a time, also after a kill -9."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ LOCK_FILE = "lock"
 
 
 class DataDirectoryInUse(EmbeddedPostgresError):
-    """Another live process owns the directory; `pid` is None if it has not written it yet."""
+    """Another live process owns the directory. `pid` is None if that process has not written it yet."""
 
     def __init__(self, data_dir: Path, pid: int | None) -> None:
         super().__init__(f"{data_dir} is in use by process {pid if pid is not None else '(unknown)'}")
@@ -24,8 +24,8 @@ class DataDirectoryInUse(EmbeddedPostgresError):
 class DataDirectoryLock:
     """A flock on `<data-dir>/lock`, whose text is the owner's pid.
 
-    The kernel drops the lock when the owner dies, however it dies; the file stays, since removing it would let two
-    processes lock two different files of the same name.
+    The kernel drops the lock at any death of the owner. The file stays: without it, two processes could lock two
+    different files of the same name.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -33,7 +33,7 @@ class DataDirectoryLock:
         self._file: int | None = None
 
     def acquire(self) -> None:
-        """Makes the directory if needed; a second call does nothing. Raises DataDirectoryInUse or its parent."""
+        """Lock the directory, and make it if needed. Does nothing twice. Raises DataDirectoryInUse or its parent."""
         if self._file is not None:
             return
         try:
@@ -41,7 +41,7 @@ class DataDirectoryLock:
             file = os.open(self._data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except PermissionError as error:
             raise EmbeddedPostgresError(
-                f"{self._data_dir} is not ours to write ({error}): use the user that made it, or another directory"
+                f"{self._data_dir} is not writable ({error}): use the user that made it, or another directory"
             ) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -59,11 +59,17 @@ class DataDirectoryLock:
             self._file = None
 
     def _owner(self) -> int | None:
-        # Between an owner's flock and its write the text is empty, or names an owner killed earlier.
+        # Between an owner's flock and its write, the text is empty or names a killed owner.
         for _ in range(20):
             text = (self._data_dir / LOCK_FILE).read_text().strip()
-            if text.isdigit() and _is_alive(int(text)):
-                return int(text)
+            if text.isdigit():
+                try:
+                    os.kill(int(text), 0)
+                    return int(text)
+                except PermissionError:
+                    return int(text)
+                except ProcessLookupError:
+                    pass
             time.sleep(0.01)
         return None
 
@@ -75,13 +81,3 @@ class DataDirectoryLock:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.release()
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

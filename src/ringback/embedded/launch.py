@@ -1,8 +1,8 @@
-"""Becomes one of PostgreSQL's programs: takes on an identity, ties its life to its parent, executes; run as a script.
+"""Start one of PostgreSQL's programs: take an identity, tie its life to the parent, execute. Runs as a script.
 
-A process of its own and not a `preexec_fn`, because code between fork and exec may deadlock beside other threads, and
-because the parent-death signal must be set after the credentials have changed (the kernel clears it then, prctl(2)).
-Standard library only: it runs under `python -I -S`, and imports everything before it gives up root.
+This is a process of its own instead of a `preexec_fn`: code between fork and exec may deadlock beside other threads.
+Also, the parent-death signal must be set after the credentials have changed, because the kernel then clears it
+(prctl(2)). Standard library only: it runs under `python -I -S`, and imports everything before it gives up root.
 """
 
 import ctypes
@@ -13,25 +13,27 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 CLONE_NEWUSER = 0x10000000  # linux/sched.h; os.unshare exists from Python 3.12 only
-# Not the caller's: its PGDATA, PGPORT, LC_ALL and TZ would change what PostgreSQL does.
+# Not the caller's environment: its PGDATA, PGPORT, LC_ALL and TZ would change the server's behaviour.
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
 def main(arguments: list[str]) -> None:
-    """Arguments: kind (self, dropped or namespace), uid, gid, the parent's pid, the directory to be in, the command."""
+    """Arguments: kind (self, dropped or namespace), uid, gid, the parent's pid, the working directory, the command."""
     kind, uid, gid, parent, directory, *command = arguments
     step = kind
     try:
         libc = ctypes.CDLL(None, use_errno=True)
         if kind == "dropped":
-            _drop_to(int(uid), int(gid))
+            os.setgroups([])
+            os.setresgid(int(gid), int(gid), int(gid))
+            os.setresuid(int(uid), int(uid), int(uid))
         elif kind == "namespace":
             _enter_namespace(libc, int(uid), int(gid))
         step = directory
         os.chdir(directory)
         if sys.platform == "linux":
-            # SIGQUIT, the immediate shutdown, always ends, and what was committed is replayed from the log. SIGINT, the
-            # fast one, hangs in 18.4 when it arrives while the server recovers from a backend's crash (measured).
+            # SIGQUIT, the immediate shutdown, always ends, and committed data is replayed from the log. SIGINT, the
+            # fast shutdown, hangs in 18.4 if it arrives while the server recovers from a backend's crash (measured).
             _check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGQUIT, 0, 0, 0))
             if os.getppid() != int(parent):
                 sys.exit("the parent died first")
@@ -42,14 +44,8 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"{step}: {error.strerror}")
 
 
-def _drop_to(uid: int, gid: int) -> None:
-    os.setgroups([])
-    os.setresgid(gid, gid, gid)
-    os.setresuid(uid, uid, uid)
-
-
 def _enter_namespace(libc: ctypes.CDLL, uid: int, gid: int) -> None:
-    """Stays the same user for the files and the kernel, but is called `uid` inside (user_namespaces(7))."""
+    """Stay the same user for the files and the kernel, with the id `uid` inside (user_namespaces(7))."""
     outside_uid, outside_gid = os.geteuid(), os.getegid()
     _check(libc.unshare(CLONE_NEWUSER))
     Path("/proc/self/setgroups").write_text("deny")

@@ -1,6 +1,6 @@
 """The user that PostgreSQL runs as.
 
-PostgreSQL refuses root. So root gives it a user id that no account has, or calls itself `nobody` in a user namespace.
+PostgreSQL refuses root. So root gives it a user id without an account, or becomes `nobody` in a user namespace.
 The id is not `nobody`'s, because other programs run as `nobody` and could read the data.
 """
 
@@ -35,7 +35,7 @@ class Identity:
     client: str
 
     def command(self, directory: Path, program: list[str]) -> list[str]:
-        """The argument vector that runs `program` in `directory` as this identity, and dies with the caller.
+        """Build the argument vector that runs `program` in `directory` as this identity. It dies with the caller.
 
         The death signal belongs to the calling thread: if that thread ends, the program is stopped.
         """
@@ -43,11 +43,11 @@ class Identity:
         return [*launcher, self.kind, str(self.uid), str(self.gid), str(os.getpid()), str(directory), *program]
 
     def own(self, path: Path) -> None:
-        """Gives `path` and all below it to this identity, if it is not; only for directories of our own making."""
+        """Give `path` and all files below it to this identity. Only for directories that we made."""
         status = path.lstat()
         if (status.st_uid, status.st_gid) == self.file_owner or os.geteuid() != 0:
             return
-        # The top comes last: its owner says that the rest is done.
+        # The top comes last: its owner shows that the rest is done.
         for folder, folders, files in os.walk(path, topdown=False):
             for name in (*files, *folders):
                 os.chown(Path(folder, name), *self.file_owner, follow_symlinks=False)
@@ -55,17 +55,21 @@ class Identity:
 
 
 def choose_identity(binaries: Binaries, directory: Path) -> Identity:
-    """Tries, as root, which identity can both enter `directory` and execute PostgreSQL; never changes permissions.
+    """Find, as root, an identity that can enter `directory` and execute PostgreSQL. Changes no permissions.
 
     Raises EmbeddedPostgresError if none can.
     """
     if os.geteuid() != 0:
-        return _own_identity()
-    unused, nobody = _unused_id(), _nobody()
+        own = (os.geteuid(), os.getegid())
+        return Identity("self", *own, file_owner=own, client=_account(own[0]))
+    # The same id at every start, as long as no account takes it.
+    taken = {entry.pw_uid for entry in pwd.getpwall()} | {entry.gr_gid for entry in grp.getgrall()}
+    unused = next(number for number in range(LARGEST_ID, SMALLEST_ID, -1) if number not in taken)
+    nobody = _nobody()
     refusals = []
     for identity in (
         Identity("dropped", unused, unused, (unused, unused), client=_account(0)),
-        # Inside, the ids that are not mapped are shown as nobody's: root outside is nobody there, too.
+        # Inside the namespace, ids without a mapping appear as nobody's: root outside is nobody inside.
         Identity("namespace", nobody.pw_uid, nobody.pw_gid, (0, os.getegid()), client=nobody.pw_name),
     ):
         refusal = _refusal(identity, binaries, directory)
@@ -82,18 +86,13 @@ def choose_identity(binaries: Binaries, directory: Path) -> Identity:
 def making_identity(serving: Identity) -> Identity:
     """The identity that makes the data before `serving` owns it.
 
-    `initdb` and the single-user mode look their user up by name (`get_user_name` in PostgreSQL's username.c), so they
-    cannot run under an id without an account. There is no person's data at that moment.
+    `initdb` and the single-user mode look up their user's name (`get_user_name` in PostgreSQL's username.c), so they
+    cannot run under an id without an account. The directory has no personal data at that moment.
     """
     if serving.kind != "dropped":
         return serving
     nobody = _nobody()
     return Identity("dropped", nobody.pw_uid, nobody.pw_gid, (nobody.pw_uid, nobody.pw_gid), client=serving.client)
-
-
-def _own_identity() -> Identity:
-    me = (os.geteuid(), os.getegid())
-    return Identity("self", *me, file_owner=me, client=_account(me[0]))
 
 
 def _account(uid: int) -> str:
@@ -105,12 +104,6 @@ def _account(uid: int) -> str:
         ) from None
 
 
-def _unused_id() -> int:
-    """The same one at every start, as long as no account takes it."""
-    taken = {entry.pw_uid for entry in pwd.getpwall()} | {entry.gr_gid for entry in grp.getgrall()}
-    return next(number for number in range(LARGEST_ID, SMALLEST_ID, -1) if number not in taken)
-
-
 def _nobody() -> pwd.struct_passwd:
     try:
         return pwd.getpwnam("nobody")
@@ -119,7 +112,7 @@ def _nobody() -> pwd.struct_passwd:
 
 
 def _refusal(identity: Identity, binaries: Binaries, directory: Path) -> str | None:
-    """None if it works. Tried and not computed from mode bits: access lists and container limits count too."""
+    """Try to run PostgreSQL, and return the error. None: it works. Mode bits would miss access lists and containers."""
     trial = subprocess.run(
         identity.command(directory, [str(binaries.postgres), "--version"]),
         stdin=subprocess.DEVNULL,

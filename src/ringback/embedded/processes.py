@@ -1,4 +1,4 @@
-"""Finds and ends PostgreSQL processes that outlived their supervisor."""
+"""Find and end PostgreSQL processes that outlived their supervisor."""
 
 import os
 import signal
@@ -10,15 +10,15 @@ from ringback.embedded import EmbeddedPostgresError
 PROC = Path("/proc")
 PROGRAMS = {"postgres", "initdb"}
 POLL_S = 0.01
-# A backend sees its postmaster's death at its next wait; one that computes does not.
+# A backend notices its postmaster's death at its next wait, but not while it computes.
 BACKENDS_NOTICE_S = 0.5
 KILL_TAKES_S = 5.0
-# Longer is not safer, since SIGQUIT loses nothing either; and a fast shutdown can hang (see launch.py).
+# A longer limit is not safer: SIGQUIT loses nothing either, and a fast shutdown can hang (see launch.py).
 FAST_SHUTDOWN_TAKES_S = 5.0
 
 
 def postgres_processes(pgdata: Path) -> list[int]:
-    """Pids of every PostgreSQL program whose working directory is `pgdata`; empty where there is no /proc."""
+    """Return the pids of all PostgreSQL programs in the working directory `pgdata`. Empty without /proc."""
     try:
         wanted = pgdata.stat()
     except FileNotFoundError:
@@ -32,11 +32,11 @@ def _serves(process: Path, wanted: os.stat_result) -> bool:
         program = os.readlink(process / "exe").removesuffix(" (deleted)")
         return Path(program).name in PROGRAMS and os.path.samestat(os.stat(process / "cwd"), wanted)
     except OSError:
-        return False  # gone, a zombie, or another user's
+        return False  # ended, a zombie, or another user's
 
 
 def postmaster_pid(pgdata: Path) -> int | None:
-    """Line 1 of postmaster.pid, whether or not that process still lives."""
+    """Return line 1 of postmaster.pid. That process may be dead."""
     first, _ = _pid_file(pgdata)
     return int(first) if first.isdigit() else None
 
@@ -54,29 +54,29 @@ def _pid_file(pgdata: Path) -> tuple[str, str]:
     return lines[0].strip(), lines[7].strip() if len(lines) > 7 else ""
 
 
-def take_over(pgdata: Path, *, patience_s: float = FAST_SHUTDOWN_TAKES_S) -> None:
-    """Ends what an earlier supervisor left running in `pgdata` and removes a stale postmaster.pid.
+def take_over(pgdata: Path, *, timeout_s: float = FAST_SHUTDOWN_TAKES_S) -> None:
+    """End the processes of an earlier supervisor in `pgdata` and remove a stale postmaster.pid.
 
-    The caller holds the data directory's lock, so whatever runs there has no owner. Without /proc (macOS) nothing is
-    touched: PostgreSQL's own check of its pid file decides. Raises EmbeddedPostgresError if a process will not die.
+    The caller holds the data directory's lock, so these processes have no owner. Without /proc (macOS) nothing is done:
+    PostgreSQL checks its pid file itself. Raises EmbeddedPostgresError if a process does not die.
     """
     if not (PROC / "self").exists():
         return
     orphan = postmaster_pid(pgdata)
     if orphan is not None and orphan in postgres_processes(pgdata):
-        # SIGINT rolls back and writes a checkpoint, SIGQUIT does neither; both lose nothing that was committed.
-        for number, wait_s in ((signal.SIGINT, patience_s), (signal.SIGQUIT, KILL_TAKES_S)):
+        # SIGINT rolls back and writes a checkpoint. SIGQUIT does neither. Both keep all committed data.
+        for number, wait_s in ((signal.SIGINT, timeout_s), (signal.SIGQUIT, KILL_TAKES_S)):
             _signal(orphan, number)
             if _wait_until_gone(pgdata, orphan, wait_s):
                 break
         else:
             _signal(orphan, signal.SIGKILL)
-    end_left_over(pgdata)
+    end_leftovers(pgdata)
     (pgdata / "postmaster.pid").unlink(missing_ok=True)
 
 
-def end_left_over(pgdata: Path) -> None:
-    """Kills what is left of a dead postmaster or initdb: it would keep the shared memory, and block the next start."""
+def end_leftovers(pgdata: Path) -> None:
+    """Kill the leftovers of a dead postmaster or initdb. They would keep the shared memory and block the next start."""
     if _wait_until_gone(pgdata, None, BACKENDS_NOTICE_S):
         return
     for pid in postgres_processes(pgdata):
@@ -87,7 +87,7 @@ def end_left_over(pgdata: Path) -> None:
 
 
 def _wait_until_gone(pgdata: Path, pid: int | None, wait_s: float) -> bool:
-    """`pid` None = every process of `pgdata`."""
+    """Wait until a process has ended. `pid` None: all processes of `pgdata`. False: the time is over."""
     deadline = time.monotonic() + wait_s
     while True:
         left = postgres_processes(pgdata)

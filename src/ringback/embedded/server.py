@@ -1,4 +1,4 @@
-"""Supervises one PostgreSQL: starts it, knows whether it lives, starts it again, stops it."""
+"""The supervisor of one PostgreSQL: it starts, monitors, restarts and stops the server."""
 
 import re
 import shutil
@@ -17,12 +17,12 @@ from ringback.embedded.binaries import Binaries, find_binaries
 from ringback.embedded.cluster import DATABASE, ROLE, SUPERUSER, Cluster, private_opener
 from ringback.embedded.data_dir import DataDirectoryLock
 from ringback.embedded.privileges import Identity, choose_identity, making_identity
-from ringback.embedded.processes import FAST_SHUTDOWN_TAKES_S, KILL_TAKES_S, end_left_over, is_ready, take_over
+from ringback.embedded.processes import FAST_SHUTDOWN_TAKES_S, KILL_TAKES_S, end_leftovers, is_ready, take_over
 
 POLL_S = 0.005
 LARGEST_LOG_BYTES = 10_000_000
 SOCKET_NAME = ".s.PGSQL.5432"
-# sun_path holds 107 characters on Linux and 103 on macOS (unix(7)).
+# sun_path has 107 characters on Linux and 103 on macOS (unix(7)).
 LONGEST_SOCKET_PATH = 100
 # Not tempfile.gettempdir(): TMPDIR may be long, or closed to the user PostgreSQL runs as.
 SHORT_ROOT = Path("/tmp")
@@ -32,8 +32,8 @@ RECORD_NAME = "socket-directory"
 class PostgresServer:
     """The PostgreSQL below `<data_dir>/postgres`, a direct child of this process that dies with it.
 
-    `start` and `stop` block; neither is for two threads at once. `start` takes a lock of its own, so a second
-    supervisor of the same directory gets DataDirectoryInUse and never ends a server that has an owner.
+    `start` and `stop` block, and are not for two threads at once. `start` locks the directory, so a second supervisor
+    gets DataDirectoryInUse and never ends a server that has an owner.
     """
 
     def __init__(self, data_dir: Path, binaries: Binaries | None = None) -> None:
@@ -46,12 +46,12 @@ class PostgresServer:
 
     @property
     def superuser_url(self) -> str:
-        """The same database for its administrator: for maintenance, never for the product. Empty before `start`."""
+        """The superuser's URL of the database, for maintenance and never for the product. Empty before `start`."""
         return self._superuser_url
 
     @property
     def pid(self) -> int | None:
-        """The postmaster's, while it lives."""
+        """The pid of the live postmaster, or None."""
         return self._child.pid if self._child is not None and self.is_alive() else None
 
     @property
@@ -59,15 +59,15 @@ class PostgresServer:
         return self._cluster.log_file
 
     def is_alive(self) -> bool:
-        """Whether the postmaster runs; cheap, meant to be polled."""
+        """Whether the postmaster runs. Cheap enough to poll."""
         return self._child is not None and self._child.poll() is None
 
     def start(self, *, timeout_s: float = 120.0) -> str:
-        """Makes the data if needed, recovers after any kind of death, returns the URL for the product's role.
+        """Start the server and return the URL for the product's role. Makes the data if needed.
 
-        Does nothing but return the URL if the server runs. Call it from the main thread: the kernel ties the child's
-        life to the thread that started it, not to the process (prctl(2), PR_SET_PDEATHSIG). `timeout_s` bounds the
-        wait for crash recovery. Raises DataDirectoryInUse, BinariesNotFound, EmbeddedPostgresError.
+        If the server runs, only returns the URL. Recovers after any kind of death; `timeout_s` limits that wait. Call
+        from the main thread: the kernel ties the child's life to the thread that started it, not to the process
+        (prctl(2), PR_SET_PDEATHSIG). Raises DataDirectoryInUse, BinariesNotFound, EmbeddedPostgresError.
         """
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("start PostgreSQL from the main thread: it is stopped when its starting thread ends")
@@ -78,7 +78,7 @@ class PostgresServer:
             self._launch()
             self._wait_until_ready(timeout_s)
         except BaseException:
-            # The socket's directory stays: a later try has to answer at the same URL.
+            # The socket's directory stays: a later try must have the same URL.
             self._end_child(FAST_SHUTDOWN_TAKES_S)
             self._lock.release()
             raise
@@ -86,7 +86,7 @@ class PostgresServer:
 
     def _launch(self) -> None:
         cluster = self._cluster
-        # PostgreSQL's user may pass through to its data, and list nothing here; data and socket are 0700.
+        # PostgreSQL's user may enter this directory but not list it. Data and socket are 0700.
         cluster.home.chmod(0o711)
         binaries = self._binaries or find_binaries(major=cluster.major())
         identity = choose_identity(binaries, cluster.home)
@@ -97,16 +97,17 @@ class PostgresServer:
         identity.own(cluster.pgdata)
         socket_dir = prepare_socket_dir(cluster.home, identity)
         cluster.configure(binaries, identity, socket_dir)
-        place = f"/{DATABASE}?host={quote(str(socket_dir))}&port=5432"
-        self._url, self._superuser_url = f"postgresql://{ROLE}@{place}", f"postgresql://{SUPERUSER}@{place}"
-        _rotate(cluster.log_file)
+        target = f"/{DATABASE}?host={quote(str(socket_dir))}&port=5432"
+        self._url, self._superuser_url = f"postgresql://{ROLE}@{target}", f"postgresql://{SUPERUSER}@{target}"
+        if cluster.log_file.exists() and cluster.log_file.stat().st_size > LARGEST_LOG_BYTES:
+            cluster.log_file.replace(cluster.log_file.with_suffix(".log.1"))
         with open(cluster.log_file, "ab", opener=private_opener) as log:
             self._child = subprocess.Popen(
                 identity.command(cluster.pgdata, [str(binaries.postgres), "-D", str(cluster.pgdata)]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # A session of its own: Ctrl-C at the terminal reaches us alone, and we stop it when all else has.
+                # Its own session: Ctrl-C at the terminal reaches only us, and we stop the server last.
                 start_new_session=True,
             )
 
@@ -115,16 +116,17 @@ class PostgresServer:
         deadline = time.monotonic() + timeout_s
         while not is_ready(self._cluster.pgdata, self._child.pid):
             if self._child.poll() is not None:
+                last_lines = self.log_file.read_text(errors="replace").splitlines()[-5:]
                 raise EmbeddedPostgresError(
                     f"PostgreSQL ended with {self._child.returncode} while starting; the end of {self.log_file}:\n"
-                    + _tail(self.log_file)
+                    + "\n".join(last_lines)
                 )
             if time.monotonic() > deadline:
                 raise EmbeddedPostgresError(f"PostgreSQL was not ready within {timeout_s:g} s; see {self.log_file}")
             time.sleep(POLL_S)
 
     def stop(self, *, timeout_s: float = FAST_SHUTDOWN_TAKES_S) -> None:
-        """Fast shutdown (open transactions are rolled back), harder after `timeout_s`; a second call does nothing."""
+        """Shut down fast: open transactions are rolled back. Kill after `timeout_s`. A second call does nothing."""
         if self._child is not None:
             self._end_child(timeout_s)
             discard_short_socket_dir(self._cluster.home)
@@ -133,7 +135,7 @@ class PostgresServer:
     def _end_child(self, timeout_s: float) -> None:
         if self._child is not None:
             _end(self._child, timeout_s)
-            end_left_over(self._cluster.pgdata)
+            end_leftovers(self._cluster.pgdata)
             self._child = None
 
     def __enter__(self) -> Self:
@@ -161,32 +163,27 @@ def _end(child: subprocess.Popen[bytes], timeout_s: float) -> None:
     raise EmbeddedPostgresError(f"PostgreSQL process {child.pid} does not die")
 
 
-def _rotate(log_file: Path) -> None:
-    if log_file.exists() and log_file.stat().st_size > LARGEST_LOG_BYTES:
-        log_file.replace(log_file.with_suffix(".log.1"))
-
-
-def _tail(log_file: Path) -> str:
-    return "\n".join(log_file.read_text(errors="replace").splitlines()[-5:])
-
-
 def prepare_socket_dir(home: Path, identity: Identity) -> Path:
-    """A directory (0700) of the identity's own, without leftovers of a killed server.
+    """Make the socket's directory (0700) for the identity, without leftovers of a killed server.
 
-    The short one is written down in `home`, so that a start after kill -9 uses it again and the URL stays the same.
+    It is beside the data, or in a short private directory if that path is too long. `home` records the short one, so
+    a start after kill -9 uses it again and the URL stays the same.
     """
     beside = home / "socket"
-    socket_dir = beside if _fits(beside) else _recorded(home, identity) or _new_short(home)
+    socket_dir = beside if _fits(beside) else _recorded(home, identity)
+    if socket_dir is None:
+        socket_dir = Path(tempfile.mkdtemp(prefix="ringback-", dir=SHORT_ROOT))
+        (home / RECORD_NAME).write_text(str(socket_dir))
     socket_dir.mkdir(mode=0o700, exist_ok=True)
     identity.own(socket_dir)
-    # The lock file names a pid that may by now be another program's; PostgreSQL would refuse to start.
+    # The pid in the lock file may be another program's by now, and PostgreSQL would refuse to start.
     for leftover in (SOCKET_NAME, f"{SOCKET_NAME}.lock"):
         (socket_dir / leftover).unlink(missing_ok=True)
     return socket_dir
 
 
 def discard_short_socket_dir(home: Path) -> None:
-    """After a stop nothing of ours stays in the temporary directory."""
+    """Remove the short socket directory after a stop."""
     record = home / RECORD_NAME
     if record.exists():
         shutil.rmtree(record.read_text(), ignore_errors=True)
@@ -194,7 +191,7 @@ def discard_short_socket_dir(home: Path) -> None:
 
 
 def _fits(socket_dir: Path) -> bool:
-    # Commas separate hosts in a URL and directories in postgresql.conf; anything unusual goes to the short directory.
+    # Commas separate hosts in a URL and directories in postgresql.conf. An unusual path gets the short directory.
     path = str(socket_dir / SOCKET_NAME)
     return len(path) <= LONGEST_SOCKET_PATH and re.fullmatch(r"[A-Za-z0-9/._-]+", path) is not None
 
@@ -204,13 +201,7 @@ def _recorded(home: Path, identity: Identity) -> Path | None:
     if not record.exists():
         return None
     socket_dir = Path(record.read_text())
-    # Anybody may have made a directory of that name since ours was cleaned away.
+    # Another user may have made a directory of that name after ours was removed.
     if socket_dir.is_symlink() or not socket_dir.is_dir() or socket_dir.stat().st_uid != identity.file_owner[0]:
         return None
-    return socket_dir
-
-
-def _new_short(home: Path) -> Path:
-    socket_dir = Path(tempfile.mkdtemp(prefix="ringback-", dir=SHORT_ROOT))
-    (home / RECORD_NAME).write_text(str(socket_dir))
     return socket_dir

@@ -149,7 +149,7 @@ async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready:
             await deps.check_erasure_key()
             if plan.server is not None:
                 # The database is this system's own, so no process of an earlier version needs the hashes as they were.
-                await deps.hashing.renew_what_is_stored(deps.pool)
+                await deps.hashing.renew_stored(deps.pool)
             await deps.provider.warm_up()
             await _serve(plan, deps, bound, stop, ready)
         finally:

@@ -53,7 +53,7 @@ async def is_suppressed(stack: ErasureStack, phone: str = PHONE, contact_id: str
 
 
 async def renew(pool, *keys: str) -> None:
-    assert await Hashing(keys).renew_what_is_stored(pool)
+    assert await Hashing(keys).renew_stored(pool)
 
 
 async def test_the_stored_hash_needs_the_key_that_is_not_in_the_database(old: ErasureStack):
@@ -189,7 +189,7 @@ async def test_the_hashes_of_an_earlier_version_work_until_they_are_renewed_and_
 
 
 async def test_where_nobody_was_erased_no_key_is_needed(stack: ErasureStack, pool):
-    assert not await Hashing().renew_what_is_stored(pool)
+    assert not await Hashing().renew_stored(pool)
     assert not await is_suppressed(with_keys(stack, pool))
 
 

@@ -1,4 +1,4 @@
-"""Accepting calls: one read for a whole group of them, and one statement that writes each whole or not at all."""
+"""Accept calls: one read for a whole group, and one statement that writes each call whole or not at all."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -21,16 +21,16 @@ LEFT JOIN contacts ON contacts.contact_id = person.contact_id
 _STORED_ANSWERS = """
 SELECT idempotency_key, request_hash, response FROM calls WHERE idempotency_key = ANY ($1::text[])
 """
-#: Requests add to what a contact has. Where that would exceed this, only the newest request's fields are kept.
+#: The limit of a contact's merged fields. Above it, only the newest request's fields are kept.
 MAX_CONTACT_FIELDS_BYTES = 64 * 1024
 _KEYED = ("idempotency_key", "request_hash", "response")
-# One statement, so one commit. A call whose key was taken meanwhile is not inserted, and nothing that hangs on it is.
-# Contacts are written in the order of their ids, so that two groups cannot wait for each other in a circle. What a
-# person said about their zone stays until a person says otherwise.
+# One statement, so one commit. A call whose key another request has taken is not inserted, nor are the rows that
+# depend on it. Contacts are written in the order of their ids, so that two groups cannot deadlock. A zone that the
+# person named is changed by a person only.
 _INSERT = f"""
 WITH given AS (
-    SELECT call, contact, task, leaving, decision FROM jsonb_to_recordset($1::jsonb)
-        AS given (call jsonb, contact jsonb, task jsonb, leaving jsonb, decision jsonb)),
+    SELECT call, contact, task, outbox_row, decision FROM jsonb_to_recordset($1::jsonb)
+        AS given (call jsonb, contact jsonb, task jsonb, outbox_row jsonb, decision jsonb)),
 people AS (
     INSERT INTO contacts (contact_id, phone, time_zone, time_zone_source, fields, updated_at)
     SELECT person.contact_id, person.phone, person.time_zone, person.time_zone_source, person.fields, $2
@@ -52,11 +52,11 @@ planned AS (
     INSERT INTO tasks ({named_columns(Task)}) SELECT {named_columns(Task, of="task")}
     FROM given, jsonb_populate_record(NULL::tasks, given.task) AS task, accepted
     WHERE task.call_id = accepted.call_id),
-leaving AS (
+queued AS (
     INSERT INTO outbox (kind, message_id, order_key, call_id, payload, created_at, due_at)
-    SELECT leaving ->> 'kind', leaving ->> 'message_id', leaving ->> 'order_key', call_id,
-           (leaving ->> 'payload')::json, $2, least($2, clock_timestamp())
-    FROM given, accepted WHERE given.call ->> 'call_id' = accepted.call_id AND leaving IS NOT NULL),
+    SELECT outbox_row ->> 'kind', outbox_row ->> 'message_id', outbox_row ->> 'order_key', call_id,
+           (outbox_row ->> 'payload')::json, $2, least($2, clock_timestamp())
+    FROM given, accepted WHERE given.call ->> 'call_id' = accepted.call_id AND outbox_row IS NOT NULL),
 decided AS (
     INSERT INTO gate_decisions (call_id, at, kind, detail)
     SELECT call_id, $2, 'refused_at_acceptance', decision
@@ -66,7 +66,7 @@ SELECT call_id FROM accepted
 
 
 async def read_people(pool: Pool, hashing: Hashing, people: Sequence[tuple[str, str]]) -> dict[str, PersonNow]:
-    """At least one (contact id, phone) pair, with distinct contact ids; by contact id."""
+    """Read the current facts by contact id. `people` has at least one (contact id, phone) pair, and no id twice."""
     contact_ids, phones = zip(*people, strict=True)
     async with connection_of(pool) as connection:
         hashes = await hashing.hashes(connection)
@@ -80,9 +80,10 @@ async def read_people(pool: Pool, hashing: Hashing, people: Sequence[tuple[str, 
 
 
 async def read_answers(pool: Pool, hashing: Hashing, asked: Mapping[str, str]) -> dict[str, dict[str, Any] | None]:
+    """Return the stored response by idempotency key. None: the key was used for another request."""
     async with connection_of(pool) as connection:
         hashes = await hashing.hashes(connection)
-        # The call of an erased person keeps its key, and what was asked under it, as hashes.
+        # The call of an erased person keeps its key and its request hash, both hashed.
         forms = {form: key for key in asked for form in (key, *hashes.known_as(key))}
         records = await connection.fetch(_STORED_ANSWERS, list(forms))
     answers: dict[str, dict[str, Any] | None] = {}
@@ -94,13 +95,13 @@ async def read_answers(pool: Pool, hashing: Hashing, asked: Mapping[str, str]) -
 
 
 async def insert_accepted(pool: Pool, accepted: Sequence[AcceptedCall], now: datetime) -> set[str]:
-    """The ids of the calls that were written; a missing one lost its idempotency key to another request."""
+    """Return the ids of the written calls. A missing call lost its idempotency key to another request."""
     async with connection_of(pool) as connection:
-        records = await connection.fetch(_INSERT, [_given(one) for one in accepted], now)
+        records = await connection.fetch(_INSERT, [_row(one) for one in accepted], now)
     return {record["call_id"] for record in records}
 
 
-def _given(one: AcceptedCall) -> dict[str, Any]:
+def _row(one: AcceptedCall) -> dict[str, Any]:
     contact = one.contact
     columns = columns_of(one.call)
     columns |= {"idempotency_key": one.idempotency_key, "request_hash": None, "response": None}
@@ -116,23 +117,23 @@ def _given(one: AcceptedCall) -> dict[str, Any]:
             "fields": contact.fields,
         },
         "task": None if one.task is None else columns_of(one.task),
-        "leaving": _leaving(one),
+        "outbox_row": _outbox_row(one),
         "decision": one.decision,
     }
 
 
-def _leaving(one: AcceptedCall) -> dict[str, Any] | None:
+def _outbox_row(one: AcceptedCall) -> dict[str, Any] | None:
     if one.message is not None:
         message = one.message
         payload = {"call_id": message.call_id, "task_id": message.task_id, "dispatch": message.dispatch}
         return {"kind": "call_message", "message_id": f"{message.task_id}:{message.dispatch}", "payload": payload}
     if one.closing is not None:
         event = one.closing
-        key = f"call:{event.call_id}"
+        order_key = f"call:{event.call_id}"
         return {
             "kind": "abt_event",
             "message_id": event.event_id,
-            "order_key": key,
+            "order_key": order_key,
             "payload": event.envelope(),
         }
     return None

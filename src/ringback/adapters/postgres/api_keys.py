@@ -1,19 +1,19 @@
-"""API keys, of which the database holds the hashes."""
+"""API keys. The database holds only their hashes."""
 
 from datetime import datetime
 
 from ringback.adapters.postgres.pool import Pool, connection_of
 from ringback.domain.access import KeyRecord, KnownKey, Role
 
-#: The row of the setting: one, because its value is one.
+#: The name of the setting's row. There is one, because the setting has one value.
 SETTING = "RINGBACK_API_KEY"
 
-# The previous version named the setting's rows by their hash, and kept every earlier value valid.
+# The previous version added the hash to the name of the setting's rows, and kept every earlier value valid.
 _OF_SETTING = "name = 'RINGBACK_API_KEY' OR name ~ '^RINGBACK_API_KEY [0-9a-f]{8}$'"
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('api key of the setting', 0))"
 _IS_REVOKED = "SELECT revoked_at IS NOT NULL FROM api_keys WHERE key_hash = $1"
-# A revoked row keeps its hash, which must never be valid again; the name is the next value's.
-_MAKE_ROOM = """
+# A revoked row keeps its hash, which must never be valid again. Its name goes to the next value.
+_RENAME_REVOKED = """
 UPDATE api_keys SET name = name || ' ' || left(key_hash, 8)
 WHERE name = 'RINGBACK_API_KEY' AND key_hash <> $1 AND revoked_at IS NOT NULL
 """
@@ -39,7 +39,7 @@ class PostgresApiKeys:
         self._pool = pool
 
     async def find(self, key_hash: str) -> KnownKey | None:
-        """The valid key of this hash, its use noted at most once a minute. None: unknown, or revoked."""
+        """Return the valid key with this hash. None: unknown or revoked. Its use is noted at most once a minute."""
         async with connection_of(self._pool) as connection:
             row = await connection.fetchrow(
                 "SELECT name, role FROM api_keys WHERE key_hash = $1 AND revoked_at IS NULL", key_hash
@@ -50,31 +50,33 @@ class PostgresApiKeys:
         return KnownKey(row["name"], Role(row["role"]))
 
     async def add(self, name: str, key_hash: str, now: datetime, role: Role = Role.ADMIN) -> bool:
-        """False if the name has another key or the key another name, and if the key was revoked; adding the same pair
-        again does nothing."""
+        """Add a key. Adding the same pair again does nothing.
+
+        Returns False if the name has another key, the key has another name, or the key was revoked.
+        """
         async with connection_of(self._pool) as connection:
             await connection.execute(_ADD, name, key_hash, now, role)
             row = await connection.fetchrow("SELECT key_hash, revoked_at FROM api_keys WHERE name = $1", name)
         return bool(row is not None and row["key_hash"] == key_hash and row["revoked_at"] is None)
 
     async def add_of_up(self, key_hash: str, now: datetime) -> bool:
-        """The key that `up` made for its data directory, beside the one of the setting. False: it was revoked."""
+        """Add the key that `up` made for its data directory, beside the setting's key. False: it was revoked."""
         async with connection_of(self._pool) as connection:
             await connection.execute(_ADD, f"ringback up {key_hash[:8]}", key_hash, now, Role.ADMIN)
             return not await connection.fetchval(_IS_REVOKED, key_hash)
 
     async def put_setting(self, key_hash: str, now: datetime) -> bool:
-        """Make this the key of the setting RINGBACK_API_KEY, with every permission; the value before ends.
+        """Make this the key of the setting RINGBACK_API_KEY, with every permission. The previous value becomes invalid.
 
-        A key that was made under another name stays what it is. False, and nothing changes: it was revoked.
+        A key that was added under another name keeps its name. False: it was revoked, and nothing changes.
         """
         async with connection_of(self._pool) as connection, connection.transaction():
-            # Processes that start together put one value each; the last one's stands.
+            # Processes that start together write one value each. The last one applies.
             await connection.execute(_LOCK)
             is_revoked = await connection.fetchval(_IS_REVOKED, key_hash)
             if is_revoked:
                 return False
-            await connection.execute(_MAKE_ROOM, key_hash)
+            await connection.execute(_RENAME_REVOKED, key_hash)
             await connection.execute(_END_OTHERS, key_hash)
             await connection.execute(_NAME, key_hash)
             if is_revoked is None:
@@ -82,13 +84,13 @@ class PostgresApiKeys:
         return True
 
     async def revoke(self, name: str, now: datetime) -> bool:
-        """For ever. False: there is no such key."""
+        """Revoke a key for ever. False: there is no such key."""
         async with connection_of(self._pool) as connection:
             status = await connection.execute(_REVOKE, name, now)
         return bool(status == "UPDATE 1")
 
     async def all(self) -> list[KeyRecord]:
-        """The oldest first, revoked ones too."""
+        """Return all keys, revoked ones included, the oldest first."""
         async with connection_of(self._pool) as connection:
             rows = await connection.fetch(_ALL)
         return [KeyRecord(**{**row, "role": Role(row["role"])}) for row in rows]

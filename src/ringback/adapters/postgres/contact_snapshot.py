@@ -1,8 +1,7 @@
-"""What is on file about one person, read in one snapshot and without a lock."""
+"""The snapshot of one person's rows, read without a lock."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Connection
@@ -14,7 +13,7 @@ from ringback.domain.call import OPEN_TASK, Call, Contact, Task
 from ringback.domain.contact_snapshot import ContactSnapshot, InboundHold, OpenCall, PastAttempt, SuppressionInForce
 from ringback.domain.eligibility import CapacityFacts
 
-# A person is explained by what is open and by what was decided last, not by their whole history.
+# The explanation needs the open calls and the last decisions, not the whole history.
 _CONTACTS = f"""
 SELECT {named_columns(Contact)} FROM contacts WHERE phone = $1 OR contact_id = $2
    OR contact_id IN (SELECT contact_id FROM calls WHERE phone = $1) ORDER BY updated_at DESC LIMIT 50
@@ -52,7 +51,7 @@ _RANG = f"state NOT IN {literals(NEVER_RANG)} AND sent_at IS NOT NULL"
 
 
 def _attempts_by(key: str, asked: str) -> str:
-    """The ids of the attempts that count for anyone with one of the asked keys; each part uses one index."""
+    """Select the ids of the attempts that count for the asked keys. Each part uses one index."""
     return f"""
 SELECT attempt_id FROM attempts WHERE {key} = ANY ({asked}) AND sent_at > $3::timestamptz - interval '24 hours'
 UNION SELECT attempt_id FROM attempts WHERE {key} = ANY ({asked}) AND holds_person
@@ -74,7 +73,6 @@ WHERE call_id IN (SELECT call_id FROM calls WHERE phone = ANY ($1::text[]) OR co
                   ORDER BY call_id DESC LIMIT 20)
 ORDER BY id DESC LIMIT 20
 """
-_CAPACITY = CAPACITY.replace("FOR SHARE", "")
 _INBOUND = """
 SELECT contact_id, phone, hold_until AS until FROM inbound_calls
 WHERE released_at IS NULL AND (phone = ANY ($1::text[]) OR contact_id = ANY ($2::text[]))
@@ -85,22 +83,26 @@ _PAUSE_REASON = "SELECT pause_reason FROM installation"
 async def read_contact_snapshot(
     connection: Connection, hashing: Hashing, phone: str | None, contact_id: str | None, now: datetime
 ) -> ContactSnapshot:
+    """Read the snapshot by phone or by contact id. Raises ErasureKeyMissing."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         contacts = tuple(contact_from(row) for row in await connection.fetch(_CONTACTS, phone, contact_id))
         phones = sorted({contact.phone for contact in contacts} if phone is None else {phone})
         ids = [contact.contact_id for contact in contacts] if contact_id is None else [contact_id]
         open_calls = await _open_calls(connection, phones, ids, contacts)
-        # A call keeps the number that it was accepted for, so a contact may have open calls to an older one; and a
-        # phone may have open calls of another contact, which wait for whatever that contact waits for.
+        # A call keeps the number that it was accepted for, so a contact may have open calls to an older number.
+        # A phone may have open calls of another contact, and these wait for the same facts as that contact.
         phones = sorted({*phones, *(one.call.phone for one in open_calls)})
         ids = sorted({*ids, *(one.call.contact_id for one in open_calls)})
         return ContactSnapshot(
             contacts=contacts,
             suppressions=await _suppressions(connection, hashing, phones, ids),
             open_calls=tuple(open_calls),
-            attempts=tuple(map(_attempt, await connection.fetch(_ATTEMPTS, phones, ids, now))),
-            decisions=tuple(map(_decision, await connection.fetch(_DECISIONS, phones, ids))),
-            capacity=CapacityFacts(**(await connection.fetch(_CAPACITY, now))[0]),
+            attempts=tuple(
+                PastAttempt(**{**row, "state": AttemptState(row["state"])})
+                for row in await connection.fetch(_ATTEMPTS, phones, ids, now)
+            ),
+            decisions=tuple({**row, "at": iso(row["at"])} for row in await connection.fetch(_DECISIONS, phones, ids)),
+            capacity=CapacityFacts(**(await connection.fetch(CAPACITY, now))[0]),
             pause_reason=await connection.fetchval(_PAUSE_REASON),
             inbound_holds=tuple(InboundHold(**row) for row in await connection.fetch(_INBOUND, phones, ids)),
         )
@@ -132,23 +134,14 @@ async def _suppressions(
     await hashing.check(connection)
     hashes = await hashing.hashes(connection)
     forms = [[" ".join(hashes.known_as(one)) for one in asked] for asked in (phones, contact_ids)]
-    return tuple(map(_suppression, await connection.fetch(_SUPPRESSIONS, phones, contact_ids, *forms)))
-
-
-def _suppression(row: Any) -> SuppressionInForce:
-    return SuppressionInForce(
-        row["suppression_id"],
-        row["reason"],
-        row["source"],
-        row["created_at"],
-        frozenset(row["phones"]),
-        frozenset(row["contact_ids"]),
+    return tuple(
+        SuppressionInForce(
+            row["suppression_id"],
+            row["reason"],
+            row["source"],
+            row["created_at"],
+            frozenset(row["phones"]),
+            frozenset(row["contact_ids"]),
+        )
+        for row in await connection.fetch(_SUPPRESSIONS, phones, contact_ids, *forms)
     )
-
-
-def _attempt(row: Any) -> PastAttempt:
-    return PastAttempt(**{**row, "state": AttemptState(row["state"])})
-
-
-def _decision(row: Any) -> dict[str, Any]:
-    return {**row, "at": iso(row["at"])}

@@ -1,4 +1,4 @@
-"""Erasing a person, in one transaction under their locks."""
+"""Erase a person, in one transaction under their locks."""
 
 import uuid
 from collections.abc import Sequence
@@ -17,26 +17,26 @@ from ringback.domain.erasure import Erased, StillUnderWay
 from ringback.domain.errors import Retryable
 from ringback.domain.retention import TRACES_KEPT
 
-#: Bodies are searched for a number so much at a time, because a statement may take seconds, not minutes.
+#: One statement searches the bodies of this time span, because a statement may take seconds, not minutes.
 SEARCHED_AT_ONCE = timedelta(days=1)
-#: What was received while the search went on is searched again under the locks, with this much for clocks that differ.
+#: Bodies that arrived during the search are searched again under the locks. This margin allows for clock skew.
 SEARCHED_AGAIN = timedelta(minutes=1)
 
-_CONTACTS = """
+CONTACTS = """
 SELECT contact_id FROM contacts WHERE phone = $1 UNION SELECT contact_id FROM calls WHERE phone = $1
 UNION SELECT contact_id FROM inbound_calls WHERE phone = $1 ORDER BY 1
 """
-_PHONES = """
+PHONES = """
 SELECT phone FROM contacts WHERE contact_id = ANY ($2::text[])
 UNION SELECT phone FROM calls WHERE contact_id = ANY ($2::text[]) UNION SELECT $1 ORDER BY 1
 """
-_LOCK_CONTACT_ROWS = "SELECT FROM contacts WHERE contact_id = ANY ($1::text[]) ORDER BY contact_id FOR UPDATE"
-_UNFINISHED = """
+LOCK_CONTACT_ROWS = "SELECT FROM contacts WHERE contact_id = ANY ($1::text[]) ORDER BY contact_id FOR UPDATE"
+UNFINISHED = """
 SELECT call_id FROM calls WHERE NOT final AND (phone = $1 OR contact_id = ANY ($2::text[])) ORDER BY call_id
 """
-_CALLS = "SELECT call_id FROM calls WHERE phone = ANY ($1::text[]) OR contact_id = ANY ($2::text[])"
+CALLS = "SELECT call_id FROM calls WHERE phone = ANY ($1::text[]) OR contact_id = ANY ($2::text[])"
 # A call that is to be stopped at the provider may still be talking.
-_IN_PROGRESS = f"""
+IN_PROGRESS = f"""
 SELECT (SELECT count(*) FROM attempts WHERE call_id = ANY ($1::text[])
           AND (next_check_at IS NOT NULL OR holds_person OR state IN {literals(POSSIBLY_RINGING)}))
      + (SELECT count(*) FROM inbound_calls WHERE released_at IS NULL
@@ -44,7 +44,7 @@ SELECT (SELECT count(*) FROM attempts WHERE call_id = ANY ($1::text[])
      + (SELECT count(*) FROM outbox WHERE kind = 'stop_call' AND call_id = ANY ($1::text[])
           AND delivered_at IS NULL AND dead_at IS NULL)
 """
-_PROVIDER_CALLS = """
+PROVIDER_CALLS = """
 SELECT provider_call_id FROM attempts WHERE call_id = ANY ($1::text[]) AND provider_call_id IS NOT NULL
 UNION SELECT provider_call_id FROM inbound_calls
 WHERE (phone = ANY ($2::text[]) OR contact_id = ANY ($3::text[])) AND provider_call_id IS NOT NULL
@@ -52,34 +52,34 @@ UNION SELECT provider_call_id FROM provider_events WHERE call_id = ANY ($1::text
 UNION SELECT detail ->> 'stopped' FROM gate_decisions WHERE call_id = ANY ($1::text[]) AND detail ? 'stopped'
 ORDER BY 1
 """
-#: Ids of ours that late evidence may carry.
-_IDS = """
+#: Our own ids, which late evidence may hold.
+IDS = """
 SELECT call_id FROM calls WHERE call_id = ANY ($1::text[])
 UNION SELECT attempt_id FROM attempts WHERE call_id = ANY ($1::text[])
 UNION SELECT inbound_id FROM inbound_calls WHERE phone = ANY ($2::text[]) OR contact_id = ANY ($3::text[])
 """
-_ADD_TOMBSTONES = """
+ADD_TOMBSTONES = """
 INSERT INTO erased (mark, erased_at) SELECT mark, $2 FROM unnest($1::bytea[]) AS mark ON CONFLICT DO NOTHING
 """
-_KEYED_CALLS = """
+KEYED_CALLS = """
 SELECT call_id, idempotency_key, request_hash FROM calls
 WHERE call_id = ANY ($1::text[]) AND idempotency_key IS NOT NULL
 """
-# Bodies of others' calls, of chats and of unknown people's calls to us, whose people only their content tells.
-_MENTIONING = """
+# Bodies of other people's calls, of chats and of unknown callers. Only their content names their people.
+MENTIONING = """
 SELECT DISTINCT provider_call_id FROM provider_events
 WHERE received_at BETWEEN $2 AND $3 AND fate <> 'applied' AND provider_call_id <> '' AND body ~ $1
   AND NOT EXISTS (SELECT FROM inbound_calls AS known WHERE known.provider_call_id = provider_events.provider_call_id)
 """
-# A stop may name a number or a contact that no other row has beside the person.
-_NAMED_BY_STOPS = """
+# A suppression may name a number or a contact that the person's other rows do not have.
+NAMED_BY_STOPS = """
 SELECT named FROM suppressions, unnest(ARRAY[phone, contact_id]) AS named
 WHERE lifted_at IS NULL AND (phone = ANY ($1::text[]) OR contact_id = ANY ($2::text[])) AND named IS NOT NULL
 """
-_STAND_IN = "INSERT INTO contacts (contact_id, phone, updated_at) VALUES ($1, 'erased', $2)"
+STAND_IN = "INSERT INTO contacts (contact_id, phone, updated_at) VALUES ($1, 'erased', $2)"
 
-# What is promised to Engage still goes there, told apart by Engage's own id and with nothing that a person said.
-_STRIP_PENDING_EVENTS = """
+# Pending events are still delivered to Engage. They keep Engage's own id and lose every word of the person.
+STRIP_PENDING_EVENTS = """
 UPDATE outbox SET erased = true, payload = jsonb_set(payload::jsonb, '{data}', (payload::jsonb -> 'data')
         - CASE payload ->> 'type' WHEN 'voice_ai_call_rescheduled' THEN ARRAY['analysis', 'provider_call_id', 'reason']
                                   ELSE ARRAY['analysis', 'provider_call_id'] END
@@ -87,13 +87,13 @@ UPDATE outbox SET erased = true, payload = jsonb_set(payload::jsonb, '{data}', (
 WHERE kind = 'abt_event' AND delivered_at IS NULL AND dead_at IS NULL AND call_id = ANY ($1::text[])
 """
 
-#: One set of values for all statements, so that each may use what it needs of them.
-_ASKED = """
+#: One set of parameters for all statements. Each uses the ones it needs.
+ASKED = """
 WITH asked AS (SELECT $1::text[] AS call_ids, $2::text[] AS phones, $3::text[] AS contact_ids,
                       $4::text[] AS provider_call_ids, $5::text AS stand_in,
                       $6::jsonb AS hashes, $7::text AS numbers)
 """
-_ERASE = {
+ERASE = {
     "suppressions": """
         UPDATE suppressions SET phone = NULL, contact_id = NULL, reason = 'erased',
             phone_hash = coalesce(phone_hash, asked.hashes ->> phone),
@@ -102,7 +102,7 @@ _ERASE = {
     "lifted_suppressions": """
         DELETE FROM suppressions USING asked
         WHERE lifted_at IS NOT NULL AND (phone = ANY (asked.phones) OR contact_id = ANY (asked.contact_ids))""",
-    # An agent's own events are whatever it chose to tell, so they do not leave any more; a call's seven do.
+    # An agent's own events may hold anything, so they are not delivered any more. A call's seven event types are.
     "outbox": """
         DELETE FROM outbox USING asked
         WHERE (call_id = ANY (asked.call_ids)
@@ -127,7 +127,7 @@ _ERASE = {
     "dispositions": """
         UPDATE dispositions SET contact_id = asked.stand_in, note = NULL
         FROM asked WHERE call_id = ANY (asked.call_ids) OR contact_id = ANY (asked.contact_ids)""",
-    # Their reasons are free text, and what they explain is a person's story.
+    # Their reasons are free text about the person.
     "gate_decisions": "DELETE FROM gate_decisions USING asked WHERE call_id = ANY (asked.call_ids)",
     "tasks": "UPDATE tasks SET reason = NULL FROM asked WHERE call_id = ANY (asked.call_ids)",
     "attempts": """
@@ -135,13 +135,13 @@ _ERASE = {
             recording_url = NULL, transcript = NULL, summary = NULL, sentiment = NULL, analysis = NULL,
             analysis_source = NULL, business = '{}'
         FROM asked WHERE call_id = ANY (asked.call_ids)""",
-    # Kept without the person: what an idempotency key was answered, how many calls there were and what they cost.
+    # Kept without the person: the response of each idempotency key, the number of calls and their cost.
     "calls": """
         UPDATE calls SET contact_id = asked.stand_in, phone = 'erased', variables = '{}', metadata = '{}'
         FROM asked WHERE call_id = ANY (asked.call_ids)""",
     "contacts": "DELETE FROM contacts USING asked WHERE contact_id = ANY (asked.contact_ids)",
 }
-_NOTE = """
+NOTE = """
 INSERT INTO gate_decisions (call_id, at, kind, detail)
 SELECT call_id, $2, 'erased', jsonb_build_object('reason', $3::text) FROM unnest($1::text[]) AS call_id
 """
@@ -163,70 +163,69 @@ class PostgresEraser:
 
     async def unfinished_calls(self, phone: str) -> list[str]:
         async with connection_of(self._pool) as connection:
-            contact_ids = await _column(connection, _CONTACTS, phone)
-            return await _column(connection, _UNFINISHED, phone, contact_ids)
+            contact_ids = await _column(connection, CONTACTS, phone)
+            return await _column(connection, UNFINISHED, phone, contact_ids)
 
     async def erase(self, phone: str, reason: str, now: datetime) -> Erased | None:
         try:
             async with connection_of(self._pool) as connection:
-                phones = await _column(connection, _PHONES, phone, await _column(connection, _CONTACTS, phone))
-                heard_of = await _search(connection, phones, now)
+                phones = await _column(connection, PHONES, phone, await _column(connection, CONTACTS, phone))
+                # Provider calls that belong to others by our rows, but whose bodies hold one of the person's numbers.
+                pattern, mentioning = pattern_of(phones), set[str]()
+                since = now - TRACES_KEPT - SEARCHED_AT_ONCE
+                while since < now:
+                    mentioning.update(await _column(connection, MENTIONING, pattern, since, since + SEARCHED_AT_ONCE))
+                    since += SEARCHED_AT_ONCE
                 async with connection.transaction():
-                    return await self._erase(connection, phone, heard_of, reason, now)
+                    return await self._erase(connection, phone, sorted(mentioning), reason, now)
         except asyncpg.IntegrityConstraintViolationError as error:
-            # Its text quotes the person.
+            # The error's text quotes the person.
             raise Retryable(type(error).__name__) from None
 
     async def _erase(
-        self, connection: Connection, phone: str, heard_of: Sequence[str], reason: str, now: datetime
+        self, connection: Connection, phone: str, mentioning: Sequence[str], reason: str, now: datetime
     ) -> Erased | None:
         person = await _lock_and_find(connection, phone)
         if person is None:
             return None
         asked = (person.call_ids, person.phones, person.contact_ids)
-        under_way = await connection.fetchval(_IN_PROGRESS, *asked)
-        if under_way:
-            raise StillUnderWay(under_way)
-        if await connection.fetch(_UNFINISHED, phone, person.contact_ids):
+        in_progress = await connection.fetchval(IN_PROGRESS, *asked)
+        if in_progress:
+            raise StillUnderWay(in_progress)
+        if await connection.fetch(UNFINISHED, phone, person.contact_ids):
             return None
         hashes = await self._hashing.renew(connection)
-        provider_call_ids = await _column(connection, _PROVIDER_CALLS, *asked)
-        meanwhile = (now - SEARCHED_AGAIN, now + SEARCHED_AT_ONCE)
-        searched = [*heard_of, *await _column(connection, _MENTIONING, pattern_of(person.phones), *meanwhile)]
-        ids = await _column(connection, _IDS, person.call_ids, person.phones, person.contact_ids)
+        provider_call_ids = await _column(connection, PROVIDER_CALLS, *asked)
+        during_search = (now - SEARCHED_AGAIN, now + SEARCHED_AT_ONCE)
+        newest = await _column(connection, MENTIONING, pattern_of(person.phones), *during_search)
+        searched = [*mentioning, *newest]
+        ids = await _column(connection, IDS, person.call_ids, person.phones, person.contact_ids)
         marks = marks_of(sorted({*ids, *provider_call_ids, *searched}))
-        await connection.execute(_ADD_TOMBSTONES, marks, now)
-        await renew_calls(connection, hashes, await connection.fetch(_KEYED_CALLS, person.call_ids))
+        await connection.execute(ADD_TOMBSTONES, marks, now)
+        await renew_calls(connection, hashes, await connection.fetch(KEYED_CALLS, person.call_ids))
         rows = await _erase_rows(connection, person, hashes, [*provider_call_ids, *searched], now)
-        await connection.execute(_NOTE, person.call_ids, now, reason)
+        await connection.execute(NOTE, person.call_ids, now, reason)
         return Erased(rows, tuple(provider_call_ids))
 
 
 async def _lock_and_find(connection: Connection, phone: str) -> _Person | None:
-    """Phones sorted, then contacts, then the contacts' rows: an acceptance holds those until it commits, and what it
-    wrote is found behind them. None: the person has become another one meanwhile."""
-    contact_ids = await _column(connection, _CONTACTS, phone)
-    phones = await _column(connection, _PHONES, phone, contact_ids)
+    """Lock the phones in sorted order, then the contacts, then the contacts' rows, and read the person.
+
+    An acceptance holds the contacts' rows until it commits, so its rows are found after these locks. Returns None if
+    the person has more phones or contacts than before the locks.
+    """
+    contact_ids = await _column(connection, CONTACTS, phone)
+    phones = await _column(connection, PHONES, phone, contact_ids)
     for known in phones:
         await connection.execute(statements.LOCK_PHONE, known)
     for contact_id in contact_ids:
         await connection.execute(statements.LOCK_CONTACT, contact_id)
-    await connection.execute(_LOCK_CONTACT_ROWS, contact_ids)
-    found = await _column(connection, _CONTACTS, phone)
-    phones_found = await _column(connection, _PHONES, phone, found)
+    await connection.execute(LOCK_CONTACT_ROWS, contact_ids)
+    found = await _column(connection, CONTACTS, phone)
+    phones_found = await _column(connection, PHONES, phone, found)
     if not (set(found) <= set(contact_ids) and set(phones_found) <= set(phones)):
         return None
-    return _Person(phones_found, found, await _column(connection, _CALLS, [phone], found))
-
-
-async def _search(connection: Connection, phones: Sequence[str], now: datetime) -> list[str]:
-    """Provider calls that are not the person's, as far as our rows tell, but whose bodies hold their number."""
-    pattern, found = pattern_of(phones), set()
-    since = now - TRACES_KEPT - SEARCHED_AT_ONCE
-    while since < now:
-        found.update(await _column(connection, _MENTIONING, pattern, since, since + SEARCHED_AT_ONCE))
-        since += SEARCHED_AT_ONCE
-    return sorted(found)
+    return _Person(phones_found, found, await _column(connection, CALLS, [phone], found))
 
 
 async def _erase_rows(
@@ -234,9 +233,9 @@ async def _erase_rows(
 ) -> dict[str, int]:
     stand_in = f"erased-{uuid.uuid4().hex[:16]}"
     if person.contact_ids:
-        await connection.execute(_STAND_IN, stand_in, now)
-    await connection.execute(_STRIP_PENDING_EVENTS, person.call_ids)
-    named = await _column(connection, _NAMED_BY_STOPS, person.phones, person.contact_ids)
+        await connection.execute(STAND_IN, stand_in, now)
+    await connection.execute(STRIP_PENDING_EVENTS, person.call_ids)
+    named = await _column(connection, NAMED_BY_STOPS, person.phones, person.contact_ids)
     asked = (
         person.call_ids,
         person.phones,
@@ -247,8 +246,8 @@ async def _erase_rows(
         pattern_of(person.phones),
     )
     rows = {}
-    for kind, statement in _ERASE.items():
-        status = await connection.execute(_ASKED + statement, *asked)
+    for kind, statement in ERASE.items():
+        status = await connection.execute(ASKED + statement, *asked)
         rows[kind] = int(status.rpartition(" ")[2])
     return rows
 
@@ -258,8 +257,10 @@ async def _column(connection: Connection, statement: str, *values: object) -> li
 
 
 def pattern_of(phones: Sequence[str]) -> str:
-    """A regular expression, PostgreSQL's, for the numbers in any spelling: with or without a country's code or a trunk
-    zero, with blanks, brackets, dots and hyphens between the digits."""
+    """Build a PostgreSQL regular expression that matches the numbers in any spelling.
+
+    The country code or a trunk zero may be there or not. Blanks, brackets, dots and hyphens may separate the digits.
+    """
     spelled = "|".join("[-. ()/]{0,3}".join(_national_digits(phone)) for phone in phones)
     return f"(?:^|[^0-9])[0-9]{{0,3}}(?:{spelled})(?![0-9])"
 
@@ -268,4 +269,4 @@ def _national_digits(phone: str) -> str:
     try:
         return phonenumbers.national_significant_number(phonenumbers.parse(phone))
     except phonenumbers.NumberParseException:
-        return phone.removeprefix("+")  # of a country that there is not
+        return phone.removeprefix("+")  # the country code does not exist

@@ -1,4 +1,4 @@
-"""The installation's one row: its mark, its pause, and the figures of `doctor`."""
+"""The one row of `installation`: its mark, its pause, and the facts that an operator asks for first."""
 
 from datetime import datetime
 
@@ -13,8 +13,8 @@ from ringback.domain.dialing_state import DialingState
 from ringback.domain.errors import StartRefused
 from ringback.domain.inspection import ServerFacts, WorkFacts
 
-# What the emulator alone writes: the name of its agents in every webhook, the host of its recordings.
-# Read once in an installation's life, and only from one that was used before there was a mark.
+# Only the emulator writes this agent name and this recording host. The query runs once in an installation's life, if
+# the installation was used before the mark existed.
 _EVIDENCE = """
 WITH newest AS (
     SELECT provider_call_id, recording_url FROM attempts WHERE provider_call_id IS NOT NULL
@@ -59,7 +59,7 @@ class PostgresBorder:
             raise StartRefused("the database is not upgraded: run ringback db upgrade") from None
 
 
-# A claim reads the pause behind this same lock: it committed before, or it sees what is written here.
+# A claim reads the pause after taking the same lock. It committed earlier, or it reads the new pause.
 _PAUSE = """
 UPDATE installation SET paused_at = coalesce(paused_at, $1), pause_reason = coalesce($2, pause_reason)
 """
@@ -88,7 +88,7 @@ class PostgresDialingSwitch:
             async with connection.transaction():
                 await connection.execute(LOCK_CAPACITY)
                 await connection.execute(statement, *values)
-            # Behind the commit: counting attempts must not make the claims wait.
+            # After the commit: counting attempts must not make the claims wait.
             row = await connection.fetchrow(_STATE)
         assert row is not None, "the installation row is made by the migration"
         return DialingState(**row)

@@ -1,4 +1,4 @@
-"""The embedded MessageQueue: one table with Amazon SQS's semantics, never part of a business transaction."""
+"""The embedded MessageQueue: one table with the semantics of Amazon SQS, outside every business transaction."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from ringback.adapters.message_limits import MAX_LETTERS, MAX_REASON_CHARACTERS, clean, nothing_taken, refusals
+from ringback.adapters.message_limits import MAX_LETTERS, MAX_REASON_CHARACTERS, all_rejected, clean, rejections
 from ringback.adapters.postgres.pool import connection_of
 from ringback.adapters.postgres.wake import Listener
 from ringback.domain.errors import QueueUnavailable, Retryable
@@ -17,7 +17,7 @@ from ringback.ports import DeadLetter, MessageQueue, OutgoingMessage, ReceivedMe
 
 STATEMENT_TIMEOUT_S = 10.0
 
-#: Behind the notifications: delayed and given-back messages announce themselves to nobody.
+#: Polling finds the messages without a notification: delayed ones, and those whose visibility timeout ended.
 POLL_S = 0.5
 
 _NAME = re.compile(r"[A-Za-z0-9_\-]{1,40}")
@@ -31,7 +31,7 @@ _SEND = """
     SELECT pg_notify($5, '')
 """
 
-# The sub-select makes the clock a constant of this statement, so that the index can be searched by it.
+# The sub-select makes the clock a constant of the statement, so the index can be used.
 _RECEIVE = """
     WITH next AS (
         SELECT id FROM queue_messages
@@ -53,7 +53,7 @@ _DELETE = """
     WHERE message.id = done.id AND message.receipt = done.receipt AND message.dead_at IS NULL
 """
 
-# A locked row is being received or deleted by somebody else: this receipt is stale, or moot. Waiting could deadlock.
+# Another process receives or deletes a locked row, so this receipt is stale or moot. Waiting could deadlock.
 _CHANGE_VISIBILITY = """
     WITH held AS (
         SELECT message.id FROM queue_messages AS message
@@ -75,13 +75,12 @@ _DEPTH = """
     WHERE queue = $1 AND dead_at IS NULL AND visible_at <= (SELECT clock_timestamp())
 """
 
-
 _DEAD_LETTERS = """
     SELECT id::text AS letter_id, body, dead_reason AS reason, dead_at FROM queue_messages
     WHERE queue = $1 AND dead_at IS NOT NULL ORDER BY dead_at, id LIMIT $2
 """
 
-# Without a receipt: whoever still holds an old delivery can neither delete nor move what was sent back.
+# The receipt is cleared: a consumer with an old delivery can neither delete nor move a replayed message.
 _REPLAY = """
     WITH replayed AS (
         UPDATE queue_messages
@@ -93,10 +92,10 @@ _REPLAY = """
 
 
 class PostgresQueue(MessageQueue):
-    """One named queue of the table in message_queue.sql. Times are the database's, so any number of processes agree.
+    """One named queue of the table in message_queue.sql. All times are the database's, so all processes agree.
 
-    While something waits for messages, one connection of the pool is kept for LISTEN: close the queue before the pool.
-    Every method raises QueueUnavailable while the database is away, and works again once it is back.
+    A waiting receive keeps one connection of the pool for LISTEN: close the queue before the pool.
+    Every method raises QueueUnavailable while the database is unavailable, and works again once it has recovered.
     """
 
     def __init__(
@@ -116,16 +115,16 @@ class PostgresQueue(MessageQueue):
         self._listener = Listener(pool, self._channel, (loops or Loops()).named("listener", name))
 
     async def send(self, messages: Sequence[OutgoingMessage]) -> list[int]:
-        refused = refusals(messages)
-        good = [message for position, message in enumerate(messages) if position not in refused]
-        if good:
-            attributes = [json.dumps(dict(m.attributes)) if m.attributes else None for m in good]
-            bodies, delays_s = [m.body for m in good], [m.delay_s for m in good]
+        rejected = rejections(messages)
+        valid = [message for position, message in enumerate(messages) if position not in rejected]
+        if valid:
+            attributes = [json.dumps(dict(m.attributes)) if m.attributes else None for m in valid]
+            bodies, delays_s = [m.body for m in valid], [m.delay_s for m in valid]
             await self._fetch(_SEND, self.name, bodies, attributes, delays_s, self._channel)
             reach(Failpoint.QUEUE_SENT)
-        elif refused:
-            raise nothing_taken(refused)
-        return list(refused)
+        elif rejected:
+            raise all_rejected(rejected)
+        return list(rejected)
 
     async def receive(self, limit: int, wait_s: float, visibility_s: int) -> list[ReceivedMessage]:
         clock = asyncio.get_running_loop().time
@@ -134,9 +133,19 @@ class PostgresQueue(MessageQueue):
         while True:
             rows = await self._fetch(_RECEIVE, self.name, limit, float(visibility_s), self._max_receives)
             if len(rows) == limit:
-                # One announcement may stand for many messages: whoever fills a batch wakes the next.
-                self._listener.bell.ring()
-            messages = [_received(row) for row in rows if not row["dead"]]
+                # One notification may announce many messages, so a receive with a full batch wakes the next one.
+                self._listener.wake_up.notify()
+            messages = [
+                ReceivedMessage(
+                    message_id=str(row["id"]),
+                    receipt=f"{row['id']}.{row['receipt']}",
+                    body=row["body"],
+                    receive_count=row["receive_count"],
+                    attributes=json.loads(row["attributes"]) if row["attributes"] else {},
+                )
+                for row in rows
+                if not row["dead"]
+            ]
             left_s = deadline - clock()
             if messages or left_s <= 0:
                 if messages:
@@ -144,22 +153,22 @@ class PostgresQueue(MessageQueue):
                 return messages
             if not rows:
                 self._listener.start()
-                await self._listener.bell.wait(min(left_s, POLL_S))
+                await self._listener.wake_up.wait(min(left_s, POLL_S))
 
     async def delete(self, receipts: Sequence[str]) -> None:
-        ids, marks = _parted(receipts)
+        ids, marks = _split(receipts)
         await self._fetch(_DELETE, ids, marks)
         reach(Failpoint.QUEUE_DELETED)
 
     async def change_visibility(self, receipts: Sequence[str], visibility_s: int) -> None:
-        ids, marks = _parted(receipts)
+        ids, marks = _split(receipts)
         await self._fetch(_CHANGE_VISIBILITY, ids, marks, float(visibility_s))
         reach(Failpoint.QUEUE_GIVEN_BACK)
         if visibility_s == 0:
             await self._fetch("SELECT pg_notify($1, '')", self._channel)
 
     async def dead_letter(self, message: ReceivedMessage, reason: str) -> None:
-        ids, marks = _parted([message.receipt])
+        ids, marks = _split([message.receipt])
         await self._fetch(_DEAD_LETTER, ids[0], marks[0], clean(reason)[:MAX_REASON_CHARACTERS])
         reach(Failpoint.QUEUE_DEAD_LETTERED)
 
@@ -175,7 +184,7 @@ class PostgresQueue(MessageQueue):
         return int(rows[0]["count"])
 
     async def close(self) -> None:
-        """Gives the listening connection back; the pool stays its owner's."""
+        """Return the listening connection to the pool. The pool itself stays open."""
         await self._listener.stop()
 
     async def _fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
@@ -186,17 +195,7 @@ class PostgresQueue(MessageQueue):
             raise QueueUnavailable(f"the queue's database is unavailable: {error}") from error
 
 
-def _received(row: asyncpg.Record) -> ReceivedMessage:
-    return ReceivedMessage(
-        message_id=str(row["id"]),
-        receipt=f"{row['id']}.{row['receipt']}",
-        body=row["body"],
-        receive_count=row["receive_count"],
-        attributes=json.loads(row["attributes"]) if row["attributes"] else {},
-    )
-
-
-def _parted(receipts: Sequence[str]) -> tuple[list[int], list[str]]:
-    """Row ids and delivery marks, by id: two statements over the same rows then lock them in one order."""
+def _split(receipts: Sequence[str]) -> tuple[list[int], list[str]]:
+    """Split receipts into row ids and delivery marks, in the order of the ids: all statements lock in that order."""
     parts = sorted((int(row), mark) for row, _, mark in (receipt.partition(".") for receipt in receipts))
     return [row for row, _ in parts], [mark for _, mark in parts]

@@ -1,12 +1,12 @@
-"""Outbox rows that nobody would take."""
+"""The SQL of the outbox, and its dead rows as letters for the operator."""
 
 import json
 
 from ringback.adapters.postgres.pool import Pool, connection_of
 from ringback.ports import DeadLetter
 
-# A row is first of its order key when no earlier row of that key is still open. Taking a row pushes its due time
-# ahead, so a relay that dies gives it back by itself; SKIP LOCKED keeps relays from waiting for each other.
+# A row is the first of its order key when no earlier row of that key is open. Taking a row postpones its due time, so
+# the rows of a dead relay become due again. SKIP LOCKED keeps relays from waiting for each other.
 TAKE = """
 WITH taken AS (
     SELECT id FROM outbox AS row
@@ -19,12 +19,12 @@ WITH taken AS (
 UPDATE outbox SET due_at = $3, tries = tries + 1 FROM taken WHERE outbox.id = taken.id
 RETURNING outbox.id, kind, message_id, call_id, payload, created_at, tries, refusals
 """
-# The last events of an erased person name them by Engage's id, and nobody needs them once they have left.
+# The last events of an erased person hold Engage's id of them, so they are deleted once delivered.
 DELIVERED = """
 WITH of_erased AS (DELETE FROM outbox WHERE id = ANY($1::bigint[]) AND erased)
 UPDATE outbox SET delivered_at = $2, last_error = NULL WHERE id = ANY($1::bigint[]) AND NOT erased
 """
-# What stands behind a row that waits cannot leave before it: due with it, it is not looked at by every pass until then.
+# Later rows of the key cannot be delivered before a waiting row. They become due with it, so no pass reads them now.
 FAILED = """
 WITH failed AS (
     UPDATE outbox SET last_error = $2, refusals = refusals + $5::int, due_at = coalesce($3, due_at),
@@ -38,7 +38,7 @@ _DEAD = """
 SELECT id, kind, message_id, order_key, call_id, tries, created_at, payload, last_error, dead_at
 FROM outbox WHERE dead_at IS NOT NULL ORDER BY dead_at, id LIMIT $1
 """
-# The row itself goes on: under its own message id, and before the younger rows of its key that have not left yet.
+# The row itself is delivered again: under its own message id, and before the open younger rows of its key.
 _REPLAY = """
 UPDATE outbox SET dead_at = NULL, tries = 0, refusals = 0, due_at = clock_timestamp()
 WHERE dead_at IS NOT NULL AND ($1::text IS NULL OR id::text = $1)
@@ -46,7 +46,7 @@ WHERE dead_at IS NOT NULL AND ($1::text IS NULL OR id::text = $1)
 
 
 class PostgresDeadOutbox:
-    """Implements `flows.operator.dead_letters.Place`. A letter's body is JSON: what the row is, and its payload."""
+    """Implements `flows.operator.dead_letters.Place`. A letter's body is JSON: the row's columns and its payload."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

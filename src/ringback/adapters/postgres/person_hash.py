@@ -1,8 +1,9 @@
-"""Keyed hashes of erased people: of phones, contact ids and idempotency keys. The keys are outside the database.
+"""Hashes of erased people: keyed ones of phones, contact ids and idempotency keys, and marks of provider call ids.
 
-A hash has two layers. The inner one is salted with a value in the database. The outer one is HMAC-SHA256 under
-RINGBACK_ERASURE_KEY, without which the few thousand million phone numbers cannot be tried. The key is random, so a slow
-hash would add nothing. A newer key hashes the hash of the older one, so a key that leaked can be made useless.
+A keyed hash has two layers. The inner one is salted with a value in the database. The outer one is HMAC-SHA256 under
+RINGBACK_ERASURE_KEY, which is outside the database. Without it the few thousand million phone numbers cannot be tried.
+The key is random, so a slow hash would add nothing. A newer key hashes the older key's hash, so a leaked key can be
+made useless.
 """
 
 import hashlib
@@ -46,36 +47,38 @@ class PersonHashes:
 
     def __init__(self, salt: bytes, keys: Sequence[str]) -> None:
         self._salt = salt
-        self._keys = {_key_id(key.encode()): key.encode() for key in keys}
+        self._keys = {_outer(key.encode(), "ringback erasure key")[:16]: key.encode() for key in keys}
 
     @property
     def key_ids(self) -> list[str]:
         return list(self._keys)
 
     def check(self, in_use: Sequence[str]) -> None:
-        """Raises ErasureKeyMissing unless each key in use is configured, in the order of their use."""
+        """Raise ErasureKeyMissing unless each key in use is configured, in the order of their use."""
         if list(in_use) != self.key_ids[: len(in_use)]:
             raise ErasureKeyMissing
 
     def newest(self, text: str) -> str:
-        """The form in which it is stored now. Raises ErasureKeyMissing without any key."""
+        """Return the form in which the text is stored now. Raises ErasureKeyMissing without any key."""
         if not self._keys:
             raise ErasureKeyMissing
         *_, latest = self._forms(text)
         return latest
 
-    def as_all_know_it(self, text: str, in_use: Sequence[str]) -> str:
-        """The form under the keys in use: a newer one that only this process has is none to the others, which would go
-        on calling. Raises ErasureKeyMissing."""
+    def under_keys_in_use(self, text: str, in_use: Sequence[str]) -> str:
+        """Return the form under the keys in use. Raises ErasureKeyMissing.
+
+        Other processes may not have a newer key of this one. They would not recognise its hash and would go on calling.
+        """
         self.check(in_use)
         return self.known_as(text)[len(in_use)]
 
     def known_as(self, text: str) -> list[str]:
-        """Every form in which it may be stored, the one of an earlier version without an outer key among them."""
+        """Return every form in which the text may be stored. An earlier version's form has no outer key."""
         return list(self._forms(text))
 
     def renewed(self, stored: str) -> str:
-        """A stored hash, or an inner one of an earlier version, under the newest key."""
+        """Put a stored hash, or an earlier version's inner hash, under the newest key."""
         key_id, digest = stored.split(":") if self.is_keyed(stored) else (None, stored)
         older = self.key_ids.index(key_id) + 1 if key_id is not None else 0
         for key_id in self.key_ids[older:]:
@@ -83,11 +86,11 @@ class PersonHashes:
         return f"{key_id}:{digest}" if key_id is not None else stored
 
     def is_keyed(self, text: str) -> bool:
-        """Whether it is a hash under one of our keys."""
+        """Whether the text is a hash under one of the configured keys."""
         return _KEYED.fullmatch(text) is not None and text[:16] in self._keys
 
     def _forms(self, text: str) -> Iterator[str]:
-        # As the SQL function person_hash of the first schema made it.
+        # The same value as the SQL function person_hash of the first schema.
         inner = hashlib.sha256(self._salt + text.encode()).digest()
         digest = hashlib.sha256(self._salt + inner).hexdigest()
         yield digest
@@ -97,7 +100,7 @@ class PersonHashes:
 
 
 class Hashing:
-    """The hashes of one installation; its salt is read once. `keys` are in the order of the setting, newest first."""
+    """The hashes of one installation. Its salt is read once. `keys` are in the order of the setting, newest first."""
 
     def __init__(self, keys: Sequence[str] = ()) -> None:
         self._keys = tuple(reversed(keys))
@@ -110,12 +113,15 @@ class Hashing:
         return self._hashes
 
     async def check(self, connection: Connection) -> None:
-        """Raises ErasureKeyMissing if hashes of this database were made under a key that is not configured."""
+        """Raise ErasureKeyMissing if hashes of this database were made under a key that is not configured."""
         (await self.hashes(connection)).check(await connection.fetchval(READ_KEYS_IN_USE))
 
     async def renew(self, connection: Connection) -> PersonHashes:
-        """Put every hash under the newest key, in the caller's transaction. From its commit on, a process without that
-        key calls nobody. Raises ErasureKeyMissing without any key, or without one in use."""
+        """Put every hash under the newest key, in the caller's transaction.
+
+        After the commit, a process without that key places no calls. Raises ErasureKeyMissing without any key, or
+        without one in use.
+        """
         hashes = await self.hashes(connection)
         await connection.execute(_LOCK_KEYS)
         in_use = await connection.fetchval(READ_KEYS_IN_USE)
@@ -124,12 +130,19 @@ class Hashing:
             raise ErasureKeyMissing
         for generation, key_id in enumerate(hashes.key_ids[len(in_use) :], len(in_use) + 1):
             await connection.execute(_ADD_KEY, generation, key_id)
-        await _renew_suppressions(connection, hashes)
+        changed = []
+        for row in await connection.fetch(f"{_HASHED} FOR UPDATE"):
+            before = row["phone_hash"], row["contact_hash"]
+            after = tuple(one and hashes.renewed(one) for one in before)
+            if after != before:
+                changed.append((row["suppression_id"], *after))
+        if changed:
+            await connection.execute(_RENEW_SUPPRESSIONS, *zip(*changed, strict=True))
         await renew_calls(connection, hashes, await connection.fetch(_KEYED_CALLS))
         return hashes
 
-    async def renew_what_is_stored(self, pool: Pool) -> bool:
-        """`renew`, if anything is hashed. False: nothing is."""
+    async def renew_stored(self, pool: Pool) -> bool:
+        """Call `renew` if the database has any hash. False: it has none."""
         async with connection_of(pool) as connection, connection.transaction():
             is_any: bool = await connection.fetchval(f"SELECT EXISTS ({_HASHED})")
             if is_any:
@@ -137,20 +150,11 @@ class Hashing:
             return is_any
 
 
-async def _renew_suppressions(connection: Connection, hashes: PersonHashes) -> None:
-    changed = []
-    for row in await connection.fetch(f"{_HASHED} FOR UPDATE"):
-        before = row["phone_hash"], row["contact_hash"]
-        after = tuple(one and hashes.renewed(one) for one in before)
-        if after != before:
-            changed.append((row["suppression_id"], *after))
-    if changed:
-        await connection.execute(_RENEW_SUPPRESSIONS, *zip(*changed, strict=True))
-
-
 async def renew_calls(connection: Connection, hashes: PersonHashes, rows: Sequence[asyncpg.Record]) -> None:
-    """Keep the idempotency keys of these calls as hashes, so that a repeat of the request still makes no second call.
-    Each row is (call id, idempotency key, request hash), the latter two plain or hashed."""
+    """Hash the idempotency keys of these calls, so that a repeat of the request still creates no second call.
+
+    Each row is (call id, idempotency key, request hash). The last two are plain or hashed.
+    """
     changed = []
     for call_id, key, request_hash in rows:
         renew = hashes.renewed if hashes.is_keyed(key) else hashes.newest
@@ -159,22 +163,20 @@ async def renew_calls(connection: Connection, hashes: PersonHashes, rows: Sequen
         await connection.execute(_RENEW_CALLS, *zip(*changed, strict=True))
 
 
-def _key_id(key: bytes) -> str:
-    return _outer(key, "ringback erasure key")[:16]
-
-
 def _outer(key: bytes, text: str) -> str:
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
 def covering(phone: str, contact_id: str, hashes: str) -> str:
-    """A condition over `suppressions`; the arguments are SQL expressions. An erased person's stand there as hashes, and
-    `hashes` is an array of every form in which the phone and the contact id may stand there."""
+    """Build the SQL condition for the suppressions that cover a person. The arguments are SQL expressions.
+
+    The suppressions of an erased person hold hashes. `hashes` is an array of all forms of the phone and the contact id.
+    """
     return f"""suppressions.lifted_at IS NULL AND (
         suppressions.phone = {phone} OR suppressions.contact_id = {contact_id}
         OR suppressions.phone_hash = ANY ({hashes}) OR suppressions.contact_hash = ANY ({hashes}))"""
 
 
 def marks_of(ids: Sequence[str | None]) -> list[bytes]:
-    """As the table `erased` holds them."""
+    """Hash the ids of an erased person's calls for the table `erased`, by which late evidence is recognised."""
     return [hashlib.sha256(id_.encode()).digest() for id_ in ids if id_]

@@ -1,4 +1,4 @@
-"""Connections, and what their failures mean to the rest of the product."""
+"""Database connections, and the translation of their errors."""
 
 import json
 from collections.abc import AsyncIterator
@@ -10,11 +10,11 @@ from asyncpg.connect_utils import SessionAttribute
 
 from ringback.domain.errors import Retryable, StoreUnavailable
 
-#: The connection, or the server behind it, is of no use any more; another connection may reach a better one. Class 08
-#: (connection), 57 (shutting down, starting up, cancelled), 58 (files that cannot be read), 25006 (the server takes no
-#: writes, as after a fail-over), 25P03 and 25P04 (in a transaction for too long, because this process was frozen), the
-#: driver's own states, and the socket's errors with TimeoutError among them. InternalClientError is no bug of ours: a
-#: connection cut between preparing and executing a statement says "cannot switch to state" (seen with asyncpg 0.32).
+#: Errors after which the connection, or its server, is unusable. Another connection may reach a better server.
+#: SQLSTATE class 08 (connection), 57 (shutting down, starting up, cancelled), 58 (unreadable files), 25006 (read-only,
+#: as after a fail-over), 25P03 and 25P04 (in a transaction for too long, because this process was frozen), the driver's
+#: own states, and socket errors including TimeoutError. InternalClientError is not a bug: a connection that is cut
+#: between preparing and executing a statement says "cannot switch to state" (seen with asyncpg 0.32).
 #: https://www.postgresql.org/docs/current/errcodes-appendix.html
 CONDEMNS = (
     asyncpg.PostgresConnectionError,
@@ -27,10 +27,10 @@ CONDEMNS = (
     asyncpg.InternalClientError,
     OSError,
 )
-#: Those, and what passes on the same connection: class 53 (no connections, memory or disk left), 40 (deadlock,
-#: serialization), 55P03 (the process that holds the lock is frozen), and a statement whose plan is older than the
-#: schema, within a transaction, where the driver cannot plan it anew by itself.
-GONE = (
+#: CONDEMNS, and errors after which the same connection recovers: class 53 (no connections, memory or disk left), 40
+#: (deadlock, serialization), 55P03 (the process that holds the lock is frozen), and a plan older than the schema.
+#: Within a transaction the driver cannot plan such a statement again.
+UNAVAILABLE = (
     *CONDEMNS,
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
@@ -41,41 +41,42 @@ GONE = (
 Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
 Pool = asyncpg.Pool
 
-#: How long a unit of work may wait for a free connection; behind it the caller hears "unavailable" instead of hanging.
+#: The time that a unit of work may wait for a free connection. After it the caller gets "unavailable".
 ACQUIRE_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 15.0
 DEADLOCK_RETRY_S = 0.1
-#: A process that is frozen within a claim holds the installation's one capacity lock: PostgreSQL ends its transaction
-#: after this long, so that the others dial on. What is alive is never idle between two statements for a second.
+#: A process that freezes in a claim holds the installation's one capacity lock. PostgreSQL ends its transaction after
+#: this time, and the others dial again. A live process is never idle between two statements for a second.
 IDLE_IN_TRANSACTION_S = 10
-#: The statements of a frozen process that wait for that lock leave its queue before they can come into its possession.
+#: A statement of a frozen process that waits for that lock leaves the queue before it can get the lock.
 LOCK_TIMEOUT_S = 5
-#: asyncpg prepares a statement with a Flush, not a Sync: who is frozen between preparing and executing is not "idle" to
-#: PostgreSQL, and only a limit on the whole transaction ends it. There is one since PostgreSQL 17.
+#: asyncpg prepares a statement with a Flush, not a Sync. A process that freezes between preparing and executing is not
+#: "idle" to PostgreSQL, so only a limit on the whole transaction ends it. PostgreSQL has that limit since version 17.
 TRANSACTION_TIMEOUT_S = 15
 _HAS_TRANSACTION_TIMEOUT = (17,)
 
 _CLASH = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
-def _encode_json(value: object) -> str:
+def encode_json(value: object) -> str:
+    """Encode a value for a `json` or `jsonb` column."""
     return msgspec.json.encode(value).decode()
 
 
 async def _prepare_connection(connection: asyncpg.Connection) -> None:
-    await connection.set_type_codec("jsonb", encoder=_encode_json, decoder=msgspec.json.decode, schema="pg_catalog")
-    # `json` keeps the text as written; the standard decoder keeps the order of the keys too.
-    await connection.set_type_codec("json", encoder=_encode_json, decoder=json.loads, schema="pg_catalog")
+    await connection.set_type_codec("jsonb", encoder=encode_json, decoder=msgspec.json.decode, schema="pg_catalog")
+    # `json` keeps the text as written. The standard decoder keeps the order of the keys too.
+    await connection.set_type_codec("json", encoder=encode_json, decoder=json.loads, schema="pg_catalog")
     if connection.get_server_version() >= _HAS_TRANSACTION_TIMEOUT:
         await connection.execute(f"SET transaction_timeout = '{TRANSACTION_TIMEOUT_S}s'")
 
 
 async def _keep_session(_: asyncpg.Connection) -> None:
-    """The product uses transaction-scoped locks and settings only: a returned connection needs no RESET round trip."""
+    """Skip the RESET round trip: the product uses transaction-scoped locks and settings only."""
 
 
 async def open_pool(database_url: str, *, max_size: int) -> Pool:
-    """Raises StoreUnavailable, also when every server of the URL is read-only. The pool reconnects by itself."""
+    """Open a pool that reconnects by itself. Raises StoreUnavailable, also if every server of the URL is read-only."""
     async with _translated():
         return await asyncpg.create_pool(
             database_url,
@@ -85,7 +86,7 @@ async def open_pool(database_url: str, *, max_size: int) -> Pool:
             reset=_keep_session,
             command_timeout=COMMAND_TIMEOUT_S,
             statement_cache_size=512,
-            # Of several hosts, or behind one name that leads to another server now: only one that takes writes.
+            # The URL may name several hosts, or a name that now leads to another server. Only a writable one is used.
             target_session_attrs=SessionAttribute.read_write,
             server_settings={
                 "application_name": "ringback",
@@ -102,14 +103,16 @@ async def _translated() -> AsyncIterator[None]:
         yield
     except _CLASH as error:
         raise Retryable(type(error).__name__, DEADLOCK_RETRY_S) from error
-    except GONE as error:
+    except UNAVAILABLE as error:
         raise StoreUnavailable(type(error).__name__) from error
 
 
 @asynccontextmanager
 async def connection_of(pool: Pool, timeout_s: float = ACQUIRE_TIMEOUT_S) -> AsyncIterator[Connection]:
-    """One connection for one unit of work. After an error that speaks against the connection, or the server behind it,
-    it is closed and not lent again; raises what `open_pool` raises."""
+    """Lend one connection for one unit of work. Raises StoreUnavailable and Retryable.
+
+    After an error that condemns the connection or its server, the connection is closed and not lent again.
+    """
     async with _translated():
         async with pool.acquire(timeout=timeout_s) as connection:
             try:
@@ -117,6 +120,6 @@ async def connection_of(pool: Pool, timeout_s: float = ACQUIRE_TIMEOUT_S) -> Asy
             except CONDEMNS as error:
                 connection.terminate()
                 if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-                    # The others lead to the same server: none of them is lent again.
+                    # The other connections lead to the same server, so none of them is lent again.
                     await pool.expire_connections()
                 raise

@@ -1,4 +1,4 @@
-"""The statements behind each retention rule: the oldest rows first, found by index or by the order of their ids."""
+"""One statement for each retention rule. It deletes the oldest rows first, found by index or in the order of ids."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from ringback.adapters.postgres.pool import Pool, connection_of
 
 
 def _oldest(table: str, key: str, condition: str) -> str:
-    """Rows that somebody has locked are left for the next time."""
+    """Build a DELETE of old rows. Locked rows are left for the next run."""
     return f"""
         WITH old AS (SELECT {key} FROM {table} WHERE {condition} LIMIT $2 FOR UPDATE SKIP LOCKED)
         DELETE FROM {table} USING old WHERE ({", ".join(f"{table}.{name}" for name in key.split(", "))})
@@ -17,7 +17,7 @@ def _oldest(table: str, key: str, condition: str) -> str:
 _FINISHED_CALLS = """
 WITH old AS (
     SELECT call_id FROM calls WHERE final AND expires_at < $1
-      -- An attempt that is still watched may yet correct the call's end.
+      -- An attempt that is still checked may yet correct the call's end.
       AND NOT EXISTS (SELECT FROM attempts WHERE attempts.call_id = calls.call_id AND next_check_at IS NOT NULL)
       AND NOT EXISTS (SELECT FROM outbox WHERE outbox.call_id = calls.call_id
                         AND delivered_at IS NULL AND dead_at IS NULL)
@@ -31,7 +31,7 @@ STATEMENTS = {
     "delivered_call_messages": _oldest("outbox", "id", "kind = 'call_message' AND delivered_at < $1"),
     "delivered_events_and_writes": _oldest("outbox", "id", "kind <> 'call_message' AND delivered_at < $1"),
     "dead_outbox_rows": _oldest("outbox", "id", "dead_at < $1"),
-    # Those that a process of an earlier version delivered, and dead ones.
+    # Rows that an earlier version's process delivered, and dead rows.
     "last_events_of_erased_people": _oldest("outbox", "id", "erased AND coalesce(delivered_at, dead_at) < $1"),
     "dead_queue_messages": _oldest("queue_messages", "id", "dead_at < $1"),
     "gate_decisions": _oldest("gate_decisions", "id", "at < $1"),

@@ -1,4 +1,4 @@
-"""Rows and domain objects: one function each way."""
+"""Translate between rows and domain objects."""
 
 from collections.abc import Collection
 from dataclasses import fields
@@ -21,7 +21,7 @@ TABLES: dict[type[Row], tuple[str, str]] = {
     Attempt: ("attempts", "attempt_id"),
     InboundCall: ("inbound_calls", "inbound_id"),
 }
-#: A save is refused when one of these changed since the row was read.
+#: A save fails if one of these columns changed since the row was read.
 COMPARED: dict[type[Row], tuple[str, ...]] = {
     Call: (),
     Task: ("status", "dispatch"),
@@ -29,14 +29,15 @@ COMPARED: dict[type[Row], tuple[str, ...]] = {
     InboundCall: (),
 }
 
-
-#: Read once: `fields` looks through a class anew each time, and every row is compared with what was read of it.
+#: Read once: `fields` inspects the class on each call, and it is needed for every row.
 _FIELDS = {row: tuple(field.name for field in fields(row)) for row in (*TABLES, Contact)}
 
 
 def named_columns(row: type[Row | Contact], *more: str, of: str = "") -> str:
-    """The columns of a row's table as SQL, and `more` of them; `of` is an alias. Every statement names its columns: a
-    newer version of the product may add some to the table while this one runs."""
+    """Name the columns of a row's table as SQL, and `more` of them. `of` is an alias.
+
+    Every statement names its columns: a newer version may add columns to the table while this one runs.
+    """
     prefix = f"{of}." if of else ""
     return ", ".join(f'{prefix}"{name}"' for name in (*_FIELDS[row], *more))
 
@@ -56,7 +57,7 @@ def columns_of(row: Row) -> Columns:
         columns["retry"] = retry_to_row(row.retry)
     if isinstance(row, Attempt):
         columns["business"] = dict(row.business)
-        # NULL and not false: only rows that say true compete for the contact (see migration 0004).
+        # NULL instead of false: only rows with true compete for the contact (see migration 0004).
         columns["holds_contact"] = row.holds_person or None
     return columns
 
@@ -65,13 +66,10 @@ def retry_to_row(retry: RetryPolicy) -> dict[str, Any]:
     return {"max_attempts": retry.max_attempts, "delay_s": list(retry.delay_s), "on": sorted(retry.on)}
 
 
-def _retry_from_row(row: dict[str, Any]) -> RetryPolicy:
-    return RetryPolicy(row["max_attempts"], tuple(row["delay_s"]), frozenset(row["on"]))
-
-
 def call_from(record: asyncpg.Record) -> Call:
     columns = {name: record[name] for name in _FIELDS[Call]}
-    columns["retry"] = _retry_from_row(columns["retry"])
+    retry = columns["retry"]
+    columns["retry"] = RetryPolicy(retry["max_attempts"], tuple(retry["delay_s"]), frozenset(retry["on"]))
     columns["status"] = CallStatus(columns["status"])
     return Call(**columns)
 
@@ -101,7 +99,7 @@ def contact_from(record: asyncpg.Record) -> Contact:
 
 
 def same_instant(left: object, right: object) -> bool:
-    """Equality for change detection; True and 1 are the same number in Python but not in a column."""
+    """Compare two values for change detection. True equals 1 in Python, but not in a column."""
     if isinstance(left, datetime) and isinstance(right, datetime):
         return left == right
     return type(left) is type(right) and left == right

@@ -1,4 +1,4 @@
-"""Bring a database to the newest schema; the version is read first, because Alembic costs seconds to import."""
+"""Bring a database to the newest schema. The version is read first, because Alembic takes seconds to import."""
 
 import asyncio
 import random
@@ -15,8 +15,8 @@ from ringback.domain.errors import StoreUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 NEWEST = "0008"
-#: Two processes that start together must not both migrate. It is tried again and again, because a statement that waits
-#: for it would hold a snapshot, for which CREATE INDEX CONCURRENTLY waits in turn.
+#: Two processes that start together must not both migrate. The lock is polled: a statement that waits for it would hold
+#: a snapshot, and CREATE INDEX CONCURRENTLY waits for all snapshots.
 _LOCK = "SELECT pg_try_advisory_lock(hashtextextended('ringback-migrations', 0))"
 #: The sessions that have held a lock on one of our tables for a second or longer.
 _HOLDERS = """
@@ -29,11 +29,11 @@ ORDER BY for_s DESC LIMIT 5
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a migration waits for other sessions.
+class LockWaits:
+    """The limits, in seconds, of a migration's waits for other sessions.
 
-    All that uses a table queues up behind a migration that waits for its lock, so each wait is short; between two waits
-    the others go on. Seconds.
+    Every statement on a table queues behind a migration that waits for the table's lock. So each wait is short, and
+    other sessions continue between two waits.
     """
 
     lock_s: float = 1.0
@@ -46,73 +46,58 @@ class SchemaIsLocked(Exception):
     """Another session kept a lock on a table, or was upgrading, for as long as the upgrade may wait."""
 
 
-async def upgrade(database_url: str, *, instance: str | None = None, patience: Patience | None = None) -> bool:
-    """True if something was migrated. Makes the installation row with its mark, `instance` or a new one.
+async def upgrade(database_url: str, *, instance: str | None = None, waits: LockWaits | None = None) -> bool:
+    """Upgrade the schema and make the installation row, with the mark `instance` or a new one. True: it migrated.
 
-    A database that a newer version of the product has upgraded is left as it is: its schema serves this version too.
-    Raises StoreUnavailable, and SchemaIsLocked; the migrations that were made by then stay, and the next upgrade goes
-    on from there.
+    A database that a newer version has upgraded is left as it is, because its schema serves this version too. Raises
+    StoreUnavailable, and SchemaIsLocked. Completed migrations stay, and the next upgrade continues after them.
     """
-    patience = patience or Patience()
-    give_up_at = asyncio.get_running_loop().time() + patience.whole_s
+    waits = waits or LockWaits()
+    give_up_at = asyncio.get_running_loop().time() + waits.whole_s
     try:
         connection = await asyncpg.connect(database_url, target_session_attrs=SessionAttribute.read_write)
     except CONDEMNS as error:
         raise StoreUnavailable(type(error).__name__) from error
     try:
-        await _lock(connection, give_up_at)
-        version = await _version(connection)
-        behind = version is None or version < NEWEST
-        if behind:
-            await _migrate(connection, database_url, patience, give_up_at)
+        while not await connection.fetchval(_LOCK):
+            if asyncio.get_running_loop().time() > give_up_at:
+                raise SchemaIsLocked("another upgrade of this database is in progress and does not end")
+            await asyncio.sleep(0.1)
+        is_made = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
+        version = await connection.fetchval("SELECT version_num FROM alembic_version") if is_made else None
+        is_old = version is None or version < NEWEST
+        if is_old:
+            await _migrate(connection, database_url, waits, give_up_at)
         await connection.execute(
             "INSERT INTO installation (instance) VALUES ($1) ON CONFLICT DO NOTHING",
             instance or f"ringback-{uuid.uuid4().hex[:12]}",
         )
         if instance is not None:
             await connection.execute("UPDATE installation SET instance = $1 WHERE instance <> $1", instance)
-        return behind
+        return is_old
     finally:
         await connection.close()
 
 
-async def _lock(connection: Any, give_up_at: float) -> None:
-    while not await connection.fetchval(_LOCK):
-        if asyncio.get_running_loop().time() > give_up_at:
-            raise SchemaIsLocked("another upgrade of this database is in progress and does not end")
-        await asyncio.sleep(0.1)
-
-
-async def _version(connection: Any) -> str | None:
-    if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
-        return None
-    version: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
-    return version
-
-
-async def _migrate(connection: Any, database_url: str, patience: Patience, give_up_at: float) -> None:
-    pause_s = patience.first_pause_s
+async def _migrate(connection: Any, database_url: str, waits: LockWaits, give_up_at: float) -> None:
+    pause_s = waits.first_pause_s
     while True:
         try:
-            return await asyncio.to_thread(_run_alembic, database_url, patience.lock_s)
+            return await asyncio.to_thread(_run_alembic, database_url, waits.lock_s)
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
             pass
         if asyncio.get_running_loop().time() + pause_s > give_up_at:
-            raise SchemaIsLocked(await _who_locks(connection, patience))
+            holders = [
+                f"pid {row['pid']} ({row['application_name'] or 'without a name'}, for {row['for_s']} s)"
+                for row in await connection.fetch(_HOLDERS)
+            ]
+            raise SchemaIsLocked(
+                f"the upgrade got no lock on a table within {waits.whole_s:g} s; locks are held by "
+                f"{', '.join(holders) or 'no other session any more'}. "
+                "Wait until that ends, or end it, and upgrade again"
+            )
         await asyncio.sleep(random.uniform(pause_s / 2, pause_s))
-        pause_s = min(2 * pause_s, patience.longest_pause_s)
-
-
-async def _who_locks(connection: Any, patience: Patience) -> str:
-    holders = [
-        f"pid {row['pid']} ({row['application_name'] or 'without a name'}, for {row['for_s']} s)"
-        for row in await connection.fetch(_HOLDERS)
-    ]
-    found = ", ".join(holders) or "no other session any more"
-    return (
-        f"the upgrade got no lock on a table within {patience.whole_s:g} s; locks are held by {found}. "
-        "Wait until that ends, or end it, and upgrade again"
-    )
+        pause_s = min(2 * pause_s, waits.longest_pause_s)
 
 
 def _run_alembic(database_url: str, lock_s: float) -> None:
@@ -121,7 +106,7 @@ def _run_alembic(database_url: str, lock_s: float) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    # Handed over as attributes: the option syntax would read a percent sign in a password as an interpolation.
+    # Passed as attributes: the option syntax would read a percent sign in a password as an interpolation.
     config.attributes["database_url"] = database_url
     config.attributes["lock_s"] = lock_s
     command.upgrade(config, "head")

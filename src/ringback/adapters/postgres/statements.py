@@ -1,4 +1,4 @@
-"""The SQL of the transaction: locks, facts for the gate, and rows that arrive or leave in batches."""
+"""The SQL of the transaction: locks, facts for the eligibility check, and rows that are written in batches."""
 
 from ringback.adapters.postgres.person_hash import KEYS_IN_USE, covering
 from ringback.adapters.postgres.rows import literals, named_columns
@@ -7,11 +7,11 @@ from ringback.domain.call import OPEN_TASK as OPEN_TASK_STATUSES
 from ringback.domain.call import Call, Contact, Task
 from ringback.domain.inbound_call import InboundCall
 
-#: Advisory lock classes: the phone's, the contact's, and the installation's one capacity lock.
+#: The advisory locks: of a phone, of a contact, and the one capacity lock of the installation.
 LOCK_PHONE = "SELECT pg_advisory_xact_lock(hashtextextended('phone:' || $1, 0))"
 LOCK_CONTACT = "SELECT pg_advisory_xact_lock(hashtextextended('contact:' || $1, 0))"
 LOCK_CAPACITY = "SELECT pg_advisory_xact_lock(hashtextextended('capacity', 0))"
-LOCK_PEOPLE_OF_CALL = """
+LOCK_CONTACTS_OF_CALL = """
 SELECT pg_advisory_xact_lock(hashtextextended('phone:' || phone, 0)),
        pg_advisory_xact_lock(hashtextextended('contact:' || contact_id, 0))
 FROM calls WHERE call_id = $1
@@ -24,14 +24,15 @@ ATTEMPT_OF_PROVIDER_CALL = f"SELECT {named_columns(Attempt)} FROM attempts WHERE
 
 
 def _of_person(columns: str, condition: str) -> str:
-    """Select from the attempts to the phone $1 and from those to the contact $2; a row that is both comes once.
+    """Select from the attempts to the phone $1 and from those to the contact $2. A row that is both comes once.
 
-    Two look-ups, because each then uses an index of its own; one condition with OR may read the whole table.
+    Each of the two look-ups uses its own index. One condition with OR may read the whole table.
     """
     keys = ("phone = $1", "contact_id = $2")
     return " UNION ".join(f"SELECT {columns} FROM attempts WHERE {key} AND {condition}" for key in keys)
 
 
+# A waiting attempt, or one that Retell rejected, never rang and does not count. An unknown one counts as a call.
 _OTHERS = "attempt_id IS DISTINCT FROM $3"
 _OTHERS_THAT_RANG = f"state NOT IN {literals(NEVER_RANG)} AND {_OTHERS}"
 _IN_LAST_DAY = f"sent_at > $4::timestamptz - interval '24 hours' AND {_OTHERS_THAT_RANG}"
@@ -60,7 +61,7 @@ SELECT paused_at IS NOT NULL AS paused, breaker_until, emulated,
        (SELECT count(*) FROM attempts WHERE claimed_at > $1::timestamptz - interval '1 second') AS started_last_second
 FROM installation
 """
-# Only the first refusal, or a probe's, is a trip: the dials that were out already when it opened say nothing new.
+# Only the first refusal, or that of a probe, trips the breaker. Dials that were in progress when it opened do not.
 OPEN_BREAKER = """
 UPDATE installation SET breaker_reason = $1, breaker_trips = breaker_trips + 1,
        breaker_until = $2::timestamptz + least(30 * power(2, least(breaker_trips, 10)), 600) * interval '1 second'
@@ -76,7 +77,7 @@ WHERE call_id = $1 AND status IN {literals(OPEN_TASK_STATUSES)} FOR UPDATE
 """
 LATEST_ATTEMPT = f"SELECT {named_columns(Attempt)} FROM attempts WHERE call_id = $1 ORDER BY number DESC LIMIT 1"
 
-# Due by the database's time if ours is ahead: a row must not wait for hours because a clock was wrong for a minute.
+# Due by the database's time if this process is ahead: a clock that is wrong for a minute must not delay a row by hours.
 INSERT_OUTBOX = """
 INSERT INTO outbox (kind, message_id, order_key, call_id, payload, created_at, due_at)
 SELECT kind, message_id, order_key, call_id, payload::json, $6, least($6, clock_timestamp())
@@ -93,7 +94,7 @@ IS_CALL_OF_ANOTHER = """
 SELECT EXISTS (SELECT FROM attempts WHERE provider_call_id = $1 AND attempt_id <> $2)
     OR EXISTS (SELECT FROM inbound_calls WHERE provider_call_id = $1)
 """
-TAKE_IN = """
+RECORD_PROVIDER_EVENT = """
 INSERT INTO provider_events (provider_call_id, event, content_hash, received_at, attempt_id, call_id, fate, body)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
 """
@@ -105,11 +106,11 @@ IS_ERASED = "SELECT EXISTS (SELECT FROM erased WHERE mark = ANY ($1::bytea[]))"
 LIFT_SUPPRESSION = """
 UPDATE suppressions SET lifted_at = $3, lifted_reason = $2 WHERE suppression_id = $1 AND lifted_at IS NULL
 """
-PEOPLE_OF = """
+PHONES_OF_OPEN_CALLS = """
 SELECT DISTINCT phone FROM calls WHERE NOT final AND (phone = $1 OR contact_id = $2)
 UNION SELECT $1 WHERE $1 IS NOT NULL ORDER BY 1
 """
-# In the order in which their contacts are locked one after the other, the same for everybody who does so.
+# In the order in which all processes lock the contacts.
 UNFINISHED_CALLS = """
 SELECT call_id FROM calls WHERE NOT final AND (phone = $1 OR contact_id = $2) ORDER BY contact_id, call_id
 """
@@ -118,7 +119,7 @@ STORE_ACTION = """
 INSERT INTO action_results (door, key, action, request_hash, call_id, contact_id, at, reply)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
 """
-# The row keeps its place in the story under a key that nobody asks for.
+# The row stays in the timeline, under a key that no request has.
 FREE_CONTENT_KEY = """
 UPDATE action_results AS done SET key = done.key || '@' || coalesce(done.ordinal, 0)
 WHERE done.door = $1 AND done.key = $2 AND (done.at < $3 OR EXISTS (
@@ -130,7 +131,7 @@ ADD_DISPOSITION = """
 INSERT INTO dispositions (disposition_id, call_id, attempt_id, contact_id, code, note, at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
-#: With what stood there before, read from the very row that is changed.
+#: Record the old values too, read from the row that is changed.
 WRITE_FIELDS = """
 WITH old AS (SELECT fields FROM contacts WHERE contact_id = $2 FOR UPDATE),
 written AS (
@@ -144,7 +145,7 @@ INSERT INTO notes (note_id, contact_id, call_id, attempt_id, author, note, at) V
 SET_TIME_ZONE = """
 UPDATE contacts SET time_zone = $2, time_zone_source = $3, updated_at = $4 WHERE contact_id = $1
 """
-# Who has the number now, the one we called at it last before others; else who had it when we called it last.
+# The contact that has the number now, the last called first. Else the contact of the last call to the number.
 CONTACT_BY_PHONE = """
 SELECT contact_id FROM (
     (SELECT contact_id, 1 AS rank FROM contacts WHERE phone = $1
@@ -154,8 +155,8 @@ SELECT contact_id FROM (
     (SELECT contact_id, 2 FROM calls WHERE phone = $1 ORDER BY call_id DESC LIMIT 1)) AS found
 ORDER BY rank LIMIT 1
 """
-# What somebody who calls us most likely calls about: the call that is due next, else the last one.
-CALL_AT_HAND = f"""
+# The likely reason of an inbound call: the contact's call that is due next, else the last one.
+NEXT_OR_LAST_CALL = f"""
 SELECT calls.call_id FROM calls
 LEFT JOIN tasks ON tasks.call_id = calls.call_id AND tasks.status IN {literals(OPEN_TASK_STATUSES)}
 WHERE calls.contact_id = $1
@@ -166,7 +167,7 @@ SELECT {named_columns(InboundCall)} FROM inbound_calls
 WHERE provider_call_id = $2 OR (inbound_id = $1 AND (provider_call_id IS NULL OR $2::text IS NULL))
 ORDER BY provider_call_id NULLS LAST LIMIT 1
 """
-STILL_RINGING = f"""
+RINGING_INBOUND_CALL = f"""
 SELECT {named_columns(InboundCall)} FROM inbound_calls
 WHERE phone = $1 AND to_number = $2 AND rang_at >= $3 AND provider_call_id IS NULL AND released_at IS NULL
 ORDER BY rang_at DESC LIMIT 1

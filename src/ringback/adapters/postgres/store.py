@@ -1,7 +1,6 @@
-"""The store: transactions, and the statements that are a unit of work by themselves."""
+"""The store: transactions, and statements that are a unit of work by themselves."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -17,14 +16,14 @@ from ringback.domain.eligibility import MAX_CLOCK_SKEW_S
 from ringback.domain.errors import ClockIsOff
 from ringback.ports import AcceptedCall, OutboxKind, OutboxRow, PersonNow
 
-_MOST_REDISPATCHES = 5
+MOST_REDISPATCHES = 5
 
-# Task rows only: whether the call may still be dialed is decided by the claim, under the person's lock.
-# Nothing is released while dialing is paused: nobody takes messages then, so they would only grow old in the queue
-# (which keeps them for days at most), be published again as lost, and all come at once when dialing is resumed.
-# No more is in the queue than can be started soon, so that a backlog of any size waits here, in the order of due times,
-# and a call that is triggered now does not stand behind all of it. Messages that keep getting lost do not count.
-_RELEASE_DUE = """
+# Task rows only: the claim decides under the contact's lock whether the call may still be dialed.
+# Nothing is released while dialing is paused. Messages would only grow old in the queue, which keeps them for days at
+# most. They would be published again as lost, and would all be received at once after the resume.
+# The queue holds no more messages than can be started soon. A backlog of any size waits here in the order of due times,
+# and a call that is triggered now does not queue behind it. Messages that are lost repeatedly do not count.
+RELEASE_DUE = """
 WITH due AS (
     SELECT task_id FROM tasks WHERE status = 'pending' AND due_at <= $1
       AND (SELECT paused_at IS NULL FROM installation)
@@ -39,18 +38,18 @@ SELECT 'call_message', task_id || ':' || dispatch, call_id,
        json_build_object('call_id', call_id, 'task_id', task_id, 'dispatch', dispatch), $1, $1
 FROM released
 """
-# The longest hold is over and nothing was heard of the inbound call's end. Not one statement with the next: the end of
-# an inbound call locks that call's row and then its tasks, which this would do in the other order.
-_GIVE_UP_INBOUND = "UPDATE inbound_calls SET released_at = hold_until WHERE released_at IS NULL AND hold_until <= $1"
+# The longest hold is over, and the end of the inbound call was not reported. This is not one statement with the next:
+# the end of an inbound call locks that call's row and then its tasks, and one statement would lock in the other order.
+GIVE_UP_INBOUND = "UPDATE inbound_calls SET released_at = hold_until WHERE released_at IS NULL AND hold_until <= $1"
 # A held task is due at the end of the longest hold.
-_END_HOLDS = """
+END_HOLDS = """
 WITH over AS (SELECT task_id FROM tasks WHERE status = 'held' AND due_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
 UPDATE tasks SET status = 'pending', due_at = coalesce(due_before_hold, due_at), due_before_hold = NULL
 FROM over WHERE tasks.task_id = over.task_id
 """
-# A dispatch whose message is still in the outbox is late, not lost. One that was lost again and again is no loss but a
-# message that ends in the dead letters each time: it is left to the operator, and the call's expiry still ends it.
-_REDISPATCH_LOST = """
+# A dispatch whose message is still in the outbox is late, not lost. A message that is lost repeatedly becomes a dead
+# letter each time. It is left to the operator, and the call's expiry still ends the call.
+REDISPATCH_LOST = """
 WITH lost AS (
     SELECT task_id FROM tasks WHERE status = 'dispatched' AND dispatched_at < $1
       AND (SELECT paused_at IS NULL FROM installation)
@@ -66,21 +65,21 @@ SELECT 'call_message', task_id || ':' || dispatch, call_id,
        json_build_object('call_id', call_id, 'task_id', task_id, 'dispatch', dispatch), $2, $2
 FROM released
 """
-# A call whose attempt is still under way is ended by that attempt's verdict, never by the clock.
-_PAST_EXPIRY = f"""
+# A call whose attempt is in progress is ended by that attempt's verdict, never by its expiry.
+PAST_EXPIRY = f"""
 SELECT call_id FROM calls WHERE NOT final AND expires_at <= $1
   AND NOT EXISTS (SELECT FROM attempts WHERE attempts.call_id = calls.call_id AND verdict_type IS NULL
                     AND state IN {literals(SHOWN_AS_STATUS)})
 ORDER BY expires_at LIMIT $2
 """
-_TAKE_CHECKS = f"""
+TAKE_CHECKS = f"""
 WITH due AS (
     SELECT attempt_id FROM attempts WHERE next_check_at <= $1
     ORDER BY next_check_at LIMIT $3 FOR UPDATE SKIP LOCKED)
 UPDATE attempts SET next_check_at = $2 FROM due WHERE attempts.attempt_id = due.attempt_id
 RETURNING {named_columns(Attempt, of="attempts")}
 """
-_FREE_SLOTS = """
+FREE_SLOTS = """
 SELECT CASE WHEN paused_at IS NOT NULL OR breaker_until > $3::timestamptz THEN 0
             ELSE greatest(0, least(
                 $1 - (SELECT count(*) FROM attempts WHERE holds_slot),
@@ -92,7 +91,7 @@ FROM installation
 class PostgresStore:
     """Implements `ports.Store`. `on_outbox` is called after each commit that wrote outbox rows, to wake a relay.
 
-    What finds rows that are due, lost or over raises ClockIsOff when the caller's time is not the database's.
+    The methods that find due, lost or expired rows raise ClockIsOff if the caller's time differs from the database's.
     """
 
     def __init__(
@@ -174,41 +173,42 @@ class PostgresStore:
         return self._instance
 
     async def emulated(self) -> bool | None:
-        """The installation's mark. Read anew each time: it is asked before look-ups only, and costs less than they."""
+        """Return the installation's mark. It is read each time: only look-ups need it, and they cost more."""
         async with self._connection() as connection:
             mark: bool | None = await connection.fetchval("SELECT emulated FROM installation")
         return mark
 
     async def free_slots(self, max_live: int, per_second: int, now: datetime) -> int:
         async with self._connection() as connection:
-            return int(await connection.fetchval(_FREE_SLOTS, max_live, per_second, now))
+            return int(await connection.fetchval(FREE_SLOTS, max_live, per_second, now))
 
     async def release_due(self, now: datetime, limit: int, most_dispatched: int) -> int:
         async with self._connection_in_time(now) as connection:
-            await connection.execute(_GIVE_UP_INBOUND, now)
-            await connection.execute(_END_HOLDS, now, limit)
-            status = await connection.execute(_RELEASE_DUE, now, limit, most_dispatched)
-        return self._published(status)
+            await connection.execute(GIVE_UP_INBOUND, now)
+            await connection.execute(END_HOLDS, now, limit)
+            status = await connection.execute(RELEASE_DUE, now, limit, most_dispatched)
+        return self._count_published(status)
 
     async def redispatch_lost(self, dispatched_before: datetime, now: datetime, limit: int) -> int:
-        most = _MOST_REDISPATCHES
+        most = MOST_REDISPATCHES
         async with self._connection_in_time(now) as connection:
-            status = await connection.execute(_REDISPATCH_LOST, dispatched_before, now, limit, most)
-        return self._published(status)
+            status = await connection.execute(REDISPATCH_LOST, dispatched_before, now, limit, most)
+        return self._count_published(status)
 
-    def _published(self, status: str) -> int:
-        count = _count(status)
+    def _count_published(self, status: str) -> int:
+        """Return the number in a status such as `INSERT 0 12`, and wake the relay if it is not zero."""
+        count = int(status.rpartition(" ")[2])
         if count:
             self._on_outbox()
         return count
 
     async def calls_past_expiry(self, now: datetime, limit: int) -> list[str]:
         async with self._connection_in_time(now) as connection:
-            return [row[0] for row in await connection.fetch(_PAST_EXPIRY, now, limit)]
+            return [row[0] for row in await connection.fetch(PAST_EXPIRY, now, limit)]
 
     async def attempts_to_check(self, now: datetime, busy_until: datetime, limit: int) -> list[Attempt]:
         async with self._connection_in_time(now) as connection:
-            records = await connection.fetch(_TAKE_CHECKS, now, busy_until, limit)
+            records = await connection.fetch(TAKE_CHECKS, now, busy_until, limit)
         return [attempt_from(record) for record in records]
 
     async def take_outbox(
@@ -239,8 +239,3 @@ class PostgresStore:
     ) -> None:
         async with self._connection() as connection:
             await connection.execute(outbox.FAILED, row_id, error, due_at, now, int(refused))
-
-
-def _count(status: str) -> int:
-    match = re.search(r"(\d+)$", status)
-    return int(match[1]) if match else 0

@@ -1,16 +1,15 @@
-"""One unit of work on one connection: what it reads it may change, and what leaves is written with what is true."""
+"""One unit of work on one connection. Rows that it read can be saved; outbox rows are written in the same commit."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-import msgspec
 from asyncpg import UniqueViolationError
 
 from ringback.adapters.postgres import statements as sql
 from ringback.adapters.postgres.person_hash import READ_KEYS_IN_USE, PersonHashes, marks_of
-from ringback.adapters.postgres.pool import Connection
+from ringback.adapters.postgres.pool import Connection, encode_json
 from ringback.adapters.postgres.rows import (
     COMPARED,
     TABLES,
@@ -37,13 +36,9 @@ from ringback.ports import ActionResult, Disposition, OutboxKind, Suppression
 R = TypeVar("R", bound=Row)
 
 
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
-
-
 @dataclass(slots=True)
-class _Leaving:
-    """Rows for the outbox and the decision log, collected and written with one statement each before the commit."""
+class _Pending:
+    """Rows for the outbox and the decision log, written with one statement each before the commit."""
 
     outbox: list[tuple[str, str, str | None, str | None, str]] = field(default_factory=list)
     decisions: list[tuple[str, str | None, str, str]] = field(default_factory=list)
@@ -51,26 +46,26 @@ class _Leaving:
 
 
 class PostgresTransaction:
-    """Implements `ports.Transaction`. `clock_is_real` False: the caller's time is a test's, so skew means nothing."""
+    """Implements `ports.Transaction`. `clock_is_real` False: a test sets the time, so skew is not measured."""
 
     def __init__(self, connection: Connection, hashes: PersonHashes, *, clock_is_real: bool) -> None:
         self._connection = connection
         self._hashes = hashes
         self._clock_is_real = clock_is_real
         self._read: dict[int, tuple[Row, Columns]] = {}  # the object is kept, so that its id() stays its own
-        self._leaving = _Leaving()
+        self._pending = _Pending()
 
     @property
     def wrote_outbox(self) -> bool:
-        return bool(self._leaving.outbox)
+        return bool(self._pending.outbox)
 
     async def flush(self) -> None:
-        """Write the collected rows; called once, as the last statement before the commit."""
-        leaving = self._leaving
-        if leaving.outbox:
-            await self._connection.execute(sql.INSERT_OUTBOX, *zip(*leaving.outbox, strict=True), leaving.now)
-        if leaving.decisions:
-            await self._connection.execute(sql.INSERT_DECISIONS, *zip(*leaving.decisions, strict=True), leaving.now)
+        """Write the collected rows. Called once, as the last statement before the commit."""
+        pending = self._pending
+        if pending.outbox:
+            await self._connection.execute(sql.INSERT_OUTBOX, *zip(*pending.outbox, strict=True), pending.now)
+        if pending.decisions:
+            await self._connection.execute(sql.INSERT_DECISIONS, *zip(*pending.decisions, strict=True), pending.now)
 
     async def lock_contacts(self, phones: Sequence[str], contact_id: str | None) -> None:
         for phone in sorted(set(phones)):
@@ -79,8 +74,8 @@ class PostgresTransaction:
             await self._connection.execute(sql.LOCK_CONTACT, contact_id)
 
     async def lock_call(self, call_id: str) -> Call | None:
-        # Two statements, because the second one's snapshot must begin after the lock was granted.
-        if not await self._connection.fetch(sql.LOCK_PEOPLE_OF_CALL, call_id):
+        # Two statements: the snapshot of the second must begin after the lock was granted.
+        if not await self._connection.fetch(sql.LOCK_CONTACTS_OF_CALL, call_id):
             return None
         record = await self._connection.fetchrow(sql.CALL_FOR_UPDATE, call_id)
         return self._remember(call_from(record)) if record else None
@@ -113,7 +108,7 @@ class PostgresTransaction:
                 f"UPDATE {table} SET {sets} WHERE {where}", *changed.values(), *compared.values()
             )
         except UniqueViolationError:
-            # Another transaction gave the provider's call, or the person, to another row meanwhile.
+            # Another transaction has given the provider's call, or the contact, to another row.
             raise Retryable(f"{table} row lost a race", 0.1) from None
         if status != "UPDATE 1":
             raise Retryable(f"{table} row changed since it was read", 0.1)
@@ -187,14 +182,14 @@ class PostgresTransaction:
         await self._connection.execute(sql.PROBE_BREAKER, until)
 
     async def enqueue_event(self, event: AbtEvent, now: datetime) -> None:
-        self._leave("abt_event", event.event_id, f"call:{event.call_id}", event.call_id, event.envelope(), now)
+        self._enqueue("abt_event", event.event_id, f"call:{event.call_id}", event.call_id, event.envelope(), now)
 
     async def enqueue(
         self, kind: OutboxKind, message_id: str, payload: Mapping[str, Any], order_key: str | None, now: datetime
     ) -> None:
-        self._leave(kind, message_id, order_key, payload.get("call_id"), payload, now)
+        self._enqueue(kind, message_id, order_key, payload.get("call_id"), payload, now)
 
-    def _leave(
+    def _enqueue(
         self,
         kind: OutboxKind,
         message_id: str,
@@ -203,14 +198,14 @@ class PostgresTransaction:
         payload: Mapping[str, Any],
         now: datetime,
     ) -> None:
-        self._leaving.now = now
-        self._leaving.outbox.append((kind, message_id, order_key, call_id, _json(payload)))
+        self._pending.now = now
+        self._pending.outbox.append((kind, message_id, order_key, call_id, encode_json(payload)))
 
     async def log_decision(
         self, call_id: str, attempt_id: str | None, kind: str, detail: Mapping[str, Any], now: datetime
     ) -> None:
-        self._leaving.now = now
-        self._leaving.decisions.append((call_id, attempt_id, kind, _json(detail)))
+        self._pending.now = now
+        self._pending.decisions.append((call_id, attempt_id, kind, encode_json(detail)))
 
     async def record_provider_event(
         self,
@@ -222,7 +217,7 @@ class PostgresTransaction:
         now: datetime,
     ) -> bool:
         status = await self._connection.execute(
-            sql.TAKE_IN,
+            sql.RECORD_PROVIDER_EVENT,
             report.provider_call_id,
             report.event_name,
             identity,
@@ -239,7 +234,7 @@ class PostgresTransaction:
         phone_hash = None
         if suppression.of_erased and phone is not None:
             in_use = await self._connection.fetchval(READ_KEYS_IN_USE)
-            phone_hash = self._hashes.as_all_know_it(phone, in_use)
+            phone_hash = self._hashes.under_keys_in_use(phone, in_use)
         await self._connection.execute(
             sql.ADD_SUPPRESSION,
             suppression.suppression_id,
@@ -256,7 +251,7 @@ class PostgresTransaction:
         return bool(status == "UPDATE 1")
 
     async def phones_of_open_calls(self, phone: str | None, contact_id: str | None) -> list[str]:
-        return [row[0] for row in await self._connection.fetch(sql.PEOPLE_OF, phone, contact_id)]
+        return [row[0] for row in await self._connection.fetch(sql.PHONES_OF_OPEN_CALLS, phone, contact_id)]
 
     async def unfinished_calls(self, phone: str | None, contact_id: str | None) -> list[str]:
         return [row[0] for row in await self._connection.fetch(sql.UNFINISHED_CALLS, phone, contact_id)]
@@ -336,7 +331,7 @@ class PostgresTransaction:
         return found
 
     async def next_or_last_call(self, contact_id: str) -> str | None:
-        found: str | None = await self._connection.fetchval(sql.CALL_AT_HAND, contact_id)
+        found: str | None = await self._connection.fetchval(sql.NEXT_OR_LAST_CALL, contact_id)
         return found
 
     async def inbound_call(self, inbound_id: str | None, provider_call_id: str | None) -> InboundCall | None:
@@ -344,5 +339,5 @@ class PostgresTransaction:
         return self._remember(inbound_call_from(record)) if record else None
 
     async def find_ringing(self, phone: str, to_number: str, since: datetime) -> InboundCall | None:
-        record = await self._connection.fetchrow(sql.STILL_RINGING, phone, to_number, since)
+        record = await self._connection.fetchrow(sql.RINGING_INBOUND_CALL, phone, to_number, since)
         return self._remember(inbound_call_from(record)) if record else None

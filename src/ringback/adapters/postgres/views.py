@@ -1,4 +1,4 @@
-"""What systems and people read: calls, their stories, suppressions. Reads only."""
+"""Reads for the API and the command line: calls, their timelines, events and suppressions."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from ringback.domain.contact_snapshot import ContactSnapshot
 
 Item = dict[str, Any]
 
-# What a hold waits for may be later than the hold's own end.
+# The held task may be due later than the hold ends.
 _DUE_AT = "greatest({0}.due_at, {0}.due_before_hold)"
 # A scheduled call whose task has been released is on its way to the processor.
 _STATUS = "CASE WHEN c.status = 'scheduled' AND t.status = 'dispatched' THEN 'queued' ELSE c.status END"
@@ -35,9 +35,10 @@ FROM tasks WHERE call_id = ANY ($1::text[]) ORDER BY created_at, task_id
 _SUPPRESSIONS = """
 SELECT suppression_id, phone, contact_id, reason, source, created_at FROM suppressions WHERE lifted_at IS NULL
 """
-# An event is shown once every transaction that began to write before its own is over: whatever commits later has a
-# later place. A call's transactions follow one another under its lock, so its events keep their sequence. The price:
-# a transaction that stays open anywhere in the cluster holds the feed up, though never the deliveries.
+# All events in an order that no late commit can change. An event appears once all transactions that began to write
+# before its own have ended, so later commits have later positions. A call's transactions run one after the other under
+# its lock, so its events keep their sequence. The price: an open transaction anywhere in the cluster delays the feed,
+# but never the deliveries.
 _EVENTS = """
 SELECT xact::text || '-' || id AS cursor, payload AS event FROM outbox
 WHERE kind = 'abt_event' AND xact < pg_snapshot_xmin(pg_current_snapshot())
@@ -45,8 +46,8 @@ WHERE kind = 'abt_event' AND xact < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY xact, id LIMIT $3
 """
 _FIRST_CURSOR = "0-0"
-# Each statement takes the call id and yields `at`, `kind` and what belongs to that kind. Of entries with the same `at`
-# the earlier statement's comes first: causes before effects. No phone number, no transcript, no raw body is selected.
+# Each statement takes the call id and returns `at`, `kind` and the facts of that kind. Entries with the same `at` keep
+# the order of the statements: causes before effects. No phone number, no transcript and no raw body is selected.
 _TRACES = (
     """SELECT s.created_at AS at, 'suppression_added' AS kind, s.suppression_id, s.source, s.reason
        FROM suppressions s JOIN calls c ON s.phone = c.phone OR s.contact_id = c.contact_id WHERE c.call_id = $1""",
@@ -87,7 +88,7 @@ _TRACES = (
 
 
 class PostgresViews:
-    """All methods raise StoreUnavailable. Times are RFC 3339 texts in UTC; a page is (items, next cursor or None)."""
+    """All methods raise StoreUnavailable. Times are RFC 3339 texts in UTC. A page is (items, next cursor or None)."""
 
     def __init__(self, pool: Pool, hashing: Hashing | None = None) -> None:
         self._pool = pool
@@ -101,9 +102,9 @@ class PostgresViews:
     async def calls(
         self, *, contact_id: str | None, status: str | None, cursor: str | None, limit: int
     ) -> tuple[list[Item], str | None]:
-        """The newest first."""
-        # Only the conditions that were asked for are written: one plan for all of them could not use an index. Ids are
-        # UUIDv7, so their order is the order of time, and the last one of a page is the cursor.
+        """Return a page of calls, the newest first."""
+        # The statement holds only the conditions with a value: one plan for all conditions could not use an index.
+        # Ids are UUIDv7, so their order is the order of time, and the last id of a page is the cursor.
         asked = {"c.contact_id = ": contact_id, f"{_STATUS} = ": status, "c.call_id < ": cursor}
         conditions, values = _conditions(asked)
         statement = f"{_CALLS} WHERE true {conditions} ORDER BY c.call_id DESC LIMIT {limit + 1:d}"
@@ -112,24 +113,34 @@ class PostgresViews:
         return _page(found, "call_id", limit)
 
     async def timeline(self, call_id: str) -> list[Item] | None:
-        """None: no such call."""
+        """Return the entries in order of time, each {at, kind, ...}, without absent facts. None: no such call."""
         async with connection_of(self._pool) as connection:
             if not await connection.fetchval("SELECT true FROM calls WHERE call_id = $1", call_id):
                 return None
-            return await _read_timeline(connection, call_id)
+            entries: list[tuple[datetime, Item]] = []
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                for trace in _TRACES:
+                    entries += [(row["at"], _item(row)) for row in await connection.fetch(trace, call_id)]
+        return [
+            {name: value for name, value in entry.items() if value is not None}
+            for _, entry in sorted(entries, key=lambda entry: entry[0])
+        ]
 
     async def contact_snapshot(self, phone: str | None, contact_id: str | None, now: datetime) -> ContactSnapshot:
         async with connection_of(self._pool) as connection:
             return await read_contact_snapshot(connection, self._hashing, phone, contact_id, now)
 
     async def events(self, *, after: str | None, limit: int) -> tuple[list[Item], str | None]:
+        """Return a page of ABT events. `after` is a cursor: two numbers with a hyphen between them."""
+        xact, _, row_id = (after or _FIRST_CURSOR).partition("-")
         async with connection_of(self._pool) as connection:
-            return await _read_events(connection, after, limit)
+            rows = await connection.fetch(_EVENTS, xact, int(row_id), limit + 1)
+        return _page([dict(row) for row in rows], "cursor", limit)
 
     async def suppressions(
         self, *, phone: str | None, contact_id: str | None, cursor: str | None, limit: int
     ) -> tuple[list[Item], str | None]:
-        """Those in force that match the phone or the contact, or all; the newest first."""
+        """Return the suppressions in force that match the phone or the contact, or all. The newest come first."""
         matches, values = _conditions({"phone = ": phone, "contact_id = ": contact_id}, joined_by="OR")
         older, more = _conditions({"suppression_id < ": cursor}, first=len(values) + 1)
         matches = f"AND ({matches.removeprefix('OR ')})" if matches else ""
@@ -140,7 +151,7 @@ class PostgresViews:
 
 
 def _conditions(asked: Mapping[str, str | None], *, joined_by: str = "AND", first: int = 1) -> tuple[str, list[str]]:
-    """SQL for those that have a value, and the values; parameters are numbered from `first`."""
+    """Build the SQL for the conditions with a value, and their values. Parameters are numbered from `first`."""
     values = [value for value in asked.values() if value is not None]
     texts = [text for text, value in asked.items() if value is not None]
     return " ".join(f"{joined_by} {text}${number}" for number, text in enumerate(texts, first)), values
@@ -173,26 +184,3 @@ def _item(row: Any) -> Item:
 def _page(found: list[Item], key: str, limit: int) -> tuple[list[Item], str | None]:
     items = found[:limit]
     return items, items[-1][key] if len(found) > limit else None
-
-
-async def _read_events(connection: Connection, after: str | None, limit: int) -> tuple[list[Item], str | None]:
-    """`after`: a cursor, which is two numbers with a hyphen between them."""
-    xact, _, row_id = (after or _FIRST_CURSOR).partition("-")
-    found = [dict(row) for row in await connection.fetch(_EVENTS, xact, int(row_id), limit + 1)]
-    items = found[:limit]
-    return items, items[-1]["cursor"] if len(found) > limit else None
-
-
-async def _read_timeline(connection: Connection, call_id: str) -> list[Item]:
-    """The entries in order of time, each {at, kind, …}; empty for an unknown call. Absent facts are left out."""
-    found: list[tuple[datetime, Item]] = []
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        for trace in _TRACES:
-            found += [(row["at"], _entry(dict(row))) for row in await connection.fetch(trace, call_id)]
-    return [entry for _, entry in sorted(found, key=lambda pair: pair[0])]
-
-
-def _entry(row: Item) -> Item:
-    return {
-        name: iso(value) if isinstance(value, datetime) else value for name, value in row.items() if value is not None
-    }

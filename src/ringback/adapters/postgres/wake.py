@@ -1,26 +1,26 @@
-"""Wakes one waiting receive when another process has announced a message, over one LISTEN connection."""
+"""Wake one waiting receive when another process has sent a message, over one LISTEN connection."""
 
 import asyncio
 from collections import deque
 
 import asyncpg
 
-from ringback.adapters.postgres.pool import Connection, Pool, connection_of
+from ringback.adapters.postgres.pool import Pool, connection_of
 from ringback.loops import Loop, rest
 
-#: A connection that only listens hears nothing of a fail-over: it is asked this often whether its server takes writes.
-ASK_EVERY_S = 5.0
-ASK_TIMEOUT_S = 5.0
+#: A connection that only listens does not notice a fail-over. This often it checks that its server is writable.
+CHECK_EVERY_S = 5.0
+CHECK_TIMEOUT_S = 5.0
 
 
-class Bell:
-    """Each ring wakes one waiter, the longest waiting; a ring that finds nobody is kept for the next who comes."""
+class WakeUp:
+    """Each notification wakes the longest waiting waiter. Without a waiter it is kept for the next one."""
 
     def __init__(self) -> None:
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._kept = False
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
@@ -29,7 +29,7 @@ class Bell:
         self._kept = True
 
     async def wait(self, timeout_s: float) -> None:
-        """Returns after a ring or after the time, whichever is first."""
+        """Return after a notification or after the timeout."""
         if self._kept:
             self._kept = False
             return
@@ -39,68 +39,65 @@ class Bell:
             async with asyncio.timeout(timeout_s):
                 await waiter
         except TimeoutError:
-            self._leave(waiter)
+            self._discard(waiter)
         except asyncio.CancelledError:
-            # Rung and cancelled in the same moment: the ring belongs to the next waiter.
+            # Notified and cancelled at the same moment: the notification belongs to the next waiter.
             if waiter.done() and not waiter.cancelled():
-                self.ring()
+                self.notify()
             else:
-                self._leave(waiter)
+                self._discard(waiter)
             raise
 
-    def _leave(self, waiter: asyncio.Future[None]) -> None:
-        # A ring may have passed over it already: between its cancellation and this line others run.
+    def _discard(self, waiter: asyncio.Future[None]) -> None:
+        # Other tasks run between the cancellation and this line, so `notify` may have removed it already.
         if waiter in self._waiters:
             self._waiters.remove(waiter)
 
 
 class Listener:
-    """Keeps one connection of the pool listening on a channel, again after every loss, and rings the bell."""
+    """Listens on a channel with one connection of the pool, again after every loss, and notifies `wake_up`."""
 
     def __init__(self, pool: Pool, channel: str, loop: Loop) -> None:
-        self.bell = Bell()
+        self.wake_up = WakeUp()
         self._pool = pool
         self._channel = channel
         self._loop = loop
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Does nothing if it runs."""
+        """Start listening. Does nothing if it already listens."""
         if self._task is None:
             self._task = asyncio.create_task(self._loop.run(self._listen_once, asyncio.Event()))
 
     async def stop(self) -> None:
-        """Gives the connection back to the pool."""
+        """Stop listening and return the connection to the pool."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
 
     async def _listen_once(self) -> None:
-        """Until the connection is lost or leads to a server that takes no writes. Raises StoreUnavailable."""
-        async with connection_of(self._pool) as connection:
-            await self._listen(connection)
-
-    async def _listen(self, connection: Connection) -> None:
+        """Listen until the connection is lost or its server is read-only. Raises StoreUnavailable."""
         lost = asyncio.Event()
 
         def on_loss(_: object) -> None:
             lost.set()
 
         def on_notify(*_: object) -> None:
-            self.bell.ring()
+            self.wake_up.notify()
 
-        connection.add_termination_listener(on_loss)
-        await connection.add_listener(self._channel, on_notify)
-        try:
-            # What was sent before we listened was announced to nobody.
-            self.bell.ring()
-            self._loop.worked()
-            while not lost.is_set():
-                await rest(ASK_EVERY_S, lost)
-                if await connection.fetchval("SHOW transaction_read_only", timeout=ASK_TIMEOUT_S) == "on":
-                    raise asyncpg.ReadOnlySQLTransactionError("the listening connection leads to a read-only server")
-        finally:
-            if not connection.is_closed():
-                connection.remove_termination_listener(on_loss)
-                await connection.remove_listener(self._channel, on_notify)
+        async with connection_of(self._pool) as connection:
+            connection.add_termination_listener(on_loss)
+            await connection.add_listener(self._channel, on_notify)
+            try:
+                # No listener heard of the messages that were sent before this moment.
+                self.wake_up.notify()
+                self._loop.worked()
+                while not lost.is_set():
+                    await rest(CHECK_EVERY_S, lost)
+                    if await connection.fetchval("SHOW transaction_read_only", timeout=CHECK_TIMEOUT_S) == "on":
+                        raise asyncpg.ReadOnlySQLTransactionError("the listener is connected to a read-only server")
+            finally:
+                if not connection.is_closed():
+                    connection.remove_termination_listener(on_loss)
+                    await connection.remove_listener(self._channel, on_notify)

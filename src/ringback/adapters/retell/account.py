@@ -1,4 +1,4 @@
-"""What an installation may ask Retell about its account: whose key this is, and where an agent sends its webhooks."""
+"""Questions about Retell's account and address: the key's owner, an agent's webhook, and whether it is an emulator."""
 
 import json
 from typing import Any
@@ -12,26 +12,26 @@ from ringback.domain.inspection import AgentWebhook
 DEFAULT_BASE_URL = "https://api.retellai.com"
 TIMEOUT_S = 10.0
 IDENTITY_TIMEOUT_S = 2.0
-#: What an agent sends when it does not say otherwise (retell-sdk 6.2.13, types/agent_response.py).
+#: The events of an agent without a setting of its own (retell-sdk 6.2.13, types/agent_response.py).
 DEFAULT_EVENTS = ("call_started", "call_ended", "call_analyzed")
 
 
 class RetellAccount:
-    """Implements `diagnostics.Account`. All methods raise ProviderUnavailable for anything but a clear answer."""
+    """Implements `diagnostics.Account`. All methods raise ProviderUnavailable unless the response is clear."""
 
     def __init__(self, api_key: str, base_url: str | None = None) -> None:
         self._headers = {"Authorization": f"Bearer {api_key}"}
         self._base_url = (base_url or DEFAULT_BASE_URL).rstrip("/")
 
     async def owner(self) -> str | None:
-        """The name of the organisation that owns the key; None if Retell refuses the key."""
+        """Return the name of the organisation that owns the key. None: Retell refuses the key."""
         status, body = await self._get("/get-api-key-info")
         if status in (401, 403):
             return None
         return str(_usable(status, body).get("org_name") or body.get("org_id"))
 
     async def agent_webhook(self, agent_id: str) -> AgentWebhook | None:
-        """None: the account has no such agent."""
+        """Return the webhook settings of an agent. None: the account has no such agent."""
         status, body = await self._get(f"/get-agent/{agent_id}")
         if status in (404, 422):
             return None
@@ -57,9 +57,9 @@ def _usable(status: int, body: dict[str, Any]) -> dict[str, Any]:
 
 
 async def leads_to_emulator(base_url: str) -> bool | None:
-    """True: the emulator answers there. False: something else does, and whatever it is, it may ring phones. None: no
-    answer, or only that of a gateway which reaches nothing (5xx).
+    """Whether the address is that of Ringback's own emulator, which says so itself.
 
+    False: another server responds, and it may ring phones. None: there is no response, or only a gateway's (5xx).
     Retell's own address is not asked. No key is sent.
     """
     if urlsplit(base_url).hostname == urlsplit(DEFAULT_BASE_URL).hostname:
@@ -70,15 +70,15 @@ async def leads_to_emulator(base_url: str) -> bool | None:
             async with session.get(f"{base_url.rstrip('/')}/healthz", allow_redirects=False) as answer:
                 if answer.status >= 500:
                     return None
-                said = await answer.read() if answer.status == 200 else b""
+                body = await answer.read() if answer.status == 200 else b""
     except (aiohttp.ClientError, OSError, ValueError):
         return None
-    return _is_emulator(said)
+    return _is_emulator(body)
 
 
-def _is_emulator(said: bytes) -> bool:
+def _is_emulator(body: bytes) -> bool:
     try:
-        told = json.loads(said)
+        health = json.loads(body)
     except (ValueError, RecursionError):
         return False
-    return isinstance(told, dict) and told.get("emulator") == "retell"
+    return isinstance(health, dict) and health.get("emulator") == "retell"

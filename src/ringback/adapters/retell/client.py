@@ -1,4 +1,4 @@
-"""Retell as our VoiceProvider: the official SDK, sent once, with its answers and silences judged by us."""
+"""Retell as the VoiceProvider. The official SDK sends each request once; its results are classified here."""
 
 import asyncio
 import json
@@ -24,13 +24,12 @@ if TYPE_CHECKING:
     from retell import AsyncRetell
 
 VOICEMAIL_ACTION_FOR_S = 300.0
-# An agent that cannot be read is asked again soon, but not with every dial.
+# An agent that cannot be read is read again soon, but not with every dial.
 VOICEMAIL_FAILURE_FOR_S = 15.0
-
-# Where nothing answers, it is asked again after this long.
+# An address without a response is asked again after this time.
 UNIDENTIFIED_FOR_S = 2.0
 
-# Retell answers "not found" with 422 and, at some doors, 404.
+# Retell's statuses for "not found": 422 and, on some routes, 404.
 _ABSENT = frozenset({404, 422})
 _LIST_PAGE = 100
 _LIST_PAGES = 10
@@ -50,8 +49,10 @@ class RetellProvider(VoiceProvider):
         lookup_timeout_s: float = 10.0,
         max_connections: int = 100,
     ) -> None:
-        """`base_url` None is Retell itself. `max_connections` must be at least the number of live calls, so that no
-        dial waits for another."""
+        """`base_url` None is Retell itself.
+
+        `max_connections` must be at least the number of live calls, so that no dial waits for another.
+        """
         self._api_key = api_key
         self._clock = clock
         self._base_url = base_url or DEFAULT_BASE_URL
@@ -73,16 +74,20 @@ class RetellProvider(VoiceProvider):
             self._client = None
 
     async def is_emulated(self) -> bool | None:
-        """Whether the address leads to Ringback's own emulator; None while nothing answers there. Asked until it is
-        known, then remembered."""
+        """Whether the address is that of Ringback's own emulator. None: there is no response yet.
+
+        The address is asked until it is known. Then the result is kept.
+        """
         if self._is_emulated is None and self._clock.monotonic() >= self._ask_again_at:
             self._ask_again_at = self._clock.monotonic() + UNIDENTIFIED_FOR_S
             self._is_emulated = await leads_to_emulator(self._base_url)
         return self._is_emulated
 
     async def dial(self, request: DialRequest, lease_deadline: float) -> DialAnswer:
-        """Send one create-phone-call. Raises nothing for what the network or Retell does; asyncio.CancelledError passes
-        through, and then it is unknown whether the call was placed."""
+        """Send one create-phone-call. Errors of the network and of Retell become part of the returned DialAnswer.
+
+        After an asyncio.CancelledError it is unknown whether the call was placed.
+        """
         client = await self._ready()
         body = create_body(request)
         from retell import APIStatusError
@@ -102,14 +107,16 @@ class RetellProvider(VoiceProvider):
             return answer_from_error(error)
 
     async def find_attempt(self, attempt_id: str) -> list[CallReport]:
-        """Every call that carries this attempt id in its metadata. An empty list is a clean look-up: Retell listed all
-        there is. Raises ProviderUnavailable for anything less conclusive."""
+        """Find every call with this attempt id in its metadata.
+
+        An empty list is conclusive: Retell listed all calls. Raises ProviderUnavailable for a less conclusive result.
+        """
         filters = {"metadata": [{"type": "string", "op": "eq", "key": ATTEMPT_KEY, "value": attempt_id}]}
         query: dict[str, Any] = {"filter_criteria": filters, "limit": _LIST_PAGE}
         found: list[CallReport] = []
         for _ in range(_LIST_PAGES):
-            page = _object(await self._ask("list-calls", _lister(dict(query))))
-            found += _carrying(attempt_id, page.get("items"))
+            page = _object(await self._ask("list-calls", lambda client: client.call.with_raw_response.list(**query)))
+            found += _reports_of(attempt_id, page.get("items"))
             if page.get("has_more") is not True:
                 return found
             if not (cursor := page.get("pagination_key")):
@@ -120,21 +127,21 @@ class RetellProvider(VoiceProvider):
         raise ProviderUnavailable("list-calls has more than a filtered answer can have")
 
     async def fetch_call(self, provider_call_id: str) -> CallReport | None:
-        """The call as it is now; None if Retell does not know it. Raises ProviderUnavailable."""
+        """Return the call's current state. None: Retell does not know it. Raises ProviderUnavailable."""
         body = await self._ask("get-call", lambda client: client.call.with_raw_response.retrieve(provider_call_id))
         if body is None:
             return None
         report = _snapshot(_object(body))
         if report.provider_call_id != provider_call_id:
-            raise ProviderUnavailable("get-call answered with another call")
+            raise ProviderUnavailable("get-call returned another call")
         return report
 
     async def stop_call(self, provider_call_id: str) -> None:
-        """End an ongoing call; that Retell does not know it is no error. Raises ProviderUnavailable."""
+        """End an ongoing call. An unknown call is no error. Raises ProviderUnavailable."""
         await self._ask("stop-call", lambda client: client.call.with_raw_response.stop(provider_call_id))
 
     async def voicemail_action(self, agent_id: str) -> VoicemailAction:
-        """What the agent does on a voicemail, remembered for five minutes; UNKNOWN if it cannot be learnt."""
+        """Return the agent's action on a voicemail, cached for five minutes. UNKNOWN if it cannot be read."""
         now = self._clock.monotonic()
         until, action = self._voicemail.get(agent_id, (now, VoicemailAction.UNKNOWN))
         if now < until:
@@ -148,7 +155,7 @@ class RetellProvider(VoiceProvider):
         return action
 
     async def _ask(self, what: str, send: _Send) -> bytes | None:
-        """The body of a 2xx, None if Retell does not know the thing. Raises ProviderUnavailable."""
+        """Return the body of a 2xx. None: Retell does not know the object. Raises ProviderUnavailable."""
         client = await self._ready()
         from retell import APIStatusError
 
@@ -160,14 +167,14 @@ class RetellProvider(VoiceProvider):
         except APIStatusError as error:
             if error.status_code in _ABSENT:
                 return None
-            raise ProviderUnavailable(f"{what} answered {error.status_code}") from None
+            raise ProviderUnavailable(f"{what} responded with {error.status_code}") from None
         except _network_errors() as error:
             raise ProviderUnavailable(f"{what} failed: {answer_from_error(error).cause}") from None
 
     async def _ready(self) -> "AsyncRetell":
         if self._client is None:
             built = await asyncio.to_thread(self._build)
-            # Another task may have been faster; a client that never sent anything holds nothing.
+            # Another task may have been faster. An unused client holds no resources.
             self._client = self._client or built
         return self._client
 
@@ -180,7 +187,7 @@ class RetellProvider(VoiceProvider):
         for name in ("retell", "httpx"):
             logging.getLogger(name).setLevel(logging.WARNING)
         longest_s = max(self._create_timeout_s, self._lookup_timeout_s)
-        # A connection that cannot be made must fail under its own name, before the whole call is given up as unclear.
+        # A failed connection must be reported as such, before the limit of the whole call makes it ambiguous.
         connect_s = min(5.0, self._create_timeout_s / 2)
         timeout = httpx.Timeout(longest_s, connect=connect_s, pool=self._create_timeout_s * 0.75)
         transport = AiohttpTransport()
@@ -193,9 +200,11 @@ class RetellProvider(VoiceProvider):
 
 
 def _one_request_each(ssl_context: "ssl.SSLContext", most: int) -> "aiohttp.ClientSession":
-    """Every request has a connection of its own. A server can leave bytes on a connection that is kept, and a refusal
-    that it left there would be taken for the answer to the next dial, which rings: the person would be dialed again. A
-    TLS handshake more costs a dial 1 to 2 ms of this machine and two ways to Retell."""
+    """Build a session that opens a connection for each request.
+
+    A server can leave bytes on a kept connection. A refusal left there would be read as the response to the next dial,
+    which rings: the contact would be dialed again. The extra TLS handshake costs 1 to 2 ms of CPU and two round trips.
+    """
     import aiohttp
 
     connector = aiohttp.TCPConnector(ssl=ssl_context, limit=most, force_close=True)
@@ -203,8 +212,10 @@ def _one_request_each(ssl_context: "ssl.SSLContext", most: int) -> "aiohttp.Clie
 
 
 def create_body(request: DialRequest) -> dict[str, Any]:
-    """The fields of create-phone-call. Our ids, which the metadata carries, also become dynamic variables, so that a
-    tool whose arguments stand at the root can say whose call it is."""
+    """Build the fields of create-phone-call.
+
+    Our ids in the metadata also become dynamic variables. A tool with its arguments at the root then names its call.
+    """
     marks = {key: str(request.metadata[key]) for key in (CALL_KEY, ATTEMPT_KEY) if key in request.metadata}
     return {
         "from_number": request.from_number,
@@ -218,16 +229,12 @@ def create_body(request: DialRequest) -> dict[str, Any]:
 
 
 def _network_errors() -> tuple[type[Exception], ...]:
-    """What the SDK and the libraries below it raise for what the network and the server do."""
+    """List the exceptions of the SDK and its libraries for failures of the network and of the server."""
     import aiohttp
     import httpx
     from retell import RetellError
 
     return RetellError, httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError
-
-
-def _lister(query: dict[str, Any]) -> _Send:
-    return lambda client: client.call.with_raw_response.list(**query)
 
 
 def _object(body: bytes | None) -> dict[str, Any]:
@@ -236,7 +243,7 @@ def _object(body: bytes | None) -> dict[str, Any]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise ProviderUnavailable("Retell's answer is not a JSON object")
+        raise ProviderUnavailable("Retell's response is not a JSON object")
     return value
 
 
@@ -244,18 +251,18 @@ def _snapshot(call: object) -> CallReport:
     try:
         return report_from_call(call, ReportKind.SNAPSHOT)
     except Permanent as error:
-        raise ProviderUnavailable(f"Retell's answer is not a call: {error}") from None
+        raise ProviderUnavailable(f"Retell's response is not a call: {error}") from None
 
 
-def _carrying(attempt_id: str, items: object) -> list[CallReport]:
-    """The items that are this attempt's. Their metadata is looked at, because a server may ignore the filter."""
+def _reports_of(attempt_id: str, items: object) -> list[CallReport]:
+    """Translate the items of this attempt. Their metadata is compared, because a server may ignore the filter."""
     if not isinstance(items, list):
         raise ProviderUnavailable("list-calls answered without items")
     return [report for report in map(_snapshot, items) if report.attempt_id == attempt_id]
 
 
 def _voicemail_action(agent: dict[str, Any]) -> VoicemailAction:
-    """From get-agent's `voicemail_option.action.type` (retell-sdk 6.2.13, types/agent_response.py)."""
+    """Read get-agent's `voicemail_option.action.type` (retell-sdk 6.2.13, types/agent_response.py)."""
     option = agent.get("voicemail_option")
     action = option.get("action") if isinstance(option, dict) else None
     kind = action.get("type") if isinstance(action, dict) else None

@@ -1,4 +1,4 @@
-"""Retell's word about a call, from whichever door it came, translated once into a CallReport."""
+"""Translate Retell's reports of a call, from any source, into a CallReport."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ from ringback.domain.errors import Permanent
 
 __all__ = ["ATTEMPT_KEY", "CALL_KEY", "INSTANCE_KEY", "REASONS", "report_from_call", "report_from_webhook"]
 
-# Our marks in the metadata of every call we create; the first two also travel as dynamic variables.
+# Our marks in the metadata of every call we create. The first two are sent as dynamic variables too.
 CALL_KEY = "ringback_call_id"
 ATTEMPT_KEY = "ringback_attempt_id"
 INSTANCE_KEY = "ringback_instance"
@@ -22,20 +22,24 @@ CONTACT_KEY = "ringback_contact_id"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KINDS = {kind.value: kind for kind in (ReportKind.STARTED, ReportKind.ENDED, ReportKind.ANALYZED)}
 _STATUSES = {status.value: status for status in ProviderStatus}
-# An analysis that comes along with call_ended is not Retell's last word, and a tool's call object has none.
+# An analysis in call_ended is not final, and a tool's call object has none.
 _ANALYSIS_COUNTS = frozenset({ReportKind.ANALYZED, ReportKind.SNAPSHOT})
 
 
 def report_from_webhook(body: str | bytes) -> CallReport:
-    """The report of a webhook's raw body. `status` is what the body says and can lag behind `kind` (Retell's own sample
-    of call_ended says `registered`). Raises Permanent without an event's name or a call id."""
+    """Translate a webhook's raw body. Raises Permanent without an event's name or a call id.
+
+    `status` is the body's own value and can be older than `kind`: Retell's sample of call_ended says `registered`.
+    """
     webhook = decode_webhook(body)
     return _report(webhook.call, _KINDS.get(webhook.event, ReportKind.OTHER), webhook.event)
 
 
 def report_from_call(call: object, kind: ReportKind) -> CallReport:
-    """The report of a parsed call object (get-call, an item of list-calls, a tool's body, an analysis handed in).
-    Raises Permanent if it is not an object with a call id."""
+    """Translate a parsed call object: of get-call, list-calls, a tool's body or a posted analysis.
+
+    Raises Permanent if it is not an object with a call id.
+    """
     try:
         safe = storable(call)
     except RecursionError:
@@ -46,9 +50,11 @@ def report_from_call(call: object, kind: ReportKind) -> CallReport:
 def _report(call: CallBody, kind: ReportKind, event_name: str) -> CallReport:
     metadata = call.metadata or {}
     utterances = _utterances(call)
-    agent_spoke, user_turns = _who_spoke(call.transcript, utterances)
+    agent_spoke, user_turns = _count_turns(call.transcript, utterances)
     transcript = call.transcript or _as_text(utterances) or call.transcript
-    withheld = not transcript and _storage_withholds(call)
+    # With these settings Retell does not store the transcript.
+    stores_nothing = call.data_storage_setting == "basic_attributes_only" or call.opt_out_sensitive_data_storage is True
+    withheld = not transcript and stores_nothing
     return CallReport(
         kind=kind,
         provider_call_id=call.call_id,
@@ -79,14 +85,14 @@ def _report(call: CallBody, kind: ReportKind, event_name: str) -> CallReport:
 
 
 def _utterances(call: CallBody) -> list[Utterance] | None:
-    """The first transcript that has content. With `everything_except_pii` only the scrubbed one may be left."""
+    """Return the first transcript with content. With `everything_except_pii` it may be the scrubbed one."""
     kinds = (call.transcript_object, call.transcript_with_tool_calls, call.scrubbed_transcript_with_tool_calls)
     present = [kind for kind in kinds if kind is not None]
     return next((kind for kind in present if kind), present[0] if present else None)
 
 
-def _who_spoke(transcript: str | None, utterances: list[Utterance] | None) -> tuple[bool, int | None]:
-    """Whether the agent said something, and how often the user did: None if there is no transcript to tell."""
+def _count_turns(transcript: str | None, utterances: list[Utterance] | None) -> tuple[bool, int | None]:
+    """Return whether the agent spoke, and how often the user did. None: there is no transcript."""
     if utterances:
         roles = [item.role for item in utterances if item.content is None or item.content.strip()]
     elif transcript is not None:
@@ -98,18 +104,14 @@ def _who_spoke(transcript: str | None, utterances: list[Utterance] | None) -> tu
 
 
 def _as_text(utterances: list[Utterance] | None) -> str | None:
-    """Retell's own layout of a transcript, for the bodies that carry only the list."""
+    """Format a transcript as Retell does, for bodies that have only the list."""
     speakers = {"agent": "Agent", "user": "User", "transfer_target": "Transfer Target"}
     lines = [f"{speakers[i.role]}: {i.content}" for i in utterances or () if i.role in speakers and i.content]
     return "\n".join(lines) or None
 
 
-def _storage_withholds(call: CallBody) -> bool:
-    return call.data_storage_setting == "basic_attributes_only" or call.opt_out_sensitive_data_storage is True
-
-
 def _analysis(raw: dict[str, Any] | None, kind: ReportKind) -> Analysis | None:
-    """For call_analyzed always one, because that it came is a fact, even with nothing in it."""
+    """Read the analysis. A call_analyzed always has one, even an empty one: its arrival is a fact."""
     if kind not in _ANALYSIS_COUNTS or (not raw and kind is not ReportKind.ANALYZED):
         return None
     raw = raw or {}
@@ -144,7 +146,7 @@ def _number(raw: Mapping[str, Any] | None, key: str) -> float | None:
 
 
 def _whole(value: int | float | None) -> int | None:
-    """A count of milliseconds that PostgreSQL's bigint can hold."""
+    """Round to whole milliseconds that a bigint of PostgreSQL can hold."""
     if value is None or not 0 <= value < 2**63:
         return None
     return int(value)

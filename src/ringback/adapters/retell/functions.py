@@ -1,4 +1,4 @@
-"""The bodies of Retell's custom functions and of its inbound-call webhook, and the answer to the latter."""
+"""Retell's custom functions and its inbound-call webhook: their bodies, the reply to the latter, tool definitions."""
 
 import hashlib
 import json
@@ -11,16 +11,16 @@ from ringback.adapters.retell.wire import decode_object
 from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.errors import Permanent
 
-# Retell's call id for tools tried out in its dashboard.
+# The call id of tools that are tried in Retell's dashboard.
 _PLAYGROUND = "playground"
-# Retell adds it to the arguments of a tool with which the agent speaks while it waits.
+# Retell adds it to the arguments of a tool during which the agent speaks.
 _EXECUTION_MESSAGE = "execution_message"
-# What stands at a body's root and is no argument.
+# The keys at a body's root that are no arguments.
 _ENVELOPE = ("name", "call", "args")
 
-#: The door answers within 10 s, "not now" included; Retell's own default would leave a person in silence for minutes.
+#: The route responds within 10 s, "not now" included. Retell's own default would mean minutes of silence on the phone.
 TIMEOUT_MS = 12_000
-#: A repeat finds the reply that is stored under the tool call's own identity.
+#: A repeat gets the reply that is stored under the tool call's own identity.
 MAX_RETRY = 2
 
 
@@ -37,17 +37,22 @@ class ToolCall:
     name: str | None = None
 
     def key(self, action: str) -> str | None:
-        """The identity under which Retell's repeats of this invocation are one; None if it belongs to no call."""
+        """Return the key that Retell's repeats of this invocation share. None: it belongs to no call."""
         scope = self.provider_call_id or self.attempt_id
         if scope is None:
             return None
-        return f"{scope}:{action}:{self.tool_call_id or _digest(self.args)}"
+        if self.tool_call_id:
+            return f"{scope}:{action}:{self.tool_call_id}"
+        canonical = json.dumps(self.args, sort_keys=True, separators=(",", ":"))
+        return f"{scope}:{action}:{hashlib.sha256(canonical.encode()).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True)
 class InboundCall:
-    """Someone is calling us. `from_number` is as Retell gives it, `anonymous` or empty when the caller is withheld.
-    `is_dated`: the body says when it was asked, so that another call's body is another."""
+    """A call to us. `from_number` is Retell's text: `anonymous` or empty when the caller is withheld.
+
+    `is_dated`: the body has a timestamp, so the bodies of two calls differ.
+    """
 
     from_number: str
     to_number: str
@@ -57,16 +62,16 @@ class InboundCall:
 
 
 def parse_tool_call(body: str | bytes) -> ToolCall:
-    """`{name, call, args}`, or the arguments at the root. Raises Permanent if the body is not a JSON object.
+    """Parse `{name, call, args}`, or the arguments at the root. Raises Permanent if the body is not a JSON object.
 
-    `call` and `args` may be JSON strings. Without usable `args` the arguments of a call that is named stand beside it.
+    `call` and `args` may be JSON strings. With a call but no usable `args`, the arguments are beside the call.
     """
     fields = decode_object(body)
     name, call, args = _text(fields, "name"), _object(fields.get("call")), _object(fields.get("args"))
     if call is not None and args is None and _text(call, "call_id") and ATTEMPT_KEY not in fields:
         args = {}
     if call is None or args is None:
-        # Our constant among them says that it is the arguments alone, and `call` an argument that a model made up.
+        # Our constant at the root means that the body is only arguments. A model then invented an argument `call`.
         own, attempt_id = _take_attempt_id(fields)
         return ToolCall(own, None, attempt_id, None, playground=False, report=None)
     beside = {key: value for key, value in fields.items() if key not in _ENVELOPE}
@@ -79,7 +84,7 @@ def _nested(name: str | None, call: dict[str, Any], args: dict[str, Any]) -> Too
         return ToolCall(own, None, None, None, playground=True, report=None, name=name)
     try:
         report = report_from_call(call, ReportKind.TOOL)
-    except Permanent:  # no usable call id: the constant argument may still tell whose call it is
+    except Permanent:  # no usable call id: the constant argument may still name the call
         return ToolCall(own, None, attempt_id, None, playground=False, report=None, name=name)
     return ToolCall(
         args=own,
@@ -93,9 +98,9 @@ def _nested(name: str | None, call: dict[str, Any], args: dict[str, Any]) -> Too
 
 
 def _tool_call_id(call: dict[str, Any], name: str | None, args: dict[str, Any]) -> str | None:
-    """Of the invocations of that name that wait for their result, the last with these arguments, else the last.
+    """Find the pending invocation of that name: the last one with these arguments, else the last one.
 
-    Several wait where the agent calls functions at once. One with a result was answered, so that this is another.
+    Several are pending if the agent calls functions at once. An invocation with a result is not pending.
     """
     items = call.get("transcript_with_tool_calls")
     known = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
@@ -111,12 +116,12 @@ def _tool_call_id(call: dict[str, Any], name: str | None, args: dict[str, Any]) 
 
 
 def _as_invoked(args: dict[str, Any]) -> dict[str, Any]:
-    """Without what the platform adds or fills in between the model's invocation and the function's body."""
+    """Drop the arguments that the platform adds between the model's invocation and the function's body."""
     return {key: value for key, value in args.items() if key not in (ATTEMPT_KEY, _EXECUTION_MESSAGE)}
 
 
 def _object(value: object) -> dict[str, Any] | None:
-    """The object, or the one in a JSON string."""
+    """Return the object, also from a JSON string."""
     if isinstance(value, str):
         try:
             return decode_object(value)
@@ -126,19 +131,14 @@ def _object(value: object) -> dict[str, Any] | None:
 
 
 def _take_attempt_id(args: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """The arguments without our constant one, and its value; a template that Retell left unfilled counts as none."""
+    """Split off our constant argument. A template that Retell left unfilled counts as none."""
     value = args.get(ATTEMPT_KEY)
     usable = isinstance(value, str) and value and "{{" not in value
     return {key: item for key, item in args.items() if key != ATTEMPT_KEY}, value if usable else None
 
 
-def _digest(args: Mapping[str, Any]) -> str:
-    canonical = json.dumps(args, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
 def parse_inbound_call(body: str | bytes) -> InboundCall:
-    """Raises Permanent unless the body is a call_inbound event."""
+    """Parse a call_inbound event. Raises Permanent for any other body."""
     fields = decode_object(body)
     call = fields.get("call_inbound")
     if fields.get("event") != "call_inbound" or not isinstance(call, dict):
@@ -151,19 +151,21 @@ def parse_inbound_call(body: str | bytes) -> InboundCall:
 def inbound_reply(
     variables: Mapping[str, object], metadata: Mapping[str, Any], agent_id: str | None = None
 ) -> dict[str, Any]:
-    """The JSON answer to call_inbound. Retell takes strings only as variables, and the key is `dynamic_variables` here,
-    unlike in create-phone-call; a variable that is None is left out."""
+    """Build the JSON reply to call_inbound. Variables must be strings, and a variable that is None is left out.
+
+    The key is `dynamic_variables` here, unlike in create-phone-call.
+    """
     answer: dict[str, Any] = {
-        "dynamic_variables": {key: _spoken(value) for key, value in variables.items() if value is not None},
+        "dynamic_variables": {
+            key: str(value).lower() if isinstance(value, bool) else str(value)
+            for key, value in variables.items()
+            if value is not None
+        },
         "metadata": dict(metadata),
     }
     if agent_id:
         answer["override_agent_id"] = agent_id
     return {"call_inbound": answer}
-
-
-def _spoken(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _text(raw: Mapping[str, Any], key: str) -> str | None:
@@ -174,8 +176,11 @@ def _text(raw: Mapping[str, Any], key: str) -> str | None:
 def tool_definition(
     name: str, description: str, arguments: Mapping[str, Any], functions_url: str, *, args_at_root: bool = False
 ) -> dict[str, Any]:
-    """`arguments` is a JSON schema of an object. With `args_at_root` the body carries no call object, so a constant
-    that Retell fills in, and the model cannot change, says whose conversation it is."""
+    """Build a tool definition to paste into a Retell agent: GeneralToolCustomTool of retell-sdk 6.2.13.
+
+    `arguments` is a JSON schema of an object. With `args_at_root` the body has no call object. A constant argument then
+    names the attempt: Retell fills it in, and the model cannot change it.
+    """
     parameters = dict(arguments)
     if args_at_root:
         mark = {"type": "string", "const": f"{{{{{ATTEMPT_KEY}}}}}", "description": "Filled in by the platform."}
@@ -189,7 +194,7 @@ def tool_definition(
         "method": "POST",
         "args_at_root": args_at_root,
         "parameters": parameters,
-        # The answer is there before a filler sentence would be, and `say` in it is what the agent is to say.
+        # The response arrives before a filler sentence would end, and its `say` is the sentence for the agent.
         "speak_during_execution": False,
         "speak_after_execution": True,
         "timeout_ms": TIMEOUT_MS,

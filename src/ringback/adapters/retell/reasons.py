@@ -1,4 +1,4 @@
-"""Retell's disconnection reasons in our terms, one row each."""
+"""The table of Retell's disconnection reasons in terms of the domain, one row each."""
 
 from ringback.domain.attempt import DialFact, Party
 from ringback.domain.call_event import EndFacts
@@ -7,7 +7,7 @@ _D, _P = DialFact, Party
 
 
 def _talked(end: str, *, opt_out: bool = False, callback_asked: bool = False) -> EndFacts:
-    """Connected, and nothing in the reason says that a machine answered; an analysis may still say so."""
+    """Connected, with no sign of a machine in the reason. An analysis may still report one."""
     return EndFacts(_D.ANSWERED, _P.HUMAN, end, connected=True, opt_out=opt_out, callback_asked=callback_asked)
 
 
@@ -16,38 +16,38 @@ def _unconnected(dial: DialFact, end: str, capacity: bool = False) -> EndFacts:
 
 
 def _broke(end: str, dial: DialFact = DialFact.PROVIDER_ERROR) -> EndFacts:
-    """May strike before or during a conversation: the timestamps tell, and if it was connected, `dial` is moot."""
+    """Possible before or during a conversation; the timestamps decide. If the call connected, `dial` is ignored."""
     return EndFacts(dial, _P.UNKNOWN, end, connected=None)
 
 
-# The values are those of retell-sdk 6.2.13 (types/phone_call_response.py); which of them connected is from Retell's
-# page on disconnections. Rows without a documented meaning say so.
+# The values are those of retell-sdk 6.2.13 (types/phone_call_response.py). Whether one means a connected call is from
+# Retell's page on disconnections. Rows without a documented meaning say so.
 REASONS: dict[str, EndFacts] = {
     "user_hangup": _talked("person"),
     "agent_hangup": _talked("agent"),
     "call_transfer": _talked("transfer"),
-    # Set when the agent hangs up on the voicemail and when it leaves a message: the reason cannot tell which.
+    # The agent hung up on the voicemail or left a message: the reason does not distinguish the two.
     "voicemail_reached": EndFacts(_D.ANSWERED, _P.VOICEMAIL, "agent", connected=True),
     "ivr_reached": EndFacts(_D.ANSWERED, _P.IVR, "agent", connected=True),
     "inactivity": _talked("silence"),
     "max_duration_reached": _talked("time_limit"),
-    # Inbound only: the caller was sent to the fallback number, no agent of ours spoke.
+    # Inbound only: the caller was transferred to the fallback number, and no agent spoke.
     "no_concurrency_fallback": _broke("transfer", _D.NOT_DIALED),
     "dial_busy": _unconnected(_D.BUSY, "network"),
     "dial_no_answer": _unconnected(_D.NO_ANSWER, "network"),
-    # Any SIP failure without a name of its own; a carrier's silent spam block looks the same.
+    # Any SIP failure without its own name. A carrier's silent spam block looks the same.
     "dial_failed": _unconnected(_D.PROVIDER_ERROR, "network"),
     "invalid_destination": _unconnected(_D.INVALID, "network"),
     "telephony_provider_permission_denied": _unconnected(_D.REJECTED, "provider"),
     "telephony_provider_unavailable": _unconnected(_D.PROVIDER_ERROR, "provider"),
     "sip_routing_error": _unconnected(_D.PROVIDER_ERROR, "network"),
-    # SIP 608: the callee's network refused it, not the person.
+    # SIP 608: the callee's network rejected the call, not the person.
     "marked_as_spam": _unconnected(_D.REJECTED, "network"),
     "user_declined": _unconnected(_D.DECLINED, "person"),
     # Comes after the call was accepted, although no phone rang.
     "concurrency_limit_reached": _unconnected(_D.NOT_DIALED, "provider", capacity=True),
     "no_valid_payment": _unconnected(_D.NOT_DIALED, "provider"),
-    # Retell flags the agent; whether before or during the call is not documented.
+    # Retell flags the agent. It is not documented whether this is before or during the call.
     "scam_detected": _broke("provider", _D.REJECTED),
     "error_llm_websocket_open": _broke("system"),
     "error_llm_websocket_lost_connection": _broke("system"),
@@ -57,7 +57,7 @@ REASONS: dict[str, EndFacts] = {
     "error_asr": _broke("system"),
     "error_retell": _broke("system"),
     "error_unknown": _broke("system"),
-    # Web calls only: nobody joined within 30 s, and there was no phone to ring.
+    # Web calls only: no user joined within 30 s, and no phone rang.
     "error_user_not_joined": _unconnected(_D.NOT_DIALED, "system"),
     # A registered call that its own telephony never dialed.
     "registered_call_timeout": _unconnected(_D.NOT_DIALED, "time_limit"),
@@ -67,7 +67,7 @@ REASONS: dict[str, EndFacts] = {
     "transfer_cancelled": _talked("transfer"),
     "manual_stopped": _talked("operator"),
     "call_take_over": _talked("operator"),
-    # Undocumented; an account can run dry while a call is talking, so the timestamps decide.
+    # Undocumented. An account can run out of credit during a call, so the timestamps decide.
     "credit_exhausted": _broke("provider", _D.NOT_DIALED),
     "budget_reached": _broke("provider", _D.NOT_DIALED),
     "network_blocked": _unconnected(_D.REJECTED, "network"),  # undocumented, named like a refusal
@@ -83,8 +83,10 @@ _UNKNOWN = _broke("unknown")
 
 
 def end_facts(reason: str | None) -> EndFacts | None:
-    """What a reason says, the same for every report that carries it; None if none was given. A value newer than the
-    table is a provider error unless the timestamps show a conversation."""
+    """Return the facts of a reason, or None without one.
+
+    A value that is newer than the table is a provider error unless the timestamps show a conversation.
+    """
     if not reason:
         return None
     return REASONS.get(reason) or _LEGACY.get(reason) or _UNKNOWN

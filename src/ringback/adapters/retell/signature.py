@@ -1,4 +1,4 @@
-"""Retell's signature over a raw request body; standard library only, because the Lambda carries this file."""
+"""The signature of a raw request body, and the two names of a webhook. Standard library only, for the Lambda."""
 
 import hashlib
 import hmac
@@ -6,36 +6,38 @@ import json
 import re
 from collections.abc import Sequence
 
-#: Both directions, inclusive, as Retell's SDK has it (retell-sdk 6.2.13, lib/webhook_auth.py).
+#: In both directions and inclusive, as in Retell's SDK (retell-sdk 6.2.13, lib/webhook_auth.py).
 WINDOW_MS = 300_000
 
-# Twenty digits are more than any clock needs, and few enough that int() cannot be made to work hard.
+# Twenty digits are more than any clock needs, and few enough to keep int() cheap.
 _HEADER = re.compile(r"v=([0-9]{1,20}),d=([0-9a-f]{64})")
 
 
 def sign(body: bytes, key: str, now_ms: int) -> str:
-    """The value of `x-retell-signature` for a body sent at this Unix time in milliseconds."""
+    """Return the value of `x-retell-signature` for a body sent at this Unix time in milliseconds."""
     return f"v={now_ms},d={_digest(body, key, now_ms)}"
 
 
 def may_be_genuine(header: str | None, now_ms: int) -> bool:
-    """Whether the header has the form of a signature and a time within the window: all that can be said before the
-    body is here. Anybody can write such a header; `verify` decides. Never raises."""
-    return _parted(header, now_ms) is not None
+    """Whether the header has the form of a signature and a time within the window. Never raises.
+
+    This can be checked before the body is read. Any client can write such a header, so `verify` decides.
+    """
+    return _split(header, now_ms) is not None
 
 
 def verify(body: bytes, header: str | None, keys: Sequence[str], now_ms: int) -> bool:
     """Whether one of the keys (two while they rotate) signed exactly these bytes within the window. Never raises."""
-    parted = _parted(header, now_ms)
-    if parted is None:
+    split = _split(header, now_ms)
+    if split is None:
         return False
-    signed_ms, digest = parted
-    # An empty key would let anyone sign, so it verifies nothing.
+    signed_ms, digest = split
+    # Any client could sign with an empty key, so it verifies nothing.
     return any(hmac.compare_digest(_digest(body, key, signed_ms), digest) for key in keys if key)
 
 
-def _parted(header: str | None, now_ms: int) -> tuple[int, str] | None:
-    """The time and the digest of a header within the window."""
+def _split(header: str | None, now_ms: int) -> tuple[int, str] | None:
+    """Split a header into its time and digest. None: it is malformed or outside the window."""
     match = _HEADER.fullmatch(header or "")
     if match is None:
         return None
@@ -52,7 +54,7 @@ def _digest(body: bytes, key: str, at_ms: int) -> str:
 
 
 def identify(body: str) -> tuple[str, str] | None:
-    """The event's name and the call id of a webhook body; None if it has no usable ones."""
+    """Return the event's name and the call id of a webhook body. None: they are unusable."""
     try:
         envelope = json.loads(body)
         event, call_id = envelope["event"], envelope["call"]["call_id"]

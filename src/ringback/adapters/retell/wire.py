@@ -1,4 +1,4 @@
-"""Retell's bodies as they arrive: decoded fast when they are as documented, and still read when they are not."""
+"""Decode Retell's bodies: fast if they are as documented, and field by field if they are not."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from ringback.domain.errors import NotAboutACall, Permanent
 
 
 class Utterance(msgspec.Struct):
-    """An item of any of Retell's transcripts; `name` and `tool_call_id` are set on tool invocations."""
+    """An item of any of Retell's transcripts. Tool invocations have `name` and `tool_call_id`."""
 
     role: str | None = None
     content: str | None = None
@@ -21,8 +21,11 @@ class Utterance(msgspec.Struct):
 
 
 class CallBody(msgspec.Struct):
-    """The parts of Retell's call object that we use. Real payloads omit even what the SDK's types require, so only the
-    call id must be there; unknown fields are skipped. Times are Unix milliseconds, cost is in cents."""
+    """The used parts of Retell's call object. Times are Unix milliseconds; the cost is in cents.
+
+    Real payloads omit even fields that the SDK's types require, so only the call id is required. Unknown fields are
+    skipped.
+    """
 
     call_id: str
     call_status: str | None = None
@@ -52,7 +55,7 @@ class Webhook(msgspec.Struct):
     call: CallBody
 
 
-# json.loads joins proper surrogate pairs, so whatever surrogate is left stands alone.
+# json.loads joins proper surrogate pairs, so any surrogate that remains is a lone one.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _webhook = msgspec.json.Decoder(Webhook)
 _CALL_FIELDS = {field.name: field.type for field in msgspec.structs.fields(CallBody)}
@@ -60,14 +63,16 @@ _LISTS = {"transcript_object", "transcript_with_tool_calls", "scrubbed_transcrip
 
 
 def decode_webhook(body: str | bytes) -> Webhook:
-    """Raises Permanent unless the body is an object with an event's name and a call with an id; NotAboutACall if the
-    event is none of a call's."""
+    """Decode a webhook. Raises NotAboutACall if the event is not about a call.
+
+    Raises Permanent unless the body is an object with an event's name and a call with an id.
+    """
     raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
     if b"\\u0000" not in raw:
         try:
             decoded = _webhook.decode(raw)
         except (ValueError, RecursionError):
-            pass  # read again below, leaving out only what cannot be used
+            pass  # decoded again below, without the unusable fields
         else:
             if decoded.event and decoded.call.call_id:
                 return decoded
@@ -81,7 +86,7 @@ def decode_webhook(body: str | bytes) -> Webhook:
 
 
 def decode_object(body: str | bytes) -> dict[str, Any]:
-    """Any JSON object, made safe to store. Raises Permanent for everything else."""
+    """Decode a JSON object and make it safe to store. Raises Permanent for any other body."""
     try:
         value = storable(json.loads(body))
     except (ValueError, RecursionError):
@@ -92,7 +97,7 @@ def decode_object(body: str | bytes) -> dict[str, Any]:
 
 
 def call_body(raw: object) -> CallBody:
-    """A call object field by field: what has a wrong type is left out. Raises Permanent without a call id."""
+    """Read a call object field by field, without the fields of a wrong type. Raises Permanent without a call id."""
     if not isinstance(raw, dict):
         raise Permanent("call is not an object")
     kept: dict[str, Any] = {}
@@ -120,8 +125,10 @@ def _fits(item: object) -> bool:
 
 
 def storable(value: Any) -> Any:
-    """The same JSON value without what PostgreSQL refuses: NUL, half a surrogate pair (a transcript cut inside an
-    emoji), numbers that are not finite. Raises RecursionError for absurd depth."""
+    """Return the JSON value without the parts that PostgreSQL rejects. Raises RecursionError for extreme depth.
+
+    These are NUL, half a surrogate pair (a transcript cut inside an emoji), and numbers that are not finite.
+    """
     if isinstance(value, str):
         return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)
     if isinstance(value, dict):
@@ -134,7 +141,10 @@ def storable(value: Any) -> Any:
 
 
 def content_identity(body: str) -> bytes:
-    """sha256 of the content in canonical form, without `event_timestamp`, which a retry may renew."""
+    """Return the sha256 of the content in canonical form, so that repeats of a webhook are one row.
+
+    `event_timestamp` is left out, because a retry may change it.
+    """
     try:
         content = msgspec.json.decode(body)
         if isinstance(content, dict):

@@ -1,4 +1,4 @@
-"""When a person asked to be called, read from their words; never a guess, rather a question back."""
+"""Read the time of a requested call from a person's words. Unclear words lead to a question, never to a guess."""
 
 import re
 from datetime import UTC, datetime, time, timedelta
@@ -19,7 +19,7 @@ from ringback.domain.time_zone import clock_of
 from ringback.ports import SpokenMoment, SpokenTime
 
 MAX_WORDS_LENGTH = 160
-# Outside these the instant cannot be written in every zone, and nobody asks for such a call.
+# Outside these years an instant cannot be written in every zone.
 FIRST_YEAR, LAST_YEAR = 1970, 2200
 
 _INSTANT = re.compile(
@@ -32,13 +32,13 @@ class EnglishSpokenTime(SpokenTime):
     """Own rules for English days, clock times, spans and zones (decision 0014).
 
     A phrase counts only if every word of it was understood. A weekday or a day of the month is the next one ahead.
-    What is explicitly past ("yesterday") is returned as it is.
+    An explicitly past time ("yesterday") is returned as it is.
     """
 
     def read(self, words: str, now: datetime, zones: tuple[str, ...], country: str | None) -> SpokenMoment:
-        """Raises ValueError if `now` carries no zone."""
+        """Read a moment, or the question to ask. Raises ValueError if `now` has no zone."""
         if now.tzinfo is None:
-            raise ValueError("now must carry a zone")
+            raise ValueError("now must have a zone")
         text = words.strip()
         try:
             if len(text) > MAX_WORDS_LENGTH:
@@ -47,7 +47,7 @@ class EnglishSpokenTime(SpokenTime):
         except Unclear as unclear:
             return SpokenMoment(ask=unclear.question)
         at = moment.instant or moment.local
-        assert at is not None, "or it were unclear"
+        assert at is not None, "an unclear moment has raised Unclear"
         return moment if FIRST_YEAR <= at.year <= LAST_YEAR else SpokenMoment(ask=ASK_DAY_AND_TIME)
 
 
@@ -62,7 +62,7 @@ def _read(text: str, now: datetime, zones: tuple[str, ...], *, is_month_first: b
     if zone is None:
         home = zones[0] if zones else "UTC"
         return SpokenMoment(local=_read_day_and_clock(said, _wall_clock(now, home), is_month_first))
-    # "Tomorrow" is counted where the person is. If that is another day than in the zone they named, they are asked.
+    # "Tomorrow" counts from the person's own day. If the named zone has another day, the person is asked.
     is_own = not zones or clock_of(zone) in map(clock_of, zones)
     places = (zone,) if is_own else (zone, *zones)
     readings = {_read_day_and_clock(said, _wall_clock(now, place), is_month_first) for place in places}
@@ -76,7 +76,7 @@ def _wall_clock(now: datetime, zone: str) -> datetime:
 
 
 def _read_written(text: str) -> SpokenMoment:
-    """RFC 3339, or the same without an offset."""
+    """Read RFC 3339, or the same without an offset."""
     try:
         at = datetime.fromisoformat(text.replace(" Z", "Z").replace(" +", "+").replace(" -", "-"))
         return SpokenMoment(local=at) if at.tzinfo is None else SpokenMoment(instant=at.astimezone(UTC))
@@ -85,8 +85,12 @@ def _read_written(text: str) -> SpokenMoment:
 
 
 def _read_day_and_clock(plain: str, now: datetime, is_month_first: bool) -> datetime:
-    """Both in the person's wall clock. Raises Unclear."""
-    text, period = without_period(_with_this_time(plain, now))
+    """Read a day and a clock time. `now` and the result are the person's wall clock. Raises Unclear."""
+    # "This time tomorrow" becomes "at 1500 hours tomorrow".
+    text, found = _SAME_TIME.subn(f"at {now:%H%M} hours", plain)
+    if found:
+        text = re.sub(r"(?<!day )(?<!of )\bnext week\b", "in 1 week", text)
+    text, period = without_period(text)
     is_clock_alone = False
     for clock, rest in clocks_in(text, period):
         is_clock_alone = is_clock_alone or not rest
@@ -101,12 +105,6 @@ def _read_day_and_clock(plain: str, now: datetime, is_month_first: bool) -> date
     raise Unclear(ASK_TIME if is_day_alone else ASK_DAY_AND_TIME)
 
 
-def _with_this_time(plain: str, now: datetime) -> str:
-    """ "This time tomorrow" as "at 1500 hours tomorrow"."""
-    text, found = _SAME_TIME.subn(f"at {now:%H%M} hours", plain)
-    return re.sub(r"(?<!day )(?<!of )\bnext week\b", "in 1 week", text) if found else text
-
-
 def _on_day(midnight: datetime, clock: Clock, now: datetime) -> datetime:
     if clock.is_midnight:
         raise Unclear(ASK_MIDNIGHT)
@@ -115,5 +113,5 @@ def _on_day(midnight: datetime, clock: Clock, now: datetime) -> datetime:
         raise Unclear(ASK_TIME)
     if len(readings) > 1 and (midnight.date() > now.date() or readings[0] > now):
         raise Unclear(which_half(clock.hours[0], clock.minute))
-    # Today, with the morning's reading already past: the later one is meant.
+    # Today, and the morning's reading is past: the later one is meant.
     return readings[-1]

@@ -1,4 +1,4 @@
-"""Clock times: "3pm", "half past three", "1530", "noon", and the part of the day that goes with them."""
+"""Clock times ("3pm", "half past three", "1530", "noon"), their part of the day, and their zone ("3 PM Eastern")."""
 
 import re
 from collections.abc import Iterator
@@ -13,20 +13,20 @@ from ringback.domain.zone_names import resolve_zone_name
 _PERIOD = re.compile(
     r"\b(?:(?P<tonight>tonight)|(?P<this>this )?(?:in the |at )?(?P<name>morning|afternoon|evening|night))\b"
 )
-# The hours each part of the day may mean. "12 at night" and "2 at night" are left out: on which date would they be?
+# The hours of each part of the day. "12 at night" and "2 at night" are left out, because their date is unclear.
 _PERIOD_HOURS = {
     "morning": range(1, 12),
     "afternoon": range(12, 19),
     "evening": range(16, 24),
     "night": range(17, 24),
 }
-# Where a part of the day stood in the text.
+# Replaces a part of the day in the text.
 _MARK = "@"
 
 _AT = r"(?:\bat )?"
 _HOUR = r"\b(?P<hour>\d{1,2})"
 _END = r"(?: ?(?P<meridiem>am|pm)\b)?(?!\S)"
-# From the most to the least explicit. "5 to 7" is no clock time: it may be a span of hours.
+# From the most to the least explicit. "5 to 7" is no clock time, because it may be a span of hours.
 _CLOCKS = (
     re.compile(rf"{_AT}(?:\b12 )?\b(?P<noon>noon|midday)\b"),
     re.compile(rf"{_AT}(?:\b12 )?\b(?P<midnight>midnight)\b"),
@@ -60,8 +60,10 @@ _PLACE = re.compile(r"\b(?P<place>(?:[a-z]+ ){1,3})time\b")
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """A recognised clock time. `hours` has one entry; two if it was left open which half of the day is meant; none if
-    the words contradict each other."""
+    """A recognised clock time. `hours` has one entry, or two if the half of the day is open.
+
+    It has none if the words contradict each other.
+    """
 
     hours: tuple[int, ...]
     minute: int = 0
@@ -69,19 +71,16 @@ class Clock:
 
 
 def clocks_in(text: str, period: str | None) -> Iterator[tuple[Clock, str]]:
-    """Every reading of a part of the text as a clock time, with the words around it, which must then be a day."""
+    """Yield every reading of a part of the text as a clock time, with the other words, which must be a day."""
     for match in (match for pattern in _CLOCKS for match in pattern.finditer(text)):
-        clock = None if _may_be_year(match, text) else _clock(match.groupdict(), period)
+        may_be_year = _YEAR.fullmatch(match[0].strip()) and _DATE.search(text)
+        clock = None if may_be_year else _clock(match.groupdict(), period)
         if clock is not None:
             yield clock, bare_day(f"{text[: match.start()]} {text[match.end() :]}")
 
 
-def _may_be_year(match: re.Match[str], text: str) -> bool:
-    return bool(_YEAR.fullmatch(match[0].strip())) and bool(_DATE.search(text))
-
-
 def without_period(plain: str) -> tuple[str, str | None]:
-    """The text with its part of the day ("in the morning", "tonight") replaced by a mark, and that part's name."""
+    """Replace the part of the day ("in the morning", "tonight") by a mark, and return its name too."""
     match = _PERIOD.search(plain)
     if not match:
         return plain, None
@@ -95,36 +94,29 @@ def bare_day(text: str) -> str:
 
 
 def _clock(parts: dict[str, str | None], period: str | None) -> Clock | None:
-    """None if the numbers are no clock time at all."""
+    """Build the clock time. None: the numbers are no clock time."""
     if parts.get("midnight"):
         return Clock((0,), is_midnight=True)
-    digits, minute = parts.get("hour") or "12", _minute(parts)
+    digits = parts.get("hour") or "12"
+    if part := parts.get("part"):
+        minute = {"half": 30, "quarter": 15}.get(part) or int(part.split()[0])
+    else:
+        minute = int(parts.get("minute") or 0)
     hour, meridiem = int(digits), "pm" if parts.get("noon") else parts.get("meridiem")
     if hour > 23 or minute > 59:
         return None
     hours = _hours(hour, meridiem, is_24_hour=digits.startswith("0") or bool(parts.get("military")))
     if parts.get("before"):
-        hours, minute = _an_hour_before(hours, meridiem), 60 - minute
+        # "A quarter to twelve pm" may be 11:45 in the morning or at night. Before midnight it is another date.
+        is_unclear = (meridiem and hours == (12,)) or hours == (0,)
+        hours, minute = () if is_unclear else tuple(sorted((hour - 1) % 24 for hour in hours)), 60 - minute
     if period is not None:
         hours = tuple(hour for hour in hours if hour in _PERIOD_HOURS[period])
     return Clock(hours, minute)
 
 
-def _minute(parts: dict[str, str | None]) -> int:
-    if part := parts.get("part"):
-        return {"half": 30, "quarter": 15}.get(part) or int(part.split()[0])
-    return int(parts.get("minute") or 0)
-
-
-def _an_hour_before(hours: tuple[int, ...], meridiem: str | None) -> tuple[int, ...]:
-    """ "A quarter to twelve pm" may be 11:45 in the morning or at night, and before midnight it is another date."""
-    if (meridiem and hours == (12,)) or hours == (0,):
-        return ()
-    return tuple(sorted((hour - 1) % 24 for hour in hours))
-
-
 def _hours(hour: int, meridiem: str | None, *, is_24_hour: bool) -> tuple[int, ...]:
-    """The hours of the day that an hour on the clock may mean."""
+    """List the hours of the day that an hour on the clock may mean."""
     if meridiem is not None:
         return (hour % 12 + (12 if meridiem == "pm" else 0),) if 1 <= hour <= 12 else ()
     if is_24_hour or hour == 0 or hour > 12:
@@ -133,9 +125,9 @@ def _hours(hour: int, meridiem: str | None, *, is_24_hour: bool) -> tuple[int, .
 
 
 def without_zone(plain: str, near: tuple[str, ...]) -> tuple[str, str | None]:
-    """The words without the zone, and its name; None for the person's own. `near`: where the person may be.
+    """Return the words without the zone, and the zone's name. None means the person's own zone.
 
-    Raises Unclear if the words may mean several zones.
+    `near` are the person's possible zones. Raises Unclear if the words may mean several zones.
     """
     if _OTHERS.search(plain):
         raise Unclear(ASK_ZONE)
@@ -152,9 +144,14 @@ def without_zone(plain: str, near: tuple[str, ...]) -> tuple[str, str | None]:
 
 
 def _named(text: str, near: tuple[str, ...]) -> tuple[str, ZoneAnswer | None]:
-    """The words around a zone, and what it may mean; None if there is none."""
+    """Return the words around a zone, and the zone's possible meanings. None: the words name no zone."""
     if match := _NAMED.search(text):
-        return f"{text[: match.start()]} {text[match.end() :]}", _zone_beside_clock(match["name"], match["time"], near)
+        rest, name = f"{text[: match.start()]} {text[match.end() :]}", match["name"]
+        if name == "utc":
+            return rest, ZoneAnswer("UTC")
+        if name == "ct":
+            return rest, ZoneAnswer(CHICAGO)  # beside a clock time never Connecticut
+        return rest, resolve_zone_name(f"{name.upper() if len(name) < 5 else name}{match['time']}", near)
     if match := _PLACE.search(text):
         words = match["place"].split()
         # The shortest name first, because the words before it belong to the day or the clock time: "3 am hawaii time".
@@ -164,11 +161,3 @@ def _named(text: str, near: tuple[str, ...]) -> tuple[str, ZoneAnswer | None]:
             if answer != ZoneAnswer():
                 return f"{text[: match.start()]} {' '.join(words[:start])} {text[match.end() :]}", answer
     return text, None
-
-
-def _zone_beside_clock(name: str, time: str, near: tuple[str, ...]) -> ZoneAnswer:
-    if name == "utc":
-        return ZoneAnswer("UTC")
-    if name == "ct":
-        return ZoneAnswer(CHICAGO)  # beside a clock time never Connecticut
-    return resolve_zone_name(f"{name.upper() if len(name) < 5 else name}{time}", near)

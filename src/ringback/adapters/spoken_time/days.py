@@ -1,4 +1,4 @@
-"""Days: "tomorrow", "Tuesday next week", "the 5th", "December 3rd", "12/25"."""
+"""Days ("tomorrow", "Tuesday next week", "the 5th", "12/25") and spans from now ("in two hours", "30 minutes")."""
 
 import re
 from dataclasses import dataclass
@@ -46,8 +46,10 @@ _QUARTERS_MIN = {"a quarter": 15, "3 quarters": 45}
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """What a day's name is counted from. `clock` decides whether today's weekday or day of the month is still ahead;
-    in the United States "12/1" is the first of December, elsewhere it may be the twelfth of January."""
+    """The starting point of a day's name. With `clock`, today's weekday or day of the month may still be ahead.
+
+    In the United States "12/1" is the first of December. Elsewhere it may be the twelfth of January.
+    """
 
     now: datetime  # naive, the person's wall clock
     clock: time
@@ -63,7 +65,7 @@ class Calendar:
 
 
 def read_day(text: str, calendar: Calendar) -> date | None:
-    """The date that the whole text names, None if a word of it was not understood. Raises Unclear."""
+    """Return the date that the whole text names. None: a word was not understood. Raises Unclear."""
     named = re.fullmatch(rf"(?:(?:this )?(?:coming |upcoming )?|(?P<next>next )){_WEEKDAY}", text)
     if named:
         first = calendar.today + timedelta(days=1) if named["next"] else calendar.first_ahead
@@ -84,8 +86,10 @@ def read_day(text: str, calendar: Calendar) -> date | None:
 
 
 def _checked_next(day: date, calendar: Calendar) -> date:
-    """ "Next Tuesday" is the first one ahead if that lies in another week, however weeks are counted; else some people
-    mean the one after it."""
+    """Return the first day ahead if it is in another week, with weeks from Monday and from Sunday. Raises Unclear.
+
+    "Next Tuesday" is unclear in the same week: some people mean the one after it.
+    """
     weeks = {_week_of(day, start) - _week_of(calendar.today, start) for start in _WEEK_STARTS}
     if timedelta(0) in weeks:
         raise Unclear(which_day(day, day + timedelta(weeks=1)))
@@ -101,7 +105,7 @@ def _weekday_next_week(weekday: int, calendar: Calendar) -> date:
 
 
 def _week_of(day: date, start: int) -> date:
-    """The first day of the day's week; `start` 0 is Monday, 6 is Sunday."""
+    """Return the first day of the day's week. `start` 0 is Monday, 6 is Sunday."""
     return day - timedelta(days=(day.weekday() - start) % 7)
 
 
@@ -131,7 +135,7 @@ def _next_day_of_month(number: int, first: date) -> date | None:
 
 
 def _numeric_date(one: int, other: int, year: str | None, calendar: Calendar) -> date | None:
-    """ "25/12" is clear everywhere; "12/3" is a day of December or of March, so it is asked for outside the US."""
+    """Read "25/12", which is clear everywhere. Outside the US "12/3" may be December or March, so it raises Unclear."""
     month, number = (one, other) if one <= 12 else (other, one)
     if other <= 12 and one <= 12 and one != other and not calendar.is_month_first:
         readings = (_numeric(month, number, year, calendar), _numeric(number, month, year, calendar))
@@ -147,7 +151,7 @@ def _numeric(month: int, number: int, year: str | None, calendar: Calendar) -> d
 
 
 def _named_month(text: str, first: date) -> date | None:
-    """A month's name, a day, and perhaps a year."""
+    """Read a month's name with a day, and perhaps a year."""
     words = _CALENDAR_DATE.fullmatch(text)
     if words is None or words["number"] is None or len(re.findall(r"\d+", text)) > (2 if words["year"] else 1):
         return None
@@ -172,7 +176,7 @@ def _date_or_none(year: int, month: int, number: int) -> date | None:
 
 
 def read_span(plain: str) -> timedelta | None:
-    """None if the words are anything else."""
+    """Read a span of time. None: the words are no span."""
     length = re.sub(r"^in | (?:from now|later|time)$", "", plain)
     for pattern in _SPANS:
         if match := pattern.fullmatch(length):
@@ -184,7 +188,7 @@ def read_span(plain: str) -> timedelta | None:
 
 
 def _count(word: str | None) -> float:
-    """ "an" is 1, "a couple of" is 2, nothing is 0."""
+    """Read a number: "an" is 1, "a couple of" is 2, None is 0."""
     if word is None:
         return 0
     if "couple" in word:

@@ -1,4 +1,4 @@
-"""What is asked back when words did not say everything."""
+"""The questions about words that leave the moment open."""
 
 from datetime import date
 
@@ -12,7 +12,7 @@ ASK_ZONE = "In which time zone is that, for example Eastern or Pacific?"
 
 
 class Unclear(Exception):
-    """The words leave open which moment is meant; `question` is one sentence that asks for it."""
+    """The words leave the moment open. `question` is one sentence that asks for it."""
 
     def __init__(self, question: str) -> None:
         super().__init__(question)
@@ -20,7 +20,7 @@ class Unclear(Exception):
 
 
 def which_half(hour: int, minute: int) -> str:
-    """For an hour on the clock (0 to 11) that may be meant before or after noon."""
+    """Ask about an hour on the clock (0 to 11) that may be before or after noon."""
     if hour == 0:
         return "Do you mean noon or midnight?" if not minute else "Do you mean just after noon or just after midnight?"
     said = f"{hour}:{minute:02d}" if minute else str(hour)

@@ -1,4 +1,4 @@
-"""The words of a wish in plain form: lower case, numbers as digits, nothing but what may say a day or a time."""
+"""Reduce a request to plain words: lower case, numbers as digits, only the words of a day or a time."""
 
 import re
 import unicodedata
@@ -30,13 +30,13 @@ MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:t|tember)?|oct(?:ober)?|"
     r"nov(?:ember)?|dec(?:ember)?)"
 )
-# In "dec 5 - 3pm" the dash stands between a day and a clock time; in "5 - 7pm" it means "to".
+# In "dec 5 - 3pm" the dash separates a day and a clock time. In "5 - 7pm" it means "to".
 _DAY_DASH = re.compile(
     rf"\b({MONTH} \d{{1,2}}(?:st|nd|rd|th)?|\d{{1,2}}/\d{{1,2}}(?:/\d{{2,4}})?) -+ (?=\d{{1,2}}(?::\d\d| ?[ap]m\b))"
 )
 
-# Words around a wish that say nothing of its time. Whatever is not listed here is a word that was not understood, and
-# then the person is asked: above all "not", "or", "before", "after", "between", "until", "by", "except", "if".
+# Words of a request that are not about its time. Any other unknown word is not understood, and the person is asked.
+# Above all, these are absent: "not", "or", "before", "after", "between", "until", "by", "except", "if".
 _CALL = r"(?:call|ring|phone|reach|try|buzz)"
 _TALK = r"(?:talk|speak|chat|do|say|make it|go with|go for)"
 _GOOD = r"(?:good|great|fine|perfect|ideal|best|okay|ok)"
@@ -73,7 +73,7 @@ _AROUND = re.compile(
 
 
 def plain_words(text: str) -> str:
-    """Nothing if it is not English. Dashes stay between numbers, where they may mean "to"."""
+    """Return the plain words. The result is empty if the text is not English. Dashes between numbers stay ("to")."""
     text = unicodedata.normalize("NFKC", text).casefold()
     text = re.sub(r"[‘’`´]", "'", re.sub(r"[‐-―−]", "-", text))
     text = re.sub(r"[“”„«»\"()\[\]{}*_~]", " ", text)
@@ -96,7 +96,7 @@ def _without_dash(dash: re.Match[str]) -> str:
 
 
 def _digits(words: list[str]) -> Iterator[str]:
-    """ "twenty fifth" as "25th"."""
+    """Write numbers as digits: "twenty fifth" becomes "25th"."""
     tens = 0
     for word in words:
         unit, ordinal = _NUMBER.get(word, 0), _ORDINAL.get(word, 0)

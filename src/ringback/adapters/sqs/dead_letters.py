@@ -1,4 +1,4 @@
-"""The dead-letter queue of an SQS queue: looked through by receiving, because SQS cannot list."""
+"""The dead-letter queue of an SQS queue. Letters are received to list them, because SQS cannot list."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Any
 from ringback.adapters.message_limits import in_batches
 from ringback.ports import DeadLetter
 
-#: Letters stay hidden this long while they are looked through, so that none comes twice; then they are given back.
-LOOK_S = 60
-#: SQS answers a receive from some of its servers only: one empty answer does not mean that there is nothing.
-EMPTY_ANSWERS = 3
+#: The visibility timeout during a listing, so that no letter is received twice. Afterwards they become visible again.
+LISTING_S = 60
+#: SQS asks only some of its servers for a receive, so one empty response does not mean an empty queue.
+EMPTY_RESPONSES = 3
 
 Letter = dict[str, Any]
 
@@ -23,8 +23,8 @@ class SqsDeadLetters:
     queue_url: str
     dead_letter_url: str
 
-    async def look_through(self, limit: int) -> list[DeadLetter]:
-        """Two that look at the same time see a part each."""
+    async def list_letters(self, limit: int) -> list[DeadLetter]:
+        """List the letters. Of two listings at the same time, each gets a part."""
         found: list[Letter] = []
         try:
             async for batch in self._batches():
@@ -32,8 +32,16 @@ class SqsDeadLetters:
                 if len(found) >= limit:
                     break
         finally:
-            await self._give_back(found)
-        return [_read(letter) for letter in found[:limit]]
+            await self._release(found)
+        return [
+            DeadLetter(
+                letter["MessageId"],
+                letter["Body"],
+                letter.get("MessageAttributes", {}).get("dead_reason", {}).get("StringValue"),
+                None,
+            )
+            for letter in found[:limit]
+        ]
 
     async def replay(self, letter_id: str | None) -> int:
         replayed = 0
@@ -46,16 +54,16 @@ class SqsDeadLetters:
                 if letter_id is not None and replayed:
                     break
         finally:
-            await self._give_back(others)
+            await self._release(others)
         return replayed
 
     async def _batches(self) -> AsyncIterator[list[Letter]]:
         empty = 0
-        while empty < EMPTY_ANSWERS:
+        while empty < EMPTY_RESPONSES:
             answer = await self.calls.receive_message(
                 QueueUrl=self.dead_letter_url,
                 MaxNumberOfMessages=10,
-                VisibilityTimeout=LOOK_S,
+                VisibilityTimeout=LISTING_S,
                 MessageAttributeNames=["All"],
             )
             batch = answer.get("Messages", [])
@@ -64,19 +72,27 @@ class SqsDeadLetters:
                 yield batch
 
     async def _send_back(self, letters: list[Letter]) -> int:
-        """How many were taken; a letter whose copy was not taken stays where it is."""
+        """Return the number of copies that were accepted. A letter without an accepted copy stays."""
         sent: list[Letter] = []
-        for batch in in_batches([_bytes(letter) for letter in letters]):
+        sizes = [
+            len(letter["Body"].encode())
+            + sum(
+                len(f"{name}{value['DataType']}{value.get('StringValue', '')}".encode())
+                for name, value in letter.get("MessageAttributes", {}).items()
+            )
+            for letter in letters
+        ]
+        for batch in in_batches(sizes):
             entries = [{"Id": str(at), **_copy(letters[at])} for at in batch]
             answer = await self.calls.send_message_batch(QueueUrl=self.queue_url, Entries=entries)
             sent += [letters[int(entry["Id"])] for entry in answer.get("Successful", [])]
         if sent:
             entries = [{"Id": str(at), "ReceiptHandle": letter["ReceiptHandle"]} for at, letter in enumerate(sent)]
             await self.calls.delete_message_batch(QueueUrl=self.dead_letter_url, Entries=entries)
-        await self._give_back([letter for letter in letters if letter not in sent])
+        await self._release([letter for letter in letters if letter not in sent])
         return len(sent)
 
-    async def _give_back(self, letters: list[Letter]) -> None:
+    async def _release(self, letters: list[Letter]) -> None:
         for start in range(0, len(letters), 10):
             entries = [
                 {"Id": str(at), "ReceiptHandle": letter["ReceiptHandle"], "VisibilityTimeout": 0}
@@ -85,13 +101,8 @@ class SqsDeadLetters:
             await self.calls.change_message_visibility_batch(QueueUrl=self.dead_letter_url, Entries=entries)
 
 
-def _read(letter: Letter) -> DeadLetter:
-    reason = letter.get("MessageAttributes", {}).get("dead_reason", {}).get("StringValue")
-    return DeadLetter(letter["MessageId"], letter["Body"], reason, None)
-
-
 def _copy(letter: Letter) -> dict[str, Any]:
-    """As it was before it died."""
+    """Build the message as it was before it became a dead letter."""
     attributes = {
         name: {"DataType": value["DataType"], "StringValue": value["StringValue"]}
         for name, value in letter.get("MessageAttributes", {}).items()
@@ -99,10 +110,3 @@ def _copy(letter: Letter) -> dict[str, Any]:
     }
     copy = {"MessageBody": letter["Body"]}
     return {**copy, "MessageAttributes": attributes} if attributes else copy
-
-
-def _bytes(letter: Letter) -> int:
-    attributes = letter.get("MessageAttributes", {}).items()
-    return len(letter["Body"].encode()) + sum(
-        len(f"{name}{value['DataType']}{value.get('StringValue', '')}".encode()) for name, value in attributes
-    )

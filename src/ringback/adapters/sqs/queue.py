@@ -15,11 +15,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ringback.adapters.message_limits import (
     MAX_LETTERS,
     MAX_REASON_CHARACTERS,
+    all_rejected,
     clean,
     in_batches,
     message_bytes,
-    nothing_taken,
-    refusals,
+    rejections,
 )
 from ringback.adapters.sqs.dead_letters import SqsDeadLetters
 from ringback.adapters.sqs.sender import region_of
@@ -36,18 +36,18 @@ _CALLING = AioConfig(
 
 
 class NoDeadLetterQueue(Permanent):
-    """The queue has no redrive policy, so a message cannot be put aside."""
+    """The queue has no redrive policy, so it has no dead-letter queue."""
 
 
 async def open_sqs_queue(queue_url: str, *, region: str | None = None, session: AioSession | None = None) -> "SqsQueue":
-    """Endpoint and credentials are the AWS SDK's own settings, and so is a region that neither argument names.
+    """Open a queue. The endpoint, the credentials and a region that neither argument names are the AWS SDK's settings.
 
-    Queues of one process may share a session, which saves 0.1 s of loading. Asks the network nothing yet. Raises
-    QueueUnavailable if there is no region.
+    Queues of one process may share a session, which saves 0.1 s of loading. Sends nothing over the network. Raises
+    QueueUnavailable without a region.
     """
     region = region or region_of(queue_url)
     async with AsyncExitStack() as stack:
-        with _queue_may_be_away():
+        with _translated():
             session = session or get_session()
             calls = await stack.enter_async_context(session.create_client("sqs", region_name=region, config=_CALLING))
             polls = await stack.enter_async_context(session.create_client("sqs", region_name=region, config=_POLLING))
@@ -56,7 +56,7 @@ async def open_sqs_queue(queue_url: str, *, region: str | None = None, session: 
 
 
 class SqsQueue(MessageQueue):
-    """Made by open_sqs_queue. The receive limit and the dead-letter queue are the queue's own redrive policy."""
+    """Made by `open_sqs_queue`. The queue's redrive policy sets the receive limit and the dead-letter queue."""
 
     def __init__(self, queue_url: str, calls: Any, polls: Any, clients: AsyncExitStack) -> None:
         self._url = queue_url
@@ -66,28 +66,28 @@ class SqsQueue(MessageQueue):
         self._dead_letter_url: str | None = None
 
     async def send(self, messages: Sequence[OutgoingMessage]) -> list[int]:
-        refused = refusals(messages)
-        good = [position for position in range(len(messages)) if position not in refused]
-        batches = in_batches([message_bytes(messages[position]) for position in good])
-        lost = await asyncio.gather(*(self._send([good[i] for i in batch], messages) for batch in batches))
-        refused.update(pair for batch in lost for pair in batch.items())
-        if messages and len(refused) == len(messages):
-            raise nothing_taken(refused)
-        return sorted(refused)
+        rejected = rejections(messages)
+        valid = [position for position in range(len(messages)) if position not in rejected]
+        batches = in_batches([message_bytes(messages[position]) for position in valid])
+        failed = await asyncio.gather(*(self._send([valid[i] for i in batch], messages) for batch in batches))
+        rejected.update(pair for batch in failed for pair in batch.items())
+        if messages and len(rejected) == len(messages):
+            raise all_rejected(rejected)
+        return sorted(rejected)
 
     async def _send(self, positions: Sequence[int], messages: Sequence[OutgoingMessage]) -> dict[int, str]:
-        """The positions that were not taken, and why."""
+        """Return the positions that were not accepted, with the reasons."""
         entries = [{"Id": str(position), **_outgoing(messages[position])} for position in positions]
         try:
-            with _queue_may_be_away():
+            with _translated():
                 answer = await self._calls.send_message_batch(QueueUrl=self._url, Entries=entries)
         except QueueUnavailable as error:
             return {position: str(error) for position in positions}
         return {int(entry["Id"]): entry["Code"] for entry in answer.get("Failed", [])}
 
     async def receive(self, limit: int, wait_s: float, visibility_s: int) -> list[ReceivedMessage]:
-        """SQS waits whole seconds: part of one counts as one."""
-        with _queue_may_be_away():
+        """Receive messages. SQS waits whole seconds, so a fraction is rounded up."""
+        with _translated():
             answer = await self._polls.receive_message(
                 QueueUrl=self._url,
                 MaxNumberOfMessages=min(limit, 10),
@@ -96,7 +96,19 @@ class SqsQueue(MessageQueue):
                 MessageSystemAttributeNames=["ApproximateReceiveCount"],
                 MessageAttributeNames=["All"],
             )
-        return [_received(message) for message in answer.get("Messages", [])]
+        received = []
+        for message in answer.get("Messages", []):
+            attributes = message.get("MessageAttributes", {})
+            received.append(
+                ReceivedMessage(
+                    message_id=message["MessageId"],
+                    receipt=message["ReceiptHandle"],
+                    body=message["Body"],
+                    receive_count=int(message["Attributes"]["ApproximateReceiveCount"]),
+                    attributes={name: one["StringValue"] for name, one in attributes.items() if "StringValue" in one},
+                )
+            )
+        return received
 
     async def delete(self, receipts: Sequence[str]) -> None:
         entries = [{"ReceiptHandle": receipt} for receipt in receipts]
@@ -107,20 +119,22 @@ class SqsQueue(MessageQueue):
         await self._in_tens(self._calls.change_message_visibility_batch, entries)
 
     async def _in_tens(self, call: Any, entries: list[dict[str, Any]]) -> None:
-        """An entry refused as our own fault is a stale receipt, and changed nothing; the service's faults raise."""
+        """Call in batches of ten. A sender's fault is a stale receipt, which changes nothing. Other faults raise."""
         for start in range(0, len(entries), 10):
             batch = [{"Id": str(i), **entry} for i, entry in enumerate(entries[start : start + 10])]
-            with _queue_may_be_away():
+            with _translated():
                 answer = await call(QueueUrl=self._url, Entries=batch)
             if codes := {entry["Code"] for entry in answer.get("Failed", []) if not entry["SenderFault"]}:
                 raise QueueUnavailable(f"the queue failed: {', '.join(sorted(codes))}")
 
     async def dead_letter(self, message: ReceivedMessage, reason: str) -> None:
-        """Sends a copy to the dead-letter queue, then deletes; between the two the message may be in both. Raises
-        NoDeadLetterQueue."""
+        """Send a copy to the dead-letter queue, then delete the message. Between the two it may be in both queues.
+
+        Raises NoDeadLetterQueue.
+        """
         attributes = dict(list(message.attributes.items())[:9])
         attributes["dead_reason"] = clean(reason)[:MAX_REASON_CHARACTERS] or "unknown"
-        with _queue_may_be_away():
+        with _translated():
             url = await self._find_dead_letter_queue()
             await self._calls.send_message(QueueUrl=url, **_outgoing(OutgoingMessage(message.body, 0, attributes)))
         await self.delete([message.receipt])
@@ -137,20 +151,20 @@ class SqsQueue(MessageQueue):
         return self._dead_letter_url
 
     async def dead_letters(self, limit: int) -> list[DeadLetter]:
-        """Raises NoDeadLetterQueue."""
-        with _queue_may_be_away():
-            return await self._letters(await self._find_dead_letter_queue()).look_through(min(limit, MAX_LETTERS))
+        """List the dead letters. Raises NoDeadLetterQueue."""
+        with _translated():
+            return await self._letters(await self._find_dead_letter_queue()).list_letters(min(limit, MAX_LETTERS))
 
     async def replay(self, letter_id: str | None) -> int:
-        """Sends a copy, then deletes the letter; between the two it may be in both. Raises NoDeadLetterQueue."""
-        with _queue_may_be_away():
+        """Send a copy, then delete the letter. Between the two it may be in both queues. Raises NoDeadLetterQueue."""
+        with _translated():
             return await self._letters(await self._find_dead_letter_queue()).replay(letter_id)
 
     def _letters(self, dead_letter_url: str) -> SqsDeadLetters:
         return SqsDeadLetters(self._calls, self._url, dead_letter_url)
 
     async def depth(self) -> int:
-        with _queue_may_be_away():
+        with _translated():
             answer = await self._calls.get_queue_attributes(
                 QueueUrl=self._url, AttributeNames=["ApproximateNumberOfMessages"]
             )
@@ -161,14 +175,17 @@ class SqsQueue(MessageQueue):
 
 
 @contextmanager
-def _queue_may_be_away() -> Iterator[None]:
-    """Missing credentials or permissions and a missing queue count as away too: they are put right from outside."""
+def _translated() -> Iterator[None]:
+    """Raise QueueUnavailable for errors of the service and of the network.
+
+    Missing credentials, missing permissions and a missing queue count as well: an operator corrects them.
+    """
     try:
         yield
     except ClientError as error:
         raise QueueUnavailable(f"the queue refused: {error.response['Error']['Code']}") from error
     except (BotoCoreError, aiohttp.ClientError, OSError) as error:
-        raise QueueUnavailable(f"the queue is away: {type(error).__name__}") from error
+        raise QueueUnavailable(f"the queue is unavailable: {type(error).__name__}") from error
 
 
 def _outgoing(message: OutgoingMessage) -> dict[str, Any]:
@@ -179,14 +196,3 @@ def _outgoing(message: OutgoingMessage) -> dict[str, Any]:
         pairs = message.attributes.items()
         fields["MessageAttributes"] = {n: {"DataType": "String", "StringValue": value} for n, value in pairs}
     return fields
-
-
-def _received(message: dict[str, Any]) -> ReceivedMessage:
-    attributes = message.get("MessageAttributes", {})
-    return ReceivedMessage(
-        message_id=message["MessageId"],
-        receipt=message["ReceiptHandle"],
-        body=message["Body"],
-        receive_count=int(message["Attributes"]["ApproximateReceiveCount"]),
-        attributes={name: value["StringValue"] for name, value in attributes.items() if "StringValue" in value},
-    )

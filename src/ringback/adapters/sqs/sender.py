@@ -1,13 +1,13 @@
-"""The Lambda's sender to Amazon SQS: synchronous, on plain botocore, and never longer than it is allowed."""
+"""The Lambda's sender to Amazon SQS: synchronous, on plain botocore, with a limit on its time."""
 
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from ringback.adapters.message_limits import body_refusal
+from ringback.adapters.message_limits import body_rejection
 from ringback.domain.errors import QueueUnavailable
 
-#: Retell waits 10 s, and the receiver promises its answer within 3 s; the verification and Lambda itself need the rest.
+#: Retell waits 10 s, and the receiver promises a response within 3 s. The verification and Lambda itself need the rest.
 SEND_LIMIT_S = 2.4
 CONNECT_TIMEOUT_S = 0.7
 READ_TIMEOUT_S = 1.5
@@ -15,15 +15,15 @@ MAX_THREADS = 16
 
 
 def region_of(queue_url: str) -> str | None:
-    """The region named in an AWS queue URL; None for an emulator's, where the SDK's own setting decides."""
+    """Return the region in an AWS queue URL. None for the URL of an emulator, where the SDK's own setting applies."""
     host = re.match(r"https?://(?:sqs[.]([a-z0-9-]+)|([a-z0-9-]+)[.]queue)[.]amazonaws[.]com(?:[.]cn)?/", queue_url)
     return (host[1] or host[2]) if host else None
 
 
 def make_sender(queue_url: str, *, region: str | None = None, limit_s: float = SEND_LIMIT_S) -> Callable[[str], None]:
-    """A function that returns once SQS has the body, or raises QueueUnavailable within `limit_s` seconds.
+    """Make a function that returns once SQS has the body, or raises QueueUnavailable within `limit_s` seconds.
 
-    Building it imports botocore (0.7 s): at start, not in the first request. Raises QueueUnavailable without a region.
+    This imports botocore (0.7 s), so call it at the start. Raises QueueUnavailable without a region.
     """
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
@@ -40,7 +40,7 @@ def make_sender(queue_url: str, *, region: str | None = None, limit_s: float = S
     except BotoCoreError as error:
         raise QueueUnavailable(f"no client for the queue: {type(error).__name__}") from error
 
-    # botocore's timeouts are per address and per read: many dead addresses, or an answer that trickles, outlast them.
+    # botocore's timeouts are per address and per read. Many dead addresses, or a response that trickles, last longer.
     threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="sqs-send")
 
     def attempt(body: str) -> None:
@@ -49,16 +49,16 @@ def make_sender(queue_url: str, *, region: str | None = None, limit_s: float = S
         except ClientError as error:
             raise QueueUnavailable(f"the queue refused: {error.response['Error']['Code']}") from error
         except (BotoCoreError, OSError) as error:
-            raise QueueUnavailable(f"the queue is away: {type(error).__name__}") from error
+            raise QueueUnavailable(f"the queue is unavailable: {type(error).__name__}") from error
 
     def send(body: str) -> None:
-        if why := body_refusal(body):
-            raise QueueUnavailable(f"the queue would not take this: {why}")
+        if reason := body_rejection(body):
+            raise QueueUnavailable(f"the queue would reject this: {reason}")
         sending = threads.submit(attempt, body)
         try:
             sending.result(limit_s)
         except TimeoutError:
             sending.cancel()
-            raise QueueUnavailable(f"no answer from the queue within {limit_s} s") from None
+            raise QueueUnavailable(f"no response from the queue within {limit_s} s") from None
 
     return send
