@@ -105,6 +105,6 @@ BUGS = (
         old="                if answer.status >= 500:\n                    return None\n",
         new="",
         why="It is not the emulator that says so.",
-        tests=(f"{_SIDE}test_only_the_emulators_own_word_makes_it_the_emulator",),
+        tests=(f"{_SIDE}test_only_the_emulators_own_health_identifies_it",),
     ),
 )

@@ -105,6 +105,6 @@ BUGS = (
         old="""f"{attributes.get('lock_s', 0)}s\"""",
         new='"0"',
         why="The dump ends some time.",
-        tests=("adapters/test_schema.py::test_behind_a_dump_the_upgrade_waits_and_the_others_go_on",),
+        tests=("adapters/test_schema.py::test_the_upgrade_waits_for_a_dump_and_the_others_go_on",),
     ),
 )

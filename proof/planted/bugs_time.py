@@ -96,7 +96,7 @@ BUGS = (
         old='    return "-" if before[-1:].isdigit() and after[:1].isdigit() else " "\n',
         new='    return "-" if before[-1:].isdigit() and after[:1].isdigit() and "m" not in after[:6] else " "\n',
         why="Dashes are punctuation.",
-        tests=(f"{_CORPUS}test_an_unclear_wish_is_asked_back_or_past",),
+        tests=(f"{_CORPUS}test_an_unclear_request_gets_a_question_or_is_past",),
     ),
     TextPatch(
         name="a_year_is_read_as_a_clock_time",
@@ -105,6 +105,6 @@ BUGS = (
         old='_YEAR = re.compile(r"(?:19|20|21) ?\\d\\d")\n',
         new='_YEAR = re.compile(r"(?:19|20|21)\\d\\d")\n',
         why="A year has four digits.",
-        tests=(f"{_CORPUS}test_an_unclear_wish_is_asked_back_or_past",),
+        tests=(f"{_CORPUS}test_an_unclear_request_gets_a_question_or_is_past",),
     ),
 )

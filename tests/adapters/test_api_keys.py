@@ -1,4 +1,4 @@
-"""Keys in the database: the one of the setting, those that were made, and an end that stays one."""
+"""Keys in the database: the setting's key, the added keys, and revocations that last."""
 
 import pytest
 
@@ -46,7 +46,7 @@ async def test_a_revoked_setting_stays_revoked_at_the_next_start(database_url, k
     assert await valid(keys) == []
 
 
-async def test_behind_a_revoked_setting_another_value_is_valid_and_the_revoked_one_never_again(
+async def test_after_a_revoked_setting_another_value_is_valid_and_the_revoked_one_never_again(
     database_url, keys, clock
 ):
     await start(database_url, ONE)
@@ -87,12 +87,12 @@ async def test_values_that_the_previous_version_left_valid_end(database_url, key
     assert await keys.find(hash_key(TWO)) == SETTING
 
 
-async def test_what_up_made_for_a_directory_ends_nobody_elses_key(database_url, keys, clock):
+async def test_the_key_of_a_data_directory_ends_no_other_key(database_url, keys, clock):
     await start(database_url, ONE)
     assert await start(database_url, TWO, is_setting=False)
     assert await start(database_url, TWO, is_setting=False)
     assert await valid(keys) == [ONE, TWO]
-    # The operator's own key of before, which `up` remembers when the setting is gone.
+    # The operator's previous key, which `up` remembers when the setting is gone.
     assert await start(database_url, ONE, is_setting=False)
     await keys.revoke(f"ringback up {hash_key(TWO)[:8]}", clock.now())
     assert not await start(database_url, TWO, is_setting=False)

@@ -13,7 +13,7 @@ from ringback.adapters.postgres.schema import MIGRATIONS, upgrade
 from ringback.adapters.postgres.store import PostgresStore
 from tests.postgresql import named
 
-#: As the version before wrote them down, each as it came.
+#: As the previous version stored them, unchanged.
 OF_VERSION_0002 = """
 INSERT INTO suppressions (suppression_id, phone, contact_id, reason, source, created_at) VALUES
     ('doubled', '+114155550160', NULL, 'asked', 'api', now()), ('trunk', '+4407400123456', NULL, 'asked', 'api', now()),

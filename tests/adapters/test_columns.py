@@ -1,4 +1,4 @@
-"""The statements of this version over tables to which a newer one has added."""
+"""The statements of this version over tables with a newer version's columns."""
 
 import ast
 import asyncio
@@ -49,7 +49,7 @@ async def add_a_column_to_every_table(pool: Pool) -> None:
 
 
 async def outcome(work: Any) -> Any:
-    """What it returned or raised."""
+    """Return the result or the exception."""
     return (await asyncio.gather(work, return_exceptions=True))[0]
 
 

@@ -1,4 +1,4 @@
-"""Engage over HTTP: literal rows in, the requests a real server saw and the judgements of its answers out."""
+"""Engage over HTTP: literal rows in, the requests that a real server received and the deliveries out."""
 
 import asyncio
 import base64
@@ -170,7 +170,7 @@ async def test_a_contact_id_is_one_segment_of_the_path(
         ("call_message", "m-1", {}),
     ],
 )
-async def test_a_row_that_is_no_request_is_refused_unsent(
+async def test_a_malformed_row_is_rejected_unsent(
     server: FakeServer, engage: EngageHttp, kind: str, message_id: str, payload: dict[str, str]
 ) -> None:
     assert await engage.deliver(kind, message_id, payload) == Delivery(False, permanent=True, detail="malformed")
@@ -190,7 +190,7 @@ async def test_a_4xx_is_permanent(server: FakeServer, engage: EngageHttp, status
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-async def test_a_passing_trouble_is_not_permanent(server: FakeServer, engage: EngageHttp, status: int) -> None:
+async def test_a_temporary_failure_is_not_permanent(server: FakeServer, engage: EngageHttp, status: int) -> None:
     server.always(status)
     assert await engage.deliver("abt_event", "id-1", EVENT) == Delivery(False, detail=f"http_{status}")
 
@@ -218,7 +218,7 @@ async def test_a_redirect_is_a_failure_and_is_not_followed(server: FakeServer, e
         ("Wed, 99 Oct 2099 07:28:00 GMT", None),
     ],
 )
-async def test_retry_after_is_heard_up_to_an_hour(
+async def test_retry_after_is_read_up_to_an_hour(
     server: FakeServer, engage: EngageHttp, header: str, seconds: float | None
 ) -> None:
     server.always(429, Retry_After=header)
@@ -280,7 +280,7 @@ async def test_garbage_instead_of_http_is_a_lost_connection() -> None:
     listener.close()
 
 
-async def test_nobody_listening_is_a_failed_connect() -> None:
+async def test_an_address_without_a_listener_is_a_failed_connect() -> None:
     listener = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     listener.close()
@@ -296,7 +296,7 @@ async def test_plain_http_behind_https_is_a_tls_failure(server: FakeServer) -> N
     await engage.close()
 
 
-async def test_one_connection_carries_many_rows(server: FakeServer, engage: EngageHttp) -> None:
+async def test_one_connection_sends_many_rows(server: FakeServer, engage: EngageHttp) -> None:
     async def wordy(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(status=200)
         await response.prepare(request)

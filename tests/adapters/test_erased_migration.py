@@ -1,4 +1,4 @@
-"""The tables of erased people are added while processes of the version before go on working."""
+"""The tables of erased people are added while processes of the previous version go on working."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from tests.postgresql import named
 from .test_schema import _to_version
 
 BEFORE = "0002"
-#: What the version before wrote of a person whom it erased, and of one who waits for a stop to be told.
+#: Rows of the previous version: of an erased person, and of a person whose suppression is not recorded yet.
 ROWS = """
 INSERT INTO installation (instance) VALUES ('test-instance');
 INSERT INTO contacts (contact_id, phone, updated_at) VALUES ('erased-1', 'erased', now());
@@ -38,7 +38,7 @@ async def upgraded(server_url):
     await asyncio.to_thread(_to_version, url, BEFORE)
     old = await asyncpg.connect(url)
     await old.execute(ROWS)
-    # Prepared by a process of the version before, and used after the upgrade.
+    # Prepared by a process of the previous version, and used after the upgrade.
     question = await old.prepare(OLD_QUESTION)
     assert await question.fetchval() == "s-1"
     await upgrade(url)
@@ -48,19 +48,19 @@ async def upgraded(server_url):
     await server.close()
 
 
-async def test_the_version_before_goes_on_asking_and_writing(upgraded):
+async def test_the_previous_version_still_reads_and_writes(upgraded):
     old, question = upgraded
     assert await question.fetchval() == "s-1"
     await old.execute(OLD_OUTBOX_INSERT)
     assert await old.fetchval("SELECT erased FROM outbox") is False
 
 
-async def test_those_who_were_erased_before_have_tombstones(upgraded):
+async def test_people_who_were_erased_earlier_have_tombstones(upgraded):
     old, _ = upgraded
     assert [row["mark"] for row in await old.fetch("SELECT mark FROM erased")] == marks_of(["c-1"])
 
 
-async def test_once_a_key_is_in_use_the_version_before_gets_no_answer(upgraded):
+async def test_the_previous_version_is_stopped_once_a_key_is_in_use(upgraded):
     old, question = upgraded
     await old.execute("INSERT INTO erasure_keys VALUES (1, 'a-key', now())")
     with pytest.raises(asyncpg.RaiseError):

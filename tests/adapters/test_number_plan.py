@@ -1,4 +1,4 @@
-"""What a number tells: fictional numbers, overlays that the library gets wrong, and areas with several zones."""
+"""The facts in a number: fictional numbers, overlays that the library gets wrong, and areas with several zones."""
 
 import pytest
 
@@ -43,7 +43,7 @@ def test_a_number_has_the_country_of_its_area_code(phone, country):
         "4155550100",
     ],
 )
-def test_what_belongs_to_no_country_has_none(phone):
+def test_a_number_of_no_country_has_no_country(phone):
     assert PLAN.region(phone) is None
     assert PLAN.time_zones(phone) == ()
 
@@ -81,16 +81,16 @@ def test_every_zone_of_the_area_is_named(phone, zones):
         ("930", ("America/Indiana/Indianapolis", "America/Chicago")),
     ],
 )
-def test_an_overlay_has_the_zones_of_the_area_it_lies_over(overlay, zones):
+def test_an_overlay_has_the_zones_of_its_area(overlay, zones):
     assert PLAN.time_zones(f"+1{overlay}5550100") == zones
 
 
 @pytest.mark.parametrize("phone", ["+18005550100", "+18882345678", "+15005550100", "+19005550100"])
-def test_a_number_without_a_place_has_no_zone(phone):
+def test_a_number_without_an_area_has_no_zone(phone):
     assert PLAN.time_zones(phone) == ()
 
 
-def test_a_mobile_number_may_lie_in_every_zone_of_its_country():
+def test_a_mobile_number_has_every_zone_of_its_country():
     zones = PLAN.time_zones("+61412345678")
     assert {"Australia/Sydney", "Australia/Perth"} <= set(zones)
 
@@ -105,7 +105,7 @@ def test_no_area_code_is_listed_twice_and_every_zone_exists():
 @pytest.mark.parametrize(
     ("table", "countries"), [("_UNITED_STATES", {"US", "PR", "VI", "GU", "MP", "AS"}), ("_CANADA", {"CA"})]
 )
-def test_every_listed_area_code_lies_in_its_table_s_country(table, countries):
+def test_every_listed_area_code_is_of_its_table_s_country(table, countries):
     codes = [code for listed in getattr(number_plan, table).values() for code in listed.split()]
     assert {
         code: PLAN.region(f"+1{code}5550100") for code in codes if PLAN.region(f"+1{code}5550100") not in countries
@@ -163,7 +163,7 @@ def test_a_number_that_costs_or_belongs_to_no_line_has_a_kind(phone, kind):
         "+17875550100",
         "+447400123456",
         "+4930123456",
-        "+443001234567",  # costs what a call to a place costs
+        "+443001234567",  # costs the same as a call to an area
         "",
         "anonymous",
     ],
@@ -181,7 +181,7 @@ def test_fictional_numbers_are_ordinary_in_every_area_code(table):
 
 @pytest.mark.parametrize("code", ["900", "800", "822", "500", "523", "588"])
 def test_a_code_of_a_service_belongs_to_the_united_states(code):
-    """Their numbers are refused by their kind, which an operator may allow."""
+    """Their numbers are denied by their kind, which an operator may allow."""
     assert PLAN.region(f"+1{code}5550100") == PLAN.region(f"+1{code}2345678") == "US"
 
 

@@ -1,4 +1,4 @@
-"""One number in many spellings: what systems must write, and what carriers, agents and files do write."""
+"""One number in many spellings: the required one of systems, and those of carriers, agents and files."""
 
 import pytest
 
@@ -53,7 +53,7 @@ OTHER_SPELLINGS = [
     # The metadata does not know them, and the zero is one all the same.
     ("+9720501234567", "+972501234567"),
     ("+8103012345678", "+813012345678"),
-    # Toll-free, and it begins with the country's trunk prefix: the library's own parser drops that.
+    # Toll-free, and it begins with the country's trunk prefix, which the library's own parser drops.
     ("+3758109829306", "+3758109829306"),
 ]
 
@@ -114,7 +114,7 @@ def test_an_impossible_number_has_no_form(phone):
         "tel:+14155550100",
     ],
 )
-def test_what_is_not_written_as_e164_has_no_form(text):
+def test_a_text_that_is_not_e164_has_no_form(text):
     assert PLAN.canonical(text) is None
 
 
@@ -218,10 +218,10 @@ def test_a_number_of_another_country_is_read_too(text, country, phone):
         "{{from_number}}",
     ],
 )
-def test_a_withheld_number_and_what_is_no_number_are_nobody(text):
+def test_a_withheld_or_malformed_number_has_no_form(text):
     assert PLAN.read(text, "US") is None
     assert PLAN.read(text, None) is None
 
 
-def test_a_national_number_without_a_country_is_nobody():
+def test_a_national_number_without_a_country_has_no_form():
     assert PLAN.read("4155550172", None) is None

@@ -1,4 +1,4 @@
-"""What is read of a person's attempts is read by an index, whether phone or contact is asked for."""
+"""A person's attempts are read by an index, both by phone and by contact."""
 
 from datetime import UTC, datetime
 
@@ -28,7 +28,7 @@ FILL = (
 
 
 READ = {
-    "the gate": (sql.PERSON_FACTS, (PHONE, CONTACT, None, NOW, [])),
+    "the eligibility check": (sql.PERSON_FACTS, (PHONE, CONTACT, None, NOW, [])),
     "a suppression": (sql.ATTEMPTS_POSSIBLY_RINGING, (None, CONTACT)),
     "why": (contact_snapshot._ATTEMPTS, ([PHONE], [CONTACT, "crm-9"], NOW)),
 }

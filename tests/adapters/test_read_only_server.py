@@ -1,4 +1,4 @@
-"""A server that takes no writes any more: no connection to it is used again, and readiness says so."""
+"""A server that has become read-only: no connection to it is used again, and readiness reports it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -20,7 +20,7 @@ TABLE = Path(wake.__file__).with_name("message_queue.sql").read_text()
 
 @pytest.fixture(scope="module")
 def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server that may be made read-only without harm to other tests."""
+    """Start a server that may become read-only without harm to other tests."""
     with server_in_haste(tmp_path_factory.mktemp("read-only")) as url:
         asyncio.run(execute(url, "CREATE DATABASE kept"))
         asyncio.run(execute(named(url, "kept"), TABLE))
@@ -42,7 +42,7 @@ async def pool(url: str) -> AsyncIterator[Pool]:
 
 @pytest.fixture
 async def set_read_only(url: str) -> AsyncIterator[Callable[[bool], Awaitable[None]]]:
-    """For the sessions that exist as for new ones, as a demotion or a full disk at a managed service does it."""
+    """Make existing and new sessions read-only, as a demotion or a full disk of a managed service does."""
     operator = await asyncpg.connect(url, server_settings={"application_name": "operator"})
 
     async def set_it(read_only: bool) -> None:
@@ -64,7 +64,7 @@ async def set_read_only(url: str) -> AsyncIterator[Callable[[bool], Awaitable[No
 
 
 async def pids_of(pool: Pool) -> set[int]:
-    """Of every connection of the pool, all lent at once."""
+    """Read from every connection of the pool, all lent at once."""
 
     async def one(barrier: asyncio.Barrier) -> int:
         async with connection_of(pool) as connection:
@@ -117,7 +117,7 @@ async def test_a_statement_that_hangs_takes_its_connection_with_it(pool: Pool) -
     assert len(before - await pids_of(pool)) == 1
 
 
-async def test_what_says_nothing_against_the_connection_keeps_it(pool: Pool) -> None:
+async def test_an_error_of_the_statement_alone_keeps_the_connection(pool: Pool) -> None:
     before = await pids_of(pool)
     for statement in ("SELECT 1 / 0", "SELECT missing", "INSERT INTO queue_messages (id) VALUES (1)"):
         with pytest.raises(asyncpg.PostgresError):
@@ -126,7 +126,7 @@ async def test_what_says_nothing_against_the_connection_keeps_it(pool: Pool) -> 
     assert await pids_of(pool) == before
 
 
-async def test_the_queue_and_its_listener_leave_the_read_only_server_and_come_back(
+async def test_the_queue_and_its_listener_leave_the_read_only_server_and_reconnect(
     url: str, pool: Pool, set_read_only: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wake, "CHECK_EVERY_S", 0.1)
@@ -150,7 +150,7 @@ async def test_the_queue_and_its_listener_leave_the_read_only_server_and_come_ba
 
 
 async def _listener(url: str) -> int | None:
-    """The backend that listens. Its last statement is the question it asks every while."""
+    """Find the listening backend. Its last statement is its regular check."""
     observer = await asyncpg.connect(url)
     found = await observer.fetchval(
         """SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'ringback'

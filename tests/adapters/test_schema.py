@@ -1,4 +1,4 @@
-"""A database of any earlier version is brought to the newest one, and nothing stands still meanwhile."""
+"""A database of any earlier version is upgraded to the newest one while other sessions go on."""
 
 import asyncio
 import shutil
@@ -91,7 +91,7 @@ async def test_a_database_that_a_newer_version_upgraded_is_left_as_it_is(url: st
     assert await version_of(url) == "9999"
 
 
-async def test_behind_a_dump_the_upgrade_waits_and_the_others_go_on(url: str, later_version: None) -> None:
+async def test_the_upgrade_waits_for_a_dump_and_the_others_go_on(url: str, later_version: None) -> None:
     dump = await asyncpg.connect(url)
     reading = dump.transaction()
     await reading.start()
@@ -195,8 +195,8 @@ async def _database_of(server_url: str, name: str, version: str) -> str:
 
 async def test_processes_that_start_together_migrate_once_and_all_get_through(server_url):
     url = await _database_of(server_url, "started_together", "0001")
-    told = await asyncio.wait_for(asyncio.gather(*(upgrade(url) for _ in range(3))), 60)
-    assert sorted(told) == [False, False, True]
+    migrated = await asyncio.wait_for(asyncio.gather(*(upgrade(url) for _ in range(3))), 60)
+    assert sorted(migrated) == [False, False, True]
     await execute(server_url, "DROP DATABASE started_together WITH (FORCE)")
 
 

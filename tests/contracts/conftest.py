@@ -1,4 +1,4 @@
-"""Both queues behind one face: a table in PostgreSQL, and Amazon SQS as the emulator `ministack` plays it."""
+"""Both queues with one interface: a table in PostgreSQL, and Amazon SQS in the emulator `ministack`."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ def sqs_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def aws_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK's own settings, as a deployment would give them; none of the machine's are used."""
+    """Set the SDK's own settings as a deployment would. None of the machine's settings are used."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
@@ -65,7 +65,7 @@ def sdk_session() -> AioSession:
 
 @pytest.fixture(scope="session")
 def queues_url(server_url: str) -> str:
-    """One database with nothing but the queues' table; each test has a queue of its own in it."""
+    """One database with only the queues' table. Each test has its own queue in it."""
 
     name = f"queues_{uuid.uuid4().hex[:12]}"
     asyncio.run(execute(server_url, f"CREATE DATABASE {name}"))
@@ -73,8 +73,8 @@ def queues_url(server_url: str) -> str:
     return named(server_url, name)
 
 
-class Door:
-    """A way to a server that can be shut: connections are cut and new ones refused, as when the server is gone."""
+class TcpProxy:
+    """A TCP proxy that can be closed: it cuts connections and refuses new ones, as if the server had stopped."""
 
     def __init__(self, reach: Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]) -> None:
         self._reach = reach
@@ -83,15 +83,15 @@ class Door:
         self.port = free_ports(1)[0]
 
     async def open(self) -> None:
-        self._listening = await asyncio.start_server(self._pass_on, "127.0.0.1", self.port)
+        self._listening = await asyncio.start_server(self._forward, "127.0.0.1", self.port)
 
-    async def shut(self) -> None:
+    async def close(self) -> None:
         if self._listening is not None:
             self._listening.close()
         for writer in list(self._writers):
             writer.transport.abort()
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await self._reach()
         self._writers |= {writer, far_writer}
         await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
@@ -109,13 +109,13 @@ class Door:
 
 @dataclass
 class Rig:
-    """A queue of its own for one test, behind a door, and a look at its dead letters.
+    """One test's own queue behind a proxy, with a view of its dead letters.
 
-    `open` gives another client of the same queue, as another process would have one.
+    `open` returns another client of the same queue, as another process has.
     """
 
     queue: MessageQueue
-    door: Door
+    proxy: TcpProxy
     open: Callable[[], Awaitable[MessageQueue]]
     dead: Callable[[], Awaitable[list[tuple[str, str | None]]]]
     """Body and reason of each dead letter; the reason is None where the server moved it."""
@@ -128,7 +128,7 @@ Build = Callable[[AsyncExitStack], Awaitable[Rig]]
 
 @pytest.fixture(params=["postgres", "sqs"])
 def build_rig(request: pytest.FixtureRequest) -> Build:
-    """Asks for one adapter's server only, and outside the event loop, because starting it blocks."""
+    """Start only the server of one adapter, outside the event loop, because starting it blocks."""
     if request.param == "postgres":
         database_url: str = request.getfixturevalue("queues_url")
         return lambda stack: _postgres_rig(stack, database_url)
@@ -155,14 +155,14 @@ async def _postgres_rig(stack: AsyncExitStack, database_url: str) -> Rig:
             return await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
         return await asyncio.open_connection(host, port)
 
-    door = Door(reach)
-    await door.open()
-    stack.push_async_callback(door.shut)
+    proxy = TcpProxy(reach)
+    await proxy.open()
+    stack.push_async_callback(proxy.close)
 
     name = f"calls-{uuid.uuid4().hex[:12]}"
 
     async def open_queue() -> PostgresQueue:
-        pool = await asyncpg.create_pool(database_url, host="127.0.0.1", port=door.port, min_size=1, max_size=4)
+        pool = await asyncpg.create_pool(database_url, host="127.0.0.1", port=proxy.port, min_size=1, max_size=4)
         stack.callback(pool.terminate)
         queue = PostgresQueue(pool, name, max_receives=MAX_RECEIVES)
         stack.push_async_callback(queue.close)
@@ -176,15 +176,15 @@ async def _postgres_rig(stack: AsyncExitStack, database_url: str) -> Rig:
         await connection.close()
         return [(row["body"], row["dead_reason"]) for row in rows]
 
-    return Rig(await open_queue(), door, open_queue, dead, "postgres")
+    return Rig(await open_queue(), proxy, open_queue, dead, "postgres")
 
 
 async def _sqs_rig(stack: AsyncExitStack, endpoint: str, patch: pytest.MonkeyPatch, session: AioSession) -> Rig:
     server = urlsplit(endpoint)
-    door = Door(lambda: asyncio.open_connection(server.hostname, server.port))
-    await door.open()
-    stack.push_async_callback(door.shut)
-    patch.setenv("AWS_ENDPOINT_URL_SQS", f"http://127.0.0.1:{door.port}")
+    proxy = TcpProxy(lambda: asyncio.open_connection(server.hostname, server.port))
+    await proxy.open()
+    stack.push_async_callback(proxy.close)
+    patch.setenv("AWS_ENDPOINT_URL_SQS", f"http://127.0.0.1:{proxy.port}")
     raw = await stack.enter_async_context(session.create_client("sqs", endpoint_url=endpoint))
     name = f"calls-{uuid.uuid4().hex[:12]}"
     url, dead_url = await create_queue_pair(raw, name)
@@ -202,11 +202,11 @@ async def _sqs_rig(stack: AsyncExitStack, endpoint: str, patch: pytest.MonkeyPat
         reasons = [letter.get("MessageAttributes", {}).get("dead_reason", {}).get("StringValue") for letter in letters]
         return [(letter["Body"], reason) for letter, reason in zip(letters, reasons, strict=True)]
 
-    return Rig(await open_queue(), door, open_queue, dead, "ministack", {"client": raw, "url": url})
+    return Rig(await open_queue(), proxy, open_queue, dead, "ministack", {"client": raw, "url": url})
 
 
 async def create_queue_pair(client: Any, name: str) -> tuple[str, str]:
-    """The queue's URL and its dead-letter queue's."""
+    """Make a queue and its dead-letter queue, and return their URLs."""
     dead_url = (await client.create_queue(QueueName=f"{name}-dead"))["QueueUrl"]
     attributes = await client.get_queue_attributes(QueueUrl=dead_url, AttributeNames=["QueueArn"])
     policy = {"deadLetterTargetArn": attributes["Attributes"]["QueueArn"], "maxReceiveCount": MAX_RECEIVES}

@@ -31,7 +31,7 @@ def quick_retries(monkeypatch):
     monkeypatch.setattr("ringback.consumer.FIRST_RETRY_S", 0.0)
 
 
-async def test_poison_ends_in_the_dead_letters_and_blocks_nobody(rig, quick_retries):
+async def test_poison_ends_in_the_dead_letters_and_blocks_no_other_message(rig, quick_retries):
     handled, tries = [], []
     bodies = [f"good {n}" for n in range(55)] + [f"poison {n}" for n in range(5)]
     assert await rig.queue.send([OutgoingMessage(body) for body in bodies]) == []
@@ -53,7 +53,7 @@ async def test_poison_ends_in_the_dead_letters_and_blocks_nobody(rig, quick_retr
 
 
 async def test_a_message_of_another_version_is_hidden_and_read_by_that_version_later(rig, monkeypatch):
-    # Longer than a poll that is cut off at stop may live on at the server.
+    # Longer than a poll that is cut off at the stop can last at the server.
     monkeypatch.setattr("ringback.consumer.ANOTHER_VERSION_WAITS_S", (3,))
     newer = '{"type":"CallRequested","v":2,"call":"call-1"}'
     await rig.queue.send([OutgoingMessage(newer)])
@@ -68,7 +68,7 @@ async def test_a_message_of_another_version_is_hidden_and_read_by_that_version_l
     assert [message.body for message in await rig.queue.receive(10, 10, 30)] == [newer]
 
 
-async def test_every_message_is_handled_though_the_server_goes_twice(rig):
+async def test_every_message_is_handled_although_the_server_stops_twice(rig):
     handled, bodies = [], [str(n) for n in range(200)]
     await rig.queue.send([OutgoingMessage(body) for body in bodies])
 
@@ -79,10 +79,10 @@ async def test_every_message_is_handled_though_the_server_goes_twice(rig):
     async with consuming(rig.queue, handle), asyncio.timeout(25):
         for _ in range(2):
             await asyncio.sleep(0.05)
-            await rig.door.shut()
+            await rig.proxy.close()
             await asyncio.sleep(0.1)
-            await rig.door.open()
-        # A receive that was cut off may have burnt one; what was received twice by then is a dead letter, not lost.
+            await rig.proxy.open()
+        # A receive that was cut off may count. A message received twice by then is a dead letter, not lost.
         while len({*handled, *(body for body, _ in await rig.dead())}) < 200:
             await asyncio.sleep(0.05)
     assert len(await rig.dead()) < 40

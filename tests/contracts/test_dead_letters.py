@@ -1,4 +1,4 @@
-"""What became of dead letters, over both queues: seen without being touched, and sent back as if they were new."""
+"""Dead letters of both queues: listed unchanged, and replayed as if they were new."""
 
 import asyncio
 
@@ -90,7 +90,7 @@ async def test_an_old_delivery_cannot_acknowledge_what_was_replayed(rig):
     assert [one.body for one in await received(rig.queue, 1)] == ["a"]
 
 
-async def test_replaying_wakes_who_waits(rig):
+async def test_a_replay_wakes_a_waiting_receive(rig):
     await bury(rig.queue, "a")
     waiting = asyncio.create_task((await rig.open()).receive(1, 10, 30))
     await asyncio.sleep(0.1)
@@ -99,8 +99,8 @@ async def test_replaying_wakes_who_waits(rig):
         assert [one.body for one in await waiting] == ["a"]
 
 
-async def test_a_queue_that_is_away_says_so(rig):
-    await rig.door.shut()
+async def test_an_unavailable_queue_raises(rig):
+    await rig.proxy.close()
     for work in (rig.queue.dead_letters(1), rig.queue.replay(None)):
         with pytest.raises(QueueUnavailable):
             await work

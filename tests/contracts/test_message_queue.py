@@ -76,7 +76,7 @@ async def test_bad_entries_amid_good_ones_are_named_by_position_and_the_good_arr
     assert bodies(await receive_all(rig.queue, 11)) == sorted(["first", "last", *(f"more {n}" for n in range(9))])
 
 
-async def test_a_send_of_which_nothing_is_taken_raises(rig):
+async def test_a_send_without_an_accepted_message_raises(rig):
     with pytest.raises(QueueUnavailable):
         await rig.queue.send(outgoing("x" * (MAX_MESSAGE_BYTES + 1)))
 
@@ -104,7 +104,7 @@ async def test_text_arrives_byte_for_byte(rig, body):
     assert message.body == body
 
 
-async def test_attributes_travel_with_the_message(rig):
+async def test_attributes_are_received_with_the_message(rig):
     attributes = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "who": "Zoë, \U0001f600"}
     await rig.queue.send([OutgoingMessage("x", attributes=attributes)])
     [message] = await rig.queue.receive(1, 2, 30)
@@ -150,7 +150,7 @@ async def test_a_stale_receipt_among_good_ones_does_not_hinder_them(rig):
     assert await dead_after_polls(rig, 1) == [("one", None if rig.server == "ministack" else "received too often")]
 
 
-async def test_visibility_zero_gives_a_message_back_at_once(rig):
+async def test_visibility_zero_makes_a_message_visible_at_once(rig):
     await rig.queue.send(outgoing("one"))
     [first] = await rig.queue.receive(1, 2, 60)
     waiting = asyncio.create_task((await rig.open()).receive(1, 5, 60))
@@ -180,7 +180,7 @@ async def test_a_delayed_message_is_not_seen_before_its_time(rig):
 
 
 async def dead_after_polls(rig, count: int) -> list[tuple[str, str | None]]:
-    """The server moves on a receive; a few may be needed."""
+    """Receive a few times: the server moves dead messages only at a receive."""
     for _ in range(20):
         assert await rig.queue.receive(10, 0, 30) == []
         if len(letters := await rig.dead()) == count:
@@ -200,7 +200,7 @@ async def test_a_message_received_more_often_than_the_limit_goes_to_the_dead_let
     assert len(await rig.dead()) == 1
 
 
-async def test_dead_messages_do_not_keep_a_receive_from_the_living(rig):
+async def test_dead_messages_do_not_hide_live_ones_from_a_receive(rig):
     await rig.queue.send(outgoing(*(f"poison {number}" for number in range(10))))
     for _ in (1, 2):
         assert len(await receive_all(rig.queue, 10, visibility_s=0)) == 10
@@ -208,7 +208,7 @@ async def test_dead_messages_do_not_keep_a_receive_from_the_living(rig):
     assert [message.body for message in await rig.queue.receive(10, 2, 30)] == ["good"]
 
 
-async def test_a_message_put_to_the_dead_letters_is_there_whole_and_gone_here(rig):
+async def test_a_dead_letter_is_complete_and_gone_from_its_queue(rig):
     await rig.queue.send([OutgoingMessage('{"Zoë": 1}', attributes={"traceparent": "00-1"})])
     [message] = await rig.queue.receive(1, 2, 0)
     await rig.queue.dead_letter(message, "Permanent: not a CallRequested \0")
@@ -240,23 +240,23 @@ async def test_two_receivers_never_hold_the_same_message(rig):
     assert len(got) == len(set(got)) == 60
 
 
-async def test_depth_counts_what_waits_and_not_what_is_worked_on(rig):
+async def test_depth_counts_visible_messages_only(rig):
     assert await rig.queue.depth() == 0
     await rig.queue.send([*outgoing("a", "b", "c"), *outgoing("later", delay_s=900)])
     await rig.queue.receive(1, 0, 60)
     assert await rig.queue.depth() == 2
 
 
-async def test_a_server_that_is_gone_is_said_so_and_used_again_when_it_is_back(rig):
+async def test_an_unavailable_server_raises_and_is_used_again_after_its_recovery(rig):
     await rig.queue.send(outgoing("before"))
     assert await rig.queue.receive(1, 5, 30)
     polling = asyncio.create_task(rig.queue.receive(1, 10, 30))
     await asyncio.sleep(0.1)
-    await rig.door.shut()
+    await rig.proxy.close()
     with pytest.raises(QueueUnavailable):
         await polling
     for work in (
-        lambda: rig.queue.send(outgoing("meanwhile")),
+        lambda: rig.queue.send(outgoing("during")),
         lambda: rig.queue.receive(1, 0, 30),
         lambda: rig.queue.delete(["1.00000000-0000-0000-0000-000000000000"]),
         lambda: rig.queue.change_visibility(["1.00000000-0000-0000-0000-000000000000"], 5),
@@ -264,6 +264,6 @@ async def test_a_server_that_is_gone_is_said_so_and_used_again_when_it_is_back(r
     ):
         with pytest.raises(QueueUnavailable):
             await work()
-    await rig.door.open()
+    await rig.proxy.open()
     assert await rig.queue.send(outgoing("after")) == []
     assert [message.body for message in await rig.queue.receive(10, 2, 30)] == ["after"]

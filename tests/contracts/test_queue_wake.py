@@ -1,4 +1,4 @@
-"""How the embedded queue wakes its waiting receives, and what it survives."""
+"""The embedded queue wakes its waiting receives, also after a lost connection."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ async def pool(queues_url):
     opened.terminate()
 
 
-async def test_a_ring_wakes_one_waiter_the_longest_waiting():
+async def test_a_notification_wakes_only_the_longest_waiting_receive():
     wake_up = WakeUp()
     first, second = (asyncio.create_task(wake_up.wait(5)) for _ in range(2))
     await asyncio.sleep(0)
@@ -29,7 +29,7 @@ async def test_a_ring_wakes_one_waiter_the_longest_waiting():
     await second
 
 
-async def test_a_ring_that_nobody_hears_is_kept_for_the_next_but_only_one():
+async def test_one_notification_without_a_waiter_is_kept_for_the_next():
     wake_up = WakeUp()
     wake_up.notify()
     wake_up.notify()
@@ -39,7 +39,7 @@ async def test_a_ring_that_nobody_hears_is_kept_for_the_next_but_only_one():
     assert time.monotonic() - started > 0.04
 
 
-async def test_a_cancelled_waiter_passes_its_ring_on():
+async def test_a_cancelled_waiter_passes_its_notification_on():
     wake_up = WakeUp()
     first, second = (asyncio.create_task(wake_up.wait(5)) for _ in range(2))
     await asyncio.sleep(0)
@@ -49,7 +49,7 @@ async def test_a_cancelled_waiter_passes_its_ring_on():
     assert first.cancelled()
 
 
-async def test_a_waiting_receive_hears_of_a_message_in_milliseconds(pool, queues_url, monkeypatch):
+async def test_a_waiting_receive_gets_a_message_in_milliseconds(pool, queues_url, monkeypatch):
     monkeypatch.setattr("ringback.adapters.postgres.message_queue.POLL_S", 60.0)
     queue = PostgresQueue(pool, "quick")
     delays_s = []
@@ -79,7 +79,7 @@ async def test_listening_starts_again_after_its_connection_was_cut(pool, queues_
     await queue.close()
 
 
-async def test_one_connection_listens_however_many_wait_and_closing_gives_it_back(pool):
+async def test_one_connection_listens_for_all_waiters_and_closing_returns_it(pool):
     queue = PostgresQueue(pool, "many")
     waiting = [asyncio.create_task(queue.receive(10, 0.3, 30)) for _ in range(5)]
     await asyncio.sleep(0.15)
@@ -109,11 +109,11 @@ def test_a_queue_name_that_could_not_be_a_channel_is_refused(name):
         PostgresQueue(None, name)
 
 
-async def test_a_ring_in_the_moment_of_the_timeout_is_kept():
+async def test_a_notification_at_the_moment_of_the_timeout_is_kept():
     wake_up = WakeUp()
     waiting = asyncio.create_task(wake_up.wait(10))
     await asyncio.sleep(0)
-    wake_up._waiters[0].cancel()  # what the timeout does, one step before the waiting task learns of it
+    wake_up._waiters[0].cancel()  # the effect of the timeout, one step before the waiting task resumes
     wake_up.notify()
     with pytest.raises(asyncio.CancelledError):
         await waiting

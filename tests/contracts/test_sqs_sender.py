@@ -1,4 +1,4 @@
-"""The Lambda's sender: the message is in SQS when it returns, or it says within its limit that it is not."""
+"""The Lambda's sender: the message is in SQS when it returns, or it raises within its limit."""
 
 import json
 import socket
@@ -36,7 +36,7 @@ def test_a_body_is_in_the_queue_when_the_sender_returns(client, queue_url):
 
 
 @pytest.mark.parametrize("body", ["", "x" * (MAX_MESSAGE_BYTES + 1), "nul \0"])
-def test_a_body_that_the_queue_would_not_take_is_not_tried(queue_url, body):
+def test_a_body_that_the_queue_rejects_is_not_sent(queue_url, body):
     with pytest.raises(QueueUnavailable, match="would not take"):
         make_sender(queue_url)(body)
 
@@ -81,7 +81,7 @@ def listener(aws_settings, monkeypatch) -> Iterator[socket.socket]:
         yield server
 
 
-def test_a_refused_connection_is_said_at_once(listener):
+def test_a_refused_connection_raises_at_once(listener):
     send = make_sender("http://127.0.0.1/000000000000/events")
     listener.close()
     started = time.monotonic()
@@ -90,7 +90,7 @@ def test_a_refused_connection_is_said_at_once(listener):
     assert time.monotonic() - started < 0.5
 
 
-def test_a_server_that_never_answers_is_given_up_within_three_seconds(listener):
+def test_a_silent_server_is_given_up_within_three_seconds(listener):
     send = make_sender("http://127.0.0.1/000000000000/events")
     started = time.monotonic()
     with pytest.raises(QueueUnavailable):

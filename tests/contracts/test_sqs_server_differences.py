@@ -1,7 +1,7 @@
-"""Where the SQS server of these tests differs from what AWS documents, in one place; the adapter obeys AWS.
+"""The differences between the SQS server of these tests and AWS's documentation. The adapter follows AWS.
 
-Each test shows what the server does, so that an upgrade which changes it is seen, and that the adapter is right either
-way. The Amazon SQS API reference is the source of every "AWS" line.
+Each test shows the server's behaviour, so a change by an upgrade is seen, and that the adapter is right in both cases.
+The Amazon SQS API reference is the source of every "AWS" line.
 """
 
 import pytest
@@ -31,7 +31,7 @@ class TestMinistack:
         assert await rig.queue.receive(1, 0, 30) == []
 
     async def test_delay_out_of_range(self, rig):
-        """AWS: 0 to 900 s. Ministack: anything. The adapter refuses it before sending."""
+        """AWS: 0 to 900 s. Ministack: anything. The adapter rejects it before sending."""
         entry = {"Id": "0", "MessageBody": "x", "DelaySeconds": 901}
         answer = await rig.extra["client"].send_message_batch(QueueUrl=rig.extra["url"], Entries=[entry])
         assert answer["Failed"] == []
@@ -39,13 +39,13 @@ class TestMinistack:
             await rig.queue.send([OutgoingMessage("x", delay_s=901)])
 
     async def test_size_of_attributes(self, rig):
-        """AWS: names, types and values count. Ministack: the body alone. The adapter counts them."""
+        """AWS: names, types and values count. Ministack: only the body. The adapter counts them."""
         message = OutgoingMessage("x" * (MAX_MESSAGE_BYTES - 10), attributes={"traceparent": "00-1"})
         assert await rig.queue.send([OutgoingMessage("good"), message]) == [1]
 
     async def test_largest_message(self, rig):
-        """AWS: 1 MiB since 2025, 256 KiB before, for a message as for a batch. Ministack: 1 MiB. The adapter keeps to
-        the smaller of the two, which every region and server takes."""
+        """AWS: 1 MiB since 2025, 256 KiB before, for a message as for a batch. Ministack: 1 MiB. The adapter uses
+        the smaller of the two, which every region and server accepts."""
         entry = {"Id": "0", "MessageBody": "x" * (MAX_MESSAGE_BYTES + 1)}
         answer = await rig.extra["client"].send_message_batch(QueueUrl=rig.extra["url"], Entries=[entry])
         assert answer["Failed"] == []

@@ -1,4 +1,4 @@
-"""A data directory made once and lent from test to test, since initdb is most of a first start."""
+"""A data directory that is made once and lent to each test, since initdb is most of a first start."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from ringback.embedded.server import PostgresServer
 
 @pytest.fixture(scope="session")
 def lent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where the one data directory lies while no test has it."""
+    """The location of the data directory while no test uses it."""
     home = tmp_path_factory.mktemp("lent") / "postgres"
     yield home
     shutil.rmtree(home, ignore_errors=True)
@@ -25,7 +25,7 @@ def lent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def server_at(lent: Path, short_dir: Path, open_dir: Path) -> Iterator[Callable[..., PostgresServer]]:
-    """Makes a server whose data is already there; all are stopped at the end and nothing of them stays."""
+    """Make a server with existing data. At the end all are stopped and removed."""
     servers: list[PostgresServer] = []
     borrowed: list[Path] = []
 
@@ -51,7 +51,7 @@ def server_at(lent: Path, short_dir: Path, open_dir: Path) -> Iterator[Callable[
 
 @pytest.fixture
 def ask() -> Callable[..., Awaitable[Any]]:
-    """One question to a running server, over a connection of its own."""
+    """Run one query on a server, over its own connection."""
 
     async def fetch(url: str, sql: str, *arguments: object) -> Any:
         connection = await asyncpg.connect(url)
@@ -65,7 +65,7 @@ def ask() -> Callable[..., Awaitable[Any]]:
 
 @pytest.fixture
 def open_dir() -> Iterator[Path]:
-    """A directory that every user may enter; pytest's own are 0700 above."""
+    """A directory that every user may enter. Pytest's own are below one with mode 0700."""
     path = Path(tempfile.mkdtemp(prefix="open-", dir="/tmp"))
     path.chmod(0o755)
     yield path
@@ -74,7 +74,7 @@ def open_dir() -> Iterator[Path]:
 
 @pytest.fixture
 def short_dir() -> Iterator[Path]:
-    """Short enough for a socket beside the data; pytest's own are not when its workers run in parallel."""
+    """A path short enough for a socket beside the data. Pytest's own are too long with parallel workers."""
     path = Path(tempfile.mkdtemp(prefix="short-", dir="/tmp"))
     yield path
     shutil.rmtree(path)

@@ -23,7 +23,7 @@ def test_data_of_an_older_major_version_finds_its_own_programs():
     assert find_binaries(major=16).version[0] == 16
 
 
-def test_missing_major_version_names_what_is_there():
+def test_missing_major_version_names_the_installed_ones():
     with pytest.raises(BinariesNotFound, match=r"made by PostgreSQL 9.*18\.\d+ in "):
         find_binaries(major=9)
 

@@ -64,7 +64,7 @@ async def test_stop_does_not_wait_for_an_open_transaction(server_at, tmp_path):
     assert "immediate" not in server.log_file.read_text()
 
 
-def test_half_made_directory_is_made_anew(tmp_path):
+def test_incomplete_directory_is_made_again(tmp_path):
     making = tmp_path / "postgres" / "pgdata.making.x1"
     (making / "base").mkdir(parents=True)
     (making / "PG_VERSION").write_text("18\n")

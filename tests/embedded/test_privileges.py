@@ -64,7 +64,7 @@ async def test_data_changes_hands_when_the_directory_above_is_closed_or_opened(a
     server.stop()
 
 
-def test_where_neither_works_the_error_says_what_to_do(open_dir):
+def test_the_error_names_the_remedies_if_neither_works(open_dir):
     os.chown(open_dir, 1234, 1234)
     open_dir.chmod(0o700)
     with pytest.raises(

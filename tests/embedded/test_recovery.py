@@ -41,14 +41,14 @@ def spawn_writer(data_dir: Path) -> subprocess.Popen[str]:
 
 
 def spawn_orphan(pgdata: Path) -> subprocess.Popen[bytes]:
-    """A postmaster of that directory that no PostgresServer started."""
+    """Start a postmaster of that directory without a PostgresServer."""
     binaries = find_binaries()
     command = choose_identity(binaries, pgdata.parent).command(pgdata, [str(binaries.postgres), "-D", str(pgdata)])
     return subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
 def kill_after(rows: int, writer: subprocess.Popen[str], pgdata: Path, *, server_too: bool) -> int:
-    """The last number the writer saw acknowledged before it, and perhaps the server, were killed."""
+    """Return the last number that was acknowledged before the writer, and perhaps the server, were killed."""
     with writer:
         for _ in range(rows):
             acked = int(writer.stdout.readline())

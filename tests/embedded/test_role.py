@@ -19,7 +19,7 @@ async def test_the_product_owns_its_database_and_is_no_superuser(ask, server_at,
         await ask(url, "COPY (SELECT 1) TO PROGRAM 'cat'")
 
 
-async def test_what_an_earlier_version_made_as_superuser_goes_to_the_role(ask, server_at, short_dir):
+async def test_objects_of_an_earlier_superuser_go_to_the_role(ask, server_at, short_dir):
     server = server_at(short_dir)
     server.start()
     administrator = server.superuser_url
@@ -43,7 +43,7 @@ async def test_what_an_earlier_version_made_as_superuser_goes_to_the_role(ask, s
         await ask(server.superuser_url, "DROP FUNCTION IF EXISTS new_hash(text)")
 
 
-async def test_a_user_without_a_place_in_the_map_is_refused(ask, server_at, short_dir):
+async def test_a_user_outside_the_map_is_refused(ask, server_at, short_dir):
     server = server_at(short_dir)
     url = server.start()
     names = Path(short_dir / "postgres" / "pgdata" / "pg_ident.conf")

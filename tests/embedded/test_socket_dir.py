@@ -33,7 +33,7 @@ async def test_long_or_unusual_path_moves_the_socket_and_keeps_the_url(ask, serv
     assert not socket_dir_of(url).exists()
 
 
-async def test_short_directory_cleaned_away_is_made_anew(ask, server_at, tmp_path):
+async def test_short_directory_that_was_removed_is_made_again(ask, server_at, tmp_path):
     data_dir = tmp_path / ("d" * 120)
     data_dir.mkdir()
     server = server_at(data_dir)

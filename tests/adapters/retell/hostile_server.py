@@ -1,4 +1,4 @@
-"""A TCP server on loopback that reads every request whole and then answers as badly as it is told."""
+"""A TCP server on loopback that reads every request completely and then sends a given bad response."""
 
 import asyncio
 import contextlib
@@ -63,7 +63,7 @@ async def hostile(behave: Behaviour) -> AsyncIterator[Received]:
 
 
 def answering(status: int, body: object = None, headers: str = "") -> Behaviour:
-    """A whole, well-formed answer; a `str` body is sent as it is."""
+    """Build a complete, well-formed response. A `str` body is sent as it is."""
     raw = (body if isinstance(body, str) else json.dumps(body)).encode()
     head = (
         f"HTTP/1.1 {status} Whatever\r\ncontent-type: application/json\r\ncontent-length: {len(raw)}\r\n{headers}\r\n"
@@ -92,7 +92,7 @@ async def resetting(writer: asyncio.StreamWriter) -> None:
 
 
 async def trickling(writer: asyncio.StreamWriter) -> None:
-    """Each byte arrives well inside any read timeout, and the answer never ends."""
+    """Send each byte inside any read timeout, in a response that never ends."""
     writer.write(b"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n")
     while True:
         writer.write(b" ")
@@ -105,7 +105,7 @@ async def hanging(writer: asyncio.StreamWriter) -> None:
 
 
 def leaving_behind(answer: Behaviour, left: bytes, after_s: float) -> Behaviour:
-    """`answer`, and later on the same connection an answer that nothing was asked for."""
+    """Send `answer`, and later on the same connection a response without a request."""
     later: set[asyncio.Task[None]] = set()
 
     async def leave(writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""Whether an address leads to our own emulator is asked there, and whatever else answers may ring phones."""
+"""The address itself is asked whether it is our own emulator. Any other server may ring phones."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ OF_EMULATOR = b'{"status": "ok", "emulator": "retell", "state_dir": "/x"}'
 
 @asynccontextmanager
 async def answering(status: int, body: bytes = b"", port: int = 0, more: str = ""):
-    """The address of a server that says this to everybody, and the request lines and headers that it was sent."""
+    """Serve this response to every client. Yields the address and the received request lines and headers."""
     heard: list[bytes] = []
 
     async def answer(reader, writer):
@@ -50,7 +50,7 @@ async def answering(status: int, body: bytes = b"", port: int = 0, more: str = "
         (503, OF_EMULATOR, None),
     ],
 )
-async def test_only_the_emulators_own_word_makes_it_the_emulator(status, body, side):
+async def test_only_the_emulators_own_health_identifies_it(status, body, side):
     async with answering(status, body) as (url, _):
         assert await leads_to_emulator(url) is side
 
@@ -65,7 +65,7 @@ async def test_it_is_asked_without_a_key_and_a_redirect_is_not_followed():
     assert b"authorization" not in request.lower()
 
 
-async def test_where_nothing_listens_nothing_is_known():
+async def test_an_address_without_a_listener_is_unknown():
     assert await leads_to_emulator(f"http://127.0.0.1:{free_ports(1)[0]}") is None
 
 
@@ -86,7 +86,7 @@ async def test_a_provider_without_an_address_is_the_real_one():
     assert await RetellProvider("key_1", SystemClock()).is_emulated() is False
 
 
-async def test_what_is_known_is_remembered_and_what_is_not_is_asked_again_soon():
+async def test_a_known_identity_is_kept_and_an_unknown_one_is_asked_again_soon():
     clock, port = FixedClock(), free_ports(1)[0]
     provider = RetellProvider("key_1", clock, base_url=f"http://127.0.0.1:{port}")
     assert await provider.is_emulated() is None

@@ -1,4 +1,4 @@
-"""The SDK client against a server that misbehaves: what each answer means, and that one dial is one POST."""
+"""The SDK client against a server that misbehaves: the meaning of each response, and one POST for one dial."""
 
 import asyncio
 import socket
@@ -59,7 +59,7 @@ async def dial(behave, **settings):
     settings = {"create_timeout_s": 5.0, **settings}
     async with hostile(behave) as received, provider(received.url, **settings) as retell:
         answer = await retell.dial(REQUEST, LATER)
-        await asyncio.sleep(0.02)  # whatever would be sent again is sent now
+        await asyncio.sleep(0.02)  # a repeat would be sent now
     return answer, received
 
 
@@ -153,7 +153,7 @@ async def test_the_whole_call_has_one_bound_and_beyond_it_nothing_is_known(behav
         ("", None),
     ],
 )
-async def test_retells_wish_to_wait_is_passed_on(header, wait_s):
+async def test_retry_after_of_retell_is_returned(header, wait_s):
     answer, received = await dial(answering(429, ERROR, header))
     assert (answer.kind, answer.retry_after_s, received.posts) == (DialAnswerKind.DEFERRED, wait_s, 1)
 
@@ -352,7 +352,7 @@ async def test_a_call_is_stopped_and_an_unknown_one_needs_no_stopping():
         ("nonsense", VoicemailAction.UNKNOWN),
     ],
 )
-async def test_what_the_agent_does_on_a_voicemail(agent, action):
+async def test_the_agents_action_on_a_voicemail_is_read(agent, action):
     async with hostile(answering(200, agent)) as received, provider(received.url) as retell:
         assert await retell.voicemail_action("agent_1") is action
 

@@ -1,4 +1,4 @@
-"""Which errors prove that nothing was sent, and which statuses that nothing was taken."""
+"""The errors that prove that nothing was sent, and the statuses that prove that nothing was accepted."""
 
 from datetime import UTC, datetime
 
@@ -18,7 +18,7 @@ PROOFS = {
     "UnixClientConnectorError",
     "ConnectionTimeoutError",
 }
-# Statuses by which Retell says that it took nothing; every other one leaves it open.
+# Statuses that prove that Retell accepted nothing. Every other one is ambiguous.
 TAKEN_NOTHING = {
     400: DialAnswerKind.REJECTED,
     422: DialAnswerKind.REJECTED,
@@ -36,7 +36,7 @@ ERRORS = [
 
 
 def under_other_names(cause):
-    """As the SDK hands it over: its own timeout over httpx's connect timeout over the truth."""
+    """Wrap an error as the SDK does: its own timeout over httpx's connect timeout over the real cause."""
     outer, middle = RuntimeError("APITimeoutError"), RuntimeError("ConnectTimeout")
     outer.__cause__, middle.__cause__ = middle, cause
     return outer
@@ -68,7 +68,7 @@ def test_a_status_that_does_not_say_that_nothing_was_taken_is_ambiguous(status):
 
 
 @pytest.mark.parametrize(("status", "kind"), TAKEN_NOTHING.items())
-def test_a_status_says_who_refused(status, kind):
+def test_each_rejecting_status_has_its_kind(status, kind):
     assert answer_from_status(status, None, datetime(2026, 12, 1, tzinfo=UTC)).kind is kind
 
 

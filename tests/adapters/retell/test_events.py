@@ -168,7 +168,7 @@ def test_turns_are_counted_in_the_text_when_the_list_is_absent():
     assert (report.agent_spoke, report.user_turns) == (True, 2)
 
 
-def test_the_scrubbed_transcript_and_recording_stand_in():
+def test_the_scrubbed_transcript_and_recording_are_used_instead():
     report = report_from_webhook(
         webhook(
             transcript=None,
@@ -294,7 +294,7 @@ def test_a_polled_call_and_a_webhook_say_the_same():
 
 
 @pytest.mark.parametrize("call", [None, [], "call", {}, {"call_id": None}])
-def test_a_call_that_is_none_is_permanent(call):
+def test_a_value_that_is_no_call_is_permanent(call):
     with pytest.raises(Permanent):
         report_from_call(call, ReportKind.SNAPSHOT)
 
@@ -307,7 +307,7 @@ json_values = st.recursive(
 
 
 @given(changes=st.dictionaries(st.sampled_from(sorted(ANALYZED["call"])), json_values, max_size=5))
-def test_whatever_the_fields_hold_it_is_a_report_or_permanent(changes):
+def test_any_fields_are_a_report_or_permanent(changes):
     try:
         report = report_from_webhook(webhook(**changes))
     except Permanent:

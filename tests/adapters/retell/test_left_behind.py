@@ -1,4 +1,4 @@
-"""What a server leaves on a connection is not taken for the answer to the next request."""
+"""Bytes that a server leaves on a connection are not read as the response to the next request."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ REFUSAL = b"HTTP/1.1 422 Left Over\r\ncontent-type: application/json\r\ncontent-
 
 @pytest.mark.parametrize("after_s", [0.0, 0.02])
 async def test_a_refusal_left_on_a_connection_is_not_taken_for_the_answer_to_the_next_dial(after_s):
-    """The next dial rings; called refused, the person would be dialed again."""
+    """The next dial rings. Read as refused, it would be repeated."""
     behave = leaving_behind(answering(201, CALL), REFUSAL, after_s)
     async with hostile(behave) as received, provider(received.url) as retell:
         first = await retell.dial(REQUEST, LATER)
@@ -24,7 +24,7 @@ async def test_a_refusal_left_on_a_connection_is_not_taken_for_the_answer_to_the
 
 
 async def test_nothing_left_on_a_connection_is_taken_for_the_answer_to_the_next_look_up():
-    """A look-up that finds nothing lets an attempt be given up."""
+    """After an empty look-up, an attempt may be given up."""
     page = b'{"items": [], "has_more": false}'
     nothing = b"HTTP/1.1 200 Left Over\r\ncontent-length: %d\r\n\r\n%s" % (len(page), page)
     behave = leaving_behind(answering(200, {"items": [CALL], "has_more": False}), nothing, 0.02)

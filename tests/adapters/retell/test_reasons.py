@@ -54,14 +54,14 @@ a_reason_retell_invents_next_year        provider_error  unknown    None
 
 
 @pytest.mark.parametrize("row", TABLE.strip().splitlines(), ids=lambda row: row.split()[0])
-def test_a_reason_says(row):
+def test_a_reason_has_its_facts(row):
     reason, dial, party, connected = row.split()
     facts = end_facts(reason)
     assert (facts.dial, facts.party, str(facts.connected)) == (dial, party, connected)
     assert facts.end
 
 
-def test_no_reason_says_nothing():
+def test_no_reason_has_no_facts():
     assert end_facts(None) is None
     assert end_facts("") is None
 

@@ -1,7 +1,7 @@
-"""Wishes that name a day and a clock time, with the moment they mean.
+"""Requests that name a day and a clock time, with their moment.
 
 Said on Sunday, 22 November 2026, at three in the afternoon in New York, by a person there (a United States number).
-Behind the moment: a zone if the words name one; "+ minutes" is a span from now.
+After the moment: a zone if the words name one; "+ minutes" is a span from now.
 """
 
 PHRASES = """

@@ -1,4 +1,4 @@
-"""Two corpora of wishes: what is complete is read rightly or asked back, what is not is never read as a moment.
+"""Two corpora of requests: complete ones are read correctly or get a question, unclear ones are never read as a moment.
 
 `pytest -s tests/adapters/spoken_time/test_corpus.py` prints the figures.
 """
@@ -43,19 +43,19 @@ def test_the_corpora_are_large_enough_and_name_no_phrase_twice():
 
 
 @pytest.mark.parametrize(("words", "moment"), COMPLETE)
-def test_a_complete_wish_is_understood(words, moment):
+def test_a_complete_request_is_understood(words, moment):
     assert read(words) == meant(moment)
 
 
 @pytest.mark.parametrize("words", UNCLEAR)
-def test_an_unclear_wish_is_asked_back_or_past(words):
+def test_an_unclear_request_gets_a_question_or_is_past(words):
     moment = read(words)
     assert moment.ask is not None or is_past(moment), moment
 
 
 @pytest.mark.parametrize("zones", [(), ("America/New_York", "America/Chicago")])
 @pytest.mark.parametrize("words", [words for words, moment in COMPLETE if len(moment.split()) == 3])
-def test_a_wish_with_its_zone_needs_no_other(words, zones):
+def test_a_request_with_its_zone_needs_no_other(words, zones):
     assert read(words, zones) == meant(dict(COMPLETE)[words])
 
 
@@ -64,7 +64,7 @@ def test_the_figures():
     right, asked = sum(answer == wanted for answer, wanted in answers), sum(bool(answer.ask) for answer, _ in answers)
     back = sum(bool(read(words).ask) or is_past(read(words)) for words in UNCLEAR)
     wrong = len(COMPLETE) - right - asked + len(UNCLEAR) - back
-    told = f"complete: {len(COMPLETE)} phrases, {right} right, {asked} asked back"
-    told += f"; unclear: {len(UNCLEAR)} phrases, {back} asked back or past; wrong: {wrong}"
-    sys.stdout.write(f"\n{told}\n")
+    figures = f"complete: {len(COMPLETE)} phrases, {right} right, {asked} asked back"
+    figures += f"; unclear: {len(UNCLEAR)} phrases, {back} asked back or past; wrong: {wrong}"
+    sys.stdout.write(f"\n{figures}\n")
     assert wrong == 0

@@ -1,4 +1,4 @@
-"""What people say when they ask for a callback, on Sunday, 22 November 2026, at three in the afternoon in New York."""
+"""Requests for a callback, said on Sunday, 22 November 2026, at three in the afternoon in New York."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -187,7 +187,7 @@ def test_a_numeric_date_has_the_month_first_in_the_united_states_alone():
         ("tomorrow at 3pm Eastern, my time", ("America/Detroit",), "America/New_York"),
     ],
 )
-def test_a_zone_beside_the_clock_time_is_the_zone_of_the_wish(words, zones, expected):
+def test_a_zone_beside_the_clock_time_is_the_zone_of_the_request(words, zones, expected):
     moment = read(words, zones=zones)
     assert (moment.local, moment.zone) == (datetime(2026, 11, 23, 15), expected)
 
@@ -226,7 +226,7 @@ def test_tomorrow_is_asked_for_where_it_is_another_day_than_in_the_zone_that_was
         ("december 3 2025 at noon", "2025-12-03T12:00"),
     ],
 )
-def test_what_is_said_to_be_past_stays_past(words, expected):
+def test_an_explicitly_past_time_stays_past(words, expected):
     assert read(words) == local(expected)
 
 
@@ -251,7 +251,7 @@ def test_today_the_half_of_the_day_that_is_over_is_not_meant():
         ("tomorrow at midnight", ASK_MIDNIGHT),
     ],
 )
-def test_which_half_of_the_day_is_asked_for(words, ask):
+def test_an_open_half_of_the_day_is_asked_for(words, ask):
     assert read(words) == SpokenMoment(ask=ask)
 
 

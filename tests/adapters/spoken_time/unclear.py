@@ -1,4 +1,4 @@
-"""Wishes that must be asked back, or are refused because they are past: a moment read from one of them is wrong.
+"""Requests that need a question, or are rejected because they are past. Any other reading of them is wrong.
 
 Said on Sunday, 22 November 2026, at three in the afternoon in New York, by a person there, if nothing else is said.
 """
