@@ -5,8 +5,8 @@ from datetime import datetime
 import asyncpg
 
 from ringback.adapters.postgres.pool import Pool, connection_of
-from ringback.adapters.postgres.schema import NEWEST
 from ringback.adapters.postgres.rows import literals
+from ringback.adapters.postgres.schema import NEWEST
 from ringback.adapters.postgres.statements import LOCK_CAPACITY
 from ringback.domain.attempt import POSSIBLY_RINGING
 from ringback.domain.dialing_state import DialingState
