@@ -25,7 +25,7 @@ from ringback.flows.event_processing import EventProcessing
 from ringback.logs import configure_logs
 from ringback.process import Service, begin, run_loop, run_services
 from ringback.services import scheduler
-from ringback.up.system import SERVICES
+from ringback.up.stack import SERVICES
 from ringback.wiring import Dependencies, open_dependencies
 
 Tell = Callable[..., None]

@@ -22,7 +22,7 @@ from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.config import read_settings
 from ringback.process import Service, begin, run_services
 from ringback.services import scheduler
-from ringback.up.system import SERVICES
+from ringback.up.stack import SERVICES
 from ringback.web.server import listen
 from ringback.wiring import Dependencies, open_dependencies
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import retell
 
-from ringback.cli.asking import start_logs
+from ringback.cli.settings import start_logs
 from ringback.config import Settings, process_environment, read_settings
 from ringback.failpoints import Failpoint, arm
 from ringback.services import call_processor

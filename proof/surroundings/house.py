@@ -12,7 +12,7 @@ from ringback.config import read_settings
 from ringback.flows.outbox_delivery import OutboxRelay
 from ringback.ports import MessageQueue
 from ringback.process import Service, begin, run_services
-from ringback.up.system import SERVICES
+from ringback.up.stack import SERVICES
 from ringback.web.server import listen
 from ringback.wiring import Dependencies, open_dependencies
 from tests.stories.running_system import Doors

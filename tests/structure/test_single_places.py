@@ -33,7 +33,7 @@ STARTS_TASKS = {
     "batching.py": "hands errors to the callers",
     "services/scheduler.py": "jobs in the shell",
     "up/demo.py": "a demonstration ends with its system",
-    "up/system.py": "the watch in the shell; the system itself, until a signal",
+    "up/stack.py": "the watch in the shell; the system itself, until a signal",
     "web/server.py": "the server, until stop",
     "process.py": "the loops of all services in the shell; the server, whose end is the process's",
 }

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 from ringback.config import read_settings
 from ringback.domain.access import KnownKey, Role
 from ringback.process import application
-from ringback.up.system import SERVICES
+from ringback.up.stack import SERVICES
 from ringback.web.auth import ApiKeys, Needed, hash_key, make_key
 from ringback.web.strict_route import StrictRoute
 from ringback.wiring import open_dependencies

@@ -1,17 +1,17 @@
-"""The command line. Every command imports what it needs when it runs, so that `ringback --help` answers at once."""
+"""The command line. A command imports heavy modules when it runs, so `ringback --help` is fast."""
 
 import sys
 from collections.abc import Callable
 
 import typer
 
-from ringback.cli import calling, dead_letters, doctor, installation, keys, retell, running, steering
+from ringback.cli import calls, dead_letters, dialing, installation, keys, running
 from ringback.config import SettingsError
 from ringback.domain.errors import ErasureKeyMissing, StartRefused, StoreUnavailable
 
 app = typer.Typer(
     name="ringback",
-    help="Outbound AI voice calls through Retell, and the truth about what became of every one.",
+    help="Outbound AI voice calls through Retell, with the true outcome of every one.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # its tracebacks print local variables, which hold keys and phone numbers
@@ -21,12 +21,12 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     running.demo,
     running.serve,
     running.emulate,
-    calling.call,
-    calling.trace,
-    steering.why,
-    steering.pause,
-    steering.resume,
-    doctor.doctor,
+    calls.call,
+    calls.trace,
+    dialing.why,
+    dialing.pause,
+    dialing.resume,
+    installation.doctor,
     installation.catalog,
     installation.erase,
 )
@@ -38,10 +38,11 @@ db_app.command("rekey")(installation.rekey_database)
 app.add_typer(keys.app, name="keys")
 app.add_typer(db_app, name="db")
 app.add_typer(dead_letters.app, name="dead-letters")
-app.add_typer(retell.app, name="retell")
+app.add_typer(installation.retell_app, name="retell")
 
 
 def main() -> None:
+    """Run a command. A wrong setting, a refused start or an unavailable database ends it with exit code 2."""
     try:
         app()
     except SettingsError as error:

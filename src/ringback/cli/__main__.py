@@ -1,4 +1,4 @@
-"""python -m ringback.cli, which needs no executable on the path."""
+"""Run the command line as `python -m ringback.cli`, without an executable on the path."""
 
 from ringback.cli import main
 

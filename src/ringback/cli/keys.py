@@ -1,4 +1,4 @@
-"""ringback keys: who may use the HTTP APIs, and as what."""
+"""ringback keys: create, list and revoke the keys of the HTTP APIs."""
 
 import asyncio
 import json
@@ -6,18 +6,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from ringback.cli.asking import DEFAULT_DATA_DIR, AsJson, DataDir, database_url
+from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, database_url, fail
 from ringback.domain.abt_event import iso
-from ringback.domain.access import KeyRecord, Role
+from ringback.domain.access import Role
 
 if TYPE_CHECKING:
     from ringback.adapters.postgres.api_keys import PostgresApiKeys
 
-#: The processes name the setting's key by this, and end the value before when the setting changes.
+#: The name of the setting's key. The processes end the previous value of that key when the setting changes.
 RESERVED = "RINGBACK_API_KEY"
 Result = TypeVar("Result")
 
@@ -30,59 +30,53 @@ def create(
     role: Annotated[Role, typer.Option(help="What the key may do; docs/operations.md has the table.")] = Role.ADMIN,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Makes an API key and shows it once; the database keeps its hash."""
+    """Create an API key and show it once. The database keeps only its hash."""
     from ringback.web.auth import hash_key, make_key
 
     if name.startswith(RESERVED):
-        _end(f"names that begin with {RESERVED} belong to the setting")
+        fail(f"names that begin with {RESERVED} belong to the setting")
     key = make_key()
     if not _with_keys(data_dir, lambda keys: keys.add(name, hash_key(key), datetime.now(UTC), role)):
-        _end("there is a key of that name")
+        fail("there is a key of that name")
     typer.echo(key)
 
 
 @app.command("list")
 def show_all(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """All of them, revoked ones too: name, role, when it was made, last used and revoked."""
+    """List all keys, revoked ones too: name, role, and when each was made, last used and revoked."""
     records = _with_keys(data_dir, lambda keys: keys.all())
+    times = ("created_at", "last_used_at", "revoked_at")
+    rows = [asdict(record) | {name: iso(getattr(record, name)) for name in times} for record in records]
     if as_json:
-        typer.echo(json.dumps([_told(one) for one in records], ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
         return
-    width = max((len(one.name) for one in records), default=0)
-    for one in records:
-        used, revoked = iso(one.last_used_at) or "never", iso(one.revoked_at)
-        end = f"  revoked {revoked}" if revoked else ""
-        typer.echo(f"{one.name:<{width}}  {one.role:<8}  made {iso(one.created_at)}  last used {used}{end}")
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        end = f"  revoked {row['revoked_at']}" if row["revoked_at"] else ""
+        used = row["last_used_at"] or "never"
+        typer.echo(f"{row['name']:<{width}}  {row['role']:<8}  made {row['created_at']}  last used {used}{end}")
 
 
 @app.command()
 def revoke(name: str, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Ends a key for ever. Running processes refuse it after five seconds at most."""
+    """Revoke a key for good. Running processes refuse it within five seconds."""
     if not _with_keys(data_dir, lambda keys: keys.revoke(name, datetime.now(UTC))):
-        _end("there is no key of that name: see ringback keys list")
+        fail("there is no key of that name: see ringback keys list")
     typer.echo("revoked")
 
 
 def _with_keys(data_dir: Path, work: Callable[["PostgresApiKeys"], Awaitable[Result]]) -> Result:
-    return asyncio.run(_work(database_url(data_dir), work))
-
-
-async def _work(url: str, work: Callable[["PostgresApiKeys"], Awaitable[Result]]) -> Result:
+    """Run `work` on the keys of the installation, over one connection."""
     from ringback.adapters.postgres.api_keys import PostgresApiKeys
     from ringback.adapters.postgres.pool import open_pool
 
-    pool = await open_pool(url, max_size=1)
-    try:
-        return await work(PostgresApiKeys(pool))
-    finally:
-        await pool.close()
+    url = database_url(data_dir)
 
+    async def run() -> Result:
+        pool = await open_pool(url, max_size=1)
+        try:
+            return await work(PostgresApiKeys(pool))
+        finally:
+            await pool.close()
 
-def _told(one: KeyRecord) -> dict[str, Any]:
-    told = asdict(one)
-    return told | {name: iso(told[name]) for name in ("created_at", "last_used_at", "revoked_at")}
-
-
-def _end(problem: str) -> NoReturn:
-    typer.echo(problem, err=True)
-    raise typer.Exit(1)
+    return asyncio.run(run())

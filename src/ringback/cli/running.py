@@ -1,4 +1,4 @@
-"""The commands that run until they are told to stop: up, demo, serve, emulate."""
+"""The commands that run until a signal: up, demo, serve, emulate."""
 
 import base64
 import importlib
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ringback.cli.asking import DEFAULT_DATA_DIR, DataDir, Host, start_logs
+from ringback.cli.settings import DEFAULT_DATA_DIR, DataDir, Host, start_logs
 from ringback.config import SettingsError, process_environment, read_settings
 
 Process = Literal[
@@ -22,24 +22,24 @@ def up(
     port: Annotated[int | None, typer.Option(help="Port of every API; the last one's, or 8080.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout once it is ready.")] = False,
 ) -> None:
-    """The whole system on this machine, until Ctrl-C."""
-    from ringback.up.system import run_up
+    """Run the whole system on this machine, until Ctrl-C."""
+    from ringback.up.stack import run_up
 
     run_up(data_dir, host, port, as_json)
 
 
 def demo() -> None:
-    """A handful of real calls through every part, with a live timeline."""
+    """Place eight calls through every part, with a live timeline."""
     from ringback.up.demo import run_demo
 
     run_demo()
 
 
 def serve(process: Process, host: Host = "127.0.0.1", port: int = 8080) -> None:
-    """One process, for production."""
+    """Run one process, for production."""
     settings = read_settings(process_environment(), emulated=False)
-    only_sends = process == "webhook-receiver" and settings.event_queue.startswith("http")
-    if settings.database_url is None and not only_sends:
+    needs_queue_alone = process == "webhook-receiver" and settings.event_queue.startswith("http")
+    if settings.database_url is None and not needs_queue_alone:
         raise SettingsError(["RINGBACK_DATABASE_URL: must be set to serve a process"])
     start_logs(settings)
     service = importlib.import_module(f"ringback.services.{process.replace('-', '_')}")
@@ -49,15 +49,19 @@ def serve(process: Process, host: Host = "127.0.0.1", port: int = 8080) -> None:
 def emulate(  # noqa: PLR0913 - each is an option of the command line
     what: Literal["retell", "engage"],
     port: Annotated[int | None, typer.Option(help="8090 for Retell, 8091 for Engage.")] = None,
-    state: Annotated[Path | None, typer.Option(help="Where its ledger lies.")] = None,
+    state: Annotated[Path | None, typer.Option(help="The directory of its ledger.")] = None,
     webhook_url: Annotated[str | None, typer.Option(help="Where Retell's webhooks go.")] = None,
-    functions_url: Annotated[str | None, typer.Option(help="Where the agent's tools are; their names follow.")] = None,
-    inbound_url: Annotated[str | None, typer.Option(help="Who is asked about an inbound call.")] = None,
-    owner_file: Annotated[Path | None, typer.Option(help="End some minutes after the process it names.")] = None,
+    functions_url: Annotated[
+        str | None, typer.Option(help="Where the agent's tools are; a tool's name is added.")
+    ] = None,
+    inbound_url: Annotated[str | None, typer.Option(help="The webhook for inbound calls.")] = None,
+    owner_file: Annotated[
+        Path | None, typer.Option(help="Names the process after which the emulator ends, with some minutes' delay.")
+    ] = None,
 ) -> None:
-    """An emulator in its own process, on loopback. Keys that the environment does not give are made and shown.
+    """Run an emulator in its own process, on loopback. Keys that are not set are made and printed.
 
-    Its control paths take RINGBACK_API_KEY, or where there is none the key that it was started with.
+    Its control paths accept RINGBACK_API_KEY, or without that setting the emulator's own key.
     """
     from ringback_emulator.engage import run_engage
     from ringback_emulator.retell import run_retell
@@ -67,14 +71,16 @@ def emulate(  # noqa: PLR0913 - each is an option of the command line
     state_dir = state or DEFAULT_DATA_DIR / what
     state_dir.mkdir(parents=True, exist_ok=True)
     if what == "engage":
-        secret = settings.engage_secret or _made("RINGBACK_ENGAGE_SECRET", _new_signing_secret())
+        secret = settings.engage_secret or _print_new(
+            "RINGBACK_ENGAGE_SECRET", "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+        )
         engage = EngageEmulatorSettings(
             state_dir=state_dir, secret=secret, control_key=settings.api_key or secret, owner_file=owner_file
         )
         run_engage(engage, port or 8091)
         return
-    webhook_keys = settings.retell_webhook_key or (_made("RETELL_WEBHOOK_KEY", f"key_{secrets.token_hex(14)}"),)
-    api_key = settings.retell_api_key or _made("RETELL_API_KEY", f"key_{secrets.token_hex(14)}")
+    webhook_keys = settings.retell_webhook_key or (_print_new("RETELL_WEBHOOK_KEY", f"key_{secrets.token_hex(14)}"),)
+    api_key = settings.retell_api_key or _print_new("RETELL_API_KEY", f"key_{secrets.token_hex(14)}")
     emulated = RetellEmulatorSettings(
         state_dir=state_dir,
         api_key=api_key,
@@ -85,16 +91,12 @@ def emulate(  # noqa: PLR0913 - each is an option of the command line
         functions_url=functions_url,
         inbound_url=inbound_url,
         speed=settings.emulator_speed,
-        # An account that has a line for every call it may be asked for.
+        # An account that accepts every call that may be placed.
         concurrency_limit=max(1000, settings.max_live_calls),
     )
     run_retell(emulated, port or 8090)
 
 
-def _made(name: str, value: str) -> str:
+def _print_new(name: str, value: str) -> str:
     typer.echo(f"{name}={value}", err=True)
     return value
-
-
-def _new_signing_secret() -> str:
-    return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()

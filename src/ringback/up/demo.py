@@ -1,4 +1,4 @@
-"""`ringback demo`: a few real calls through every part, told as they happen, then checked against two ledgers."""
+"""`ringback demo`: eight calls through every part, shown as they happen, then checked against two ledgers."""
 
 import asyncio
 import socket
@@ -18,25 +18,81 @@ from ringback.config import process_environment
 from ringback.embedded.data_dir import DataDirectoryLock
 from ringback.logs import configure_logs
 from ringback.process import run_loop
-from ringback.up.demo_cases import CASES, Case
-from ringback.up.system import Plan, make_plan, run_plan
+from ringback.up.stack import Plan, make_plan, run_plan
 from ringback.web.server import listen
 
 POLL_S = 0.1
-#: Twice what the slowest story takes at the emulator's usual speed.
+#: Twice the time of the slowest case at the emulator's usual speed.
 GIVE_UP_AFTER_S = 60.0
-#: After the last expected event: one too many would show in this time.
+#: The wait after the last expected event, in which a superfluous event would arrive.
 QUIET_S = 0.5
 
-#: Settings of the surroundings that would make the demonstration something else.
+#: Prefixes of settings that would change the demonstration.
 _NOT_FOR_THE_DEMO = ("RINGBACK_", "RETELL_", "AWS_")
+
+#: In the fictional range. The last two digits choose what the emulated person does.
+PHONE_PREFIX = "+141555501"
 
 _COLOURS = {"completed": "green", "left_voicemail": "green", "rescheduled": "yellow", "partially_completed": "yellow"}
 
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One call with its expected outcome. `events` are the types of its ABT events without their common prefix."""
+
+    name: str
+    story: str
+    digits: str
+    events: tuple[str, ...]
+    status: str
+    rings: int = 1
+    retry: dict[str, Any] | None = None
+
+    @property
+    def phone(self) -> str:
+        return PHONE_PREFIX + self.digits
+
+    def body(self) -> dict[str, Any]:
+        """Return the request of Engage."""
+        contact = {"contact_id": f"demo-{self.name.lower()}", "phone": self.phone, "time_zone": "America/Los_Angeles"}
+        body: dict[str, Any] = {
+            "contact": contact,
+            "agent_id": "agent_demo",
+            "from_number": "+14155550199",
+            "variables": {"first_name": self.name},
+        }
+        return body if self.retry is None else {**body, "retry": self.retry}
+
+
+CASES = (
+    Case("Ada", "answers, goal met", "00", ("initiated", "started", "completed"), "completed"),
+    Case("Ben", "voicemail, message left", "03", ("initiated", "started", "left_voicemail"), "left_voicemail"),
+    Case(
+        "Cleo",
+        "busy, tried again once",
+        "02",
+        ("initiated", "failed", "initiated", "failed"),
+        "failed",
+        rings=2,
+        retry={"max_attempts": 2, "delay_s": [2], "on": ["busy"]},
+    ),
+    Case("Dan", "does not answer", "01", ("initiated", "failed"), "failed"),
+    Case("Eve", "call me tomorrow at 3pm", "07", ("initiated", "started", "rescheduled"), "scheduled"),
+    Case(
+        "Finn",
+        "never call me again",
+        "08",
+        ("initiated", "started", "partially_completed"),
+        "partially_completed",
+    ),
+    Case("Gus", "every webhook is lost", "09", ("initiated", "started", "completed"), "completed"),
+    Case("Hana", "create says 500, but rang", "11", ("initiated", "started", "completed"), "completed"),
+)
+
+
 @dataclass(slots=True)
-class _Told:
-    """One case as it goes on."""
+class _Progress:
+    """The observed course of one case."""
 
     case: Case
     call_id: str
@@ -55,7 +111,7 @@ class _Told:
 
 
 def run_demo() -> None:
-    """Exit code 0 only if every call ended as it should have."""
+    """Run `ringback demo`. The exit code is 0 only if every call ended as expected."""
     console = Console(highlight=False)
     env = {name: value for name, value in process_environment().items() if not name.startswith(_NOT_FOR_THE_DEMO)}
     with tempfile.TemporaryDirectory(prefix="ringback-demo-", ignore_cleanup_errors=True) as directory:
@@ -67,11 +123,11 @@ def run_demo() -> None:
             bound = listen("127.0.0.1", 0)
             plan = make_plan(data_dir, "127.0.0.1", bound.getsockname()[1], env)
             try:
-                all_well = run_loop(_demonstrate(plan, bound, console))
+                is_as_expected = run_loop(_demonstrate(plan, bound, console))
             finally:
                 if plan.server is not None:
                     plan.server.stop()
-    sys.exit(0 if all_well else 1)
+    sys.exit(0 if is_as_expected else 1)
 
 
 async def _demonstrate(plan: Plan, bound: socket.socket, console: Console) -> bool:
@@ -83,50 +139,53 @@ async def _demonstrate(plan: Plan, bound: socket.socket, console: Console) -> bo
         if running.done():
             await running
         async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {plan.state.api_key}"}) as session:
-            told = await _tell(plan, session, console)
+            calls = await _follow_cases(plan, session, console)
     finally:
         stop.set()
         await asyncio.wait([running])
-    console.print(_closing_table(told))
-    wrong = [one.case.name for one in told if not one.is_as_expected]
+    console.print(_outcome_table(calls))
+    wrong = [one.case.name for one in calls if not one.is_as_expected]
     if wrong:
         console.print(f"[bold red]Not as it should be: {', '.join(wrong)}[/bold red]")
     else:
-        console.print(f"[green]All {len(told)} calls ended as they should.[/green]")
-        console.print("No attempt rang twice, and Engage heard every fact once.")
+        console.print(f"[green]All {len(calls)} calls ended as they should.[/green]")
+        console.print("No attempt rang twice, and Engage received every event once.")
     console.print("Next: [bold]make up[/bold] keeps it running; then [bold].venv/bin/ringback call --help[/bold].\n")
     return not wrong
 
 
-async def _tell(plan: Plan, session: aiohttp.ClientSession, console: Console) -> list[_Told]:
+async def _follow_cases(plan: Plan, session: aiohttp.ClientSession, console: Console) -> list[_Progress]:
+    """Place every case and print what happens, until all are as expected or the time is over."""
     clock = asyncio.get_running_loop().time
     began = clock()
-    told = []
-    console.print(f"[dim]  seconds  who    what{'':19}from[/dim]")
+    calls = []
+    console.print(f"[dim]  seconds  name   what{'':19}from[/dim]")
     for case in CASES:
         async with session.post(f"{plan.state.url}/v1/calls", json=case.body()) as answer:
             answer.raise_for_status()
-            told.append(_Told(case, (await answer.json())["call_id"]))
-        _show(console, _line(clock() - began, case, Text("call accepted", "bold"), "Voice API", case.story))
+            calls.append(_Progress(case, (await answer.json())["call_id"]))
+        line = _line(clock() - began, case, Text("call accepted", "bold"), "Voice API", case.story)
+        console.print(line, no_wrap=True, overflow="ellipsis")
     seen = {"rings": 0, "events": 0}
     quiet_since = None
     while clock() - began < GIVE_UP_AFTER_S:
-        for case, what, source, detail in await _news(plan, session, told, seen):
-            _show(console, _line(clock() - began, case, what, source, detail))
+        for case, what, source, detail in await _new_entries(plan, session, calls, seen):
+            line = _line(clock() - began, case, what, source, detail)
+            console.print(line, no_wrap=True, overflow="ellipsis")
             quiet_since = None
-        if all(one.is_as_expected for one in told):
+        if all(one.is_as_expected for one in calls):
             quiet_since = quiet_since or clock()
             if clock() - quiet_since > QUIET_S:
                 break
         await asyncio.sleep(POLL_S)
-    return told
+    return calls
 
 
-async def _news(
-    plan: Plan, session: aiohttp.ClientSession, told: list[_Told], seen: dict[str, int]
+async def _new_entries(
+    plan: Plan, session: aiohttp.ClientSession, calls: list[_Progress], seen: dict[str, int]
 ) -> list[tuple[Case, Text, str, str]]:
-    """What the two ledgers gained since the last look, both kept by other processes than ours."""
-    by_call = {one.call_id: one for one in told}
+    """Return the new entries of both ledgers, sorted by time. The emulators' own processes keep the ledgers."""
+    by_call = {one.call_id: one for one in calls}
     settings = plan.settings
     news: list[tuple[str, tuple[Case, Text, str, str]]] = []
     rings = await _items(session, f"{settings.retell_base_url}/emulator/retell/rings")
@@ -143,7 +202,7 @@ async def _news(
             facts = _detail(item["event"]["data"])
             news.append((item["received_at"], (one.case, _event_text(item), "ABT event", facts)))
     seen["rings"], seen["events"] = len(rings), len(events)
-    for one in told:
+    for one in calls:
         async with session.get(f"{plan.state.url}/v1/calls/{one.call_id}") as answer:
             one.status = (await answer.json())["status"]
     return [entry for _, entry in sorted(news, key=lambda dated: dated[0])]
@@ -188,20 +247,16 @@ def _line(seconds: float, case: Case, what: Text, source: str, detail: str) -> T
     return line.append(f"{source:<9}", "dim").append(f"  {detail}", "dim")
 
 
-def _show(console: Console, line: Text) -> None:
-    console.print(line, no_wrap=True, overflow="ellipsis")
-
-
-def _closing_table(told: list[_Told]) -> Table:
+def _outcome_table(calls: list[_Progress]) -> Table:
     table = Table(
-        title="\nWhat became of every call", title_justify="left", title_style="bold", box=None, pad_edge=False
+        title="\nThe outcome of every call", title_justify="left", title_style="bold", box=None, pad_edge=False
     )
-    for name in ("", "who", "the story", "status", "rang", "ABT events, in order"):
+    for name in ("", "name", "the story", "status", "rang", "ABT events, in order"):
         table.add_column(name, overflow="fold")
-    for one in told:
+    for one in calls:
         mark = Text("ok", "green") if one.is_as_expected else Text("WRONG", "bold red")
         table.add_row(mark, one.case.name, one.case.story, one.status, f"{one.rings}x", " > ".join(one.types))
-    counts = Counter(kind for one in told for kind in one.types)
+    counts = Counter(kind for one in calls for kind in one.types)
     total = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
     table.caption, table.caption_justify, table.caption_style = total, "left", "dim"
     return table

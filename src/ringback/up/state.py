@@ -1,4 +1,4 @@
-"""What `up` remembers of a data directory, so that the next start has the same keys and ports."""
+"""The files that `up` keeps in a data directory, so that the next start has the same keys and ports."""
 
 import base64
 import json
@@ -11,13 +11,16 @@ from urllib.parse import urlsplit
 
 from ringback.web.auth import make_key
 
-FILE = "up.json"
+UP_FILE = "up.json"
+#: The key to the hashes of erased people. It is outside the database that holds the hashes.
+ERASURE_KEY_FILE = "erasure.key"
+#: Fields that earlier versions wrote.
 _FORMER_FIELDS = ("retell_pid", "engage_pid")
 
 
 @dataclass(frozen=True, slots=True)
 class UpState:
-    """Kept in `<data-dir>/up.json`, mode 0600. The emulators' part is unused while the real ones are configured."""
+    """The content of `<data-dir>/up.json`, mode 0600. The emulators' fields are unused with a real Retell or Engage."""
 
     url: str
     api_key: str
@@ -28,35 +31,35 @@ class UpState:
     retell_api_key: str
     retell_webhook_key: str
     engage_secret: str
-    emulated: bool = True  # what the last start was: the mark of databases from before they had one
+    emulated: bool = True  # whether the last start was; decides for a database of a version without the mark
 
     @property
     def own_url(self) -> str:
-        """The address under which a program of this machine reaches `up`."""
+        """The address of `up` for a program on this machine."""
         host = urlsplit(self.url).hostname
         return f"http://127.0.0.1:{self.port}" if host in ("0.0.0.0", "::") else self.url
 
 
 def load_state(data_dir: Path) -> UpState | None:
-    """None if there is none, or if another version wrote it in a way this one cannot use."""
+    """Return None without a file, or if another version wrote a file that this one cannot use."""
     try:
-        written = json.loads((data_dir / FILE).read_text())
+        written = json.loads((data_dir / UP_FILE).read_text())
         return UpState(**{name: value for name, value in written.items() if name not in _FORMER_FIELDS})
     except (OSError, ValueError, TypeError):
         return None
 
 
 def save_state(data_dir: Path, state: UpState) -> None:
-    """Replaced in one step, so that a kill leaves the old or the new one, never half of one."""
-    draft = data_dir / f"{FILE}.new"
+    """Replace the file in one step: a kill leaves the old or the new file, never half a file."""
+    draft = data_dir / f"{UP_FILE}.new"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         json.dump(asdict(state), file)
-    draft.replace(data_dir / FILE)
+    draft.replace(data_dir / UP_FILE)
 
 
 def new_state(host: str, port: int) -> UpState:
-    """Fresh keys, and free ports for the emulators."""
+    """Make new keys, and find free ports for the emulators."""
     return UpState(
         url=f"http://{host}:{port}",
         api_key=make_key(),
@@ -75,3 +78,25 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+def read_erasure_key(data_dir: Path) -> tuple[str, ...]:
+    """Return the key of this directory, or nothing if there is none yet."""
+    try:
+        return (((data_dir / ERASURE_KEY_FILE).read_text()).strip(),)
+    except FileNotFoundError:
+        return ()
+
+
+def make_erasure_key(data_dir: Path) -> tuple[str, ...]:
+    """Return the key of this directory, made with mode 0600 if there is none. It is never replaced, because its
+    hashes would be lost."""
+    draft = data_dir / f"{ERASURE_KEY_FILE}.new"
+    if not (data_dir / ERASURE_KEY_FILE).exists():
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"{secrets.token_hex(32)}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(data_dir / ERASURE_KEY_FILE)
+    return read_erasure_key(data_dir)

@@ -18,7 +18,7 @@ from ringback.domain.new_call import KeyReused
 from ringback.flows.suppression import suppress, suppress_now
 from ringback.ports import Suppression
 from ringback.process import run_services
-from ringback.up.erasure_key import make_erasure_key, read_erasure_key
+from ringback.up.state import make_erasure_key, read_erasure_key
 from ringback.web.server import listen
 from ringback.wiring import open_dependencies
 

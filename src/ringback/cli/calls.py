@@ -3,12 +3,14 @@
 import hashlib
 import json
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
-from ringback.cli.asking import DEFAULT_DATA_DIR, DataDir, ask
+from ringback.cli.client import request
+from ringback.cli.settings import DEFAULT_DATA_DIR, DataDir
 
-#: Of the fictional range: the emulator takes any number as the caller's; with a real account, name one of yours.
+#: In the fictional range. The emulator accepts any caller id; a real account needs one of its own numbers.
 DEFAULT_FROM_NUMBER = "+14155550199"
 
 
@@ -23,7 +25,7 @@ def call(  # noqa: PLR0913 - each is an option of the command line
     from_number: Annotated[str, typer.Option("--from", help="The number that calls.")] = DEFAULT_FROM_NUMBER,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Places a call through the Voice API."""
+    """Place a call through the Voice API."""
     body: dict[str, Any] = {
         "contact": {"contact_id": contact or _contact_id_for(phone), "phone": phone},
         "agent_id": agent,
@@ -32,11 +34,11 @@ def call(  # noqa: PLR0913 - each is an option of the command line
     }
     if not_before is not None:
         body["not_before"] = not_before
-    answer = ask(data_dir, "POST", "/v1/calls", body)
-    due = f", not before {answer['next_eligible_at']}" if answer["status"] == "scheduled" else ""
-    typer.echo(answer["call_id"])
-    because = f" ({answer['reason']})" if answer.get("reason") else ""
-    typer.echo(f"{answer['status']}{because}{due}; its story: ringback trace {answer['call_id']}", err=True)
+    accepted = request(data_dir, "POST", "/v1/calls", body)
+    due = f", not before {accepted['next_eligible_at']}" if accepted["status"] == "scheduled" else ""
+    typer.echo(accepted["call_id"])
+    because = f" ({accepted['reason']})" if accepted.get("reason") else ""
+    typer.echo(f"{accepted['status']}{because}{due}; its story: ringback trace {accepted['call_id']}", err=True)
     if because:
         raise typer.Exit(1)
 
@@ -46,29 +48,27 @@ def trace(
     as_json: Annotated[bool, typer.Option("--json", help="The call and its timeline as JSON.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """A call's whole story: every decision, message, webhook and ABT event, with times."""
-    from urllib.parse import quote
-
+    """Print a call's timeline: every decision, message, webhook and ABT event, with times."""
     path = f"/v1/calls/{quote(call_id, safe='')}"
-    told = ask(data_dir, "GET", path)
-    entries = ask(data_dir, "GET", f"{path}/timeline")["entries"]
+    shown = request(data_dir, "GET", path)
+    entries = request(data_dir, "GET", f"{path}/timeline")["entries"]
     if as_json:
-        typer.echo(json.dumps({"call": told, "entries": entries}, ensure_ascii=False, indent=2))
+        typer.echo(json.dumps({"call": shown, "entries": entries}, ensure_ascii=False, indent=2))
         return
     from rich.console import Console
 
-    from ringback.cli.story import attempts_table, headline, timeline_table
+    from ringback.cli.render import attempts_table, headline, timeline_table
 
     console = Console(highlight=False)
-    console.print(headline(told), end="\n\n")
-    console.print(timeline_table(told, entries))
-    if told["attempts"]:
+    console.print(headline(shown), end="\n\n")
+    console.print(timeline_table(shown, entries))
+    if shown["attempts"]:
         console.print()
-        console.print(attempts_table(told["attempts"]))
+        console.print(attempts_table(shown["attempts"]))
 
 
 def _contact_id_for(phone: str) -> str:
-    """The same person for every call to one number however it is spelled, and no number to be read."""
+    """Make one contact id for all spellings of a number. The number cannot be read from it."""
     from ringback.adapters.number_plan import PhoneNumbersPlan
 
     spelled = PhoneNumbersPlan().canonical(phone) or phone
@@ -76,7 +76,7 @@ def _contact_id_for(phone: str) -> str:
 
 
 def _pair(text: str) -> tuple[str, str]:
-    name, is_there, value = text.partition("=")
-    if not is_there or not name:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
         raise typer.BadParameter("a variable is written name=value")
     return name, value

@@ -20,7 +20,7 @@ def listed() -> list[dict]:
     return json.loads(run(cli.app, ["keys", "list", "--json"]).stdout)
 
 
-def test_a_key_has_the_role_that_was_asked_for_and_may_do_everything_without_one():
+def test_create_gives_a_key_the_role_of_the_option_or_admin():
     for arguments in (
         ["crm", "--role", "engage"],
         ["wall", "--role", "viewer"],
@@ -36,14 +36,14 @@ def test_a_key_has_the_role_that_was_asked_for_and_may_do_everything_without_one
     }
 
 
-def test_an_unknown_role_is_refused_and_the_known_ones_are_named():
+def test_create_refuses_an_unknown_role_and_names_the_known_ones():
     result = run(cli.app, ["keys", "create", "crm", "--role", "root"])
     assert result.exit_code == 2
     assert all(role in result.stderr for role in ("engage", "viewer", "operator", "admin"))
     assert listed() == []
 
 
-def test_the_list_tells_everything_but_the_key():
+def test_list_shows_everything_but_the_key():
     key = run(cli.app, ["keys", "create", "crm", "--role", "engage"]).stdout.strip()
     run(cli.app, ["keys", "create", "a longer name"])
     assert run(cli.app, ["keys", "revoke", "crm"]).stdout == "revoked\n"
@@ -56,17 +56,24 @@ def test_the_list_tells_everything_but_the_key():
     assert key not in result.stdout and hash_key(key) not in result.stdout + json.dumps([crm, other])
 
 
-def test_a_revoked_name_is_not_given_again_and_an_unknown_one_not_revoked():
+def test_create_refuses_the_name_of_a_revoked_key_and_revoke_an_unknown_name():
     run(cli.app, ["keys", "create", "crm"])
     run(cli.app, ["keys", "revoke", "crm"])
     result = run(cli.app, ["keys", "create", "crm"])
     assert (result.exit_code, result.stderr) == (1, "there is a key of that name\n")
-    result = run(cli.app, ["keys", "revoke", "nobody"])
+    result = run(cli.app, ["keys", "revoke", "unknown"])
     assert (result.exit_code, result.stderr) == (1, "there is no key of that name: see ringback keys list\n")
 
 
-def test_the_name_of_the_setting_is_its_own():
-    """A key of that name would end when the setting's value changes."""
+def test_create_refuses_the_name_of_the_setting():
+    """A change of the setting would end a key of that name."""
     result = run(cli.app, ["keys", "create", "RINGBACK_API_KEY"])
     assert (result.exit_code, result.stdout) == (1, "")
     assert listed() == []
+
+
+def test_create_prints_a_key_and_refuses_a_name_that_exists():
+    made = run(cli.app, ["keys", "create", "crm"])
+    assert (made.exit_code, made.stdout.startswith("rbk_")) == (0, True)
+    assert run(cli.app, ["keys", "create", "crm"]).exit_code == 1
+    assert run(cli.app, ["db", "upgrade"]).stdout == "up to date already\n"

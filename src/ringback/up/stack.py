@@ -1,4 +1,4 @@
-"""Start everything in order, watch over it, and stop it in reverse."""
+"""The whole system in one process: start everything in order, restart what dies, stop in reverse order."""
 
 import asyncio
 import json
@@ -29,10 +29,9 @@ from ringback.services import (
     webhook_receiver,
 )
 from ringback.up.emulators import Emulator, EmulatorDidNotStart
-from ringback.up.erasure_key import make_erasure_key
-from ringback.up.state import UpState, load_state, new_state, save_state
+from ringback.up.state import UpState, load_state, make_erasure_key, new_state, save_state
 from ringback.web.server import PortTaken, listen
-from ringback.wiring import Dependencies, open_dependencies
+from ringback.wiring import open_dependencies
 
 _log = structlog.get_logger(__name__)
 
@@ -45,8 +44,10 @@ SERVICES = (internal_api, business_api, call_processor, webhook_processor, sched
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What this start is made of; an emulator that is None has a real counterpart. `was_emulated`: what the data
-    directory remembers of its last start, None at the first."""
+    """The parts of one start. Without an emulator the real service is used.
+
+    `was_emulated` is the kind of the last start of this data directory on the same database, None at the first.
+    """
 
     settings: Settings
     state: UpState
@@ -59,6 +60,7 @@ class Plan:
 
     @property
     def emulators(self) -> list[Emulator]:
+        """The emulators of this start."""
         return [emulator for emulator in (self.retell, self.engage) if emulator is not None]
 
     def ready_line(self) -> dict[str, object]:
@@ -73,33 +75,33 @@ class Plan:
 
 
 def make_plan(data_dir: Path, host: str, port: int, env: Mapping[str, str]) -> Plan:
-    """Reads the settings, and starts the embedded PostgreSQL if it is to be used."""
-    asked = read_settings(env, emulated="RETELL_BASE_URL" not in env)
+    """Read the settings, and start the embedded PostgreSQL if no other database is set."""
+    given = read_settings(env, emulated="RETELL_BASE_URL" not in env)
     state = load_state(data_dir)
-    is_same_database = state is not None and asked.database_url in (None, state.database_url)
+    is_same_database = state is not None and given.database_url in (None, state.database_url)
     was_emulated = state.emulated if state is not None and is_same_database else None
     if state is None or state.port != port:
         fresh = new_state(host, port)
         state = fresh if state is None else replace(state, url=fresh.url, port=fresh.port)
-    state = replace(state, url=f"http://{host}:{state.port}", api_key=asked.api_key or state.api_key)
+    state = replace(state, url=f"http://{host}:{state.port}", api_key=given.api_key or state.api_key)
     server = None
-    if asked.database_url is None:
+    if given.database_url is None:
         server = PostgresServer(data_dir)
         state = replace(state, database_url=server.start())
     else:
-        state = replace(state, database_url=asked.database_url)
-    retell = None if asked.retell_base_url else _retell(data_dir, state, asked)
-    engage = None if asked.engage_url else _engage(data_dir, state)
+        state = replace(state, database_url=given.database_url)
+    retell = None if given.retell_base_url else _retell(data_dir, state, given)
+    engage = None if given.engage_url else _engage(data_dir, state)
     settings = replace(
-        asked,
+        given,
         database_url=state.database_url,
         api_key=state.api_key,
-        retell_base_url=retell.url if retell else asked.retell_base_url,
-        retell_api_key=(state.retell_api_key if retell else asked.retell_api_key),
-        retell_webhook_key=((state.retell_webhook_key,) if retell else asked.retell_webhook_key),
-        engage_url=engage.url if engage else asked.engage_url,
-        engage_secret=(state.engage_secret if engage else asked.engage_secret),
-        erasure_key=asked.erasure_key or make_erasure_key(data_dir),
+        retell_base_url=retell.url if retell else given.retell_base_url,
+        retell_api_key=(state.retell_api_key if retell else given.retell_api_key),
+        retell_webhook_key=((state.retell_webhook_key,) if retell else given.retell_webhook_key),
+        engage_url=engage.url if engage else given.engage_url,
+        engage_secret=(state.engage_secret if engage else given.engage_secret),
+        erasure_key=given.erasure_key or make_erasure_key(data_dir),
     )
     return Plan(settings, state, host, data_dir, server, retell, engage, was_emulated)
 
@@ -131,8 +133,10 @@ def _engage(data_dir: Path, state: UpState) -> Emulator:
 
 
 async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event) -> None:
-    """Until `stop`; sets `ready` once everything answers. Leaves nothing running. Raises StartRefused, and then
-    nothing was changed in a database that belongs to the other side."""
+    """Run everything until `stop`. Set `ready` once HTTP responds. Leave no process behind.
+
+    Raises StartRefused if the database belongs to the other side, emulated or real. It is then unchanged.
+    """
     async with open_dependencies(plan.settings) as deps:
         border = deps.border(plan.was_emulated)
         emulated = True if plan.retell is not None else await border.side()
@@ -148,33 +152,34 @@ async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready:
                 raise StartRefused(KEY_REVOKED)
             await deps.check_erasure_key()
             if plan.server is not None:
-                # The database is this system's own, so no process of an earlier version needs the hashes as they were.
+                # No process of an earlier version uses this database, so the old hashes are not needed.
                 await deps.hashing.renew_stored(deps.pool)
             await deps.provider.warm_up()
-            await _serve(plan, deps, bound, stop, ready)
+            services: list[Service] = [module.build_service(deps) for module in SERVICES]
+            watch = asyncio.create_task(_watch(plan, stop, deps.loops.named("watch", "children")))
+            try:
+                await run_services(deps, services, bound, stop, ready)
+            finally:
+                # After a failed service too: the watch must not restart a process that is stopped now.
+                stop.set()
+                await watch
         finally:
             await asyncio.gather(*(emulator.stop() for emulator in plan.emulators))
 
 
-async def _serve(
-    plan: Plan, deps: Dependencies, bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event
-) -> None:
-    services: list[Service] = [module.build_service(deps) for module in SERVICES]
-    watch = asyncio.create_task(_watch(plan, stop, deps.loops.named("watch", "children")))
-    try:
-        await run_services(deps, services, bound, stop, ready)
-    finally:
-        # Also when a service failed: what is stopped now must not be started again.
-        stop.set()
-        await watch
-
-
 async def _watch(plan: Plan, stop: asyncio.Event, loop: Loop) -> None:
-    """What dies without having been told to is started again, and again if that fails."""
+    """Restart a PostgreSQL or an emulator that dies, and try again if the restart fails."""
 
     async def one_pass() -> None:
         try:
-            await _restart_the_dead(plan)
+            if plan.server is not None and not plan.server.is_alive():
+                _log.error("postgres.died", action="starting it again")
+                # On the main thread, blocking: the kernel ties the server's life to the thread that started it.
+                plan.server.start()
+            for emulator in plan.emulators:
+                if emulator.is_dead():
+                    _log.error("emulator.died", emulator=emulator.kind, action="starting it again")
+                    await emulator.start()
         except (EmbeddedPostgresError, EmulatorDidNotStart, OSError) as error:
             _log.error("restart.failed", error=type(error).__name__, action="trying again")
             await rest(RESTART_PAUSE_S, stop)
@@ -183,19 +188,8 @@ async def _watch(plan: Plan, stop: asyncio.Event, loop: Loop) -> None:
     await loop.run(one_pass, stop)
 
 
-async def _restart_the_dead(plan: Plan) -> None:
-    if plan.server is not None and not plan.server.is_alive():
-        _log.error("postgres.died", action="starting it again")
-        # On the main thread, blocking: the kernel ties the server's life to the thread that started it.
-        plan.server.start()
-    for emulator in plan.emulators:
-        if emulator.is_dead():
-            _log.error("emulator.died", emulator=emulator.kind, action="starting it again")
-            await emulator.start()
-
-
 def run_up(data_dir: Path, host: str, port: int | None, as_json: bool) -> None:
-    """`ringback up`. Ends the process: 0 after a clean stop, 2 if the start is refused."""
+    """Run `ringback up`. The exit code is 0 after a clean stop, 2 if the start is refused."""
     data_dir = data_dir.resolve()
     data_dir.mkdir(parents=True, exist_ok=True)
     env = process_environment()
@@ -221,18 +215,22 @@ async def _run_until_signal(plan: Plan, bound: socket.socket, as_json: bool) -> 
     stop, ready = asyncio.Event(), asyncio.Event()
     stop_on_signals(stop)
     running = asyncio.create_task(run_plan(plan, bound, stop, ready))
-    announced = asyncio.create_task(ready.wait())
-    await asyncio.wait([running, announced], return_when=asyncio.FIRST_COMPLETED)
-    if announced.done():
+    is_ready = asyncio.create_task(ready.wait())
+    await asyncio.wait([running, is_ready], return_when=asyncio.FIRST_COMPLETED)
+    if is_ready.done():
         sys.stdout.write((json.dumps(plan.ready_line()) if as_json else banner(plan)) + "\n")
         sys.stdout.flush()
     else:
-        announced.cancel()
+        is_ready.cancel()
     await running
 
 
 def banner(plan: Plan) -> str:
+    """Format the text that `up` prints once it is ready."""
     settings = plan.settings
+    hours_note = ""
+    if settings.emulated and "RINGBACK_CALLING_HOURS" not in settings.given:
+        hours_note = "   (no real phone is called; with a real Retell: mon-sat 09:00-20:00)"
     lines = [
         "",
         f"  Ringback is up at {plan.state.url}   (docs: {plan.state.url}/docs)",
@@ -241,18 +239,9 @@ def banner(plan: Plan) -> str:
         f"  Retell       {settings.retell_base_url or 'the real one'}{'   (emulated)' if plan.retell else ''}",
         f"  Engage       {masked_url(settings.engage_url or '')}{'   (emulated)' if plan.engage else ''}",
         f"  data         {plan.data_dir}",
-        f"  calling hours {settings.calling_hours}{_hours_note(settings)}",
+        f"  calling hours {settings.calling_hours}{hours_note}",
         "",
         "  next: ringback call +14155550100 --agent agent_demo",
         "",
     ]
     return "\n".join(lines)
-
-
-def _hours_note(settings: Settings) -> str:
-    is_default = "RINGBACK_CALLING_HOURS" not in settings.given
-    return (
-        "   (nobody real is called; with a real Retell: mon-sat 09:00-20:00)"
-        if settings.emulated and is_default
-        else ""
-    )

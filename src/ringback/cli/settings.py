@@ -1,0 +1,66 @@
+"""The options that commands share, and the settings of the installation that they work on."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from ringback.config import Settings, SettingsError, process_environment, read_settings
+
+DEFAULT_DATA_DIR = Path(".ringback")
+UP_FILE = "up.json"
+
+DataDir = Annotated[Path, typer.Option(help="Where a running `ringback up` keeps its data.")]
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+def database_url(data_dir: Path) -> str:
+    """Return the setting, else the database of a running `ringback up`. Raises SettingsError."""
+    url = read_settings(process_environment(), emulated=False).database_url
+    if url is None and (data_dir / UP_FILE).exists():
+        url = json.loads((data_dir / UP_FILE).read_text()).get("database_url")
+    if url is None:
+        raise SettingsError([f"RINGBACK_DATABASE_URL: must be set, or {data_dir} be the data of a running system"])
+    return url
+
+
+def settings_of(data_dir: Path) -> Settings:
+    """Read the settings as the processes do. A running `ringback up` supplies the settings that are not set."""
+    from ringback.up.state import load_state, read_erasure_key
+
+    env = process_environment()
+    settings = read_settings(env, emulated=False)
+    state = load_state(data_dir)
+    if settings.database_url is not None or state is None:
+        return settings
+    # Without a database of its own this command works on the installation of `up`: its keys are for its emulators.
+    settings = read_settings(env, emulated="RETELL_BASE_URL" not in env)
+    host = state.url.rpartition(":")[0]
+    running: dict[str, Any] = {"database_url": state.database_url, "api_key": settings.api_key or state.api_key}
+    running["erasure_key"] = settings.erasure_key or read_erasure_key(data_dir)
+    if settings.retell_base_url is None:
+        running |= {
+            "retell_base_url": f"{host}:{state.retell_port}",
+            "retell_api_key": state.retell_api_key,
+            "retell_webhook_key": (state.retell_webhook_key,),
+        }
+    if settings.engage_url is None:
+        running |= {"engage_url": f"{host}:{state.engage_port}", "engage_secret": state.engage_secret}
+    return replace(settings, **running)
+
+
+def start_logs(settings: Settings) -> None:
+    """Write logs to stderr, because stdout has the output of the command."""
+    from ringback.logs import choose_format, configure_logs
+
+    configure_logs(choose_format(settings.log_format, sys.stderr), sys.stderr)
+
+
+def fail(problem: str) -> NoReturn:
+    """Print the problem and end the command with exit code 1."""
+    typer.echo(problem, err=True)
+    raise typer.Exit(1)
