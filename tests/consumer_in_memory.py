@@ -1,4 +1,4 @@
-"""A consumer over a queue in memory, which remembers what it was asked."""
+"""A consumer over a queue in memory that records its requests."""
 
 import asyncio
 import random
@@ -13,7 +13,7 @@ from ringback.ports import MessageQueue, OutgoingMessage, ReceivedMessage
 
 
 class QueueInMemory(MessageQueue):
-    """Does what the contract says, and remembers what it was asked."""
+    """A queue that keeps the contract and records its requests."""
 
     def __init__(self, *bodies: str) -> None:
         self.rows = {str(n): [body, 0.0, 0] for n, body in enumerate(bodies)}  # body, visible at, receive count
@@ -21,11 +21,11 @@ class QueueInMemory(MessageQueue):
         self.deletes: list[list[str]] = []
         self.given_back: list[tuple[str, int]] = []
         self.dead: list[tuple[str, str]] = []
-        self.away = False
+        self.is_unavailable = False
 
     def _check(self) -> None:
-        if self.away:
-            raise QueueUnavailable("away")
+        if self.is_unavailable:
+            raise QueueUnavailable("unavailable")
 
     async def send(self, messages: Sequence[OutgoingMessage]) -> list[int]:
         for message in messages:
@@ -78,8 +78,8 @@ class QueueInMemory(MessageQueue):
         pass
 
 
-def consumer_of(queue, handle, *, available_slots=None, loop=None, **pace) -> Consumer:
-    settings = {"max_in_flight": 50, "wait_s": 0.05, "visibility_s": 30, "drain_s": 2.0, **pace}
+def consumer_of(queue, handle, *, available_slots=None, loop=None, **config) -> Consumer:
+    settings = {"max_in_flight": 50, "wait_s": 0.05, "visibility_s": 30, "drain_s": 2.0, **config}
     loop, rng = loop or Loop("consumer", "calls"), random.Random(7)
     return Consumer(queue, handle, ConsumerConfig(**settings), loop=loop, rng=rng, available_slots=available_slots)
 
@@ -99,5 +99,5 @@ async def until(condition, limit_s: float = 3.0) -> None:
     clock = asyncio.get_running_loop().time
     deadline = clock() + limit_s
     while not condition():
-        assert clock() < deadline, f"it had not come about within {limit_s} s"
+        assert clock() < deadline, f"the condition was not met within {limit_s} s"
         await asyncio.sleep(0.002)

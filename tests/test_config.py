@@ -1,4 +1,4 @@
-"""Settings: both columns of defaults, every problem at once, nothing secret shown."""
+"""Settings: both columns of defaults, every problem at once, no secret shown."""
 
 import json
 import re
@@ -16,7 +16,7 @@ def problems(env, emulated=False) -> list[str]:
     return caught.value.problems
 
 
-def test_production_defaults_are_the_first_column():
+def test_the_defaults_of_production_are_the_first_column():
     settings = read_settings({}, emulated=False)
     policy = settings.dial_policy
     assert (settings.call_queue, settings.event_queue) == ("calls", "events")
@@ -39,7 +39,7 @@ def test_production_defaults_are_the_first_column():
     assert settings.database_url is None
 
 
-def test_beside_the_emulators_the_second_column_counts():
+def test_the_defaults_with_the_emulators_are_the_second_column():
     settings = read_settings({}, emulated=True)
     policy = settings.dial_policy
     assert str(policy.calling_hours) == "always"
@@ -51,7 +51,7 @@ def test_beside_the_emulators_the_second_column_counts():
     assert settings.same_key_window_s == 2700
 
 
-def test_a_setting_given_explicitly_wins_over_either_default():
+def test_a_given_setting_overrides_either_default():
     env = {"RINGBACK_CALLING_HOURS": "mon-fri 10:00-12:00", "RINGBACK_MAX_LIVE_CALLS": "7"}
     for emulated in (True, False):
         settings = read_settings(env, emulated)
@@ -60,14 +60,14 @@ def test_a_setting_given_explicitly_wins_over_either_default():
         assert settings.given == set(env)
 
 
-def test_an_empty_setting_is_an_absent_one():
+def test_an_empty_setting_counts_as_absent():
     settings = read_settings({"RINGBACK_COUNTRIES": " ", "RINGBACK_INSTANCE": ""}, emulated=False)
     assert settings.countries == {"US"}
     assert settings.instance is None
     assert settings.given == set()
 
 
-def test_all_problems_are_listed_at_once_and_no_secret_with_them():
+def test_all_problems_are_listed_at_once_without_secrets():
     env = {
         "RINGBACK_DATABASE_URL": "mysql://user:hunter2@host/db",
         "RINGBACK_CALL_QUEUE": "a queue",
@@ -95,7 +95,7 @@ def test_all_problems_are_listed_at_once_and_no_secret_with_them():
     ("text", "kinds"),
     [("", set()), ("none", set()), ("toll_free", {"toll_free"}), ("premium, pager", {"premium", "pager"})],
 )
-def test_kinds_of_numbers_are_named_and_none_is_the_default(text, kinds):
+def test_number_types_are_parsed_and_default_to_none(text, kinds):
     settings = read_settings({"RINGBACK_NUMBER_TYPES": text}, emulated=False)
     assert settings.number_types == settings.dial_policy.number_types == kinds
 
@@ -147,7 +147,7 @@ def test_doctor_shows_every_setting_and_no_secret():
     assert not re.search("hunter2|aHVudGVyMg", json.dumps(rows))
 
 
-def test_a_client_is_told_by_the_environment_or_by_the_running_system(tmp_path: Path):
+def test_access_is_read_from_the_environment_or_from_the_running_system(tmp_path: Path):
     up_file = tmp_path / "up.json"
     with pytest.raises(SettingsError):
         read_access({}, up_file)
@@ -157,7 +157,7 @@ def test_a_client_is_told_by_the_environment_or_by_the_running_system(tmp_path: 
     assert read_access(elsewhere, up_file) == Access("https://voice.example", "rbk_far")
 
 
-def test_the_key_of_the_running_system_is_not_sent_elsewhere(tmp_path: Path):
+def test_the_key_of_the_running_system_is_not_used_with_another_url(tmp_path: Path):
     up_file = tmp_path / "up.json"
     up_file.write_text(json.dumps({"url": "http://127.0.0.1:8080", "api_key": "rbk_local"}))
     with pytest.raises(SettingsError):

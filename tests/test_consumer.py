@@ -11,7 +11,7 @@ from ringback.ports import OutgoingMessage
 from tests.consumer_in_memory import QueueInMemory, consumer_of, running, until
 
 
-async def test_what_was_handled_is_deleted_in_tens():
+async def test_handled_messages_are_deleted_in_tens():
     queue, handled = QueueInMemory(*(str(n) for n in range(40))), []
 
     async def handle(group):
@@ -24,7 +24,7 @@ async def test_what_was_handled_is_deleted_in_tens():
     assert (consumer.stats.received, consumer.stats.acked, consumer.stats.delete_calls) == (40, 40, 4)
 
 
-async def test_a_lone_message_is_acknowledged_while_another_is_still_worked_on():
+async def test_a_lone_message_is_acknowledged_while_another_is_in_progress():
     queue, release = QueueInMemory("slow", "fast"), asyncio.Event()
 
     async def handle(group):
@@ -51,7 +51,7 @@ async def test_a_group_that_fails_is_handled_one_by_one():
     assert queue.dead == [("bad", "Permanent: bad is bad")]
 
 
-async def test_groups_are_no_larger_than_asked():
+async def test_groups_are_no_larger_than_the_group_size():
     queue, sizes = QueueInMemory(*(str(n) for n in range(10))), []
 
     async def handle(group):
@@ -114,7 +114,7 @@ async def test_a_message_that_cannot_be_put_to_the_dead_letters_stays_in_the_que
     assert consumer.stats.dead == 0
 
 
-async def test_without_free_places_nothing_is_received_and_then_no_more_than_are_free():
+async def test_no_more_messages_are_received_than_slots_are_free():
     queue, free = QueueInMemory(*(str(n) for n in range(9))), [0]
 
     async def handle(_): ...
@@ -156,11 +156,11 @@ async def test_work_longer_than_the_visibility_is_not_delivered_again():
     assert seen == [1]
 
 
-async def test_while_the_store_is_away_messages_wait_here_and_burn_no_receive():
-    queue, away, handled = QueueInMemory(*(str(n) for n in range(25))), [True], []
+async def test_messages_are_retried_in_place_without_a_receive_while_the_store_is_unavailable():
+    queue, is_unavailable, handled = QueueInMemory(*(str(n) for n in range(25))), [True], []
 
     async def handle(group):
-        if away[0]:
+        if is_unavailable[0]:
             raise StoreUnavailable("gone")
         handled.extend((message.body, message.receive_count) for message in group)
 
@@ -169,19 +169,19 @@ async def test_while_the_store_is_away_messages_wait_here_and_burn_no_receive():
         assert queue.limits[:2] == [10, 10]
         assert set(queue.limits[2:]) == {1}
         assert len(queue.limits) < 8
-        away[0] = False
+        is_unavailable[0] = False
         await until(lambda: not queue.rows, 6)
     assert sorted(handled, key=lambda pair: int(pair[0])) == [(str(n), 1) for n in range(25)]
     assert consumer.stats.retried == 0
 
 
-async def test_a_message_that_alone_blames_the_store_is_given_back_and_blocks_nobody(monkeypatch):
+async def test_a_message_returns_to_the_queue_when_it_alone_finds_the_store_unavailable(monkeypatch):
     monkeypatch.setattr("ringback.consumer.FIRST_PAUSE_S", 0.01)
     queue = QueueInMemory("blames")
 
     async def handle(group):
         if group[0].body == "blames":
-            raise StoreUnavailable("says it")
+            raise StoreUnavailable("reported")
         await queue.send([OutgoingMessage("another")] if len(queue.rows) < 2 else [])
 
     async with running(consumer_of(queue, handle)) as consumer:
@@ -190,9 +190,9 @@ async def test_a_message_that_alone_blames_the_store_is_given_back_and_blocks_no
         assert consumer.stats.acked > 0
 
 
-async def test_a_queue_that_is_away_is_asked_seldom_and_used_again_when_it_is_back():
+async def test_an_unavailable_queue_is_polled_seldom_and_used_again_after_its_recovery():
     queue = QueueInMemory("one")
-    queue.away = True
+    queue.is_unavailable = True
 
     async def handle(_): ...
 
@@ -200,20 +200,20 @@ async def test_a_queue_that_is_away_is_asked_seldom_and_used_again_when_it_is_ba
         async with running(consumer_of(queue, handle)):
             await asyncio.sleep(0.5)
             assert 2 <= len(queue.limits) <= 5
-            queue.away = False
+            queue.is_unavailable = False
             await until(lambda: not queue.rows)
     assert [line["event"] for line in lines] == ["dependency.unavailable", "dependency.recovered"]
 
 
-async def test_an_acknowledgement_that_failed_is_made_again():
+async def test_an_acknowledgement_is_repeated_after_it_failed():
     queue = QueueInMemory("one")
 
     async def handle(_):
-        queue.away = True
+        queue.is_unavailable = True
 
     async with running(consumer_of(queue, handle)) as consumer:
         await until(lambda: consumer.stats.delete_calls == 1)
-        queue.away = False
+        queue.is_unavailable = False
         await until(lambda: not queue.rows)
     assert (consumer.stats.received, consumer.stats.acked) == (1, 1)
 
@@ -230,7 +230,7 @@ async def test_stop_receives_no_more_and_finishes_what_is_in_flight():
     assert len(queue.limits) == 1
 
 
-async def test_stop_cuts_off_a_long_poll():
+async def test_stop_cancels_a_long_poll():
     async def handle(_): ...
 
     started = time.monotonic()
@@ -250,7 +250,7 @@ async def test_stop_waits_no_longer_than_the_drain_limit():
     assert len(queue.rows) == 1
 
 
-async def test_stop_gives_back_what_waits_for_the_store():
+async def test_stop_returns_messages_that_wait_for_the_store():
     queue = QueueInMemory("one")
 
     async def handle(_):

@@ -1,4 +1,4 @@
-"""What the consumer does with messages of another version, and with errors of the queue that no code foresaw."""
+"""Messages of another version, and unexpected errors of the queue."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ async def test_a_message_of_another_version_goes_back_for_long(receives_before, 
     assert consumer.stats.failures == 0
 
 
-async def test_a_message_of_another_version_is_dead_after_an_hour_with_its_reason():
+async def test_a_message_of_another_version_is_dead_lettered_after_an_hour_with_its_reason():
     queue = QueueInMemory("newer")
     queue.rows["0"][2] = 4
 
@@ -45,7 +45,7 @@ def test_a_rollout_of_an_hour_fits_into_the_receives_that_a_queue_allows():
 
 
 @pytest.mark.parametrize("method", ["receive", "delete", "change_visibility", "dead_letter"])
-async def test_an_unforeseen_error_of_the_queue_is_waited_out_and_the_loop_goes_on(method):
+async def test_the_consumer_continues_after_an_unexpected_error_of_the_queue(method):
     class Broken(QueueInMemory):
         errors = 4
 
@@ -76,7 +76,7 @@ async def test_an_unforeseen_error_of_the_queue_is_waited_out_and_the_loop_goes_
     assert "4155550123" not in repr(lines)
 
 
-async def test_a_consumer_that_is_always_in_error_is_failing_and_ends_at_stop():
+async def test_a_consumer_with_constant_errors_is_failing_and_ends_at_stop():
     class Broken(QueueInMemory):
         async def receive(self, limit, wait_s, visibility_s):
             raise KeyError("Body")

@@ -1,4 +1,4 @@
-"""The crash points' switch: off it does nothing, armed it tells every point that is reached."""
+"""Failpoints do nothing unless they are armed."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ def test_a_point_does_nothing_unless_it_is_armed():
     reach(Failpoint.CLAIM_COMMITTED)
 
 
-def test_what_is_armed_hears_of_every_point_that_is_reached():
+def test_an_armed_action_is_called_at_every_point_that_is_reached():
     reached: list[Failpoint] = []
     arm(reached.append)
     reach(Failpoint.CLAIM_WRITTEN)

@@ -1,4 +1,4 @@
-"""Logs and metrics: one line per decision, and nothing private in it whatever was logged."""
+"""Logs and metrics: one line per decision, without private data."""
 
 import io
 import json
@@ -62,12 +62,12 @@ def test_whatever_is_logged_no_number_and_no_secret_comes_out(log_format):
 
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
-def test_of_an_exception_its_kind_and_places_are_told_and_not_its_words(log_format):
-    """PostgreSQL's errors quote the row that failed, which holds names."""
-    name = "".join(["Quen", "tina"])  # whole nowhere in this source, whose lines a traceback shows
+def test_an_exception_is_logged_with_types_and_lines_and_without_its_text(log_format):
+    """The errors of PostgreSQL quote the row that failed, with its names."""
+    name = "".join(["Quen", "tina"])  # a traceback shows source lines, so the name is whole in none
 
-    def refuse(why: str) -> None:
-        raise LookupError(why)
+    def refuse(text: str) -> None:
+        raise LookupError(text)
 
     def write():
         try:
@@ -88,12 +88,12 @@ def test_of_an_exception_its_kind_and_places_are_told_and_not_its_words(log_form
     assert "Task exception was never retrieved" in text
 
 
-def test_times_ids_and_offsets_are_left_alone():
+def test_redact_keeps_times_ids_and_offsets():
     text = "2026-12-01T17:00:00+00:00 +0100 019ab123-4567-7890-abcd-0123456789ab 1796428800000 key_name +5"
     assert redact(text) == text
 
 
-def test_the_format_follows_the_terminal_unless_told():
+def test_the_format_follows_the_terminal_unless_it_is_set():
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -103,7 +103,7 @@ def test_the_format_follows_the_terminal_unless_told():
     assert choose_format("json", Terminal()) == "json"
 
 
-def test_metrics_are_made_anew_and_counts_kept_elsewhere_are_published():
+def test_metrics_start_at_zero_and_publish_counts_of_other_objects():
     from prometheus_client import generate_latest
 
     first, second = make_metrics(), make_metrics()

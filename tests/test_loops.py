@@ -1,4 +1,4 @@
-"""The shell of every long-running loop."""
+"""Long-running loops: errors, pauses, readiness."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from ringback import loops as shell
+from ringback import loops
 from ringback.config import read_settings
 from ringback.domain.errors import StoreUnavailable
 from ringback.loops import Loop, Loops, rest
@@ -19,8 +19,8 @@ PHONE = "+14155550123"
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shell, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(shell, "LONGEST_PAUSE_S", 0.04)
+    monkeypatch.setattr(loops, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(loops, "LONGEST_PAUSE_S", 0.04)
 
 
 class Passes:
@@ -54,7 +54,7 @@ async def test_an_unforeseen_error_is_logged_by_type_counted_and_followed_by_a_p
     assert pauses[3] >= 0.02
 
 
-async def test_an_error_that_was_foreseen_pauses_the_loop_and_is_no_failure():
+async def test_an_expected_error_pauses_the_loop_and_is_not_counted():
     loop, passes = Loop("outbox", "engage"), Passes(*(StoreUnavailable("gone") for _ in range(3)))
     with capture_logs() as lines:
         await loop.run(passes, passes.stop)
@@ -84,18 +84,18 @@ async def test_an_error_within_a_group_of_tasks_is_named_by_its_own_type():
     assert lines[0]["error"] == "KeyError"
 
 
-async def test_loops_are_failing_after_three_failures_in_a_row_until_they_work_again():
-    loops = Loops()
-    loop = loops.named("outbox", "engage")
-    assert loops.named("outbox", "engage") is loop
+async def test_a_loop_is_failing_after_three_failures_in_a_row_until_a_pass_works():
+    all_loops = Loops()
+    loop = all_loops.named("outbox", "engage")
+    assert all_loops.named("outbox", "engage") is loop
     for _ in range(2):
         loop.failed(ValueError())
-    assert loops.failing() == []
+    assert all_loops.failing() == []
     loop.failed(ValueError())
-    assert loops.failing() == ["outbox.engage"]
+    assert all_loops.failing() == ["outbox.engage"]
     loop.worked()
-    assert loops.failing() == []
-    assert dict(loops.failures()) == {"outbox.engage": 3}
+    assert all_loops.failing() == []
+    assert dict(all_loops.failures()) == {"outbox.engage": 3}
 
 
 async def test_a_rest_ends_at_stop():
@@ -106,7 +106,7 @@ async def test_a_rest_ends_at_stop():
     await asyncio.wait_for(resting, 1)
 
 
-async def test_a_service_whose_loop_ends_in_an_error_is_run_again_and_the_process_stays(
+async def test_a_service_loop_is_run_again_after_an_error_and_the_process_stays(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ):
     settings = read_settings({"RINGBACK_DATABASE_URL": database_url}, emulated=False)
@@ -120,16 +120,16 @@ async def test_a_service_whose_loop_ends_in_an_error_is_run_again_and_the_proces
         await stop.wait()
 
     bound = listen("127.0.0.1", 0)
-    async with open_dependencies(settings) as parts:
+    async with open_dependencies(settings) as deps:
         service = Service("broken", loops=[breaks])
-        process = asyncio.create_task(run_services(parts, [service], bound, stop, ready))
+        process = asyncio.create_task(run_services(deps, [service], bound, stop, ready))
         await ready.wait()
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{bound.getsockname()[1]}", trust_env=False) as client:
             async with asyncio.timeout(10):
                 while (answer := await client.get("/readyz")).status_code == 200:
                     await asyncio.sleep(0.01)
-            said = answer.json()["checks"]["loops"]
-            assert said == {"ok": False, "detail": "failing again and again: service.broken"}
+            check = answer.json()["checks"]["loops"]
+            assert check == {"ok": False, "detail": "failing again and again: service.broken"}
             metrics = (await client.get("/metrics")).text
             assert 'ringback_loop_failures_total{loop="service.broken"}' in metrics
             works.set()
@@ -137,8 +137,8 @@ async def test_a_service_whose_loop_ends_in_an_error_is_run_again_and_the_proces
             async with asyncio.timeout(10):
                 while begun == seen:
                     await asyncio.sleep(0.01)
-            # A loop that has run for a while works, though its pass has no end.
-            monkeypatch.setattr(shell, "FAILING_FOR_S", 0.05)
+            # A loop that has run for a while counts as working, although its pass does not end.
+            monkeypatch.setattr(loops, "FAILING_FOR_S", 0.05)
             await asyncio.sleep(0.1)
             assert (await client.get("/readyz")).status_code == 200
         assert not process.done()

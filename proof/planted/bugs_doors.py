@@ -197,7 +197,7 @@ BUGS = (
         aims=(I16,),
         file=CONSUMER,
         old="            if len(group) > 1:\n                for message in group:\n"
-        "                    await self._settle([message])\n",
+        "                    await self._process([message])\n",
         new="            if len(group) > 1:\n                for message in group:\n"
         "                    await self._handle_failure(message, error)\n",
         why="They failed together.",

@@ -1,1 +1,1 @@
-"""Outbound AI voice calls, and the truth about what became of every one."""
+"""Outbound AI voice calls, with the true outcome of every one."""

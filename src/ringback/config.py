@@ -1,4 +1,4 @@
-"""The settings: the one reader of the environment, validated whole before anything starts."""
+"""The settings. Only this module reads the environment; all settings are validated before anything starts."""
 
 import base64
 import binascii
@@ -18,16 +18,16 @@ from ringback.domain.number_plan import NumberType
 from ringback.domain.schedule import CallingHours
 from ringback.telemetry import LogFormat
 
-#: A lease outlives the create call by this much, so that an answer that came in time can still be written down.
+#: A lease outlives the create call by this much, for the time to record an answer.
 LEASE_MARGIN_S = 30
-#: Retell forgets an idempotency key after an hour; a resend behind that would be a second ring.
+#: Retell forgets an idempotency key after an hour; a later resend would ring a second time.
 PROVIDER_KEY_MEMORY_S = 3600
-#: 32 hexadecimal digits are 128 bits, which nobody tries out.
+#: 32 hexadecimal digits are 128 bits, too many to try out.
 MIN_KEY_LENGTH = 32
 
 
 class SettingsError(Exception):
-    """Every problem of the environment at once, one sentence each, never with a secret's value."""
+    """All problems of the environment, one sentence each, without the values of secrets."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -36,9 +36,9 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Each field is the setting of the same name, without the product's prefix; None where nothing was given.
+    """Each field is the setting of the same name, without the product's prefix. None means not set.
 
-    `given` names the settings that were set explicitly, `emulated` says whose defaults the others took.
+    `given` has the names of the settings that are set. With `emulated` the others have the emulators' defaults.
     """
 
     database_url: str | None
@@ -78,6 +78,7 @@ class Settings:
 
     @property
     def dial_policy(self) -> DialPolicy:
+        """The limits of dialing."""
         return DialPolicy(
             countries=self.countries,
             calling_hours=self.calling_hours,
@@ -91,6 +92,7 @@ class Settings:
 
     @property
     def deadlines(self) -> Deadlines:
+        """The times after which an attempt is looked up or given up."""
         return Deadlines(
             silence_s=self.silence_deadline_s,
             not_connected_s=self.not_connected_deadline_s,
@@ -105,7 +107,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where a running Ringback answers, and the key to it."""
+    """The address of a running Ringback, and an API key."""
 
     url: str
     api_key: str
@@ -215,12 +217,12 @@ def _log_format(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One setting. Defaults are written as one would write them into the environment, so one parser reads both."""
+    """One setting. Defaults have the text form of the environment, so one parser reads both."""
 
     name: str
     parse: Callable[[str], object]
     default: str | None = None
-    emulated: str | None = None  # the default beside the emulators, where it differs
+    emulated: str | None = None  # the default with the emulators, where it differs
     secret: bool = False
     other_names: tuple[str, ...] = ()
 
@@ -268,20 +270,21 @@ _ENTRIES = (
 
 
 def process_environment() -> Mapping[str, str]:
+    """Return the environment of this process."""
     return os.environ
 
 
 def read_settings(env: Mapping[str, str], emulated: bool) -> Settings:
-    """Settings from the environment, else their defaults: production's, or those beside the emulators.
+    """Read the settings. Those that are not set get the default of production, or of the emulators.
 
-    A setting that is present wins over either default; one that is present and empty counts as absent.
-    Raises SettingsError.
+    An empty setting counts as not set. Raises SettingsError.
     """
     values: dict[str, Any] = {}
     given: set[str] = set()
     problems: list[str] = []
     for entry in _ENTRIES:
-        text = _find(entry, env)
+        names = (entry.name, *entry.other_names)
+        text = next((found for name in names if (found := env.get(name, "").strip())), None)
         if text is not None:
             given.add(entry.name)
         else:
@@ -300,7 +303,7 @@ def read_settings(env: Mapping[str, str], emulated: bool) -> Settings:
 
 
 def describe(settings: Settings) -> list[tuple[str, str, str]]:
-    """(name, value, where it comes from) of every setting, secrets and passwords masked."""
+    """Return (name, value, origin) of every setting, secrets and passwords masked."""
     rows = []
     for entry in _ENTRIES:
         value = getattr(settings, entry.field)
@@ -310,13 +313,13 @@ def describe(settings: Settings) -> list[tuple[str, str, str]]:
 
 
 def read_access(env: Mapping[str, str], up_file: Path) -> Access:
-    """RINGBACK_URL and RINGBACK_API_KEY, else what a running `ringback up` wrote down. Raises SettingsError."""
+    """Return RINGBACK_URL and RINGBACK_API_KEY, else the values in the file of `ringback up`. Raises SettingsError."""
     url, api_key = env.get("RINGBACK_URL"), env.get("RINGBACK_API_KEY")
     try:
         running = json.loads(up_file.read_text()) if not (url and api_key) else {}
     except (OSError, ValueError):
         running = {}
-    # A key for one place is not sent to another: what `up` wrote down completes nothing but itself.
+    # The key in the file of `up` is sent to the URL in that file, and to no other.
     access = Access(url or "", api_key or "") if url else Access(running.get("url", ""), running.get("api_key", ""))
     if not (access.url and access.api_key):
         hint = f"set RINGBACK_URL and RINGBACK_API_KEY, or name the data directory of a running system ({up_file})"
@@ -325,12 +328,8 @@ def read_access(env: Mapping[str, str], up_file: Path) -> Access:
 
 
 def read_url(env: Mapping[str, str]) -> str | None:
-    """RINGBACK_URL alone: where others reach a running Ringback."""
+    """Return RINGBACK_URL alone, the public address of a running Ringback."""
     return env.get("RINGBACK_URL", "").strip() or None
-
-
-def _find(entry: _Entry, env: Mapping[str, str]) -> str | None:
-    return next((text for name in (entry.name, *entry.other_names) if (text := env.get(name, "").strip())), None)
 
 
 def _contradictions(values: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The one loop that both processors run: receive, handle, then acknowledge or do what the error's fate asks for."""
+"""The loop of both processors: receive, handle, then acknowledge, delay or dead-letter by the class of the error."""
 
 import asyncio
 import math
@@ -11,33 +11,32 @@ import structlog
 
 from ringback.domain.errors import AnotherVersion, Permanent, QueueUnavailable, Retryable, StoreUnavailable
 from ringback.failpoints import Failpoint, reach
-from ringback.loops import Loop, place
+from ringback.loops import Loop, location
 from ringback.ports import MessageQueue, ReceivedMessage
 
 Handle = Callable[[Sequence[ReceivedMessage]], Awaitable[None]]
 AvailableSlots = Callable[[], Awaitable[int]]
 
-BATCH = 10  # what one call of a queue takes
+BATCH = 10  # messages in one call of a queue
 ACK_DELAY_S = 0.005
-NO_PLACE_PAUSE_S = 0.05
-LAST_POLL_S = 0.25  # a poll that is out when stop comes gets this long before it is cut off
-GIVEN_BACK_S = 1  # at stop: not at once, or our own last poll would take it again
+NO_SLOT_PAUSE_S = 0.05
+LAST_POLL_S = 0.25  # time for a poll that is in progress at stop, before it is cancelled
+GIVEN_BACK_S = 1  # at stop; with 0 the last poll of this process could receive the message again
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 FIRST_RETRY_S, LONGEST_RETRY_S = 5.0, 900.0
 DELETE_TRIES = 6
-#: Waits of a message whose version this process does not know, after its first, second … receive; then it is dead. A
-#: receive cannot be given back to Amazon SQS, whose redrive policy allows five: these are the four waits between them,
-#: and 60 + 600 + 1200 + 1800 s are 61 minutes, in which a rollout is over. The first one is short, because a process of
-#: the newer version is probably there.
+#: Waits of a message of an unknown version after its first, second … receive. After them it is dead-lettered.
+#: Amazon SQS counts every receive, and its redrive policy allows five, so there are four waits between them.
+#: Together they are 61 minutes, in which a rollout ends. The first is short: a newer process probably runs already.
 ANOTHER_VERSION_WAITS_S = (60, 600, 1200, 1800)
 
-#: A message that says "the store is away" this often while others succeed is the cause itself.
+#: A message that fails this often with an unavailable store, while others succeed, is the cause itself.
 TRIES_IN_PLACE = 6
 
 
 @dataclass(slots=True)
 class ConsumerStats:
-    """Messages, and two counts of calls, since the start; `failures` (errors not foreseen) are also `retried`."""
+    """Counts since the start. A message with an unexpected error counts in `failures` and in `retried`."""
 
     received: int = 0
     acked: int = 0
@@ -50,10 +49,10 @@ class ConsumerStats:
 
 @dataclass(frozen=True, slots=True)
 class ConsumerConfig:
-    """How much at once and how long.
+    """Limits of one consumer.
 
-    `visibility_s` is extended while a message is worked on, so it only bounds how soon a dead process's work returns.
-    `drain_s` is what messages in flight get after stop.
+    `visibility_s` is extended while a message is handled. It bounds how soon the messages of a dead process return.
+    `drain_s` is the time for messages in flight after stop.
     """
 
     max_in_flight: int
@@ -71,12 +70,15 @@ class Backoff:
         self.failures = 0
 
     def failed(self) -> None:
+        """Record a failure."""
         self.failures += 1
 
     def worked(self) -> None:
+        """Record a success, which ends the pauses."""
         self.failures = 0
 
     def pause_s(self) -> float:
+        """Return the pause before the next try, zero after a success."""
         if not self.failures:
             return 0.0
         return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self.failures - 1, 10)) * self._rng.uniform(0.5, 1.0)
@@ -85,13 +87,16 @@ class Backoff:
 class Consumer:
     """Calls `handle` with groups of at most `config.group_size` messages.
 
-    It returns: the group is acknowledged. It raises over a group: each message of it is handled alone. Over one message
-    the error decides: Permanent puts it to the dead letters; Retryable, and what was not foreseen, give it back with a
-    growing delay until the queue's receive limit; AnotherVersion gives it back for an hour in all; StoreUnavailable and
-    QueueUnavailable keep it here, no receive burnt, to be tried again after a pause, while one message at a time is
-    taken to learn whether the world is back.
-    `available_slots` is asked before each poll, and no more is received than it returns. It
-    accounts for messages in flight itself.
+    A group is acknowledged when `handle` returns. When it raises for a group, each message is handled alone. For one
+    message the error decides:
+
+    - Permanent: the message goes to the dead letters.
+    - Retryable, and any unexpected error: it returns to the queue with a growing delay, until the receive limit.
+    - AnotherVersion: it returns to the queue, for an hour in all.
+    - StoreUnavailable, QueueUnavailable: it is retried here after a pause and costs no receive. Meanwhile one message
+      at a time is received, to detect the recovery.
+
+    `available_slots` bounds each receive. It must count messages in flight itself.
     """
 
     def __init__(
@@ -115,18 +120,20 @@ class Consumer:
         self._store_backoff = Backoff(rng)
         self._queue_backoff = Backoff(rng)
         self._successes = 0
-        self._handling = 0  # messages
-        self._unsettled = 0  # messages handled, or handled and not yet deleted
+        self._handling = 0  # messages that are handled now
+        self._unfinished = 0  # messages that are handled now, or handled and not yet deleted
         self._acks: list[str] = []
         self._ack_timer: asyncio.TimerHandle | None = None
-        self._extend_at: dict[str, float] = {}  # by receipt, on the loop's clock
+        self._extend_at: dict[str, float] = {}  # by receipt, on the event loop's clock
         self._changed = asyncio.Event()
         self._working: set[asyncio.Task[None]] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set and what is in flight is finished, or `drain_s` is over. After an error it may be run
-        again: what was in flight then returns after its visibility."""
-        self._handling = self._unsettled = 0
+        """Run until `stop` is set and the messages in flight are finished, or `drain_s` is over.
+
+        It may be run again after an error. Messages that were in flight return after their visibility.
+        """
+        self._handling = self._unfinished = 0
         self._acks.clear()
         self._extend_at.clear()
         async with asyncio.TaskGroup() as self._tasks:
@@ -134,20 +141,20 @@ class Consumer:
             self._stopped.add_done_callback(lambda _: self._changed.set())
             heartbeat = self._tasks.create_task(self._extend_visibility())
             while not self._stopped.done():
-                with self._loop.shelter():
-                    room = await self._free_capacity()
-                    if room > 0 and not self._stopped.done():
-                        self._start(await self._receive(room))
+                with self._loop.guard():
+                    capacity = await self._free_capacity()
+                    if capacity > 0 and not self._stopped.done():
+                        self._start(await self._receive(capacity))
                     self._loop.worked()
                 await self._sleep(self._loop.pause_s())
             await self._drain()
             heartbeat.cancel()
 
     async def _free_capacity(self) -> int:
-        """How many messages may be received now; if none, after a wait for the reason to pass."""
+        """Return how many messages may be received now. If none, first wait until that may have changed."""
         await self._sleep(max(self._store_backoff.pause_s(), self._queue_backoff.pause_s()))
-        room = min(BATCH, self._config.max_in_flight - self._unsettled)
-        if room <= 0:
+        capacity = min(BATCH, self._config.max_in_flight - self._unfinished)
+        if capacity <= 0:
             self._changed.clear()
             if not self._stopped.done():
                 await self._changed.wait()
@@ -160,19 +167,19 @@ class Consumer:
                 return 0
             self._report_recovered(self._store_backoff)
             if free <= 0:
-                await self._sleep(NO_PLACE_PAUSE_S)
-            room = min(room, free)
-        return min(room, 1) if self._store_backoff.failures else room
+                await self._sleep(NO_SLOT_PAUSE_S)
+            capacity = min(capacity, free)
+        return min(capacity, 1) if self._store_backoff.failures else capacity
 
-    async def _receive(self, room: int) -> Sequence[ReceivedMessage]:
+    async def _receive(self, limit: int) -> Sequence[ReceivedMessage]:
         self.stats.receive_calls += 1
-        polling = asyncio.ensure_future(self._queue.receive(room, self._config.wait_s, self._config.visibility_s))
+        polling = asyncio.ensure_future(self._queue.receive(limit, self._config.wait_s, self._config.visibility_s))
         try:
             await asyncio.wait({polling, self._stopped}, return_when=asyncio.FIRST_COMPLETED)
             if self._stopped.done():
                 await asyncio.wait({polling}, timeout=LAST_POLL_S)
             if not polling.done():
-                # What it had just received returns after its visibility.
+                # Messages that it has just received return after their visibility.
                 polling.cancel()
                 await asyncio.wait({polling})
                 return ()
@@ -190,22 +197,22 @@ class Consumer:
         half_time = asyncio.get_running_loop().time() + self._config.visibility_s / 2
         self._extend_at.update((message.receipt, half_time) for message in messages)
         self._handling += len(messages)
-        self._unsettled += len(messages)
+        self._unfinished += len(messages)
         for first in range(0, len(messages), self._config.group_size):
-            self._spawn(self._settle(messages[first : first + self._config.group_size]))
+            self._spawn(self._process(messages[first : first + self._config.group_size]))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._tasks.create_task(work)
         self._working.add(task)
         task.add_done_callback(self._working.discard)
 
-    async def _settle(self, group: Sequence[ReceivedMessage]) -> None:
+    async def _process(self, group: Sequence[ReceivedMessage]) -> None:
         try:
             handled = await self._handle_with_retry(group)
-        except Exception as error:  # noqa: BLE001 - the loop's shell: one message's bug must not stop the others
+        except Exception as error:  # noqa: BLE001 - a bug with one message must not stop the others
             if len(group) > 1:
                 for message in group:
-                    await self._settle([message])
+                    await self._process([message])
             else:
                 await self._handle_failure(group[0], error)
             return
@@ -213,12 +220,12 @@ class Consumer:
         if handled:
             reach(Failpoint.MESSAGE_HANDLED)
             self._acks += [message.receipt for message in group]
-            self._offer_acks()
+            self._send_acks()
         else:
             await self._return_to_queue(group, GIVEN_BACK_S)
 
     async def _handle_with_retry(self, group: Sequence[ReceivedMessage]) -> bool:
-        """False if we were stopped before the world was back. Raises what `handle` raises for any other reason."""
+        """Return False if stopped while a dependency is unavailable. Other errors of `handle` are raised."""
         backoff, successes = Backoff(self._rng), self._successes
         while True:
             try:
@@ -246,86 +253,83 @@ class Consumer:
                 return
             error = Permanent(f"{error}; no process knew it for an hour")
         if isinstance(error, Permanent):
-            self._log.warning("message.dead", error=type(error).__name__, at=place(error), **facts)
-            with self._loop.shelter():
+            self._log.warning("message.dead", error=type(error).__name__, at=location(error), **facts)
+            with self._loop.guard():
                 try:
                     await self._queue.dead_letter(message, f"{type(error).__name__}: {error}")
                     self.stats.dead += 1
                 except (QueueUnavailable, Permanent) as refused:
-                    # It returns after its visibility, and meets the same fate or the queue's receive limit.
+                    # It returns after its visibility, until it is dead-lettered or reaches the receive limit.
                     self._log.error("message.not_dead", error=type(refused).__name__, **facts)
             self._leave(1)
             return
         first_s = error.retry_after_s if isinstance(error, Retryable) else FIRST_RETRY_S
         if not isinstance(error, Retryable):
             self.stats.failures += 1
-            self._log.error("message.failed", error=type(error).__name__, at=place(error), **facts)
+            self._log.error("message.failed", error=type(error).__name__, at=location(error), **facts)
         doublings = min(max(message.receive_count - 1, 0), 16)
         delay_s = min(LONGEST_RETRY_S, first_s * 2.0**doublings * self._rng.uniform(1.0, 1.25))
         await self._return_to_queue([message], math.ceil(delay_s))
 
     async def _return_to_queue(self, group: Sequence[ReceivedMessage], delay_s: int) -> None:
-        with self._loop.shelter():
+        with self._loop.guard():
             try:
                 await self._queue.change_visibility([message.receipt for message in group], delay_s)
                 self.stats.retried += len(group)
             except QueueUnavailable as error:
-                self._report_unavailable(self._queue_backoff, error)  # they return after their visibility
+                self._report_unavailable(self._queue_backoff, error)  # the messages return after their visibility
         self._leave(len(group))
 
     def _forget(self, group: Sequence[ReceivedMessage]) -> None:
-        """Ends the heartbeat first: an extension that arrived after a delay was set would undo it."""
+        """End the heartbeat. An extension after a delay was set would undo the delay."""
         for message in group:
             self._extend_at.pop(message.receipt, None)
         self._handling -= len(group)
 
     def _leave(self, messages: int) -> None:
-        self._unsettled -= messages
+        self._unfinished -= messages
         self._changed.set()
-        self._offer_acks()
+        self._send_acks()
 
-    def _offer_acks(self) -> None:
+    def _send_acks(self) -> None:
         while len(self._acks) >= BATCH or (self._acks and self._handling == 0):
             self._delete_ten()
         if self._acks and self._ack_timer is None:
-            self._ack_timer = asyncio.get_running_loop().call_later(ACK_DELAY_S, self._ack_time_is_over)
+            self._ack_timer = asyncio.get_running_loop().call_later(ACK_DELAY_S, self._on_ack_timer)
 
-    def _ack_time_is_over(self) -> None:
+    def _on_ack_timer(self) -> None:
         self._ack_timer = None
         if self._acks:
             self._delete_ten()
-        self._offer_acks()
+        self._send_acks()
 
     def _delete_ten(self) -> None:
         receipts, self._acks = self._acks[:BATCH], self._acks[BATCH:]
         self._spawn(self._delete(receipts))
 
     async def _delete(self, receipts: Sequence[str]) -> None:
-        with self._loop.shelter():
-            await self._delete_with_retry(receipts)
-        self._leave(len(receipts))
-
-    async def _delete_with_retry(self, receipts: Sequence[str]) -> None:
         backoff = Backoff(self._rng)
-        while backoff.failures < DELETE_TRIES:
-            self.stats.delete_calls += 1
-            try:
-                await self._queue.delete(receipts)
-            except QueueUnavailable as error:
-                self._report_unavailable(self._queue_backoff, error)
-                backoff.failed()
-                await self._sleep(backoff.pause_s())
-            else:
-                self.stats.acked += len(receipts)
-                break
+        with self._loop.guard():
+            while backoff.failures < DELETE_TRIES:
+                self.stats.delete_calls += 1
+                try:
+                    await self._queue.delete(receipts)
+                except QueueUnavailable as error:
+                    self._report_unavailable(self._queue_backoff, error)
+                    backoff.failed()
+                    await self._sleep(backoff.pause_s())
+                else:
+                    self.stats.acked += len(receipts)
+                    break
+        self._leave(len(receipts))
 
     async def _extend_visibility(self) -> None:
         clock, visibility_s = asyncio.get_running_loop().time, self._config.visibility_s
         while True:
             await asyncio.sleep(visibility_s / 10)
             due = [receipt for receipt, at in self._extend_at.items() if at <= clock()]
-            # After an error the next beat tries again.
-            with self._loop.shelter(), suppress(QueueUnavailable):
+            # The next pass tries again after an error.
+            with self._loop.guard(), suppress(QueueUnavailable):
                 for first in range(0, len(due), BATCH):
                     receipts = [receipt for receipt in due[first : first + BATCH] if receipt in self._extend_at]
                     await self._queue.change_visibility(receipts, visibility_s)
@@ -335,25 +339,25 @@ class Consumer:
     async def _drain(self) -> None:
         try:
             async with asyncio.timeout(self._config.drain_s):
-                while self._unsettled:
+                while self._unfinished:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            self._log.error("drain.over", unfinished=self._unsettled)
+            self._log.error("drain.over", unfinished=self._unfinished)
             for task in self._working:
                 task.cancel()
             if self._ack_timer is not None:
                 self._ack_timer.cancel()
 
     async def _sleep(self, pause_s: float) -> None:
-        """Ends early at stop."""
+        """Wait for the pause or for stop, whichever is first."""
         if pause_s > 0:
             await asyncio.wait({self._stopped}, timeout=pause_s)
 
     def _report_unavailable(self, backoff: Backoff, error: Exception) -> None:
         backoff.failed()
         if backoff.failures == 1:
-            self._log.warning("dependency.unavailable", error=type(error).__name__, at=place(error))
+            self._log.warning("dependency.unavailable", error=type(error).__name__, at=location(error))
 
     def _report_recovered(self, backoff: Backoff) -> None:
         if backoff.failures:

@@ -1,11 +1,11 @@
-"""Named points at which a proof may end the process; free when off: one comparison."""
+"""Named points at which a proof ends the process. When off, a point costs one comparison."""
 
 from collections.abc import Callable
 from enum import StrEnum
 
 
 class Failpoint(StrEnum):
-    """Every place where dying leaves the world in another state. Each stands in the code exactly once."""
+    """The places where process death leaves a different state behind. Each is used in the code exactly once."""
 
     # A call is accepted.
     ACCEPT_DRAFTED = "accept.drafted"
@@ -46,7 +46,7 @@ class Failpoint(StrEnum):
     ANSWER_WRITTEN = "answer.written"
     ANSWER_COMMITTED = "answer.committed"
 
-    # A webhook comes in and is applied.
+    # A webhook is received and applied.
     WEBHOOK_VERIFIED = "webhook.verified"
     WEBHOOK_ENQUEUED = "webhook.enqueued"
     EVENT_TAKEN_IN = "event.taken_in"
@@ -56,14 +56,14 @@ class Failpoint(StrEnum):
     EVENT_NOT_OURS = "event.not_ours"
     INBOUND_HEARD = "event.inbound_heard"
 
-    # What follows from facts.
+    # A verdict or a stop is applied.
     VERDICT_ANNOUNCED = "verdict.announced"
     RETRY_PLANNED = "verdict.retry_planned"
     CALL_STOPPED = "call.stopped"
     SUPPRESSED = "call.suppressed"
     CANCELLED = "call.cancelled"
 
-    # The clock's work.
+    # A job of the scheduler is done.
     DUE_RELEASED = "clock.due_released"
     LOST_PUBLISHED = "clock.lost_published"
     EXPIRED = "clock.expired"
@@ -88,11 +88,12 @@ _action: Action | None = None
 
 
 def arm(action: Action | None) -> None:
-    """From now on `action` is called at every point that is reached, in whichever thread; None: off again."""
+    """Call `action` at every point that is reached from now on, in any thread. None turns the points off."""
     global _action
     _action = action
 
 
 def reach(point: Failpoint) -> None:
+    """Report that the code has reached this point."""
     if _action is not None:
         _action(point)

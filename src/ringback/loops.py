@@ -1,4 +1,4 @@
-"""The one shell of every long-running loop: an error that no code foresaw ends a pass, never the process."""
+"""Long-running loops. An unexpected error ends one pass, never the process."""
 
 import asyncio
 import random
@@ -13,19 +13,19 @@ import structlog
 from ringback.domain.errors import Retryable
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
-#: A loop that failed this often in a row makes its process not ready, until it works again or has run this long.
+#: Failures in a row after which the process is not ready, until a pass works or this time has passed.
 FAILING_AFTER = 3
 FAILING_FOR_S = 30.0
 
-_OURS = str(Path(__file__).parent)
+_PACKAGE = str(Path(__file__).parent)
 _log = structlog.get_logger(__name__)
 
 
 class Loop:
-    """One loop of a process. Its `kind` begins its log events; kind and name are its label in metrics and `/readyz`.
+    """One loop of a process. Log events begin with `kind`. Metrics and `/readyz` name it by kind and name.
 
-    `failures` counts errors that were not foreseen since the start, `failures_in_a_row` those since it last worked. A
-    Retryable is foreseen: it makes the loop pause and is counted in neither.
+    `failures` counts the unexpected errors since the start, `failures_in_a_row` those since the last pass that worked.
+    A Retryable is expected: the loop pauses, and neither count changes.
     """
 
     def __init__(self, kind: str, name: str) -> None:
@@ -38,17 +38,19 @@ class Loop:
         self._rng = random.Random()
 
     async def run(self, one_pass: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
-        """Pass after pass until `stop`, with a growing pause after errors. A pass that finds nothing to do waits by
-        itself. Cancellation ends the loop."""
+        """Run passes until `stop`, with a growing pause after errors. Cancellation ends the loop.
+
+        A pass without work must wait by itself.
+        """
         while not stop.is_set():
-            with self.shelter():
+            with self.guard():
                 await one_pass()
                 self.worked()
             await rest(self.pause_s(), stop)
 
     @contextmanager
-    def shelter(self) -> Iterator[None]:
-        """An error inside is logged and counted, and what follows the block goes on."""
+    def guard(self) -> Iterator[None]:
+        """Log and count an error of the block. The code after the block continues."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - a bug in one pass must not end the process
@@ -59,22 +61,24 @@ class Loop:
                 _log.warning(f"{self.kind}.waits", loop=self.name, error=type(error).__name__)
 
     def failed(self, error: BaseException) -> None:
-        """Record an error that was not foreseen, by type and place: its text may quote a row."""
+        """Record an unexpected error by type and location. Its text may quote a row, so it is not logged."""
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         self.failures += 1
         self.failures_in_a_row += 1
         self._failed_at_s = time.monotonic()
-        _log.error(f"{self.kind}.failed", loop=self.name, error=type(error).__name__, at=place(error))
+        _log.error(f"{self.kind}.failed", loop=self.name, error=type(error).__name__, at=location(error))
 
     def worked(self) -> None:
+        """Record that a pass worked."""
         self.failures_in_a_row = self._errors_in_a_row = 0
 
     def is_failing(self) -> bool:
+        """Report whether the last passes failed, and not long ago."""
         return self.failures_in_a_row >= FAILING_AFTER and time.monotonic() < self._failed_at_s + FAILING_FOR_S
 
     def pause_s(self) -> float:
-        """Zero if the last pass worked; else 0.2 s doubling to 5 s, shortened by up to a half at random."""
+        """Return zero if the last pass worked; else 0.2 s doubling to 5 s, shortened by up to a half at random."""
         if not self._errors_in_a_row:
             return 0.0
         longest_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self._errors_in_a_row - 1, 10))
@@ -88,19 +92,20 @@ class Loops:
         self._loops: dict[str, Loop] = {}
 
     def named(self, kind: str, name: str) -> Loop:
-        """The same loop for the same names."""
+        """Return the loop of this kind and name; the same names give the same loop."""
         return self._loops.setdefault(f"{kind}.{name}", Loop(kind, name))
 
     def failures(self) -> Iterable[tuple[str, float]]:
+        """Return (label, count of unexpected errors) of every loop."""
         return [(label, loop.failures) for label, loop in self._loops.items()]
 
     def failing(self) -> list[str]:
-        """Labels of the loops that fail again and again."""
+        """Return the labels of the loops that fail repeatedly."""
         return [label for label, loop in self._loops.items() if loop.is_failing()]
 
 
 async def rest(seconds: float, stop: asyncio.Event) -> None:
-    """Returns after the time or at `stop`, whichever is first."""
+    """Wait for the time or for `stop`, whichever is first."""
     if seconds <= 0 or stop.is_set():
         return
     try:
@@ -109,10 +114,12 @@ async def rest(seconds: float, stop: asyncio.Event) -> None:
         return
 
 
-def place(error: BaseException) -> str:
-    """File and line that raised, and where our code called it: all that a log may say of an error whose text may quote
-    a payload."""
+def location(error: BaseException) -> str:
+    """Return the file and line that raised, and the line of Ringback that called it.
+
+    The text of an error may quote a payload, so logs have only its type and location.
+    """
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if frame.filename.startswith(_OURS)]
-    found = [*frames[-1:], *(frame for frame in ours[-1:] if frame is not frames[-1])]
+    own = [frame for frame in frames if frame.filename.startswith(_PACKAGE)]
+    found = [*frames[-1:], *(frame for frame in own[-1:] if frame is not frames[-1])]
     return " from ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in found) or "unknown"

@@ -1,4 +1,4 @@
-"""The wire contracts of both queues, versioned; standard library only, because the Lambda carries this file."""
+"""The versioned wire contracts of both queues. Standard library only, because the Lambda includes this file."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -9,13 +9,13 @@ from ringback.domain.errors import AnotherVersion, Permanent
 VERSION = 1
 MAX_NAME_CHARS = 40
 
-#: Amazon SQS took 256 KiB per message until 2025 and its emulators still do; a larger webhook travels without its body.
+#: Amazon SQS accepted 256 KiB per message until 2025, and its emulators still do. A larger body is left out.
 MAX_MESSAGE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class CallRequested:
-    """A task is due. Ids only: the claim reads everything else, and consumes exactly this dispatch."""
+    """A task is due. It holds ids only: the claim reads everything else, and consumes exactly this dispatch."""
 
     call_id: str
     task_id: str
@@ -28,7 +28,7 @@ class WebhookReceived:
 
     received_at: str  # RFC 3339, UTC
     body: str | None
-    provider_call_id: str | None = None  # both set only when the body is not carried
+    provider_call_id: str | None = None  # both are set only without a body
     event: str | None = None
 
 
@@ -36,9 +36,9 @@ _TYPES = ("CallRequested", "WebhookReceived")
 
 
 def encode(message: CallRequested | WebhookReceived) -> str:
-    """The JSON text of a message: {"type", "v", …fields}."""
+    """Return the JSON text of a message: {"type", "v", …fields}."""
     fields = {"type": type(message).__name__, "v": VERSION, **asdict(message)}
-    # ASCII: a lone surrogate or U+FFFE inside a webhook is a character that no queue takes as it is.
+    # ASCII, because no queue accepts a lone surrogate or U+FFFE of a webhook as it is.
     return json.dumps(fields, separators=(",", ":"))
 
 
@@ -52,15 +52,17 @@ def _fields(text: str, name: str) -> dict[str, Any]:
     kind, version = fields.get("type"), fields.get("v")
     if (kind, version) == (name, VERSION):
         return fields
-    is_ours = kind in _TYPES and version == VERSION
-    if isinstance(kind, str) and type(version) is int and version >= VERSION and not is_ours:
+    is_known = kind in _TYPES and version == VERSION
+    if isinstance(kind, str) and type(version) is int and version >= VERSION and not is_known:
         raise AnotherVersion(f"message is a {kind[:MAX_NAME_CHARS]} of version {version}, not a {name} of {VERSION}")
     raise Permanent(f"message is not a {name} of version {VERSION}")
 
 
 def decode_call_requested(text: str) -> CallRequested:
-    """Ignores fields that a newer version added. Raises AnotherVersion for a message of a newer version, Permanent for
-    anything else that is not one."""
+    """Parse a message and ignore fields that a newer version added.
+
+    Raises AnotherVersion for a message of a newer version, Permanent for any other text.
+    """
     fields = _fields(text, "CallRequested")
     call_id, task_id, dispatch = fields.get("call_id"), fields.get("task_id"), fields.get("dispatch")
     if not (isinstance(call_id, str) and isinstance(task_id, str) and type(dispatch) is int):
@@ -69,7 +71,7 @@ def decode_call_requested(text: str) -> CallRequested:
 
 
 def decode_webhook_received(text: str) -> WebhookReceived:
-    """Raises what `decode_call_requested` raises."""
+    """Parse a message, with the errors of `decode_call_requested`."""
     fields = _fields(text, "WebhookReceived")
     try:
         return WebhookReceived(

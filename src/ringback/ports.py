@@ -1,4 +1,4 @@
-"""What we need from the world, on one screen."""
+"""The ports: what the flows need from clock, provider, queue, Engage, number plan and database."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -18,26 +18,26 @@ from ringback.messages import CallRequested
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """The time in UTC, with its zone."""
+        """Return the time in UTC, with its zone."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that never go back, for leases and timeouts."""
+        """Return seconds that never go back, for leases and timeouts."""
         ...
 
 
 class VoiceProvider(Protocol):
     async def dial(self, request: DialRequest, lease_deadline: float) -> DialAnswer:
-        """Send one create-phone-call, or answer NOT_SENT (`lease_over`) if the monotonic deadline has passed. Never
-        raises for anything the network or the provider does."""
+        """Send one create-phone-call, or return NOT_SENT (`lease_over`) after the monotonic deadline. Faults of the
+        network and of the provider are returned, never raised."""
         ...
 
     async def find_attempt(self, attempt_id: str) -> list[CallReport]:
-        """Every call whose metadata carries this attempt id. Raises ProviderUnavailable."""
+        """Return every call with this attempt id in its metadata. Raises ProviderUnavailable."""
         ...
 
     async def fetch_call(self, provider_call_id: str) -> CallReport | None:
-        """The call as it is now; None if the provider does not know it. Raises ProviderUnavailable."""
+        """Return the call as it is now, None if the provider does not know it. Raises ProviderUnavailable."""
         ...
 
     async def stop_call(self, provider_call_id: str) -> None:
@@ -45,7 +45,7 @@ class VoiceProvider(Protocol):
         ...
 
     async def voicemail_action(self, agent_id: str) -> VoicemailAction:
-        """What the agent does on a voicemail, cached; UNKNOWN if it cannot be learnt."""
+        """Return the action of the agent on a voicemail, cached. UNKNOWN if it cannot be found out."""
         ...
 
 
@@ -67,7 +67,7 @@ class ReceivedMessage:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Given up. `reason` and `dead_at` are None where nobody wrote them down."""
+    """A message that was given up. `reason` and `dead_at` are None if they were not recorded."""
 
     letter_id: str
     body: str
@@ -76,23 +76,26 @@ class DeadLetter:
 
 
 class MessageQueue(Protocol):
-    """Amazon SQS's semantics: at least once, no order, batches of ten at the most are one call."""
+    """A queue with the semantics of Amazon SQS: at least once, no order, at most ten messages in one call."""
 
     async def send(self, messages: Sequence[OutgoingMessage]) -> list[int]:
-        """The positions that were NOT taken (empty: all are durable). Raises QueueUnavailable if none was."""
+        """Return the positions that were NOT sent (empty: all are durable). Raises QueueUnavailable if none was."""
         ...
 
     async def receive(self, limit: int, wait_s: float, visibility_s: int) -> list[ReceivedMessage]:
-        """Up to min(limit, 10) messages, each invisible to others for `visibility_s`; waits up to `wait_s` (at most
-        20) for the first. A message received more often than the queue's limit goes to the dead letters instead."""
+        """Return up to min(limit, 10) messages, each invisible to others for `visibility_s`.
+
+        Waits up to `wait_s` (at most 20) for the first. A message that exceeds the queue's receive limit goes to the
+        dead letters instead.
+        """
         ...
 
     async def delete(self, receipts: Sequence[str]) -> None:
-        """Acknowledge. A stale receipt (the message was delivered again since) deletes nothing."""
+        """Acknowledge. A stale receipt, of a message that was delivered again since, deletes nothing."""
         ...
 
     async def change_visibility(self, receipts: Sequence[str], visibility_s: int) -> None:
-        """Extend the work on these deliveries, or give them back after `visibility_s` (0 = now)."""
+        """Hide these deliveries for `visibility_s` from now, which extends the work or returns them (0 = now)."""
         ...
 
     async def dead_letter(self, message: ReceivedMessage, reason: str) -> None:
@@ -100,15 +103,15 @@ class MessageQueue(Protocol):
         ...
 
     async def depth(self) -> int:
-        """How many messages wait to be received, approximately."""
+        """Return the approximate number of messages that wait to be received."""
         ...
 
     async def dead_letters(self, limit: int) -> list[DeadLetter]:
-        """Some of them, the oldest first where the queue can tell; at most a thousand."""
+        """Return some dead letters, at most a thousand. The oldest are first if the queue knows their age."""
         ...
 
     async def replay(self, letter_id: str | None) -> int:
-        """Send one dead letter (None: all) back as if it were new, its receive count too. Returns how many."""
+        """Requeue one dead letter (None: all) as if new, with a new receive count. Returns how many."""
         ...
 
     async def close(self) -> None: ...
@@ -116,7 +119,7 @@ class MessageQueue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of one row that was offered to Engage. `retry_after_s` is Engage's own wish, if it said one."""
+    """The result of one delivery to Engage. `retry_after_s` is the value of Engage's Retry-After, if there is one."""
 
     delivered: bool
     permanent: bool = False  # 4xx other than 408, 425, 429
@@ -126,14 +129,16 @@ class Delivery:
 
 class Engage(Protocol):
     async def deliver(self, kind: str, message_id: str, payload: Mapping[str, Any]) -> Delivery:
-        """Send one ABT event or CRM write under its id. Never raises for what the network or Engage does."""
+        """Send one ABT event or CRM write under its id. Faults are returned, never raised."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SpokenMoment:
-    """What words said about a moment. `instant` for an absolute one; otherwise `local`, naive, in the `zone` that the
-    words named, the contact's if they named none. Neither: `ask` is one sentence that asks for what was missing."""
+    """The moment that words mean: an absolute `instant`, or a naive `local` time, or a question.
+
+    `local` is in the `zone` that the words named, else in the contact's. `ask` is one sentence about the missing part.
+    """
 
     instant: datetime | None = None
     local: datetime | None = None
@@ -143,9 +148,9 @@ class SpokenMoment:
 
 class SpokenTime(Protocol):
     def read(self, words: str, now: datetime, zones: tuple[str, ...], country: str | None) -> SpokenMoment:
-        """Accepts only words in which day and clock time were both recognised, or a span such as "in two hours".
+        """Accept only words with a day and a clock time, or with a span such as "in two hours".
 
-        `zones`: where the person may be; `country`: the number's, which says how "12/1" is read.
+        `zones` are the possible zones of the person. The number's `country` decides the order of "12/1".
         """
         ...
 
@@ -162,12 +167,12 @@ class OutboxRow:
     payload: dict[str, Any]
     created_at: datetime
     tries: int  # this one included
-    refusals: int = 0  # tries before this one that were answered with a refusal of this very row
+    refusals: int = 0  # earlier tries in which Engage refused this row
 
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """What an idempotency key is answered from now on."""
+    """The stored response of an idempotency key."""
 
     request_hash: str
     response: dict[str, Any]
@@ -175,7 +180,7 @@ class StoredAnswer:
 
 @dataclass(frozen=True, slots=True)
 class PersonNow:
-    """What is known about a contact before its call is accepted; the zone is None for a contact not seen before."""
+    """The state of a contact before its call is accepted. The zone of a new contact is None."""
 
     time_zone: str | None
     time_zone_source: str | None
@@ -184,8 +189,10 @@ class PersonNow:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedCall:
-    """Everything that a 202 stands for. `message` is the first task's, if it is due now; `closing` ends a call that is
-    refused at once, and `decision` says why."""
+    """The rows of an accepted call. `message` is for a first task that is due now.
+
+    A call that fails at once has a `closing` event, and a `decision` with the reason.
+    """
 
     contact: Contact
     call: Call
@@ -205,24 +212,24 @@ class Suppression:
     reason: str
     source: str  # api, agent, provider
     created_at: datetime
-    of_erased: bool = False  # the person was erased: the phone is kept as a keyed hash only
+    of_erased: bool = False  # of an erased person: the phone is stored as a keyed hash only
 
 
 class Transaction(Protocol):
-    """One unit of work. Lock order: `lock_contacts` (phones sorted, then the contact), then `lock_call`, then
+    """One unit of work. The lock order is `lock_contacts` (phones sorted, then the contact), then `lock_call`, then
     `capacity`."""
 
     async def lock_contacts(self, phones: Sequence[str], contact_id: str | None) -> None: ...
 
     async def lock_call(self, call_id: str) -> Call | None:
-        """The call FOR UPDATE, its phone's and contact's locks taken first."""
+        """Lock the phone and the contact of the call, then return the call, locked FOR UPDATE."""
         ...
 
     async def insert(self, row: Call | Task | Attempt) -> None: ...
 
     async def save(self, row: Call | Task | Attempt) -> None:
-        """Write what changed since the row was read. An attempt is compared on (state, fence), a task on (status,
-        dispatch)."""
+        """Write the changes since the row was read. An attempt must still have its (state, fence), a task its
+        (status, dispatch)."""
         ...
 
     async def contact(self, contact_id: str) -> Contact | None: ...
@@ -236,23 +243,23 @@ class Transaction(Protocol):
     async def person_facts(self, call: Call, own_attempt: str | None, now: datetime) -> PersonFacts: ...
 
     async def capacity(self, now: datetime) -> CapacityFacts:
-        """Takes the installation's capacity lock, held until the commit, then counts."""
+        """Take the installation's capacity lock, held until the commit, then count."""
         ...
 
     async def open_breaker(self, reason: str, now: datetime) -> datetime:
-        """The provider refuses the account: nobody is dialed until the returned time, later at each trip in a row."""
+        """Stop dialing because the provider refuses the account. Returns the end, later at each trip in a row."""
         ...
 
     async def close_breaker(self) -> None: ...
     async def probe_breaker(self, until: datetime) -> None:
-        """The breaker's time is over and this claim tries the account; others wait until `until`."""
+        """Let this claim try the account after the breaker's time. Other claims wait until `until`."""
         ...
 
     async def enqueue_event(self, event: AbtEvent, now: datetime) -> None: ...
     async def enqueue(
         self, kind: OutboxKind, message_id: str, payload: Mapping[str, Any], order_key: str | None, now: datetime
     ) -> None:
-        """Any other outbox row; a message id that stands there already is written once."""
+        """Write any other outbox row. A message id that exists already is not written again."""
         ...
 
     async def log_decision(
@@ -268,24 +275,24 @@ class Transaction(Protocol):
         fate: str,
         now: datetime,
     ) -> bool:
-        """The inbox row of one provider event; False if this very content is there already."""
+        """Write the inbox row of one provider event. Returns False if a row with this content exists."""
         ...
 
     async def add_suppression(self, suppression: Suppression) -> None: ...
     async def lift_suppression(self, suppression_id: str, reason: str, now: datetime) -> bool: ...
     async def phones_of_open_calls(self, phone: str | None, contact_id: str | None) -> list[str]:
-        """Phones of the unfinished calls that match either."""
+        """Return the phones of the unfinished calls that match either."""
         ...
 
     async def unfinished_calls(self, phone: str | None, contact_id: str | None) -> list[str]: ...
     async def attempts_possibly_ringing(self, phone: str | None, contact_id: str | None) -> list[str]: ...
 
     async def action_result(self, door: str, key: str) -> tuple[str, dict[str, Any]] | None:
-        """(request hash, reply) of an action done before."""
+        """Return (request hash, reply) of an action that was done before."""
         ...
 
     async def store_action(self, result: "ActionResult") -> bool:
-        """False if the key was stored by another transaction meanwhile: then nothing of this one may stand."""
+        """Store a reply. Returns False if another transaction has stored the key: this one must then roll back."""
         ...
 
     async def add_disposition(self, disposition: "Disposition") -> None: ...
@@ -316,60 +323,60 @@ class Disposition:
 
 class Store(Protocol):
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """Commits on leaving, rolls back on an exception. Raises StoreUnavailable when the database is away, Retryable
-        after a deadlock or serialization failure."""
+        """Commit on leaving, roll back on an exception. Raises StoreUnavailable if the database is unavailable,
+        Retryable after a deadlock or serialization failure."""
         ...
 
     async def stored_answers(self, asked: Mapping[str, str]) -> dict[str, dict[str, Any] | None]:
-        """By key, of {key: request hash}: the stored response; None if the key was used for another request."""
+        """Return the stored responses by key, of {key: request hash}. None means a key of another request."""
         ...
 
     async def people_now(self, people: Sequence[tuple[str, str]]) -> dict[str, PersonNow]:
-        """Of (contact id, phone) pairs with distinct contact ids; by contact id."""
+        """Return the state of each (contact id, phone), by contact id. Contact ids must be distinct."""
         ...
 
     async def insert_accepted(self, accepted: Sequence[AcceptedCall], now: datetime) -> set[str]:
-        """Each whole, in one commit, contact ids distinct. Returns the calls written: a missing one's key is taken."""
+        """Write all calls in one commit; contact ids must be distinct. Returns the ids of the calls that were written.
+        A call whose idempotency key exists is not written."""
         ...
 
     async def attempt_of(self, attempt_id: str | None, provider_call_id: str | None) -> Attempt | None:
-        """Read without a lock, by either id. None also if the provider's call is another's: the two contradict."""
+        """Read an attempt by either id, without a lock. Returns None also if the ids are of two attempts."""
         ...
 
     async def instance(self) -> str: ...
     async def free_slots(self, max_live: int, per_second: int, now: datetime) -> int:
-        """How many calls may be started now; 0 while paused or while the account breaker is open. Advisory: the claim
-        decides."""
+        """Return how many calls may be started now, 0 while paused or while the account breaker is open. The figure
+        is advisory: the claim decides."""
         ...
 
     async def release_due(self, now: datetime, limit: int, most_dispatched: int) -> int:
-        """At most `limit`, and only as many as leave `most_dispatched` on their way to the processor."""
+        """Release at most `limit` due tasks, so that at most `most_dispatched` are on their way to the processor."""
         ...
 
     async def redispatch_lost(self, dispatched_before: datetime, now: datetime, limit: int) -> int: ...
     async def calls_past_expiry(self, now: datetime, limit: int) -> list[str]: ...
     async def attempts_to_check(self, now: datetime, busy_until: datetime, limit: int) -> list[Attempt]:
-        """Attempts whose next check is due, their next check moved to `busy_until` so that no other process takes
-        them."""
+        """Return attempts whose check is due. Their next check is moved to `busy_until`, against other processes."""
         ...
 
     async def take_outbox(
         self, kinds: Sequence[OutboxKind], now: datetime, busy_until: datetime, limit: int
     ) -> list[OutboxRow]:
-        """Due rows that are first of their order key, theirs alone until `busy_until`."""
+        """Return due rows that are first of their order key. No other process gets them before `busy_until`."""
         ...
 
     async def outbox_delivered(self, row_ids: Sequence[int], now: datetime) -> None: ...
     async def outbox_failed(
         self, row_id: int, error: str, due_at: datetime | None, now: datetime, *, refused: bool = False
     ) -> None:
-        """Try again at `due_at`; None: dead. `refused`: the row itself was, so this counts among its refusals."""
+        """Retry the row at `due_at`; None makes it a dead letter. `refused` counts the try among its refusals."""
         ...
 
 
 class Views(Protocol):
-    """Reads for systems and people, in the shapes they are shown; times are RFC 3339 texts. A page is (items, next
-    cursor or None). All raise StoreUnavailable."""
+    """Reads in the shapes of the API. Times are RFC 3339 texts, and a page is (items, next cursor or None). All raise
+    StoreUnavailable."""
 
     async def call(self, call_id: str) -> dict[str, Any] | None: ...
     async def calls(
@@ -378,7 +385,7 @@ class Views(Protocol):
     async def timeline(self, call_id: str) -> list[dict[str, Any]] | None: ...
     async def contact_snapshot(self, phone: str | None, contact_id: str | None, now: datetime) -> ContactSnapshot: ...
     async def events(self, *, after: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:
-        """Each {cursor, event}. What was once behind a cursor stays there, and nothing appears before it later."""
+        """Return {cursor, event} items in a fixed order. No event appears later before a known cursor."""
         ...
 
     async def suppressions(

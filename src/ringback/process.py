@@ -1,4 +1,4 @@
-"""Run one service in a process of its own, or several in one: HTTP, loops, signals, an orderly end."""
+"""Run one service in a process of its own, or several in one: HTTP, loops, signals, shutdown."""
 
 import asyncio
 import signal
@@ -26,13 +26,13 @@ T = TypeVar("T")
 Loop = Callable[[asyncio.Event], Awaitable[None]]
 Counts = Callable[[], Iterable[tuple[str, float]]]
 
-#: What stays open for work under way when a process is told to stop; below the 30 s that platforms usually allow.
+#: The time for work in progress after a stop; below the 30 s that platforms usually allow.
 STOP_WITHIN_S = 25.0
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One of the product's processes, ready to run: by itself, or with the others in one."""
+    """One of the product's services, ready to run in a process of its own or together with others."""
 
     name: str
     routers: Sequence[APIRouter] = ()
@@ -45,7 +45,7 @@ BuildService = Callable[[Dependencies], Service]
 
 
 def application(deps: Dependencies, services: Sequence[Service]) -> FastAPI:
-    """One HTTP application for these services, with health, readiness and metrics."""
+    """Create one HTTP application for these services, with health, readiness and metrics."""
     checks, is_paused = readiness(deps)
     operator = health_routes(checks, deps.metrics.registry, is_paused)
     for service in services:
@@ -62,13 +62,15 @@ def application(deps: Dependencies, services: Sequence[Service]) -> FastAPI:
 async def run_services(
     deps: Dependencies, services: Sequence[Service], bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event
 ) -> None:
-    """Serve HTTP and run every loop, the outbox relay among them, until `stop`; sets `ready` once HTTP answers. Raises
-    SettingsError at the start."""
+    """Serve HTTP and run every loop and the outbox relay until `stop`. Set `ready` once HTTP responds.
+
+    Raises SettingsError at the start.
+    """
     await deps.check_erasure_key()
     http_stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         http = group.create_task(serve_http(application(deps, services), bound, http_stop, ready, deps.metrics))
-        outbox: Loop = partial(run_relay, deps.relay, deps.outbox_bell, loops=deps.loops)
+        outbox: Loop = partial(run_relay, deps.relay, deps.outbox_wakeup, loops=deps.loops)
         running = [("outbox", outbox), *((service.name, loop) for service in services for loop in service.loops)]
         loops = [
             group.create_task(deps.loops.named("service", name).run(partial(loop, stop), stop))
@@ -76,40 +78,42 @@ async def run_services(
         ]
         await asyncio.wait([http, asyncio.ensure_future(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
         stop.set()
-        # The doors stay open while the work under way is finished, because that work may need an answer from them.
+        # HTTP stays open until the work in progress is finished, because that work may need it.
         await asyncio.wait(loops, timeout=STOP_WITHIN_S)
         http_stop.set()
 
 
 def run_process(settings: Settings, host: str, port: int, build_service: BuildService) -> None:
-    """One service in a process of its own, until SIGINT or SIGTERM."""
-    run_loop(_run_process(settings, listen(host, port), build_service))
+    """Run one service in a process of its own, until SIGINT or SIGTERM."""
+    bound = listen(host, port)
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        stop_on_signals(stop)
+        async with open_dependencies(settings) as deps:
+            await begin(deps)
+            service = build_service(deps)
+            _log.info("process.started", service=service.name, port=bound.getsockname()[1])
+            await run_services(deps, [service], bound, stop, asyncio.Event())
+
+    run_loop(run())
 
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:
-    """On uvloop: a call is a few dozen small writes to sockets, and those are what the standard loop is slow at."""
+    """Run on uvloop. A call is a few dozen small socket writes, at which the standard loop is slow."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
 
 
-async def _run_process(settings: Settings, bound: socket.socket, build_service: BuildService) -> None:
-    stop = asyncio.Event()
-    stop_on_signals(stop)
-    async with open_dependencies(settings) as deps:
-        await begin(deps)
-        service = build_service(deps)
-        _log.info("process.started", service=service.name, port=bound.getsockname()[1])
-        await run_services(deps, [service], bound, stop, asyncio.Event())
-
-
 async def begin(deps: Dependencies) -> None:
-    """What a process does first. Raises StartRefused where it would mix the emulator's calls with real ones."""
+    """Check the installation and register the API key. Raises StartRefused if emulated and real calls would mix."""
     await deps.border().enter()
     if not await deps.put_api_key():
         _log.error("api_key.revoked", setting="RINGBACK_API_KEY", action="set another; requests with this one get 401")
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
+    """Set `stop` at SIGINT or SIGTERM."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)

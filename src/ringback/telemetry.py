@@ -1,4 +1,4 @@
-"""What the product says about itself: metrics with bounded labels, and the last guard against secrets in text."""
+"""Metrics with bounded labels, and the last guard against secrets in text."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-#: Create-phone-call takes a good second; the emulator and the database answer in milliseconds.
+#: Create-phone-call takes more than a second; the emulator and the database respond in milliseconds.
 DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 LogFormat = Literal["console", "json"]
@@ -19,7 +19,7 @@ HIDDEN = "[hidden]"
 
 # A plus sign, as typed or URL-encoded, before 7 to 15 digits. Offsets such as +00:00 begin with zero or are too short.
 _PHONE = re.compile(r"(?:\+|%2[Bb])[1-9][0-9]{6,14}(?![0-9])")
-# Retell's keys, Standard Webhooks secrets, our own API keys, anything presented as a bearer, a password within a URL.
+# Retell's keys, Standard Webhooks secrets, Ringback's API keys, any bearer token, a password within a URL.
 _SECRET = re.compile(
     r"\b(?:key_|whsec_|rbk_)[A-Za-z0-9+/=_\-]{8,}"
     r"|(?<=bearer )\s*[^\s\"',;]+"
@@ -29,12 +29,12 @@ _SECRET = re.compile(
 
 
 def redact(text: str) -> str:
-    """The text without phone numbers and secrets. The last guard, not a licence to write them."""
+    """Return the text without phone numbers and secrets. Callers still must not write them."""
     return _PHONE.sub(HIDDEN, _SECRET.sub(HIDDEN, text))
 
 
 class HttpRefusal(StrEnum):
-    """A limit that a connection or a body ran into."""
+    """A limit that a connection or a body exceeded."""
 
     NO_ROOM = "no_room"
     NO_HTTP = "no_http"
@@ -48,29 +48,31 @@ class HttpRefusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Every label takes its values from a closed set (an enum, a route's template), never from a request."""
+    """The metrics of a process. Label values are from closed sets (an enum, a route's template), not from requests."""
 
     registry: CollectorRegistry
     http_requests: Counter  # method, route, status
     http_duration_s: Histogram  # route
     http_refused: Counter  # reason
 
-    def refused(self, why: HttpRefusal) -> None:
-        self.http_refused.labels(why).inc()
+    def refused(self, reason: HttpRefusal) -> None:
+        """Count a connection or body that exceeded a limit."""
+        self.http_refused.labels(reason).inc()
 
     def watch(self, name: str, label: str, read: Callable[[], Iterable[tuple[str, float]]]) -> None:
-        """Publishes counts that somebody else keeps; `read` yields (label value, count) at every scrape."""
-        self.registry.register(_Watched(name, label, read))
+        """Publish counts of another object. `read` yields (label value, count) at every scrape."""
+        self.registry.register(_CountCollector(name, label, read))
 
 
 def make_metrics() -> Metrics:
+    """Create the metrics of one process, all at zero."""
     registry = CollectorRegistry()
 
-    def counter(name: str, what: str, *labels: str) -> Counter:
-        return Counter(f"ringback_{name}", what, labels, registry=registry)
+    def counter(name: str, help_text: str, *labels: str) -> Counter:
+        return Counter(f"ringback_{name}", help_text, labels, registry=registry)
 
-    def duration(name: str, what: str, *labels: str) -> Histogram:
-        return Histogram(f"ringback_{name}_seconds", what, labels, registry=registry, buckets=DURATION_BUCKETS_S)
+    def duration(name: str, help_text: str, *labels: str) -> Histogram:
+        return Histogram(f"ringback_{name}_seconds", help_text, labels, registry=registry, buckets=DURATION_BUCKETS_S)
 
     return Metrics(
         registry=registry,
@@ -81,7 +83,7 @@ def make_metrics() -> Metrics:
 
 
 @dataclass(frozen=True, slots=True)
-class _Watched(Collector):
+class _CountCollector(Collector):
     name: str
     label: str
     read: Callable[[], Iterable[tuple[str, float]]]

@@ -1,4 +1,4 @@
-"""The composition root: the adapters are built here, the flows get what they need, and a process is put together."""
+"""The composition root: builds the adapters, and gives each flow its ports."""
 
 import asyncio
 import random
@@ -61,15 +61,15 @@ from ringback.web.routes.operator import OperatorRoutes
 _log = structlog.get_logger(__name__)
 
 
-#: Connections of one process: its loops and requests each hold one for a unit of work, never longer.
+#: Connections of one process. A loop or a request holds one for a unit of work, never longer.
 POOL_SIZE = 24
-#: Requests of one commit. Those that arrive while a group is being written form the next, so none waits for a timer.
+#: Requests in one commit. Requests that arrive during a commit form the next batch, without a timer.
 ACCEPTED_TOGETHER = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What the processes share: built once, closed in reverse."""
+    """The dependencies that the services of a process share. They are closed in reverse order."""
 
     settings: Settings
     clock: Clock
@@ -90,7 +90,7 @@ class Dependencies:
     bodies: BodyReader  # of Retell's endpoints
     webhooks_waiting: ConcurrencyLimit
     relay: OutboxRelay
-    outbox_bell: asyncio.Event
+    outbox_wakeup: asyncio.Event
 
     def call_initiation(self) -> CallInitiation:
         return CallInitiation(self.store, self.clock, new_id, self.numbers, self.rules.policy)
@@ -129,7 +129,7 @@ class Dependencies:
         return Retention(PostgresPurge(self.pool), self.clock)
 
     async def check_erasure_key(self) -> None:
-        """Raises SettingsError: a process that cannot tell who must not be called does not start."""
+        """Raise SettingsError without a key in use: the process could not recognise suppressions of erased people."""
         try:
             async with connection_of(self.pool) as connection:
                 await self.hashing.check(connection)
@@ -147,7 +147,7 @@ class Dependencies:
         return Border(PostgresBorder(self.pool), self.provider, before)
 
     async def put_api_key(self) -> bool:
-        """Make the key of the settings valid. False: it was revoked, and stays so."""
+        """Register the key of the settings. Returns False if it was revoked; it then stays revoked."""
         if self.settings.api_key is None:
             return True
         put = self.api_keys.put_setting if "RINGBACK_API_KEY" in self.settings.given else self.api_keys.add_of_up
@@ -169,7 +169,7 @@ class Dependencies:
 
 
 def tool_definitions(settings: Settings, functions_url: str, *, args_at_root: bool) -> list[dict[str, Any]]:
-    """The custom functions of a Retell agent. Raises what `read_catalog` raises."""
+    """Return the custom functions of a Retell agent. Raises the errors of `read_catalog`."""
     declared = [one for one in declarations(read_catalog(settings)) if one.for_agents]
     return [
         tool_definition(one.name, one.description, one.arguments, functions_url, args_at_root=args_at_root)
@@ -180,7 +180,7 @@ def tool_definitions(settings: Settings, functions_url: str, *, args_at_root: bo
 async def open_queue(
     name_or_url: str, pool: Pool | None, region: str | None, loops: Loops | None = None
 ) -> MessageQueue:
-    """An SQS queue by its URL, or a queue in the database by its name."""
+    """Open an SQS queue by its URL, or a queue in the database by its name."""
     if name_or_url.startswith("http"):
         return await open_sqs_queue(name_or_url, region=region)
     assert pool is not None, "a queue in the database needs the database"
@@ -189,15 +189,18 @@ async def open_queue(
 
 @asynccontextmanager
 async def open_dependencies(settings: Settings, another_clock: Clock | None = None) -> AsyncIterator[Dependencies]:
-    """Raises StoreUnavailable when the database cannot be reached at the start; later it is waited for. With another
-    clock than the machine's, dialing does not wait for the database's to agree."""
-    assert settings.database_url is not None, "checked before: this process needs a database"
+    """Build the dependencies. Raises StoreUnavailable if the database is unavailable now; later it is waited for.
+
+    Dialing compares the machine's clock with the database's, but no other clock.
+    """
+    assert settings.database_url is not None, "the caller has checked that the process has a database"
     async with AsyncExitStack() as stack:
-        clock, bell, loops = another_clock or SystemClock(), asyncio.Event(), Loops()
+        clock, outbox_wakeup, loops = another_clock or SystemClock(), asyncio.Event(), Loops()
         pool = await open_pool(settings.database_url, max_size=POOL_SIZE)
         stack.callback(pool.terminate)
         hashing = Hashing(settings.erasure_key)
-        store = PostgresStore(pool, on_outbox=bell.set, clock_is_real=another_clock is None, hashing=hashing)
+        clock_is_real = another_clock is None
+        store = PostgresStore(pool, on_outbox=outbox_wakeup.set, clock_is_real=clock_is_real, hashing=hashing)
         call_queue = await open_queue(settings.call_queue, pool, settings.aws_region, loops)
         stack.push_async_callback(call_queue.close)
         event_queue = await open_queue(settings.event_queue, pool, settings.aws_region, loops)
@@ -236,42 +239,42 @@ async def open_dependencies(settings: Settings, another_clock: Clock | None = No
             webhooks_waiting=ConcurrencyLimit(WEBHOOKS_AT_ONCE),
             loops=loops,
             relay=OutboxRelay(store, clock, random.Random(), queue=call_queue, engage=engage, stop_call=stop_call),
-            outbox_bell=bell,
+            outbox_wakeup=outbox_wakeup,
         )
 
 
 def batched_acceptance(initiation: CallInitiation) -> Callable[[NewCall, str | None], Awaitable[AcceptReceipt]]:
-    """`accept_call` at the price of a group. Raises KeyReused, StoreUnavailable."""
-    write_down: Batcher[AcceptRequest, AcceptResult] = Batcher(
+    """Return `accept_call` with its writes in batches. It raises KeyReused and StoreUnavailable."""
+    batcher: Batcher[AcceptRequest, AcceptResult] = Batcher(
         initiation.accept_calls, limit=ACCEPTED_TOGETHER, parallel=2
     )
 
     async def accept(request: NewCall, idempotency_key: str | None) -> AcceptReceipt:
-        answer = await write_down(AcceptRequest(request, idempotency_key))
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        result = await batcher(AcceptRequest(request, idempotency_key))
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     return accept
 
 
 @asynccontextmanager
 async def open_diagnostic_targets(settings: Settings) -> AsyncIterator[DiagnosticTargets]:
-    """Everything the settings point to, as far as it can be opened."""
+    """Open the targets of the settings. An unavailable one is given as its error."""
     async with AsyncExitStack() as stack:
         pool: Pool | None = None
-        away: Retryable = StoreUnavailable("it lies in the database, which is not configured")
+        unavailable: Retryable = StoreUnavailable("it is in the database, which is not configured")
         if settings.database_url is not None:
             try:
                 pool = await open_pool(settings.database_url, max_size=2)
                 stack.callback(pool.terminate)
             except Retryable as error:
-                away = error
+                unavailable = error
         queues: dict[str, MessageQueue | Retryable] = {}
         for subject, name in {"call queue": settings.call_queue, "event queue": settings.event_queue}.items():
             try:
                 if pool is None and not name.startswith("http"):
-                    raise away
+                    raise unavailable
                 queue = queues[subject] = await open_queue(name, pool, settings.aws_region)
                 stack.push_async_callback(queue.close)
             except Retryable as error:
@@ -279,7 +282,7 @@ async def open_diagnostic_targets(settings: Settings) -> AsyncIterator[Diagnosti
         api_key = settings.retell_api_key
         yield DiagnosticTargets(
             clock=SystemClock(),
-            database=PostgresInspection(pool) if pool is not None else away if settings.database_url else None,
+            database=PostgresInspection(pool) if pool is not None else unavailable if settings.database_url else None,
             outbox=PostgresDeadOutbox(pool) if pool is not None else None,
             queues=queues,
             account=RetellAccount(api_key, settings.retell_base_url) if api_key is not None else None,
@@ -290,16 +293,16 @@ async def open_diagnostic_targets(settings: Settings) -> AsyncIterator[Diagnosti
 
 
 def read_catalog(settings: Settings) -> Catalog:
-    """Raises CatalogError, and OSError for a file that cannot be read."""
+    """Read the catalogue in force. Raises CatalogError, and OSError for a file that cannot be read."""
     return built_in_catalog() if settings.catalog is None else parse_catalog(settings.catalog.read_text())
 
 
 def readiness(deps: Dependencies) -> tuple[dict[str, Check], IsPaused]:
-    """The checks of /readyz, and whether dialing is paused."""
+    """Return the checks of /readyz, and a function that reports whether dialing is paused."""
 
     async def database() -> CheckResult:
         async with connection_of(deps.pool) as connection:
-            # A row lock is a write, committed and durable, that changes no row and waits for none of ours.
+            # A row lock is a durable write. It changes no row, and waits for no statement of Ringback.
             await connection.execute("SELECT 1 FROM installation FOR KEY SHARE")
         return CheckResult(True)
 

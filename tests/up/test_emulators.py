@@ -1,4 +1,4 @@
-"""The emulators under `up`: taken over by the next one, and ended without a signal to a foreign process."""
+"""The emulators under `up`: take-over by the next `up`, and an end without a signal to a foreign process."""
 
 import subprocess
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def bystander() -> Iterator["subprocess.Popen[bytes]"]:
     process.wait()
 
 
-async def test_the_next_up_takes_an_emulator_over_and_ends_it_on_request(tmp_path):
+async def test_the_next_up_takes_an_emulator_over_and_ends_it_over_http(tmp_path):
     port = free_ports(1)[0]
     first, second = emulator_in(tmp_path, port), emulator_in(tmp_path, port)
     await first.start()
@@ -40,7 +40,7 @@ async def test_the_next_up_takes_an_emulator_over_and_ends_it_on_request(tmp_pat
         await first.stop()
 
 
-async def test_a_process_that_got_an_emulators_former_id_is_left_alone(tmp_path, bystander):
+async def test_a_process_with_the_former_id_of_an_emulator_gets_no_signal(tmp_path, bystander):
     save_state(tmp_path, new_state("127.0.0.1", 8080))
     text = (tmp_path / "up.json").read_text()
     (tmp_path / "up.json").write_text(text[:-1] + f', "retell_pid": {bystander.pid}}}')

@@ -114,21 +114,21 @@ def doctor(
     """Check settings, database, clock, queues, Retell's keys and dead letters. The exit code is 1 if one is wrong."""
     settings = settings_of(data_dir)
     show_settings(settings)
-    checks = asyncio.run(_diagnose(settings, agent, webhook_url))
+
+    async def run() -> "list[Check]":
+        from ringback.flows.operator.diagnostics import diagnose
+        from ringback.wiring import open_diagnostic_targets
+
+        async with open_diagnostic_targets(settings) as targets:
+            return await diagnose(targets, agent, webhook_url)
+
+    checks = asyncio.run(run())
     for check in checks:
         mark = "WRONG" if check.wrong else "ok"
         advice = f"; {check.advice}" if check.advice else ""
         typer.echo(f"{mark:<6} {check.subject:<19} {check.said}{advice}")
     if any(check.wrong for check in checks):
         raise typer.Exit(1)
-
-
-async def _diagnose(settings: Settings, agent_id: str | None, webhook_url: str | None) -> list["Check"]:
-    from ringback.flows.operator.diagnostics import diagnose
-    from ringback.wiring import open_diagnostic_targets
-
-    async with open_diagnostic_targets(settings) as targets:
-        return await diagnose(targets, agent_id, webhook_url)
 
 
 def show_settings(settings: Settings) -> None:

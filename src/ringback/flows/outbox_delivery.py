@@ -12,7 +12,7 @@ import structlog
 
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.outbox_channels import Channel, StopCall, engage_channel, queue_channel, stop_channel
-from ringback.loops import Loops, place
+from ringback.loops import Loops, location
 from ringback.ports import Clock, Delivery, Engage, MessageQueue, OutboxRow, Store
 
 # A row is ours this long. All that is taken is sent at once, and Engage has 10 s: a living relay is back in time.
@@ -149,7 +149,7 @@ def _outcomes(channel: Channel, batches: _Batches) -> list[tuple[OutboxRow, Deli
             outcomes += zip(rows, task.result(), strict=True)
         else:
             name = type(error).__name__
-            _log.error("outbox.carrier_failed", lane=channel.name, error=name, at=place(error))
+            _log.error("outbox.carrier_failed", lane=channel.name, error=name, at=location(error))
             outcomes += [(row, Delivery(delivered=False, detail=name)) for row in rows]
     return outcomes
 

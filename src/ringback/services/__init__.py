@@ -1,1 +1,1 @@
-"""The processes, one file each: parse, call one flow, answer."""
+"""The services, one file each: parse, call one flow, respond."""

@@ -1,4 +1,4 @@
-"""Voice Call Processor: takes due calls from queue #1 and places each through the provider."""
+"""Voice Call Processor: receives due calls from queue #1 and places each through the provider."""
 
 import asyncio
 import random
@@ -15,16 +15,16 @@ from ringback.ports import Clock, MessageQueue, ReceivedMessage, Store
 from ringback.process import Service, run_process
 from ringback.wiring import Dependencies
 
-#: A claimed message is worth nothing any more, so this only bounds how soon one that was never claimed comes back.
+#: A message is useless after its claim, so this only bounds how soon an unclaimed message returns.
 VISIBILITY_S = 10
-#: Messages are taken only for calls that could start now, so that a waiting call waits in the queue, not in a process.
+#: Messages are received only for calls that can start now. All others wait in the queue.
 MAX_IN_FLIGHT = 200
 
 
 def call_consumer(
     queue: MessageQueue, processing: CallProcessing, store: Store, clock: Clock, policy: DialPolicy, loop: Loop
 ) -> Consumer:
-    """One message at a time, as each is a dial of its own."""
+    """Create the consumer of queue #1. It handles one message at a time, because each is a dial of its own."""
 
     async def handle(messages: Sequence[ReceivedMessage]) -> None:
         for message in messages:
@@ -32,11 +32,11 @@ def call_consumer(
 
     async def available_slots() -> int:
         if await processing.provider.is_emulated() is None:
-            return 0  # the gate would only make them wait, and another process may know its provider
+            return 0  # the claim would defer the calls, and another process may know its provider
         return await store.free_slots(policy.max_live_calls, policy.calls_per_second, clock.now())
 
-    pace = ConsumerConfig(max_in_flight=min(MAX_IN_FLIGHT, policy.max_live_calls), visibility_s=VISIBILITY_S)
-    return Consumer(queue, handle, pace, loop=loop, rng=random.Random(), available_slots=available_slots)
+    config = ConsumerConfig(max_in_flight=min(MAX_IN_FLIGHT, policy.max_live_calls), visibility_s=VISIBILITY_S)
+    return Consumer(queue, handle, config, loop=loop, rng=random.Random(), available_slots=available_slots)
 
 
 def build_service(deps: Dependencies) -> Service:
@@ -47,7 +47,7 @@ def build_service(deps: Dependencies) -> Service:
     )
 
     async def consume(stop: asyncio.Event) -> None:
-        # Before the first claim: on a busy machine the import alone can outlast its lease.
+        # Before the first claim, because on a busy machine the import alone can outlast a lease.
         await deps.provider.warm_up()
         await consumer.run(stop)
 

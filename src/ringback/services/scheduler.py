@@ -1,4 +1,4 @@
-"""The clock: releases due calls, finds lost ones, ends expired ones, looks after silent attempts."""
+"""Scheduler: releases due calls, publishes lost ones, ends expired ones, reconciles attempts, purges old rows."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,13 +12,13 @@ from ringback.loops import Loop, Loops, rest
 from ringback.process import Service, run_process
 from ringback.wiring import Dependencies
 
-#: Of the deletion of old rows: often, so that each time is little work, and one that failed is made up for soon.
+#: Pause of the purge. It is short, so each purge is small, and a failed one is repeated soon.
 HOUR_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`work` returns how much it found; a full batch is followed at once by another."""
+    """A repeated job. `work` returns the number of rows it found. A full batch is followed by another at once."""
 
     name: str
     work: Callable[[], Awaitable[int]]
@@ -27,6 +27,7 @@ class Job:
 
 
 def jobs(scheduled: ScheduledCalls, reconciliation: Reconciliation, retention: Retention) -> tuple[Job, ...]:
+    """Return the jobs with their pauses in seconds and their batch sizes."""
     return (
         Job("release_due_calls", scheduled.release_due_calls, 0.25, 500),
         Job("look_after_attempts", reconciliation.reconcile_due_attempts, 0.5, 100),
@@ -36,10 +37,10 @@ def jobs(scheduled: ScheduledCalls, reconciliation: Reconciliation, retention: R
     )
 
 
-async def run_scheduler(to_do: tuple[Job, ...], stop: asyncio.Event, loops: Loops) -> None:
-    """Until `stop` is set. One job that fails does not hold up the others."""
+async def run_scheduler(all_jobs: tuple[Job, ...], stop: asyncio.Event, loops: Loops) -> None:
+    """Run all jobs until `stop` is set. A job that fails does not delay the others."""
     async with asyncio.TaskGroup() as group:
-        for job in to_do:
+        for job in all_jobs:
             group.create_task(_repeat(job, stop, loops.named("scheduler", job.name)))
 
 
@@ -57,8 +58,8 @@ async def _repeat(job: Job, stop: asyncio.Event, loop: Loop) -> None:
 
 
 def build_service(deps: Dependencies) -> Service:
-    to_do = jobs(deps.scheduled_calls(), deps.reconciliation(), deps.retention())
-    return Service("scheduler", loops=[lambda stop: run_scheduler(to_do, stop, deps.loops)])
+    all_jobs = jobs(deps.scheduled_calls(), deps.reconciliation(), deps.retention())
+    return Service("scheduler", loops=[lambda stop: run_scheduler(all_jobs, stop, deps.loops)])
 
 
 def run(settings: Settings, host: str, port: int) -> None:

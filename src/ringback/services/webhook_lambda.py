@@ -1,7 +1,6 @@
-"""The Lambda behind Retell's webhook URL: an HTTP event in, a verified message in the event queue, an answer out.
+"""The Lambda behind Retell's webhook URL: verify an HTTP event, put it into the event queue, respond.
 
-Its composition root stands at the end, because the Lambda carries neither `wiring` nor `config`; it is the one other
-place that reads the environment.
+The Lambda includes neither `wiring` nor `config`: its composition root, at the end, reads the environment.
 """
 
 import base64
@@ -20,7 +19,7 @@ from ringback.flows.webhook_intake import MAX_BODY_BYTES, Intake, IntakePorts, r
 
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
-# Retell repeats on anything but 2xx, so the status is the whole contract: repeat what may succeed or be repaired.
+# Retell repeats a webhook after any status but 2xx. So 2xx ends it, and every other status asks for a repeat.
 _STATUS = {
     Intake.ACCEPTED: HTTPStatus.NO_CONTENT,
     Intake.FORGED: HTTPStatus.UNAUTHORIZED,
@@ -31,13 +30,15 @@ _STATUS = {
 
 
 def webhook_ports(keys: Sequence[str]) -> IntakePorts:
-    """Of the Lambda and its twin; `keys` are the accepted webhook keys."""
+    """Return the ports of the Lambda and of the receiver. `keys` are the accepted webhook keys."""
     return IntakePorts(may_be_genuine, lambda body, signed, at_ms: verify(body, signed, keys, at_ms), identify)
 
 
 def make_handler(send: Callable[[str], None], keys: Sequence[str], now_ms: Callable[[], int]) -> Handler:
-    """A Lambda handler for HTTP API and function URL events (payload format 2.0). `send` returns once the message is
-    durable, raises Retryable if not, and takes less than 3 s either way."""
+    """Return a Lambda handler for HTTP API and function URL events (payload format 2.0).
+
+    `send` returns once the message is durable, else it raises Retryable. Both take less than 3 s.
+    """
     ports = webhook_ports(keys)
 
     def handle(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def make_handler(send: Callable[[str], None], keys: Sequence[str], now_ms: Calla
 
 
 def answer(outcome: Intake) -> dict[str, Any]:
-    """The HTTP response of payload format 2.0; a refusal carries an RFC 9457 problem."""
+    """Return the HTTP response of payload format 2.0. A refusal has an RFC 9457 problem."""
     status = _STATUS[outcome]
     if outcome is Intake.ACCEPTED:
         reach(Failpoint.WEBHOOK_ENQUEUED)
@@ -80,7 +81,7 @@ def answer(outcome: Intake) -> dict[str, Any]:
 
 
 def _raw_body(event: Mapping[str, Any]) -> bytes | None:
-    """The bytes that were signed, None if they are too many. Raises ValueError for bad base64."""
+    """Return the signed bytes, None if they are too many. Raises ValueError for bad base64."""
     body = event.get("body") or ""
     if not event.get("isBase64Encoded"):
         return str(body).encode()
@@ -90,20 +91,18 @@ def _raw_body(event: Mapping[str, Any]) -> bytes | None:
 
 
 def _header(event: Mapping[str, Any], name: str) -> str | None:
-    """API Gateway lower-cases header names, other senders of this event shape may not."""
+    """Find a header in any case. API Gateway lower-cases names; other senders of this event may not."""
     headers: Mapping[str, str] = event.get("headers") or {}
     return next((value for key, value in headers.items() if key.lower() == name), None)
 
 
 class MissingSetting(RuntimeError):
-    """The function was deployed without a setting it cannot work without."""
+    """The function was deployed without a required setting."""
 
 
 @functools.cache
 def _from_environment() -> Handler:
-    from ringback.adapters.sqs.sender import (
-        make_sender,  # botocore is most of the cold start; nothing else here needs it
-    )
+    from ringback.adapters.sqs.sender import make_sender  # botocore is most of the cold start; only this needs it
 
     queue_url = os.environ.get("RINGBACK_EVENT_QUEUE", "")
     if not queue_url.startswith("http"):
@@ -116,5 +115,5 @@ def _from_environment() -> Handler:
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """The entry point that the deployment names. Raises MissingSetting on the first event after a wrong deployment."""
+    """Handle one event; the deployment names this entry point. Raises MissingSetting after a wrong deployment."""
     return _from_environment()(event, context)

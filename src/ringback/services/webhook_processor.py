@@ -1,4 +1,4 @@
-"""WebhookProcessor: takes verified webhooks from queue #2 and applies what they say."""
+"""WebhookProcessor: receives verified webhooks from queue #2 and applies them to the calls."""
 
 import asyncio
 import random
@@ -16,10 +16,10 @@ from ringback.web.limits import ConcurrencyLimit
 from ringback.wiring import Dependencies
 
 MAX_IN_FLIGHT = 16
-#: Extended while an event is worked on, so this only bounds how soon those in hand at a crash come back.
+#: Extended while an event is handled, so this only bounds how soon events return after a crash.
 VISIBILITY_S = 10
-#: Where the receiver is in the same process, it goes first: Retell waits for seconds, an event in the queue can wait.
-#: While more webhooks than this wait for the queue, events are taken one by one, with pauses.
+#: A receiver in the same process goes first, because Retell waits for seconds and an event in the queue can wait.
+#: While more webhooks than this wait for the queue, events are received one by one, with pauses.
 CROWD = 20
 CROWD_PAUSE_S = 0.1
 
@@ -27,7 +27,7 @@ CROWD_PAUSE_S = 0.1
 def event_consumer(
     queue: MessageQueue, processing: EventProcessing, loop: Loop, webhooks_waiting: ConcurrencyLimit
 ) -> Consumer:
-    """Events of different calls do not wait for each other; those of one call are put in order by its lock."""
+    """Create the consumer of queue #2. Events of different calls run in parallel; a call's lock orders its own."""
 
     async def handle(messages: Sequence[ReceivedMessage]) -> None:
         for message in messages:
@@ -39,8 +39,8 @@ def event_consumer(
         await asyncio.sleep(CROWD_PAUSE_S)
         return 1
 
-    pace = ConsumerConfig(max_in_flight=MAX_IN_FLIGHT, visibility_s=VISIBILITY_S)
-    return Consumer(queue, handle, pace, loop=loop, rng=random.Random(), available_slots=available_slots)
+    config = ConsumerConfig(max_in_flight=MAX_IN_FLIGHT, visibility_s=VISIBILITY_S)
+    return Consumer(queue, handle, config, loop=loop, rng=random.Random(), available_slots=available_slots)
 
 
 def build_service(deps: Dependencies) -> Service:

@@ -1,4 +1,4 @@
-"""The Lambda's work behind ASGI, for machines without Lambda."""
+"""The webhook receiver: the code of the Lambda behind ASGI, for machines without Lambda."""
 
 import asyncio
 import socket
@@ -29,10 +29,10 @@ from ringback.wiring import Dependencies, open_queue
 PATH = "/retell/webhook"
 NowMs = Callable[[], int]
 
-#: Retell is answered within 3 s whatever the queue does.
+#: Retell gets a response within 3 s, even while the queue is unavailable.
 ANSWER_WITHIN_S = 2.8
-#: Larger bodies are read in threads, because the event loop would stand still for milliseconds. Each is copied a few
-#: times there, so only few at once.
+#: Larger bodies are read in threads, because they would block the event loop for milliseconds.
+#: Each is copied a few times there, so only a few are read at once.
 SMALL_BYTES = 64 * 1024
 LARGE_AT_ONCE = 4
 
@@ -40,7 +40,7 @@ LARGE_AT_ONCE = 4
 def create_receiver(
     ports: IntakePorts, now_ms: NowMs, send: Send, metrics: Metrics, more_routes: Sequence[BaseRoute] = ()
 ) -> Starlette:
-    """The receiver as an application of its own; `more_routes` are the operator's (health, metrics)."""
+    """Create the receiver as an application of its own. `more_routes` are for health and metrics."""
     route = webhook_route(ports, now_ms, send, BodyReader(metrics), ConcurrencyLimit(WEBHOOKS_AT_ONCE))
     return Starlette(routes=[route, *more_routes])
 
@@ -48,10 +48,10 @@ def create_receiver(
 def webhook_route(
     ports: IntakePorts, now_ms: NowMs, send: Send, bodies: BodyReader, waiting: ConcurrencyLimit
 ) -> Route:
-    """POST /retell/webhook, to be mounted wherever it is served. A webhook that waits for the queue uses a slot."""
+    """Create the route POST /retell/webhook. A webhook takes a slot while it waits for the queue."""
     threads = anyio.CapacityLimiter(LARGE_AT_ONCE)
 
-    async def take_in(body: bytes, signature: str | None) -> Intake:
+    async def enqueue(body: bytes, signature: str | None) -> Intake:
         reading = partial(read_webhook, body, signature, now_ms(), ports)
         if len(body) > SMALL_BYTES:
             read = await anyio.to_thread.run_sync(reading, abandon_on_cancel=True, limiter=threads)
@@ -66,21 +66,21 @@ def webhook_route(
         return Intake.ACCEPTED
 
     async def receive(request: Request) -> Response:
-        # Several are joined, as API Gateway joins them: two signatures are no signature.
+        # Several headers are joined, as in API Gateway. Two signatures are an invalid one.
         signature = ",".join(request.headers.getlist("x-retell-signature"))
         if not ports.may_be_genuine(signature, now_ms()):
             return _response(Intake.FORGED)
         try:
             async with bodies.read(request.receive, request.headers, MAX_BODY_BYTES) as body:
-                # An enqueue that outlives the deadline may still happen; Retell's repeat is then a harmless duplicate.
+                # An enqueue may finish after the deadline. Retell's repeat is then a harmless duplicate.
                 async with asyncio.timeout(ANSWER_WITHIN_S):
-                    return _response(await take_in(body, signature))
+                    return _response(await enqueue(body, signature))
         except (Retryable, TimeoutError):
             return _response(Intake.QUEUE_DOWN)
         except Problem as refused:
             return refused.response()
         except ClientDisconnect:
-            return Response(status_code=400)  # the connection is gone: no one reads this
+            return Response(status_code=400)  # the connection is closed, so this response is not sent
 
     return Route(PATH, receive, methods=["POST"])
 
@@ -97,7 +97,7 @@ def build_service(deps: Dependencies) -> Service:
 
 
 def run(settings: Settings, host: str, port: int) -> None:
-    """With an SQS queue the receiver needs nothing but that queue, as the Lambda does."""
+    """Run the receiver. With an SQS queue it needs only that queue, as the Lambda does."""
     if settings.event_queue.startswith("http"):
         run_loop(_serve_alone(settings, listen(host, port)))
     else:
