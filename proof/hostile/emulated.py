@@ -28,7 +28,7 @@ def attack(found: Findings, home: Path, canaries: Canaries, say: Say) -> None:
     phones = {digits: f"+1415555{int(digits) + 100:04d}" for digits in SCENARIOS}
     try:
         system.start()
-        doors = system.doors
+        doors = system.client
         placed = []
         for phone in phones.values():
             body = new_call(phone, variables={"first_name": canaries.words["first_name"]})

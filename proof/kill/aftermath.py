@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from proof.kill.fates import Fate, Json
-from tests.stories.running_system import Doors
+from tests.stories.running_system import SystemClient
 
 _CALLS = "SELECT call_id, status, final FROM calls"
 _ATTEMPTS = """
@@ -77,7 +77,7 @@ def what_is_open(database_url: str) -> dict[str, int]:
     return counts
 
 
-def see(doors: Doors, database_url: str, accepted: Mapping[str, Fate]) -> Aftermath:
+def see(doors: SystemClient, database_url: str, accepted: Mapping[str, Fate]) -> Aftermath:
     [dead] = rows(database_url, _DEAD)
     return Aftermath(
         accepted,

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from proof.findings import Say
 from proof.kill.aftermath import Aftermath, dialed_so_far, engage_knows_all, see, states_in_flight, what_is_open
 from proof.kill.fates import Fate, Json, draw_calls
-from tests.stories.running_system import Doors, RunningSystem, wait_until
+from tests.stories.running_system import RunningSystem, SystemClient, wait_until
 
 PLACE_WITHIN_S = 300.0
 POLL_S = 0.5
@@ -62,14 +62,14 @@ def play(plan: Plan, say: Say) -> Told:
     with _system(plan) as system:
         system.start()
         accepted, killed_at = _until_in_flight(system, plan)
-        rings_at_kill = len(system.doors.rings())
+        rings_at_kill = len(system.client.rings())
         system.kill_all_but_emulators()
         say(f"killed at {_listed(killed_at)}, {rings_at_kill} rings")
         began = time.monotonic()
         system.start()
         up_s = time.monotonic() - began
         settled_s = _watch(system, accepted, began, plan.give_up_s, say)
-        seen = see(system.doors, system.ready["database_url"], accepted)
+        seen = see(system.client, system.ready["database_url"], accepted)
         return Told(killed_at, rings_at_kill, up_s, settled_s, seen)
 
 
@@ -91,7 +91,7 @@ def _until_in_flight(system: RunningSystem, plan: Plan) -> tuple[dict[str, Fate]
     """What was accepted, and the states in flight at the moment of the kill: what is final by then, on whatever
     machine, is made up for by further calls."""
     drawn = iter(draw_calls(2 * plan.calls, plan.seed))
-    doors, database_url, states = system.doors, system.ready["database_url"], {}
+    doors, database_url, states = system.client, system.ready["database_url"], {}
     # All are accepted before the first is due, so that as many as can be are on the phone at once.
     accepted = _place(doors, plan, list(islice(drawn, plan.calls)), not_before=_due(plan))
     wait_until(
@@ -113,7 +113,7 @@ def _due(plan: Plan) -> datetime:
 
 
 def _place(
-    doors: Doors, plan: Plan, asked: Sequence[tuple[Json, Fate]], not_before: datetime | None = None
+    doors: SystemClient, plan: Plan, asked: Sequence[tuple[Json, Fate]], not_before: datetime | None = None
 ) -> dict[str, Fate]:
     later = {} if not_before is None else {"not_before": not_before.isoformat()}
     with ThreadPoolExecutor(plan.clients) as threads:
@@ -128,7 +128,7 @@ def _watch(system: RunningSystem, accepted: dict[str, Fate], began: float, give_
     while (waited_s := time.monotonic() - began) < give_up_s:
         still_open = what_is_open(database_url)
         is_told = not (still_open["calls_not_final"] or still_open["not_delivered"])
-        if is_told and engage_knows_all(system.doors.deliveries(), accepted):
+        if is_told and engage_knows_all(system.client.deliveries(), accepted):
             return time.monotonic() - began
         if waited_s > report_at:
             states = _listed(states_in_flight(database_url))

@@ -49,7 +49,7 @@ class Ground:
 
     @property
     def port(self) -> int:
-        return int(self.system.doors.url.rpartition(":")[2])
+        return int(self.system.client.url.rpartition(":")[2])
 
     @property
     def database_url(self) -> str:

@@ -23,7 +23,7 @@ def plant(findings: Findings, ground: Ground, answers: Sequence[Answered], world
     event, call = ground.requests.subject(webhook.number)
     asyncio.run(_lose(ground.database_url, call_id or "", ids_of(call).provider_call_id, event))
     untold = next((one.call_id for one in answers if one.kind == BARRED and one.accepted), None) or ""
-    bereft = look(ground.database_url, ground.system.doors)
+    bereft = look(ground.database_url, ground.system.client)
     bereft = replace(bereft, deliveries={**bereft.deliveries, untold: []}, rings=world.rings + world.rings)
     noticed = Findings(findings.suite, findings.seed)
     oracle.judge(noticed, "planted", bereft, answers, ground.requests)

@@ -194,7 +194,7 @@ class _Course:
 
     def _look_back(self) -> None:
         ground, findings = self._ground, self._findings
-        world = look(ground.database_url, ground.system.doors)
+        world = look(ground.database_url, ground.system.client)
         oracle.judge(findings, self._reproduce, world, self._answers, ground.requests)
         planted.plant(findings, ground, self._answers, world)
 

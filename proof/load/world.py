@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from tests.stories.running_system import Doors
+from tests.stories.running_system import SystemClient
 
 POLL_S = 0.5
 
@@ -54,11 +54,11 @@ class World:
     dead_letters: int
 
 
-def look(database_url: str, doors: Doors) -> World:
+def look(database_url: str, doors: SystemClient) -> World:
     return asyncio.run(_look(database_url, doors))
 
 
-async def _look(database_url: str, doors: Doors) -> World:
+async def _look(database_url: str, doors: SystemClient) -> World:
     connection = await asyncpg.connect(database_url)
     try:
         calls = {row["call_id"]: CallRow(*list(row.values())[1:]) for row in await connection.fetch(_CALLS)}

@@ -148,7 +148,7 @@ class _Story:
         placed = []
         for _ in range(count):
             phone = f"+1415555{len(self.call_ids):04d}"
-            placed.append(self.system.doors.place(new_call(phone, metadata={"emulator_scenario": "00"})))
+            placed.append(self.system.client.place(new_call(phone, metadata={"emulator_scenario": "00"})))
             self.call_ids.append(placed[-1])
         return placed
 
@@ -175,10 +175,10 @@ class _Story:
         time.sleep(max(0.0, max(self.frozen.values()) + FROZEN_S - time.monotonic()))
 
     def _rung(self, call_ids: set[str]) -> bool:
-        return any(ring["metadata"]["ringback_call_id"] in call_ids for ring in self.system.doors.rings())
+        return any(ring["metadata"]["ringback_call_id"] in call_ids for ring in self.system.client.rings())
 
     def _judge(self) -> None:
-        doors = self.system.doors
+        doors = self.system.client
         judge_all(self.found, doors, self.database_url, self.call_ids, self.reproduce)
         judge_one_ring_each(self.found, doors, self.call_ids, self.reproduce)
         query = "SELECT attempt_id, claimed_at FROM attempts WHERE NOT resent"

@@ -15,7 +15,7 @@ from ringback.process import Service, begin, run_services
 from ringback.up.stack import SERVICES
 from ringback.web.server import listen
 from ringback.wiring import Dependencies, open_dependencies
-from tests.stories.running_system import Doors
+from tests.stories.running_system import SystemClient
 
 SPEED = 60.0
 AroundQueue = Callable[[MessageQueue, str], MessageQueue]
@@ -24,7 +24,7 @@ AroundQueue = Callable[[MessageQueue, str], MessageQueue]
 @dataclass(frozen=True, slots=True)
 class House:
     parts: Dependencies
-    doors: Doors
+    doors: SystemClient
 
 
 @asynccontextmanager
@@ -43,7 +43,7 @@ async def open_house(
         parts = _with_queues(parts, around)
         services = [module.build_service(parts) for module in SERVICES]
         async with _running(parts, services, bound):
-            yield House(parts, Doors(url, API_KEY, retell_url, ""))
+            yield House(parts, SystemClient(url, API_KEY, retell_url, ""))
 
 
 def _with_queues(parts: Dependencies, around: AroundQueue) -> Dependencies:

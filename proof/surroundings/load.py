@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from proof.surroundings.receiver import Posted, webhook
 from ringback.adapters.retell.signature import sign
-from tests.stories.running_system import Doors, new_call
+from tests.stories.running_system import SystemClient, new_call
 
 SCENARIOS = ("00", "00", "01", "02", "05", "10", "11")
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -24,7 +24,7 @@ class Load:
     """A context; on leaving, every request has its answer. `accepted` is the call id by idempotency key; `doubled` are
     keys that were answered with two of them."""
 
-    doors: Doors
+    doors: SystemClient
     receiver_url: str
     webhook_key: str
     rng: Random

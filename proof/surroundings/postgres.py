@@ -41,8 +41,8 @@ def run_postgres(found: Findings, say: Say, stops: int, seed: int) -> None:
             took_s = wait_settled(server.start(), load.accepted.values())
             say(f"{len(load.accepted)} calls settled {took_s:.0f} s after the last start of PostgreSQL")
             call_ids = list(load.accepted.values())
-            judge_all(found, system.doors, server.start(), call_ids, reproduce)
-            judge_one_ring_each(found, system.doors, call_ids, reproduce)
+            judge_all(found, system.client, server.start(), call_ids, reproduce)
+            judge_one_ring_each(found, system.client, call_ids, reproduce)
             judge_load(found, load, server.start(), reproduce)
             assert system.process is not None
             if system.process.poll() is not None:
@@ -60,8 +60,8 @@ def run_postgres(found: Findings, say: Say, stops: int, seed: int) -> None:
 
 def _load(system: RunningSystem, rng: Random) -> Load:
     state = json.loads((system.home / "data" / "up.json").read_text())
-    receiver_url = f"{system.doors.url}/retell/webhook"
-    return Load(system.doors, receiver_url, state["retell_webhook_key"], rng)
+    receiver_url = f"{system.client.url}/retell/webhook"
+    return Load(system.client, receiver_url, state["retell_webhook_key"], rng)
 
 
 def _stop_and_start(server: PostgresServer, end: str, rng: Random, say: Say) -> None:

@@ -12,7 +12,7 @@ from proof.invariants import Invariant
 from proof.surroundings.load import Load, call_id_in
 from proof.surroundings.oracle import judge_ends, judge_rings, judge_telling, rings_of_calls
 from proof.surroundings.receiver import judge_posts
-from tests.stories.running_system import Doors
+from tests.stories.running_system import SystemClient
 
 I2, I6, I8 = Invariant.I2, Invariant.I6, Invariant.I8
 #: Without any progress. However slow the machine is, what moves will settle.
@@ -46,7 +46,7 @@ def wait_settled(database_url: str, call_ids: Iterable[str]) -> float:
     return time.monotonic() - began
 
 
-def judge_all(found: Findings, doors: Doors, database_url: str, call_ids: list[str], reproduce: str) -> None:
+def judge_all(found: Findings, doors: SystemClient, database_url: str, call_ids: list[str], reproduce: str) -> None:
     """Rings, ends, events and unknown attempts of these calls."""
     mine = set(call_ids)
     rings = [ring for ring in doors.rings() if ring["metadata"]["ringback_call_id"] in mine]
@@ -64,7 +64,7 @@ def judge_all(found: Findings, doors: Doors, database_url: str, call_ids: list[s
             found.broke(I6, f"a phone rang and its attempt is {state}", reproduce)
 
 
-def judge_one_ring_each(found: Findings, doors: Doors, call_ids: list[str], reproduce: str) -> None:
+def judge_one_ring_each(found: Findings, doors: SystemClient, call_ids: list[str], reproduce: str) -> None:
     """Without a retry policy a call is one attempt, and so one ring at the most."""
     rung = rings_of_calls(doors.rings())
     found.tried(I2, cases=len(call_ids))

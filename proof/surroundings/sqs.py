@@ -17,7 +17,7 @@ from proof.surroundings.settled import judge_all, judge_load, judge_one_ring_eac
 from proof.surroundings.town import API_KEY, ENGAGE_SECRET, RETELL_KEYS, Town, wait_for
 from tests.loopback import answers, free_ports
 from tests.sqs_server import AWS, create_queue, health_of, sqs_client
-from tests.stories.running_system import Doors, clean_environment
+from tests.stories.running_system import SystemClient, clean_environment
 
 I12 = Invariant.I12
 PROCESSES = ("internal-api", "call-processor", "webhook-processor", "scheduler", "webhook-receiver")
@@ -57,7 +57,7 @@ class _Story:
 
     def run(self, database_url: str, faults: int) -> None:
         self._start(database_url)
-        doors = Doors(self.urls["internal-api"], API_KEY, self.urls["retell"], self.urls["engage"])
+        doors = SystemClient(self.urls["internal-api"], API_KEY, self.urls["retell"], self.urls["engage"])
         load = Load(doors, self.receiver_url, KEY, self.rng, every_s=0.25)
         with load:
             for number in range(faults):

@@ -1,32 +1,32 @@
-"""The whole system, started as its users start it, once for the stories that leave it alive."""
+"""One running system for the stories that do not break it, and a system of its own for the others."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from .running_system import Doors, RunningSystem, left_in_peace
+from .running_system import RunningSystem, SystemClient, system_without_errors
 
-#: Emulated seconds per second: a talk of 20 s takes half a second, and order still means something on a busy machine.
+#: Emulated seconds per second. A talk of 20 s takes half a second, long enough for a busy machine to keep the order.
 SPEED = {"RINGBACK_EMULATOR_SPEED": "40"}
 
 
 @pytest.fixture(scope="session")
 def shared_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
-    # Soon, because one of the magic numbers is heard about by asking only.
+    # Short, because the end of one magic number is found only by a look-up.
     settings = {**SPEED, "RINGBACK_SILENCE_DEADLINE_S": "3"}
-    with left_in_peace(tmp_path_factory.mktemp("shared"), settings) as running:
+    with system_without_errors(tmp_path_factory.mktemp("shared"), settings) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def doors(shared_system: RunningSystem) -> Doors:
-    return shared_system.doors
+def client(shared_system: RunningSystem) -> SystemClient:
+    return shared_system.client
 
 
 @pytest.fixture
 def make_system(tmp_path: Path) -> Iterator[Callable[..., RunningSystem]]:
-    """A system of the test's own, for those that break it; the test starts it."""
+    """Return a function that makes a system of the test's own. The test starts it."""
     made: list[RunningSystem] = []
 
     def make(**settings: str) -> RunningSystem:

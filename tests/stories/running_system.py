@@ -1,4 +1,4 @@
-"""A running `ringback up` as its users see it: its doors over HTTP, the emulators' ledgers, its processes."""
+"""A running `ringback up`: a client of its APIs, the emulators' ledgers, its processes."""
 
 import json
 import os
@@ -23,7 +23,7 @@ T = TypeVar("T")
 FROM_NUMBER = "+14155550199"
 START_WITHIN_S = 60.0
 POLL_S = 0.1
-_OURS = ("RINGBACK_", "RETELL_", "AWS_")
+_PRODUCT_PREFIXES = ("RINGBACK_", "RETELL_", "AWS_")
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -35,7 +35,7 @@ class Answer:
 
 
 def ask(method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
-    """One request; every status is an answer. Raises OSError when nobody answers within 20 s."""
+    """Send one request and return the response of any status. Raises OSError without a response within 20 s."""
     content = None if body is None else json.dumps(body).encode()
     given = {"Content-Type": "application/json", **(headers or {})}
     request = urllib.request.Request(url, content, given, method=method)
@@ -52,7 +52,7 @@ def _answer(status: int, headers: Any, content: bytes) -> Answer:
 
 
 def wait_until(probe: Callable[[], T | None], timeout_s: float, what: str) -> T:
-    """What the probe found, as soon as it is true."""
+    """Return the first true result of the probe."""
     give_up_at = time.monotonic() + timeout_s
     while True:
         found = probe()
@@ -64,14 +64,14 @@ def wait_until(probe: Callable[[], T | None], timeout_s: float, what: str) -> T:
 
 
 def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment without any setting of the product's, and with those given."""
-    kept = {name: text for name, text in os.environ.items() if not name.startswith(_OURS)}
+    """Return the environment of this process with only the given settings of the product."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(_PRODUCT_PREFIXES)}
     return {**kept, "RINGBACK_LOG_FORMAT": "json", **settings}
 
 
 @dataclass
-class Doors:
-    """The Voice API and the two ledgers."""
+class SystemClient:
+    """A client of the Voice API and of the emulators' ledgers."""
 
     url: str
     api_key: str
@@ -101,7 +101,7 @@ class Doors:
         return entries
 
     def deliveries(self) -> list[Json]:
-        """All that Engage received, repeats too, in order of arrival."""
+        """Return all that Engage received, repeats too, in order of arrival."""
         items: list[Json] = ask("GET", f"{self.engage_url}/emulator/engage/events").body["items"]
         return items
 
@@ -119,11 +119,11 @@ class Doors:
         assert self.control(f"{self.retell_url}/emulator/retell/faults", faults).status == 204
 
     def control(self, url: str, body: Json) -> Answer:
-        """A request to an emulator's control path, with the key that opens it under `up`."""
+        """Send a request to an emulator's control path, with the API key of `up`."""
         return ask("POST", url, body, {"Authorization": f"Bearer {self.api_key}"})
 
     def wait_for(self, call_id: str, is_so: Callable[[Json], bool], timeout_s: float = 20.0) -> Json:
-        """The call once it is as asked for."""
+        """Return the call once the condition holds."""
 
         def probe() -> Json | None:
             call = self.call(call_id)
@@ -135,7 +135,7 @@ class Doors:
         return self.wait_for(call_id, lambda call: call["final"], timeout_s)
 
     def wait_delivered(self, call_id: str, timeout_s: float = 20.0) -> None:
-        """Until Engage has taken every event that the call has had so far."""
+        """Wait until Engage has received every event of the call so far."""
 
         def probe() -> bool:
             events = [entry for entry in self.timeline(call_id) if entry["kind"] == "abt_event"]
@@ -146,7 +146,7 @@ class Doors:
 
 @dataclass
 class RunningSystem:
-    """One data directory; `up` may be started on it again and again. Port 0 is any free one."""
+    """A data directory on which `up` may be started repeatedly. Port 0 is any free one."""
 
     home: Path
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -159,11 +159,13 @@ class RunningSystem:
         return self.home / "up.log"
 
     @property
-    def doors(self) -> Doors:
-        return Doors(self.ready["url"], self.ready["api_key"], self.ready["retell_base_url"], self.ready["engage_url"])
+    def client(self) -> SystemClient:
+        return SystemClient(
+            self.ready["url"], self.ready["api_key"], self.ready["retell_base_url"], self.ready["engage_url"]
+        )
 
     def start(self) -> None:
-        """Until it has written its ready line."""
+        """Start `up` and wait for its ready line."""
         self.home.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "ringback.cli", "up", "--json"]
         command += ["--data-dir", str(self.home / "data"), "--port", str(self.port)]
@@ -184,7 +186,7 @@ class RunningSystem:
         self.ready = json.loads(line)
 
     def stop(self) -> int:
-        """SIGTERM; its exit code."""
+        """Send SIGTERM and return the exit code."""
         assert self.process is not None and self.process.stdout is not None
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(timeout=40)
@@ -192,19 +194,19 @@ class RunningSystem:
         return code
 
     def discard(self) -> None:
-        """After a test that may have failed anywhere: nothing of it goes on running."""
+        """Kill every process of the system, after a test that may have failed anywhere."""
         if self.process is not None and self.process.poll() is None:
             kill([psutil.Process(self.process.pid), *self._descendants()])
         kill(self._emulators())
 
     def kill_postgres(self) -> None:
-        """kill -9 of the postmaster and of every backend at the same moment."""
+        """Send SIGKILL to the postmaster and to every backend at the same moment."""
         doomed = [process for process in self._descendants() if _is_postgres(process)]
         assert doomed, "PostgreSQL is among the descendants"
         kill(doomed)
 
     def kill_all_but_emulators(self) -> None:
-        """kill -9 of `up` and of PostgreSQL, the backends included, at the same moment."""
+        """Send SIGKILL to `up`, to the postmaster and to every backend at the same moment."""
         assert self.process is not None and self.process.stdout is not None
         emulators = {process.pid for process in self._emulators()}
         doomed = [process for process in self._descendants() if process.pid not in emulators]
@@ -223,13 +225,13 @@ class RunningSystem:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def _emulators(self) -> list[psutil.Process]:
-        """Found by their command line, because they outlive the `up` that started them."""
+        """Find the emulators by their command line, because they outlive the `up` that started them."""
         return list(_running_with(str(self.home / "data"), "emulate"))
 
 
 @contextmanager
-def left_in_peace(home: Path, settings: Mapping[str, str]) -> Iterator[RunningSystem]:
-    """A started system, stopped with SIGTERM at the end, which must exit 0 and have left no error in the log."""
+def system_without_errors(home: Path, settings: Mapping[str, str]) -> Iterator[RunningSystem]:
+    """Start a system and stop it with SIGTERM at the end. It must exit with 0 and have logged no error."""
     running = RunningSystem(home, settings)
     try:
         running.start()
@@ -263,6 +265,6 @@ def kill(processes: Iterable[psutil.Process]) -> None:
 
 
 def new_call(phone: str, **more: Any) -> Json:
-    """A body for POST /v1/calls; the contact is named after the number."""
+    """Return a body for POST /v1/calls. The contact's id is made from the number."""
     contact = {"contact_id": f"crm-{phone[1:]}", "phone": phone, "time_zone": "America/Los_Angeles"}
     return {"contact": contact, "agent_id": "agent_sales", "from_number": FROM_NUMBER, **more}

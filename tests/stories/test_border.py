@@ -1,4 +1,4 @@
-"""Starts on the wrong side of the border: one sentence, exit code 2, and neither side hears of it."""
+"""Starts that would mix emulated and real calls: one sentence, exit code 2, and no request to either side."""
 
 import asyncio
 import hashlib
@@ -24,36 +24,36 @@ FOR_REAL, FOR_EMULATOR = "used with the emulator", "the calls in this database a
 
 
 class Outside(BaseHTTPRequestHandler):
-    """A Retell and an Engage that are none of ours: every request is written down; a created call is answered 402."""
+    """A foreign Retell and Engage in one server. It records every request, and responds 402 to create-phone-call."""
 
-    heard: list[str]
+    requests: list[str]
 
-    def answer(self) -> None:
+    def respond(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.heard.append(f"{self.command} {self.path}")
+        self.requests.append(f"{self.command} {self.path}")
         self.send_response({"/healthz": 404, "/v2/create-phone-call": 402}.get(self.path, 204))
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    do_GET = do_POST = do_PATCH = answer
+    do_GET = do_POST = do_PATCH = respond
 
     def log_message(self, *_: object) -> None: ...
 
 
 @pytest.fixture
 def outside() -> Iterator[tuple[str, list[str]]]:
-    class Here(Outside):
-        heard: list[str] = []
+    class OneServer(Outside):
+        requests: list[str] = []
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Here)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), OneServer)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", Here.heard
+    yield f"http://127.0.0.1:{server.server_port}", OneServer.requests
     server.shutdown()
     server.server_close()
 
 
 def real(url: str) -> dict[str, str]:
-    """Settings of an installation whose Retell and Engage are both at `url`."""
+    """Return the settings of an installation whose Retell and Engage are both at `url`."""
     return {
         "RETELL_BASE_URL": url,
         "RETELL_API_KEY": "key_real",
@@ -64,7 +64,7 @@ def real(url: str) -> dict[str, str]:
 
 
 def refused(home: Path, settings: dict[str, str], *command: str) -> str:
-    """The one sentence that the command ends with."""
+    """Run a command that must end with one sentence and exit code 2. Return the sentence."""
     ended = subprocess.run(
         [sys.executable, "-m", "ringback.cli", *command],
         env=clean_environment({**settings, "RINGBACK_LOG_FORMAT": "json"}),
@@ -74,9 +74,9 @@ def refused(home: Path, settings: dict[str, str], *command: str) -> str:
         timeout=60,
         check=False,
     )
-    said = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
-    assert (ended.returncode, ended.stdout, len(said)) == (2, "", 1), (ended.returncode, ended.stdout, ended.stderr)
-    return said[0]
+    lines = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
+    assert (ended.returncode, ended.stdout, len(lines)) == (2, "", 1), (ended.returncode, ended.stdout, ended.stderr)
+    return lines[0]
 
 
 def up(data: Path) -> tuple[str, ...]:
@@ -87,57 +87,57 @@ def fingerprint(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def test_a_directory_of_real_calls_is_not_taken_over_by_the_emulator(
+def test_up_with_the_emulator_refuses_a_directory_of_real_calls(
     make_system: Callable[..., RunningSystem], outside: tuple[str, list[str]]
 ) -> None:
-    url, heard = outside
+    url, requests = outside
     system = make_system(**real(url))
     system.start()
-    call_id = system.doors.place(new_call("+14155550100"))
-    wait_until(lambda: "POST /v2/create-phone-call" in heard, 20, "the call is dialed for real")
+    call_id = system.client.place(new_call("+14155550100"))
+    wait_until(lambda: "POST /v2/create-phone-call" in requests, 20, "the call is dialed for real")
     assert system.stop() == 0
-    data, before = system.home / "data", list(heard)
+    data, before = system.home / "data", list(requests)
     kept = fingerprint(data / "up.json")
 
     without_retell = {name: text for name, text in real(url).items() if name != "RETELL_BASE_URL"}
     assert FOR_EMULATOR in refused(system.home, without_retell, *up(data))
-    assert heard == before
+    assert requests == before
     assert not (data / "retell").exists() and not (data / "engage").exists()
     assert fingerprint(data / "up.json") == kept
 
     system.start()
-    assert system.doors.call(call_id)["status"] in ("scheduled", "queued", "dialing")
+    assert system.client.call(call_id)["status"] in ("scheduled", "queued", "dialing")
     assert system.stop() == 0
 
 
-def test_a_directory_of_the_emulator_is_not_dialed_for_real(
+def test_up_with_a_real_retell_refuses_a_directory_of_the_emulator(
     make_system: Callable[..., RunningSystem], outside: tuple[str, list[str]], database_url: str
 ) -> None:
-    url, heard = outside
+    url, requests = outside
     system = make_system()
     system.start()
-    # That RETELL_BASE_URL is set says nothing: what answers there is the emulator, in another process.
+    # RETELL_BASE_URL alone proves nothing: at this address is the emulator, in another process.
     asyncio.run(execute(database_url, "UPDATE installation SET emulated = false"))
     lent = {"RETELL_BASE_URL": system.ready["retell_base_url"], "RINGBACK_DATABASE_URL": database_url}
     assert FOR_EMULATOR in refused(system.home, lent, "serve", "call-processor", "--port", "0")
-    assert system.doors.rings() == []
-    callback = system.doors.place(
+    assert system.client.rings() == []
+    callback = system.client.place(
         {**new_call("+14155550100"), "not_before": "2031-01-01T00:00:00Z", "expires_at": "2031-02-01T00:00:00Z"}
     )
     assert system.stop() == 0
     data = system.home / "data"
     kept = fingerprint(data / "up.json")
     assert FOR_REAL in refused(system.home, real(url), *up(data))
-    assert heard == ["GET /healthz"]
+    assert requests == ["GET /healthz"]
     assert fingerprint(data / "up.json") == kept
-    # Back on its own side it goes on, also with an Engage that is not emulated: that was asked for.
+    # With its own provider it starts, even with an Engage that is not emulated, because the setting asks for it.
     system.settings = {name: text for name, text in real(url).items() if "RETELL" not in name}
     system.start()
-    assert system.doors.call(callback)["status"] == "scheduled"
-    ended = system.doors.place(new_call("+14155550100"))
-    system.doors.wait_final(ended)
-    system.doors.wait_delivered(ended)
-    assert "POST /abt-events" in heard
+    assert system.client.call(callback)["status"] == "scheduled"
+    ended = system.client.place(new_call("+14155550100"))
+    system.client.wait_final(ended)
+    system.client.wait_delivered(ended)
+    assert "POST /abt-events" in requests
     assert system.stop() == 0
 
 
@@ -152,7 +152,7 @@ def rows(url: str, query: str) -> list[tuple[object, ...]]:
     return asyncio.run(ask())
 
 
-def test_up_leaves_another_installations_database_as_it_is(tmp_path: Path, database_url: str) -> None:
+def test_up_does_not_change_the_database_of_another_installation(tmp_path: Path, database_url: str) -> None:
     asyncio.run(execute(database_url, "UPDATE installation SET emulated = false"))
     settings = {"RINGBACK_DATABASE_URL": database_url}
     assert FOR_EMULATOR in refused(tmp_path, settings, *up(tmp_path / "data"))
@@ -160,29 +160,29 @@ def test_up_leaves_another_installations_database_as_it_is(tmp_path: Path, datab
     assert not (tmp_path / "data" / "up.json").exists()
 
 
-def test_a_process_on_the_wrong_side_does_not_start_and_plants_no_key(
+def test_a_process_with_the_wrong_provider_does_not_start_and_adds_no_key(
     tmp_path: Path, database_url: str, outside: tuple[str, list[str]]
 ) -> None:
-    url, heard = outside
-    settings = {"RINGBACK_DATABASE_URL": database_url, "RETELL_API_KEY": "key_real", "RINGBACK_API_KEY": "rbk_planted"}
+    url, requests = outside
+    settings = {"RINGBACK_DATABASE_URL": database_url, "RETELL_API_KEY": "key_real", "RINGBACK_API_KEY": "rbk_added"}
     assert FOR_REAL in refused(tmp_path, settings, "serve", "internal-api", "--port", "0")
-    assert heard == []
+    assert requests == []
     assert FOR_REAL in refused(tmp_path, {**settings, "RETELL_BASE_URL": url}, "serve", "call-processor", "--port", "0")
-    assert heard == ["GET /healthz"]
+    assert requests == ["GET /healthz"]
     assert rows(database_url, "SELECT name FROM api_keys") == []
     assert rows(database_url, "SELECT emulated FROM installation") == [(True,)]
 
 
-def test_up_starts_again_while_the_gateway_to_retell_is_away(
+def test_up_starts_again_while_retell_is_unavailable(
     make_system: Callable[..., RunningSystem], outside: tuple[str, list[str]]
 ) -> None:
-    url, heard = outside
+    url, requests = outside
     system = make_system(**real(url))
     system.start()
     assert system.stop() == 0
     system.settings = {**real(url), "RETELL_BASE_URL": f"http://127.0.0.1:{free_port()}"}
     system.start()
-    call_id = system.doors.place(new_call("+14155550100"))
-    assert system.doors.call(call_id)["status"] in ("scheduled", "queued")
+    call_id = system.client.place(new_call("+14155550100"))
+    assert system.client.call(call_id)["status"] in ("scheduled", "queued")
     assert system.stop() == 0
-    assert "POST /v2/create-phone-call" not in heard
+    assert "POST /v2/create-phone-call" not in requests

@@ -1,4 +1,4 @@
-"""A whole system while many come at once: a thousand true webhooks, and attackers without a key."""
+"""A whole system under a crowd: a thousand genuine webhooks at once, and attackers without a key."""
 
 import asyncio
 import os
@@ -19,14 +19,14 @@ pytestmark = pytest.mark.slow
 
 CROWD = 1_000
 ANSWERED_WITHIN_S = 3.0
-#: Other tests share the machine: a crowd that was not answered in time comes again when the last one is through.
+#: Other tests share the machine, so a crowd without a response in time is sent again after the last one.
 TRIES = 4
-#: Of process time, whatever else the machine does. Two seconds are what one core has for it in the time.
+#: Seconds of process time, which other programs do not change. One core has about two within the limit.
 CROWD_COSTS_S = 2.0
-#: The share of a core that the system had while it was too slow; with less than this, the others had the machine.
+#: A share of a core. With less than this, other programs had the machine, and a slow response proves nothing.
 STARVED = 0.5
 MIB = 1024 * 1024
-#: What a system without traffic has, and the bodies of both kinds of door with the copies made of a few of them.
+#: The bodies in flight of both kinds of endpoint, and the copies of a few of them.
 GROWS_AT_MOST_MIB = 200
 
 
@@ -42,7 +42,7 @@ def process_of(ground: Ground) -> psutil.Process:
 
 
 async def exchange(port: int, raw: bytes, go: asyncio.Event | None = None) -> tuple[int, float]:
-    """Status and seconds; 0: the connection ended without an answer."""
+    """Return status and seconds. Status 0: the connection ended without a response."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     if go is not None:
         await go.wait()
@@ -69,7 +69,7 @@ def seconds_of(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def test_a_thousand_webhooks_at_once_are_all_taken_within_three_seconds(ground: Ground) -> None:
+def test_a_thousand_webhooks_at_once_are_all_accepted_within_three_seconds(ground: Ground) -> None:
     process = process_of(ground)
     tries = []
     for number in range(TRIES):
@@ -89,12 +89,12 @@ def test_a_thousand_webhooks_at_once_are_all_taken_within_three_seconds(ground: 
             return
         tries.append(cost_s / slowest_s)
         time.sleep(5)
-    # What could not be taken in time was not for want of a core of its own.
-    assert max(tries) < STARVED, "no crowd was taken in time"
+    # If no crowd was accepted in time, the system must have lacked a core.
+    assert max(tries) < STARVED, "no crowd was accepted in time"
 
 
 def webhook_head(length: int) -> bytes:
-    """What anybody can write: the form of a signature and the time."""
+    """Return a head with the form of a signature and the time, which an attacker can write."""
     signature = sign(b"", "key_of_nobody", time.time_ns() // 1_000_000)
     headers = f"host: x\r\nx-retell-signature: {signature}\r\ncontent-length: {length}\r\n\r\n"
     return f"POST /retell/webhook HTTP/1.1\r\n{headers}".encode()
@@ -117,7 +117,7 @@ async def open_many(port: int, count: int, raw: bytes) -> list[asyncio.StreamWri
     ],
     ids=["oversize", "chunked", "half a head", "nothing"],
 )
-def test_two_hundred_idle_sockets_without_a_key_keep_nobody_out(ground: Ground, raw: bytes) -> None:
+def test_two_hundred_idle_sockets_without_a_key_do_not_delay_a_client(ground: Ground, raw: bytes) -> None:
     async def attacked() -> tuple[int, float]:
         writers = await open_many(ground.port, 200, raw)
         request = ground.requests.make("later", len(raw))
@@ -132,7 +132,7 @@ def test_two_hundred_idle_sockets_without_a_key_keep_nobody_out(ground: Ground, 
     assert took_s < 3.0
 
 
-def test_six_mebibytes_on_each_of_many_connections_are_not_all_held(ground: Ground) -> None:
+def test_bodies_of_six_mebibytes_on_many_connections_are_not_all_held(ground: Ground) -> None:
     """Sixty are 360 MiB, all but their last byte."""
     process = process_of(ground)
 
@@ -166,12 +166,12 @@ def test_six_mebibytes_on_each_of_many_connections_are_not_all_held(ground: Grou
         return most // MIB, answer
 
     grew_mib, (status, took_s) = asyncio.run(attacked())
-    sys.stdout.write(f"60 forged bodies of 6 MiB: {grew_mib} MiB more; a true webhook meanwhile {took_s:.2f} s\n")
+    sys.stdout.write(f"60 forged bodies of 6 MiB: {grew_mib} MiB more; a genuine webhook at that time {took_s:.2f} s\n")
     assert grew_mib < GROWS_AT_MOST_MIB
     assert (status, took_s < ANSWERED_WITHIN_S) == (204, True)
 
 
-def test_forged_webhooks_that_never_end_keep_no_true_one_out(ground: Ground) -> None:
+def test_forged_webhooks_that_never_end_do_not_delay_a_genuine_one(ground: Ground) -> None:
     async def attacked() -> tuple[int, float]:
         writers = await open_many(ground.port, 1_600, webhook_head(MIB) + b"x")
         try:

@@ -1,4 +1,4 @@
-"""PostgreSQL is killed, or gone for seconds: requests are refused in time, nothing is lost, no restart is needed."""
+"""PostgreSQL is killed or unavailable for seconds: requests are refused in time, and no call is lost."""
 
 import tempfile
 import time
@@ -9,14 +9,14 @@ import pytest
 
 from ringback.embedded.server import PostgresServer
 
-from .running_system import Answer, Doors, RunningSystem, new_call, wait_until
+from .running_system import Answer, RunningSystem, SystemClient, new_call, wait_until
 
-#: Far below what a client waits; a request that meets a dead database is answered in this time at the latest.
+#: The limit for a response without a database, far below the timeout of a client.
 ANSWERED_WITHIN_S = 8.0
-#: Mostly a tenth of it; but what the outbox was sending at that moment goes out again when its lease of 60 s is over.
-SETTLED_WITHIN_S = 66.0
-#: A talk of four seconds, so that the database goes away in the middle of it; the webhooks of its end are lost, so
-#: every deadline of the watchdog is short.
+#: Mostly a tenth of it. But rows in flight at that moment are sent again only after their lease of 60 s.
+ENDED_WITHIN_S = 66.0
+#: A talk takes four seconds, and the database stops in the middle of it. The webhooks of its end are lost, so every
+#: deadline for look-ups is short.
 SETTINGS = {
     "RINGBACK_EMULATOR_SPEED": "5",
     "RINGBACK_SILENCE_DEADLINE_S": "3",
@@ -25,23 +25,23 @@ SETTINGS = {
 }
 
 
-def _timed(doors: Doors, phone: str) -> tuple[Answer, float]:
+def _timed(client: SystemClient, phone: str) -> tuple[Answer, float]:
     began = time.monotonic()
-    answer = doors.ask("POST", "/v1/calls", new_call(phone))
+    answer = client.ask("POST", "/v1/calls", new_call(phone))
     return answer, time.monotonic() - began
 
 
-def _talking(doors: Doors, *phones: str) -> list[str]:
-    """Calls that have been answered and that Engage knows to have been."""
-    call_ids = [doors.place(new_call(phone)) for phone in phones]
+def _talking(client: SystemClient, *phones: str) -> list[str]:
+    """Place calls, and wait until they are answered and Engage has their events."""
+    call_ids = [client.place(new_call(phone)) for phone in phones]
     for call_id in call_ids:
-        doors.wait_for(call_id, lambda call: call["status"] in ("in_progress", "completed"))
-        doors.wait_delivered(call_id)
+        client.wait_for(call_id, lambda call: call["status"] in ("in_progress", "completed"))
+        client.wait_delivered(call_id)
     return call_ids
 
 
 def _is_clear(answer: Answer, took_s: float) -> None:
-    """Accepted, or refused in a way that says when to come again."""
+    """Check that the request was accepted, or refused with a Retry-After."""
     assert took_s < ANSWERED_WITHIN_S
     assert answer.status in (202, 503), answer.body
     if answer.status == 503:
@@ -50,26 +50,26 @@ def _is_clear(answer: Answer, took_s: float) -> None:
         assert answer.body["code"] == "unavailable"
 
 
-def test_a_killed_postgres_is_started_again_and_nobody_notices_for_long(
+def test_a_killed_postgres_is_restarted_and_calls_are_accepted_again(
     make_system: Callable[..., RunningSystem],
 ) -> None:
     system = make_system(**SETTINGS)
     system.start()
-    doors = system.doors
-    in_flight = _talking(doors, "+12015550100", "+12025550100", "+12035550100")
+    client = system.client
+    in_flight = _talking(client, "+12015550100", "+12025550100", "+12035550100")
     system.kill_postgres()
     accepted: list[str] = []
     give_up_at = time.monotonic() + 20
     while len(accepted) < 3 and time.monotonic() < give_up_at:
-        answer, took_s = _timed(doors, f"+1{(205, 206, 207)[len(accepted)]}5550100")
+        answer, took_s = _timed(client, f"+1{(205, 206, 207)[len(accepted)]}5550100")
         _is_clear(answer, took_s)
         if answer.status == 202:
             accepted.append(answer.body["call_id"])
     assert len(accepted) == 3
     for call_id in in_flight + accepted:
-        assert doors.wait_final(call_id, SETTLED_WITHIN_S)["status"] == "completed"
-        doors.wait_delivered(call_id, SETTLED_WITHIN_S)
-        assert len(doors.rings_of(call_id)) == 1
+        assert client.wait_final(call_id, ENDED_WITHIN_S)["status"] == "completed"
+        client.wait_delivered(call_id, ENDED_WITHIN_S)
+        assert len(client.rings_of(call_id)) == 1
     assert [entry["event"] for entry in system.logged("error")] == ["postgres.died"]
     assert system.process is not None
     assert system.process.poll() is None
@@ -78,7 +78,7 @@ def test_a_killed_postgres_is_started_again_and_nobody_notices_for_long(
 
 @pytest.fixture
 def database() -> Iterator[PostgresServer]:
-    """A PostgreSQL that `up` neither starts nor starts again; on a short path, so that its URL stays the same."""
+    """A PostgreSQL that `up` does not manage, on a short path, so its URL stays the same."""
     with tempfile.TemporaryDirectory(prefix="ringback-", ignore_cleanup_errors=True) as directory:
         server = PostgresServer(Path(directory))
         server.start()
@@ -86,26 +86,26 @@ def database() -> Iterator[PostgresServer]:
         server.stop()
 
 
-def test_while_the_database_is_away_requests_are_refused_and_calls_settle_afterwards(
+def test_requests_are_refused_while_the_database_is_unavailable_and_calls_end_later(
     make_system: Callable[..., RunningSystem], database: PostgresServer
 ) -> None:
     system = make_system(RINGBACK_DATABASE_URL=database.start(), **SETTINGS)
     system.start()
-    doors = system.doors
-    in_flight = _talking(doors, "+12085550100", "+12095550100", "+12105550100")
+    client = system.client
+    in_flight = _talking(client, "+12085550100", "+12095550100", "+12105550100")
     database.stop()
     for _ in range(4):
-        answer, took_s = _timed(doors, "+12125550100")
+        answer, took_s = _timed(client, "+12125550100")
         _is_clear(answer, took_s)
         assert answer.status == 503
-    assert doors.ask("GET", "/healthz").status == 200
-    assert doors.ask("GET", "/readyz").status == 503
+    assert client.ask("GET", "/healthz").status == 200
+    assert client.ask("GET", "/readyz").status == 503
     database.start()
-    wait_until(lambda: doors.ask("GET", "/readyz").status == 200, 10, "ready again")
-    later = doors.place(new_call("+12135550100"))
+    wait_until(lambda: client.ask("GET", "/readyz").status == 200, 10, "ready again")
+    later = client.place(new_call("+12135550100"))
     for call_id in [*in_flight, later]:
-        assert doors.wait_final(call_id, SETTLED_WITHIN_S)["status"] == "completed"
-        doors.wait_delivered(call_id, SETTLED_WITHIN_S)
-        assert len(doors.rings_of(call_id)) == 1
+        assert client.wait_final(call_id, ENDED_WITHIN_S)["status"] == "completed"
+        client.wait_delivered(call_id, ENDED_WITHIN_S)
+        assert len(client.rings_of(call_id)) == 1
     assert system.logged("error") == []
     assert system.stop() == 0

@@ -1,4 +1,4 @@
-"""The API key that `up` makes for its directory: listed, revoked, and not valid again at the next start."""
+"""The API key that `up` makes for its directory is listed, can be revoked, and then stays revoked."""
 
 import json
 import subprocess
@@ -30,23 +30,23 @@ def ringback(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_a_revoked_key_ends_within_seconds_and_stays_revoked(make_system: Callable[..., RunningSystem]) -> None:
     system = make_system()
     system.start()
-    doors = system.doors
-    assert doors.ask("GET", "/v1/calls").status == 200
+    client = system.client
+    assert client.ask("GET", "/v1/calls").status == 200
     (key,) = json.loads(ringback(system.home, "keys", "list", "--json").stdout)
     assert (key["name"].startswith("ringback up "), key["role"], key["revoked_at"]) == (True, "admin", None)
     assert key["last_used_at"] is not None
     assert ringback(system.home, "keys", "revoke", key["name"]).stdout == "revoked\n"
-    wait_until(lambda: doors.ask("GET", "/v1/calls").status == 401, 8, "the key is refused")
+    wait_until(lambda: client.ask("GET", "/v1/calls").status == 401, 8, "the key is refused")
     assert system.stop() == 0
 
     refused = ringback(system.home, "up", "--json", "--port", "0")
-    said = [line for line in refused.stderr.splitlines() if line.startswith("the ")]
+    lines = [line for line in refused.stderr.splitlines() if line.startswith("the ")]
     sentence = "the API key of this data directory was revoked: set RINGBACK_API_KEY to another one"
-    assert (refused.returncode, refused.stdout, said) == (2, "", [sentence])
+    assert (refused.returncode, refused.stdout, lines) == (2, "", [sentence])
 
     system.settings = {**system.settings, "RINGBACK_API_KEY": ANOTHER}
     system.start()
     assert system.ready["api_key"] == ANOTHER
-    assert system.doors.ask("GET", "/v1/calls").status == 200
-    assert doors.ask("GET", "/v1/calls", headers={"Authorization": f"Bearer {doors.api_key}"}).status == 401
+    assert system.client.ask("GET", "/v1/calls").status == 200
+    assert client.ask("GET", "/v1/calls", headers={"Authorization": f"Bearer {client.api_key}"}).status == 401
     assert system.stop() == 0

@@ -1,4 +1,4 @@
-"""Every magic number at once: what Engage hears, what the API tells and which phones rang."""
+"""Every magic number at once: the events at Engage, the call in the API, and the phones that rang."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from .running_system import Doors, Json, new_call
+from .running_system import Json, SystemClient, new_call
 
 IDENTITY = {"call_id", "contact_id", "attempt", "attempt_id", "sequence", "occurred_at", "metadata"}
 ENDED = {"ended_at", "duration_ms", "analysis", "is_final"}
@@ -28,7 +28,7 @@ NOT_CONNECTED = {"call_ended", "call_analyzed"}
 
 @dataclass(frozen=True, kw_only=True)
 class Story:
-    """What one number must come to; `heard` are the webhooks applied, `answers` what the creation was answered."""
+    """The expected outcome of one number. `heard`: applied webhooks; `answers`: results of create-phone-call."""
 
     events: tuple[str, ...]
     status: str
@@ -74,7 +74,7 @@ STORIES = {
     "15": _talked("completed", "transfer", "call_transfer"),
     "16": _talked("completed"),
 }
-#: Beside the numbers, calls with a retry policy, by a name of their own: number and policy.
+#: Calls with a retry policy, by name: number and policy.
 RETRIED = {
     "01 retried": ("+12125550101", {"max_attempts": 2, "delay_s": [1]}),
     "02 retried": ("+12125550102", {"max_attempts": 3, "delay_s": [1, 2], "on": ["busy"]}),
@@ -85,8 +85,8 @@ RETRIED = {
 
 
 @dataclass(frozen=True)
-class Told:
-    """All that can be learnt about a call from outside, after it has settled."""
+class ObservedCall:
+    """All observations of a call from outside, after it has ended."""
 
     asked: Json
     call: Json
@@ -117,34 +117,36 @@ def _bodies() -> dict[str, Json]:
 
 
 @pytest.fixture(scope="module")
-def told(doors: Doors) -> dict[str, Told]:
-    """All placed at once; the slowest decides how long it takes."""
+def observed(client: SystemClient) -> dict[str, ObservedCall]:
+    """Place all calls at once, wait for their ends, and return the observations."""
     bodies = _bodies()
     with ThreadPoolExecutor(len(bodies)) as threads:
-        ids = dict(zip(bodies, threads.map(doors.place, bodies.values()), strict=True))
+        ids = dict(zip(bodies, threads.map(client.place, bodies.values()), strict=True))
     calls = {
-        name: doors.wait_for(id_, _is_waiting if name == "07" else lambda call: call["final"], 30)
+        name: client.wait_for(id_, _is_waiting if name == "07" else lambda call: call["final"], 30)
         for name, id_ in ids.items()
     }
     for id_ in ids.values():
-        doors.wait_delivered(id_)
+        client.wait_delivered(id_)
     return {
-        name: Told(bodies[name], calls[name], doors.deliveries_of(id_), doors.timeline(id_), doors.rings_of(id_))
+        name: ObservedCall(
+            bodies[name], calls[name], client.deliveries_of(id_), client.timeline(id_), client.rings_of(id_)
+        )
         for name, id_ in ids.items()
     }
 
 
 def _is_waiting(call: Json) -> bool:
-    """The callback stands and the conversation that asked for it is analyzed."""
+    """Report whether the callback is planned and its conversation is analyzed."""
     return call["status"] == "scheduled" and call["attempts"] != [] and call["attempts"][0]["state"] == "analyzed"
 
 
 @pytest.fixture(params=STORIES)
-def one(request: pytest.FixtureRequest, told: dict[str, Told]) -> tuple[Story, Told]:
-    return STORIES[request.param], told[request.param]
+def one(request: pytest.FixtureRequest, observed: dict[str, ObservedCall]) -> tuple[Story, ObservedCall]:
+    return STORIES[request.param], observed[request.param]
 
 
-def test_events_are_those_of_the_table_in_order_each_once_and_signed(one: tuple[Story, Told]) -> None:
+def test_events_are_those_of_the_table_in_order_once_and_signed(one: tuple[Story, ObservedCall]) -> None:
     story, call = one
     assert call.types == list(story.events)
     assert all(delivery["signature_ok"] for delivery in call.deliveries)
@@ -154,7 +156,7 @@ def test_events_are_those_of_the_table_in_order_each_once_and_signed(one: tuple[
     assert ids == [delivery["id"] for delivery in call.deliveries]
 
 
-def test_each_event_is_a_cloud_event_with_exactly_the_data_of_its_type(one: tuple[Story, Told]) -> None:
+def test_each_event_is_a_cloud_event_with_exactly_the_data_of_its_type(one: tuple[Story, ObservedCall]) -> None:
     story, call = one
     for type_, delivery in zip(story.events, call.deliveries, strict=True):
         data = delivery["event"]["data"]
@@ -175,7 +177,7 @@ def test_each_event_is_a_cloud_event_with_exactly_the_data_of_its_type(one: tupl
         assert data["provider_call_id"] == call.attempt["provider_call_id"]
 
 
-def test_event_times_are_the_attempts_own(one: tuple[Story, Told]) -> None:
+def test_event_times_are_the_attempts_own(one: tuple[Story, ObservedCall]) -> None:
     story, call = one
     for type_, data in zip(story.events, call.data, strict=True):
         if type_ == "initiated":
@@ -187,7 +189,7 @@ def test_event_times_are_the_attempts_own(one: tuple[Story, Told]) -> None:
             assert data["duration_ms"] == call.attempt["duration_ms"] > 0
 
 
-def test_the_last_event_alone_is_final_and_says_why(one: tuple[Story, Told]) -> None:
+def test_only_the_last_event_is_final_and_it_has_the_reason(one: tuple[Story, ObservedCall]) -> None:
     story, call = one
     *before, last = call.data
     assert not any("is_final" in data for data in before)
@@ -202,8 +204,8 @@ def test_the_last_event_alone_is_final_and_says_why(one: tuple[Story, Told]) -> 
         assert last["analysis"]["summary"] == call.attempt["summary"] != ""
         assert last["analysis"]["custom"] == call.attempt["analysis"]
     else:
-        told_why = {name: last[name] for name in OWN_KEYS["failed"]}
-        assert told_why == {
+        failure = {name: last[name] for name in OWN_KEYS["failed"]}
+        assert failure == {
             "reason": story.failure,
             "provider_reason": story.facts[3],
             "attempted": True,
@@ -213,7 +215,7 @@ def test_the_last_event_alone_is_final_and_says_why(one: tuple[Story, Told]) -> 
         }
 
 
-def test_the_call_and_its_one_attempt_say_the_same(one: tuple[Story, Told]) -> None:
+def test_the_call_and_its_one_attempt_agree(one: tuple[Story, ObservedCall]) -> None:
     story, call = one
     assert call.call["status"] == story.status
     assert call.call["final"] is (story.status != "scheduled")
@@ -227,7 +229,7 @@ def test_the_call_and_its_one_attempt_say_the_same(one: tuple[Story, Told]) -> N
         assert "User: " in attempt["transcript"]
 
 
-def test_a_phone_rings_once_with_our_marks_or_not_at_all(one: tuple[Story, Told]) -> None:
+def test_a_phone_rings_once_with_the_metadata_of_ringback_or_not_at_all(one: tuple[Story, ObservedCall]) -> None:
     story, call = one
     assert len(call.rings) == story.rings
     for ring in call.rings:
@@ -237,7 +239,7 @@ def test_a_phone_rings_once_with_our_marks_or_not_at_all(one: tuple[Story, Told]
         assert ring["metadata"]["ringback_attempt_id"] == call.attempt["attempt_id"]
 
 
-def test_the_timeline_tells_the_story_from_the_decision_to_the_delivery(one: tuple[Story, Told]) -> None:
+def test_the_timeline_goes_from_the_decision_to_the_delivery(one: tuple[Story, ObservedCall]) -> None:
     story, call = one
     times = [entry["at"] for entry in call.timeline]
     assert times == sorted(times)
@@ -258,30 +260,30 @@ def test_the_timeline_tells_the_story_from_the_decision_to_the_delivery(one: tup
     assert all("delivered_at" in entry and "dead_at" not in entry for entry in announced)
 
 
-def test_a_silent_call_is_asked_about(told: dict[str, Told]) -> None:
-    asked = told["09"].details("asked_provider")
+def test_a_silent_call_is_looked_up(observed: dict[str, ObservedCall]) -> None:
+    asked = observed["09"].details("asked_provider")
     assert asked[-1] == {"status": "ended", "reason": "agent_hangup"}
 
 
-def test_webhooks_in_the_wrong_order_are_taken_as_they_come(told: dict[str, Told]) -> None:
-    heard = [entry["event"] for entry in told["10"].timeline if entry["kind"] == "provider_event"]
+def test_webhooks_are_applied_in_the_order_of_arrival(observed: dict[str, ObservedCall]) -> None:
+    heard = [entry["event"] for entry in observed["10"].timeline if entry["kind"] == "provider_event"]
     assert heard == ["call_analyzed", "call_ended", "call_started"]
 
 
 @pytest.mark.parametrize(("code", "cause"), [("11", "http_500"), ("12", "timeout")])
-def test_an_unclear_answer_is_never_sent_again(told: dict[str, Told], code: str, cause: str) -> None:
-    assert told[code].details("dial_answer") == [{"answer": "ambiguous", "cause": cause, "resend": False}]
+def test_an_unclear_answer_is_never_sent_again(observed: dict[str, ObservedCall], code: str, cause: str) -> None:
+    assert observed[code].details("dial_answer") == [{"answer": "ambiguous", "cause": cause, "resend": False}]
 
 
-def test_throttling_burns_no_attempt(told: dict[str, Told]) -> None:
-    call = told["13"]
+def test_throttling_costs_no_attempt(observed: dict[str, ObservedCall]) -> None:
+    call = observed["13"]
     assert [answer["cause"] for answer in call.details("dial_answer")] == ["http_429", "http_429", "http_201"]
     assert [task["kind"] for task in call.call["tasks"]] == ["first"]
     assert call.attempt["number"] == 1
 
 
-def test_the_callback_is_due_tomorrow_at_three_where_the_person_is(told: dict[str, Told]) -> None:
-    call = told["07"]
+def test_the_callback_is_due_tomorrow_at_three_in_the_zone_of_the_person(observed: dict[str, ObservedCall]) -> None:
+    call = observed["07"]
     zone = ZoneInfo("America/Los_Angeles")
     asked_at = datetime.fromisoformat(call.data[-1]["occurred_at"]).astimezone(zone)
     due = datetime.combine(asked_at.date() + timedelta(days=1), time(15), zone)
@@ -299,21 +301,21 @@ def test_the_callback_is_due_tomorrow_at_three_where_the_person_is(told: dict[st
     assert "call you tomorrow" in call.attempt["transcript"]
 
 
-def test_who_asked_not_to_be_called_is_not_called_again(doors: Doors, told: dict[str, Told]) -> None:
-    asked = told["08"].asked["contact"]
-    [suppression] = doors.get(f"/v1/suppressions?contact_id={asked['contact_id']}")["items"]
+def test_a_person_who_opted_out_is_not_called_again(client: SystemClient, observed: dict[str, ObservedCall]) -> None:
+    asked = observed["08"].asked["contact"]
+    [suppression] = client.get(f"/v1/suppressions?contact_id={asked['contact_id']}")["items"]
     assert (suppression["reason"], suppression["source"]) == ("do_not_call", "agent")
-    kinds = [entry["kind"] for entry in told["08"].timeline]
+    kinds = [entry["kind"] for entry in observed["08"].timeline]
     assert kinds.index("suppression_added") < kinds.index("action") < len(kinds) - 1
     by_phone, by_contact = new_call(asked["phone"]), new_call("+16465550100")
-    by_phone["contact"]["contact_id"] = "crm-somebody-else"
+    by_phone["contact"]["contact_id"] = "crm-another-contact"
     by_contact["contact"]["contact_id"] = asked["contact_id"]
     for body in (by_phone, by_contact):
-        answer = doors.ask("POST", "/v1/calls", body)
+        answer = client.ask("POST", "/v1/calls", body)
         assert (answer.status, answer.body["status"], answer.body["next_eligible_at"]) == (202, "failed", None)
         call_id = answer.body["call_id"]
-        doors.wait_delivered(call_id)
-        [delivery] = doors.deliveries_of(call_id)
+        client.wait_delivered(call_id)
+        [delivery] = client.deliveries_of(call_id)
         data = delivery["event"]["data"]
         assert data.keys() == IDENTITY | OWN_KEYS["failed"]
         assert (data["attempt"], data["attempt_id"], data["sequence"]) == (None, None, 1)
@@ -325,14 +327,14 @@ def test_who_asked_not_to_be_called_is_not_called_again(doors: Doors, told: dict
             "next_attempt_at": None,
             "is_final": True,
         }
-        assert doors.rings_of(call_id) == []
+        assert client.rings_of(call_id) == []
 
 
 @pytest.mark.parametrize(("name", "attempts"), [("01 retried", 2), ("02 retried", 3)])
 def test_a_retry_follows_as_the_policy_says_until_the_budget_is_used(
-    told: dict[str, Told], name: str, attempts: int
+    observed: dict[str, ObservedCall], name: str, attempts: int
 ) -> None:
-    call = told[name]
+    call = observed[name]
     assert call.types == ["initiated", "failed"] * attempts
     assert [data["sequence"] for data in call.data] == list(range(1, 2 * attempts + 1))
     assert [attempt["number"] for attempt in call.call["attempts"]] == list(range(1, attempts + 1))
@@ -354,8 +356,8 @@ def test_a_retry_follows_as_the_policy_says_until_the_budget_is_used(
 
 
 @pytest.mark.parametrize("name", ["02 not asked", "06 never", "14 never"])
-def test_no_retry_follows_what_the_policy_does_not_name(told: dict[str, Told], name: str) -> None:
-    call = told[name]
+def test_no_retry_follows_a_reason_outside_the_policy(observed: dict[str, ObservedCall], name: str) -> None:
+    call = observed[name]
     assert call.types == ["initiated", "failed"]
     assert (call.data[-1]["will_retry"], call.data[-1]["is_final"]) == (False, True)
     assert len(call.call["attempts"]) == len(call.call["tasks"]) == 1

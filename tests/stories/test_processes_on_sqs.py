@@ -1,4 +1,4 @@
-"""Every process by itself, with Amazon SQS between them as in production, and both emulators as the world."""
+"""Every service as a process of its own, with SQS between them as in production, and both emulators."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ import pytest
 from tests.loopback import answers, free_ports
 from tests.sqs_server import AWS, create_queue, health_of, sqs_client, sqs_server
 
-from .running_system import Doors, clean_environment, new_call, wait_until
+from .running_system import SystemClient, clean_environment, new_call, wait_until
 
 PROCESSES = (
     "internal-api",
@@ -28,7 +28,7 @@ ENGAGE = {"RINGBACK_ENGAGE_SECRET": "whsec_c3Rvcnktb2YtdGhlLXByb2Nlc3Nlcw=="}
 
 
 class Processes:
-    """Child processes with one log each; all get SIGTERM at the end and must exit with 0."""
+    """Child processes with one log each. All get SIGTERM at the end and must exit with 0."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -59,7 +59,7 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
 
 
 def _start_sqs(processes: Processes, port: int) -> str:
-    """The endpoint of an SQS server of the story's own."""
+    """Start an SQS server and return its endpoint."""
     processes.start("ministack", *sqs_server(port, processes.home))
     endpoint = f"http://127.0.0.1:{port}"
     wait_until(lambda: answers(health_of(endpoint)), 30, "the SQS server answers")
@@ -82,12 +82,12 @@ def test_calls_pass_through_every_process_and_both_queues(processes: Processes, 
     names = ("sqs", "retell", "engage", *PROCESSES)
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
-    world = clean_environment({**RETELL, **ENGAGE, "RINGBACK_EMULATOR_SPEED": "40"})
+    emulator_environment = clean_environment({**RETELL, **ENGAGE, "RINGBACK_EMULATOR_SPEED": "40"})
     tools = ["--webhook-url", f"{urls['webhook-receiver']}/retell/webhook"]
     tools += ["--functions-url", f"{urls['business-api']}/v1/retell/functions"]
     for what, options in (("retell", tools), ("engage", [])):
         place = ["--port", str(ports[what]), "--state", str(processes.home / f"state-{what}")]
-        processes.start(what, _ringback("emulate", what, *place, *options), world)
+        processes.start(what, _ringback("emulate", what, *place, *options), emulator_environment)
     endpoint = _start_sqs(processes, ports["sqs"])
     sqs = sqs_client(endpoint)
     queues = [create_queue(sqs, name) for name in ("calls", "events")]
@@ -107,15 +107,15 @@ def test_calls_pass_through_every_process_and_both_queues(processes: Processes, 
     }
     without_database = {name: text for name, text in settings.items() if name != "RINGBACK_DATABASE_URL"}
     for name in PROCESSES:
-        # With SQS the receiver needs its queue alone, as the Lambda does.
+        # With SQS the receiver needs only its queue, as the Lambda does.
         own = without_database if name == "webhook-receiver" else settings
         command = _ringback("serve", name, "--port", str(ports[name]))
         processes.start(name, command, clean_environment(own))
     for name in PROCESSES:
         wait_until(lambda name=name: answers(f"{urls[name]}/readyz"), 60, f"{name} answers")
     started_s = time.monotonic() - began
-    doors = Doors(urls["internal-api"], API_KEY, urls["retell"], urls["engage"])
-    placed = {code: doors.place(new_call(f"+141555501{code}")) for code in ("00", "01", "07")}
+    client = SystemClient(urls["internal-api"], API_KEY, urls["retell"], urls["engage"])
+    placed = {code: client.place(new_call(f"+141555501{code}")) for code in ("00", "01", "07")}
     ends = {
         "00": ("completed", ["initiated", "started", "completed"]),
         "01": ("failed", ["initiated", "failed"]),
@@ -123,13 +123,13 @@ def test_calls_pass_through_every_process_and_both_queues(processes: Processes, 
     }
     for code, (status, types) in ends.items():
         call_id = placed[code]
-        doors.wait_for(call_id, lambda call, status=status: call["status"] == status and call["attempts"] != [], 30)
-        doors.wait_delivered(call_id)
-        heard = doors.deliveries_of(call_id)
+        client.wait_for(call_id, lambda call, status=status: call["status"] == status and call["attempts"] != [], 30)
+        client.wait_delivered(call_id)
+        heard = client.deliveries_of(call_id)
         assert [delivery["type"].removeprefix("voice_ai_call_") for delivery in heard] == types
         assert all(delivery["signature_ok"] for delivery in heard)
-        assert len(doors.rings_of(call_id)) == 1
-        sources = {entry["event"] for entry in doors.timeline(call_id) if entry["kind"] == "provider_event"}
+        assert len(client.rings_of(call_id)) == 1
+        sources = {entry["event"] for entry in client.timeline(call_id) if entry["kind"] == "provider_event"}
         assert sources >= ({"call_ended"} if code == "01" else {"call_started"})
     for url in queues:
         wait_until(lambda url=url: _waiting(sqs, url) == 0, 10, "every message acknowledged")

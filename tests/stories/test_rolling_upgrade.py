@@ -1,4 +1,4 @@
-"""A newer version changes the schema while this one runs: columns added, in another order, of another type, missing."""
+"""A newer version changes the schema while this one runs: added, reordered, retyped and missing columns or tables."""
 
 import asyncio
 import threading
@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from .conftest import SPEED
-from .running_system import Answer, Doors, RunningSystem, ask, new_call, wait_until
+from .running_system import Answer, RunningSystem, SystemClient, ask, new_call, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +39,7 @@ SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
-    # The watchdog asks soon, so that nothing here waits for a webhook that met a missing table.
+    # Look-ups are early, because a webhook that met a missing table must not delay the test.
     settings = {**SPEED, "RINGBACK_SILENCE_DEADLINE_S": "3"}
     running = RunningSystem(tmp_path_factory.mktemp("upgraded"), settings)
     try:
@@ -50,7 +50,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
 
 
 def change(system: RunningSystem, work: Callable[[asyncpg.Connection], Any]) -> None:
-    """In one transaction, as a migration is."""
+    """Run `work` in one transaction, as a migration does."""
 
     async def run() -> None:
         connection = await asyncpg.connect(system.ready["database_url"])
@@ -69,12 +69,12 @@ async def tables_of(connection: asyncpg.Connection) -> list[str]:
     return [row["relname"] for row in await connection.fetch(_TABLES)]
 
 
-def everything_works(doors: Doors, area: int) -> None:
-    """A call, a stop, a person's file, an agent's tool, an inbound call that is held: every table is used."""
-    call_id = doors.place(new_call(f"+1{area}5550100"), key=f"key-{area}")
-    assert doors.place(new_call(f"+1{area}5550100"), key=f"key-{area}") == call_id
-    later = doors.place(new_call(f"+1{area}5550101", not_before=in_a_month()))
-    rescheduled = doors.place(new_call(f"+1{area}5550107"))
+def everything_works(client: SystemClient, area: int) -> None:
+    """Use every table: calls, suppressions, snapshots, functions of the agent, and an inbound call with a hold."""
+    call_id = client.place(new_call(f"+1{area}5550100"), key=f"key-{area}")
+    assert client.place(new_call(f"+1{area}5550100"), key=f"key-{area}") == call_id
+    later = client.place(new_call(f"+1{area}5550101", not_before=in_a_month()))
+    rescheduled = client.place(new_call(f"+1{area}5550107"))
     actions = {
         "field_writeback": {"fields": {"first_name": "Ada"}},
         "note_writeback": {"note": "likes mornings"},
@@ -84,44 +84,44 @@ def everything_works(doors: Doors, area: int) -> None:
         "delete_scheduled_task": {"reason": "no"},
     }
     for action, args in actions.items():
-        answer = doors.ask("POST", f"/v1/actions/{action}", {"call_id": later, "args": args})
+        answer = client.ask("POST", f"/v1/actions/{action}", {"call_id": later, "args": args})
         assert (action, answer.status) == (action, 200), answer.body
     inbound = {
         "contact_id": f"crm-1{area}5550107",
         "args": {"from_number": f"+1{area}5550107", "to_number": "+14155550199"},
     }
-    assert doors.ask("POST", "/v1/actions/incoming_call", inbound).status == 200
-    suppression = doors.ask("POST", "/v1/suppressions", {"phone": f"+1{area}5550111", "reason": "asked"})
+    assert client.ask("POST", "/v1/actions/incoming_call", inbound).status == 200
+    suppression = client.ask("POST", "/v1/suppressions", {"phone": f"+1{area}5550111", "reason": "asked"})
     assert suppression.status == 201
-    assert doors.ask("POST", f"/v1/calls/{rescheduled}/cancel").status == 200
-    assert doors.wait_final(call_id)["status"] == "completed"
-    doors.wait_delivered(call_id)
-    assert len(doors.rings_of(call_id)) == 1
-    doors.get(f"/v1/why?contact_id=crm-1{area}5550100")
-    doors.get("/v1/events")
+    assert client.ask("POST", f"/v1/calls/{rescheduled}/cancel").status == 200
+    assert client.wait_final(call_id)["status"] == "completed"
+    client.wait_delivered(call_id)
+    assert len(client.rings_of(call_id)) == 1
+    client.get(f"/v1/why?contact_id=crm-1{area}5550100")
+    client.get("/v1/events")
 
 
-def test_a_column_more_in_every_table_disturbs_nothing(system: RunningSystem) -> None:
-    everything_works(system.doors, 301)
+def test_an_additional_column_in_every_table_changes_nothing(system: RunningSystem) -> None:
+    everything_works(system.client, 301)
 
     async def add_columns(connection: asyncpg.Connection) -> None:
         for table in await tables_of(connection):
             await connection.execute(f"ALTER TABLE {table} ADD COLUMN added_later text NOT NULL DEFAULT 'unknown'")
 
     change(system, add_columns)
-    everything_works(system.doors, 302)
+    everything_works(system.client, 302)
     assert system.logged("error") == []
 
 
-def test_columns_in_another_order_disturb_nothing(system: RunningSystem) -> None:
-    everything_works(system.doors, 303)
+def test_columns_in_another_order_change_nothing(system: RunningSystem) -> None:
+    everything_works(system.client, 303)
     change(system, _reverse_columns)
-    everything_works(system.doors, 304)
+    everything_works(system.client, 304)
     assert system.logged("error") == []
 
 
 async def _reverse_columns(connection: asyncpg.Connection) -> None:
-    """Every table is made anew with its columns from last to first, and its rows, constraints and indexes."""
+    """Rebuild every table with reversed columns, and with its rows, constraints and indexes."""
     constraints, indexes = await connection.fetch(_CONSTRAINTS), await connection.fetch(_INDEXES)
     tables = [table for table in await tables_of(connection) if table != "alembic_version"]
     await connection.execute(f"LOCK TABLE {', '.join(tables)}")
@@ -149,20 +149,20 @@ async def _reverse_columns(connection: asyncpg.Connection) -> None:
         await connection.execute(index["indexdef"])
 
 
-def test_a_change_of_type_under_load_gives_nobody_an_error_of_ours(system: RunningSystem) -> None:
-    """A cached plan is no longer valid then; within a transaction the driver cannot plan anew by itself."""
-    doors, done, answers = system.doors, threading.Event(), []
+def test_a_change_of_type_under_load_causes_no_internal_error(system: RunningSystem) -> None:
+    """The change invalidates cached plans, and within a transaction the driver cannot replan."""
+    client, done, answers = system.client, threading.Event(), []
 
     def load(worker: int) -> None:
         number = 0
         while not done.is_set():
             number += 1
             body = new_call(f"+1{400 + worker}555{1000 + number:04d}", not_before=in_a_month())
-            answers.append(placed := doors.ask("POST", "/v1/calls", body))
+            answers.append(placed := client.ask("POST", "/v1/calls", body))
             if placed.status == 202:
                 call = f"/v1/calls/{placed.body['call_id']}"
-                answers.append(doors.ask("GET", call))
-                answers.append(doors.ask("POST", f"{call}/cancel"))
+                answers.append(client.ask("GET", call))
+                answers.append(client.ask("POST", f"{call}/cancel"))
 
     workers = [threading.Thread(target=load, args=(worker,)) for worker in range(1, 4)]
     for worker in workers:
@@ -178,17 +178,17 @@ def test_a_change_of_type_under_load_gives_nobody_an_error_of_ours(system: Runni
     refused = [answer for answer in answers if answer.status == 503]
     assert len(refused) < len(answers) / 10
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
-    everything_works(doors, 305)
+    everything_works(client, 305)
     assert system.logged("error") == []
 
 
 async def _change_types(kind: str, connection: asyncpg.Connection) -> None:
-    """Between types of one storage: a change that rewrites a table shows it empty to older snapshots."""
+    """Change between types of one storage. A change that rewrites a table shows it empty to older snapshots."""
     await connection.execute(f"ALTER TABLE calls ALTER COLUMN agent_id TYPE {kind}")
     await connection.execute(f"ALTER TABLE tasks ALTER COLUMN source TYPE {kind}")
 
 
-def test_missing_tables_end_no_loop_and_no_process(system: RunningSystem) -> None:
+def test_missing_tables_do_not_end_a_loop_or_a_process(system: RunningSystem) -> None:
     hidden: list[str] = []
 
     async def hide(connection: asyncpg.Connection) -> None:
@@ -201,12 +201,12 @@ def test_missing_tables_end_no_loop_and_no_process(system: RunningSystem) -> Non
             await connection.execute(f"ALTER TABLE hidden_{table} RENAME TO {table}")
 
     def failing() -> set[str]:
-        said = _readyz(system).body["checks"]["loops"]["detail"]
-        return set(said.partition(": ")[2].split(", "))
+        detail = _readyz(system).body["checks"]["loops"]["detail"]
+        return set(detail.partition(": ")[2].split(", "))
 
     change(system, hide)
     try:
-        # What runs seldom (lost calls, retention) fails too, but not several times within this test.
+        # Jobs with long pauses (lost calls, retention) do not fail several times within this test.
         expected = {
             "consumer.call_processor",
             "consumer.webhook_processor",
@@ -217,14 +217,14 @@ def test_missing_tables_end_no_loop_and_no_process(system: RunningSystem) -> Non
             "scheduler.look_after_attempts",
             "scheduler.end_expired_calls",
         }
-        wait_until(lambda: failing() >= expected, 30, "every loop says that it fails")
+        wait_until(lambda: failing() >= expected, 30, "every loop is failing")
         assert _readyz(system).status == 503
         assert system.process is not None
         assert system.process.poll() is None
     finally:
         change(system, show)
     wait_until(lambda: _readyz(system).status == 200, 30, "ready again")
-    everything_works(system.doors, 307)
+    everything_works(system.client, 307)
     logged = {entry["event"] for entry in system.logged("error")}
     assert logged >= {"scheduler.failed", "outbox.failed", "consumer.failed"}
     assert "+1" not in "".join(map(str, system.logged("error")))
