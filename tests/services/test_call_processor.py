@@ -1,4 +1,4 @@
-"""The call processor as a service: what it does before it takes its first message."""
+"""The call processor before it receives its first message."""
 
 import asyncio
 from types import SimpleNamespace
@@ -7,8 +7,8 @@ from ringback.loops import Loops
 from ringback.services.call_processor import build_service, call_consumer
 
 
-async def test_the_provider_is_warm_before_a_message_is_asked_for():
-    """Its SDK takes seconds to import, on a busy machine more than a lease."""
+async def test_the_provider_is_warmed_up_before_the_first_receive():
+    """The import of its SDK takes seconds, on a busy machine more than a lease."""
     done, stop = [], asyncio.Event()
 
     async def warm_up():
@@ -22,7 +22,7 @@ async def test_the_provider_is_warm_before_a_message_is_asked_for():
         stop.set()
         return 0
 
-    parts = SimpleNamespace(
+    deps = SimpleNamespace(
         settings=SimpleNamespace(dial_policy=SimpleNamespace(max_live_calls=5, calls_per_second=5)),
         provider=SimpleNamespace(warm_up=warm_up),
         store=SimpleNamespace(free_slots=free_slots),
@@ -31,13 +31,13 @@ async def test_the_provider_is_warm_before_a_message_is_asked_for():
         call_processing=lambda: SimpleNamespace(provider=SimpleNamespace(is_emulated=is_emulated)),
         loops=Loops(),
     )
-    (loop,) = build_service(parts).loops
+    (loop,) = build_service(deps).loops
     await asyncio.wait_for(loop(stop), 10)
     assert done == ["warm", "asks"]
 
 
-async def test_no_message_is_asked_for_while_it_is_not_known_what_the_provider_is():
-    """Another process may know it, and would find the call made to wait."""
+async def test_no_message_is_received_while_the_provider_is_unknown():
+    """Another process may know the provider and place the call."""
     asked, stop, answers = [], asyncio.Event(), iter([None, None, True])
 
     async def is_emulated():

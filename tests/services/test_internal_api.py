@@ -1,4 +1,4 @@
-"""The Voice API on a real database with the real flows: what was accepted can be seen, followed, cancelled."""
+"""The Voice API with the real flows on a real database: accept, show, list and cancel calls."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -109,7 +109,7 @@ async def test_calls_are_listed_newest_first_in_pages_that_join_without_gap(api)
     assert len((await api.get("/v1/calls")).json()["items"]) == 6
 
 
-async def test_a_suppression_ends_what_was_planned_is_listed_and_can_be_lifted(api):
+async def test_a_suppression_ends_planned_calls_is_listed_and_can_be_lifted(api):
     call_id = (await api.post("/v1/calls", json=body())).json()["call_id"]
     made = await api.post("/v1/suppressions", json={"phone": PHONE, "reason": "asked by letter"})
     assert made.status_code == 201
@@ -117,7 +117,7 @@ async def test_a_suppression_ends_what_was_planned_is_listed_and_can_be_lifted(a
     assert (await api.get(f"/v1/calls/{call_id}")).json()["final"] is True
     suppression_id = made.json()["suppression_id"]
     other = (await api.post("/v1/suppressions", json={"contact_id": "crm-9", "reason": "left"})).json()
-    for query in ({"phone": PHONE}, {"phone": PHONE, "contact_id": "nobody"}):
+    for query in ({"phone": PHONE}, {"phone": PHONE, "contact_id": "unknown"}):
         page = (await api.get("/v1/suppressions", params=query)).json()
         assert [(item["suppression_id"], item["reason"]) for item in page["items"]] == [
             (suppression_id, "asked by letter")
@@ -129,7 +129,7 @@ async def test_a_suppression_ends_what_was_planned_is_listed_and_can_be_lifted(a
     assert (await api.get("/v1/suppressions", params={"phone": PHONE})).json()["items"] == []
 
 
-async def test_a_timeline_tells_everything_in_order_and_nothing_private(api, store, clock):
+async def test_a_timeline_is_complete_in_order_and_without_private_data(api, store, clock):
     call_id = (await api.post("/v1/calls", json=body())).json()["call_id"]
     began = clock.now()
     clock.advance(1)
@@ -181,7 +181,7 @@ async def test_a_lifecycle_event_is_in_the_timeline_with_its_name(api):
     assert (event["type"], event["reason"], event["is_final"]) == ("voice_ai_call_failed", "cancelled", True)
 
 
-async def test_a_database_that_is_away_is_503_on_every_path(api, pool):
+async def test_every_path_is_503_while_the_database_is_unavailable(api, pool):
     pool.terminate()
     api.headers["X-API-Key"] = "rbk_not-remembered"
     for method, path in (("POST", "/v1/calls"), ("GET", "/v1/calls"), ("GET", "/v1/calls/some-id")):
@@ -190,7 +190,7 @@ async def test_a_database_that_is_away_is_503_on_every_path(api, pool):
         assert int(answer.headers["retry-after"]) >= 1
 
 
-async def test_a_key_name_stands_for_one_key(pool, clock):
+async def test_a_key_name_is_unique(pool, clock):
     keys = PostgresApiKeys(pool)
     assert await keys.add("crm", hash_key("one"), clock.now())
     assert await keys.add("crm", hash_key("one"), clock.now())
@@ -200,7 +200,7 @@ async def test_a_key_name_stands_for_one_key(pool, clock):
     assert await keys.find(hash_key("two")) is None
 
 
-async def test_a_persons_suppressions_are_paged_too(api):
+async def test_suppressions_of_a_person_are_paged(api):
     made = []
     for asked in ({"phone": PHONE}, {"contact_id": "crm-42"}, {"phone": PHONE}, {"phone": "+14155550177"}):
         made.append((await api.post("/v1/suppressions", json={**asked, "reason": "asked"})).json()["suppression_id"])
@@ -211,7 +211,7 @@ async def test_a_persons_suppressions_are_paged_too(api):
     assert rest["next_cursor"] is None
 
 
-async def test_a_repeat_that_comes_after_the_expiry_gets_the_answer_that_was_lost(api, clock):
+async def test_a_repeat_after_the_expiry_gets_the_stored_response(api, clock):
     asked = body(expires_at=(clock.now() + timedelta(seconds=5)).isoformat())
     first = await api.post("/v1/calls", json=asked, headers={"Idempotency-Key": "order-17"})
     clock.advance(60)

@@ -1,4 +1,4 @@
-"""What the Voice API answers to requests, with plain functions in place of the flows: these rules need no database."""
+"""Requests and responses of the Voice API, with plain functions in place of the flows and without a database."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ def body(**changes):
 
 
 class Flows:
-    """Remembers what it was asked; answers what the test put here."""
+    """Flows that record their arguments and return the values of the test."""
 
     def __init__(self):
         self.accepted: list[tuple[NewCall, str | None]] = []
@@ -242,8 +242,8 @@ async def test_an_idempotency_key_is_1_to_255_printable_characters(api, key):
     assert longest.status_code == 202
 
 
-async def test_without_the_database_nothing_is_accepted_and_the_caller_hears_when_to_come_back(api, flows):
-    flows.fails = StoreUnavailable("away", retry_after_s=2.4)
+async def test_a_request_gets_503_with_retry_after_without_the_database(api, flows):
+    flows.fails = StoreUnavailable("unavailable", retry_after_s=2.4)
     answer = await api.post("/v1/calls", json=body())
     assert (answer.status_code, answer.headers["retry-after"], answer.json()["code"]) == (503, "2", "unavailable")
 
@@ -283,7 +283,7 @@ async def test_a_hostile_body_is_the_callers_mistake(api, path, content, code):
     assert problems(await api.post(path, content=content)) == {"#": code}
 
 
-async def test_no_key_or_an_unknown_key_is_401_before_the_body_is_looked_at(api, flows):
+async def test_no_key_or_an_unknown_key_is_401_before_the_body_is_read(api, flows):
     del api.headers["X-API-Key"]
     for headers in ({}, {"X-API-Key": "rbk_wrong"}, {"Authorization": f"Basic {KEY}"}, {"Authorization": "Bearer "}):
         answer = await api.post("/v1/calls", content=b"{", headers=headers)
@@ -339,7 +339,7 @@ async def test_a_query_problem_names_the_parameter(api):
     }
 
 
-async def test_cancel_answers_what_became_of_it(api, flows):
+async def test_cancel_returns_its_result_or_404(api, flows):
     assert (await api.post("/v1/calls/call-1/cancel")).json() == {"result": "cancelled"}
     flows.cancelled = None
     assert (await api.post("/v1/calls/call-1/cancel")).status_code == 404

@@ -43,12 +43,12 @@ SPELLINGS = [
     ("+330612345678", "+33612345678"),
     ("+9109876543210", "+919876543210"),
 ]
-#: And the other way about.
+#: The spellings in both orders.
 PAIRS = [*SPELLINGS, ("+14155550160", "+114155550160"), ("+447400123456", "+4407400123456")]
 
 
 class Phone:
-    """A provider that places every call, and remembers the numbers that it was given."""
+    """A provider that places every call and records the numbers."""
 
     def __init__(self) -> None:
         self.dialed: list[str] = []
@@ -65,7 +65,7 @@ class Phone:
 
 
 class Stack:
-    """The Voice API over HTTP, and a processor that takes what the outbox holds."""
+    """The Voice API over HTTP, and a processor for the call messages of the outbox."""
 
     def __init__(self, client: httpx.AsyncClient, pool, processing: CallProcessing, phone: Phone) -> None:
         self.client, self.pool, self._processing, self.phone = client, pool, processing, phone
@@ -79,7 +79,7 @@ class Stack:
         return await self.client.post("/v1/suppressions", json={"phone": phone, "reason": "asked by letter"})
 
     async def dial_all(self) -> list[str]:
-        """Every number that was dialed once each call message was delivered."""
+        """Process every call message, and return the dialed numbers."""
         for row in await self.pool.fetch("SELECT payload FROM outbox WHERE kind = 'call_message' ORDER BY id"):
             await self._processing.place_call(CallRequested(**row["payload"]))
         return self.phone.dialed
@@ -129,7 +129,7 @@ async def test_a_person_who_is_suppressed_in_one_spelling_is_not_called_in_anoth
 
 
 @pytest.mark.parametrize(("called", "suppressed"), PAIRS)
-async def test_a_suppression_ends_what_is_planned_under_the_other_spelling(stack, called, suppressed):
+async def test_a_suppression_ends_a_call_planned_under_the_other_spelling(stack, called, suppressed):
     assert (await stack.call(called)).json()["status"] == "queued"
     assert (await stack.suppress(suppressed)).status_code == 201
     assert await stack.dial_all() == []
@@ -146,13 +146,13 @@ async def test_one_person_has_one_live_attempt_and_one_number_is_stored_and_dial
         assert stored == {phone}, table
 
 
-async def test_our_own_number_is_sent_in_its_one_form(stack):
+async def test_from_number_is_stored_in_its_canonical_form(stack):
     assert (await stack.call("+14155550160", from_number="+114155550199")).status_code == 202
     assert await stack.pool.fetchval("SELECT from_number FROM calls") == "+14155550199"
 
 
 @pytest.mark.parametrize(("asked", "suppressed"), PAIRS[-3:])
-async def test_suppressions_and_the_reasons_are_found_under_any_spelling(stack, asked, suppressed):
+async def test_suppressions_and_explanations_are_found_under_any_spelling(stack, asked, suppressed):
     made = (await stack.suppress(suppressed)).json()
     listed = (await stack.client.get("/v1/suppressions", params={"phone": asked})).json()["items"]
     assert [item["suppression_id"] for item in listed] == [made["suppression_id"]]
@@ -179,7 +179,7 @@ async def test_an_impossible_number_is_422_wherever_it_is_named(stack):
     assert await stack.pool.fetchval("SELECT count(*) FROM calls") == 0
 
 
-async def test_systems_write_a_plus_sign_and_digits_and_nothing_else(stack):
+async def test_systems_must_write_a_plus_sign_and_digits(stack):
     for phone in ("4155550160", "+1 415 555 0160", "tel:+14155550160", "+1-415-555-0160", "+"):
         for answer in (await stack.call(phone), await stack.suppress(phone)):
             assert answer.status_code == 422, phone
@@ -187,7 +187,7 @@ async def test_systems_write_a_plus_sign_and_digits_and_nothing_else(stack):
 
 
 @pytest.mark.parametrize("phone", ["+19005550160", "+18005550160", "+15005550160", "+12129761234"])
-async def test_a_number_that_costs_or_is_no_line_is_taken_and_ends_at_once(stack, phone):
+async def test_a_call_to_a_premium_or_service_number_is_accepted_and_fails_at_once(stack, phone):
     answer = await stack.call(phone)
     assert (answer.status_code, answer.json()["status"]) == (202, "failed")
     event = await stack.pool.fetchval("SELECT payload FROM outbox")

@@ -1,4 +1,4 @@
-"""API Gateway's HTTP events in, the answer to Retell out."""
+"""The Lambda: HTTP events of API Gateway, and the response to Retell."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ BODY = '{"event":"call_ended","event_timestamp":1760000000000,"call":{"call_id":
 
 
 def http_event(body, *, key=KEY, signed_ms=NOW_MS, **changes):
-    """As API Gateway sends it: payload format 2.0."""
+    """Return an event of API Gateway, payload format 2.0."""
     raw = body if isinstance(body, bytes) else body.encode()
     return {
         "version": "2.0",
@@ -40,7 +40,7 @@ def http_event(body, *, key=KEY, signed_ms=NOW_MS, **changes):
 
 
 def handled(event, send=None, keys=(KEY,)):
-    """The status, and what was sent."""
+    """Handle an event. Returns the status and the sent messages."""
     sent = []
     answer = make_handler(send or sent.append, keys, lambda: NOW_MS)(event, None)
     return answer["statusCode"], [decode_webhook_received(message) for message in sent]
@@ -52,7 +52,7 @@ def test_a_genuine_webhook_is_answered_204_once_it_is_in_the_queue(body):
     assert (status, [message.body for message in sent]) == (204, [BODY])
 
 
-def test_the_signatures_header_is_found_in_any_case():
+def test_the_header_of_the_signature_is_found_in_any_case():
     event = http_event(BODY)
     event["headers"] = {key.title(): value for key, value in event["headers"].items()}
     assert "X-Retell-Signature" in event["headers"]
@@ -77,7 +77,7 @@ def test_a_forged_webhook_is_answered_401_and_nothing_is_written(event):
     assert handled(event) == (401, [])
 
 
-def test_while_keys_rotate_both_are_accepted():
+def test_both_keys_are_accepted_during_a_rotation():
     assert handled(http_event(BODY, key="key_new"), keys=(KEY, "key_new"))[0] == 204
     assert handled(http_event(BODY), keys=(KEY, "key_new"))[0] == 204
 
@@ -105,14 +105,14 @@ def test_a_body_over_the_queues_limit_is_enqueued_without_it():
 
 def test_while_the_queue_is_down_retell_is_told_to_come_again():
     def send(message):
-        raise QueueUnavailable("away")
+        raise QueueUnavailable("unavailable")
 
     answer = make_handler(send, [KEY], lambda: NOW_MS)(http_event(BODY), None)
     assert answer["statusCode"] == 503
     assert answer["headers"]["retry-after"] == "1"
 
 
-def test_a_refusal_is_a_problem_and_repeats_nothing_of_the_request():
+def test_a_refusal_is_a_problem_without_any_text_of_the_request():
     answer = make_handler(lambda message: None, [KEY], lambda: NOW_MS)(http_event(BODY, headers={}), None)
     assert answer["headers"]["content-type"] == "application/problem+json"
     assert json.loads(answer["body"]) == {
@@ -125,13 +125,13 @@ def test_a_refusal_is_a_problem_and_repeats_nothing_of_the_request():
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{}", '{"event":"e"}', '{"event":1,"call":{"call_id":"c"}}', "[" * 100_000])
-def test_a_large_body_without_usable_names_has_none(body):
+def test_identify_returns_none_for_a_body_without_usable_ids(body):
     assert identify(body) is None
 
 
 @pytest.fixture
 def deployed(monkeypatch):
-    """Sets the function's environment; the handler is built anew."""
+    """Return a function that sets the environment of the Lambda. The handler is built anew."""
     for name in ("RINGBACK_EVENT_QUEUE", "RETELL_WEBHOOK_KEY", "RETELL_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
@@ -141,7 +141,7 @@ def deployed(monkeypatch):
     _from_environment.cache_clear()
 
 
-def test_a_function_without_its_queue_says_so(deployed):
+def test_a_lambda_without_its_queue_raises_missing_setting(deployed):
     deployed(RETELL_WEBHOOK_KEY=KEY)
     with pytest.raises(MissingSetting, match="RINGBACK_EVENT_QUEUE"):
         handler(http_event(BODY), None)
@@ -150,13 +150,13 @@ def test_a_function_without_its_queue_says_so(deployed):
         handler(http_event(BODY), None)
 
 
-def test_a_function_without_its_key_says_so(deployed):
+def test_a_lambda_without_its_key_raises_missing_setting(deployed):
     deployed(RINGBACK_EVENT_QUEUE="http://127.0.0.1:9/1/events", RETELL_WEBHOOK_KEY=" , ")
     with pytest.raises(MissingSetting, match="RETELL_WEBHOOK_KEY"):
         handler(http_event(BODY), None)
 
 
-def test_the_deployed_function_answers_503_within_three_seconds_when_its_queue_is_away(deployed):
+def test_the_lambda_responds_503_within_three_seconds_while_its_queue_is_unavailable(deployed):
     import time
 
     deployed(RINGBACK_EVENT_QUEUE="http://127.0.0.1:9/1/events", RETELL_API_KEY=f"key_old, {KEY}")
@@ -169,7 +169,7 @@ def test_the_deployed_function_answers_503_within_three_seconds_when_its_queue_i
     assert time.monotonic() - started < 3
 
 
-# What the Lambda must not carry: the database, web frameworks, the SDK, the composition root of the processes.
+# The Lambda must not include the database, web frameworks, the SDK or the composition root of the processes.
 FORBIDDEN = {
     *("asyncpg", "alembic", "sqlalchemy", "fastapi", "starlette", "uvicorn", "anyio", "retell", "httpx", "aiohttp"),
     *("pydantic", "msgspec", "structlog", "botocore", "aiobotocore", "asyncio"),
@@ -186,12 +186,12 @@ print(json.dumps([sorted(sys.modules), took_ms]))
 
 
 def imported(*names):
-    """Every module a fresh interpreter holds after importing these, and how long that took."""
+    """Import modules in a new interpreter. Returns all loaded modules and the duration in ms."""
     run = subprocess.run([sys.executable, "-c", PROBE, *names], capture_output=True, text=True, check=True)
     return json.loads(run.stdout)
 
 
-def test_with_its_sender_the_function_adds_botocore_and_nothing_else():
+def test_the_lambda_with_its_sender_adds_only_botocore():
     modules, took_ms = imported(
         "ringback.services.webhook_lambda", "ringback.adapters.sqs.sender", "botocore.session", "botocore.config"
     )
@@ -199,7 +199,7 @@ def test_with_its_sender_the_function_adds_botocore_and_nothing_else():
     assert not (FORBIDDEN - {"botocore", "asyncio"}) & set(modules)
 
 
-def test_the_function_carries_only_what_it_needs():
+def test_the_lambda_imports_only_its_own_modules():
     modules, took_ms = imported("ringback.services.webhook_lambda")
     sys.stdout.write(f"webhook_lambda imported in {took_ms:.0f} ms\n")
     assert not FORBIDDEN & set(modules)

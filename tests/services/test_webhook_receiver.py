@@ -1,4 +1,4 @@
-"""The same handler behind ASGI: a real server on loopback, real HTTP."""
+"""The webhook receiver: a real server on loopback, real HTTP."""
 
 import asyncio
 import socket
@@ -28,8 +28,8 @@ NOW_MS = 1_760_000_000_000
 BODY = '{"event":"call_ended","call":{"call_id":"call_ü"}}'.encode()
 
 
-def into(sent):
-    """A send that is always durable."""
+def recording_send(sent):
+    """Return a send that is always durable and records its messages."""
 
     async def send(message):
         sent.append(message)
@@ -39,7 +39,7 @@ def into(sent):
 
 @asynccontextmanager
 async def serving(send):
-    """A receiver over this `send`; yields a function that posts a signed body and gives the status."""
+    """Serve a receiver over this `send`. Yields a function that posts a signed body and returns status and text."""
     listening, stop, ready = socket.create_server(("127.0.0.1", 0)), asyncio.Event(), asyncio.Event()
     app = create_receiver(webhook_ports([KEY]), lambda: NOW_MS, send, make_metrics())
     running = asyncio.create_task(serve_http(app, listening, stop, ready))
@@ -59,7 +59,7 @@ async def serving(send):
 
 async def test_the_body_reaches_the_queue_byte_for_byte():
     sent = []
-    async with serving(into(sent)) as post:
+    async with serving(recording_send(sent)) as post:
         assert await post(BODY) == (204, "")
         assert (await post(BODY, **{"x-retell-signature": "v=1,d=0"}))[0] == 401
         assert (await post(b"\xff\xfe"))[0] == 400
@@ -68,10 +68,10 @@ async def test_the_body_reaches_the_queue_byte_for_byte():
 
 
 async def test_two_signatures_are_no_signature_whichever_comes_first():
-    """As API Gateway hands them over, joined."""
+    """API Gateway joins them too."""
     sent = []
     good, wrong = sign(BODY, KEY, NOW_MS), sign(BODY, "key_of_nobody", NOW_MS)
-    async with serving(into(sent)) as post:
+    async with serving(recording_send(sent)) as post:
         for pair in ((good, wrong), (wrong, good)):
             headers = CIMultiDict(("x-retell-signature", signature) for signature in pair)
             assert (await post(BODY, headers))[0] == 401
@@ -85,16 +85,16 @@ async def test_a_body_over_six_mebibytes_is_answered_413_announced_or_not():
         for _ in range(7):
             yield b"x" * (1024 * 1024)
 
-    async with serving(into(sent)) as post:
+    async with serving(recording_send(sent)) as post:
         assert (await post(b"x" * (MAX_BODY_BYTES + 1)))[0] == 413
         assert (await post(chunks()))[0] == 413
     assert sent == []
 
 
-async def test_a_large_genuine_body_is_taken():
+async def test_a_large_genuine_body_is_accepted():
     sent = []
     body = b'{"event":"call_ended","call":{"call_id":"call_1"},"p":"' + b"x" * (MAX_BODY_BYTES - 100) + b'"}'
-    async with serving(into(sent)) as post:
+    async with serving(recording_send(sent)) as post:
         assert (await post(body))[0] == 204
     assert decode_webhook_received(sent[0]).provider_call_id == "call_1"
 
@@ -103,8 +103,8 @@ async def test_a_large_genuine_body_is_taken():
     "signature", [None, "v=1,d=0", f"v={NOW_MS - 300_001},d={'0' * 64}", f"v={NOW_MS + 300_001},d={'0' * 64}"]
 )
 async def test_what_cannot_be_genuine_is_answered_401_before_its_body(signature):
-    """By the head alone: of six MiB that are announced nothing comes."""
-    app = create_receiver(webhook_ports([KEY]), lambda: NOW_MS, into([]), make_metrics())
+    """Only the head is sent: the announced six MiB never arrive."""
+    app = create_receiver(webhook_ports([KEY]), lambda: NOW_MS, recording_send([]), make_metrics())
     header = f"x-retell-signature: {signature}\r\n" if signature else ""
     async with served(app) as server:
         told = await server.ask(f"POST /retell/webhook HTTP/1.1\r\n{header}content-length: 6000000\r\n\r\n".encode())
@@ -114,7 +114,7 @@ async def test_what_cannot_be_genuine_is_answered_401_before_its_body(signature)
 async def test_a_webhook_that_does_not_arrive_whole_is_answered_408(monkeypatch):
     monkeypatch.setattr(BodyReader.read.__wrapped__, "__defaults__", (0.3,))
     sent = []
-    app = create_receiver(webhook_ports([KEY]), lambda: NOW_MS, into(sent), make_metrics())
+    app = create_receiver(webhook_ports([KEY]), lambda: NOW_MS, recording_send(sent), make_metrics())
     head = (
         f"POST /retell/webhook HTTP/1.1\r\nx-retell-signature: {sign(BODY, KEY, NOW_MS)}\r\ncontent-length: 99\r\n\r\n"
     )
@@ -123,7 +123,7 @@ async def test_a_webhook_that_does_not_arrive_whole_is_answered_408(monkeypatch)
     assert (told.status, sent) == (408, [])
 
 
-async def test_an_error_of_ours_is_a_5xx_and_never_a_success():
+async def test_an_internal_error_is_a_5xx_and_never_a_success():
     async def send(message):
         raise RuntimeError("a bug")
 
@@ -141,20 +141,20 @@ async def test_an_enqueue_that_hangs_is_answered_503_in_time(monkeypatch):
     assert took_s < 3
 
 
-async def test_a_webhook_beyond_all_places_is_told_so_at_once(monkeypatch):
+async def test_a_webhook_without_a_free_slot_is_answered_503_at_once(monkeypatch):
     monkeypatch.setattr(webhook_receiver, "WEBHOOKS_AT_ONCE", 3)
     monkeypatch.setattr(webhook_receiver, "ANSWER_WITHIN_S", 60)
-    queue_is_back = asyncio.Event()
+    queue_recovered = asyncio.Event()
 
     async def send(message):
-        await queue_is_back.wait()
+        await queue_recovered.wait()
 
     async with serving(send) as post:
         posted = [asyncio.create_task(post(BODY)) for _ in range(8)]
-        # The queue is away until these were answered, so they did not wait for it.
+        # The queue is unavailable until these have a response, so they did not wait for it.
         soonest = asyncio.as_completed(posted)
         refused = [await next(soonest) for _ in range(5)]
-        queue_is_back.set()
+        queue_recovered.set()
         statuses = [status for status, _ in await asyncio.gather(*posted)]
     assert [status for status, _ in refused] == [503] * 5
     assert sorted(statuses) == [204] * 3 + [503] * 5
@@ -171,7 +171,7 @@ async def test_a_thousand_webhooks_at_once_wait_for_a_slow_queue_instead_of_bein
 
 
 async def test_a_webhook_that_was_refused_while_it_waited_is_not_sent_afterwards(monkeypatch):
-    """Retell sends it again, and what nobody waits for would pile up while the queue is away."""
+    """Retell sends it again, so a late send would only add load to an unavailable queue."""
     monkeypatch.setattr(webhook_receiver, "ANSWER_WITHIN_S", 0.3)
     monkeypatch.setattr(batching, "SENT_TOGETHER", 1)
     queue = OneQueue(hangs_until=asyncio.Event())
@@ -180,11 +180,11 @@ async def test_a_webhook_that_was_refused_while_it_waited_is_not_sent_afterwards
         queue.hangs_until.set()
         await asyncio.sleep(0.1)
     assert statuses == [503] * 8
-    assert len(queue.bodies) == 2  # the two sends that were under way
+    assert len(queue.bodies) == 2  # the two sends that were in progress
 
 
 class OneQueue:
-    """A queue on an event loop, as the embedded one is."""
+    """A queue on the event loop, like the embedded one."""
 
     def __init__(self, *, refuses=False, hangs=False, error=None, hangs_until=None, takes_s=0.0):
         self.refuses, self.hangs, self.error, self.hangs_until = refuses, hangs, error, hangs_until
@@ -214,7 +214,7 @@ async def test_webhooks_that_come_together_are_sent_together():
 
 
 @pytest.mark.parametrize(
-    "queue", [OneQueue(refuses=True), OneQueue(hangs=True), OneQueue(error=QueueUnavailable("away"))]
+    "queue", [OneQueue(refuses=True), OneQueue(hangs=True), OneQueue(error=QueueUnavailable("unavailable"))]
 )
 async def test_a_queue_that_does_not_take_the_webhook_is_answered_503(queue, monkeypatch):
     monkeypatch.setattr(webhook_receiver, "ANSWER_WITHIN_S", 0.1)

@@ -19,7 +19,7 @@ def request(data_dir: Path, method: str, path: str, body: dict[str, Any] | None 
     headers = {"Authorization": f"Bearer {access.api_key}", "Content-Type": "application/json"}
     content = None if body is None else json.dumps(body).encode()
     message = urllib.request.Request(access.url + path, content, headers, method=method)
-    # An internal API is not behind a proxy, even if the environment names one.
+    # An internal API has no proxy, even if the environment names one.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(message, timeout=30) as response:

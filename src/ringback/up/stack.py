@@ -133,7 +133,7 @@ def _engage(data_dir: Path, state: UpState) -> Emulator:
 
 
 async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event) -> None:
-    """Run everything until `stop`. Set `ready` once HTTP responds. Leave no process behind.
+    """Run everything until `stop`. Set `ready` once HTTP responds. End every process that it started.
 
     Raises StartRefused if the database belongs to the other side, emulated or real. It is then unchanged.
     """
