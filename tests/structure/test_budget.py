@@ -23,8 +23,8 @@ def too_long(limit: int) -> list[str]:
     return [f"{shown(path)}: {line_count(path)} lines" for path in ALL_FILES if line_count(path) > limit]
 
 
-def test_the_median_file_has_at_most_90_lines():
-    assert statistics.median(map(line_count, SOURCE_FILES)) <= 90
+def test_the_median_file_has_at_most_110_lines():
+    assert statistics.median(map(line_count, SOURCE_FILES)) <= 110
 
 
 def test_no_file_has_more_than_400_lines():
