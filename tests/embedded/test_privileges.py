@@ -97,11 +97,11 @@ def test_a_program_that_runs_as_nobody_reads_neither_the_files_nor_the_database(
     pgdata = open_dir / "postgres" / "pgdata"
     files = [pgdata / "PG_VERSION", pgdata / "pg_hba.conf", pgdata / "global" / "pg_control"]
     command = [sys.executable, "-c", READ_AS_NOBODY, url, server.superuser_url, *map(str, files)]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (told.stdout.strip(), told.stderr) == ("5", "")
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.stdout.strip(), result.stderr) == ("5", "")
     # The socket's directory is closed. Were it open, PostgreSQL itself would refuse.
     socket_dir = Path(parse_qs(urlsplit(url).query)["host"][0])
     socket_dir.chmod(0o777)
     (socket_dir / ".s.PGSQL.5432").chmod(0o777)
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (told.stdout.strip(), told.stderr) == ("5", "")
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.stdout.strip(), result.stderr) == ("5", "")

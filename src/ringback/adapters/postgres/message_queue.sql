@@ -1,5 +1,5 @@
--- Every embedded queue, told apart by name. A dead letter is the same row with dead_at set: no receive sees it again.
--- Retention: rows leave when they are acknowledged; dead letters are the operator's, and the oldest may be purged by dead_at.
+-- All embedded queues, distinguished by name. A dead letter is the same row with dead_at set: no receive sees it again.
+-- Retention: acknowledged rows are deleted. Dead letters are left to the operator, and the oldest may be purged by dead_at.
 CREATE TABLE queue_messages (
     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     queue         text NOT NULL,
@@ -8,7 +8,7 @@ CREATE TABLE queue_messages (
     sent_at       timestamptz NOT NULL,
     visible_at    timestamptz NOT NULL,
     receive_count integer NOT NULL DEFAULT 0,
-    receipt       uuid,                -- of the latest delivery; an older one deletes nothing
+    receipt       uuid,                -- of the latest delivery; an older one is stale
     dead_at       timestamptz,
     dead_reason   text
 ) WITH (
@@ -19,8 +19,8 @@ CREATE TABLE queue_messages (
 CREATE INDEX queue_messages_waiting ON queue_messages (queue, visible_at) WHERE dead_at IS NULL;
 CREATE INDEX queue_messages_dead ON queue_messages (queue, dead_at) WHERE dead_at IS NOT NULL;
 
--- LZ4 where the server was built with it. Without it bodies are not compressed at all: pglz costs a send of 20 KB more
--- than writing the bytes, and the row is gone within seconds.
+-- LZ4 if the server was built with it. Otherwise bodies are not compressed: for 20 KB, pglz costs a send more than
+-- writing the bytes, and the row is deleted within seconds.
 DO $$
 BEGIN
     IF (SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'default_toast_compression') THEN

@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: over asyncpg, the one driver there is."""
+"""Alembic's connection to the database, over asyncpg, the product's only driver."""
 
 import asyncio
 
@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 
 def _migrate(connection: Connection) -> None:
-    # Each migration in a transaction of its own: it holds its locks for its own time only, and one that got no lock
-    # undoes none of those before it.
+    # Each migration has its own transaction. It holds its locks only for its own time, and one that gets no lock
+    # undoes no earlier one.
     context.configure(connection=connection, transaction_per_migration=True)
     with context.begin_transaction():
         context.run_migrations()
@@ -21,7 +21,7 @@ def _migrate(connection: Connection) -> None:
 async def _connect() -> asyncpg.Connection:
     attributes = context.config.attributes
     return await asyncpg.connect(
-        # asyncpg understands every form of a PostgreSQL URL, unix sockets among them; SQLAlchemy's own parser does not.
+        # asyncpg reads every form of a PostgreSQL URL, including unix sockets. SQLAlchemy's own parser does not.
         attributes["database_url"],
         target_session_attrs=SessionAttribute.read_write,
         server_settings={"application_name": "ringback-upgrade", "lock_timeout": f"{attributes.get('lock_s', 0)}s"},
@@ -35,7 +35,7 @@ async def _run() -> None:
             await connection.run_sync(_migrate)
             await connection.commit()
     except DBAPIError as error:
-        # The driver's own error is what our callers know.
+        # Our callers know the driver's own errors.
         raise (error.orig and error.orig.__cause__) or error from None
     finally:
         await engine.dispose()

@@ -1,4 +1,4 @@
-"""The spine."""
+"""The first schema."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A refused row of the outbox is given up after refusals of its own, not after tries that found nobody there."""
+"""A refused outbox row is given up after its own refusals, not after tries without a response."""
 
 from alembic import op
 

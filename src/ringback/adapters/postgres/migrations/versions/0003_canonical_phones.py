@@ -1,4 +1,4 @@
-"""Numbers stored as they were written get their canonical form, so that a suppression covers every spelling."""
+"""Stored numbers get their canonical form, so that a suppression covers every spelling."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -28,7 +28,7 @@ AND NOT (holds_person AND EXISTS (SELECT FROM attempts AS other WHERE other.phon
 
 def upgrade() -> None:
     bind, numbers = op.get_bind(), PhoneNumbersPlan()
-    # Found first and written after that: the rows stay locked until the end of the migration.
+    # Found first and then written: the rows stay locked until the end of the migration.
     found = [(table, stored, numbers.canonical(stored)) for table in TABLES for stored in _stored(bind, table)]
     for table, stored, canonical in found:
         if canonical not in (None, stored):

@@ -1,9 +1,9 @@
 """An attempt holds its contact beside its phone, and the attempts of a contact are found by an index.
 
-The version before this one holds the phone alone, and may run while this is applied and after it. `holds_contact` is
-therefore NULL in its rows, and a unique index takes NULLs for different values: its claims never meet this index, nor
-do rows of a contact that has two attempts already. Both indexes are built without locking writers out, which needs
-statements outside of a transaction. So each statement may also be the second try of one that was interrupted.
+The previous version holds only the phone, and may run during this migration and after it. `holds_contact` is NULL in
+its rows. A unique index treats NULLs as different values, so these rows never conflict, nor do the rows of a contact
+that already has two attempts. Both indexes are built without locking writers out, which needs statements outside a
+transaction. So each statement may be the second try of an interrupted one.
 """
 
 from alembic import op
@@ -27,10 +27,10 @@ def upgrade() -> None:
         "'true or NULL; counts only while holds_person, which is all that an older version clears'"
     )
     with op.get_context().autocommit_block():
-        # The build waits for every older transaction, a dump's too, and keeps nobody from writing meanwhile.
+        # The build waits for every older transaction, also for a dump, and blocks no writer.
         op.execute("SET lock_timeout = 0")
         for name, create in _INDEXES.items():
-            # An interrupted build leaves an index behind that is not valid and keeps its name.
+            # An interrupted build leaves an invalid index with this name.
             op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
             op.execute(create)
         op.execute("RESET lock_timeout")
