@@ -28,7 +28,7 @@ SPEED = {"RINGBACK_EMULATOR_SPEED": "8"}
 
 @dataclass(frozen=True)
 class Caller:
-    """A contact with a planned call, who calls before it is due.
+    """A contact that calls before its planned call is due.
 
     `body` goes to the emulator. Its `from_number` is the caller id if the carrier spells it differently.
     """
