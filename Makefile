@@ -4,6 +4,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 SQS_READY := .venv-sqs/.ready
 WORKERS ?= 4
+# Compiling what they import is most of a short-lived process's work; container images often forbid to keep the result.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo up test slow check prove races properties bench lock clean
 help: ## this list
