@@ -13,7 +13,7 @@ from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.schema import upgrade
 from ringback.adapters.postgres.store import PostgresStore
 from tests.fixed_clock import FixedClock
-from tests.postgresql import EMULATED, execute, named, server_in_haste, short_lived_copy
+from tests.postgresql import EMULATED, ReusedDatabase, execute, named, server_in_haste
 
 
 class StoriesOnOneWorker(LoadScopeScheduling):
@@ -72,10 +72,17 @@ def template_database(server_url: str) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def reused_database(server_url: str, template_database: str) -> Iterator[ReusedDatabase]:
+    reused = ReusedDatabase(server_url, template_database)
+    yield reused
+    reused.drop()
+
+
 @pytest.fixture
-def database_url(server_url: str, template_database: str) -> Iterator[str]:
-    with short_lived_copy(server_url, template_database) as url:
-        yield url
+def database_url(reused_database: ReusedDatabase) -> str:
+    """A database that is as it was migrated, whatever tests did with it before."""
+    return reused_database.restore()
 
 
 @pytest.fixture

@@ -1,9 +1,13 @@
 """A person's attempts are read by an index, both by phone and by contact."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+
+import pytest
 
 from ringback.adapters.postgres import contact_snapshot
 from ringback.adapters.postgres import statements as sql
+from tests.postgresql import short_lived_copy
 
 NOW = datetime(2026, 12, 1, 17, tzinfo=UTC)
 PHONE, CONTACT = "+14150000007", "crm-8"
@@ -32,6 +36,13 @@ READ = {
     "a suppression": (sql.ATTEMPTS_POSSIBLY_RINGING, (None, CONTACT)),
     "why": (contact_snapshot._ATTEMPTS, ([PHONE], [CONTACT, "crm-9"], NOW)),
 }
+
+
+@pytest.fixture
+def database_url(server_url: str, template_database: str) -> Iterator[str]:
+    """A copy for this test alone: its statistics and its dead rows would change the plans of later tests."""
+    with short_lived_copy(server_url, template_database) as url:
+        yield url
 
 
 async def test_attempts_are_not_scanned(pool):

@@ -1,4 +1,4 @@
-"""Many connections to one database, and at the end of the run how each race ended."""
+"""Many connections to the database, and at the end of the run how each race ended."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -7,22 +7,15 @@ import pytest
 
 from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.store import PostgresStore
-from tests.flows.dialing.conftest import shared_database
 
 from .trial import RaceDesk
-
-__all__ = ["shared_database"]
 
 TALLY = "race"
 
 
 @pytest.fixture
-async def pool(shared_database: str) -> AsyncIterator[Pool]:
-    opened = await open_pool(shared_database, max_size=40)
-    tables = "contacts, calls, tasks, attempts, outbox, gate_decisions, suppressions, action_results, dispositions"
-    async with opened.acquire() as connection:
-        await connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
-        await connection.execute("UPDATE installation SET paused_at = NULL")
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    opened = await open_pool(database_url, max_size=40)
     yield opened
     opened.terminate()
 

@@ -1,7 +1,7 @@
 """A stack that dials: real PostgreSQL, the real flows, a provider that keeps its own ledger, time set by hand."""
 
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ringback.adapters.number_plan import PhoneNumbersPlan
-from ringback.adapters.postgres.pool import Pool, open_pool
+from ringback.adapters.postgres.pool import Pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.call import Call, RetryPolicy, Task, TaskKind, TaskStatus
 from ringback.domain.call_event import CallReport
@@ -24,7 +24,6 @@ from ringback.flows.reconciliation import Reconciliation
 from ringback.flows.scheduled_calls import ScheduledCalls
 from ringback.flows.suppression import suppress_now
 from ringback.messages import CallRequested
-from tests.postgresql import short_lived_copy
 
 from .twins import ProviderTwin
 
@@ -220,25 +219,6 @@ class Stack:
 
     async def last_rule(self, call_id: str) -> str:
         return str((await self.decisions(call_id, "gate"))[-1]["rule"])
-
-
-@pytest.fixture(scope="package")
-def shared_database(server_url: str, template_database: str) -> Iterator[str]:
-    with short_lived_copy(server_url, template_database) as url:
-        yield url
-
-
-@pytest.fixture
-async def pool(shared_database: str) -> AsyncIterator[Pool]:
-    """One database for all tests of this folder, emptied before each: a tenth of the time that a new one takes."""
-    opened = await open_pool(shared_database, max_size=10)
-    async with opened.acquire() as connection:
-        tables = "contacts, calls, tasks, attempts, provider_events, outbox, gate_decisions, suppressions"
-        await connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
-        fresh = "paused_at = NULL, breaker_until = NULL, breaker_reason = NULL, breaker_trips = 0, emulated = true"
-        await connection.execute(f"UPDATE installation SET {fresh}")
-    yield opened
-    opened.terminate()
 
 
 @pytest.fixture
