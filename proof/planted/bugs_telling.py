@@ -101,9 +101,9 @@ BUGS = (
     TextPatch(
         name="a_correction_does_not_say_so",
         aims=(I14,),
-        file=ABT_EVENTS,
-        old="    if event.corrects is not None:\n",
-        new="    if event.corrects is not None and attempt.verdict_type == verdict.type:\n",
+        file=OUTCOME,
+        old="    revision = attempt.revision + (attempt.verdict_event_id is not None)\n",
+        new="    revision = attempt.revision + (attempt.verdict_type == verdict.type)\n",
         why="Another name is another event.",
         tests=(f"{_CORRECTIONS}test_a_changed_verdict_is_told_under_its_new_name_with_what_it_corrects",),
     ),
