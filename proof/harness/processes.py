@@ -1,4 +1,4 @@
-"""The processes of a story, each with a log: started, frozen, killed, and all of them ended with the story."""
+"""The processes of a scenario: started, frozen, killed, and all of them ended with it."""
 
 import json
 import signal
@@ -9,20 +9,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from proof.evidence import ROOT
 from tests.loopback import answers
 from tests.sqs_server import health_of, sqs_server
 from tests.stories.running_system import clean_environment, wait_until
 
-ROOT = Path(__file__).parents[2]
 #: On a machine that proves other things at the same time.
 START_WITHIN_S = 300.0
 API_KEY = "rbk_for_the_proof"
 RETELL_KEYS = {"RETELL_API_KEY": "key_proof_places_calls", "RETELL_WEBHOOK_KEY": "key_proof_signs_webhooks"}
 ENGAGE_SECRET = "whsec_cHJvb2Ytb2YtdGhlLXN1cnJvdW5kaW5ncw=="
+#: The keys of the emulated Retell, as its settings name them.
+EMULATOR_KEYS = {"api_key": RETELL_KEYS["RETELL_API_KEY"], "webhook_key": RETELL_KEYS["RETELL_WEBHOOK_KEY"]}
 
 
-class Town:
-    """A context; on leaving, whatever it started is killed."""
+class Processes:
+    """A context; on leaving, everything that it started is killed. Each process has a log of its name in `home`."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -52,37 +54,23 @@ class Town:
         self._children[name].kill()
         self._children[name].wait()
 
-    def stop(self, *names: str) -> dict[str, int]:
-        """SIGTERM; their exit codes."""
-        for name in names:
-            self._children[name].terminate()
-        return {name: self._children[name].wait(timeout=40) for name in names}
-
     def is_alive(self, name: str) -> bool:
         return self._children[name].poll() is None
 
-    def log(self, name: str) -> str:
-        return (self.home / f"{name}.log").read_text(errors="replace")
+    def serve(self, service: str, port: int, settings: Mapping[str, str]) -> None:
+        """One service of the product, under its own name."""
+        command = [sys.executable, "-m", "ringback.cli", "serve", service, "--port", str(port)]
+        self.start(service, command, clean_environment(settings))
 
-    def ringback(self, name: str, arguments: list[str], settings: Mapping[str, str]) -> None:
-        self.start(name, [sys.executable, "-m", "ringback.cli", *arguments], clean_environment(settings))
-
-    def serve(self, name: str, service: str, port: int, settings: Mapping[str, str]) -> str:
-        self.ringback(name, ["serve", service, "--port", str(port)], settings)
-        return f"http://127.0.0.1:{port}"
-
-    def start_retell(self, port: int, webhook_url: str, **emulated: Any) -> str:
-        """The emulated Retell with any of its settings; what rang is kept by it alone, on its own disk."""
-        settings = {"state_dir": str(self.home / f"retell-{port}"), "webhook_url": webhook_url, **emulated}
-        settings |= {"api_key": RETELL_KEYS["RETELL_API_KEY"], "webhook_key": RETELL_KEYS["RETELL_WEBHOOK_KEY"]}
-        command = [sys.executable, "-m", "proof.surroundings.strict_retell", json.dumps(settings), str(port)]
-        self.start(f"retell-{port}", command, clean_environment({}))
-        return f"http://127.0.0.1:{port}"
-
-    def start_engage(self, port: int) -> str:
-        place = ["--port", str(port), "--state", str(self.home / "engage")]
-        self.ringback("engage", ["emulate", "engage", *place], {"RINGBACK_ENGAGE_SECRET": ENGAGE_SECRET})
-        return f"http://127.0.0.1:{port}"
+    def start_emulators(self, retell: Mapping[str, Any], engage: Mapping[str, Any] | None = None) -> None:
+        """Until both answer. `retell` has any settings of the emulator and its `port`; `engage` its `port`."""
+        spec: dict[str, Any] = {"state": str(self.home / "emulated"), "retell": {**EMULATOR_KEYS, **retell}}
+        if engage is not None:
+            spec["engage"] = {"secret": ENGAGE_SECRET, **engage}
+        command = [sys.executable, "-m", "proof.harness.emulators", json.dumps(spec)]
+        self.start("emulators", command, clean_environment({}))
+        ports = [spec[name]["port"] for name in ("retell", "engage") if name in spec]
+        wait_for(*(f"http://127.0.0.1:{port}/healthz" for port in ports))
 
     def start_sqs(self, port: int) -> str:
         home = self.home / "ministack"
