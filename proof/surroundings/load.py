@@ -1,4 +1,4 @@
-"""A steady load from outside: calls that are asked for until they are accepted, and webhooks about nobody's calls."""
+"""A steady load from outside: calls that are requested until they are accepted, and webhooks about unknown calls."""
 
 import json
 import threading
@@ -10,13 +10,25 @@ from random import Random
 from types import TracebackType
 from typing import Any, Self
 
-from proof.surroundings.receiver import Posted, webhook
 from ringback.adapters.retell.signature import sign
 from tests.stories.running_system import Doors, new_call
 
 SCENARIOS = ("00", "00", "01", "02", "05", "10", "11")
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 ANSWER_WITHIN_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A webhook's answer; status 0 is none."""
+
+    name: str
+    status: int
+    took_s: float
+
+    @property
+    def accepted(self) -> bool:
+        return 200 <= self.status < 300
 
 
 @dataclass
@@ -93,9 +105,8 @@ class Load:
 
 
 def post_webhook(url: str, name: str, key: str) -> Posted:
-    """Signed, about a call that nobody here has placed. Status 0: no answer at all."""
-    body, began = webhook(name), time.monotonic()
-    headers = {"x-retell-signature": sign(body, key, int(time.time() * 1000)), "content-type": "application/json"}
+    began = time.monotonic()
+    body, headers = signed_webhook(name, key)
     request = urllib.request.Request(url, body, headers, method="POST")
     try:
         with _OPENER.open(request, timeout=ANSWER_WITHIN_S) as answer:
@@ -106,6 +117,13 @@ def post_webhook(url: str, name: str, key: str) -> Posted:
     except (OSError, ValueError):
         status = 0
     return Posted(name, status, time.monotonic() - began)
+
+
+def signed_webhook(name: str, key: str) -> tuple[bytes, dict[str, str]]:
+    """Body and headers, about a call that no client has requested."""
+    body = json.dumps({"event": "call_ended", "call": {"call_id": name}}).encode()
+    signature = sign(body, key, int(time.time() * 1000))
+    return body, {"x-retell-signature": signature, "content-type": "application/json"}
 
 
 def call_id_in(body: str) -> str:
