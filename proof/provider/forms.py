@@ -3,8 +3,8 @@
 import gzip
 from collections.abc import Mapping
 
+from proof.harness.http import Message
 from proof.provider.acts import Act, End, Form, Forward, answers
-from proof.provider.wire import Message
 
 _DEEP = b"[" * 5000 + b"]" * 5000
 

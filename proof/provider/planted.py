@@ -6,19 +6,17 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from proof.findings import Findings
 from proof.invariants import Invariant
 from proof.provider.acts import End, Plan, answer_lost, answers, rings_and_answers
-from proof.provider.fates import answered, judge
+from proof.provider.outcomes import answered, judge
+from proof.provider.trial import Trial
 from ringback.adapters.retell import client
 from ringback.domain.dial import DialAnswer, DialAnswerKind
 
-if TYPE_CHECKING:
-    from proof.provider.trial import Trial
-
-CAUGHT_WITHIN_S = 40.0
+CAUGHT_WITHIN_S = 240.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ BUGS = (
 )
 
 
-async def prove_that_bugs_are_seen(trial: "Trial", findings: Findings) -> None:
+async def prove_that_bugs_are_seen(trial: Trial, findings: Findings) -> None:
     """After the judgement, on the same system, one after the other."""
     for bug in BUGS:
         if bug.remembers is trial.setting.remembers:
@@ -76,15 +74,15 @@ def _planted(bug: Bug) -> Iterator[None]:
         setattr(client, bug.name, right)
 
 
-async def _is_seen(trial: "Trial", bug: Bug) -> bool:
+async def _is_seen(trial: Trial, bug: Bug) -> bool:
     """Only once the call is over: before, everything is still missing."""
     case = trial.drafts.case("planted", bug.what, bug.plan, answered("00", bug.creates))
     await trial.place([case])
     give_up_at = time.monotonic() + CAUGHT_WITHIN_S
     while time.monotonic() < give_up_at:
         seen = (await trial.gather())[case.name]
-        broken = {invariant for invariant, _ in judge(case, seen)}
-        if seen.call.get("final") and broken.issuperset(bug.aims):
+        broken = {problem.invariant for problem in judge(case, seen)}
+        if seen.call.call and seen.call.call["final"] and broken.issuperset(bug.aims):
             return True
         await asyncio.sleep(0.2)
     return False
