@@ -13,8 +13,7 @@ from pathlib import Path
 
 from proof.crashes.acts import ACTS
 from proof.crashes.campaign import Campaign, lanes_on
-from proof.crashes.case import Case
-from proof.crashes.modes import Mode
+from proof.crashes.cases import Case, Mode
 from proof.findings import Findings
 from ringback.failpoints import Failpoint
 from tests.postgresql import server_in_haste

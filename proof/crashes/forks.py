@@ -1,4 +1,4 @@
-"""The fork server as its client sees it: children that become ready, reach their point, and end."""
+"""The client of the fork server: children that become ready, reach their point, and end."""
 
 import asyncio
 import json
@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-START_WITHIN_S = 60.0
+from proof.evidence import ROOT
+
+START_WITHIN_S = 300.0
 _LINE_LIMIT = 1 << 20
 
 
@@ -42,7 +44,7 @@ class Forks:
             *("-m", "proof.crashes.fork_server"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            cwd=Path(__file__).parents[2],
+            cwd=ROOT,
             limit=_LINE_LIMIT,
         )
         assert self._process.stdin is not None and self._process.stdout is not None

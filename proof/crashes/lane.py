@@ -2,48 +2,40 @@
 
 import asyncio
 import random
-import socket
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncpg
 
-from proof.crashes import database
 from proof.crashes.acts import ACTS
-from proof.crashes.case import Case, Played
+from proof.crashes.cases import Case, Mode, product_settings
 from proof.crashes.forks import Child, Forks
-from proof.crashes.judgement import Judgement
-from proof.crashes.ledgers import WorldLedger
-from proof.crashes.modes import product_settings
-from proof.crashes.oracle import judge, read_evidence
+from proof.crashes.ledgers import Ledger
+from proof.crashes.oracle import Judgement, Played, judge_trial, read_evidence
+from proof.crashes.scenario import Addresses, NeverAnswered, Scenario
 from proof.crashes.settling import Sight, Watch, leap
 from proof.crashes.shared_page import SharedPage
-from proof.crashes.stage import Doors, NeverAnswered, Stage
+from proof.harness.ports import ReservedPort
+from proof.harness.processes import API_KEY, EMULATOR_KEYS, ENGAGE_SECRET, RETELL_KEYS
 
 SETTLE_WITHIN_S = 240.0
-#: How long a dead product stays dead, as its own clock will see it.
+#: A dead product stays dead at most so long by its own clock.
 LONGEST_OUTAGE_S = 90.0
-API_KEY = "rb_proof"
-RETELL_KEY, WEBHOOK_KEY = "key_proof_api", "key_proof_webhook"
-ENGAGE_SECRET = "whsec_" + "cHJvb2Ytb2YtdGhlLWNyYXNoZXM="
-
-
-class Reserved:
-    """A port that nobody else is given, and on which nobody listens but who is meant to."""
-
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        self._socket.bind(("127.0.0.1", 0))
-        self.port: int = self._socket.getsockname()[1]
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def close(self) -> None:
-        self._socket.close()
+_EMPTY = """
+SET LOCAL session_replication_role = replica;
+DELETE FROM queue_messages; DELETE FROM outbox; DELETE FROM gate_decisions; DELETE FROM provider_events;
+DELETE FROM action_results; DELETE FROM dispositions; DELETE FROM notes; DELETE FROM field_writes;
+DELETE FROM inbound_calls; DELETE FROM suppressions; DELETE FROM attempts; DELETE FROM tasks; DELETE FROM calls;
+DELETE FROM contacts; DELETE FROM api_keys;
+UPDATE installation SET paused_at = NULL, pause_reason = NULL, breaker_until = NULL, breaker_reason = NULL,
+    breaker_trips = 0;
+"""
+_END_OTHERS = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name <> 'coordinator'
+"""
 
 
 class Lane:
@@ -54,37 +46,47 @@ class Lane:
         self._forks = forks
         self._home = home
         self._database_url = database_url
-        self._ports = {name: Reserved() for name in ("product", "retell", "engage")}
+        self._ports = {name: ReservedPort() for name in ("product", "retell", "engage")}
         self._page = SharedPage(home / "page")
         self._trials = 0
         self._life_began: datetime | None = None
         product, retell, engage = (reserved.url for reserved in self._ports.values())
-        self.doors = Doors(product, retell, engage, API_KEY, WEBHOOK_KEY)
+        self.addresses = Addresses(product, retell, engage, API_KEY, EMULATOR_KEYS["webhook_key"])
 
     async def open(self) -> None:
-        self._pool = await database.watching(self._database_url)
+        own = {"application_name": "coordinator"}
+        self._pool = await asyncpg.create_pool(self._database_url, min_size=1, max_size=4, server_settings=own)
 
     async def close(self) -> None:
         self._pool.terminate()
         for reserved in self._ports.values():
             reserved.close()
 
+    async def _empty(self) -> None:
+        """Makes the database as it was migrated, in a tenth of the time of TRUNCATE or of a new copy. It waits for the
+        backends of killed processes, whose commits may come after their death."""
+        async with self._pool.acquire() as connection:
+            while await connection.fetchval(_END_OTHERS):
+                await asyncio.sleep(0.005)
+            async with connection.transaction():
+                await connection.execute(_EMPTY)
+
     async def play(self, case: Case) -> Played:
         """The whole trial; everything that it started is gone afterwards, its ledgers and rows are still there."""
         self._trials += 1
         state = self._home / f"trial-{self._trials}"
         self._page.forget()
-        await database.empty(self._pool)
+        await self._empty()
         children: list[Child] = []
         connector = aiohttp.TCPConnector(force_close=True)
         async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10)) as session:
-            stage = Stage(self.doors, session, self._pool, self._page, random.Random(f"stage {case.seed}"))
-            played = Played(case, stage, WorldLedger(state))
+            scenario = Scenario(self.addresses, session, self._pool, self._page, random.Random(f"stage {case.seed}"))
+            played = Played(case, scenario, Ledger(state))
             try:
                 async with asyncio.timeout(SETTLE_WITHIN_S):
                     await self._play(played, state, children)
             except TimeoutError:
-                played.problem = f"within {SETTLE_WITHIN_S:g} s {played.problem or 'the world was not ready'}"
+                played.problem = f"within {SETTLE_WITHIN_S:g} s {played.problem or 'the emulators were not ready'}"
             except (LifeEndedByItself, NeverAnswered) as problem:
                 played.problem = str(problem)
             finally:
@@ -94,15 +96,15 @@ class Lane:
 
     async def judge(self, played: Played) -> Judgement:
         """Before the next trial of this lane is played."""
-        return judge(played, await read_evidence(self._pool, played))
+        return judge_trial(played, await read_evidence(self._pool, played))
 
     async def _play(self, played: Played, state: Path, children: list[Child]) -> None:
         case = played.case
-        world = self._forks.fork("world", self._world_spec(case, state), self._home / "world.log")
-        children.append(world)
-        await world.ready.wait()
+        emulators = self._forks.fork("emulators", self._emulators_spec(case, state), self._home / "emulators.log")
+        children.append(emulators)
+        await emulators.ready.wait()
         lives = asyncio.create_task(self._keep_alive(played, children))
-        acts = [asyncio.create_task(_act(name, played.stage)) for name in case.acts]
+        acts = [asyncio.ensure_future(ACTS[name](played.scenario)) for name in case.acts]
         settling = asyncio.create_task(self._settle(played, acts))
         try:
             await asyncio.wait([lives, settling], return_when=asyncio.FIRST_COMPLETED)
@@ -116,7 +118,7 @@ class Lane:
         played.hits.append(self._page.hits())
 
     async def _keep_alive(self, played: Played, children: list[Child]) -> None:
-        """One life after the other. Ends only by an exception: a life that ended without having been told to."""
+        """One life after the other. Ends only by an exception: a life that ended without a kill."""
         rng = random.Random(f"lives {played.case.seed}")
         kills = list(played.case.kills)
         while True:
@@ -140,25 +142,25 @@ class Lane:
             played.killed += 1
             played.hits.append(self._page.hits())
             self._page.forget_life()
-            # Dead for a moment of real time, and for anything between that moment and a minute and a half of its own.
+            # Dead for a moment of real time, and for up to a minute and a half of its own.
             await asyncio.sleep(rng.uniform(0.0, 0.05))
             await leap(self._pool, self._page, rng.choice((0.0, rng.uniform(0.0, LONGEST_OUTAGE_S))))
 
-    async def _settle(self, played: Played, acts: "list[asyncio.Task[None]]") -> None:
+    async def _settle(self, played: Played, acts: "list[asyncio.Task[object]]") -> None:
         watch = Watch(self._pool, self._page, played.ledger, lambda: self._life_began)
         sight: Sight | None = None
         try:
             while True:
                 await asyncio.sleep(watch.pause_s())
-                # Asked before the look: what the last act did must have been there to be seen.
+                # Read before the look, which must see all that the last act did.
                 ended = [act for act in acts if act.done()]
                 sight = await watch.look()
                 for act in ended:
                     act.result()
                 if len(ended) == len(acts) and self._life_began is not None:
                     for call_id in sight.far_calls:
-                        await played.stage.until_taken("POST", f"/v1/calls/{call_id}/cancel")
-                        played.stage.stopped("cancel", call_id)
+                        await played.scenario.until_accepted("POST", f"/v1/calls/{call_id}/cancel")
+                        played.scenario.stopped("cancel", call_id)
                     if sight.is_settled:
                         return
                 await watch.pass_time(sight)
@@ -172,31 +174,29 @@ class Lane:
             **product_settings(case.mode),
             "RINGBACK_DATABASE_URL": self._database_url,
             "RINGBACK_API_KEY": API_KEY,
-            "RETELL_API_KEY": RETELL_KEY,
-            "RETELL_WEBHOOK_KEY": WEBHOOK_KEY,
-            "RETELL_BASE_URL": self.doors.retell,
-            "RINGBACK_ENGAGE_URL": self.doors.engage,
+            **RETELL_KEYS,
+            "RETELL_BASE_URL": self.addresses.retell,
+            "RINGBACK_ENGAGE_URL": self.addresses.engage,
             "RINGBACK_ENGAGE_SECRET": ENGAGE_SECRET,
         }
         page = str(self._home / "page")
-        port = self._ports["product"].port
+        port = self._ports["product"].number
         return {"page": page, "port": port, "environment": environment, "kill": kill, "bug": case.bug}
 
-    def _world_spec(self, case: Case, state: Path) -> dict[str, Any]:
-        product = self.doors.product
+    def _emulators_spec(self, case: Case, state: Path) -> dict[str, Any]:
+        product = self.addresses.product
         retell = {
-            "port": self._ports["retell"].port,
-            "api_key": RETELL_KEY,
-            "webhook_key": WEBHOOK_KEY,
+            "port": self._ports["retell"].number,
+            **EMULATOR_KEYS,
             "control_key": API_KEY,
             "webhook_url": f"{product}/retell/webhook",
             "functions_url": f"{product}/v1/retell/functions",
             "inbound_url": f"{product}/v1/retell/inbound",
             "speed": random.Random(f"world {case.seed}").choice((100.0, 200.0, 400.0)),
-            "idempotency": case.mode.provider_remembers,
+            "idempotency": case.mode is Mode.REMEMBERS,
             "seed": case.seed,
         }
-        engage = {"port": self._ports["engage"].port, "secret": ENGAGE_SECRET, "control_key": API_KEY}
+        engage = {"port": self._ports["engage"].number, "secret": ENGAGE_SECRET, "control_key": API_KEY}
         return {
             "page": str(self._home / "page"),
             "state": str(state),
@@ -207,8 +207,4 @@ class Lane:
 
 
 class LifeEndedByItself(Exception):
-    """A bug of the product or of the suite: nobody killed it."""
-
-
-async def _act(name: str, stage: Stage) -> None:
-    await ACTS[name](stage)
+    """A bug of the product or of the suite: no kill was due."""

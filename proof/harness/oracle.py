@@ -133,7 +133,8 @@ def judge(
     found = []
     for call_id, wanted in expected.items():
         found += judge_call(calls.get(call_id) or CallSeen(call_id), wanted, blame)
-    for call_id in calls.keys() - expected.keys() if with_strangers else ():
+    strangers = {call_id for call_id, one in calls.items() if one.call is not None or one.rings} - expected.keys()
+    for call_id in strangers if with_strangers else ():
         what = f"call {call_id}: no client was answered with it"
         found += [Problem(blame.stranger, what), *judge_call(calls[call_id], ANY, blame)]
     return found

@@ -1,7 +1,7 @@
-"""The world of one trial in one process that survives every kill: the emulated Retell, the emulated Engage, a wire log.
+"""The emulators of one trial in one process that survives every kill, with a wire log before the emulated Retell.
 
-The wire log is the oracle's own: of each create-phone-call its bytes, when they came, and whether the attempt they
-name was a committed row of the database at that moment. It also refuses what a call's metadata asks to be refused.
+The wire log is the oracle's own. Of each create-phone-call it has the bytes, the time, and whether the attempt was a
+committed row of the database at that moment. It also refuses a create if the call's metadata says so.
 """
 
 import asyncio
@@ -20,18 +20,15 @@ import uvloop
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from proof.crashes.product import bound_socket
 from proof.crashes.shared_page import SharedPage
-from ringback.emulator import engage, retell
+from proof.harness import emulators
 from ringback.emulator.journal import Journal
-from ringback.emulator.settings import EngageEmulatorSettings, RetellEmulatorSettings
 from ringback.logs import configure_logs
 from ringback.web.bodies import replayed
-from ringback.web.serving import serve_http
 
 Tell = Callable[..., None]
 _CREATE = "/v2/create-phone-call"
-#: In a call's metadata: so many of its creates are answered 500 and nobody's phone rings.
+#: In a call's metadata: so many of its creates are answered 500, and no phone rings.
 REFUSALS_KEY = "proof_refusals"
 
 
@@ -40,11 +37,19 @@ def import_everything() -> None:
 
 
 def live(spec: dict[str, Any], tell: Tell) -> None:
-    """`spec`: `page`, `state` (a new directory), `retell` and `engage` (settings and `port`), `database_url`."""
+    """`spec`: that of `emulators.serve`, and `page` and `database_url`."""
     configure_logs("json", sys.stderr)
     _live_by(SharedPage(Path(spec["page"])))
+
+    async def serve() -> None:
+        database = await asyncpg.create_pool(spec["database_url"], min_size=1, max_size=2)
+        state = Path(spec["state"])
+        state.mkdir(parents=True)
+        journal = Journal(state / "creates.jsonl")
+        await emulators.serve(spec, lambda: tell("ready"), lambda retell: WireLog(retell, journal, database))
+
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(spec, tell))
+        runner.run(serve())
 
 
 def _live_by(page: SharedPage) -> None:
@@ -54,31 +59,14 @@ def _live_by(page: SharedPage) -> None:
     class LaneTime(datetime):
         @classmethod
         def now(cls, tz: tzinfo | None = None) -> "LaneTime":
-            return super().now(tz) + timedelta(seconds=page.leap_s)
+            return super().now(tz) + timedelta(seconds=page.ahead_s)
 
-    time.time_ns = lambda: real_ns() + int(page.leap_s * 1e9)
+    time.time_ns = lambda: real_ns() + int(page.ahead_s * 1e9)
     vars(standardwebhooks.webhooks)["datetime"] = LaneTime
 
 
-async def _run(spec: dict[str, Any], tell: Tell) -> None:
-    state = Path(spec["state"])
-    ports = spec["retell"].pop("port"), spec["engage"].pop("port")
-    retell_app = retell.create_app(RetellEmulatorSettings(state_dir=state, **spec["retell"]))
-    engage_app = engage.create_app(EngageEmulatorSettings(state_dir=state, **spec["engage"]))
-    database = await asyncpg.create_pool(spec["database_url"], min_size=1, max_size=2)
-    apps: list[ASGIApp] = [WireLog(retell_app, Journal(state / "creates.jsonl"), database), engage_app]
-    ready = [asyncio.Event() for _ in apps]
-    never = asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        for app, port, is_ready in zip(apps, ports, ready, strict=True):
-            group.create_task(serve_http(app, bound_socket(port), never, is_ready))
-        for is_ready in ready:
-            await is_ready.wait()
-        tell("ready")
-
-
 class WireLog:
-    """ASGI middleware: writes down every create-phone-call before the emulator sees it."""
+    """ASGI middleware: records every create-phone-call before the emulator sees it."""
 
     def __init__(self, app: ASGIApp, journal: Journal, database: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""What the acts of a trial do to the system from outside, patiently across every kill, and what they were promised."""
+"""The requests of a trial's acts, repeated across every kill, and what the system promised in return."""
 
 import asyncio
 import itertools
@@ -12,22 +12,22 @@ from typing import Any
 import aiohttp
 import asyncpg
 
+from proof.crashes.emulated import REFUSALS_KEY
 from proof.crashes.shared_page import SharedPage
-from proof.crashes.world import REFUSALS_KEY
 from ringback.domain.abt_event import iso
 from ringback.emulator.signing import retell_signature
 
 FROM_NUMBER = "+14155550199"
 REPEAT_S = 0.03
-#: Nothing below is refused for ever: who gets no 2xx for this long has found something.
-GIVE_UP_S = 60.0
+#: No request is refused for ever: one without a 2xx for this long is a finding.
+GIVE_UP_S = 200.0
 Request = Callable[[], tuple[bytes | None, Mapping[str, str]]]  # content and headers, made anew for each try
 _AREAS = (202, 203, 205, 206, 207, 208, 209, 210, 212, 213, 214, 215, 216, 217, 218, 219, 224, 225, 228, 229)
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
-    """Where a lane's product and emulators answer, and the keys to them."""
+class Addresses:
+    """The URLs of a lane's product and emulators, and their keys."""
 
     product: str
     retell: str
@@ -38,8 +38,8 @@ class Doors:
 
 @dataclass(slots=True)
 class Promise:
-    """One call that was asked for, and what may become of it. `ends` are final statuses; `abandoned` is one for every
-    call that nobody's phone rang for, where the settings or `may_be_abandoned` allow it."""
+    """One requested call, and its permitted outcomes. `ends` are final statuses; `abandoned` is one for every call
+    without a ring, where the settings or `may_be_abandoned` allow it."""
 
     act: str
     key: str
@@ -55,7 +55,7 @@ class Promise:
 
     @property
     def call_id(self) -> str:
-        """Of a promise that was answered; when the key made several calls, one of them."""
+        """One of them, if the key made several calls."""
         return min(self.call_ids)
 
 
@@ -70,14 +70,14 @@ class Stop:
 
 
 class NeverAnswered(Exception):
-    """A request was repeated until the patience was over."""
+    """A request was repeated and never accepted."""
 
 
 @dataclass
-class Stage:
-    """What the acts see of their lane, and what they note for the oracle."""
+class Scenario:
+    """The lane as the acts see it, and their notes for the oracle."""
 
-    doors: Doors
+    addresses: Addresses
     session: aiohttp.ClientSession
     database: "asyncpg.Pool[asyncpg.Record]"
     page: SharedPage
@@ -89,7 +89,7 @@ class Stage:
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def person(self) -> tuple[str, str]:
-        """A phone of the fictional range that nobody else has, and its contact."""
+        """A phone of the fictional range for one contact alone, and the contact's id."""
         number = next(self._numbers)
         phone = f"+1{_AREAS[number // 100]}55501{number % 100:02d}"
         return phone, f"crm-{phone[1:]}"
@@ -109,9 +109,9 @@ class Stage:
         body: Mapping[str, Any] | None = None,
         **allowed: Any,
     ) -> Promise:
-        """Asked for with one idempotency key until it is accepted. `scenario` is the emulator's, with a minus and the
-        number of creates that fail before it rings; `ends`: final statuses, separated by spaces; `allowed`: the other
-        fields of the promise."""
+        """Requests a call with one idempotency key until it is accepted. `scenario` is the emulator's, with a minus and
+        the number of creates that fail before it rings. `ends` are final statuses, separated by spaces, and `allowed`
+        the other fields of the promise."""
         scenario, _, refusals = scenario.partition("-")
         phone, contact_id = person or self.person()
         asked = {
@@ -128,34 +128,34 @@ class Stage:
         return promise
 
     async def _ask(self, promise: Promise) -> None:
-        answer = await self.until_taken("POST", "/v1/calls", promise.body, {"Idempotency-Key": promise.key})
+        answer = await self.until_accepted("POST", "/v1/calls", promise.body, {"Idempotency-Key": promise.key})
         promise.call_ids.add(answer["call_id"])
 
-    async def until_taken(
+    async def until_accepted(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> Any:
-        """The answer of the first 2xx. Raises NeverAnswered."""
-        given = {"Authorization": f"Bearer {self.doors.api_key}", **(headers or {})}
-        return await self._until_2xx(method, self.doors.product + path, lambda: (_encoded(body), given))
+        """Returns the answer of the first 2xx. Raises NeverAnswered."""
+        given = {"Authorization": f"Bearer {self.addresses.api_key}", **(headers or {})}
+        return await self._until_2xx(method, self.addresses.product + path, lambda: (_encoded(body), given))
 
     async def webhook(self, body: Mapping[str, Any]) -> None:
-        """Sent like one of Retell's, until it is taken in."""
+        """Sends a webhook like one of Retell's until it is accepted."""
         content = json.dumps(body).encode()
 
         def signed() -> tuple[bytes, dict[str, str]]:
             now_ms = int(self.page.now().timestamp() * 1000)
-            return content, {"x-retell-signature": retell_signature(content, self.doors.webhook_key, now_ms)}
+            return content, {"x-retell-signature": retell_signature(content, self.addresses.webhook_key, now_ms)}
 
-        await self._until_2xx("POST", self.doors.product + "/retell/webhook", signed)
+        await self._until_2xx("POST", self.addresses.product + "/retell/webhook", signed)
 
     async def tell_retell(self, path: str, body: Mapping[str, Any]) -> Any:
-        return await self._control(self.doors.retell + path, body)
+        return await self._control(self.addresses.retell + path, body)
 
     async def tell_engage(self, path: str, body: Mapping[str, Any]) -> Any:
-        return await self._control(self.doors.engage + path, body)
+        return await self._control(self.addresses.engage + path, body)
 
     async def _control(self, url: str, body: Mapping[str, Any]) -> Any:
-        key = {"Authorization": f"Bearer {self.doors.api_key}"}
+        key = {"Authorization": f"Bearer {self.addresses.api_key}"}
         return await self._until_2xx("POST", url, lambda: (_encoded(body), key))
 
     async def _until_2xx(self, method: str, url: str, request: Request) -> Any:

@@ -1,27 +1,70 @@
-"""Which trials are played: recorded first, how often each act reaches each point; then the kills, drawn from that."""
+"""The cases: a mode of the provider, acts, and the kills that end the lives. Kills are drawn from recorded hits."""
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from proof.crashes.acts import ACTS
-from proof.crashes.case import Case
-from proof.crashes.modes import Mode
 from ringback.failpoints import Failpoint
 
 Kill = tuple[Failpoint, int]
 
-#: A hit beyond this, or in the later half of those that were recorded, would kill nothing new, and less surely.
+#: A hit beyond this, or in the later half of the recorded ones, would kill nothing new, and less surely.
 LATEST_HIT = 8
 #: An act of another kind goes on beside the one that is killed, in this share of the trials.
 COMPANY = 0.3
 
 
+class Mode(StrEnum):
+    """Whether the provider honours idempotency keys. With `FORGETFUL` the product's one resend under the same key is
+    switched off."""
+
+    REMEMBERS = "idempotency on"
+    FORGETFUL = "idempotency off"
+
+
+#: Waits are leaped over, so these need not be short; but the create timeout is waited for.
+_SETTINGS = {
+    "RINGBACK_CREATE_TIMEOUT_S": "2",
+    "RINGBACK_SILENCE_DEADLINE_S": "10",
+    "RINGBACK_NOT_CONNECTED_DEADLINE_S": "3",
+    "RINGBACK_ANALYSIS_DEADLINE_S": "10",
+    "RINGBACK_ANALYSIS_GIVE_UP_S": "600",
+    "RINGBACK_MAX_CALL_S": "60",
+    "RINGBACK_INBOUND_HOLD_S": "120",
+}
+_OF_MODE = {
+    # The resend comes after the third clean look-up; two more may stay unanswered on a busy machine.
+    Mode.REMEMBERS: {"RINGBACK_UNKNOWN_LOOKUPS_S": "1,2,4,8,16,240", "RINGBACK_SAME_KEY_WINDOW_S": "2700"},
+    Mode.FORGETFUL: {"RINGBACK_UNKNOWN_LOOKUPS_S": "1,2,4,8", "RINGBACK_SAME_KEY_WINDOW_S": "0"},
+}
+
+
+def product_settings(mode: Mode) -> Mapping[str, str]:
+    return {**_SETTINGS, **_OF_MODE[mode]}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The lives end at `kills`, one after the other, each a point and which hit of it; the last life is not killed.
+    `bug` is planted in every life."""
+
+    seed: int
+    mode: Mode
+    acts: tuple[str, ...]
+    kills: tuple[Kill, ...] = ()
+    bug: str | None = None
+
+    def __str__(self) -> str:
+        kills = ", ".join(f"{point} at hit {hit}" for point, hit in self.kills) or "nothing"
+        return f"seed {self.seed}, {self.mode}, acts {'+'.join(self.acts)}, killed at {kills}"
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An act, and the kills before the life in which a point is looked for: some points are reached only by a life that
-    comes after a death."""
+    """An act, and the kills before the life in which a point is looked for: only a life after a death reaches some."""
 
     act: str
     before: tuple[Kill, ...] = ()
