@@ -1,4 +1,4 @@
-"""Words that nobody else uses, and every spelling under which one of them could come out somewhere."""
+"""Words that are used nowhere else, and every spelling under which one of them could appear."""
 
 import base64
 import json
@@ -66,7 +66,7 @@ def text_spellings(text: str) -> set[str]:
 
 
 def _base64(raw: bytes) -> set[str]:
-    """The parts that any base64 of a text with this inside must contain, whatever stands before and behind."""
+    """The parts that any base64 of a text with this inside must contain, whatever precedes and follows."""
     found = set()
     for shift in range(3):
         encoded = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
@@ -77,9 +77,9 @@ def _base64(raw: bytes) -> set[str]:
 
 
 def leaks(text: str, spellings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """(whose, the line it stands in) of every canary found."""
-    for spelling, whose in spellings.items():
+    """(the canary, its line) of every canary found."""
+    for spelling, canary in spellings.items():
         position = text.find(spelling)
         if position >= 0:
             begin, end = text.rfind("\n", 0, position) + 1, text.find("\n", position)
-            yield whose, text[max(begin, position - 150) : min(end if end >= 0 else len(text), position + 150)]
+            yield canary, text[max(begin, position - 150) : min(end if end >= 0 else len(text), position + 150)]
