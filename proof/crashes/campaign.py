@@ -1,4 +1,4 @@
-"""The whole suite: lanes side by side, the recording, the kills, the planted bugs, and the counts."""
+"""The whole suite: testbeds side by side, the recording, the kills, the planted bugs, and the counts."""
 
 import asyncio
 import tempfile
@@ -15,8 +15,8 @@ from typing import NamedTuple
 from proof.crashes.acts import ACTS
 from proof.crashes.cases import Case, Mode, Recording, Route, killing, recordings
 from proof.crashes.forks import Forks
-from proof.crashes.lane import Lane
 from proof.crashes.oracle import Judgement, Played
+from proof.crashes.testbed import Testbed
 from proof.findings import Findings, Say, Size
 from proof.harness.databases import INSTANCE, migrated
 from proof.harness.oracle import Kind
@@ -38,7 +38,7 @@ class Extent:
     """A kill at every point with each of so many seeds, in each mode that reaches it; without seeds, a few points once
     each."""
 
-    lanes: int
+    testbeds: int
     seeds: int
 
 
@@ -76,7 +76,7 @@ PLANTED = (
         frozenset({Invariant.I4}),
     ),
     PlantedCase(
-        "outbox rows are marked before they are carried",
+        "outbox rows are marked before they are sent",
         "answered",
         Mode.REMEMBERS,
         ((Failpoint.ENGAGE_ASKING, 1),),
@@ -94,9 +94,9 @@ PLANTED = (
 
 @dataclass
 class Campaign:
-    """Plays cases on the free lanes, and gathers the findings."""
+    """Plays cases on the free testbeds, and gathers the findings."""
 
-    lanes: "asyncio.Queue[Lane]"
+    testbeds: "asyncio.Queue[Testbed]"
     findings: Findings
     say: Say
     killed_at: Counter[tuple[Failpoint, Mode]] = field(default_factory=Counter)
@@ -107,12 +107,12 @@ class Campaign:
     _said_s: float = field(default_factory=time.monotonic)
 
     async def play(self, case: Case) -> tuple[Played, Judgement]:
-        lane = await self.lanes.get()
+        testbed = await self.testbeds.get()
         try:
-            played = await lane.play(case)
-            judgement = await lane.judge(played)
+            played = await testbed.play(case)
+            judgement = await testbed.judge(played)
         finally:
-            self.lanes.put_nowait(lane)
+            self.testbeds.put_nowait(testbed)
         self.trials += 1
         return played, judgement
 
@@ -203,11 +203,11 @@ def reproduce(case: Case) -> str:
 
 
 @asynccontextmanager
-async def lanes_on(
+async def testbeds_on(
     url: str, home: Path, number: int, template: str | None = None
-) -> "AsyncIterator[asyncio.Queue[Lane]]":
-    """Free lanes, each on its own copy of the migrated template, with one fork server for all of them."""
-    free: asyncio.Queue[Lane] = asyncio.Queue()
+) -> "AsyncIterator[asyncio.Queue[Testbed]]":
+    """Free testbeds, each on its own copy of the migrated template, with one fork server for all of them."""
+    free: asyncio.Queue[Testbed] = asyncio.Queue()
     async with AsyncExitStack() as stack:
         prefix = f"crashes_{uuid.uuid4().hex[:8]}"
         if template is None:
@@ -219,10 +219,10 @@ async def lanes_on(
             copy = await copy_database(url, template, f"{prefix}_{index}")
             stack.push_async_callback(execute, url, f"DROP DATABASE {prefix}_{index} WITH (FORCE)")
             await execute(copy, f"UPDATE installation SET instance = '{INSTANCE}'")
-            lane = Lane(forks, home / f"lane-{index}", copy)
-            await lane.open()
-            stack.push_async_callback(lane.close)
-            free.put_nowait(lane)
+            testbed = Testbed(forks, home / f"testbed-{index}", copy)
+            await testbed.open()
+            stack.push_async_callback(testbed.close)
+            free.put_nowait(testbed)
         yield free
 
 
@@ -269,10 +269,10 @@ def run_on(url: str, home: Path, what: tuple[Size, int], say: Say, template: str
     logs and ledgers."""
     size, seed = what
     extent = EXTENTS[size]
-    findings = Findings("crashes", seed, {"seeds": extent.seeds, "lanes": extent.lanes})
+    findings = Findings("crashes", seed, {"seeds": extent.seeds, "testbeds": extent.testbeds})
 
     async def run_all() -> None:
-        async with lanes_on(url, home, extent.lanes, template) as free:
+        async with testbeds_on(url, home, extent.testbeds, template) as free:
             campaign = Campaign(free, findings, say)
             if extent.seeds:
                 await _full(campaign, seed, extent.seeds)

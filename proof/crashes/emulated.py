@@ -53,16 +53,16 @@ def live(spec: dict[str, Any], tell: Tell) -> None:
 
 
 def _live_by(page: SharedPage) -> None:
-    """The emulators read the machine's clock; in this process it is the lane's."""
+    """The emulators read the machine's clock; in this process it is the testbed's."""
     real_ns = time.time_ns
 
-    class LaneTime(datetime):
+    class TestbedTime(datetime):
         @classmethod
-        def now(cls, tz: tzinfo | None = None) -> "LaneTime":
+        def now(cls, tz: tzinfo | None = None) -> "TestbedTime":
             return super().now(tz) + timedelta(seconds=page.ahead_s)
 
     time.time_ns = lambda: real_ns() + int(page.ahead_s * 1e9)
-    vars(standardwebhooks.webhooks)["datetime"] = LaneTime
+    vars(standardwebhooks.webhooks)["datetime"] = TestbedTime
 
 
 class WireLog:

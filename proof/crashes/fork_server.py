@@ -1,7 +1,7 @@
 """One process that has imported everything once, and forks a child for each life: single-threaded, with no event loop.
 
 Lines of JSON on stdin: `{"fork": id, "role": "product" or "emulators", "spec": {…}, "log": path}` and `{"kill": id}`.
-Lines on stdout: `{"id", "says": "forked"|"ready"|"reached"|"ended", …}`; the children write theirs there as well. When
+Lines on stdout: `{"id", "says": "forked"|"ready"|"reached"|"ended", …}`; the children write there as well. When
 stdin ends, every child is killed.
 """
 

@@ -13,7 +13,7 @@ _COPIES = {"never": 0, "once": 1, "twice_reversed": 2}
 
 @dataclass(slots=True)
 class PhoneCall:
-    """One call of the emulator's journal; times are the lane's, in milliseconds."""
+    """One call of the emulator's journal; times are the testbed's, in milliseconds."""
 
     call_id: str
     scenario: str

@@ -62,7 +62,7 @@ async def _commit_late(whole: Any) -> None:
     await whole.__aexit__(None, None, None)
 
 
-def _marks_before_carrying() -> None:
+def _marks_before_sending() -> None:
     """Rows of the outbox count as delivered before they are sent (against I1 and I14)."""
     take_first = OutboxRelay.take
 
@@ -86,7 +86,7 @@ def _guesses_that_nothing_was_sent() -> None:
 
 BUGS: Mapping[str, Callable[[], None]] = {
     "the request leaves before the claim is committed": _sends_before_commit,
-    "outbox rows are marked before they are carried": _marks_before_carrying,
+    "outbox rows are marked before they are sent": _marks_before_sending,
     "a dead worker's claim counts as never sent": _guesses_that_nothing_was_sent,
 }
 

@@ -27,7 +27,7 @@ _AREAS = (202, 203, 205, 206, 207, 208, 209, 210, 212, 213, 214, 215, 216, 217, 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """The URLs of a lane's product and emulators, and their keys."""
+    """The URLs of a testbed's product and emulators, and their keys."""
 
     product: str
     retell: str
@@ -61,7 +61,7 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """From `at`, the lane's time of the acknowledgement, until `until` none of these calls is claimed."""
+    """From `at`, the testbed's time of the acknowledgement, until `until` none of these calls is claimed."""
 
     what: str
     call_ids: frozenset[str]
@@ -75,7 +75,7 @@ class NeverAnswered(Exception):
 
 @dataclass
 class Scenario:
-    """The lane as the acts see it, and their notes for the oracle."""
+    """The testbed as the acts see it, and their notes for the oracle."""
 
     addresses: Addresses
     session: aiohttp.ClientSession

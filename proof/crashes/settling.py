@@ -15,13 +15,13 @@ from proof.crashes.shared_page import SharedPage
 LOOK_EVERY_S = 0.04
 #: Nothing may have moved for this long before the time is leaped over, or the trial is over.
 STILL_S = 0.1
-#: The database's clock and the lane's are read one after the other.
+#: The database's clock and the testbed's are read one after the other.
 SAME_MOMENT = timedelta(seconds=0.2)
 LONGEST_LEAP_S = 1200.0
 #: Callbacks of tomorrow: they are cancelled at the end instead.
 FAR_S = 1500.0
 
-# Rows of an order key whose earlier row is still open are not due, whatever their due time says. While dialing is
+# Rows of an order key whose earlier row is still open are not due, even after their due time. While dialing is
 # paused, no worker polls for call messages and nothing is released.
 _STATE = """
 WITH moment AS (SELECT $1::timestamptz AS now, (SELECT paused_at IS NOT NULL FROM installation) AS paused),
@@ -69,7 +69,7 @@ SELECT pg_notify('ringback_queue_' || queue, '') FROM (SELECT DISTINCT queue FRO
 
 
 async def leap(database: "asyncpg.Pool[asyncpg.Record]", page: SharedPage, seconds: float) -> None:
-    """The lane's clock goes forward; the embedded queue keeps the database's, so there the messages go back."""
+    """The testbed's clock goes forward; the embedded queue keeps the database's, so there the messages go back."""
     page.leap(seconds)
     await database.execute(_QUEUE_LEAPS, seconds)
 

@@ -1,4 +1,4 @@
-"""A page of memory that every process of a lane maps: how far its clock is ahead, how often each point was hit."""
+"""A page of memory that every process of a testbed maps: how far its clock is ahead, how often each point was hit."""
 
 import mmap
 import struct
@@ -17,7 +17,7 @@ _SIZE = _HITS + _SLOT * len(_POINTS)
 
 
 class SharedPage(LeapingClock):
-    """The lane's clock. Only the coordinator leaps, and only one life counts at a time, so no lock is needed."""
+    """The testbed's clock. Only the coordinator leaps, and only one life counts at a time, so no lock is needed."""
 
     def __init__(self, path: Path) -> None:
         if not path.exists():

@@ -18,7 +18,7 @@ from tests.stories.running_system import Doors
 Json = dict[str, Any]
 PREFIX = "voice_ai_call_"
 ENDS = frozenset({"completed", "partially_completed", "left_voicemail", "failed"})
-#: States of an attempt of which nobody knows yet whether the phone rang.
+#: States of an attempt that may have rung or not.
 UNRESOLVED = frozenset({"waiting", "dialing", "unknown"})
 
 _CALLS = "SELECT call_id, status, final, idempotency_key FROM calls"
@@ -62,7 +62,7 @@ class Blame:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What may become of one call. `name` says which case it is.
+    """The permitted outcome of one call. `name` is that of its case.
 
     `statuses` are the final ones, any if empty. `rings` are the permitted numbers. `events` are all that Engage must
     receive, in order, without their prefix. Calls that did not begin here have fewer events than `is_whole` asks for.

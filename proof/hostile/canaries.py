@@ -11,14 +11,14 @@ from urllib.parse import quote, quote_plus
 
 @dataclass(frozen=True, slots=True)
 class Canaries:
-    """`phones`, `words` (names, transcripts, notes) and `secrets`, each by what it stands for."""
+    """`phones`, `words` (names, transcripts, notes) and `secrets`, each by its meaning."""
 
     phones: Mapping[str, str]
     words: Mapping[str, str]
     secrets: Mapping[str, str]
 
     def spellings(self) -> dict[str, str]:
-        """What to look for, and of which canary it is."""
+        """The texts to look for, each with the name of its canary."""
         found = {}
         for kind, group in (("phone", self.phones), ("word", self.words), ("secret", self.secrets)):
             for name, value in group.items():
@@ -66,7 +66,7 @@ def text_spellings(text: str) -> set[str]:
 
 
 def _base64(raw: bytes) -> set[str]:
-    """The parts that any base64 of a text with this inside must contain, whatever precedes and follows."""
+    """The parts that every base64 of a text with this inside contains."""
     found = set()
     for shift in range(3):
         encoded = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")

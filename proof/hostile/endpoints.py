@@ -50,7 +50,7 @@ class Endpoint:
         return Request(name, self.method, self.path, [*headers, *more], body, chunked)
 
 
-async def endpoints(target: Target, ours: Placed) -> list[Endpoint]:
+async def endpoints(target: Target, in_progress: Placed) -> list[Endpoint]:
     """The agents' functions are about a call in progress, each system's action about a planned one."""
     planned = new_call(target, target.canaries.phones["planned"], **_two_days_ahead())
     retry = {"max_attempts": 2, "delay_s": [60], "on": ["busy"]}
@@ -65,7 +65,7 @@ async def endpoints(target: Target, ours: Placed) -> list[Endpoint]:
         found.append(
             Endpoint("POST", f"/v1/actions/{action}", {"call_id": call_id, "args": args, "idempotency_key": "k"})
         )
-    said = {"call_id": ours.provider_call_id, "call_status": "ongoing", "metadata": ours.marks}
+    said = {"call_id": in_progress.provider_call_id, "call_status": "ongoing", "metadata": in_progress.marks}
     for action in ("note_writeback", "reschedule_call", "field_writeback"):
         body = {"name": action, "call": said, "args": ACTIONS[action]}
         found.append(_retells(f"/v1/retell/functions/{action}", body))
@@ -85,9 +85,9 @@ def _retells(path: str, good: dict[str, Any]) -> Endpoint:
 
 async def attack(found: Findings, target: Target, size: Size, say: Say) -> None:
     rng = random.Random(f"{found.seed}/endpoints")
-    ours = await placed(target, target.canaries.phones["own"][:-1] + "0")
+    in_progress = await placed(target, target.canaries.phones["own"][:-1] + "0")
     every = 1 if size is Size.FULL else 7
-    for endpoint in await endpoints(target, ours):
+    for endpoint in await endpoints(target, in_progress):
         before = found.cases[Invariant.I18]
         await _broken(found, target, endpoint, every)
         # Six MiB three times over is most of what the small size could cost.
@@ -163,7 +163,7 @@ async def _addresses(found: Findings, target: Target, every: int) -> None:
 
 
 async def _headers(found: Findings, target: Target) -> None:
-    call = json.dumps(new_call(target, "+1")).encode()  # no number: whatever the key, no call is made
+    call = json.dumps(new_call(target, "+1")).encode()  # no number, so no call is made with any key
     for key in bodies.KEYS:
         for path in ("/v1/calls", "/v1/actions/note_writeback"):
             request = Request(f"key {key[:20]!r}", "POST", path, with_key(target, ("idempotency-key", key)), call)

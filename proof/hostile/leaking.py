@@ -11,7 +11,7 @@ from proof.harness.http import Reply
 from proof.hostile.canaries import phone_spellings
 from proof.hostile.target import Placed, Target, accepted, api, finished, from_retell, new_call, placed, until
 
-#: What the provider may answer to a dial, each with a body that repeats the whole request; 0 hangs up.
+#: The statuses of the provider's refusals, each with a body that repeats the whole request; 0 hangs up.
 DIAL_REFUSALS = {Size.SMALL: (422, 500), Size.FULL: (422, 400, 500, 429, 0, 409, 401)}
 
 

@@ -1,4 +1,4 @@
-"""What /openapi.json promises, asked by schemathesis: examples, edges, random requests and their sequences."""
+"""Schemathesis checks the promises of /openapi.json: examples, edges, random requests and their sequences."""
 
 import json
 import logging

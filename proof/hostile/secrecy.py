@@ -102,7 +102,7 @@ def while_it_runs(target: Target) -> dict[str, str]:
         "dead-letters": ("dead-letters", "list"),
         "call": ("call", f"{phone}x", "--agent", "a"),
         "call without a key": ("call", phone, "--agent", target.canaries.words["first_name"]),
-        "why unknown": ("why", f"nobody-{phone[1:]}x"),
+        "why unknown": ("why", f"unknown-{phone[1:]}x"),
     }
     wrong_key = {**env, "RINGBACK_API_KEY": target.canaries.secrets["retell"]}
     return _all(target, {name: (words, wrong_key if "without" in name else env) for name, words in asked.items()})
@@ -151,7 +151,7 @@ def _run(target: Target, words: Sequence[str], env: Mapping[str, str]) -> str:
     return f"{done.stdout}\n{done.stderr}"
 
 
-#: A curious operator's `sitecustomize.py`: the root logger logs everything, whatever is set later.
+#: A curious operator's `sitecustomize.py`: the root logger logs everything, and no later setting changes that.
 ALL_RECORDS = """
 import logging
 logging.RootLogger.setLevel = lambda self, level: logging.Logger.setLevel(self, logging.DEBUG)

@@ -93,7 +93,7 @@ class Target:
             "RINGBACK_ATTEMPT_GAP_S": "0",
             "RINGBACK_CREATE_TIMEOUT_S": "3",
             "RINGBACK_LOG_FORMAT": self.log_format,
-            # What an operator might set to see more of the libraries.
+            # An operator might set this to see more of the libraries.
             "RETELL_LOG": "debug",
             **self.more_settings,
         }
@@ -116,7 +116,7 @@ class Target:
         return code
 
     def discard(self) -> None:
-        """Whatever failed before: nothing of it goes on running."""
+        """Leaves nothing running after any failure."""
         if self.system is not None:
             self.system.discard()
         if self.postgres is not None:

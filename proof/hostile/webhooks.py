@@ -16,26 +16,26 @@ from ringback.services.webhook_lambda import make_handler
 
 async def attack(found: Findings, target: Target, size: Size, say: Say) -> None:
     phones = target.canaries.phones
-    settled, abused, patient = [await placed(target, phones[name]) for name in ("answered", "bad", "silent")]
-    await finished(target, settled)
+    done, abused, waiting = [await placed(target, phones[name]) for name in ("answered", "bad", "silent")]
+    await finished(target, done)
     sample = told(target, abused, "call_ended")
     corpus = WebhookCorpus(target.webhook_key, sample, size)
-    await _replay(found, target, settled)
+    await _replay(found, target, done)
     await _refuse(found, target, corpus.refused())
     before = await target.state()
-    await _take(found, target, corpus.taken(), settled)
-    await _take(found, target, corpus.taken(abused.provider_call_id, abused.marks), settled)
+    await _take(found, target, corpus.taken(), done)
+    await _take(found, target, corpus.taken(abused.provider_call_id, abused.marks), done)
     after = await target.state()
     odd = int(str(after["messages_ever"])) - int(str(before["messages_ever"]))
     say(f"webhooks: {odd} odd ones passed the queue")
-    await _still_works(found, target, patient)
+    await _still_works(found, target, waiting)
 
 
-async def _replay(found: Findings, target: Target, settled: Placed) -> None:
+async def _replay(found: Findings, target: Target, done: Placed) -> None:
     """Within five minutes a repeat is accepted, and changes nothing."""
     before = await target.state()
     for event in ("call_started", "call_ended", "call_analyzed"):
-        body = told(target, settled, event)
+        body = told(target, done, event)
         for at_s in (0, 120, 290):
             at_ms = _now_ms() - at_s * 1000
             headers = [("x-retell-signature", genuine(body, target.webhook_key, at_ms))]
@@ -57,38 +57,38 @@ async def _refuse(found: Findings, target: Target, corpus: Iterable[Sent]) -> No
     _compare(found, before, await target.state(), "refused webhooks")
 
 
-async def _take(found: Findings, target: Target, corpus: Iterable[Sent], settled: Placed) -> None:
-    before = await _trace(target, settled)
+async def _take(found: Findings, target: Target, corpus: Iterable[Sent], done: Placed) -> None:
+    before = await _trace(target, done)
     taken = 0
     for sent in corpus:
         judge(found, Invariant.I18, sent.request, await target.ask(sent.request), sent.statuses)
         taken += 1
     await target.drained()
-    after = await _trace(target, settled)
+    after = await _trace(target, done)
     kept = sum(after[where] - before[where] for where in ("events", "dead"))
     if kept != taken:
         found.broke(Invariant.I18, f"{taken} odd webhooks were taken and {kept} kept", f"seed {found.seed}")
-    if before["settled"] != after["settled"]:
+    if before["done"] != after["done"]:
         found.broke(Invariant.I18, "an odd webhook changed another call", f"seed {found.seed}")
     for error in target.unforeseen():
         found.broke(Invariant.I18, f"an unforeseen error: {error}", f"seed {found.seed}")
 
 
-async def _trace(target: Target, settled: Placed) -> dict[str, int]:
+async def _trace(target: Target, done: Placed) -> dict[str, int]:
     row = await target.query(
         "SELECT (SELECT count(*) FROM provider_events) AS events,"
         " (SELECT count(*) FROM queue_messages WHERE queue = 'events' AND dead_at IS NOT NULL) AS dead,"
-        " (SELECT hashtext(a::text) FROM attempts a WHERE call_id = $1) AS settled",
-        settled.call_id,
+        " (SELECT hashtext(a::text) FROM attempts a WHERE call_id = $1) AS done",
+        done.call_id,
     )
     return dict(row[0])
 
 
-async def _still_works(found: Findings, target: Target, patient: Placed) -> None:
+async def _still_works(found: Findings, target: Target, waiting: Placed) -> None:
     """After all that, a genuine call reaches its end."""
-    await finished(target, patient)
+    await finished(target, waiting)
     found.tried(Invariant.I18)
-    status = (await call_of(target, patient.call_id))["status"]
+    status = (await call_of(target, waiting.call_id))["status"]
     if status != "completed":
         found.broke(Invariant.I18, f"after the odd webhooks a good call ended as {status}", f"seed {found.seed}")
 

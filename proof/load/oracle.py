@@ -40,7 +40,7 @@ _INBOX = "SELECT provider_call_id, event FROM provider_events"
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What is there at the end. `planned` holds call ids, `inbox` (provider call id, event)."""
+    """The state at the end. `planned` holds call ids, `inbox` (provider call id, event)."""
 
     seen: Observed
     planned: frozenset[str]

@@ -271,7 +271,7 @@ def _lost_webhooks(drafts: Drafts) -> Iterator[Case]:
 
 
 def _early_webhooks(drafts: Drafts) -> Iterator[Case]:
-    """The call is over, and all of its webhooks were taken, before the create answer comes: whatever that says."""
+    """The call is over, and all of its webhooks were taken, before any create answer comes."""
     endings = [("whole", Act()), *((f"cut, {end.value}", answer_lost(end)) for end in BROKEN)]
     endings += [(str(status), rings_and_answers(status)) for status in (500, 302, 429, 422, 400, 401, 404)]
     for what, act in endings:

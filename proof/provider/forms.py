@@ -8,7 +8,7 @@ from proof.provider.acts import Act, End, Form, Forward, answers
 
 _DEEP = b"[" * 5000 + b"]" * 5000
 
-#: What it is, the status, the body, further header lines.
+#: A name, the status, the body, further header lines.
 STRANGE_SUCCESSES: tuple[tuple[str, int, bytes, tuple[str, ...]], ...] = (
     ("no body", 200, b"", ()),
     ("no content", 204, b"", ()),

@@ -191,7 +191,7 @@ class Proxy:
             writer.close()
 
     async def _treat(self, request: Message, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Whether the connection may carry another request."""
+        """Whether the connection may have another request."""
         if self.account_refusal is not None and request.path == CREATE:
             self._note(request)
             writer.write(says(self.account_refusal, b'{"status": "error", "message": "refused"}'))

@@ -48,7 +48,7 @@ QUIET_S = {Size.SMALL: 0.3, Size.FULL: 4.0}
 EMULATOR_SPEED = 40.0
 REACHED_WITHIN_S = 300.0
 SLAMS_FOR_S = 3.0
-#: What every case looks at: its rings, its requests, its rows and its events.
+#: Every case looks at its rings, its requests, its rows and its events.
 ALWAYS = (Invariant.I1, Invariant.I2, Invariant.I5, Invariant.I6, Invariant.I14)
 
 

@@ -138,4 +138,4 @@ async def plant_no_look_at_the_clock(databases: Databases, found: Findings, seed
         await _Trial(processes, seen, Random(seed), "planted").run(len(STEPS_S))
     finally:
         pool.terminate()
-    found.plant("nobody compares the clock with the database's", bool(seen.violations), I10)
+    found.plant("the clock is not compared with the database's", bool(seen.violations), I10)

@@ -51,10 +51,10 @@ FAULTS = (
 
 @dataclass
 class Engage:
-    """Engage keeps what it has accepted; `is_away` is asked at each request."""
+    """Engage keeps what it has accepted; `is_unavailable` is asked at each request."""
 
     rng: Random
-    is_away: Callable[[], bool] = lambda: False
+    is_unavailable: Callable[[], bool] = lambda: False
     taken: list[dict[str, Any]] = field(default_factory=list)
     bodies: dict[str, set[bytes]] = field(default_factory=lambda: defaultdict(set))
     requests: int = 0
@@ -64,7 +64,7 @@ class Engage:
         body, name = await request.read(), request.headers["webhook-id"]
         self.requests += 1
         self.bodies[name].add(body)
-        fault = self.rng.choice(FAULTS) if self.is_away() else "accepts"
+        fault = self.rng.choice(FAULTS) if self.is_unavailable() else "accepts"
         if fault == "404":
             # Fewer than would make it the row's own fault.
             self.refused[name] += 1
@@ -161,8 +161,8 @@ async def run_unavailable_for_an_hour(databases: Databases, found: Findings, cal
     engage = Engage(rng)
     async with _outbox(databases, engage, seed) as outbox:
         began = outbox.clock.now()
-        away = timedelta(seconds=60), timedelta(seconds=60 + HOUR_S)
-        engage.is_away = lambda: away[0] <= outbox.clock.now() - began < away[1]
+        hour = timedelta(seconds=60), timedelta(seconds=60 + HOUR_S)
+        engage.is_unavailable = lambda: hour[0] <= outbox.clock.now() - began < hour[1]
         call_ids = [f"call-{number}" for number in range(calls)]
         for place in range(len(EVENTS)):
             for call_id in call_ids:
@@ -170,7 +170,7 @@ async def run_unavailable_for_an_hour(databases: Databases, found: Findings, cal
             pause = outbox.clock.now() + timedelta(seconds=rng.choice((90.0, 300.0, 1500.0)))
             await outbox.deliver_until(lambda pause=pause: outbox.clock.now() >= pause)  # type: ignore[misc]
             outbox.clock.advance(max(0.0, (pause - outbox.clock.now()).total_seconds()))
-        await outbox.deliver_until(lambda: outbox.clock.now() - began > 2 * away[1])
+        await outbox.deliver_until(lambda: outbox.clock.now() - began > 2 * hour[1])
         reproduce = f"seed {seed}, {calls} calls"
         found.tried(I14, cases=len(call_ids))
         rows = [{"call_id": call_id, "status": "completed", "final": True} for call_id in call_ids]
@@ -186,7 +186,7 @@ async def run_unavailable_for_an_hour(databases: Databases, found: Findings, cal
 
 async def run_unavailable_for_good(databases: Databases, found: Findings, calls: int, seed: int) -> None:
     """An event that Engage never accepts is given up after about a day, not earlier, and not never."""
-    engage = Engage(Random(f"{seed} engage"), is_away=lambda: True)
+    engage = Engage(Random(f"{seed} engage"), is_unavailable=lambda: True)
     async with _outbox(databases, engage, seed) as outbox:
         for number in range(calls):
             await outbox.happen(f"call-{number}", 0)

@@ -181,7 +181,7 @@ def run_queues_on_sqs(databases: Databases, found: Findings, calls: int) -> None
 
 @asynccontextmanager
 async def _quick_retries() -> AsyncIterator[None]:
-    """Five tries in a second instead of in minutes; the limit is the queue's, whatever the waits are."""
+    """Five tries in a second instead of in minutes; the limit is the queue's and does not depend on the waits."""
     first_s, consumer.FIRST_RETRY_S = consumer.FIRST_RETRY_S, 0.0
     try:
         yield
@@ -244,7 +244,7 @@ async def until_empty(queues: Iterable[MessageQueue]) -> None:
 
 async def judge(story: Story, running: Running, scenarios: Mapping[str, str]) -> None:
     pool, call_ids = running.deps.pool, list(scenarios)
-    rings = [ring for ring in await asyncio.to_thread(running.doors.rings)]
+    rings = await asyncio.to_thread(running.doors.rings)
     calls = await pool.fetch("SELECT call_id, status, final FROM calls")
     attempts = await pool.fetch("SELECT call_id, attempt_id, state, provider_call_id FROM attempts ORDER BY number")
     outbox = await pool.fetch("SELECT message_id, payload FROM outbox WHERE kind = 'abt_event' ORDER BY id")

@@ -1,4 +1,4 @@
-"""I12: whatever the queue does, the receiver answers 2xx only for what is in it, else 5xx within three seconds."""
+"""I12: under any fault of the queue the receiver answers 2xx only for what is in it, else 5xx within three seconds."""
 
 import asyncio
 import json
@@ -111,7 +111,7 @@ async def _trial(
 
 
 async def _post_late(session: aiohttp.ClientSession, url: str, number: int, seed: int, within_s: float) -> Posted:
-    """Spread over the time: one send of the queue carries few of them."""
+    """Spread over the time: one send of the queue has few of them."""
     await asyncio.sleep(Random(f"{seed} late {number}").uniform(0, within_s))
     name, began = f"probe-{number}", time.monotonic()
     body, headers = signed_webhook(name, KEY)

@@ -1,4 +1,4 @@
-"""One lane: a database, three ports, a clock; it plays one trial after the other, from the first life to the oracle."""
+"""One testbed: a database, three ports, a clock; it plays trial after trial, from the first life to the oracle."""
 
 import asyncio
 import random
@@ -38,8 +38,8 @@ WHERE datname = current_database() AND application_name <> 'coordinator'
 """
 
 
-class Lane:
-    """Open it with `open`, close it with `close`. Trials of one lane follow each other; lanes run side by side."""
+class Testbed:
+    """Open it with `open`, close it with `close`. Its trials follow each other; testbeds run side by side."""
 
     def __init__(self, forks: Forks, home: Path, database_url: str) -> None:
         home.mkdir(parents=True)
@@ -95,7 +95,7 @@ class Lane:
             return played
 
     async def judge(self, played: Played) -> Judgement:
-        """Before the next trial of this lane is played."""
+        """Before the next trial of this testbed is played."""
         return judge_trial(played, await read_evidence(self._pool, played))
 
     async def _play(self, played: Played, state: Path, children: list[Child]) -> None:
