@@ -203,7 +203,7 @@ def reproduce(case: Case) -> str:
 
 
 @asynccontextmanager
-async def testbeds_on(
+async def open_testbeds(
     url: str, home: Path, number: int, template: str | None = None
 ) -> "AsyncIterator[asyncio.Queue[Testbed]]":
     """Free testbeds, each on its own copy of the migrated template, with one fork server for all of them."""
@@ -272,7 +272,7 @@ def run_on(url: str, home: Path, what: tuple[Size, int], say: Say, template: str
     findings = Findings("crashes", seed, {"seeds": extent.seeds, "testbeds": extent.testbeds})
 
     async def run_all() -> None:
-        async with testbeds_on(url, home, extent.testbeds, template) as free:
+        async with open_testbeds(url, home, extent.testbeds, template) as free:
             campaign = Campaign(free, findings, say)
             if extent.seeds:
                 await _full(campaign, seed, extent.seeds)

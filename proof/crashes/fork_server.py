@@ -81,11 +81,10 @@ class ForkServer:
 
     def _reap(self) -> None:
         for child_id, pid in list(self._pids.items()):
-            ended, status, used = os.wait4(pid, os.WNOHANG)
+            ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 del self._pids[child_id]
-                cpu_s = used.ru_utime + used.ru_stime
-                teller(self._reports, child_id)("ended", status=os.waitstatus_to_exitcode(status), cpu_s=cpu_s)
+                teller(self._reports, child_id)("ended", status=os.waitstatus_to_exitcode(status))
 
     def _become(self, child_id: int, command: dict[str, Any]) -> None:
         """Never returns."""

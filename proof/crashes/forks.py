@@ -3,7 +3,6 @@
 import asyncio
 import json
 import sys
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ class Child:
     """`reached` is the point that killed it. `status` is its exit code, or minus the signal."""
 
     child_id: int
-    role: str
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     reached: str | None = None
@@ -36,7 +34,6 @@ class Forks:
     def __init__(self) -> None:
         self._children: dict[int, Child] = {}
         self._next_id = 1
-        self.cpu_s: Counter[str] = Counter()  # of the children that have ended, by role
 
     async def __aenter__(self) -> "Forks":
         self._process = await asyncio.create_subprocess_exec(
@@ -67,7 +64,7 @@ class Forks:
         await asyncio.wait([self._listening])
 
     def fork(self, role: str, spec: dict[str, Any], log: Path) -> Child:
-        child = self._children[self._next_id] = Child(self._next_id, role)
+        child = self._children[self._next_id] = Child(self._next_id)
         self._next_id += 1
         self._tell({"fork": child.child_id, "role": role, "spec": spec, "log": str(log)})
         return child
@@ -95,7 +92,6 @@ class Forks:
                     child.reached = report["point"]
                 case "ended":
                     child.status = report["status"]
-                    self.cpu_s[child.role] += report["cpu_s"]
                     child.ended.set()
         for child in self._children.values():
             child.ended.set()
