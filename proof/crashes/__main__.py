@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from proof.crashes.acts import ACTS
-from proof.crashes.campaign import Campaign, lanes_on
-from proof.crashes.case import Case
-from proof.crashes.modes import Mode
+from proof.crashes.campaign import Campaign, open_testbeds
+from proof.crashes.cases import Case, Mode
 from proof.findings import Findings
 from ringback.failpoints import Failpoint
 from tests.postgresql import server_in_haste
@@ -35,7 +34,7 @@ def read_case(arguments: Sequence[str]) -> Case:
 
 async def play_again(url: str, home: Path, case: Case) -> Findings:
     findings = Findings("crashes", case.seed)
-    async with lanes_on(url, home, 1) as free:
+    async with open_testbeds(url, home, 1) as free:
         played = await Campaign(free, findings, _say).try_case(case)
     fired = "fired" if played.all_kills_fired else "did not all fire"
     _say(f"{len(findings.violations)} violations; {played.killed} of {len(case.kills)} kills {fired}; logs in {home}")

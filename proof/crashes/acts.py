@@ -1,176 +1,178 @@
-"""The acts that a trial is made of: a few calls each, of every kind that is needed so that every point is reached."""
+"""The acts of a trial: a few calls each, and together every kind of call that reaches a failpoint."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
-from proof.crashes.database import INSTANCE
-from proof.crashes.stage import FROM_NUMBER, Stage, Stop
+from proof.crashes.scenario import FROM_NUMBER, Scenario, Stop
+from proof.harness.databases import INSTANCE
 
-Act = Callable[[Stage], Awaitable[object]]
+Act = Callable[[Scenario], Awaitable[object]]
 
 LATER_S = 3600.0
 ASK_EVERY_S = 0.02
-LOSE_WITHIN = 150  # such waits: a message that is neither lost nor turned away by then is not waited for
+LOSE_WITHIN = 150  # such waits for a message to be lost or turned away
 
 
-async def _answered(stage: Stage) -> None:
+async def _answered(scenario: Scenario) -> None:
     """Two requests with the same key at the same time are one call."""
-    await stage.place("answered", "00", "completed", copies=2)
+    await scenario.place("answered", "00", "completed", copies=2)
 
 
-async def _busy_then_retried(stage: Stage) -> None:
+async def _busy_then_retried(scenario: Scenario) -> None:
     retry = {"max_attempts": 2, "delay_s": [20], "on": ["busy"]}
-    await stage.place("busy", "02", "failed", body={"retry": retry}, attempts_at_most=2)
+    await scenario.place("busy", "02", "failed", body={"retry": retry}, attempts_at_most=2)
 
 
-async def _voicemail(stage: Stage) -> None:
+async def _voicemail(scenario: Scenario) -> None:
     hangs_up = {"agent_id": "agent_hangup"}
-    await stage.place("voicemail", "03", "failed", body=hangs_up)
-    await stage.place("voicemail", "03", "left_voicemail")
+    await scenario.place("voicemail", "03", "failed", body=hangs_up)
+    await scenario.place("voicemail", "03", "left_voicemail")
 
 
-async def _rescheduled(stage: Stage) -> None:
-    """The callback of tomorrow is cancelled when all else is settled. Was the agent's function not answered, there is
-    none, and the talk was all there was."""
-    await stage.place("rescheduled", "07", "cancelled partially_completed", may_be_abandoned=True)
+async def _rescheduled(scenario: Scenario) -> None:
+    """The callback of tomorrow is cancelled when everything else is finished. If the agent's function was not answered,
+    there is no callback."""
+    await scenario.place("rescheduled", "07", "cancelled partially_completed", may_be_abandoned=True)
 
 
-async def _opted_out(stage: Stage) -> None:
-    person = stage.person()
-    await stage.place("opted_out", "08", "partially_completed", person=person, may_be_abandoned=True)
-    body = {"not_before": stage.at(LATER_S)}
-    # Nobody says stop in a call that was given up before it rang.
-    await stage.place("opted_out", "00", "failed cancelled", person=person, body=body, never_rings=True)
+async def _opted_out(scenario: Scenario) -> None:
+    person = scenario.person()
+    await scenario.place("opted_out", "08", "partially_completed", person=person, may_be_abandoned=True)
+    body = {"not_before": scenario.at(LATER_S)}
+    # A call that was given up before it rang has no opt-out.
+    await scenario.place("opted_out", "00", "failed cancelled", person=person, body=body, never_rings=True)
 
 
-async def _silent(stage: Stage) -> None:
-    await stage.place("silent", "09", "completed", is_silent=True)
+async def _silent(scenario: Scenario) -> None:
+    await scenario.place("silent", "09", "completed", is_silent=True)
 
 
-async def _fails_after_it_rang(stage: Stage) -> None:
-    await stage.place("fails_after_ring", "11", "completed")
+async def _fails_after_it_rang(scenario: Scenario) -> None:
+    await scenario.place("fails_after_ring", "11", "completed")
 
 
-async def _hangs_after_it_rang(stage: Stage) -> None:
-    await stage.place("hangs_after_ring", "12", "completed")
+async def _hangs_after_it_rang(scenario: Scenario) -> None:
+    await scenario.place("hangs_after_ring", "12", "completed")
 
 
-async def _fails_before_it_rings(stage: Stage) -> None:
+async def _fails_before_it_rings(scenario: Scenario) -> None:
     """Once: where one may, the resend under the same key rings. If the first worker died before it sent, the resend is
     the one that fails, and there is no third."""
-    await stage.place("fails_before_ring", "00-1", "completed", may_be_abandoned=True)
+    await scenario.place("fails_before_ring", "00-1", "completed", may_be_abandoned=True)
 
 
-async def _never_rings(stage: Stage) -> None:
-    await stage.place("never_rings", "00-1000", "completed", may_be_abandoned=True, never_rings=True)
+async def _never_rings(scenario: Scenario) -> None:
+    await scenario.place("never_rings", "00-1000", "completed", may_be_abandoned=True, never_rings=True)
 
 
-async def _throttled(stage: Stage) -> None:
+async def _throttled(scenario: Scenario) -> None:
     """A resend that is throttled leaves open whether the first request rang."""
-    await stage.place("throttled", "13", "completed", may_be_abandoned=True)
+    await scenario.place("throttled", "13", "completed", may_be_abandoned=True)
 
 
-async def _refused(stage: Stage) -> None:
+async def _refused(scenario: Scenario) -> None:
     body = {"agent_id": "agent_unknown"}
-    await stage.place("refused", "00", "failed", body=body, never_rings=True, may_be_abandoned=True)
+    await scenario.place("refused", "00", "failed", body=body, never_rings=True, may_be_abandoned=True)
 
 
-async def _cancelled(stage: Stage) -> None:
-    later = await stage.place("cancelled", "00", "cancelled", body={"not_before": stage.at(LATER_S)}, never_rings=True)
-    await _cancel(stage, later.call_id)
-    now = await stage.place("cancelled", "00", "cancelled completed", may_be_abandoned=True)
-    if await _cancel(stage, now.call_id) == "cancelled":
+async def _cancelled(scenario: Scenario) -> None:
+    later = await scenario.place(
+        "cancelled", "00", "cancelled", body={"not_before": scenario.at(LATER_S)}, never_rings=True
+    )
+    await _cancel(scenario, later.call_id)
+    now = await scenario.place("cancelled", "00", "cancelled completed", may_be_abandoned=True)
+    if await _cancel(scenario, now.call_id) == "cancelled":
         now.ends, now.never_rings = frozenset({"cancelled"}), True
 
 
-async def _cancel(stage: Stage, call_id: str) -> str:
-    answer = await stage.until_taken("POST", f"/v1/calls/{call_id}/cancel")
-    stage.stopped("cancel", call_id)
+async def _cancel(scenario: Scenario, call_id: str) -> str:
+    answer = await scenario.until_accepted("POST", f"/v1/calls/{call_id}/cancel")
+    scenario.stopped("cancel", call_id)
     return str(answer["result"])
 
 
-async def _expired(stage: Stage) -> None:
-    """While dialing is paused, so that its time is over before it is dialed."""
-    async with _paused(stage):
-        call = await stage.place("expired", "00", "expired", body={"expires_at": stage.at(400)}, never_rings=True)
-        while not await _holds(stage, "SELECT final FROM calls WHERE call_id = $1", call.call_id):
+async def _expired(scenario: Scenario) -> None:
+    """While dialing is paused: its time is over before it is dialed."""
+    async with _paused(scenario):
+        call = await scenario.place("expired", "00", "expired", body={"expires_at": scenario.at(400)}, never_rings=True)
+        while not await _holds(scenario, "SELECT final FROM calls WHERE call_id = $1", call.call_id):
             await asyncio.sleep(ASK_EVERY_S)
 
 
 @asynccontextmanager
-async def _paused(stage: Stage) -> AsyncIterator[None]:
-    async with stage.pausing:
-        await stage.until_taken("POST", "/v1/dialing/pause", {"reason": "proof"})
-        acknowledged_at = stage.page.now()
+async def _paused(scenario: Scenario) -> AsyncIterator[None]:
+    async with scenario.pausing:
+        await scenario.until_accepted("POST", "/v1/dialing/pause", {"reason": "proof"})
+        acknowledged_at = scenario.page.now()
         yield
-        stage.stops.append(Stop("pause", frozenset(), acknowledged_at, stage.page.now()))
-        await stage.until_taken("POST", "/v1/dialing/resume")
+        scenario.stops.append(Stop("pause", frozenset(), acknowledged_at, scenario.page.now()))
+        await scenario.until_accepted("POST", "/v1/dialing/resume")
 
 
-async def _holds(stage: Stage, statement: str, *arguments: object) -> bool:
-    return bool(await stage.database.fetchval(statement, *arguments))
+async def _holds(scenario: Scenario, statement: str, *arguments: object) -> bool:
+    return bool(await scenario.database.fetchval(statement, *arguments))
 
 
-async def _suppressed(stage: Stage) -> None:
-    person = stage.person()
-    body = {"not_before": stage.at(LATER_S)}
-    before = await stage.place("suppressed", "00", "failed", person=person, body=body, never_rings=True)
-    await stage.until_taken("POST", "/v1/suppressions", {"phone": person[0], "reason": "asked us in writing"})
-    stage.stopped("suppression", before.call_id)
-    after = await stage.place("suppressed", "00", "failed", person=person, never_rings=True)
-    stage.stopped("suppression", after.call_id)
+async def _suppressed(scenario: Scenario) -> None:
+    person = scenario.person()
+    body = {"not_before": scenario.at(LATER_S)}
+    before = await scenario.place("suppressed", "00", "failed", person=person, body=body, never_rings=True)
+    await scenario.until_accepted("POST", "/v1/suppressions", {"phone": person[0], "reason": "asked us in writing"})
+    scenario.stopped("suppression", before.call_id)
+    after = await scenario.place("suppressed", "00", "failed", person=person, never_rings=True)
+    scenario.stopped("suppression", after.call_id)
 
 
-async def _two_calls_to_one_person(stage: Stage) -> None:
-    person = stage.person()
+async def _two_calls_to_one_person(scenario: Scenario) -> None:
+    person = scenario.person()
     await asyncio.gather(
-        stage.place("pair", "00", "completed", person=person),
-        stage.place("pair", "05", "partially_completed", person=person),
+        scenario.place("pair", "00", "completed", person=person),
+        scenario.place("pair", "05", "partially_completed", person=person),
     )
 
 
-async def _person_calls_us(stage: Stage) -> None:
-    person = stage.person()
-    await stage.place("inbound", "00", "completed", person=person, body={"not_before": stage.at(60)})
+async def _contact_calls(scenario: Scenario) -> None:
+    person = scenario.person()
+    await scenario.place("inbound", "00", "completed", person=person, body={"not_before": scenario.at(60)})
     caller = {"from_number": person[0], "to_number": FROM_NUMBER, "scenario": "talk"}
-    await stage.tell_retell("/emulator/retell/inbound", caller)
+    await scenario.tell_retell("/emulator/retell/inbound", caller)
 
 
-async def _agent_uses_functions(stage: Stage) -> None:
-    await stage.place("functions", "17", "completed")
-    await stage.place("functions", "18", "completed")
+async def _agent_uses_functions(scenario: Scenario) -> None:
+    await scenario.place("functions", "17", "completed")
+    await scenario.place("functions", "18", "completed")
 
 
-async def _webhooks_of_nobody(stage: Stage) -> None:
-    """Another instance's, one of ours whose attempt does not exist, and one that says nothing."""
-    call = {"call_id": f"call_{stage.rng.getrandbits(104):027x}", "direction": "outbound", "call_status": "ended"}
-    ours = {"ringback_instance": INSTANCE, "ringback_attempt_id": "01900000-0000-7000-8000-000000000000"}
-    await stage.webhook({"event": "call_ended", "call": {**call, "metadata": {"ringback_instance": "another"}}})
-    lost = {**call, "call_id": f"call_{stage.rng.getrandbits(104):027x}", "metadata": ours}
-    await stage.webhook({"event": "call_ended", "call": lost})
+async def _webhooks_of_unknown_calls(scenario: Scenario) -> None:
+    """Another instance's, one of this instance whose attempt does not exist, and one without a call id."""
+    call = {"call_id": f"call_{scenario.rng.getrandbits(104):027x}", "direction": "outbound", "call_status": "ended"}
+    marks = {"ringback_instance": INSTANCE, "ringback_attempt_id": "01900000-0000-7000-8000-000000000000"}
+    await scenario.webhook({"event": "call_ended", "call": {**call, "metadata": {"ringback_instance": "another"}}})
+    lost = {**call, "call_id": f"call_{scenario.rng.getrandbits(104):027x}", "metadata": marks}
+    await scenario.webhook({"event": "call_ended", "call": lost})
     # A retry after a lost answer is a second message, and a second dead letter.
-    stage.dead_letters += 1
-    await stage.webhook({"event": "call_ended", "call": {"call_id": None}})
+    scenario.dead_letters += 1
+    await scenario.webhook({"event": "call_ended", "call": {"call_id": None}})
 
 
-async def _engage_is_away(stage: Stage) -> None:
-    await stage.tell_engage("/emulator/engage/faults", {"status": 503, "times": 2})
-    await stage.place("engage_away", "00", "completed")
+async def _engage_is_unavailable(scenario: Scenario) -> None:
+    await scenario.tell_engage("/emulator/engage/faults", {"status": 503, "times": 2})
+    await scenario.place("engage_away", "00", "completed")
 
 
-async def _message_is_lost(stage: Stage) -> None:
-    """The queue loses what it had taken. Nobody asks for messages while dialing is paused, but who had asked before may
-    still be given the first: that one is turned away, and the next is lost."""
+async def _message_is_lost(scenario: Scenario) -> None:
+    """The queue loses an accepted message. No worker polls while dialing is paused, but a poll from before
+    may still get the first message. That one is turned away, and the next is lost."""
     lose = "DELETE FROM queue_messages WHERE body LIKE '%' || $1 || '%' AND receive_count = 0 RETURNING id"
     was_taken = "SELECT status = 'pending' FROM tasks WHERE call_id = $1"
-    async with _paused(stage):
+    async with _paused(scenario):
         for _ in range(3):
-            call = await stage.place("message_lost", "00", "completed")
+            call = await scenario.place("message_lost", "00", "completed")
             for _ in range(LOSE_WITHIN):
-                if await _holds(stage, lose, call.call_id):
+                if await _holds(scenario, lose, call.call_id):
                     return
-                if await _holds(stage, was_taken, call.call_id):
+                if await _holds(scenario, was_taken, call.call_id):
                     break
                 await asyncio.sleep(ASK_EVERY_S)
 
@@ -192,9 +194,9 @@ ACTS: Mapping[str, Act] = {
     "expired": _expired,
     "suppressed": _suppressed,
     "pair": _two_calls_to_one_person,
-    "inbound": _person_calls_us,
+    "inbound": _contact_calls,
     "functions": _agent_uses_functions,
-    "webhooks_of_nobody": _webhooks_of_nobody,
-    "engage_away": _engage_is_away,
+    "webhooks_of_nobody": _webhooks_of_unknown_calls,
+    "engage_away": _engage_is_unavailable,
     "message_lost": _message_is_lost,
 }

@@ -1,4 +1,4 @@
-"""The whole suite: lanes side by side, the recording, the kills, the planted bugs, and what they come to."""
+"""The whole suite: testbeds side by side, the recording, the kills, the planted bugs, and the counts."""
 
 import asyncio
 import tempfile
@@ -12,18 +12,17 @@ from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
-from proof.crashes import database
 from proof.crashes.acts import ACTS
-from proof.crashes.case import Case, Played
+from proof.crashes.cases import Case, Mode, Recording, Route, killing, recordings
 from proof.crashes.forks import Forks
-from proof.crashes.judgement import Judgement, Kind
-from proof.crashes.lane import Lane
-from proof.crashes.modes import Mode
-from proof.crashes.plan import Recording, Route, killing, recordings
+from proof.crashes.oracle import Judgement, Played
+from proof.crashes.testbed import Testbed
 from proof.findings import Findings, Say, Size
+from proof.harness.databases import INSTANCE, migrated
+from proof.harness.oracle import Kind
 from proof.invariants import Invariant
 from ringback.failpoints import Failpoint
-from tests.postgresql import server_in_haste
+from tests.postgresql import copy_database, execute, server_in_haste
 
 SAY_EVERY_S = 30.0
 TRIES = 3  # of a kill that did not fire, because a run is never quite like the recorded one
@@ -36,15 +35,15 @@ class Kill(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much is tried: a kill at every point with each of so many seeds, in each mode that reaches it; without any, a
-    few points once each."""
+    """A kill at every point with each of so many seeds, in each mode that reaches it; without seeds, a few points once
+    each."""
 
-    lanes: int
+    testbeds: int
     seeds: int
 
 
 EXTENTS = {Size.SMALL: Extent(3, 0), Size.FULL: Extent(6, 50)}
-#: What dies at the small size: around each of the places where something leaves or comes in.
+#: The kills of the small size: around each place where a message or a request leaves or comes in.
 FEW = (
     Kill(Failpoint.ACCEPT_COMMITTED, "answered"),
     Kill(Failpoint.CALL_MESSAGE_SENT, "answered"),
@@ -59,7 +58,7 @@ FEW = (
 
 @dataclass(frozen=True, slots=True)
 class PlantedCase:
-    """Where a planted bug must be noticed, and by which invariants."""
+    """The case in which a planted bug must be noticed, and the invariants that notice it."""
 
     bug: str
     act: str
@@ -77,7 +76,7 @@ PLANTED = (
         frozenset({Invariant.I4}),
     ),
     PlantedCase(
-        "outbox rows are marked before they are carried",
+        "outbox rows are marked before they are sent",
         "answered",
         Mode.REMEMBERS,
         ((Failpoint.ENGAGE_ASKING, 1),),
@@ -95,9 +94,9 @@ PLANTED = (
 
 @dataclass
 class Campaign:
-    """Plays cases on whichever lane is free, and gathers what is found."""
+    """Plays cases on the free testbeds, and gathers the findings."""
 
-    lanes: "asyncio.Queue[Lane]"
+    testbeds: "asyncio.Queue[Testbed]"
     findings: Findings
     say: Say
     killed_at: Counter[tuple[Failpoint, Mode]] = field(default_factory=Counter)
@@ -108,12 +107,12 @@ class Campaign:
     _said_s: float = field(default_factory=time.monotonic)
 
     async def play(self, case: Case) -> tuple[Played, Judgement]:
-        lane = await self.lanes.get()
+        testbed = await self.testbeds.get()
         try:
-            played = await lane.play(case)
-            judgement = await lane.judge(played)
+            played = await testbed.play(case)
+            judgement = await testbed.judge(played)
         finally:
-            self.lanes.put_nowait(lane)
+            self.testbeds.put_nowait(testbed)
         self.trials += 1
         return played, judgement
 
@@ -128,11 +127,11 @@ class Campaign:
         if case.kills:
             self.findings.tried(Invariant.I20)
             self.killed_at.update((point, case.mode) for point, _ in case.kills)
-        for fault in judgement.faults:
-            self.faults[fault.kind] += 1
-            self.findings.broke(fault.invariant, f"{fault.kind}: {fault.what}", reproduce(case))
-            self.say(f"{fault.invariant} {fault.kind}: {fault.what} ({case})")
-        if judgement.faults and case.kills and not any(f.invariant is Invariant.I20 for f in judgement.faults):
+        for problem in judgement.problems:
+            self.faults[problem.kind] += 1
+            self.findings.broke(problem.invariant, f"{problem.kind}: {problem.what}", reproduce(case))
+            self.say(f"{problem.invariant} {problem.kind}: {problem.what} ({case})")
+        if judgement.problems and case.kills and not any(one.invariant is Invariant.I20 for one in judgement.problems):
             self.findings.broke(Invariant.I20, "not intact after a kill", reproduce(case))
         return played
 
@@ -163,7 +162,7 @@ class Campaign:
         for attempt in range(TRIES):
             case = Case(seed + attempt, planted.mode, (planted.act,), planted.kills, planted.bug)
             _, judgement = await self.play(case)
-            caught = caught or any(fault.invariant in planted.caught_by for fault in judgement.faults)
+            caught = caught or any(problem.invariant in planted.caught_by for problem in judgement.problems)
             if caught:
                 break
         self.findings.plant(planted.bug, caught, *planted.caught_by)
@@ -204,25 +203,26 @@ def reproduce(case: Case) -> str:
 
 
 @asynccontextmanager
-async def lanes_on(
+async def open_testbeds(
     url: str, home: Path, number: int, template: str | None = None
-) -> "AsyncIterator[asyncio.Queue[Lane]]":
-    """Free lanes, each on its own copy of the migrated template, with one fork server for all of them."""
-    free: asyncio.Queue[Lane] = asyncio.Queue()
+) -> "AsyncIterator[asyncio.Queue[Testbed]]":
+    """Free testbeds, each on its own copy of the migrated template, with one fork server for all of them."""
+    free: asyncio.Queue[Testbed] = asyncio.Queue()
     async with AsyncExitStack() as stack:
         prefix = f"crashes_{uuid.uuid4().hex[:8]}"
         if template is None:
             template = prefix
-            await database.make_template(url, template)
-            stack.push_async_callback(database.drop, url, template)
+            await migrated(url, template)
+            stack.push_async_callback(execute, url, f"DROP DATABASE {template} WITH (FORCE)")
         forks = await stack.enter_async_context(Forks())
         for index in range(number):
-            copy = await database.copy_template(url, template, f"{prefix}_{index}")
-            stack.push_async_callback(database.drop, url, f"{prefix}_{index}")
-            lane = Lane(forks, home / f"lane-{index}", copy)
-            await lane.open()
-            stack.push_async_callback(lane.close)
-            free.put_nowait(lane)
+            copy = await copy_database(url, template, f"{prefix}_{index}")
+            stack.push_async_callback(execute, url, f"DROP DATABASE {prefix}_{index} WITH (FORCE)")
+            await execute(copy, f"UPDATE installation SET instance = '{INSTANCE}'")
+            testbed = Testbed(forks, home / f"testbed-{index}", copy)
+            await testbed.open()
+            stack.push_async_callback(testbed.close)
+            free.put_nowait(testbed)
         yield free
 
 
@@ -237,7 +237,7 @@ async def _full(campaign: Campaign, seed: int, seeds: int) -> None:
 
 
 async def _small(campaign: Campaign, seed: int) -> None:
-    """Every act in one trial, which reaches all but what a dead worker leaves behind; a few kills; a planted bug."""
+    """Every act in one trial, which reaches all points but those after a dead worker; a few kills; a planted bug."""
     modes = cycle(Mode)
     few = [Case(seed + number, next(modes), (kill.act,), ((kill.point, 1),)) for number, kill in enumerate(FEW)]
     async with asyncio.TaskGroup() as group:
@@ -248,7 +248,7 @@ async def _small(campaign: Campaign, seed: int) -> None:
 
 
 async def _reach_everything(campaign: Campaign, seed: int) -> set[Failpoint]:
-    """What was reached; once more if one act was in another's way."""
+    """The points that were reached; once more if one act was in another's way."""
     reached: set[Failpoint] = set()
     for number in range(TRIES):
         played = await campaign.try_case(Case(seed + number, Mode.REMEMBERS, tuple(ACTS)))
@@ -269,10 +269,10 @@ def run_on(url: str, home: Path, what: tuple[Size, int], say: Say, template: str
     logs and ledgers."""
     size, seed = what
     extent = EXTENTS[size]
-    findings = Findings("crashes", seed, {"seeds": extent.seeds, "lanes": extent.lanes})
+    findings = Findings("crashes", seed, {"seeds": extent.seeds, "testbeds": extent.testbeds})
 
     async def run_all() -> None:
-        async with lanes_on(url, home, extent.lanes, template) as free:
+        async with open_testbeds(url, home, extent.testbeds, template) as free:
             campaign = Campaign(free, findings, say)
             if extent.seeds:
                 await _full(campaign, seed, extent.seeds)

@@ -1,7 +1,7 @@
 """One process that has imported everything once, and forks a child for each life: single-threaded, with no event loop.
 
-Lines of JSON on stdin: `{"fork": id, "role": "product" or "world", "spec": {…}, "log": path}` and `{"kill": id}`.
-Lines on stdout: `{"id", "says": "forked"|"ready"|"reached"|"ended", …}`; the children write theirs there as well. When
+Lines of JSON on stdin: `{"fork": id, "role": "product" or "emulators", "spec": {…}, "log": path}` and `{"kill": id}`.
+Lines on stdout: `{"id", "says": "forked"|"ready"|"reached"|"ended", …}`; the children write there as well. When
 stdin ends, every child is killed.
 """
 
@@ -16,10 +16,10 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from proof.crashes import product, world
+from proof.crashes import emulated, product
 
 Tell = Callable[..., None]
-_ROLES: Mapping[str, Callable[[dict[str, Any], Tell], None]] = {"product": product.live, "world": world.live}
+_ROLES: Mapping[str, Callable[[dict[str, Any], Tell], None]] = {"product": product.live, "emulators": emulated.live}
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -59,7 +59,7 @@ class ForkServer:
                     return
                 *lines, pending = (pending + read).split(b"\n")
                 for line in lines:
-                    self._obey(json.loads(line))
+                    self._execute(json.loads(line))
 
     def end(self) -> None:
         for pid in self._pids.values():
@@ -67,7 +67,7 @@ class ForkServer:
         for pid in self._pids.values():
             os.waitpid(pid, 0)
 
-    def _obey(self, command: dict[str, Any]) -> None:
+    def _execute(self, command: dict[str, Any]) -> None:
         if "kill" in command:
             if (pid := self._pids.get(command["kill"])) is not None:
                 os.kill(pid, signal.SIGKILL)
@@ -81,11 +81,10 @@ class ForkServer:
 
     def _reap(self) -> None:
         for child_id, pid in list(self._pids.items()):
-            ended, status, used = os.wait4(pid, os.WNOHANG)
+            ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 del self._pids[child_id]
-                cpu_s = used.ru_utime + used.ru_stime
-                teller(self._reports, child_id)("ended", status=os.waitstatus_to_exitcode(status), cpu_s=cpu_s)
+                teller(self._reports, child_id)("ended", status=os.waitstatus_to_exitcode(status))
 
     def _become(self, child_id: int, command: dict[str, Any]) -> None:
         """Never returns."""
@@ -96,8 +95,8 @@ class ForkServer:
             reports = os.dup(self._reports)
             log = os.open(command["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             nothing = os.open(os.devnull, os.O_RDWR)
-            for theirs, ours in ((nothing, 0), (nothing, 1), (log, 2)):
-                os.dup2(theirs, ours)
+            for opened, standard in ((nothing, 0), (nothing, 1), (log, 2)):
+                os.dup2(opened, standard)
             _ROLES[command["role"]](command["spec"], teller(reports, child_id))
         except BaseException:  # noqa: BLE001 - a child must never run on as a second fork server
             traceback.print_exc()
@@ -108,8 +107,8 @@ class ForkServer:
 
 def main() -> None:
     product.import_everything()
-    world.import_everything()
-    # What is frozen is not looked at by the children's collector, so that their memory stays shared.
+    emulated.import_everything()
+    # The children's collector skips frozen objects, and their memory stays shared.
     gc.collect()
     gc.freeze()
     server = ForkServer(sys.stdin.fileno(), os.dup(sys.stdout.fileno()))

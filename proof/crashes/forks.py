@@ -1,14 +1,15 @@
-"""The fork server as its client sees it: children that become ready, reach their point, and end."""
+"""The client of the fork server: children that become ready, reach their point, and end."""
 
 import asyncio
 import json
 import sys
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-START_WITHIN_S = 60.0
+from proof.evidence import ROOT
+
+START_WITHIN_S = 300.0
 _LINE_LIMIT = 1 << 20
 
 
@@ -17,7 +18,6 @@ class Child:
     """`reached` is the point that killed it. `status` is its exit code, or minus the signal."""
 
     child_id: int
-    role: str
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     reached: str | None = None
@@ -34,7 +34,6 @@ class Forks:
     def __init__(self) -> None:
         self._children: dict[int, Child] = {}
         self._next_id = 1
-        self.cpu_s: Counter[str] = Counter()  # of the children that have ended, by role
 
     async def __aenter__(self) -> "Forks":
         self._process = await asyncio.create_subprocess_exec(
@@ -42,7 +41,7 @@ class Forks:
             *("-m", "proof.crashes.fork_server"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            cwd=Path(__file__).parents[2],
+            cwd=ROOT,
             limit=_LINE_LIMIT,
         )
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -65,7 +64,7 @@ class Forks:
         await asyncio.wait([self._listening])
 
     def fork(self, role: str, spec: dict[str, Any], log: Path) -> Child:
-        child = self._children[self._next_id] = Child(self._next_id, role)
+        child = self._children[self._next_id] = Child(self._next_id)
         self._next_id += 1
         self._tell({"fork": child.child_id, "role": role, "spec": spec, "log": str(log)})
         return child
@@ -93,7 +92,6 @@ class Forks:
                     child.reached = report["point"]
                 case "ended":
                     child.status = report["status"]
-                    self.cpu_s[child.role] += report["cpu_s"]
                     child.ended.set()
         for child in self._children.values():
             child.ended.set()

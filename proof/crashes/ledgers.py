@@ -1,7 +1,6 @@
-"""What the outside saw of a trial: the emulators' files and the wire log, read from their files as they grow."""
+"""The emulators' journals and the wire log of a trial, read from their files as they grow."""
 
 import json
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ _COPIES = {"never": 0, "once": 1, "twice_reversed": 2}
 
 @dataclass(slots=True)
 class PhoneCall:
-    """One call of the emulator's own file; times are the lane's, in milliseconds."""
+    """One call of the emulator's journal; times are the testbed's, in milliseconds."""
 
     call_id: str
     scenario: str
@@ -25,7 +24,7 @@ class PhoneCall:
     connected: bool = False
     ended_ms: int | None = None
     analyzed: bool = False
-    settled: int = 0
+    webhooks_done: int = 0
     tool_replies: list[tuple[str, Json]] = field(default_factory=list)
     tools: dict[str, str] = field(default_factory=dict)
 
@@ -33,11 +32,11 @@ class PhoneCall:
     def is_over(self) -> bool:
         """Analysed, and every webhook was accepted or given up."""
         copies = _COPIES[SCENARIOS[self.scenario].webhooks]
-        return self.analyzed and self.settled >= (3 if self.connected else 2) * copies
+        return self.analyzed and self.webhooks_done >= (3 if self.connected else 2) * copies
 
 
-class WorldLedger:
-    """The files in the world's state directory."""
+class Ledger:
+    """The files in the emulators' state directory."""
 
     def __init__(self, state: Path) -> None:
         self._state = state
@@ -45,34 +44,22 @@ class WorldLedger:
         self.calls: dict[str, PhoneCall] = {}
 
     def is_quiet(self) -> bool:
-        """No call is under way, and no webhook is owed."""
+        """Whether no call is in progress, and no webhook is owed."""
         self.read_calls()
         return all(call.is_over for call in self.calls.values())
 
     def read_calls(self) -> None:
-        """What was added to the book since the last time."""
-        with (self._state / "calls.jsonl").open("rb") as book:
-            book.seek(self._read_to)
-            for line in book:
+        """Reads the lines that are new since the last time."""
+        with (self._state / "calls.jsonl").open("rb") as journal:
+            journal.seek(self._read_to)
+            for line in journal:
                 if not line.endswith(b"\n"):
                     break
                 self._read_to += len(line)
                 self._apply(json.loads(line))
 
-    def rings(self) -> list[Json]:
-        return self._lines("rings.jsonl")
-
-    def creates(self) -> list[Json]:
-        return self._lines("creates.jsonl")
-
-    def events(self) -> list[Json]:
-        return self._lines("events.jsonl")
-
-    def writes(self) -> list[Json]:
-        return self._lines("writes.jsonl")
-
-    def _lines(self, name: str) -> list[Json]:
-        return [json.loads(line) for line in (self._state / name).read_bytes().splitlines()]
+    def lines(self, name: str) -> list[Json]:
+        return [json.loads(line) for line in (self._state / f"{name}.jsonl").read_bytes().splitlines()]
 
     def _apply(self, record: Json) -> None:
         if record["what"] == "created":
@@ -98,13 +85,9 @@ class WorldLedger:
             case "analyzed":
                 call.analyzed = True
             case "settled":
-                call.settled += 1
+                call.webhooks_done += 1
             case "tool_called":
                 call.tools[record["tool_call_id"]] = record["name"]
             case "tool_answered" if record["successful"]:
                 reply = json.loads(record["content"])
                 call.tool_replies.append((call.tools[record["tool_call_id"]], reply))
-
-
-def counted_by_attempt(rings: list[Json]) -> Counter[str]:
-    return Counter(ring["metadata"]["ringback_attempt_id"] for ring in rings)

@@ -1,184 +1,180 @@
-"""What a trial came to, judged by the ledgers of the emulators, the wire log and the database's rows alone."""
+"""Judges a trial by the ledgers of the emulators, the wire log and the database's rows."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import asyncpg
 
-from proof.crashes.announcements import judge_events
-from proof.crashes.case import Played
-from proof.crashes.judgement import Evidence, Judgement, Kind
-from proof.crashes.ledgers import Json, PhoneCall
-from proof.crashes.modes import Mode
-from proof.crashes.stage import Promise, Stop
+from proof.crashes.cases import Case, Mode
+from proof.crashes.ledgers import Json, Ledger, PhoneCall
+from proof.crashes.scenario import Promise, Scenario, Stop
+from proof.harness.oracle import Blame, Expected, Kind, Observed, Problem, judge
 from proof.invariants import Invariant
+from ringback.failpoints import Failpoint
 
 I = Invariant  # noqa: E741 - they are what every line here is about
+BLAME = Blame(status=I.I20)
+ALWAYS = frozenset({I.I1, I.I2, I.I4, I.I5, I.I6, I.I8, I.I14})
+_SUPPRESSED = "SELECT phone FROM suppressions WHERE lifted_at IS NULL"
+_DEAD_BODIES = "SELECT body FROM queue_messages WHERE dead_at IS NOT NULL"
+
+
+@dataclass
+class Played:
+    """A trial that is over. `hits` has one count per life; `problem` is set when the trial did not come to an end."""
+
+    case: Case
+    scenario: Scenario
+    ledger: Ledger
+    hits: list[Counter[Failpoint]] = field(default_factory=list)
+    killed: int = 0
+    problem: str | None = None
+
+    @property
+    def all_kills_fired(self) -> bool:
+        return self.killed == len(self.case.kills)
+
+
+@dataclass
+class Judgement:
+    problems: list[Problem] = field(default_factory=list)
+    looked_at: set[Invariant] = field(default_factory=set)
+
+
+@dataclass
+class Evidence:
+    """Everything that the oracle looks at, read once after the trial. `calls` and `attempts` are whole rows by id."""
+
+    mode: Mode
+    kills: int
+    promises: Sequence[Promise]
+    stops: Sequence[Stop]
+    seen: Observed
+    creates: list[Json]
+    writes: list[Json]
+    phone_calls: list[PhoneCall]
+    suppressed: set[str]
+    dead_rows: int
+    dead_letters: list[str]
+    promised_dead_letters: int
+    calls: dict[str, Json] = field(default_factory=dict)
+    attempts: dict[str, list[Json]] = field(default_factory=lambda: defaultdict(list))
+
+    def __post_init__(self) -> None:
+        self.calls = {call["call_id"]: call for call in self.seen.calls}
+        for attempt in self.seen.attempts:
+            self.attempts[attempt["call_id"]].append(attempt)
 
 
 async def read_evidence(database: "asyncpg.Pool[asyncpg.Record]", played: Played) -> Evidence:
-    ledger, stage = played.ledger, played.stage
+    ledger, scenario = played.ledger, played.scenario
     ledger.read_calls()
+    calls = [dict(row) for row in await database.fetch("SELECT * FROM calls")]
+    attempts = [dict(row) for row in await database.fetch("SELECT * FROM attempts ORDER BY number")]
     return Evidence(
-        played.case.mode,
-        len(played.case.kills),
-        stage.promises,
-        stage.stops,
-        ledger.rings(),
-        ledger.creates(),
-        ledger.events(),
-        ledger.writes(),
-        ledger.calls,
-        {row["call_id"]: dict(row) for row in await database.fetch("SELECT * FROM calls")},
-        {row["attempt_id"]: dict(row) for row in await database.fetch("SELECT * FROM attempts")},
-        [
-            dict(row)
-            for row in await database.fetch("SELECT phone, contact_id FROM suppressions WHERE lifted_at IS NULL")
-        ],
-        await database.fetchval("SELECT count(*) FROM outbox WHERE dead_at IS NOT NULL"),
-        [row[0] for row in await database.fetch("SELECT body FROM queue_messages WHERE dead_at IS NOT NULL")],
-        stage.dead_letters,
+        mode=played.case.mode,
+        kills=len(played.case.kills),
+        promises=scenario.promises,
+        stops=scenario.stops,
+        seen=Observed(ledger.lines("rings"), ledger.lines("events"), calls, attempts),
+        creates=ledger.lines("creates"),
+        writes=ledger.lines("writes"),
+        phone_calls=list(ledger.calls.values()),
+        suppressed={row["phone"] for row in await database.fetch(_SUPPRESSED)},
+        dead_rows=await database.fetchval("SELECT count(*) FROM outbox WHERE dead_at IS NOT NULL"),
+        dead_letters=[row["body"] for row in await database.fetch(_DEAD_BODIES)],
+        promised_dead_letters=scenario.dead_letters,
     )
 
 
-def judge(played: Played, seen: Evidence) -> Judgement:
-    found = Judgement()
+def judge_trial(played: Played, seen: Evidence) -> Judgement:
     if played.problem is not None:
-        found.broke(I.I20, Kind.UNRESOLVED, played.problem)
-        return found
-    _judge_promises(seen, found)
-    _judge_rings(seen, found)
-    _judge_requests(seen, found)
-    _judge_people(seen, found)
-    _judge_unknowns(seen, found)
-    _judge_stops(seen, found)
-    _judge_dead(seen, found)
-    _judge_functions(seen, found)
-    judge_events(seen, found)
+        return Judgement([Problem(I.I20, played.problem, Kind.UNRESOLVED)])
+    expected = {call_id: _expected(promise, call_id, seen) for promise in seen.promises for call_id in promise.call_ids}
+    found = Judgement(judge(seen.seen, expected, BLAME), set(ALWAYS))
+    for check in (_promises, _requests, _people, _stops, _dead, _functions):
+        found.problems += check(seen)
+    phones = Counter(call.phone for call in seen.phone_calls if call.direction == "outbound")
+    for invariant, was_looked_at in {
+        I.I3: any(calls > 1 for calls in phones.values()),
+        I.I10: bool(seen.stops),
+        I.I13: any(_ended_in_silence(promise, seen) for promise in seen.promises),
+        I.I16: bool(seen.promised_dead_letters),
+    }.items():
+        found.looked_at |= {invariant} if was_looked_at else set()
     return found
 
 
-def _judge_promises(seen: Evidence, found: Judgement) -> None:
-    """Each accepted call exists once and ended as its kind may end."""
-    found.looked_at |= {I.I1, I.I8}
+def _expected(promise: Promise, call_id: str, seen: Evidence) -> Expected:
+    """A call may be abandoned where no resend may be made, or where the one that may be made died as well."""
+    call, attempts = seen.calls.get(call_id), seen.attempts[call_id]
+    status = call and call["status"]
+    may_be_abandoned = promise.may_be_abandoned or seen.mode is Mode.FORGETFUL or seen.kills > 1
+    is_unknown = bool(attempts) and attempts[-1]["state"] == "abandoned"
+    statuses = {*promise.ends, *({"abandoned"} if may_be_abandoned and is_unknown else ())}
+    if promise.never_rings:
+        return Expected(promise.act, statuses, range(1))
+    never_dialed = status in ("abandoned", "cancelled", "expired")
+    return Expected(promise.act, statuses, range(0 if never_dialed else 1, promise.attempts_at_most + 1))
+
+
+def _ended_in_silence(promise: Promise, seen: Evidence) -> bool:
+    return promise.is_silent and any(
+        seen.calls[call_id]["status"] in promise.ends for call_id in promise.call_ids if call_id in seen.calls
+    )
+
+
+def _promises(seen: Evidence) -> Iterator[Problem]:
     for promise in seen.promises:
         if len(promise.call_ids) > 1:
-            found.broke(I.I8, Kind.DUPLICATED, f"{promise.act}: one key made {len(promise.call_ids)} calls")
-        for call_id in promise.call_ids:
-            call = seen.calls.get(call_id)
-            if call is None or not call["final"]:
-                found.broke(
-                    I.I1, Kind.LOST, f"{promise.act}: call {call_id} was accepted and is {call and call['status']}"
-                )
-            elif call["status"] not in promise.ends and not _was_abandoned(promise, call, seen):
-                found.broke(I.I20, Kind.UNEXPECTED, f"{promise.act}: call {call_id} ended as {call['status']}")
-            elif promise.is_silent and call["status"] in promise.ends:
-                found.looked_at.add(I.I13)
-    strangers = seen.calls.keys() - {call_id for promise in seen.promises for call_id in promise.call_ids}
-    for call_id in strangers:
-        found.broke(I.I8, Kind.UNEXPECTED, f"call {call_id} is nobody's")
+            what = f"{promise.act}: one key made {len(promise.call_ids)} calls"
+            yield Problem(I.I8, what, Kind.DUPLICATED)
 
 
-def _was_abandoned(promise: Promise, call: Json, seen: Evidence) -> bool:
-    """Given up because it is not known whether the phone rang, which it did not: only where no resend may be made, or
-    where the one that may be made died as well."""
-    is_allowed = promise.may_be_abandoned or seen.mode is Mode.FORGETFUL or seen.kills > 1
-    last = max(seen.attempts_of(call["call_id"]), key=lambda attempt: attempt["number"], default=None)
-    is_unknown = last is not None and last["state"] == "abandoned"
-    return is_allowed and call["status"] == "abandoned" and is_unknown
-
-
-def _judge_rings(seen: Evidence, found: Judgement) -> None:
-    """One ring for one attempt, bound to it, and only for calls that may ring."""
-    found.looked_at |= {I.I2, I.I4}
-    allowed = {call_id: promise for promise in seen.promises for call_id in promise.call_ids}
-    for attempt_id, rings in Counter(ring["metadata"].get("ringback_attempt_id") for ring in seen.rings).items():
-        if rings > 1:
-            found.broke(I.I2, Kind.DUPLICATED, f"attempt {attempt_id} rang {rings} times")
-    for ring in seen.rings:
-        attempt = seen.attempts.get(ring["metadata"].get("ringback_attempt_id"))
-        if attempt is None:
-            found.broke(I.I4, Kind.UNEXPECTED, f"{ring['provider_call_id']} rang for no attempt")
-        elif attempt["provider_call_id"] != ring["provider_call_id"]:
-            bound_to = attempt["provider_call_id"]
-            found.broke(I.I2, Kind.UNRESOLVED, f"{ring['provider_call_id']} rang; its attempt is bound to {bound_to}")
-    for call_id, promise in allowed.items():
-        rings = len(seen.rings_of(call_id))
-        if rings > (0 if promise.never_rings else promise.attempts_at_most):
-            found.broke(I.I2, Kind.UNEXPECTED, f"{promise.act}: call {call_id} rang {rings} times")
-        if not rings and not promise.never_rings and _should_have_rung(call_id, seen):
-            found.broke(I.I1, Kind.LOST, f"{promise.act}: call {call_id} never rang")
-
-
-def _should_have_rung(call_id: str, seen: Evidence) -> bool:
-    status = seen.calls.get(call_id, {}).get("status")
-    return status not in ("abandoned", "cancelled", "expired")
-
-
-def _judge_requests(seen: Evidence, found: Judgement) -> None:
+def _requests(seen: Evidence) -> Iterator[Problem]:
     """Each create was preceded by its committed row, and those of one attempt are the same to the byte."""
-    found.looked_at |= {I.I4, I.I5}
     bodies: dict[str, set[str]] = defaultdict(set)
     for create in seen.creates:
         bodies[create["attempt_id"]].add(create["body"])
         if create["row"] is None:
-            found.broke(I.I4, Kind.UNEXPECTED, f"a create came before the row of attempt {create['attempt_id']}")
+            yield Problem(I.I4, f"a create came before the row of attempt {create['attempt_id']}")
     for attempt_id, variants in bodies.items():
         if len(variants) > 1:
-            found.broke(I.I5, Kind.UNEXPECTED, f"attempt {attempt_id} was sent with {len(variants)} different bodies")
-    by_call: dict[str, list[Json]] = defaultdict(list)
-    for attempt in sorted(seen.attempts.values(), key=lambda attempt: attempt["number"]):
-        by_call[attempt["call_id"]].append(attempt)
-    for call_id, attempts in by_call.items():
+            yield Problem(I.I5, f"attempt {attempt_id} was sent with {len(variants)} different bodies")
+    for call_id, attempts in seen.attempts.items():
         for earlier in attempts[:-1]:
             if earlier["provider_call_id"] is None and earlier["state"] != "rejected":
-                found.broke(
-                    I.I5, Kind.UNEXPECTED, f"call {call_id}: a new attempt after the unclear {earlier['number']}"
-                )
+                yield Problem(I.I5, f"call {call_id}: a new attempt after the unclear {earlier['number']}")
 
 
-def _judge_people(seen: Evidence, found: Judgement) -> None:
-    """No two calls to one phone at a time, by the emulator's book."""
+def _people(seen: Evidence) -> Iterator[Problem]:
+    """No two calls to one phone at a time, by the emulator's journal."""
     by_phone: dict[str, list[PhoneCall]] = defaultdict(list)
-    for call in seen.phone_calls.values():
+    for call in sorted(seen.phone_calls, key=lambda call: call.created_ms):
         if call.direction == "outbound":
             by_phone[call.phone].append(call)
     for calls in by_phone.values():
-        calls.sort(key=lambda call: call.created_ms)
-        found.looked_at |= {I.I3} if len(calls) > 1 else set()
         for one, other in pairwise(calls):
             if one.ended_ms is None or other.created_ms < one.ended_ms:
-                found.broke(I.I3, Kind.UNEXPECTED, f"{one.call_id} and {other.call_id} rang one phone at a time")
+                yield Problem(I.I3, f"{one.call_id} and {other.call_id} rang one phone at a time")
 
 
-def _judge_unknowns(seen: Evidence, found: Judgement) -> None:
-    found.looked_at |= {I.I6}
-    rung = {ring["metadata"].get("ringback_attempt_id") for ring in seen.rings}
-    for attempt_id, attempt in seen.attempts.items():
-        state = attempt["state"]
-        if state in ("dialing", "unknown", "waiting"):
-            found.broke(I.I6, Kind.UNRESOLVED, f"attempt {attempt_id} is left {state}")
-        elif state == "abandoned" and attempt_id in rung:
-            found.broke(I.I6, Kind.UNRESOLVED, f"attempt {attempt_id} rang and was abandoned")
-
-
-def _judge_stops(seen: Evidence, found: Judgement) -> None:
-    """Nothing is claimed after an acknowledged stop."""
-    for stop in seen.stops:
-        found.looked_at.add(I.I10)
-        for attempt in seen.attempts.values():
+def _stops(seen: Evidence) -> Iterator[Problem]:
+    """Nothing is claimed after an acknowledged stop, nor after the call's expiry."""
+    for attempt in seen.seen.attempts:
+        for stop in seen.stops:
             is_meant = not stop.call_ids or attempt["call_id"] in stop.call_ids
             if is_meant and attempt["claimed_at"] > stop.at and _was_claimed_before_its_end(stop, attempt, seen):
-                found.broke(I.I10, Kind.UNEXPECTED, f"attempt {attempt['attempt_id']} was claimed after a {stop.what}")
-    for attempt in seen.attempts.values():
+                yield Problem(I.I10, f"attempt {attempt['attempt_id']} was claimed after a {stop.what}")
         if attempt["claimed_at"] >= seen.calls[attempt["call_id"]]["expires_at"]:
-            found.broke(I.I10, Kind.UNEXPECTED, f"attempt {attempt['attempt_id']} was claimed after its expiry")
+            yield Problem(I.I10, f"attempt {attempt['attempt_id']} was claimed after its expiry")
 
 
 def _was_claimed_before_its_end(stop: Stop, attempt: Json, seen: Evidence) -> bool:
-    """A claim reads its time before it waits for the lock that a pause takes, so one from before the end of the pause
-    may have been decided after it; one whose request was there before the end was not."""
+    """A claim reads its time before it waits for the lock of the pause. So a claim with a time before the end of the
+    pause may have been decided after it, unless its request arrived before the end."""
     if stop.until is None:
         return True
     window_ms = range(int(stop.at.timestamp() * 1000), int(stop.until.timestamp() * 1000))
@@ -186,48 +182,38 @@ def _was_claimed_before_its_end(stop: Stop, attempt: Json, seen: Evidence) -> bo
     return any(at_ms in window_ms for at_ms in sent_ms)
 
 
-def _judge_dead(seen: Evidence, found: Judgement) -> None:
-    """Only what says nothing ends in the dead letters."""
-    if seen.promised_dead_letters:
-        found.looked_at.add(I.I16)
+def _dead(seen: Evidence) -> Iterator[Problem]:
+    """Only meaningless messages end in the dead letters."""
     if seen.dead_rows:
-        found.broke(I.I1, Kind.LOST, f"{seen.dead_rows} rows died in the outbox")
+        yield Problem(I.I1, f"{seen.dead_rows} rows died in the outbox", Kind.LOST)
     empty = [body for body in seen.dead_letters if '\\"call_id\\": null' in body]
     if len(empty) < min(1, seen.promised_dead_letters) or len(empty) < len(seen.dead_letters):
-        found.broke(I.I16, Kind.LOST, f"{len(seen.dead_letters)} dead letters, {len(empty)} of them expected")
+        what = f"{len(seen.dead_letters)} dead letters, {len(empty)} of them expected"
+        yield Problem(I.I16, what, Kind.LOST)
 
 
-#: What a function's acknowledged answer must have left with Engage or in the database.
+#: The acknowledged answer of a function means one write of this kind at Engage.
 _WRITES = {"field_writeback": "fields", "note_writeback": "notes"}
 
 
-def _judge_functions(seen: Evidence, found: Judgement) -> None:
-    """What an agent was told is done is done, once."""
+def _functions(seen: Evidence) -> Iterator[Problem]:
+    """Every acknowledged function of an agent is done, once."""
     keys: dict[tuple[str, str], set[str]] = defaultdict(set)
     for write in seen.writes:
         keys[write["contact_id"], write["kind"]].add(write["idempotency_key"])
-    for call in seen.phone_calls.values():
+    events = [item["event"] for item in seen.seen.deliveries]
+    rescheduled = {event["subject"] for event in events if event["type"].endswith("_rescheduled")}
+    for call in seen.phone_calls:
         contact_id = f"crm-{call.phone[1:]}"
-        for name, reply in call.tool_replies:
-            if not reply["ok"]:
-                continue
+        for name in (name for name, reply in call.tool_replies if reply["ok"]):
             if name in _WRITES and len(keys[contact_id, _WRITES[name]]) != 1:
-                found.broke(I.I1, Kind.LOST, f"{name} was acknowledged and left {keys[contact_id, _WRITES[name]]}")
-            if name == "set_disposition" and not _is_suppressed(call.phone, seen.suppressions):
-                found.broke(I.I1, Kind.LOST, f"{call.phone} said stop and is not suppressed")
-            if name == "reschedule_call" and not _was_rescheduled(call, seen.events):
-                found.broke(I.I1, Kind.LOST, f"{call.call_id}: a callback was promised and is not announced")
+                what = f"{name} was acknowledged and left {keys[contact_id, _WRITES[name]]}"
+                yield Problem(I.I1, what, Kind.LOST)
+            if name == "set_disposition" and call.phone not in seen.suppressed:
+                yield Problem(I.I1, f"{call.phone} said stop and is not suppressed", Kind.LOST)
+            if name == "reschedule_call" and call.metadata.get("ringback_call_id") not in rescheduled:
+                what = f"{call.call_id}: a callback was promised and is not announced"
+                yield Problem(I.I1, what, Kind.LOST)
     for (contact_id, kind), used in keys.items():
         if len(used) > 1:
-            found.broke(I.I14, Kind.DUPLICATED, f"{contact_id}: {len(used)} writes of {kind}")
-
-
-def _is_suppressed(phone: str, suppressions: Iterable[Json]) -> bool:
-    return any(suppression["phone"] == phone for suppression in suppressions)
-
-
-def _was_rescheduled(call: PhoneCall, events: Iterable[Json]) -> bool:
-    call_id = call.metadata.get("ringback_call_id")
-    return any(
-        item["event"]["subject"] == call_id and item["event"]["type"].endswith("_rescheduled") for item in events
-    )
+            yield Problem(I.I14, f"{contact_id}: {len(used)} writes of {kind}", Kind.DUPLICATED)

@@ -1,4 +1,4 @@
-"""Bugs that are put into a life of the product on purpose, each of which the oracle must notice."""
+"""Bugs that are planted in a life of the product; the oracle must notice each."""
 
 import asyncio
 import sys
@@ -62,12 +62,12 @@ async def _commit_late(whole: Any) -> None:
     await whole.__aexit__(None, None, None)
 
 
-def _marks_before_carrying() -> None:
-    """What is taken from the outbox counts as delivered before anybody was sent anything (against I1 and I14)."""
+def _marks_before_sending() -> None:
+    """Rows of the outbox count as delivered before they are sent (against I1 and I14)."""
     take_first = OutboxRelay.take
 
-    async def take(self: OutboxRelay, lane: Channel, limit: int) -> list[OutboxRow]:
-        rows = await take_first(self, lane, limit)
+    async def take(self: OutboxRelay, channel: Channel, limit: int) -> list[OutboxRow]:
+        rows = await take_first(self, channel, limit)
         if rows:
             await self._store.outbox_delivered([row.row_id for row in rows], self._clock.now())
         return rows
@@ -86,7 +86,7 @@ def _guesses_that_nothing_was_sent() -> None:
 
 BUGS: Mapping[str, Callable[[], None]] = {
     "the request leaves before the claim is committed": _sends_before_commit,
-    "outbox rows are marked before they are carried": _marks_before_carrying,
+    "outbox rows are marked before they are sent": _marks_before_sending,
     "a dead worker's claim counts as never sent": _guesses_that_nothing_was_sent,
 }
 

@@ -9,20 +9,20 @@ from typing import Any
 
 import asyncpg
 
-from proof.crashes.ledgers import WorldLedger
+from proof.crashes.ledgers import Ledger
 from proof.crashes.shared_page import SharedPage
 
 LOOK_EVERY_S = 0.04
 #: Nothing may have moved for this long before the time is leaped over, or the trial is over.
 STILL_S = 0.1
-#: The database's clock and ours are read one after the other.
+#: The database's clock and the testbed's are read one after the other.
 SAME_MOMENT = timedelta(seconds=0.2)
 LONGEST_LEAP_S = 1200.0
 #: Callbacks of tomorrow: they are cancelled at the end instead.
 FAR_S = 1500.0
 
-# Rows of an order key whose earlier row is still open are not due, whatever their due time says. While dialing is
-# paused nobody takes call messages and nothing is released.
+# Rows of an order key whose earlier row is still open are not due, even after their due time. While dialing is
+# paused, no worker polls for call messages and nothing is released.
 _STATE = """
 WITH moment AS (SELECT $1::timestamptz AS now, (SELECT paused_at IS NOT NULL FROM installation) AS paused),
 messages AS (SELECT * FROM queue_messages WHERE dead_at IS NULL),
@@ -60,7 +60,7 @@ SELECT
         (SELECT concat(count(*), ' ', sum(sequence), ' ', count(*) FILTER (WHERE final)) FROM calls),
         (SELECT count(*) FROM inbound_calls WHERE released_at IS NOT NULL)) AS progress
 """
-# Whoever waits for messages is woken, or it would look again only after half a second of real time.
+# The pollers are woken, or they would look again only after half a second of real time.
 _QUEUE_LEAPS = """
 WITH moved AS (
     UPDATE queue_messages SET visible_at = visible_at - make_interval(secs => $1) WHERE dead_at IS NULL RETURNING queue)
@@ -69,14 +69,14 @@ SELECT pg_notify('ringback_queue_' || queue, '') FROM (SELECT DISTINCT queue FRO
 
 
 async def leap(database: "asyncpg.Pool[asyncpg.Record]", page: SharedPage, seconds: float) -> None:
-    """The lane's clock goes forward; the embedded queue keeps the database's, so there the messages go back."""
+    """The testbed's clock goes forward; the embedded queue keeps the database's, so there the messages go back."""
     page.leap(seconds)
     await database.execute(_QUEUE_LEAPS, seconds)
 
 
 @dataclass
 class Watch:
-    """Looks at the database and the emulator's book. `life_began`: claims from before it are a dead process's.
+    """Looks at the database and the emulator's journal. `life_began`: claims from before it are a dead process's.
 
     While a request is on its way there is no leap: it would break a promise of the dial protocol, that the lease
     outlives the request, or make one look-up count for many.
@@ -84,7 +84,7 @@ class Watch:
 
     database: "asyncpg.Pool[asyncpg.Record]"
     page: SharedPage
-    ledger: WorldLedger
+    ledger: Ledger
     life_began: Callable[[], datetime | None]
     _progress: str = ""
     _moved_at: float = 0.0
@@ -108,8 +108,8 @@ class Watch:
         return Sight(dict(row), quiet, clock_s - self._moved_at >= STILL_S)
 
     async def pass_time(self, sight: "Sight") -> None:
-        """A leap to what comes next, if nothing is to be done before it. It is looked twice, with nothing under way in
-        between, because a pass that ends meanwhile has just written when it wants to look again."""
+        """Leaps to the next due moment, if nothing is to be done before it. It looks twice, with nothing in progress in
+        between, because a pass that ends in between has just written its next time."""
         if self._may_leap(sight) and (again := await self.look()).next_at is not None and self._may_leap(again):
             assert sight.next_at is not None and again.next_at is not None
             if abs(again.next_at - sight.next_at) < SAME_MOMENT:
@@ -119,12 +119,12 @@ class Watch:
 
     def _may_leap(self, sight: "Sight") -> bool:
         is_alive = self.life_began() is not None
-        return is_alive and sight.next_at is not None and sight.is_idle and not self.page.under_way
+        return is_alive and sight.next_at is not None and sight.is_idle and not self.page.in_progress
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """The database at one moment, whether the world is quiet, and whether nothing has moved for a while."""
+    """The database at one moment, whether the emulators are quiet, and whether nothing has moved for a while."""
 
     row: dict[str, Any]
     quiet: bool
@@ -141,12 +141,12 @@ class Sight:
 
     @property
     def far_calls(self) -> list[str]:
-        """When they are all that is left."""
+        """The far calls, if nothing else is left."""
         far = self.row["far_calls"] or []
         return far if self._is_empty and len(far) == len(self.row["open_calls"] or []) else []
 
     @property
-    def is_final(self) -> bool:
+    def is_settled(self) -> bool:
         return self._is_empty and not self.row["open_calls"]
 
     @property
@@ -157,4 +157,4 @@ class Sight:
     def what_is_left(self) -> str:
         names = ("open_calls", "being_dialed", "open_attempts", "queued", "open_rows", "due", "next_at")
         told = " ".join(f"{name}={self.row[name]}" for name in names if self.row[name])
-        return f"{told} world={'quiet' if self.quiet else 'busy'}"
+        return f"{told} emulators={'quiet' if self.quiet else 'busy'}"

@@ -1,4 +1,4 @@
-"""Bodies, paths, queries and headers that no client of good will sends, for every door that takes any."""
+"""Bodies, paths, queries and headers that no honest client sends, for every endpoint."""
 
 import gzip
 import json
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from proof.findings import Size
-from proof.hostile.wire import Header
+from proof.harness.http import Header
 
 KIB, MIB = 1024, 1024 * 1024
 
@@ -34,7 +34,7 @@ class Broken:
 
 
 def broken(good: bytes) -> Iterator[Broken]:
-    """Whatever the door: these are no JSON object, or none that could be stored."""
+    """For any endpoint: these are no JSON object, or none that could be stored."""
     inner = good.strip()[1:-1] or b'"a":1'
     texts: dict[str, bytes] = {
         "nothing": b"",
@@ -42,7 +42,7 @@ def broken(good: bytes) -> Iterator[Broken]:
         "a word": b"hello",
         "cut": good[: len(good) // 2],
         "too much": good + good,
-        "comma behind": b"{" + inner + b",}",
+        "trailing comma": b"{" + inner + b",}",
         "single quotes": good.replace(b'"', b"'"),
         "comment": good + b"//",
         "array": b"[" + good + b"]",
@@ -125,7 +125,7 @@ def _encoded(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-#: By path: what may stand in its query, one name at a time. All are refused or mean nothing; none may be an error.
+#: By path: the names in its query, one at a time. Each is refused or means nothing; none may be an error.
 QUERIES = {
     "/v1/calls": ("cursor", "limit", "status", "contact_id", "unknown"),
     "/v1/suppressions": ("cursor", "limit", "phone", "contact_id"),

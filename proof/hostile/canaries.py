@@ -1,4 +1,4 @@
-"""Words that nobody else uses, and every spelling under which one of them could come out somewhere."""
+"""Words that are used nowhere else, and every spelling under which one of them could appear."""
 
 import base64
 import json
@@ -11,14 +11,14 @@ from urllib.parse import quote, quote_plus
 
 @dataclass(frozen=True, slots=True)
 class Canaries:
-    """`phones`, `words` (names, transcripts, notes) and `secrets`, each by what it stands for."""
+    """`phones`, `words` (names, transcripts, notes) and `secrets`, each by its meaning."""
 
     phones: Mapping[str, str]
     words: Mapping[str, str]
     secrets: Mapping[str, str]
 
     def spellings(self) -> dict[str, str]:
-        """What to look for, and of which canary it is."""
+        """The texts to look for, each with the name of its canary."""
         found = {}
         for kind, group in (("phone", self.phones), ("word", self.words), ("secret", self.secrets)):
             for name, value in group.items():
@@ -66,7 +66,7 @@ def text_spellings(text: str) -> set[str]:
 
 
 def _base64(raw: bytes) -> set[str]:
-    """The parts that any base64 of a text with this inside must contain, whatever stands before and behind."""
+    """The parts that every base64 of a text with this inside contains."""
     found = set()
     for shift in range(3):
         encoded = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
@@ -77,9 +77,9 @@ def _base64(raw: bytes) -> set[str]:
 
 
 def leaks(text: str, spellings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """(whose, the line it stands in) of every canary found."""
-    for spelling, whose in spellings.items():
+    """(the canary, its line) of every canary found."""
+    for spelling, canary in spellings.items():
         position = text.find(spelling)
         if position >= 0:
             begin, end = text.rfind("\n", 0, position) + 1, text.find("\n", position)
-            yield whose, text[max(begin, position - 150) : min(end if end >= 0 else len(text), position + 150)]
+            yield canary, text[max(begin, position - 150) : min(end if end >= 0 else len(text), position + 150)]

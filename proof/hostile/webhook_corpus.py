@@ -1,4 +1,4 @@
-"""Webhooks that no provider sends: each with the answers it may get, and whether it may leave a trace."""
+"""Webhooks that no provider sends: each with its permitted answers, and whether it may leave a trace."""
 
 import json
 import time
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from proof.findings import Size
-from proof.hostile.forgeries import WINDOW_MS, genuine
-from proof.hostile.wire import Header, Request
+from proof.harness.http import Header, Request
+from proof.hostile.target import WINDOW_MS, genuine
 
 PATH = "/retell/webhook"
 MIB = 1024 * 1024
@@ -108,7 +108,7 @@ class WebhookCorpus:
         yield self.signed("six MiB and more, in chunks", too_large, chunked=True, status=413)
 
     def taken(self, provider_call_id: str | None = None, marks: Any = None) -> Iterator[Sent]:
-        """Signed, and an object: whatever it says, it is kept. Of calls of nobody, or of the one call given."""
+        """Signed objects, which are all kept: of unknown calls, or of the one call given."""
         for number, (name, envelope) in enumerate(self._envelopes(provider_call_id, marks)):
             text = envelope if isinstance(envelope, str) else json.dumps(envelope | {"nonce": number})
             yield self.signed(name, text.encode(), status=204)

@@ -1,4 +1,4 @@
-"""Hostile webhooks at the real receiver: what is refused leaves no trace, what is signed is kept and harms nobody."""
+"""Hostile webhooks at the real receiver: a refused one leaves no trace, a signed one is kept and harms no call."""
 
 import base64
 import json
@@ -7,97 +7,94 @@ from collections.abc import Iterable
 from typing import Any
 
 from proof.findings import Findings, Say, Size
-from proof.hostile.forgeries import genuine
-from proof.hostile.judging import judge
-from proof.hostile.scenes import Placed, call_of, finished, placed, told
-from proof.hostile.victim import State, Victim
+from proof.harness.http import Request
+from proof.hostile.target import Placed, State, Target, call_of, finished, genuine, judge, placed, told
 from proof.hostile.webhook_corpus import PATH, Sent, WebhookCorpus
-from proof.hostile.wire import Request
 from proof.invariants import Invariant
 from ringback.services.webhook_lambda import make_handler
 
 
-async def attack(found: Findings, victim: Victim, size: Size, say: Say) -> None:
-    phones = victim.canaries.phones
-    settled, abused, patient = [await placed(victim, phones[name]) for name in ("answered", "bad", "silent")]
-    await finished(victim, settled)
-    sample = told(victim, abused, "call_ended")
-    corpus = WebhookCorpus(victim.webhook_key, sample, size)
-    await _replay(found, victim, settled)
-    await _refuse(found, victim, corpus.refused())
-    before = await victim.state()
-    await _take(found, victim, corpus.taken(), settled)
-    await _take(found, victim, corpus.taken(abused.provider_call_id, abused.marks), settled)
-    after = await victim.state()
+async def attack(found: Findings, target: Target, size: Size, say: Say) -> None:
+    phones = target.canaries.phones
+    done, abused, waiting = [await placed(target, phones[name]) for name in ("answered", "bad", "silent")]
+    await finished(target, done)
+    sample = told(target, abused, "call_ended")
+    corpus = WebhookCorpus(target.webhook_key, sample, size)
+    await _replay(found, target, done)
+    await _refuse(found, target, corpus.refused())
+    before = await target.state()
+    await _take(found, target, corpus.taken(), done)
+    await _take(found, target, corpus.taken(abused.provider_call_id, abused.marks), done)
+    after = await target.state()
     odd = int(str(after["messages_ever"])) - int(str(before["messages_ever"]))
     say(f"webhooks: {odd} odd ones passed the queue")
-    await _still_works(found, victim, patient)
+    await _still_works(found, target, waiting)
 
 
-async def _replay(found: Findings, victim: Victim, settled: Placed) -> None:
-    """Inside the five minutes a repeat is welcome, and changes nothing."""
-    before = await victim.state()
+async def _replay(found: Findings, target: Target, done: Placed) -> None:
+    """Within five minutes a repeat is accepted, and changes nothing."""
+    before = await target.state()
     for event in ("call_started", "call_ended", "call_analyzed"):
-        body = told(victim, settled, event)
+        body = told(target, done, event)
         for at_s in (0, 120, 290):
             at_ms = _now_ms() - at_s * 1000
-            headers = [("x-retell-signature", genuine(body, victim.webhook_key, at_ms))]
+            headers = [("x-retell-signature", genuine(body, target.webhook_key, at_ms))]
             request = Request(f"{event} again", "POST", PATH, headers, body)
-            judge(found, Invariant.I18, request, await victim.ask(request), {204})
-    await victim.drained()
-    _compare(found, before, await victim.state(), "repeats inside the window", except_for=frozenset({"messages_ever"}))
+            judge(found, Invariant.I18, request, await target.ask(request), {204})
+    await target.drained()
+    _compare(found, before, await target.state(), "repeats inside the window", except_for=frozenset({"messages_ever"}))
 
 
-async def _refuse(found: Findings, victim: Victim, corpus: Iterable[Sent]) -> None:
-    before = await victim.state()
+async def _refuse(found: Findings, target: Target, corpus: Iterable[Sent]) -> None:
+    before = await target.state()
     for sent in corpus:
-        reply = await victim.ask(sent.request)
+        reply = await target.ask(sent.request)
         judge(found, Invariant.I18, sent.request, reply, sent.statuses)
         if 401 in sent.statuses:
             found.tried(Invariant.I15)
             if reply.status != 401:
                 found.broke(Invariant.I15, f"{sent.request.name} answered {reply.status}", f"seed {found.seed}")
-    _compare(found, before, await victim.state(), "refused webhooks")
+    _compare(found, before, await target.state(), "refused webhooks")
 
 
-async def _take(found: Findings, victim: Victim, corpus: Iterable[Sent], settled: Placed) -> None:
-    before = await _trace(victim, settled)
+async def _take(found: Findings, target: Target, corpus: Iterable[Sent], done: Placed) -> None:
+    before = await _trace(target, done)
     taken = 0
     for sent in corpus:
-        judge(found, Invariant.I18, sent.request, await victim.ask(sent.request), sent.statuses)
+        judge(found, Invariant.I18, sent.request, await target.ask(sent.request), sent.statuses)
         taken += 1
-    await victim.drained()
-    after = await _trace(victim, settled)
+    await target.drained()
+    after = await _trace(target, done)
     kept = sum(after[where] - before[where] for where in ("events", "dead"))
     if kept != taken:
         found.broke(Invariant.I18, f"{taken} odd webhooks were taken and {kept} kept", f"seed {found.seed}")
-    if before["settled"] != after["settled"]:
+    if before["done"] != after["done"]:
         found.broke(Invariant.I18, "an odd webhook changed another call", f"seed {found.seed}")
-    for error in victim.unforeseen():
+    for error in target.unforeseen():
         found.broke(Invariant.I18, f"an unforeseen error: {error}", f"seed {found.seed}")
 
 
-async def _trace(victim: Victim, settled: Placed) -> dict[str, int]:
-    row = await victim.query(
+async def _trace(target: Target, done: Placed) -> dict[str, int]:
+    row = await target.query(
         "SELECT (SELECT count(*) FROM provider_events) AS events,"
         " (SELECT count(*) FROM queue_messages WHERE queue = 'events' AND dead_at IS NOT NULL) AS dead,"
-        " (SELECT hashtext(a::text) FROM attempts a WHERE call_id = $1) AS settled",
-        settled.call_id,
+        " (SELECT hashtext(a::text) FROM attempts a WHERE call_id = $1) AS done",
+        done.call_id,
     )
     return dict(row[0])
 
 
-async def _still_works(found: Findings, victim: Victim, patient: Placed) -> None:
-    """Behind all that, a genuine call is told to its end."""
-    await finished(victim, patient)
+async def _still_works(found: Findings, target: Target, waiting: Placed) -> None:
+    """After all that, a genuine call reaches its end."""
+    await finished(target, waiting)
     found.tried(Invariant.I18)
-    status = (await call_of(victim, patient.call_id))["status"]
+    status = (await call_of(target, waiting.call_id))["status"]
     if status != "completed":
         found.broke(Invariant.I18, f"after the odd webhooks a good call ended as {status}", f"seed {found.seed}")
 
 
 def at_the_handler(found: Findings, key: str, size: Size) -> None:
-    """The corpus without a network, and the shapes of events that only the Lambda itself could be handed."""
+    """The corpus without a network, and shapes of events that only the Lambda itself could get."""
     sent: list[str] = []
     handler = make_handler(sent.append, [key], _now_ms)
     sample = json.dumps({"event": "call_ended", "call": {"call_id": "call_ü", "transcript": "t"}}).encode()
@@ -139,5 +136,4 @@ def _compare(found: Findings, before: State, after: State, what: str, except_for
 
 
 def _now_ms() -> int:
-
     return time.time_ns() // 1_000_000

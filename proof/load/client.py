@@ -1,4 +1,4 @@
-"""The client, a process of its own: requests at the times of a seeded schedule, whether or not the answers come."""
+"""The client, a process of its own: sends requests at the times of a seeded schedule, and waits for no answer."""
 
 import argparse
 import asyncio
@@ -11,9 +11,18 @@ from typing import TextIO, cast
 import uvloop
 
 from benchmarks.http_load import HEAD_END, content_length
-from proof.load.answers import CUT_OFF, HANGING, UNSENT, Answered
-from proof.load.offer import ANSWER_AT_MOST_S, Due, Load, arrivals
-from proof.load.requests import ACCEPTS, Requests
+from proof.load.traffic import (
+    ACCEPTS,
+    ANSWER_AT_MOST_S,
+    CUT_OFF,
+    HANGING,
+    UNSENT,
+    Answered,
+    Due,
+    Load,
+    Requests,
+    arrivals,
+)
 
 #: The server closes an idle connection after 5 s; one that may be closing just now is not used.
 IDLE_AT_MOST_S = 3.0
@@ -23,7 +32,7 @@ TICK_S = 0.002
 
 
 class Connection(asyncio.Protocol):
-    """One keep-alive connection with at most one request under way."""
+    """One keep-alive connection with at most one request in progress. Raw: a library would be the bottleneck."""
 
     def __init__(self, flood: "Flood") -> None:
         self._flood = flood
@@ -63,7 +72,7 @@ class Connection(asyncio.Protocol):
 
 
 class Flood:
-    """Sends what is due over a bounded number of connections, and writes down what became of each request."""
+    """Sends the due requests over a bounded number of connections, and records the answer of each."""
 
     def __init__(self, load: Load, out: TextIO) -> None:
         self._load = load

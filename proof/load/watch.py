@@ -1,4 +1,4 @@
-"""What is watched beside the load: the memory of every process, and the doors that a flood must not keep shut."""
+"""Watches beside the load: the memory of every process, and the endpoints that a flood must not keep shut."""
 
 import socket
 import threading
@@ -11,10 +11,9 @@ import psutil
 
 from benchmarks.http_load import HEAD_END, content_length, post
 from benchmarks.payloads import API_KEY
-from proof.load.requests import Requests
+from proof.load.traffic import ANSWER_AT_MOST_S, Requests
 
 MIB = 1024 * 1024
-ANSWER_AT_MOST_S = 20.0
 
 
 def exchange(port: int, request: bytes) -> tuple[int, bytes]:
@@ -34,9 +33,9 @@ def exchange(port: int, request: bytes) -> tuple[int, bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Knock:
-    """`ok`: the answer was what the door is there for."""
+    """`ok`: the endpoint answered as it should."""
 
-    door: str
+    endpoint: str
     status: int
     took_s: float
     ok: bool
@@ -81,22 +80,22 @@ class Watch:
     def _knock(self) -> None:
         number = len(self.knocks)
         key = f"authorization: Bearer {API_KEY}\r\n"
-        # Ofcom's numbers for drama again, which nobody of the load has.
+        # Ofcom's numbers for drama again, which no call of the load has.
         phone = f'{{"phone": "+441632960{number % 1000:03}", "reason": "asked"}}'.encode()
-        doors: Mapping[str, tuple[bytes, bytes]] = {
+        endpoints: Mapping[str, tuple[bytes, bytes]] = {
             "/healthz": (_get("/healthz"), b"ok"),
             "/readyz": (_get("/readyz"), b'"ready"'),
             "tool call": (self.requests.tool_call(self.requests.seeded_calls + 1, f"note {number}"), b'"ok":true'),
             "suppression": (post("/v1/suppressions", key, phone), b"suppression_id"),
             "resume": (post("/v1/dialing/resume", key, b""), b"paused"),
         }
-        for door, (request, expected) in doors.items():
+        for endpoint, (request, expected) in endpoints.items():
             began = time.monotonic()
             try:
                 status, body = exchange(self.port, request)
             except OSError:
                 status, body = 0, b""
-            self.knocks.append(Knock(door, status, time.monotonic() - began, expected in body and status < 300))
+            self.knocks.append(Knock(endpoint, status, time.monotonic() - began, expected in body and status < 300))
 
 
 def _get(path: str) -> bytes:
@@ -104,7 +103,7 @@ def _get(path: str) -> bytes:
 
 
 def resident_mib(up_pid: int) -> dict[str, float]:
-    """By role, of `up` and everything below it."""
+    """By role: of `up` and every process that it started."""
     roles: dict[str, float] = {}
     try:
         up = psutil.Process(up_pid)

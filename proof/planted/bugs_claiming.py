@@ -92,7 +92,7 @@ def the_gate_forgets_who_holds_the_person(
 
 
 @planted(
-    "ringback.flows.dial_answers:become_unknown",
+    "ringback.flows.dial_results:become_unknown",
     aims=(I3, I6),
     why="What is not known to ring need not keep anyone.",
     tests=("flows/dialing/test_unknown.py::test_the_person_is_not_called_by_another_call_meanwhile",),
@@ -105,7 +105,7 @@ async def an_unknown_attempt_lets_the_person_go(
 
 
 @planted(
-    "ringback.flows.settling:_hold_person",
+    "ringback.flows.call_outcome:_hold_person",
     aims=(I3,),
     why="Who has hung up can be called.",
     tests=("flows/events/test_verdicts.py::test_call_ended_decides_nothing_and_frees_the_slot",),
@@ -223,7 +223,7 @@ def a_callback_is_dialed_while_paused(
 
 
 a_retry_follows_a_cancellation = edited(
-    "ringback.flows.closing:stop_call",
+    "ringback.flows.ending_calls:stop_call",
     old="call.no_more_retries = reason",
     new="",
     aims=(I10,),

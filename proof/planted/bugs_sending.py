@@ -22,7 +22,7 @@ I2, I4, I5, I6, I9 = Invariant.I2, Invariant.I4, Invariant.I5, Invariant.I6, Inv
 
 CLAIMING = "ringback.flows.call_processing:CallProcessing._claim"
 DIALING = "ringback.adapters.retell.client:RetellProvider.dial"
-RECORDING = "ringback.flows.dial_answers:record_answer"
+RECORDING = "ringback.flows.dial_results:record_answer"
 KINDS = "ringback.adapters.retell.dial_answer:_KINDS"
 BEFORE_THE_FIRST_BYTE = "ringback.adapters.retell.dial_answer:_BEFORE_THE_FIRST_BYTE"
 

@@ -1,18 +1,18 @@
-"""What the proxy does to one request of the product's, and how it treats a case from its first request to its last."""
+"""The acts of the proxy: its treatment of one request of the product, and of a case from first to last."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from proof.provider.wire import Message, says
+from proof.harness.http import Message, says
 
-#: What the client is sent in place of the provider's answer; None: the provider was not asked.
+#: Makes the client's answer from the provider's; None: the provider was not asked.
 Form = Callable[[Message | None], bytes]
 
 
 class Forward(StrEnum):
-    """When the request reaches the provider. AFTER_LOOKUPS counts look-ups that were answered, ON_RELEASE waits for the
-    harness, AT_RESEND for the case's next create-phone-call."""
+    """When the request reaches the provider. AFTER_LOOKUPS counts answered look-ups. ON_RELEASE waits for the suite,
+    AT_RESEND for the case's next create-phone-call."""
 
     NOW = "now"
     NEVER = "never"
@@ -23,7 +23,7 @@ class Forward(StrEnum):
 
 
 class End(Enum):
-    """What becomes of the connection after what was sent."""
+    """The end of the connection after the bytes that were sent."""
 
     KEEP = "keep"
     CLOSE = "close"
@@ -74,12 +74,12 @@ def rings_and_answers(status: int, body: bytes = b"{}", *lines: str) -> Act:
 
 
 def lost(end: End) -> Act:
-    """Read whole, and nobody hears of it."""
+    """Read whole, and never forwarded."""
     return Act(Forward.NEVER, cut=0, end=end)
 
 
 def answer_lost(end: End) -> Act:
-    """The provider has taken it; its answer does not come back."""
+    """The provider has accepted it; its answer does not arrive."""
     return Act(cut=0, end=end)
 
 

@@ -1,4 +1,4 @@
-"""Every fault of the provider as a case, with the fate that it must have."""
+"""Every fault of the provider as a case, with the outcome that it must have."""
 
 import random
 from collections.abc import Iterator
@@ -20,7 +20,16 @@ from proof.provider.acts import (
     lost,
     rings_and_answers,
 )
-from proof.provider.fates import OUTCOMES, Case, Fate, abandoned, answered, rang_after_all, refused, refused_and_rang
+from proof.provider.outcomes import (
+    OUTCOMES,
+    Case,
+    Outcome,
+    abandoned,
+    answered,
+    rang_after_all,
+    refused,
+    refused_and_rang,
+)
 from proof.provider.proxy import ELSEWHERE
 
 #: Every byte of the answer is a case in the full size, every so manieth in the small one.
@@ -29,7 +38,7 @@ OTHER_FRAMING_STEP = {Size.FULL: 11, Size.SMALL: 400}
 BROKEN = (End.CLOSE, End.RESET, End.SILENCE)
 UNCLEAR = (500, 502, 503, 504, 408, 409, 425, 507, 520)
 REDIRECTS = (301, 302, 303, 307, 308)
-#: So long does the product get to apply webhooks that it has accepted.
+#: The product has so long to apply webhooks that it has accepted.
 _TAKEN_IN_S = 0.15
 _I7 = frozenset({Invariant.I7})
 _I13 = frozenset({Invariant.I13})
@@ -45,15 +54,15 @@ class Setting:
     create_timeout_s: float
     provider_url: str
 
-    def not_rung(self, scenario: str = "00") -> Fate:
+    def not_rung(self, scenario: str = "00") -> Outcome:
         """The first request came to nothing, and the resend, if there may be one, comes through."""
         return answered(scenario, 2) if self.remembers else abandoned(1)
 
-    def never_rung(self) -> Fate:
+    def never_rung(self) -> Outcome:
         """The resend comes to nothing as well."""
         return abandoned(2) if self.remembers else abandoned(1)
 
-    def perhaps_resent(self, scenario: str = "00") -> Fate:
+    def perhaps_resent(self, scenario: str = "00") -> Outcome:
         """It rang, and the proof of that came about when the resend was due."""
         return answered(scenario, 1, 2) if self.remembers else answered(scenario, 1)
 
@@ -71,11 +80,11 @@ class Drafts:
         family: str,
         what: str,
         plan: Plan,
-        fate: Fate,
+        outcome: Outcome,
         scenario: str = "00",
         invariants: frozenset[Invariant] = frozenset(),
     ) -> Case:
-        return Case(f"case-{next(self._numbers):05d}", family, what, plan, fate, scenario, invariants)
+        return Case(f"case-{next(self._numbers):05d}", family, what, plan, outcome, scenario, invariants)
 
     def scenario(self) -> str:
         return self.rng.choice(tuple(OUTCOMES))
@@ -114,8 +123,8 @@ def _lost_requests(drafts: Drafts) -> Iterator[Case]:
     setting = drafts.setting
     for end in BROKEN:
         scenario = drafts.scenario()
-        fate = setting.not_rung(scenario)
-        yield drafts.case("lost request", end.value, Plan((lost(end),)), fate, scenario)
+        outcome = setting.not_rung(scenario)
+        yield drafts.case("lost request", end.value, Plan((lost(end),)), outcome, scenario)
         both = Plan((lost(end), lost(End.CLOSE)))
         yield drafts.case("lost request", f"{end.value}, the resend too", both, setting.never_rung())
         resend_unheard = answered("00", 2) if setting.remembers else abandoned(1)
@@ -149,8 +158,8 @@ def _delays(drafts: Drafts) -> Iterator[Case]:
 def _statuses(drafts: Drafts) -> Iterator[Case]:
     for status in UNCLEAR:
         scenario = drafts.scenario()
-        fate = drafts.setting.not_rung(scenario)
-        yield drafts.case("status", f"{status} before ringing", Plan((answers(status),)), fate, scenario)
+        outcome = drafts.setting.not_rung(scenario)
+        yield drafts.case("status", f"{status} before ringing", Plan((answers(status),)), outcome, scenario)
         after = Plan((rings_and_answers(status),))
         yield drafts.case("status", f"{status} after ringing", after, answered(scenario), scenario)
 
@@ -198,8 +207,9 @@ def _framings(drafts: Drafts) -> Iterator[Case]:
 
 
 def repeated_answers(drafts: Drafts) -> tuple[list[Case], list[Case]]:
-    """Calls whose answer is sent once more when nobody waits for one, and those who come next on the same connections.
-    Such a one may read the wrong answer before its own request has left: then it was not sent, and nobody knows."""
+    """Calls whose answer is sent once more when no request waits for one, and the next calls on the same connections.
+    Such a call may read the wrong answer before its own request has left. Then it was not sent, and its outcome is
+    unknown."""
     first = [
         drafts.case("repeated answer", "of this call", Plan((Act(repeats=True),)), answered("00")) for _ in range(3)
     ]
@@ -215,20 +225,20 @@ def _late_requests(drafts: Drafts) -> Iterator[Case]:
     for lookups in (1, 2, 3, 4):
         scenario = drafts.scenario()
         plan = Plan((late(Forward.AFTER_LOOKUPS, lookups),))
-        fate = setting.perhaps_resent(scenario)
-        yield drafts.case("late request", f"after {lookups} look-ups", plan, fate, scenario)
+        outcome = setting.perhaps_resent(scenario)
+        yield drafts.case("late request", f"after {lookups} look-ups", plan, outcome, scenario)
     if setting.remembers:
         for resend in (PASS, lost(End.CLOSE), answer_lost(End.CLOSE), answers(422), answers(429)):
             plan = Plan((late(Forward.AT_RESEND), resend))
             yield drafts.case("late request", "at the resend", plan, answered("00", 2))
     for scenario in ("00", "02", "03"):
         plan = Plan((late(Forward.ON_RELEASE), lost(End.CLOSE)))
-        fate = rang_after_all(scenario, 2 if setting.remembers else 1)
-        yield drafts.case("late request", "after it was given up", plan, fate, scenario)
+        outcome = rang_after_all(scenario, 2 if setting.remembers else 1)
+        yield drafts.case("late request", "after it was given up", plan, outcome, scenario)
 
 
 def _lookups(drafts: Drafts) -> Iterator[Case]:
-    """It rang, nobody but list-calls can tell, and list-calls does not at once."""
+    """It rang, and only list-calls shows it, though not at once."""
     empty = answers(200, b'{"items":[],"has_more":false}')
     for lag in (1, 2, 3) if drafts.setting.size is Size.FULL else (1, 2):
         plan = Plan((answer_lost(End.CLOSE),), (empty,) * lag, loses_webhooks=True)
@@ -261,7 +271,7 @@ def _lost_webhooks(drafts: Drafts) -> Iterator[Case]:
 
 
 def _early_webhooks(drafts: Drafts) -> Iterator[Case]:
-    """The call is over, and all of its webhooks were taken, before the create answer comes: whatever that says."""
+    """The call is over, and all of its webhooks were taken, before any create answer comes."""
     endings = [("whole", Act()), *((f"cut, {end.value}", answer_lost(end)) for end in BROKEN)]
     endings += [(str(status), rings_and_answers(status)) for status in (500, 302, 429, 422, 400, 401, 404)]
     for what, act in endings:

@@ -3,12 +3,12 @@
 import gzip
 from collections.abc import Mapping
 
+from proof.harness.http import Message
 from proof.provider.acts import Act, End, Form, Forward, answers
-from proof.provider.wire import Message
 
 _DEEP = b"[" * 5000 + b"]" * 5000
 
-#: What it is, the status, the body, further header lines.
+#: A name, the status, the body, further header lines.
 STRANGE_SUCCESSES: tuple[tuple[str, int, bytes, tuple[str, ...]], ...] = (
     ("no body", 200, b"", ()),
     ("no content", 204, b"", ()),

@@ -11,12 +11,12 @@ from typing import Any
 from proof.findings import Findings
 from proof.invariants import Invariant
 from proof.provider.acts import End, Plan, answer_lost, answers, rings_and_answers
-from proof.provider.fates import answered, judge
+from proof.provider.outcomes import answered, judge
 from proof.provider.trial import Trial
 from ringback.adapters.retell import client
 from ringback.domain.dial import DialAnswer, DialAnswerKind
 
-CAUGHT_WITHIN_S = 40.0
+CAUGHT_WITHIN_S = 240.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ async def _is_seen(trial: Trial, bug: Bug) -> bool:
     give_up_at = time.monotonic() + CAUGHT_WITHIN_S
     while time.monotonic() < give_up_at:
         seen = (await trial.gather())[case.name]
-        broken = {invariant for invariant, _ in judge(case, seen)}
-        if seen.call.get("final") and broken.issuperset(bug.aims):
+        broken = {problem.invariant for problem in judge(case, seen)}
+        if seen.call.call and seen.call.call["final"] and broken.issuperset(bug.aims):
             return True
         await asyncio.sleep(0.2)
     return False

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import re
-import socket
 import threading
 import time
 from collections import defaultdict
@@ -13,8 +12,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
 
+from proof.harness.http import ANSWER_WITHIN_S, Message, exchange, read_message, reset, says
+from proof.harness.ports import ReservedPort
 from proof.provider.acts import PASS, Act, End, Forward, Plan
-from proof.provider.wire import PATIENCE_S, Message, exchange, read_message, reset, says
 
 T = TypeVar("T")
 Address = tuple[str, int]
@@ -23,7 +23,7 @@ CASE_KEY = "proof_case"
 CREATE = "/v2/create-phone-call"
 LIST = "/v3/list-calls"
 GET = "/v2/get-call/"
-#: Where every redirect points to: whoever follows one is seen.
+#: Every redirect points here: a client that follows one is seen.
 ELSEWHERE = f"{CREATE}?elsewhere"
 _POLL_S = 0.01
 _REPEAT_AFTER_S = 0.03
@@ -31,8 +31,8 @@ _WEBHOOKS_OF_UNCONNECTED = {"call_ended", "call_analyzed"}
 _CALL_ID = re.compile(r'"(?:call_id)": ?"([^"]+)"')
 
 
-class Door(Enum):
-    """What somebody meets who connects to the provider's side."""
+class Entrance(Enum):
+    """The treatment of a new connection on the provider's side."""
 
     OPEN = "open"
     REFUSES = "refuses"
@@ -55,7 +55,7 @@ class Seen:
 
 @dataclass(slots=True)
 class _Course:
-    """How far a case has come."""
+    """The progress of a case."""
 
     creates: int = 0
     lookups: int = 0
@@ -67,7 +67,7 @@ class _Course:
 
 
 class Proxy:
-    """Two doors: the provider's, for the product, and the webhooks', for the provider. `log` only grows."""
+    """Two entrances: the provider's, for the product, and the webhooks', for the provider. `log` only grows."""
 
     def __init__(self, provider: Address, product: Address, plans: Mapping[str, Plan]) -> None:
         self._provider = provider
@@ -75,14 +75,14 @@ class Proxy:
         self._plans = plans
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
-        self._kept = _reserved_port()
+        self._kept = ReservedPort()
         self._server: asyncio.Server | None = None
         self._webhook_server: asyncio.Server | None = None
         self._connections: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._case_of: dict[str, str] = {}  # by attempt id, and by provider call id
         self._courses: dict[str, _Course] = defaultdict(_Course)
-        self._door = Door.OPEN
+        self._entrance = Entrance.OPEN
         self.account_refusal: int | None = None
         self.log: list[Seen] = []
         self.slammed = 0
@@ -91,7 +91,7 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._kept.getsockname()[1]}"
+        return self._kept.url
 
     @property
     def webhook_url(self) -> str:
@@ -108,12 +108,12 @@ class Proxy:
         self._loop.close()
         self._kept.close()
 
-    def set_door(self, door: Door) -> None:
+    def set_entrance(self, entrance: Entrance) -> None:
         """From now on; connections that are open are closed."""
-        self._run(self._set_door(door))
+        self._run(self._set_entrance(entrance))
 
     def release(self, case: str) -> None:
-        """Let a request arrive that was to be late until now."""
+        """Lets a late request arrive."""
         self._courses[case].released = True
 
     def creates(self, case: str) -> list[Seen]:
@@ -149,12 +149,12 @@ class Proxy:
     async def _open(self) -> None:
         self._webhook_server = await asyncio.start_server(self._take_webhooks, "127.0.0.1", 0, backlog=1000)
         self.webhook_port = self._webhook_server.sockets[0].getsockname()[1]
-        await self._set_door(Door.OPEN)
+        await self._set_entrance(Entrance.OPEN)
 
     async def _close(self) -> None:
         for task in self._tasks:
             task.cancel()
-        await self._set_door(Door.REFUSES)
+        await self._set_entrance(Entrance.REFUSES)
         if self._webhook_server is not None:
             self._webhook_server.close()
         leftover = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
@@ -162,21 +162,21 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*leftover, return_exceptions=True)
 
-    async def _set_door(self, door: Door) -> None:
-        self._door = door
+    async def _set_entrance(self, entrance: Entrance) -> None:
+        self._entrance = entrance
         if self._server is not None:
             self._server.close()
             self._server = None
         for writer in tuple(self._connections):
             writer.transport.abort()
-        if door is not Door.REFUSES:
-            port = self._kept.getsockname()[1]
+        if entrance is not Entrance.REFUSES:
+            port = self._kept.number
             self._server = await asyncio.start_server(
                 self._take_requests, "127.0.0.1", port, reuse_port=True, backlog=1000
             )
 
     async def _take_requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._door is Door.SLAMS:
+        if self._entrance is Entrance.SLAMS:
             self.slammed += 1
             writer.close() if self.slammed % 2 else reset(writer)
             return
@@ -191,7 +191,7 @@ class Proxy:
             writer.close()
 
     async def _treat(self, request: Message, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Whether the connection may carry another request."""
+        """Whether the connection may have another request."""
         if self.account_refusal is not None and request.path == CREATE:
             self._note(request)
             writer.write(says(self.account_refusal, b'{"status": "error", "message": "refused"}'))
@@ -339,13 +339,5 @@ async def _end(end: End, reader: asyncio.StreamReader, writer: asyncio.StreamWri
             reset(writer)
         case End.SILENCE:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(reader.read(), PATIENCE_S)  # until the client has given up
+                await asyncio.wait_for(reader.read(), ANSWER_WITHIN_S)  # until the client has given up
     return False
-
-
-def _reserved_port() -> socket.socket:
-    """Bound, not listening: whoever connects is refused until somebody listens, and nobody else gets the port."""
-    kept = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    kept.bind(("127.0.0.1", 0))
-    return kept

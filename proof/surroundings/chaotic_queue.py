@@ -1,4 +1,4 @@
-"""A real queue, made to do everything that its contract permits, and more often than any real one does."""
+"""A real queue that does everything its contract permits, and more often than any real one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -7,15 +7,15 @@ from random import Random
 from ringback.domain.errors import QueueUnavailable
 from ringback.ports import DeadLetter, MessageQueue, OutgoingMessage, ReceivedMessage
 
-#: A poll that waits longer would outlive a change of what lies below.
+#: A longer poll would outlive a change of the inner queue.
 LONGEST_POLL_S = 0.5
 BRIEFLY_S = 1
 
 
 @dataclass(slots=True)
 class Chaos:
-    """Probabilities, from 0 to 1. `briefly`: what is received is hidden from others for a second only, and no extension
-    helps, so that it comes again while it is worked on."""
+    """Probabilities, from 0 to 1. `briefly`: a received message is hidden for a second only, and no extension helps.
+    It is delivered again while it is processed."""
 
     duplicate: float = 0.3
     delay: float = 0.3
@@ -48,7 +48,7 @@ class ChaoticQueue(MessageQueue):
     async def send(self, messages: Sequence[OutgoingMessage]) -> list[int]:
         self.sent += [message.body for message in messages]
         if self._happens(self.chaos.not_taken):
-            raise QueueUnavailable("not taken")
+            raise QueueUnavailable("not accepted")
         leaving = [replace(message, delay_s=self._delay_s(message)) for message in messages]
         refused = await self.inner.send(leaving)
         copies = [message for message in leaving if self._happens(self.chaos.duplicate)]
@@ -56,7 +56,7 @@ class ChaoticQueue(MessageQueue):
         if copies:
             await self.inner.send([replace(copy, delay_s=self._delay_s(copy)) for copy in copies])
         if self._happens(self.chaos.answer_lost):
-            raise QueueUnavailable("taken, but nobody was told")
+            raise QueueUnavailable("accepted, but the answer was lost")
         return refused
 
     def _delay_s(self, message: OutgoingMessage) -> int:
@@ -75,12 +75,12 @@ class ChaoticQueue(MessageQueue):
 
     async def delete(self, receipts: Sequence[str]) -> None:
         kept = [receipt for receipt in receipts if not self._happens(self.chaos.ack_lost)]
-        await self._come_back_soon([receipt for receipt in receipts if receipt not in kept])
+        await self._redeliver_soon([receipt for receipt in receipts if receipt not in kept])
         if kept:
             await self.inner.delete(kept)
 
-    async def _come_back_soon(self, receipts: list[str]) -> None:
-        """A lost acknowledgement shows when the visibility is over; here that is at once."""
+    async def _redeliver_soon(self, receipts: list[str]) -> None:
+        """A lost acknowledgement shows when the visibility timeout is over; here that is at once."""
         if receipts:
             await self.inner.change_visibility(receipts, 0)
 

@@ -1,13 +1,13 @@
 """The wall clock is stepped by seconds and by hours, in the processes that dial and in those that keep the time."""
 
-import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from random import Random
 
 from proof.findings import Findings
+from proof.harness.clock import LeapingClock
+from proof.harness.databases import Databases
 from proof.invariants import Invariant
-from proof.surroundings.ground import Ground
 from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain import eligibility
@@ -16,48 +16,35 @@ from ringback.domain.errors import ClockIsOff
 from tests.flows.dialing.conftest import Stack
 
 I1, I2, I10 = Invariant.I1, Invariant.I2, Invariant.I10
-#: Around the two seconds that are borne, then what a wrong time server, a resumed machine or a time zone does.
+#: Around the two seconds that are tolerated; then those of a wrong time server, a resumed machine, a time zone.
 STEPS_S = (-1.5, 1.5, 2.6, -2.6, 30.0, -30.0, 3600.0, -3600.0, 7 * 3600.0, -25 * 3600.0, 9 * 86400.0)
 RETRY = RetryPolicy(max_attempts=2, delay_s=(3600,), on=frozenset({"no_answer"}))
-#: A database that is asked a moment later sees the clock that much behind.
+#: The database is asked a moment later, and sees the clock that much earlier.
 MARGIN_S = 0.3
 
 
-class SteppedClock:
-    """The machine's time and `ahead_s`; monotonic time does not step."""
-
-    def __init__(self) -> None:
-        self.ahead_s = 0.0
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=self.ahead_s)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-
-class Office:
-    """A worker and a scheduler of different processes, each with a clock of its own; both clocks are compared with the
-    database's. The provider's ledger is the worker's."""
+class TwoProcesses:
+    """A worker and a scheduler, each with a clock of its own. Both compare it with the database's. The worker's
+    provider keeps the ledger."""
 
     def __init__(self, pool: Pool) -> None:
-        self.worker = Stack(PostgresStore(pool), pool, SteppedClock())
-        self.keeper = Stack(PostgresStore(pool), pool, SteppedClock())
+        self.worker = Stack(PostgresStore(pool), pool, LeapingClock(monotonic_leaps=False))
+        self.scheduler = Stack(PostgresStore(pool), pool, LeapingClock(monotonic_leaps=False))
 
-    def step(self, worker_s: float, keeper_s: float) -> None:
-        self.worker.clock.ahead_s, self.keeper.clock.ahead_s = worker_s, keeper_s
+    def step(self, worker_s: float, scheduler_s: float) -> None:
+        self.worker.clock.ahead_s, self.scheduler.clock.ahead_s = worker_s, scheduler_s
 
-    async def keep_time(self) -> None:
-        """One round of the scheduler's duties; one that will not work by its clock is left out."""
-        scheduled = self.keeper.scheduled
-        for duty in (
+    async def run_jobs(self) -> None:
+        """One round of the scheduler's jobs. A job that refuses its clock is left out."""
+        scheduled = self.scheduler.scheduled
+        for job in (
             scheduled.release_due_calls,
             scheduled.publish_lost_calls,
             scheduled.end_expired_calls,
-            self.keeper.reconciliation.reconcile_due_attempts,
+            self.scheduler.reconciliation.reconcile_due_attempts,
         ):
             try:
-                await duty()
+                await job()
             except ClockIsOff:
                 continue
 
@@ -66,42 +53,42 @@ class Office:
             await self.worker.place(message)
 
 
-async def run_stepped_clocks(ground: Ground, found: Findings, rounds: int, seed: int) -> None:
-    pool = await open_pool(await ground.database("clock"), max_size=8)
+async def run_stepped_clocks(databases: Databases, found: Findings, rounds: int, seed: int) -> None:
+    pool = await open_pool(await databases.copy("clock"), max_size=8)
     try:
-        await _Trial(Office(pool), found, Random(f"{seed} clock"), f"seed {seed}, {rounds} rounds").run(rounds)
+        await _Trial(TwoProcesses(pool), found, Random(f"{seed} clock"), f"seed {seed}, {rounds} rounds").run(rounds)
     finally:
         pool.terminate()
 
 
 class _Trial:
-    def __init__(self, office: Office, found: Findings, rng: Random, reproduce: str) -> None:
-        self.office, self.found, self.rng, self.reproduce = office, found, rng, reproduce
+    def __init__(self, processes: TwoProcesses, found: Findings, rng: Random, reproduce: str) -> None:
+        self.processes, self.found, self.rng, self.reproduce = processes, found, rng, reproduce
         self.due: list[str] = []
         self.later: list[str] = []
 
     async def run(self, rounds: int) -> None:
-        """In each round somebody's clock is wrong while calls of every kind are there; then it is right again."""
+        """In each round one clock or both are wrong while calls of every kind are open; then they are right again."""
         for number in range(rounds):
-            worker_s, keeper_s = self._steps(number)
+            worker_s, scheduler_s = self._steps(number)
             await self._accept()
-            before = len(self.office.worker.provider.dials)
-            self.office.step(worker_s, keeper_s)
+            before = len(self.processes.worker.provider.dials)
+            self.processes.step(worker_s, scheduler_s)
             for _ in range(2):
-                await self.office.keep_time()
-                await self.office.dial()
-            self._judge_wrong_time(len(self.office.worker.provider.dials) - before, worker_s, keeper_s)
-            self.office.step(0.0, 0.0)
-            await self._judge_right_time(f"{worker_s:+g} s at the worker, {keeper_s:+g} s at the scheduler")
+                await self.processes.run_jobs()
+                await self.processes.dial()
+            self._judge_wrong_time(len(self.processes.worker.provider.dials) - before, worker_s, scheduler_s)
+            self.processes.step(0.0, 0.0)
+            await self._judge_right_time(f"{worker_s:+g} s at the worker, {scheduler_s:+g} s at the scheduler")
 
     def _steps(self, number: int) -> tuple[float, float]:
         step_s = STEPS_S[number % len(STEPS_S)]
         return self.rng.choice([(step_s, step_s), (step_s, 0.0), (0.0, step_s)])
 
     async def _accept(self) -> None:
-        """One due now, one for tomorrow that expires in half an hour after that, one with an attempt under way."""
-        worker, now = self.office.worker, datetime.now(UTC)
-        self.office.step(0.0, 0.0)
+        """One due now, one for tomorrow that expires in half an hour after that, one with an attempt in progress."""
+        worker, now = self.processes.worker, datetime.now(UTC)
+        self.processes.step(0.0, 0.0)
         placed = await worker.accept(retry=RETRY, time_zone=None, expires_at=now + timedelta(days=2))
         await worker.place(placed)
         due = await worker.accept(retry=RETRY, due_at=now, time_zone=None, expires_at=now + timedelta(minutes=40))
@@ -115,20 +102,20 @@ class _Trial:
         self.due += [placed.call_id, due.call_id]
         self.later.append(later.call_id)
 
-    def _judge_wrong_time(self, dials: int, worker_s: float, keeper_s: float) -> None:
+    def _judge_wrong_time(self, dials: int, worker_s: float, scheduler_s: float) -> None:
         self.found.tried(I10)
         if dials and abs(worker_s) > eligibility.MAX_CLOCK_SKEW_S + MARGIN_S:
             self.found.broke(I10, f"{dials} dials by a clock that is {worker_s:+g} s off", self.reproduce)
 
     async def _judge_right_time(self, when: str) -> None:
         """Soon everything that is due is dialed, once; what is for later still waits, and nothing has ended."""
-        worker = self.office.worker
-        # The gate's own wait of five seconds is skipped: no more than that may be between now and the dial.
+        worker = self.processes.worker
+        # The eligibility check's own wait of five seconds is skipped: no longer wait may precede the dial.
         soon = datetime.now(UTC) + timedelta(seconds=eligibility.SKEW_RETRY_S + 1)
         await worker.all("UPDATE tasks SET due_at = now() WHERE status = 'pending' AND due_at <= $1 RETURNING 1", soon)
         for _ in range(2):
-            await self.office.keep_time()
-            await self.office.dial()
+            await self.processes.run_jobs()
+            await self.processes.dial()
         calls = await worker.all("SELECT call_id, status, final FROM calls")
         dialed = Counter(request.metadata["ringback_call_id"] for request in worker.provider.dials)
         self.found.tried(I1, I2, cases=len(calls))
@@ -140,15 +127,15 @@ class _Trial:
                 self.found.broke(I1, f"{call} was dialed {dialed[call['call_id']]} times ({when})", self.reproduce)
 
 
-async def plant_no_look_at_the_clock(ground: Ground, found: Findings, seed: int) -> None:
-    """Neither gate nor scheduler compares the clocks."""
+async def plant_no_look_at_the_clock(databases: Databases, found: Findings, seed: int) -> None:
+    """Neither eligibility check nor scheduler compares the clocks."""
     seen = Findings("planted", seed)
-    pool = await open_pool(await ground.database("clock"), max_size=8)
-    office = Office(pool)
-    for desk in (office.worker, office.keeper):
-        desk.store = PostgresStore(pool, clock_is_real=False)
+    pool = await open_pool(await databases.copy("clock"), max_size=8)
+    processes = TwoProcesses(pool)
+    for stack in (processes.worker, processes.scheduler):
+        stack.store = PostgresStore(pool, clock_is_real=False)
     try:
-        await _Trial(office, seen, Random(seed), "planted").run(len(STEPS_S))
+        await _Trial(processes, seen, Random(seed), "planted").run(len(STEPS_S))
     finally:
         pool.terminate()
-    found.plant("nobody compares the clock with the database's", bool(seen.violations), I10)
+    found.plant("the clock is not compared with the database's", bool(seen.violations), I10)

@@ -20,8 +20,8 @@ PR_SET_PDEATHSIG = 1  # prctl(2): what the kernel sends to a child whose parent 
 
 
 def main(workers: str, pid_file: str) -> None:
-    """`workers`: JSON, of each its port, the point ("": none), at which of its calls, how many seconds behind it. They
-    are forks, because eight that each import everything would take minutes on a busy machine."""
+    """`workers`: JSON, of each its port, the point ("": none), at which of its calls, how many seconds after it. They
+    are forks, because eight imports of everything take minutes on a busy machine."""
     assert retell.__name__, "imported here once, for all of them"
     settings = read_settings(process_environment(), emulated=False)
     start_logs(settings)

@@ -1,4 +1,4 @@
-"""Call processors are frozen, before, in and after their create request, past their lease, and thawed."""
+"""Call processors are stopped before, in and after their create request, past their lease, and resumed."""
 
 import json
 import signal
@@ -13,9 +13,10 @@ from random import Random
 import psutil
 
 from proof.findings import Findings, Say
+from proof.harness.databases import rows
+from proof.harness.processes import API_KEY, RETELL_KEYS, Processes, wait_for
 from proof.invariants import Invariant
-from proof.surroundings.settled import judge_all, judge_one_ring_each, poll, rows, wait_settled
-from proof.surroundings.town import API_KEY, RETELL_KEYS, Town, wait_for
+from proof.surroundings.judging import judge_all, poll, wait_settled
 from ringback.config import LEASE_MARGIN_S
 from ringback.failpoints import Failpoint
 from tests.loopback import free_ports
@@ -24,12 +25,14 @@ from tests.stories.running_system import RunningSystem, clean_environment, new_c
 I1, I2, I16 = Invariant.I1, Invariant.I2, Invariant.I16
 CREATE_TIMEOUT_S = 1.0
 LEASE_S = CREATE_TIMEOUT_S + LEASE_MARGIN_S
-#: Behind the lease; the last worker to freeze counts.
+#: After the lease; the last worker to freeze counts.
 FROZEN_S = LEASE_S + 3.0
 #: A send is decided before its lease is over; the emulator writes down a ring when it has read the whole request.
 MARGIN_S = 1.0
 CREATE_LATENCY_S = 0.4
-#: A backlog would keep those that are accepted behind the freeze waiting, and say nothing about the frozen.
+#: The workers stay frozen until then: a blocked product never rings, and a slow machine has time.
+OTHERS_RING_WITHIN_S = 180.0
+#: A backlog would delay the calls that are accepted after the freeze, and say nothing about the frozen workers.
 MOST_OPEN = 20
 _DEAD = "SELECT count(*) FROM queue_messages WHERE dead_at IS NOT NULL"
 _OPEN = "SELECT count(*) FROM calls WHERE NOT final AND call_id = ANY($1::text[])"
@@ -37,7 +40,7 @@ _OPEN = "SELECT count(*) FROM calls WHERE NOT final AND call_id = ANY($1::text[]
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """One worker: its point, at which of its calls, and how long behind it. Without a point, whenever we choose to."""
+    """One worker: its point, at which of its calls, and how long after it. Without a point, at a drawn moment."""
 
     point: Failpoint | None
     nth: int = 1
@@ -58,7 +61,7 @@ FREEZES = (
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What Retell does with a key that it knows, and how long we resend with it."""
+    """Whether Retell honours idempotency keys, and how long the product resends with one."""
 
     idempotency: bool
     same_key_window_s: int
@@ -94,7 +97,7 @@ class _Story:
         self.variant, self.found, self.say = variant, found, say
         self.rng = Random(f"{seed} frozen {variant}")
         self.reproduce = f"seed {seed}, {variant}"
-        self.town = Town(home / "town")
+        self.processes = Processes(home / "processes")
         *self.ports, port_of_up = free_ports(2 + len(FREEZES))
         self.settings = variant.settings(f"http://127.0.0.1:{self.ports[0]}")
         self.system = RunningSystem(home / "up", self.settings, port=port_of_up)
@@ -108,7 +111,7 @@ class _Story:
 
     def run(self) -> None:
         try:
-            with self.town:
+            with self.processes:
                 self._start()
                 self._freeze_all()
                 self._others_go_on()
@@ -121,27 +124,27 @@ class _Story:
             self.system.discard()
 
     def _start(self) -> None:
-        """`up` is the worker that keeps going; its queue is shared with those that freeze."""
-        self.town.start_retell(
-            self.ports[0],
-            f"http://127.0.0.1:{self.system.port}/retell/webhook",
-            speed=20.0,
-            idempotency=self.variant.idempotency,
-            create_latency_s=CREATE_LATENCY_S,
+        """`up` is the worker that goes on; it shares its queue with those that freeze."""
+        # Before the product: its first start asks the provider whether it is emulated.
+        self.processes.start_emulators(
+            {
+                "port": self.ports[0],
+                "webhook_url": f"http://127.0.0.1:{self.system.port}/retell/webhook",
+                "speed": 20.0,
+                "idempotency": self.variant.idempotency,
+                "create_latency_s": CREATE_LATENCY_S,
+            }
         )
-        # A first start asks the provider whether it is emulated.
-        wait_for(f"http://127.0.0.1:{self.ports[0]}/healthz")
         self.system.start()
         settings = clean_environment({**self.settings, "RINGBACK_DATABASE_URL": self.database_url})
         workers = [
             (port, freeze.point or "", freeze.nth, freeze.after_s)
             for port, freeze in zip(self.ports[1:], FREEZES, strict=True)
         ]
-        pid_file = self.town.home / "pids.json"
+        pid_file = self.processes.home / "pids.json"
         command = [sys.executable, "-m", "proof.surroundings.freezing_worker", json.dumps(workers), str(pid_file)]
-        self.town.start("workers", command, settings)
-        urls = [f"http://127.0.0.1:{port}" for port in self.ports]
-        wait_for(f"{urls[0]}/healthz", *(f"{url}/readyz" for url in urls[1:]))
+        self.processes.start("workers", command, settings)
+        wait_for(*(f"http://127.0.0.1:{port}/readyz" for port in self.ports[1:]))
         self.workers = [psutil.Process(pid) for pid in json.loads(pid_file.read_text())]
 
     def _place(self, count: int) -> list[str]:
@@ -153,10 +156,10 @@ class _Story:
         return placed
 
     def _freeze_all(self) -> None:
-        """Calls come until every worker has reached its point; those without one are stopped at some moment."""
-        give_up_at = time.monotonic() + 120
+        """Places calls until every worker has reached its point. Workers without one are stopped at a drawn moment."""
+        give_up_at = time.monotonic() + 300
         while len(self.frozen) < len(FREEZES) and time.monotonic() < give_up_at:
-            if rows(self.database_url, _OPEN, self.call_ids)[0][0] < MOST_OPEN:
+            if rows(self.database_url, _OPEN, self.call_ids)[0]["count"] < MOST_OPEN:
                 self._place(3)
             time.sleep(self.rng.uniform(0.1, 0.5))
             for worker, freeze in zip(self.workers, FREEZES, strict=True):
@@ -167,10 +170,10 @@ class _Story:
         self.say(f"{self.variant}: {len(self.frozen)} of {len(FREEZES)} workers frozen, {len(self.call_ids)} calls")
 
     def _others_go_on(self) -> None:
-        """While they are frozen, phones ring that were accepted now; then the leases of all are over."""
+        """While they are frozen, calls that are accepted now ring. Then all leases are over."""
         fresh = set(self._place(6))
         self.found.tried(I1, cases=len(fresh))
-        if not poll(lambda: self._rung(fresh), FROZEN_S):
+        if not poll(lambda: self._rung(fresh), OTHERS_RING_WITHIN_S):
             self.found.broke(I1, "a frozen worker keeps the others from dialing", self.reproduce)
         time.sleep(max(0.0, max(self.frozen.values()) + FROZEN_S - time.monotonic()))
 
@@ -180,21 +183,20 @@ class _Story:
     def _judge(self) -> None:
         doors = self.system.client
         judge_all(self.found, doors, self.database_url, self.call_ids, self.reproduce)
-        judge_one_ring_each(self.found, doors, self.call_ids, self.reproduce)
         query = "SELECT attempt_id, claimed_at FROM attempts WHERE NOT resent"
         claimed = {row["attempt_id"]: row["claimed_at"] for row in rows(self.database_url, query)}
         for ring in doors.rings():
             at = claimed.get(ring["metadata"]["ringback_attempt_id"])
             if at is not None and datetime.fromisoformat(ring["rang_at"]) > at + timedelta(seconds=LEASE_S + MARGIN_S):
                 self.found.broke(I2, f"rang after its lease: {ring['metadata']}", self.reproduce)
-        if dead := rows(self.database_url, _DEAD)[0][0]:
+        if dead := rows(self.database_url, _DEAD)[0]["count"]:
             self.found.broke(I16, f"{dead} messages with nothing wrong about them are dead", self.reproduce)
         key = f"frozen_workers_{'on' if self.variant.idempotency else 'off'}"
         self.found.counts |= {key: len(self.frozen), f"{key}_calls": len(self.call_ids)}
 
 
 def run_frozen(home: Path, variant: Variant, say: Say, seed: int) -> Findings:
-    """Findings of its own, so that several variants can run at the same time: they mostly wait."""
+    """Returns findings of its own, because the variants run at the same time: they mostly wait."""
     found = Findings("surroundings", seed)
     _Story(home, variant, found, say, seed).run()
     return found

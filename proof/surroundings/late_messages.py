@@ -4,8 +4,8 @@ from collections import Counter
 from random import Random
 
 from proof.findings import Findings
+from proof.harness.databases import Databases
 from proof.invariants import Invariant
-from proof.surroundings.ground import Ground
 from ringback.adapters.postgres.pool import open_pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.attempt import Attempt
@@ -23,60 +23,60 @@ STEPS_S = (0.0, 0.0, 1.0, 40.0, 90.0, 900.0, 3700.0, 4 * 3600.0)
 
 
 class _Story:
-    """Every message that was ever published is kept, and may come at any time. Half of the people answer."""
+    """Every message that was ever published is kept, and may come at any time. Half of the contacts answer."""
 
-    def __init__(self, desk: Stack, rng: Random) -> None:
-        self.desk, self.rng = desk, rng
+    def __init__(self, stack: Stack, rng: Random) -> None:
+        self.stack, self.rng = stack, rng
         self.published: list[CallRequested] = []
         self.answers: dict[str, bool] = {}
         self._dialing = False
-        desk.provider.during_dial = self._comes_again
+        stack.provider.during_dial = self._redeliver
 
-    async def _comes_again(self, request: DialRequest) -> None:
+    async def _redeliver(self, request: DialRequest) -> None:
         """The visibility is over in the middle of the dial: another worker gets the same message."""
         if not self._dialing:
             self._dialing = True
             of_call = [one for one in self.published if one.call_id == request.metadata["ringback_call_id"]]
             for message in of_call:
-                await self.desk.place(message)
+                await self.stack.place(message)
             self._dialing = False
 
     async def accept(self, calls: int) -> None:
         for number in range(calls):
-            message = await self.desk.accept(retry=RETRY)
+            message = await self.stack.accept(retry=RETRY)
             self.answers[message.call_id] = number % 2 == 0
             self.published.append(message)
 
     async def step(self) -> None:
-        desk = self.desk
-        desk.clock.advance(self.rng.choice(STEPS_S))
-        await desk.scheduled.publish_lost_calls()
-        self.published += await desk.release()
+        stack = self.stack
+        stack.clock.advance(self.rng.choice(STEPS_S))
+        await stack.scheduled.publish_lost_calls()
+        self.published += await stack.release()
         for message in self.rng.sample(self.published, min(4, len(self.published))):
-            await desk.place(message)
-        await self._people_react()
+            await stack.place(message)
+        await self._report_calls()
 
-    async def _people_react(self) -> None:
-        """Whoever was dialed has answered or not by now, and Retell says so."""
-        open_attempts = await self.desk.all("SELECT * FROM attempts WHERE verdict_type IS NULL AND state = 'placed'")
+    async def _report_calls(self) -> None:
+        """Retell reports of each dialed contact whether it has answered."""
+        open_attempts = await self.stack.all("SELECT * FROM attempts WHERE verdict_type IS NULL AND state = 'placed'")
         for row in open_attempts:
-            say = self.desk.provider.talked if self.answers[row["call_id"]] else self.desk.provider.no_answer
-            await self.desk.hear(row["call_id"], say(row["attempt_id"], row["provider_call_id"]))
+            say = self.stack.provider.talked if self.answers[row["call_id"]] else self.stack.provider.no_answer
+            await self.stack.hear(row["call_id"], say(row["attempt_id"], row["provider_call_id"]))
 
     async def finish(self) -> None:
         for _ in range(6):
             for message in self.published:
-                await self.desk.place(message)
-            await self._people_react()
-            self.desk.clock.advance(3700.0)
-            await self.desk.look_after()
-            self.published += await self.desk.release()
+                await self.stack.place(message)
+            await self._report_calls()
+            self.stack.clock.advance(3700.0)
+            await self.stack.look_after()
+            self.published += await self.stack.release()
         self.rng.shuffle(self.published)
         for message in [*self.published, *self.published]:
-            await self.desk.place(message)
+            await self.stack.place(message)
 
     def judge(self, found: Findings, reproduce: str) -> None:
-        dials = self.desk.provider.dials
+        dials = self.stack.provider.dials
         of_attempt = Counter(request.metadata["ringback_attempt_id"] for request in dials)
         of_call = Counter(request.metadata["ringback_call_id"] for request in dials)
         found.tried(I2, cases=len(of_attempt))
@@ -99,25 +99,25 @@ class _Forgetful(call_processing.CallProcessing):
         return attempt
 
 
-class _ForgetfulDesk(Stack):
+class _ForgetfulStack(Stack):
     @property
     def processing(self) -> call_processing.CallProcessing:
         return _Forgetful(self.store, self.provider, self.clock, self.new_id, self.rules)
 
 
-async def run_late_messages(ground: Ground, found: Findings, calls: int, seed: int) -> None:
-    await _trial(ground, found, Stack, calls, seed)
+async def run_late_messages(databases: Databases, found: Findings, calls: int, seed: int) -> None:
+    await _trial(databases, found, Stack, calls, seed)
 
 
-async def plant_forgetful_claim(ground: Ground, found: Findings, seed: int) -> None:
+async def plant_forgetful_claim(databases: Databases, found: Findings, seed: int) -> None:
     seen = Findings("planted", seed)
-    await _trial(ground, seen, _ForgetfulDesk, 4, seed)
+    await _trial(databases, seen, _ForgetfulStack, 4, seed)
     found.plant("a claim does not consume its dispatch", bool(seen.violations), I9)
 
 
-async def _trial(ground: Ground, found: Findings, kind: type[Stack], calls: int, seed: int) -> None:
+async def _trial(databases: Databases, found: Findings, kind: type[Stack], calls: int, seed: int) -> None:
     rng = Random(f"{seed} late messages")
-    pool = await open_pool(await ground.database("late"), max_size=8)
+    pool = await open_pool(await databases.copy("late"), max_size=8)
     try:
         story = _Story(kind(PostgresStore(pool, clock_is_real=False), pool, FixedClock()), rng)
         await story.accept(calls)

@@ -1,4 +1,4 @@
-"""A steady load from outside: calls that are asked for until they are accepted, and webhooks about nobody's calls."""
+"""A steady load from outside: calls that are requested until they are accepted, and webhooks about unknown calls."""
 
 import json
 import threading
@@ -10,7 +10,6 @@ from random import Random
 from types import TracebackType
 from typing import Any, Self
 
-from proof.surroundings.receiver import Posted, webhook
 from ringback.adapters.retell.signature import sign
 from tests.stories.running_system import SystemClient, new_call
 
@@ -19,12 +18,25 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 ANSWER_WITHIN_S = 20.0
 
 
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A webhook's answer; status 0 is none."""
+
+    name: str
+    status: int
+    took_s: float
+
+    @property
+    def accepted(self) -> bool:
+        return 200 <= self.status < 300
+
+
 @dataclass
 class Load:
     """A context; on leaving, every request has its answer. `accepted` is the call id by idempotency key; `doubled` are
     keys that were answered with two of them."""
 
-    doors: SystemClient
+    client: SystemClient
     receiver_url: str
     webhook_key: str
     rng: Random
@@ -70,7 +82,7 @@ class Load:
         give_up_at = time.monotonic() + 90
         while time.monotonic() < give_up_at:
             try:
-                answer = self.doors.ask("POST", "/v1/calls", body, {"Idempotency-Key": key})
+                answer = self.client.ask("POST", "/v1/calls", body, {"Idempotency-Key": key})
             except (OSError, ValueError):
                 self.unavailable += 1
                 time.sleep(0.2)
@@ -93,9 +105,8 @@ class Load:
 
 
 def post_webhook(url: str, name: str, key: str) -> Posted:
-    """Signed, about a call that nobody here has placed. Status 0: no answer at all."""
-    body, began = webhook(name), time.monotonic()
-    headers = {"x-retell-signature": sign(body, key, int(time.time() * 1000)), "content-type": "application/json"}
+    began = time.monotonic()
+    body, headers = signed_webhook(name, key)
     request = urllib.request.Request(url, body, headers, method="POST")
     try:
         with _OPENER.open(request, timeout=ANSWER_WITHIN_S) as answer:
@@ -106,6 +117,13 @@ def post_webhook(url: str, name: str, key: str) -> Posted:
     except (OSError, ValueError):
         status = 0
     return Posted(name, status, time.monotonic() - began)
+
+
+def signed_webhook(name: str, key: str) -> tuple[bytes, dict[str, str]]:
+    """Body and headers, about a call that no client has requested."""
+    body = json.dumps({"event": "call_ended", "call": {"call_id": name}}).encode()
+    signature = sign(body, key, int(time.time() * 1000))
+    return body, {"x-retell-signature": signature, "content-type": "application/json"}
 
 
 def call_id_in(body: str) -> str:

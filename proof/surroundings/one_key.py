@@ -1,4 +1,4 @@
-"""I8: many requests with one idempotency key at the same moment, through several doors, make one call."""
+"""I8: many requests with one idempotency key at the same moment, through several processes, make one call."""
 
 import asyncio
 from collections import defaultdict
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from random import Random
 
 from proof.findings import Findings
+from proof.harness.databases import Databases
 from proof.invariants import Invariant
-from proof.surroundings.ground import Ground
 from ringback.adapters.clock import SystemClock, new_id
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.adapters.postgres.pool import Pool, open_pool
@@ -23,7 +23,7 @@ from ringback.wiring import batched_acceptance
 
 I8 = Invariant.I8
 POLICY = DialPolicy(frozenset({"US"}), CallingHours.parse("always"), 100, 100, 0, 0, 60.0)
-DOORS = 3
+ENTRIES = 3
 #: One in so many requests asks for something else under the same key.
 ANOTHER_EVERY = 5
 
@@ -32,7 +32,7 @@ Accept = Callable[[NewCall, str | None], Awaitable[AcceptReceipt]]
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """`requests` for each of the `keys`; `body` is which of two requests is meant."""
+    """`requests` for each of the `keys`; A key comes with two bodies."""
 
     keys: int
     requests: int
@@ -40,7 +40,7 @@ class Asking:
 
     @property
     def reproduce(self) -> str:
-        return f"seed {self.seed}, {self.keys} keys, {self.requests} requests each, {DOORS} doors"
+        return f"seed {self.seed}, {self.keys} keys, {self.requests} requests each, {ENTRIES} entries"
 
     def plan(self) -> list[tuple[str, int]]:
         rng = Random(f"{self.seed} one key")
@@ -71,12 +71,12 @@ def request(key: str, body: int) -> NewCall:
     )
 
 
-async def ask_at_once(doors: Sequence[Accept], asking: Asking) -> list[tuple[str, int, str | None]]:
+async def ask_at_once(entries: Sequence[Accept], asking: Asking) -> list[tuple[str, int, str | None]]:
     """(key, body, call id) in the order of the plan; None for a refusal because the key means another request."""
 
     async def ask(position: int, key: str, body: int) -> tuple[str, int, str | None]:
         try:
-            return key, body, (await doors[position % len(doors)](request(key, body), key)).call_id
+            return key, body, (await entries[position % len(entries)](request(key, body), key)).call_id
         except KeyReused:
             return key, body, None
 
@@ -103,33 +103,33 @@ async def judge_keys(
             found.broke(I8, f"{key}: {len(wrong)} answers do not fit the one call that was made", reproduce)
 
 
-async def run_one_key(ground: Ground, found: Findings, asking: Asking) -> None:
-    await _trial(ground, found, asking, lambda accept: accept)
+async def run_one_key(databases: Databases, found: Findings, asking: Asking) -> None:
+    await _trial(databases, found, asking, lambda accept: accept)
 
 
-async def plant_no_key(ground: Ground, found: Findings, seed: int) -> None:
-    """A door that forgets the key: the same oracle must see several calls."""
+async def plant_no_key(databases: Databases, found: Findings, seed: int) -> None:
+    """An entry that forgets the key: the same oracle must see several calls."""
 
     def forgetful(accept: Accept) -> Accept:
         return lambda request, _: accept(request, None)
 
     seen = Findings("planted", seed)
-    await _trial(ground, seen, Asking(2, 5, seed), forgetful)
+    await _trial(databases, seen, Asking(2, 5, seed), forgetful)
     found.plant("the idempotency key is not written down", bool(seen.violations), I8)
 
 
-async def _trial(ground: Ground, found: Findings, asking: Asking, around: Callable[[Accept], Accept]) -> None:
-    """Each door has connections, groups and ids of its own, as a process has."""
+async def _trial(databases: Databases, found: Findings, asking: Asking, around: Callable[[Accept], Accept]) -> None:
+    """Each entry has connections, batches and ids of its own, as a process has."""
     async with AsyncExitStack() as stack:
-        doors, pool = [], None
-        database_url = await ground.database("keys")
-        for _ in range(DOORS):
+        entries, pool = [], None
+        database_url = await databases.copy("keys")
+        for _ in range(ENTRIES):
             pool = await open_pool(database_url, max_size=6)
             stack.callback(pool.terminate)
             initiation = CallInitiation(PostgresStore(pool), SystemClock(), new_id, PhoneNumbersPlan(), POLICY)
-            doors.append(around(batched_acceptance(initiation)))
+            entries.append(around(batched_acceptance(initiation)))
         assert pool is not None
-        answers = await ask_at_once(doors, asking)
-        # Again, when all is quiet: a stored answer stands.
-        answers += await ask_at_once(doors[:1], asking)
+        answers = await ask_at_once(entries, asking)
+        # Again, when all is quiet: a stored answer is repeated.
+        answers += await ask_at_once(entries[:1], asking)
         await judge_keys(found, answers, pool, asking.reproduce)

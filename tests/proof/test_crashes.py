@@ -6,9 +6,7 @@ from pathlib import Path
 from proof.crashes.__main__ import read_case
 from proof.crashes.acts import ACTS
 from proof.crashes.campaign import PLANTED, reproduce, run_on
-from proof.crashes.case import Case
-from proof.crashes.modes import Mode
-from proof.crashes.plan import Recording, Route, killing
+from proof.crashes.cases import Case, Mode, Recording, Route, killing
 from proof.crashes.planted import BUGS
 from proof.crashes.shared_page import SharedPage
 from proof.findings import Size
@@ -49,11 +47,11 @@ def test_the_same_seed_gives_the_same_case() -> None:
     assert killing(recording, Failpoint.CLAIM_COMMITTED, Mode.FORGETFUL, 1) is None
 
 
-def test_a_leap_moves_both_clocks_of_everyone_who_maps_the_page(tmp_path: Path) -> None:
-    mine, theirs = SharedPage(tmp_path / "page"), SharedPage(tmp_path / "page")
-    before, before_s = theirs.now(), theirs.monotonic()
+def test_a_leap_moves_both_clocks_of_every_process_that_maps_the_page(tmp_path: Path) -> None:
+    mine, other = SharedPage(tmp_path / "page"), SharedPage(tmp_path / "page")
+    before, before_s = other.now(), other.monotonic()
     mine.leap(3600.0)
-    assert (theirs.now() - before).total_seconds() >= 3600
-    assert theirs.monotonic() - before_s >= 3600
-    assert [mine.count(Failpoint.EXPIRED), theirs.count(Failpoint.EXPIRED)] == [1, 2]
+    assert (other.now() - before).total_seconds() >= 3600
+    assert other.monotonic() - before_s >= 3600
+    assert [mine.count(Failpoint.EXPIRED), other.count(Failpoint.EXPIRED)] == [1, 2]
     assert mine.hits() == {Failpoint.EXPIRED: 2}

@@ -6,10 +6,10 @@ from base64 import b64encode
 from urllib.parse import quote
 
 from proof.findings import Findings, Size
+from proof.harness.http import Reply, Request
 from proof.hostile import run
 from proof.hostile.canaries import leaks, make_canaries
-from proof.hostile.judging import judge
-from proof.hostile.wire import Reply, Request
+from proof.hostile.target import judge
 from proof.invariants import Invariant
 
 SEED = 20261122

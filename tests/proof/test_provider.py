@@ -6,14 +6,14 @@ import json
 import pytest
 
 from proof.findings import Size
+from proof.harness.http import Message, read_message, says
+from proof.harness.oracle import CallSeen
 from proof.invariants import Invariant
-from proof.provider import forms
+from proof.provider import forms, prove
 from proof.provider.acts import PASS, Act, End, Forward, Plan, answers, late
 from proof.provider.cases import Drafts, Setting, cuts, every_family
-from proof.provider.fates import Case, Evidence, abandoned, answered, judge
-from proof.provider.proxy import CASE_KEY, CREATE, LIST, Door, Proxy
-from proof.provider.suite import prove
-from proof.provider.wire import Message, read_message, says
+from proof.provider.outcomes import Case, Evidence, abandoned, answered, judge
+from proof.provider.proxy import CASE_KEY, CREATE, LIST, Entrance, Proxy
 
 ANSWER = says(201, b'{"call_id": "call_1"}')
 
@@ -36,52 +36,57 @@ def test_in_the_full_size_the_answer_is_cut_after_each_of_its_bytes():
 
 def test_without_a_resend_no_case_may_see_a_second_unclear_request():
     for case in every_family(Drafts(setting(remembers=False), 1)):
-        assert case.family == "429" or case.fate.creates == {1}, str(case)
+        assert case.family == "429" or case.outcome.creates == {1}, str(case)
 
 
 # What the oracle says of ledgers that are written by hand.
 
-ATTEMPT = {"state": "analyzed", "provider_call_id": "call_1"}
-CALL = {"status": "completed", "final": True}
+ATTEMPT = {"attempt_id": "a1", "state": "analyzed", "provider_call_id": "call_1"}
+RING = {"provider_call_id": "call_1", "metadata": {"ringback_attempt_id": "a1"}}
 
 
 def event(number, kind, **data):
-    told = {"type": f"voice_ai_call_{kind}", "data": {"sequence": number, "is_final": False, **data}}
+    data = {"sequence": number, "is_final": False, "attempt_id": "a1", "provider_call_id": "call_1", **data}
+    told = {"id": f"e{number}", "type": f"voice_ai_call_{kind}", "data": data}
     return {"id": f"e{number}", "signature_ok": True, "event": told}
 
 
 def well(**changed):
+    call = CallSeen(
+        "c1",
+        {"status": "completed", "final": True},
+        [ATTEMPT],
+        [RING],
+        [event(1, "initiated"), event(2, "started"), event(3, "completed", is_final=True)],
+    )
     seen = Evidence(
-        rings=[{"provider_call_id": "call_1"}],
+        call,
         create_bodies=[b"{}"],
         create_keys=["a1"],
         create_times=[1.0],
         evidence_at=2.0,
-        deliveries=[event(1, "initiated"), event(2, "started"), event(3, "completed", is_final=True)],
-        call=CALL,
-        attempts=[ATTEMPT],
     )
     for name, value in changed.items():
-        setattr(seen, name, value)
+        setattr(call if name in CallSeen.__slots__ else seen, name, value)
     return seen
 
 
-def case(fate=None):
-    return Case("case-00001", "family", "what", Plan(), fate or answered("00"))
+def case(outcome=None):
+    return Case("case-00001", "family", "what", Plan(), outcome or answered("00"))
 
 
-def broken(seen, fate=None):
-    return {invariant for invariant, _ in judge(case(fate), seen)}
+def broken(seen, outcome=None):
+    return {problem.invariant for problem in judge(case(outcome), seen)}
 
 
-def test_a_call_that_met_its_fate_breaks_nothing():
+def test_a_call_with_its_outcome_breaks_nothing():
     assert broken(well()) == set()
 
 
 @pytest.mark.parametrize(
     ("changed", "breaks"),
     [
-        ({"rings": [{"provider_call_id": "call_1"}] * 2}, Invariant.I2),
+        ({"rings": [RING] * 2}, Invariant.I2),
         ({"create_bodies": [b"{}", b"{ }"], "create_keys": ["a1", "a1"]}, Invariant.I5),
         ({"create_keys": ["a1", "a2"]}, Invariant.I5),
         ({"create_times": [1.0, 9.0]}, Invariant.I5),
@@ -89,8 +94,8 @@ def test_a_call_that_met_its_fate_breaks_nothing():
         ({"call": {"status": "failed", "final": True}}, Invariant.I6),
         ({"attempts": [{**ATTEMPT, "provider_call_id": "call_2"}]}, Invariant.I7),
         ({"attempts": [{**ATTEMPT, "state": "unknown"}]}, Invariant.I6),
-        ({"deliveries": well().deliveries[1:]}, Invariant.I14),
-        ({"deliveries": [*well().deliveries, event(3, "completed", is_final=False)]}, Invariant.I14),
+        ({"deliveries": well().call.deliveries[1:]}, Invariant.I14),
+        ({"deliveries": [*well().call.deliveries, event(3, "completed", is_final=False)]}, Invariant.I14),
         ({"deliveries": []}, Invariant.I1),
     ],
 )
@@ -103,7 +108,8 @@ def test_a_phone_that_rang_is_not_abandoned():
     seen = well(
         call={"status": "abandoned", "final": True}, deliveries=[gone], attempts=[{**ATTEMPT, "state": "abandoned"}]
     )
-    assert broken(seen, abandoned(1)) == {Invariant.I6}
+    # The ring was never announced either.
+    assert broken(seen, abandoned(1)) == {Invariant.I6, Invariant.I14}
 
 
 # The proxy alone, between two sockets.
@@ -210,13 +216,13 @@ async def test_a_late_request_arrives_when_so_many_look_ups_were_answered(proxy,
     assert provider.asked[0].body == create("a").body
 
 
-async def test_a_door_that_refuses_or_slams_sends_nothing_on(proxy, provider):
-    await asyncio.to_thread(proxy.set_door, Door.REFUSES)
+async def test_an_entrance_that_refuses_or_slams_forwards_nothing(proxy, provider):
+    await asyncio.to_thread(proxy.set_entrance, Entrance.REFUSES)
     with pytest.raises(ConnectionRefusedError):
         await sent(proxy, create("a"))
-    await asyncio.to_thread(proxy.set_door, Door.SLAMS)
+    await asyncio.to_thread(proxy.set_entrance, Entrance.SLAMS)
     assert await sent(proxy, create("a")) == b""
-    await asyncio.to_thread(proxy.set_door, Door.OPEN)
+    await asyncio.to_thread(proxy.set_entrance, Entrance.OPEN)
     assert provider.asked == []
     assert await sent(proxy, create("a")) == ANSWER
 

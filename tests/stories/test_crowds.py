@@ -11,8 +11,8 @@ from statistics import median
 import psutil
 import pytest
 
-from proof.load.ground import Ground, open_ground
-from proof.load.requests import WEBHOOK
+from proof.load.system import LoadedSystem, loaded_system
+from proof.load.traffic import WEBHOOK
 from ringback.adapters.retell.signature import sign
 
 pytestmark = pytest.mark.slow
@@ -31,14 +31,14 @@ GROWS_AT_MOST_MIB = 200
 
 
 @pytest.fixture(scope="module")
-def ground() -> Iterator[Ground]:
-    with open_ground(seed=8, seeded_calls=CROWD) as made:
+def target() -> Iterator[LoadedSystem]:
+    with loaded_system(seed=8, seeded_calls=CROWD) as made:
         yield made
 
 
-def process_of(ground: Ground) -> psutil.Process:
-    assert ground.system.process is not None
-    return psutil.Process(ground.system.process.pid)
+def process_of(target: LoadedSystem) -> psutil.Process:
+    assert target.system.process is not None
+    return psutil.Process(target.system.process.pid)
 
 
 async def exchange(port: int, raw: bytes, go: asyncio.Event | None = None) -> tuple[int, float]:
@@ -69,13 +69,13 @@ def seconds_of(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def test_a_thousand_webhooks_at_once_are_all_accepted_within_three_seconds(ground: Ground) -> None:
-    process = process_of(ground)
+def test_a_thousand_webhooks_at_once_are_all_accepted_within_three_seconds(target: LoadedSystem) -> None:
+    process = process_of(target)
     tries = []
     for number in range(TRIES):
-        crowd = [ground.requests.make(WEBHOOK, number * CROWD + each) for each in range(CROWD)]
+        crowd = [target.requests.make(WEBHOOK, number * CROWD + each) for each in range(CROWD)]
         before_s = seconds_of(process)
-        answers = asyncio.run(all_at_once(ground.port, crowd))
+        answers = asyncio.run(all_at_once(target.port, crowd))
         cost_s = seconds_of(process) - before_s
         statuses, slowest_s = Counter(status for status, _ in answers), max(took for _, took in answers)
         sys.stdout.write(
@@ -117,12 +117,12 @@ async def open_many(port: int, count: int, raw: bytes) -> list[asyncio.StreamWri
     ],
     ids=["oversize", "chunked", "half a head", "nothing"],
 )
-def test_two_hundred_idle_sockets_without_a_key_do_not_delay_a_client(ground: Ground, raw: bytes) -> None:
+def test_two_hundred_idle_sockets_without_a_key_do_not_delay_a_client(target: LoadedSystem, raw: bytes) -> None:
     async def attacked() -> tuple[int, float]:
-        writers = await open_many(ground.port, 200, raw)
-        request = ground.requests.make("later", len(raw))
+        writers = await open_many(target.port, 200, raw)
+        request = target.requests.make("later", len(raw))
         try:
-            return await exchange(ground.port, request)
+            return await exchange(target.port, request)
         finally:
             for writer in writers:
                 writer.close()
@@ -132,15 +132,15 @@ def test_two_hundred_idle_sockets_without_a_key_do_not_delay_a_client(ground: Gr
     assert took_s < 3.0
 
 
-def test_bodies_of_six_mebibytes_on_many_connections_are_not_all_held(ground: Ground) -> None:
+def test_bodies_of_six_mebibytes_on_many_connections_are_not_all_held(target: LoadedSystem) -> None:
     """Sixty are 360 MiB, all but their last byte."""
-    process = process_of(ground)
+    process = process_of(target)
 
     async def attacked() -> tuple[int, tuple[int, float]]:
         before, most, done = process.memory_info().rss, 0, asyncio.Event()
 
         async def send() -> asyncio.StreamWriter:
-            _, writer = await asyncio.open_connection("127.0.0.1", ground.port)
+            _, writer = await asyncio.open_connection("127.0.0.1", target.port)
             writer.write(webhook_head(6 * MIB))
             for _ in range(6 * 16 - 1):
                 writer.write(b"x" * (MIB // 16))
@@ -158,7 +158,7 @@ def test_bodies_of_six_mebibytes_on_many_connections_are_not_all_held(ground: Gr
 
         watching = asyncio.create_task(watch())
         writers = await asyncio.gather(*(asyncio.wait_for(send(), 30) for _ in range(60)))
-        answer = await exchange(ground.port, ground.requests.make(WEBHOOK, 1))
+        answer = await exchange(target.port, target.requests.make(WEBHOOK, 1))
         done.set()
         await watching
         for writer in writers:
@@ -171,11 +171,11 @@ def test_bodies_of_six_mebibytes_on_many_connections_are_not_all_held(ground: Gr
     assert (status, took_s < ANSWERED_WITHIN_S) == (204, True)
 
 
-def test_forged_webhooks_that_never_end_do_not_delay_a_genuine_one(ground: Ground) -> None:
+def test_forged_webhooks_that_never_end_do_not_delay_a_genuine_one(target: LoadedSystem) -> None:
     async def attacked() -> tuple[int, float]:
-        writers = await open_many(ground.port, 1_600, webhook_head(MIB) + b"x")
+        writers = await open_many(target.port, 1_600, webhook_head(MIB) + b"x")
         try:
-            return await exchange(ground.port, ground.requests.make(WEBHOOK, 2))
+            return await exchange(target.port, target.requests.make(WEBHOOK, 2))
         finally:
             for writer in writers:
                 writer.close()

@@ -33,7 +33,7 @@ def jobs(scheduled: ScheduledCalls, reconciliation: Reconciliation, retention: R
         Job("look_after_attempts", reconciliation.reconcile_due_attempts, 0.5, 100),
         Job("end_expired_calls", scheduled.end_expired_calls, 1.0, 500),
         Job("publish_lost_calls", scheduled.publish_lost_calls, 10.0, 500),
-        Job("purge_expired", retention.purge_expired, HOUR_S, BATCH),
+        Job("discard_old", retention.purge_expired, HOUR_S, BATCH),
     )
 
 

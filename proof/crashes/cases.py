@@ -1,0 +1,115 @@
+"""The cases: a mode of the provider, acts, and the kills that end the lives. Kills are drawn from recorded hits."""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from proof.crashes.acts import ACTS
+from ringback.failpoints import Failpoint
+
+Kill = tuple[Failpoint, int]
+
+#: A hit beyond this, or in the later half of the recorded ones, would kill nothing new, and less surely.
+LATEST_HIT = 8
+#: An act of another kind goes on beside the one that is killed, in this share of the trials.
+COMPANY = 0.3
+
+
+class Mode(StrEnum):
+    """Whether the provider honours idempotency keys. With `FORGETFUL` the product's one resend under the same key is
+    switched off."""
+
+    REMEMBERS = "idempotency on"
+    FORGETFUL = "idempotency off"
+
+
+#: Waits are leaped over, so these need not be short; but the create timeout is waited for.
+_SETTINGS = {
+    "RINGBACK_CREATE_TIMEOUT_S": "2",
+    "RINGBACK_SILENCE_DEADLINE_S": "10",
+    "RINGBACK_NOT_CONNECTED_DEADLINE_S": "3",
+    "RINGBACK_ANALYSIS_DEADLINE_S": "10",
+    "RINGBACK_ANALYSIS_GIVE_UP_S": "600",
+    "RINGBACK_MAX_CALL_S": "60",
+    "RINGBACK_INBOUND_HOLD_S": "120",
+}
+_OF_MODE = {
+    # The resend comes after the third clean look-up; two more may stay unanswered on a busy machine.
+    Mode.REMEMBERS: {"RINGBACK_UNKNOWN_LOOKUPS_S": "1,2,4,8,16,240", "RINGBACK_SAME_KEY_WINDOW_S": "2700"},
+    Mode.FORGETFUL: {"RINGBACK_UNKNOWN_LOOKUPS_S": "1,2,4,8", "RINGBACK_SAME_KEY_WINDOW_S": "0"},
+}
+
+
+def product_settings(mode: Mode) -> Mapping[str, str]:
+    return {**_SETTINGS, **_OF_MODE[mode]}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The lives end at `kills`, one after the other, each a point and which hit of it; the last life is not killed.
+    `bug` is planted in every life."""
+
+    seed: int
+    mode: Mode
+    acts: tuple[str, ...]
+    kills: tuple[Kill, ...] = ()
+    bug: str | None = None
+
+    def __str__(self) -> str:
+        kills = ", ".join(f"{point} at hit {hit}" for point, hit in self.kills) or "nothing"
+        return f"seed {self.seed}, {self.mode}, acts {'+'.join(self.acts)}, killed at {kills}"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An act, and the kills before the life in which a point is looked for: only a life after a death reaches some."""
+
+    act: str
+    before: tuple[Kill, ...] = ()
+
+
+ROUTES = (
+    *(Route(act) for act in ACTS),
+    Route("answered", ((Failpoint.CLAIM_COMMITTED, 1),)),
+    Route("silent", ((Failpoint.DIAL_ANSWERED, 1),)),
+)
+
+
+def recordings(seed: int) -> Iterator[tuple[Route, Case]]:
+    """Every route once in each mode, killed by nothing but what comes before."""
+    for mode in Mode:
+        for number, route in enumerate(ROUTES):
+            yield route, Case(seed + number, mode, (route.act,), route.before)
+
+
+@dataclass
+class Recording:
+    """How often the last life of each route hit each point, by mode."""
+
+    hits: dict[tuple[Mode, Route], Counter[Failpoint]] = field(default_factory=lambda: defaultdict(Counter))
+
+    def note(self, route: Route, mode: Mode, hits: Counter[Failpoint]) -> None:
+        self.hits[mode, route] += hits
+
+    def routes_to(self, point: Failpoint, mode: Mode) -> Sequence[tuple[Route, int]]:
+        """With the number of hits."""
+        known = ((route, self.hits[mode, route][point]) for route in ROUTES)
+        return [(route, hits) for route, hits in known if hits]
+
+    def unreached(self) -> list[Failpoint]:
+        return [point for point in Failpoint if not any(hits[point] for hits in self.hits.values())]
+
+
+def killing(recording: Recording, point: Failpoint, mode: Mode, seed: int, *, surely: bool = False) -> Case | None:
+    """A case in which a life ends at this point; None if none is known in this mode. `surely`: at the first hit."""
+    routes = recording.routes_to(point, mode)
+    if not routes:
+        return None
+    rng = random.Random(f"{seed} {point} {mode}")
+    route, hits = rng.choice(routes)
+    hit = 1 if surely else rng.randint(1, min(1 + hits // 2, hits, LATEST_HIT))
+    company = [act for act in ACTS if act != route.act]
+    acts = (route.act, *(rng.sample(company, 1) if rng.random() < COMPANY else ()))
+    return Case(seed, mode, acts, (*route.before, (point, hit)))
