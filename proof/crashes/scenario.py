@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 import asyncpg
-from ringback_emulator.signing import retell_signature
+from ringback_emulator.outgoing_requests import retell_signature
 
 from proof.crashes.emulated import REFUSALS_KEY
 from proof.crashes.shared_page import SharedPage
