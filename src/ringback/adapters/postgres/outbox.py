@@ -24,7 +24,7 @@ DELIVERED = """
 WITH of_erased AS (DELETE FROM outbox WHERE id = ANY($1::bigint[]) AND erased)
 UPDATE outbox SET delivered_at = $2, last_error = NULL WHERE id = ANY($1::bigint[]) AND NOT erased
 """
-# Later rows of the key cannot be delivered before a waiting row. They become due with it, so no pass reads them now.
+# Later rows of the key cannot be delivered before a waiting row. They become due with it, so no pass reads them before.
 FAILED = """
 WITH failed AS (
     UPDATE outbox SET last_error = $2, refusals = refusals + $5::int, due_at = coalesce($3, due_at),
