@@ -22,18 +22,18 @@ Piece = tuple[int, ActionKind | str, int]
 
 
 class UnexpectedReply(Exception):
-    """An action answered something else than that it was done."""
+    """An action did not report success."""
 
 
 class Connection:
-    """One keep-alive connection with at most one request under way."""
+    """One keep-alive connection with at most one open request."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
 
     async def ask(self, request: bytes) -> bytes:
-        """The answer's body, whatever its status."""
+        """Return the response's body, for any status."""
         self._writer.write(request)
         head = await self._reader.readuntil(HEAD_END)
         return await self._reader.readexactly(content_length(head))
@@ -43,8 +43,10 @@ class Connection:
 
 
 def pieces(calls: int, seed: int) -> Iterator[Piece]:
-    """(lap, what to ask, about which call): each lap has everything once, in an order of its own, as long as there are
-    calls that nobody asked about yet. An empty answer and a round trip are about none."""
+    """Yield (lap, request, number of its call), while there are calls without a request.
+
+    Each lap has every request once, in an order of its own. The empty handler and the round trip need no call.
+    """
     dice = random.Random(seed)
     number = 0
     for lap in range(calls // len(KINDS)):
@@ -55,8 +57,8 @@ def pieces(calls: int, seed: int) -> Iterator[Piece]:
             yield lap, kind, number
 
 
-class Channel:
-    """Does one piece after the other and notes how long each took, in seconds."""
+class Client:
+    """Sends one request after the other and records the seconds that each took."""
 
     def __init__(self, product: Connection, empty: Connection, database: Any, seed: int) -> None:
         self._product = product
@@ -107,25 +109,25 @@ def check_reply(kind: ActionKind, body: bytes) -> None:
 
 
 async def run_load(asked: argparse.Namespace) -> dict[str, list[float]]:
-    """The times of each action and door, of the empty answers and of the round trips, in seconds."""
-    channels = [await _open_lane(asked) for _ in range(asked.channels)]
+    """Return the times of each action and API, of the empty handler and of the round trips, in seconds."""
+    clients = [await _open_client(asked) for _ in range(asked.clients)]
     work = pieces(asked.calls, asked.seed)
     ends_at = time.perf_counter() + asked.seconds
     async with asyncio.TaskGroup() as group:
-        for channel in channels:
-            group.create_task(channel.run(work, asked.warm_laps, ends_at))
+        for client in clients:
+            group.create_task(client.run(work, asked.warm_laps, ends_at))
     together: defaultdict[str, list[float]] = defaultdict(list)
-    for channel in channels:
-        await channel.close()
-        for name, took_s in channel.took_s.items():
+    for client in clients:
+        await client.close()
+        for name, took_s in client.took_s.items():
             together[name] += took_s
     return together
 
 
-async def _open_lane(asked: argparse.Namespace) -> Channel:
+async def _open_client(asked: argparse.Namespace) -> Client:
     product = Connection(*await asyncio.open_connection("127.0.0.1", asked.port))
     empty = Connection(*await asyncio.open_connection("127.0.0.1", asked.empty_port))
-    return Channel(product, empty, await asyncpg.connect(asked.database_url), asked.seed)
+    return Client(product, empty, await asyncpg.connect(asked.database_url), asked.seed)
 
 
 def summary(took_s: list[float]) -> dict[str, float]:
@@ -135,7 +137,7 @@ def summary(took_s: list[float]) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("port", "empty-port", "lanes", "calls", "seed", "warm-laps"):
+    for name in ("port", "empty-port", "clients", "calls", "seed", "warm-laps"):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--database-url", required=True)

@@ -1,4 +1,4 @@
-"""The nine actions as requests, one for each door that an action has, every one about a person of its own."""
+"""The nine actions as requests, one for each API of an action. Each concerns a person of its own."""
 
 import json
 import time
@@ -28,7 +28,7 @@ class ActionKind:
         return f"{self.action} {self.door}"
 
     def request(self, number: int, seed: int) -> bytes:
-        """About the call with this number; signed at the agents' door with the time of asking."""
+        """Return the request about the call with this number. A request of an agent is signed with the current time."""
         if self.door == SYSTEMS:
             body = self._of_systems(number, seed)
             headers = f"authorization: Bearer {API_KEY}\r\nidempotency-key: {seed}-{number}\r\n"

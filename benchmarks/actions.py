@@ -20,8 +20,8 @@ from benchmarks.running import Plan
 from benchmarks.seeding import Seeding
 
 NAME = "actions"
-#: Latency, not throughput: so many requests are under way at once.
-LANES = 2
+#: Latency, not throughput: the number of requests that are open at once.
+CLIENTS = 2
 #: The first of each action are not counted: the process then imports, connects and prepares what it needs.
 WARM_LAPS = 8
 #: The load lasts as long as so many turns of a path.
@@ -32,7 +32,7 @@ GIVE_UP_S = 30.0
 
 _HEADER = ("action", "door", "requests", "p50 ms", "p99 ms", "x empty handler", "x round trip")
 _EXPLANATION = f"""\
-The business API as its own process, {LANES} keep-alive connections, one request at a time on each. Every request is
+The business API as its own process, {CLIENTS} keep-alive connections, one request at a time on each. Every request is
 about another person, who is on the phone and has a callback planned; a reply other than that the action was done fails
 the run. Tool calls of agents are signed and carry the conversation so far, 20 KB, and so does `call_analysed`. The same
 client measures two yardsticks in between, all in random order: a Starlette route that answers `{{}}` in a process of
@@ -93,7 +93,7 @@ async def measure(
         numbers = {
             "port": port,
             "empty-port": empty_port,
-            "lanes": LANES,
+            "clients": CLIENTS,
             "calls": calls,
             "seed": plan.seed,
             "warm-laps": warm_laps,

@@ -75,7 +75,7 @@ class Ground:
         return float(total)
 
     async def commits(self, database: str) -> int:
-        """Commits of a database that nobody is connected to any more; before that, some are not reported yet."""
+        """Return the commits of a database without connections. Earlier, some are not reported yet."""
         connection = await asyncpg.connect(self.url)
         try:
             while await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE datname = $1", database):

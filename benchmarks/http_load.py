@@ -108,7 +108,7 @@ SOURCES: dict[str, Callable[[int, int], Source]] = {
 
 
 async def run_load(source: Source, port: int, connections: int, warm_s: float, seconds: float) -> dict[str, Any]:
-    """The numbers of one round; times in seconds. Raises OSError if nobody listens."""
+    """The numbers of one round; times in seconds. Raises OSError if no server listens."""
     began = time.perf_counter()
     tally = Tally(began + warm_s, began + warm_s + seconds)
     loop = asyncio.get_running_loop()

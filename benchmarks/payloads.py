@@ -36,7 +36,7 @@ week what when where work would year yes
 
 @lru_cache(maxsize=1)
 def fictional_phones() -> tuple[str, ...]:
-    """Every 555-01xx number of every area code of the United States, about 36,000: numbers nobody has."""
+    """Every 555-01xx number of every area code of the United States, about 36,000: numbers that are never assigned."""
     codes = [code for code in range(201, 990) if _is_american(code)]
     return tuple(f"+1{code}55501{line:02}" for line in range(100) for code in codes)
 

@@ -21,13 +21,13 @@ async def drain(queue: QueueCalls, handle: Handle, in_flight: int) -> None:
             await places.acquire()
             rows = await queue.receive()
             if rows:
-                group.create_task(_settle(queue, handle, rows, places))
+                group.create_task(_process(queue, handle, rows, places))
             else:
                 places.release()
                 await asyncio.sleep(IDLE_S)
 
 
-async def _settle(queue: QueueCalls, handle: Handle, rows: Sequence[Row], places: asyncio.Semaphore) -> None:
+async def _process(queue: QueueCalls, handle: Handle, rows: Sequence[Row], places: asyncio.Semaphore) -> None:
     try:
         await asyncio.gather(*(handle(row) for row in rows))
         await queue.delete(rows)

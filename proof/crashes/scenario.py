@@ -11,11 +11,11 @@ from typing import Any
 
 import aiohttp
 import asyncpg
-from ringback_emulator.outgoing_requests import retell_signature
 
 from proof.crashes.emulated import REFUSALS_KEY
 from proof.crashes.shared_page import SharedPage
 from ringback.domain.abt_event import iso
+from ringback_emulator.outgoing_requests import retell_signature
 
 FROM_NUMBER = "+14155550199"
 REPEAT_S = 0.03

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from proof.invariants import Invariant
 from proof.model.rules import Rules
-from proof.model.state import Attempt, Bounds, Call, Check, Task, Worker, World
+from proof.model.state import Attempt, Bounds, Call, Check, Situation, Task, Worker
 from ringback.domain.attempt import CLEAN_LOOKUPS_TO_RESEND, AttemptState
 from ringback.domain.call import OPEN_TASK
 from ringback.domain.dial import DialAnswerKind
@@ -34,7 +34,7 @@ class ResendWithNewKey(Rules):
         own = super().own_attempt(call, task)
         return own if own is not None and call.attempts[own].state is S.WAITING else None
 
-    def is_held(self, world: World, own: tuple[int, int | None]) -> bool:
+    def is_held(self, situation: Situation, own: tuple[int, int | None]) -> bool:
         return False
 
 
@@ -74,7 +74,7 @@ class GivenUpWithoutLooking(Rules):
 
 
 class NoFence(Rules):
-    """An answer is written down whoever holds the attempt by then."""
+    """The answer is recorded, even if another worker holds the attempt by then."""
 
     def may_record(self, worker: Worker, attempt: Attempt) -> bool:
         return True
@@ -88,7 +88,7 @@ class LeaseNotLookedAt(Rules):
 
 
 class LeaseNotWatched(Rules):
-    """Nobody notices that the worker has died."""
+    """No process notices that the worker has died."""
 
     watches_leases = False
 
@@ -101,7 +101,7 @@ class DispatchNotCompared(Rules):
 
 
 class SuppressedWithoutLock(Rules):
-    """The gate judges ahead of the person's lock."""
+    """The eligibility check runs before the person's lock."""
 
     locks_the_person = False
 
@@ -116,10 +116,10 @@ class UnknownLetsGo(Rules):
 class HoldsOneNumber(Rules):
     """An attempt holds the number that it dials, and not its contact. Each call has a number of its own."""
 
-    def is_held(self, world: World, own: tuple[int, int | None]) -> bool:
+    def is_held(self, situation: Situation, own: tuple[int, int | None]) -> bool:
         return any(
             attempt.holds_person and a != own[1]
-            for c, call in enumerate(world.calls)
+            for c, call in enumerate(situation.calls)
             for a, attempt in enumerate(call.attempts)
             if c == own[0]
         )
@@ -154,7 +154,7 @@ class EndedTwice(Rules):
 
     keeps_the_last_word = False
 
-    def is_under_way(self, attempt: Attempt | None) -> bool:
+    def awaits_verdict(self, attempt: Attempt | None) -> bool:
         return False
 
 

@@ -1,7 +1,7 @@
-"""What must hold in every world, and in one where nothing more happens by itself."""
+"""Rules of every situation, and of one in which nothing more happens by itself."""
 
 from proof.invariants import Invariant
-from proof.model.state import Attempt, Bounds, Call, End, Stage, World
+from proof.model.state import Attempt, Bounds, Call, End, Situation, Stage
 from ringback.domain.abt_event import AbtType, FailReason
 from ringback.domain.attempt import AttemptState
 from ringback.domain.outcome import Verdict, verdict_digest
@@ -18,8 +18,8 @@ _WANTING = {
 }
 
 
-def always(world: World, bounds: Bounds) -> Broken:
-    attempts = [attempt for call in world.calls for attempt in call.attempts]
+def always(situation: Situation, bounds: Bounds) -> Broken:
+    attempts = [attempt for call in situation.calls for attempt in call.attempts]
     broken: Broken = []
     if sum(attempt.holds_person for attempt in attempts) > 1:
         broken.append((Invariant.I3, "two attempts hold the person"))
@@ -31,10 +31,10 @@ def always(world: World, bounds: Bounds) -> Broken:
     return broken
 
 
-def at_rest(world: World) -> Broken:
-    """Nothing is under way any more."""
+def at_rest(situation: Situation) -> Broken:
+    """Nothing is in progress any more."""
     broken: Broken = []
-    for call in world.calls:
+    for call in situation.calls:
         broken += _call_at_rest(call)
         for attempt in call.attempts:
             broken += _attempt_at_rest(attempt)

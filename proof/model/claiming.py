@@ -1,6 +1,6 @@
-"""From a claim to its answer, on the model's rows: the gate, the row written ahead, what each kind of answer does."""
+"""From a claim to its answer, on the model's rows: the check, the row written ahead, the effect of the answer."""
 
-from proof.model.facts import Asked, gate
+from proof.model.facts import Asked, check_eligibility
 from proof.model.flows import GIVEN_UP, apply_verdict, bind, stop_call
 from proof.model.state import Age, Attempt, Facts, Phase, Worker
 from proof.model.transaction import Transaction
@@ -29,10 +29,10 @@ def judge(tx: Transaction, c: int, t: int) -> EligibilityVerdict:
         tx.bounds.attempts,
         call.is_expired,
         tx.suppressed,
-        tx.rules.is_held(tx.world(), (c, own)),
+        tx.rules.is_held(tx.situation(), (c, own)),
         tx.paused,
     )
-    return gate(asked).verdict
+    return check_eligibility(asked).verdict
 
 
 def turn_away(tx: Transaction, c: int, t: int, verdict: EligibilityVerdict) -> None:

@@ -12,8 +12,8 @@ import structlog
 
 from proof.findings import Findings, Say
 from proof.invariants import Invariant
+from proof.model.driver import INSTANCE, ProductDriver
 from proof.model.facts import NOW
-from proof.model.hands import INSTANCE, Hands
 from proof.model.replay import Different, Way, replay, walk, way_of
 from proof.model.search import Edge, Label
 from proof.model.state import Bounds
@@ -53,7 +53,7 @@ async def take(way: Way, bounds: Bounds, pool: Pool) -> None:
         await connection.execute(f"TRUNCATE {_ROWS} RESTART IDENTITY CASCADE")
         await connection.execute("UPDATE installation SET paused_at = NULL")
     stack = Stack(PostgresStore(pool, clock_is_real=False), pool, FixedClock(NOW))
-    await replay(way, Hands(stack, bounds))
+    await replay(way, ProductDriver(stack, bounds))
 
 
 def compare(findings: Findings, edge_ways: EdgeWays, count: int, say: Say) -> None:

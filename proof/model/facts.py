@@ -143,7 +143,7 @@ def is_poll(news: News) -> bool:
 
 @cache
 def last_word(facts: Facts) -> Verdict:
-    """The verdict when the provider has not answered for so long that nobody asks any more."""
+    """The verdict when the provider has not answered for so long that no look-up follows."""
     if facts.state is AttemptState.ENDED and facts.has_end:
         verdict = decide(attempt_of(facts), gave_up=True)
         assert verdict is not None, "the end is known"
@@ -152,7 +152,7 @@ def last_word(facts: Facts) -> Verdict:
 
 
 class Asked(NamedTuple):
-    """Who asks the gate, and what is known of the person and the installation."""
+    """The call that asks to be dialed, and the facts about the person and the installation."""
 
     kind: TaskKind
     is_new: bool
@@ -174,7 +174,7 @@ def _call(no_more: str | None, budget_used: int, max_attempts: int, *, is_expire
 
 
 @cache
-def gate(asked: Asked) -> EligibilityDecision:
+def check_eligibility(asked: Asked) -> EligibilityDecision:
     call = _call(asked.no_more, asked.budget_used, asked.max_attempts, is_expired=asked.is_expired)
     candidate = Candidate(call, Task("t", "c", asked.kind, NOW), ZONES, "US", None, asked.is_new)
     person = PersonFacts(asked.suppressed, "b" if asked.is_held else None, 0, None, None, 0.0)

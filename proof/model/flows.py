@@ -19,7 +19,7 @@ def stop_call(tx: Transaction, c: int, reason: FailReason) -> None:
     if task is not None:
         tx.set_task(c, task, TaskStatus.EXPIRED if reason is FailReason.EXPIRED else TaskStatus.DELETED)
     attempt = tx.latest(c)
-    if tx.rules.is_under_way(attempt):
+    if tx.rules.awaits_verdict(attempt):
         if tx.rules.forbids_what_follows:
             tx.alter(c, no_more=reason)
         return
@@ -104,7 +104,7 @@ def apply_verdict(
         is_expired=call.is_expired,
         task=(call.tasks[task].kind, call.tasks[task].from_attempt == a) if task is not None else None,
         suppressed=tx.suppressed,
-        later_attempt_decides=not is_latest and tx.rules.is_under_way(tx.latest(c)),
+        later_attempt_decides=not is_latest and tx.rules.awaits_verdict(tx.latest(c)),
         over_for_s=over_for_s,
     )
     outcome = outcome_of(known, verdict, occasion)
@@ -188,7 +188,7 @@ def reschedule(tx: Transaction, c: int, asked_during: int | None) -> None:
 def delete(tx: Transaction, c: int) -> bool:
     """False: nothing is planned, or it is being dialed."""
     task, attempt = tx.open_task(c), tx.latest(c)
-    is_being_dialed = attempt is not None and attempt.task == task and tx.rules.is_under_way(attempt)
+    is_being_dialed = attempt is not None and attempt.task == task and tx.rules.awaits_verdict(attempt)
     if tx.calls[c].final or task is None or is_being_dialed:
         return False
     stop_call(tx, c, FailReason.CANCELLED)

@@ -7,14 +7,14 @@ from ringback.domain.abt_event import FailReason
 
 
 def offer_steps(offer: Offer) -> None:
-    world = offer.world
-    if not world.suppressed and (tx := offer.wish("suppress")):
+    situation = offer.situation
+    if not situation.suppressed and (tx := offer.wish("suppress")):
         flows.suppress(tx)
-    if world.paused:
+    if situation.paused:
         offer.system("resume").paused = False
     elif tx := offer.wish("pause"):
         tx.paused = True
-    for c, call in enumerate(world.calls):
+    for c, call in enumerate(situation.calls):
         if not call.final:
             _of_call(offer, c, call)
 
@@ -30,5 +30,5 @@ def _of_call(offer: Offer, c: int, call: Call) -> None:
     if not call.is_expired and (tx := offer.wish("expire", c)):
         tx.alter(c, is_expired=True)
     latest = call.attempts[-1] if call.attempts else None
-    if call.is_expired and not offer.rules.is_under_way(latest):
+    if call.is_expired and not offer.rules.awaits_verdict(latest):
         flows.stop_call(offer.system("end expired", c), c, FailReason.EXPIRED)

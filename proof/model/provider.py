@@ -16,11 +16,11 @@ _ON_THE_WAY = (Phase.CHECKED, Phase.SENT)
 
 def offer_steps(offer: Offer) -> None:
     seen: set[Worker] = set()
-    for w, worker in enumerate(offer.world.workers):
+    for w, worker in enumerate(offer.situation.workers):
         if worker.phase is Phase.SENT and worker not in seen:
             seen.add(worker)
             _request(offer, w, worker)
-    for c, call in enumerate(offer.world.calls):
+    for c, call in enumerate(offer.situation.calls):
         for a, attempt in enumerate(call.attempts):
             _adrift(offer, c, a, attempt)
             if attempt.ring is not None:
@@ -130,6 +130,6 @@ def _hear(tx: Transaction, at: tuple[int, int], left: Ring, hook: Hook | None) -
 
 def is_on_the_way(offer: Offer, c: int, a: int) -> bool:
     """Whether a request of the attempt may still reach the provider."""
-    return offer.world.calls[c].attempts[a].adrift > 0 or any(
-        worker.phase in _ON_THE_WAY and (worker.call, worker.attempt) == (c, a) for worker in offer.world.workers
+    return offer.situation.calls[c].attempts[a].adrift > 0 or any(
+        worker.phase in _ON_THE_WAY and (worker.call, worker.attempt) == (c, a) for worker in offer.situation.workers
     )

@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from proof.model.hands import Hands
+from proof.model.driver import ProductDriver
 from proof.model.offer import Kind, Step
 from proof.model.rules import Rules
-from proof.model.state import Attempt, Bounds, Call, World
+from proof.model.state import Attempt, Bounds, Call, Situation
 from proof.model.steps import steps
 from ringback.domain.abt_event import FailReason
 
 MOST_STEPS = 60
 STUCK_S = 120.0
 
-Way = list[tuple[World, Step]]
+Way = list[tuple[Situation, Step]]
 Row = dict[str, Any]
 Label = tuple[object, ...]
 
@@ -26,12 +26,11 @@ class Different(AssertionError):
 
 
 def walk(bounds: Bounds, rng: random.Random, walked: Counter[str]) -> Way:
-    """A way through the model, each step with the world that it leaves. Few steps are faults and wishes, or it would
-    end soon; and every other one is of those that were `walked` least until now, by their names."""
-    world = bounds.start()
+    """A way through the model: each step with the situation after it. Few steps are faults and wishes."""
+    situation = bounds.start()
     way: Way = []
     while len(way) < MOST_STEPS:
-        possible = [step for step in steps(world, bounds, Rules()) if step.tx.world() != world]
+        possible = [step for step in steps(situation, bounds, Rules()) if step.tx.situation() != situation]
         if not possible:
             break
         by_itself = [step for step in possible if step.kind is Kind.SYSTEM]
@@ -42,44 +41,44 @@ def walk(bounds: Bounds, rng: random.Random, walked: Counter[str]) -> Way:
             possible = [step for step in possible if walked[str(step.label[0])] == least]
         step = rng.choice(possible)
         walked[str(step.label[0])] += 1
-        way.append((world, step))
-        world = step.tx.world()
+        way.append((situation, step))
+        situation = step.tx.situation()
     return way
 
 
 def way_of(bounds: Bounds, labels: Sequence[Label], rules: Rules | None = None) -> Way:
     """The way with these labels, by the product's rules or by others."""
     rules = rules or Rules()
-    world = bounds.start()
+    situation = bounds.start()
     way: Way = []
     for label in labels:
-        step = next(step for step in steps(world, bounds, rules) if step.label == label)
-        way.append((world, step))
-        world = step.tx.world()
+        step = next(step for step in steps(situation, bounds, rules) if step.label == label)
+        way.append((situation, step))
+        situation = step.tx.situation()
     return way
 
 
-async def replay(way: Way, hands: Hands) -> None:
+async def replay(way: Way, driver: ProductDriver) -> None:
     """Raises Different, with the labels up to the step in which they part."""
-    told: list[list[str]] = [[] for _ in range(hands.bounds.calls)]
+    told: list[list[str]] = [[] for _ in range(driver.bounds.calls)]
     try:
-        await hands.accept_calls()
-        for number, (world, step) in enumerate(way):
-            await asyncio.wait_for(hands.take(world, step), STUCK_S)
+        await driver.accept_calls()
+        for number, (situation, step) in enumerate(way):
+            await asyncio.wait_for(driver.take(situation, step), STUCK_S)
             for c, type_ in step.tx.events:
                 told[c].append(type_.removeprefix("voice_ai_call_"))
-            differences = await _differences(step.tx.world(), told, hands)
+            differences = await _differences(step.tx.situation(), told, driver)
             if differences:
                 labels = "; ".join(" ".join(map(str, taken.label)) for _, taken in way[: number + 1])
                 raise Different("\n".join([labels, *differences]))
     finally:
-        await hands.let_go()
+        await driver.let_go()
 
 
-async def _differences(world: World, told: list[list[str]], hands: Hands) -> list[str]:
+async def _differences(situation: Situation, told: list[list[str]], driver: ProductDriver) -> list[str]:
     differences = []
-    for c, call in enumerate(world.calls):
-        name, stack = hands.call_id(c), hands.stack
+    for c, call in enumerate(situation.calls):
+        name, stack = driver.call_id(c), driver.stack
         tasks = await stack.all(
             "SELECT kind, status FROM tasks WHERE call_id = $1 ORDER BY task_id NOT LIKE 'task-%', task_id", name
         )
@@ -87,7 +86,7 @@ async def _differences(world: World, told: list[list[str]], hands: Hands) -> lis
             **_seen_of_call(await stack.call(name)),
             "tasks": [(task["kind"], task["status"]) for task in tasks],
             "events": await stack.event_types(name),
-        } | {f"attempt {a}": _seen_of(row, hands.bounds) for a, row in enumerate(await stack.attempts(name))}
+        } | {f"attempt {a}": _seen_of(row, driver.bounds) for a, row in enumerate(await stack.attempts(name))}
         meant = {
             **_meant_by_call(call),
             "tasks": [(str(task.kind), str(task.status)) for task in call.tasks],

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from proof.model.state import Attempt, Call, Check, Phase, Task, Worker, World
+from proof.model.state import Attempt, Call, Check, Phase, Situation, Task, Worker
 from ringback.domain.attempt import AWAITING_VERDICT, CLEAN_LOOKUPS_TO_RESEND, TRANSITIONS, AttemptState
 from ringback.domain.call import TaskStatus
 from ringback.domain.dial import DialAnswerKind
@@ -52,11 +52,11 @@ class Rules:
         is_own = latest.state is S.WAITING or (latest.state is S.UNKNOWN and latest.task == task)
         return len(call.attempts) - 1 if is_own else None
 
-    def is_held(self, world: World, own: tuple[int, int | None]) -> bool:
+    def is_held(self, situation: Situation, own: tuple[int, int | None]) -> bool:
         """Whether another attempt holds the person."""
         return any(
             attempt.holds_person and (c, a) != own
-            for c, call in enumerate(world.calls)
+            for c, call in enumerate(situation.calls)
             for a, attempt in enumerate(call.attempts)
         )
 
@@ -88,5 +88,5 @@ class Rules:
     def holds_when_unknown(self) -> bool:
         return True
 
-    def is_under_way(self, attempt: Attempt | None) -> bool:
+    def awaits_verdict(self, attempt: Attempt | None) -> bool:
         return attempt is not None and attempt.state in AWAITING_VERDICT and attempt.verdict is None

@@ -1,4 +1,4 @@
-"""Breadth first through every reachable world; the shortest way to what is broken; and whether all of it settles."""
+"""A breadth-first search of all situations: the shortest way to a violation, and whether all can come to rest."""
 
 from array import array
 from collections import Counter
@@ -10,7 +10,7 @@ from proof.invariants import Invariant
 from proof.model.checks import Broken, always, at_rest
 from proof.model.offer import Kind, Step
 from proof.model.rules import Rules
-from proof.model.state import Bounds, Call, Worker, World
+from proof.model.state import Bounds, Call, Situation, Worker
 from proof.model.steps import steps
 from ringback.domain.attempt import AttemptState
 
@@ -48,14 +48,14 @@ class Searched:
 
 
 class Search:
-    """Parents and the system's own steps are kept as numbers of worlds, in the order in which they were found."""
+    """Parents and the system's own steps are kept as numbers of situations, in the order in which they were found."""
 
     def __init__(self, bounds: Bounds, rules: Rules, *, aim: Invariant | None = None) -> None:
         """With `aim` it looks at nothing else, and ends with the first that it finds."""
         self.bounds, self.rules, self.aim = bounds, rules, aim
         self.result = Searched(bounds)
-        self._numbers: dict[World, int] = {}
-        self._worlds: list[World] = []
+        self._numbers: dict[Situation, int] = {}
+        self._situations: list[Situation] = []
         self._parents = array("i")
         self._depths = array("H")
         self._sources, self._targets = array("I"), array("I")
@@ -66,32 +66,32 @@ class Search:
     def run(self, say: Callable[[str], None] = lambda line: None) -> Searched:
         self._number(self.bounds.start(), -1, 0)
         at = 0
-        while at < len(self._worlds) and not self._is_over():
+        while at < len(self._situations) and not self._is_over():
             self._expand(at)
             at += 1
             if at % 100_000 == 0:
-                say(f"{self.bounds.name}: {at} of {len(self._worlds)} worlds, depth {self._depths[at - 1]}")
+                say(f"{self.bounds.name}: {at} of {len(self._situations)} situations, depth {self._depths[at - 1]}")
         result = self.result
-        result.is_whole = at == len(self._worlds)
-        result.states, result.depth, result.rests = len(self._worlds), max(self._depths), len(self._rests)
+        result.is_whole = at == len(self._situations)
+        result.states, result.depth, result.rests = len(self._situations), max(self._depths), len(self._rests)
         if result.is_whole and not result.found:
-            self._settles()
+            self._check_rest()
         return result
 
     def _is_over(self) -> bool:
-        return len(self.result.found) >= (1 if self.aim else ENOUGH) or len(self._worlds) > self.bounds.most_states
+        return len(self.result.found) >= (1 if self.aim else ENOUGH) or len(self._situations) > self.bounds.most_states
 
     def _expand(self, at: int) -> None:
-        world, is_at_rest = self._worlds[at], True
-        for step in steps(world, self.bounds, self.rules):
+        situation, is_at_rest = self._situations[at], True
+        for step in steps(situation, self.bounds, self.rules):
             self.result.transitions += 1
             self.result.steps[str(step.label[0])] += 1
             self.result.events += len(step.tx.events)
             if step.tx.broken and self._break(step.tx.broken, at, step.label):
                 is_at_rest = False
                 continue
-            target = step.tx.world()
-            if target == world:
+            target = step.tx.situation()
+            if target == situation:
                 continue
             number = self._reach(step, target, at)
             if step.kind is Kind.SYSTEM:
@@ -99,10 +99,10 @@ class Search:
                 self._sources.append(at)
                 self._targets.append(number)
         if is_at_rest:
-            self._break(at_rest(world), at, ())
+            self._break(at_rest(situation), at, ())
             self._rests.append(at)
 
-    def _reach(self, step: Step, target: World, at: int) -> int:
+    def _reach(self, step: Step, target: Situation, at: int) -> int:
         for edge in step.tx.edges:
             self.result.edges[edge] += 1
             if edge not in self.result.ways:
@@ -114,13 +114,15 @@ class Search:
         self._break(always(target, self.bounds), number, ())
         return number
 
-    def _number(self, world: World, parent: int, depth: int) -> int:
-        number = len(self._worlds)
-        # Worlds share their equal parts, or a few million of them would not fit into memory.
-        calls = self._calls.setdefault(world.calls, world.calls)
-        world = world._replace(calls=calls, workers=self._workers.setdefault(world.workers, world.workers))
-        self._numbers[world] = number
-        self._worlds.append(world)
+    def _number(self, situation: Situation, parent: int, depth: int) -> int:
+        number = len(self._situations)
+        # Situations share their equal parts, or a few million of them would not fit into memory.
+        calls = self._calls.setdefault(situation.calls, situation.calls)
+        situation = situation._replace(
+            calls=calls, workers=self._workers.setdefault(situation.workers, situation.workers)
+        )
+        self._numbers[situation] = number
+        self._situations.append(situation)
         self._parents.append(parent)
         self._depths.append(depth)
         return number
@@ -133,7 +135,7 @@ class Search:
         return bool(seen)
 
     def trace(self, at: int) -> tuple[Label, ...]:
-        """The labels of the steps from the start to a world."""
+        """The labels of the steps from the start to a situation."""
         way = [at]
         while self._parents[way[-1]] >= 0:
             way.append(self._parents[way[-1]])
@@ -141,22 +143,22 @@ class Search:
         return tuple(self._label(before, after) for before, after in pairwise(way))
 
     def _label(self, before: int, after: int) -> Label:
-        target = self._worlds[after]
-        for step in steps(self._worlds[before], self.bounds, self.rules):
-            if step.tx.world() == target:
+        target = self._situations[after]
+        for step in steps(self._situations[before], self.bounds, self.rules):
+            if step.tx.situation() == target:
                 return step.label
-        raise AssertionError("a world is reached by a step of its parent")
+        raise AssertionError("a situation is reached by a step of its parent")
 
-    def _settles(self) -> None:
-        """From every world a good rest must be reachable by the system's own steps; else one is stuck, or turns in
+    def _check_rest(self) -> None:
+        """From every situation a good rest must be reachable by the system's own steps; else one is stuck, or turns in
         circles."""
-        settles = self._can_reach(self._rests)
-        if False in settles:
-            stuck = settles.index(False)
-            self.result.found.append(Counterexample(Invariant.I20, "it can never settle", self.trace(stuck)))
+        can_rest = self._can_reach(self._rests)
+        if False in can_rest:
+            stuck = can_rest.index(False)
+            self.result.found.append(Counterexample(Invariant.I20, "it can never come to rest", self.trace(stuck)))
 
     def _can_reach(self, goals: list[int]) -> list[bool]:
-        size = len(self._worlds)
+        size = len(self._situations)
         first = array("I", bytes(4 * (size + 1)))
         for target in self._targets:
             first[target + 1] += 1

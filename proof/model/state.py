@@ -1,7 +1,7 @@
-"""The model's world: one person, what the database says of their calls, what the provider knows, who works on what.
+"""The model's situation: one person, what the database says of their calls, what the provider knows, who works on what.
 
 Time is left out: whatever a clock could bring about may happen at any moment, unless `steps` says why not. Everything
-is a tuple, so that two worlds that are the same are one state of the search.
+is a tuple, so that two situations that are the same are one state of the search.
 """
 
 from dataclasses import dataclass
@@ -38,12 +38,12 @@ class Hook(IntEnum):
 
 
 class Ring(NamedTuple):
-    """A call at the provider: the truth, which nobody in the product sees but through answers, webhooks and polls."""
+    """A call at the provider: the truth. The product sees it only through responses, webhooks and polls."""
 
     stage: Stage = Stage.RINGING
     end: End | None = None
     hooks: int = 0  # on their way
-    again: int = 0  # of these, the ones that were taken in already
+    again: int = 0  # of these, the ones that are recorded already
     is_mute: bool = False  # all its webhooks get lost
     is_refused: bool = False  # the provider said that there was no call
 
@@ -96,7 +96,7 @@ class Attempt(NamedTuple):
     said: Said = Said.NOTHING
     ring: Ring | None = None
     adrift: int = 0  # requests on their way whose sender no longer waits
-    is_unclear: bool = False  # the truth: a request went out and nobody was told what became of it
+    is_unclear: bool = False  # the truth: a request was sent and its outcome is unknown to the product
     has_ended: bool = False  # what Engage heard: a terminal event that corrects nothing
 
     @property
@@ -131,7 +131,7 @@ class Call(NamedTuple):
 
 class Phase(IntEnum):
     IDLE = 0
-    JUDGED = 1  # only with a planted bug: the gate admitted, and nothing is written yet
+    JUDGED = 1  # only with a planted bug: the eligibility check allowed the dial, and nothing is written yet
     CLAIMED = 2
     LATE = 3  # claimed, and the lease is over
     CHECKED = 4  # the lease was looked at; the next thing is the first byte
@@ -161,7 +161,7 @@ class Check(NamedTuple):
     is_next: bool = True
 
 
-class World(NamedTuple):
+class Situation(NamedTuple):
     calls: tuple[Call, ...]
     workers: tuple[Worker, ...]
     faults: int
@@ -188,10 +188,10 @@ class Bounds:
     has_keys: bool = False  # the provider honours idempotency keys, for an hour
     resends: bool = False
     provider_lies: bool = False  # it may answer "refused" and ring all the same
-    talks: bool = True  # else nobody ever picks up
+    talks: bool = True  # else the phone is never answered
     wished: frozenset[str] = frozenset({"suppress", "cancel", "delete", "reschedule", "opt_out", "pause", "expire"})
     most_states: int = 4_000_000
 
-    def start(self) -> World:
+    def start(self) -> Situation:
         idle = (IDLE,) * self.workers
-        return World((Call(),) * self.calls, idle, self.faults, self.wishes)
+        return Situation((Call(),) * self.calls, idle, self.faults, self.wishes)

@@ -39,7 +39,7 @@ SMALL = (
 #: Ways of each configuration that the product takes too, beside the shortest one to each edge.
 SAMPLED = 30
 
-# In which steps an oracle looks at an invariant. All of them it looks at in the worlds where nothing more happens.
+# The steps after which an oracle checks an invariant. At rest, in a situation without further steps, it checks all.
 _LOOKED_AT = {
     Invariant.I2: ("rings", "rings, answer lost", "late request rings"),
     Invariant.I4: ("send",),
@@ -116,7 +116,7 @@ def _note_edges(findings: Findings, edges: Counter[Edge]) -> None:
 def _line(searched: Searched) -> str:
     end = "whole" if searched.is_whole else "NOT WHOLE"
     return (
-        f"{searched.bounds.name}: {searched.states} worlds, {searched.transitions} transitions, "
+        f"{searched.bounds.name}: {searched.states} situations, {searched.transitions} transitions, "
         f"depth {searched.depth}, {searched.rests} at rest, {len(searched.edges)} edges, "
         f"{len(searched.found)} broken, {end}"
     )

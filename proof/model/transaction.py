@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from proof.invariants import Invariant
 from proof.model.rules import Rules
-from proof.model.state import Attempt, Bounds, Call, Check, Phase, Said, Task, Worker, World
+from proof.model.state import Attempt, Bounds, Call, Check, Phase, Said, Situation, Task, Worker
 from ringback.domain.abt_event import AbtType
 from ringback.domain.attempt import AttemptState
 from ringback.domain.call import OPEN_TASK, TaskStatus
@@ -25,7 +25,7 @@ class Outcome(NamedTuple):
 
 
 class Transaction:
-    """A world being changed. `events` is what Engage is told, `edges` how attempts moved, `broken` what must not be."""
+    """A situation being changed: `events` for Engage, `edges` of attempts, `broken` for violations."""
 
     __slots__ = (
         "_before",
@@ -43,21 +43,21 @@ class Transaction:
         "workers",
     )
 
-    def __init__(self, world: World, bounds: Bounds, rules: Rules) -> None:
+    def __init__(self, situation: Situation, bounds: Bounds, rules: Rules) -> None:
         self.bounds, self.rules, self.memory = bounds, rules, rules.memory
-        self.calls: list[Call] = list(world.calls)
-        self.workers: list[Worker] = list(world.workers)
-        self.faults, self.wishes = world.faults, world.wishes
-        self.check: Check | None = world.check
-        self.suppressed, self.paused = world.suppressed, world.paused
+        self.calls: list[Call] = list(situation.calls)
+        self.workers: list[Worker] = list(situation.workers)
+        self.faults, self.wishes = situation.faults, situation.wishes
+        self.check: Check | None = situation.check
+        self.suppressed, self.paused = situation.suppressed, situation.paused
         self.events: list[tuple[int, str]] = []
         self.broken: list[tuple[Invariant, str]] = []
         self._before: dict[tuple[int, int], AttemptState] = {}
 
-    def world(self) -> World:
+    def situation(self) -> Situation:
         """Which of two workers does something makes no difference, so they stand in one order."""
         workers = tuple(sorted(self.workers, key=rank) if len(self.workers) > 1 else self.workers)
-        return World(tuple(self.calls), workers, self.faults, self.wishes, self.check, self.suppressed, self.paused)
+        return Situation(tuple(self.calls), workers, self.faults, self.wishes, self.check, self.suppressed, self.paused)
 
     def outcome(self) -> Outcome:
         return Outcome(tuple(self.calls), self.suppressed, tuple(self.events), tuple(self.broken), dict(self._before))

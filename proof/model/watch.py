@@ -14,7 +14,7 @@ _ASKED = frozenset({S.PLACED, S.ONGOING, S.ENDED, S.ANALYZED})
 
 
 def offer_steps(offer: Offer) -> None:
-    for c, call in enumerate(offer.world.calls):
+    for c, call in enumerate(offer.situation.calls):
         for a, attempt in enumerate(call.attempts):
             if attempt.state is S.DIALING and offer.rules.watches_leases:
                 _lease_over(offer, c, a)
@@ -24,7 +24,7 @@ def offer_steps(offer: Offer) -> None:
                 _ask(offer, c, a, attempt)
             if offer.bounds.resends and attempt.state in (S.UNKNOWN, S.DIALING):
                 _age(offer, c, a, attempt)
-    check = offer.world.check
+    check = offer.situation.check
     if check is not None:
         tx = offer.system("count look-up", check.call, check.attempt)
         tx.check = None
@@ -36,7 +36,7 @@ def _lease_over(offer: Offer, c: int, a: int) -> None:
     """Of a worker that lives, only if it was stopped for so long."""
     holders = [
         w
-        for w, worker in enumerate(offer.world.workers)
+        for w, worker in enumerate(offer.situation.workers)
         if worker.phase is not Phase.IDLE and (worker.call, worker.attempt) == (c, a) and worker.is_current
     ]
     if tx := offer.either("lease over", c, a, is_fault=bool(holders)):
@@ -52,7 +52,7 @@ def _look_up(offer: Offer, c: int, a: int, attempt: Attempt) -> None:
     # The one that ends the grace is believed, so it may not be wrong; the ones before it may come too early.
     is_last = attempt.lookups + 1 >= offer.bounds.lookups
     is_final = attempt.ring is None and not is_on_the_way(offer, c, a)
-    if offer.world.check is None and (is_final or not is_last):
+    if offer.situation.check is None and (is_final or not is_last):
         offer.system("not found", c, a).check = Check(c, a)
     if tx := offer.fault("look-up fails", c, a):
         flows.count_lookup(tx, c, a, is_clean=False)

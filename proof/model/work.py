@@ -13,32 +13,32 @@ K = DialAnswerKind
 
 
 def offer_steps(offer: Offer) -> None:
-    idle = next((w for w, worker in enumerate(offer.world.workers) if worker.phase is Phase.IDLE), None)
-    for c, call in enumerate(offer.world.calls):
+    idle = next((w for w, worker in enumerate(offer.situation.workers) if worker.phase is Phase.IDLE), None)
+    for c, call in enumerate(offer.situation.calls):
         for t, task in enumerate(call.tasks):
             _queue(offer, c, t, task)
             if idle is not None:
                 _deliver(offer, c, t, idle)
     seen: set[Worker] = set()
-    for w, worker in enumerate(offer.world.workers):
+    for w, worker in enumerate(offer.situation.workers):
         if worker.phase is not Phase.IDLE and worker not in seen:
             seen.add(worker)
             _work(offer, w, worker)
 
 
 def _queue(offer: Offer, c: int, t: int, task: Task) -> None:
-    if task.status is TaskStatus.PENDING and not offer.world.paused:
+    if task.status is TaskStatus.PENDING and not offer.situation.paused:
         offer.system("release", c, t).set_task(c, t, TaskStatus.DISPATCHED, fresh=1)
     if task.fresh and (tx := offer.fault("lose message", c, t)):
         tx.put_task(c, t, fresh=0)
-    is_lost = task.status is TaskStatus.DISPATCHED and not offer.world.paused
+    is_lost = task.status is TaskStatus.DISPATCHED and not offer.situation.paused
     # A queue that is merely slow is fed the same work again after an hour only.
     if is_lost and offer.rules.sweeps and (tx := offer.either("sweep", c, t, is_fault=task.fresh > 0)):
         tx.set_task(c, t, TaskStatus.DISPATCHED, fresh=1)
 
 
 def _deliver(offer: Offer, c: int, t: int, w: int) -> None:
-    task = offer.world.calls[c].tasks[t]
+    task = offer.situation.calls[c].tasks[t]
     if task.fresh:
         tx = offer.system("deliver", c, t)
         _take(tx, c, t, w, is_fresh=True)

@@ -19,8 +19,8 @@ EVERYTHING = {*(kind.name for kind in KINDS), EMPTY, ROUND_TRIP}
 
 
 def test_all_nine_actions_are_asked_by_systems_and_seven_by_agents():
-    doors = Counter(kind.door for kind in KINDS)
-    assert doors == {SYSTEMS: 9, AGENTS: 7}
+    per_api = Counter(kind.door for kind in KINDS)
+    assert per_api == {SYSTEMS: 9, AGENTS: 7}
     assert len({kind.action for kind in KINDS}) == 9
 
 

@@ -1,4 +1,4 @@
-"""Each rule of the gate alone: when it says wait, until when, and which refusals no waiting can cure."""
+"""Each rule of the eligibility check alone: when it defers and until when, and when it denies."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

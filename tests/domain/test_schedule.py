@@ -222,7 +222,7 @@ WEEK_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 @st.composite
 def windows(draw):
-    """(weekday, start, end) in minutes; an end before the start lies in the following day. Many at the hours and days
+    """(weekday, start, end) in minutes; an end before the start is in the following day. Many at the hours and days
     of clock changes."""
     starts = st.sampled_from([15, 75, 90, 135, 150, 195, 250, 540]) | st.integers(0, 1439)
     ends = st.integers(0, 1439)

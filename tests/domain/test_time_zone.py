@@ -10,14 +10,14 @@ from ringback.domain.time_zone import ZoneSource, abbreviations_of, clock_of, fi
 
 PERSON, CRM, GUESSED = ZoneSource.PERSON, ZoneSource.CRM, ZoneSource.GUESSED
 AREAS = {"Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"}
-#: Fixed offsets and clocks without a place. Daylight saving in them is missing, or nobody's in particular.
+#: Fixed offsets and clocks without a place. Their daylight saving is missing, or is that of no place.
 NO_REGIONS = {"CET", "EET", "MET", "WET", "EST", "MST", "HST", "EST5EDT", "CST6CDT", "MST7MDT", "PST8PDT"} | {
     *("GMT", "GMT+0", "GMT-0", "GMT0", "Greenwich", "UCT", "UTC", "Universal", "Zulu"),
     *("localtime", "Factory", "posixrules"),
 }
 
 
-def fate_of(name: str) -> str:
+def reading_of(name: str) -> str:
     region = region_zone(name)
     if region is None:
         return "refused"
@@ -29,12 +29,12 @@ def test_every_name_of_the_database_is_a_region_or_mapped_to_one_or_refused():
     for name in sorted(available_timezones()):
         area, _, place = name.partition("/")
         if place and area in AREAS:
-            assert fate_of(name) == "region"
+            assert reading_of(name) == "region"
         elif name in NO_REGIONS or area == "Etc":
-            assert fate_of(name) == "refused"
+            assert reading_of(name) == "refused"
         else:
             assert name in old_names, f"{name}: is it a region?"
-            assert fate_of(name).startswith("means ")
+            assert reading_of(name).startswith("means ")
             assert clock_of(region_zone(name) or "") == clock_of(name)
 
 

@@ -1,4 +1,4 @@
-"""The model at its small size: every reachable world is good, and every planted bug has a way to what it breaks."""
+"""The model at its small size: every reachable situation is good, and every planted bug has a way to what it breaks."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def findings(told):
     return run(Size.SMALL, 1, told.append)
 
 
-def test_every_reachable_world_is_good_and_settles(findings):
+def test_every_reachable_situation_is_good_and_can_come_to_rest(findings):
     assert findings.violations == []
     assert findings.holds
 

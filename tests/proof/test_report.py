@@ -68,7 +68,7 @@ def test_a_suite_that_tried_nothing_does_not_hold():
     assert not from_findings(Findings("kill", 7), Size.SMALL, 0.1).holds
 
 
-def test_an_invariant_nobody_looked_at_is_a_gap():
+def test_an_invariant_without_cases_is_a_gap():
     found = gaps([of_crashes(), of_model()])
     assert "I1: no suite looked at it" in found and "I1: no bug was planted against it" in found
     assert not any(line.startswith(("I2:", "I5:")) for line in found)

@@ -1,4 +1,4 @@
-"""A call with one task, and the facts about a person of whom nothing is known that would make them wait."""
+"""A call with one task, and the facts about a person for whom no rule defers."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Nothing is admitted outside its window, however often and whenever the gate is asked."""
+"""No dial is allowed outside its window, at any time and for any number of checks."""
 
 from datetime import timedelta
 

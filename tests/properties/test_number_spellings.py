@@ -43,7 +43,7 @@ def assigned_numbers(draw: Any) -> tuple[str, Any]:
     digits = f"{draw(st.integers(0, 9999)):04d}"
     number = phonenumbers.parse(phone[: -len(digits)] + digits, None)
     assume(phonenumbers.is_valid_number(number) and phonenumbers.region_code_for_number(number) == country)
-    # Seven digits after +1 are dialed in parts of Canada; from elsewhere they reach nobody.
+    # Seven digits after +1 are dialed in parts of Canada; from elsewhere they are not assigned.
     assume(number.country_code != 1 or len(phonenumbers.national_significant_number(number)) == 10)
     return country, number
 
@@ -87,6 +87,6 @@ def test_the_form_of_any_number_is_its_own_form(code, prefix, rest):
 
 @checked(60)
 @given(st.text(max_size=40), st.sampled_from([*COUNTRIES, "XX", None]))
-def test_any_text_is_a_number_in_its_own_form_or_nobody(text, country):
+def test_any_text_is_a_number_in_its_own_form_or_is_refused(text, country):
     phone = PLAN.read(text, country)
     assert phone is None or PLAN.canonical(phone) == phone

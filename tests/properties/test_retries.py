@@ -1,4 +1,4 @@
-"""A promised retry lies inside the hours, before the call's expiry, and is the same whoever works it out."""
+"""A promised retry is inside the hours and before the call's expiry, and every order of reports gives the same one."""
 
 from datetime import timedelta
 

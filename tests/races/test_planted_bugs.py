@@ -52,7 +52,7 @@ def any_message_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(call_processing, "_is_this_dispatch", lambda task, message: True)
 
 
-def nobody_is_suppressed(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_person_is_suppressed(monkeypatch: pytest.MonkeyPatch) -> None:
     any_task_is_open(monkeypatch)
     monkeypatch.setattr(sql, "PERSON_FACTS", sql.PERSON_FACTS.replace("SELECT EXISTS", "SELECT false AND EXISTS", 1))
 
@@ -66,9 +66,9 @@ UNCHECKED: dict[str, Plant] = {
     "cancel": any_task_is_open,
     "reschedule_call": any_message_will_do,
     "update_timezone": any_message_will_do,
-    "suppress_phone": nobody_is_suppressed,
-    "suppress_contact": nobody_is_suppressed,
-    "set_disposition": nobody_is_suppressed,
+    "suppress_phone": no_person_is_suppressed,
+    "suppress_contact": no_person_is_suppressed,
+    "set_disposition": no_person_is_suppressed,
     "pause": never_paused,
 }
 

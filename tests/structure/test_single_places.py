@@ -13,8 +13,8 @@ SOURCES = {
     for path in python_files(PRODUCT, EMULATOR)
 }
 
-#: The shell of all loops, what meets a message's fate, the inbound door, the group whose callers each have a door of
-#: their own, and a check of readiness: once in each.
+#: The guard of all loops, the consumer's decision about a message, Retell's inbound route, the batch whose callers
+#: each get their own error, and the check of readiness: once in each.
 CATCHES_EVERYTHING = {
     "loops.py",
     "consumer.py",
@@ -28,7 +28,7 @@ CATCHES_EVERYTHING = {
 #: `loops.py`, or wait for tasks that are.
 STARTS_TASKS = {
     "adapters/postgres/wake.py": "the listener, in the shell",
-    "consumer.py": "what it starts is in the shell, or meets a message's fate",
+    "consumer.py": "its tasks run in the shell, or decide a message's outcome",
     "flows/outbox_delivery.py": "lanes in the shell; a parcel's error is the outcome of its rows",
     "batching.py": "hands errors to the callers",
     "services/scheduler.py": "jobs in the shell",
@@ -57,7 +57,7 @@ def catches_of_everything(source: str) -> int:
     return sum(not (isinstance(one.body[-1], ast.Raise) and one.body[-1].exc is None) for one in wide)
 
 
-def test_every_exception_is_caught_only_in_shells_and_at_the_inbound_door():
+def test_every_exception_is_caught_only_in_guards_and_at_the_inbound_route():
     found = {name: count for name, source in SOURCES.items() if (count := catches_of_everything(source))}
     assert found.keys() <= CATCHES_EVERYTHING
     assert set(found.values()) == {1}

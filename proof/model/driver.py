@@ -8,7 +8,7 @@ from typing import Any
 
 from proof.model.facts import News, Word, report_of
 from proof.model.offer import Step
-from proof.model.state import Bounds, Phase, World
+from proof.model.state import Bounds, Phase, Situation
 from proof.model.transaction import rank
 from ringback.adapters.retell.events import report_from_call
 from ringback.adapters.retell.wire import content_identity
@@ -73,7 +73,7 @@ class SteppedProvider:
     async def stop_call(self, provider_call_id: str) -> None: ...
 
 
-class Hands:
+class ProductDriver:
     """One trace's. Every step that changes rows has a method of its name; the others happen elsewhere."""
 
     def __init__(self, stack: Stack, bounds: Bounds) -> None:
@@ -100,13 +100,13 @@ class Hands:
             phone, contact_id = PHONES[c % self.bounds.phones], CONTACTS[c % self.bounds.contacts]
             await self.stack.accept(phone, contact_id=contact_id, due_at=self.stack.clock.now(), retry=retry)
 
-    async def take(self, world: World, step: Step) -> None:
+    async def take(self, situation: Situation, step: Step) -> None:
         name, *args = step.label
         do: Callable[..., Awaitable[None]] | None = getattr(
             self, f"_{str(name).replace(' ', '_').replace('-', '_')}", None
         )
         if do is not None:
-            await do(world, step, *args)
+            await do(situation, step, *args)
         order = sorted(range(self.bounds.workers), key=lambda w: rank(step.tx.workers[w]))
         self._dials = [self._dials[w] for w in order]
 
@@ -124,18 +124,18 @@ class Hands:
     async def _attempt_id(self, c: int, a: int) -> str:
         return str((await self.stack.attempts(self.call_id(c)))[a]["attempt_id"])
 
-    async def _release(self, world: World, step: Step, c: int, t: int) -> None:
+    async def _release(self, situation: Situation, step: Step, c: int, t: int) -> None:
         due = "CASE WHEN call_id = $1 THEN $2::timestamptz ELSE $2::timestamptz + interval '1 day' END"
         await self._sql(
             f"UPDATE tasks SET due_at = {due} WHERE status = 'pending'", self.call_id(c), self.stack.clock.now()
         )
         self._messages.setdefault((c, t), []).extend(await self.stack.release())
 
-    async def _lose_message(self, world: World, step: Step, c: int, t: int) -> None:
+    async def _lose_message(self, situation: Situation, step: Step, c: int, t: int) -> None:
         newest = max(message.dispatch for message in self._messages[c, t])
         self._messages[c, t] = [message for message in self._messages[c, t] if message.dispatch != newest]
 
-    async def _sweep(self, world: World, step: Step, c: int, t: int) -> None:
+    async def _sweep(self, situation: Situation, step: Step, c: int, t: int) -> None:
         ago = "CASE WHEN call_id = $1 THEN interval '2 hours' ELSE interval '0' END"
         await self._sql(
             f"UPDATE tasks SET dispatched_at = $2::timestamptz - {ago}, redispatches = 0 WHERE status = 'dispatched'",
@@ -145,21 +145,21 @@ class Hands:
         await self.stack.scheduled.publish_lost_calls()
         self._messages.setdefault((c, t), []).extend(await self.stack.published())
 
-    async def _deliver(self, world: World, step: Step, c: int, t: int) -> None:
+    async def _deliver(self, situation: Situation, step: Step, c: int, t: int) -> None:
         message = max(self._messages[c, t], key=lambda message: message.dispatch)
         self._messages[c, t].remove(message)
-        await self._place(world, message)
+        await self._place(situation, message)
 
-    async def _deliver_and_keep(self, world: World, step: Step, c: int, t: int) -> None:
-        await self._place(world, max(self._messages[c, t], key=lambda message: message.dispatch))
+    async def _deliver_and_keep(self, situation: Situation, step: Step, c: int, t: int) -> None:
+        await self._place(situation, max(self._messages[c, t], key=lambda message: message.dispatch))
 
-    async def _deliver_stale(self, world: World, step: Step, c: int, t: int) -> None:
+    async def _deliver_stale(self, situation: Situation, step: Step, c: int, t: int) -> None:
         message = min(self._messages[c, t], key=lambda message: message.dispatch)
         self._messages[c, t].remove(message)
-        await self._place(world, message)
+        await self._place(situation, message)
 
-    async def _place(self, world: World, message: CallRequested) -> None:
-        idle = next(w for w, worker in enumerate(world.workers) if worker.phase is Phase.IDLE)
+    async def _place(self, situation: Situation, message: CallRequested) -> None:
+        idle = next(w for w, worker in enumerate(situation.workers) if worker.phase is Phase.IDLE)
         work = asyncio.ensure_future(self.stack.place(message))
         parked = asyncio.ensure_future(self.provider.answers.get())
         await asyncio.wait({work, parked}, return_when=asyncio.FIRST_COMPLETED)
@@ -169,15 +169,15 @@ class Hands:
         parked.cancel()
         await work
 
-    async def _record(self, world: World, step: Step, w: int, kind: DialAnswerKind) -> None:
-        dial, worker = self._dials[w], world.workers[w]
+    async def _record(self, situation: Situation, step: Step, w: int, kind: DialAnswerKind) -> None:
+        dial, worker = self._dials[w], situation.workers[w]
         assert dial is not None, "a claim is parked in its dial"
         self._dials[w] = None
         ring = _ring_id(worker.call, worker.attempt) if kind is DialAnswerKind.PLACED else None
         dial.answer.set_result(DialAnswer(kind, "told", ring, retry_after_s=1.0))
         await dial.work
 
-    async def _crash(self, world: World, step: Step, w: int) -> None:
+    async def _crash(self, situation: Situation, step: Step, w: int) -> None:
         dial = self._dials[w]
         assert dial is not None, "a claim is parked in its dial"
         self._dials[w] = None
@@ -195,30 +195,30 @@ class Hands:
             f"UPDATE attempts SET next_check_at = {due}", await self._attempt_id(c, a), self.stack.clock.now()
         )
 
-    async def _lease_over(self, world: World, step: Step, c: int, a: int) -> None:
+    async def _lease_over(self, situation: Situation, step: Step, c: int, a: int) -> None:
         await self._check(c, a)
 
-    async def _found(self, world: World, step: Step, c: int, a: int, news: News = Word.POLL) -> None:
-        self.provider.known = [await self._report(world, (c, a), news)]
+    async def _found(self, situation: Situation, step: Step, c: int, a: int, news: News = Word.POLL) -> None:
+        self.provider.known = [await self._report(situation, (c, a), news)]
         await self._check(c, a)
         self.provider.known = []
 
     _poll = _found
 
-    async def _poll_late(self, world: World, step: Step, c: int, a: int) -> None:
-        await self._found(world, step, c, a, Word.POLL_LATE)
+    async def _poll_late(self, situation: Situation, step: Step, c: int, a: int) -> None:
+        await self._found(situation, step, c, a, Word.POLL_LATE)
 
-    async def _poll_gives_up(self, world: World, step: Step, c: int, a: int) -> None:
-        await self._found(world, step, c, a, Word.POLL_GIVEN_UP)
+    async def _poll_gives_up(self, situation: Situation, step: Step, c: int, a: int) -> None:
+        await self._found(situation, step, c, a, Word.POLL_GIVEN_UP)
 
-    async def _not_found(self, world: World, step: Step, c: int, a: int) -> None:
+    async def _not_found(self, situation: Situation, step: Step, c: int, a: int) -> None:
         self.provider.lookup = asyncio.get_running_loop().create_future()
         await self._only_due(c, a)
         self._slow = asyncio.ensure_future(self.stack.look_after())
         while (await self.stack.attempts(self.call_id(c)))[a]["next_check_at"] <= self.stack.clock.now():
             await asyncio.sleep(0.001)
 
-    async def _count_look_up(self, world: World, step: Step, c: int, a: int) -> None:
+    async def _count_look_up(self, situation: Situation, step: Step, c: int, a: int) -> None:
         assert self.provider.lookup is not None and self._slow is not None, "it was asked"
         self.provider.lookup.set_result([])
         await self._slow
@@ -231,29 +231,29 @@ class Hands:
         await self._check(c, a)
         self.provider.is_reachable = True
 
-    async def _look_up_fails(self, world: World, step: Step, c: int, a: int) -> None:
+    async def _look_up_fails(self, situation: Situation, step: Step, c: int, a: int) -> None:
         await self._unreachable(c, a)
 
-    async def _look_ups_impossible(self, world: World, step: Step, c: int, a: int) -> None:
+    async def _look_ups_impossible(self, situation: Situation, step: Step, c: int, a: int) -> None:
         await self._unreachable(c, a, "unknown_since = unknown_since - interval '25 hours'")
 
-    async def _polls_impossible(self, world: World, step: Step, c: int, a: int) -> None:
+    async def _polls_impossible(self, situation: Situation, step: Step, c: int, a: int) -> None:
         past = "placed_at = placed_at - interval '25 hours', ended_at = ended_at - interval '2 days'"
         await self._unreachable(c, a, past)
 
-    async def _window_over(self, world: World, step: Step, c: int, a: int) -> None:
+    async def _window_over(self, situation: Situation, step: Step, c: int, a: int) -> None:
         past = "sent_at = sent_at - interval '46 minutes'"
         await self._sql(f"UPDATE attempts SET {past} WHERE attempt_id = $1", await self._attempt_id(c, a))
 
-    async def _report(self, world: World, at: tuple[int, int], news: News) -> CallReport:
-        ring = world.calls[at[0]].attempts[at[1]].ring
+    async def _report(self, situation: Situation, at: tuple[int, int], news: News) -> CallReport:
+        ring = situation.calls[at[0]].attempts[at[1]].ring
         assert ring is not None, "what is heard of has rung"
         marks = {"attempt_id": await self._attempt_id(*at), "call_id": self.call_id(at[0]), "instance": INSTANCE}
         report = report_of(ring.stage, ring.end, news)
         return replace(report, provider_call_id=_ring_id(*at), **marks)  # type: ignore[arg-type]
 
-    async def _webhook(self, world: World, step: Step, c: int, a: int, hook: News = Word.OTHER) -> None:
-        report = await self._report(world, (c, a), hook)
+    async def _webhook(self, situation: Situation, step: Step, c: int, a: int, hook: News = Word.OTHER) -> None:
+        report = await self._report(situation, (c, a), hook)
         known = await self.stack.store.attempt_of(report.attempt_id, report.provider_call_id)
         inbox = (f"{report.provider_call_id} {hook!r}".encode(), None)
         async with self.stack.store.transaction() as tx:
@@ -261,22 +261,22 @@ class Hands:
 
     _webhook_twice = _other_webhook = _webhook
 
-    async def _suppress(self, world: World, step: Step) -> None:
+    async def _suppress(self, situation: Situation, step: Step) -> None:
         """By what all calls have in common."""
         await self.stack.suppress(**({"phone": PHONES[0]} if self.bounds.phones == 1 else {"contact_id": CONTACTS[0]}))
 
-    async def _cancel(self, world: World, step: Step, c: int) -> None:
+    async def _cancel(self, situation: Situation, step: Step, c: int) -> None:
         await self.stack.cancel(self.call_id(c))
 
-    async def _delete(self, world: World, step: Step, c: int) -> None:
+    async def _delete(self, situation: Situation, step: Step, c: int) -> None:
         await self._ask("delete_scheduled_task", {}, call_id=self.call_id(c))
 
-    async def _reschedule(self, world: World, step: Step, door: str, c: int, a: int | None = None) -> None:
+    async def _reschedule(self, situation: Situation, step: Step, door: str, c: int, a: int | None = None) -> None:
         args = {"when": "in two hours"}
         if a is None:
             await self._ask("reschedule_call", args, call_id=self.call_id(c))
             return
-        report = await self._report(world, (c, a), Word.TOOL)
+        report = await self._report(situation, (c, a), Word.TOOL)
         ids = {"attempt_id": report.attempt_id, "provider_call_id": report.provider_call_id}
         await self._ask("reschedule_call", args, door=Door.RETELL, report=report, **ids)
 
@@ -284,17 +284,17 @@ class Hands:
         self._keys += 1
         await self._operations.perform(ActionRequest(action, door, f"key-{self._keys}", args, **target))
 
-    async def _pause(self, world: World, step: Step) -> None:
+    async def _pause(self, situation: Situation, step: Step) -> None:
         await self._sql("UPDATE installation SET paused_at = now()")
 
-    async def _resume(self, world: World, step: Step) -> None:
+    async def _resume(self, situation: Situation, step: Step) -> None:
         await self._sql("UPDATE installation SET paused_at = NULL")
 
-    async def _expire(self, world: World, step: Step, c: int) -> None:
+    async def _expire(self, situation: Situation, step: Step, c: int) -> None:
         past = "expires_at = $2::timestamptz - interval '1 second'"
         await self._sql(f"UPDATE calls SET {past} WHERE call_id = $1", self.call_id(c), self.stack.clock.now())
 
-    async def _end_expired(self, world: World, step: Step, c: int) -> None:
+    async def _end_expired(self, situation: Situation, step: Step, c: int) -> None:
         await self.stack.scheduled.end_expired_calls()
 
 
