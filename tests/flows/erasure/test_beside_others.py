@@ -35,7 +35,7 @@ async def test_an_acceptance_that_is_not_committed_yet_is_waited_for(stack: Eras
     row = await draft(stack)
     await stack.warm_up()
     async with stack.pool.acquire() as connection, connection.transaction():
-        await connection.fetch(acceptance._INSERT, [acceptance._given(row)], stack.clock.now())
+        await connection.fetch(acceptance._INSERT, [acceptance._row(row)], stack.clock.now())
         erasing = asyncio.ensure_future(stack.erase())
         await asyncio.sleep(0.3)
         assert not erasing.done()
