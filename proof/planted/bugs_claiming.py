@@ -9,7 +9,7 @@ from ringback.domain.attempt import Attempt, AttemptState
 from ringback.domain.call import Call, Task, TaskKind, TaskStatus
 from ringback.domain.eligibility import Candidate, CapacityFacts, DialPolicy, EligibilityDecision, PersonFacts
 from ringback.domain.follow_up import Deadlines
-from ringback.domain.outcome import Verdict
+from ringback.domain.outcome import Outcome, OutcomeInputs, Verdict
 from ringback.flows.business_operations.delete_scheduled_task import _Planned
 from ringback.messages import CallRequested
 from ringback.ports import Transaction
@@ -23,7 +23,7 @@ IS_THIS_DISPATCH = "ringback.flows.call_processing:_is_this_dispatch"
 ENDS_THE_CALL = "ringback.domain.eligibility:deny"
 IS_BEING_DIALED = "ringback.flows.business_operations.delete_scheduled_task:_Planned.is_being_dialed"
 RESCHEDULING = "ringback.flows.business_operations.reschedule_call"
-RELEASE_DUE = "ringback.adapters.postgres.schedule_rows:RELEASE_DUE"
+RELEASE_DUE = "ringback.adapters.postgres.store:RELEASE_DUE"
 OPEN_POOL = "ringback.adapters.postgres.pool:open_pool"
 
 _PATIENCE = "flows/dialing/test_frozen_worker.py::test_every_connection_has_that_patience"
@@ -105,15 +105,16 @@ async def an_unknown_attempt_lets_the_person_go(
 
 
 @planted(
-    "ringback.flows.call_outcome:_hold_person",
+    "ringback.domain.outcome:decide_outcome",
     aims=(I3,),
     why="Who has hung up can be called.",
     tests=("flows/events/test_verdicts.py::test_call_ended_decides_nothing_and_frees_the_slot",),
 )
-def the_end_of_the_talk_lets_the_person_go(right: Right, attempt: Attempt, deadlines: Deadlines, now: datetime) -> None:
-    right(attempt, deadlines, now)
-    if attempt.state is AttemptState.ENDED:
-        attempt.holds_person = False
+def the_end_of_the_talk_lets_the_person_go(
+    right: Right, attempt: Attempt, call: Call, verdict: Verdict | None, inputs: OutcomeInputs
+) -> Outcome:
+    outcome: Outcome = right(attempt, call, verdict, inputs)
+    return replace(outcome, holds_person=False) if attempt.state is AttemptState.ENDED else outcome
 
 
 @planted(
@@ -153,10 +154,10 @@ def a_suppressed_person_passes_the_gate(
 
 
 @planted(
-    "ringback.domain.retrying:next_attempt_at",
+    "ringback.domain.outcome:next_attempt_at",
     aims=(I10,),
     why="Until the expiry reads as if it were included.",
-    tests=("domain/test_retrying.py",),
+    tests=("domain/test_decide_outcome.py",),
 )
 def retry_at_the_very_expiry(
     right: Right, call: Call, attempt: Attempt, verdict: Verdict, policy: DialPolicy, zones: tuple[str, ...]
@@ -198,7 +199,7 @@ hours_judged_before_the_wait_for_the_person = edited(
 )
 
 the_pause_waits_for_no_claim = edited(
-    "ringback.adapters.postgres.dialing_switch:PostgresDialingSwitch._set",
+    "ringback.adapters.postgres.installation:PostgresDialingSwitch._set",
     old="await connection.execute(LOCK_CAPACITY)",
     new="",
     aims=(I10,),
@@ -223,7 +224,7 @@ def a_callback_is_dialed_while_paused(
 
 
 a_retry_follows_a_cancellation = edited(
-    "ringback.flows.ending_calls:stop_call",
+    "ringback.flows.ending_calls:end_call",
     old="call.no_more_retries = reason",
     new="",
     aims=(I10,),
@@ -312,7 +313,7 @@ def a_zone_moves_a_resend(_: Right, task: Task, attempt: Attempt | None) -> bool
 
 
 a_late_message_is_published_again = edited(
-    "ringback.adapters.postgres.schedule_rows:REDISPATCH_LOST",
+    "ringback.adapters.postgres.store:REDISPATCH_LOST",
     old="AND delivered_at IS NULL AND dead_at IS NULL)",
     new="AND dead_at IS NOT NULL)",
     aims=(I9,),

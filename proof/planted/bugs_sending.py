@@ -40,7 +40,7 @@ sent_before_the_commit = edited(
     new="""
         attempt = await self._write_ahead(tx, case, instance)
         answer = await self.provider.dial(DialRequest(**attempt.request), monotonic + self._send_within_s(case))
-        await record_answer(tx, case.call, attempt, answer, self.rules.deadlines, now)
+        await record_answer(tx, case.call, attempt, answer, self.rules, now)
         return None
     """,
     aims=(I4, I2),
@@ -209,8 +209,8 @@ async def ambiguous_becomes_waiting(
 
 the_answer_to_a_resend_is_believed = edited(
     RECORDING,
-    old="answer.kind is K.AMBIGUOUS or attempt.resent",
-    new="answer.kind is K.AMBIGUOUS",
+    old="answer.kind is DialAnswerKind.AMBIGUOUS or attempt.resent",
+    new="answer.kind is DialAnswerKind.AMBIGUOUS",
     aims=(I2, I5),
     why="A refusal is a refusal.",
     tests=(f"{_DIALING}test_same_key_resend.py::test_no_answer_to_a_resend_says_that_the_first_request_did_not_ring",),
@@ -287,8 +287,8 @@ a_second_resend = edited(
 
 an_old_answer_settles_the_resend = edited(
     "ringback.flows.call_processing:CallProcessing._record",
-    old="attempt.state is S.DIALING and attempt.fence == claim.fence",
-    new="attempt.state is S.DIALING",
+    old="attempt.state is AttemptState.DIALING and attempt.fence == claim.fence",
+    new="attempt.state is AttemptState.DIALING",
     aims=(I2, I5),
     why="The attempt is dialing and this is the answer to its dial.",
     tests=(

@@ -23,7 +23,7 @@ from proof.planted.bug import PlantedBug, bugs_of
 BUGS: tuple[PlantedBug, ...] = (
     *bugs_of(bugs_sending),
     *bugs_of(bugs_claiming),
-    *bugs_finding_out.BUGS,
+    *bugs_of(bugs_finding_out),
     *bugs_telling.BUGS,
     *bugs_doors.BUGS,
     *bugs_access.BUGS,
