@@ -1,4 +1,4 @@
-"""Bugs of the claim and of what stops it: one at a time for a person, one for a dispatch, none after a stop."""
+"""Bugs of the claim and of its stops: one attempt at a time for a person, one for a dispatch, none after a stop."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -69,7 +69,7 @@ a_claim_does_not_hold_the_person = edited(
     old="attempt.holds_person = attempt.holds_slot = True",
     new="attempt.holds_slot = True",
     aims=(I3,),
-    why="That the attempt is dialing seems to say it.",
+    why="The state `dialing` seems to hold the person.",
     tests=(f"{_CLAIM}test_two_calls_to_one_phone_at_once_dial_one_and_the_other_waits",),
 )
 
@@ -77,7 +77,7 @@ a_claim_does_not_hold_the_person = edited(
 @planted(
     "ringback.domain.eligibility:defer_for_person",
     aims=(I3,),
-    why="A callback the person asked for goes before everything.",
+    why="A callback that the person asked for has priority over everything.",
     tests=(
         "domain/test_eligibility.py::test_a_callback_is_exempt_from_cap_and_gap_but_not_from_another_attempt",
         "domain/test_eligibility.py::test_a_person_on_another_attempt_waits_a_quarter_of_a_minute",
@@ -94,7 +94,7 @@ def the_gate_forgets_who_holds_the_person(
 @planted(
     "ringback.flows.dial_results:become_unknown",
     aims=(I3, I6),
-    why="What is not known to ring need not keep anyone.",
+    why="An attempt that is not known to ring need not hold the person.",
     tests=("flows/dialing/test_unknown.py::test_the_person_is_not_called_by_another_call_meanwhile",),
 )
 async def an_unknown_attempt_lets_the_person_go(
@@ -107,7 +107,7 @@ async def an_unknown_attempt_lets_the_person_go(
 @planted(
     "ringback.domain.outcome:decide_outcome",
     aims=(I3,),
-    why="Who has hung up can be called.",
+    why="A person that has hung up can be called.",
     tests=("flows/events/test_verdicts.py::test_call_ended_decides_nothing_and_frees_the_slot",),
 )
 def the_end_of_the_talk_lets_the_person_go(
@@ -132,7 +132,7 @@ slots_free_at_once_behind_an_unclear_answer = edited(
     old="attempt.clean_lookups < CLEAN_LOOKUPS_TO_FREE_SLOT",
     new="attempt.lookups < CLEAN_LOOKUPS_TO_FREE_SLOT",
     aims=(I6,),
-    why="Two look-ups are two look-ups.",
+    why="A failed look-up is a look-up too.",
     tests=("flows/dialing/test_unknown.py::test_a_failed_lookup_frees_nothing",),
 )
 
@@ -140,7 +140,7 @@ slots_free_at_once_behind_an_unclear_answer = edited(
 @planted(
     ENDS_THE_CALL,
     aims=(I10,),
-    why="The attempt was let in once; its repetition is the same call.",
+    why="The attempt was allowed once, and its repetition is the same call.",
     tests=(
         "domain/test_eligibility.py::test_a_suppressed_person_ends_the_call_and_a_callback_too",
         "domain/test_eligibility.py::test_a_suppressed_person_ends_a_waiting_attempt_too",
@@ -156,7 +156,7 @@ def a_suppressed_person_passes_the_gate(
 @planted(
     "ringback.domain.outcome:next_attempt_at",
     aims=(I10,),
-    why="Until the expiry reads as if it were included.",
+    why="A limit reads as if it were included.",
     tests=("domain/test_decide_outcome.py",),
 )
 def retry_at_the_very_expiry(
@@ -168,7 +168,7 @@ def retry_at_the_very_expiry(
 @planted(
     ENDS_THE_CALL,
     aims=(I10,),
-    why="Until the expiry reads as if it were included.",
+    why="A limit reads as if it were included.",
     tests=("domain/test_eligibility.py::test_a_call_ends_at_its_expiry_to_the_instant",),
 )
 def dialed_at_the_very_expiry(
@@ -194,7 +194,7 @@ hours_judged_before_the_wait_for_the_person = edited(
         reach(Failpoint.CLAIM_LOCKED)
     """,
     aims=(I10,),
-    why="One moment for the whole claim.",
+    why="The whole claim has one time.",
     tests=(f"{_CLAIM}test_a_claim_that_had_to_wait_for_the_person_judges_by_the_time_it_is_then",),
 )
 
@@ -211,7 +211,7 @@ the_pause_waits_for_no_claim = edited(
 @planted(
     "ringback.domain.eligibility:defer_for_capacity",
     aims=(I10,),
-    why="While calls are going on the system is plainly not at rest.",
+    why="While calls are in progress, the system is plainly not paused.",
     tests=(
         "flows/dialing/test_capacity.py::test_nothing_is_claimed_after_an_acknowledged_pause",
         "races/test_stops_against_dispatch.py::test_nothing_is_claimed_after_the_stop_was_acknowledged[pause]",
@@ -228,7 +228,7 @@ a_retry_follows_a_cancellation = edited(
     old="call.no_more_retries = reason",
     new="",
     aims=(I10,),
-    why="The open task is gone, so nothing seems to be left that could dial.",
+    why="The open task is gone, so no task seems to be left that could dial.",
     tests=(f"{_STOPPING}test_cancelling_while_it_rings_lets_the_verdict_end_the_call",),
 )
 
@@ -237,7 +237,7 @@ a_suppression_ends_only_the_calls_of_one_phone = edited(
     old="(phone = $1 OR contact_id = $2)",
     new="phone = coalesce($1, '' || left($2, 0))",
     aims=(I10,),
-    why="It is the phone that is suppressed.",
+    why="The suppression names a phone.",
     tests=(f"{_STOPPING}test_a_suppressed_contact_is_stopped_at_every_phone",),
 )
 
@@ -254,7 +254,7 @@ suppressed_without_the_phones_lock = edited(
 @planted(
     IS_BEING_DIALED,
     aims=(I17,),
-    why="A message that is out cannot be called back.",
+    why="A message that was sent cannot be called back.",
     tests=(f"{_ACTIONS}test_delete_scheduled_task.py::test_a_dispatched_task_can_still_be_deleted_and_will_not_dial",),
 )
 def what_is_on_its_way_cannot_be_stopped(right: Right, planned: _Planned) -> bool:
@@ -276,7 +276,7 @@ a_cancelled_call_can_be_moved = edited(
     old="subject.call.no_more_retries == FailReason.CANCELLED",
     new="subject.call.no_more_retries == FailReason.CANCELLED and subject.attempt is None",
     aims=(I17, I10),
-    why="Who is on the line may still ask for another time.",
+    why="The person in the call may still ask for another time.",
     tests=(f"{_ACTIONS}test_reschedule_call.py::test_a_call_cancelled_while_it_rang_is_not_moved",),
 )
 
@@ -297,7 +297,7 @@ a_moved_callback_dials_at_its_old_time_too = edited(
             await tx.insert(task)
     """,
     aims=(I17,),
-    why="Moving the task that is there saves a row.",
+    why="Moving the existing task saves a row.",
     tests=(f"{_ACTIONS}test_reschedule_call.py::test_a_dispatched_task_that_nobody_claimed_is_replaced",),
 )
 
@@ -317,7 +317,7 @@ a_late_message_is_published_again = edited(
     old="AND delivered_at IS NULL AND dead_at IS NULL)",
     new="AND dead_at IS NOT NULL)",
     aims=(I9,),
-    why="What was not delivered within a minute looks lost.",
+    why="A message that was not delivered within a minute looks lost.",
     tests=("flows/dialing/test_scheduler.py::test_a_message_still_in_the_outbox_is_late_and_not_lost",),
 )
 
@@ -326,7 +326,7 @@ released_while_paused = edited(
     old="AND (SELECT paused_at IS NULL FROM installation)",
     new="",
     aims=(I10,),
-    why="The gate looks at the pause anyway.",
+    why="The eligibility check reads the pause anyway.",
     tests=(
         "flows/operator/test_pause.py::test_nothing_is_released_or_published_again_while_paused_and_everything_after",
     ),
@@ -355,7 +355,7 @@ a_frozen_claim_holds_its_locks = edited(
 @planted(
     "ringback.adapters.postgres.pool:_HAS_TRANSACTION_TIMEOUT",
     aims=(I1,),
-    why="Who does nothing within a transaction is idle, and there is a limit for that.",
+    why="A transaction without a statement is idle, and there is a limit for that.",
     tests=(_PATIENCE,),
 )
 def a_claim_frozen_behind_a_prepare_holds_its_locks(right: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Bugs of the sending: when a request may leave, with which bytes, and what its answer is taken for."""
+"""Bugs of sending: the time at which a request may leave, its bytes, and the meaning of its response."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -57,7 +57,7 @@ an_unclear_commit_is_sent = edited(
         return None
     """,
     aims=(I4,),
-    why="The lease has long been written when the statement returned, so why wait for the commit.",
+    why="The statement has returned, so the lease seems to be written without the commit.",
     tests=(f"{_DIALING}test_write_ahead.py::test_a_claim_whose_commit_is_unclear_is_never_sent",),
 )
 
@@ -69,7 +69,7 @@ a_second_claim_is_not_written = edited(
             await tx.insert(attempt)
     """,
     aims=(I4,),
-    why="The row of a waiting attempt is there already.",
+    why="The row of a waiting attempt exists already.",
     tests=(f"{_DIALING}test_write_ahead.py::test_a_waiting_attempt_is_dialing_for_everybody_before_it_is_sent_again",),
 )
 
@@ -77,7 +77,7 @@ a_second_claim_is_not_written = edited(
 @planted(
     DIALING,
     aims=(I2, I9),
-    why="The lease was just taken; to look at it again seems superfluous.",
+    why="The lease was just taken, so a second check seems superfluous.",
     tests=("adapters/retell/test_client.py::test_after_the_lease_nothing_is_sent",),
 )
 async def lease_not_checked_before_the_send(
@@ -89,7 +89,7 @@ async def lease_not_checked_before_the_send(
 @planted(
     CLAIMING,
     aims=(I2, I9),
-    why="The time for sending begins when sending begins.",
+    why="The time for sending seems to begin with the sending.",
     tests=(f"{_DIALING}test_write_ahead.py::test_a_worker_that_was_stopped_within_its_claims_commit_does_not_send",),
 )
 async def lease_counted_from_the_end_of_the_commit(
@@ -121,7 +121,7 @@ redirects_are_followed = edited(
 @planted(
     KINDS,
     aims=(I5, I6),
-    why="An error of the provider's reads like a call that was not placed.",
+    why="An error of the provider reads like a call that was not placed.",
     tests=(_EVERY_ANSWER,),
 )
 def a_500_is_a_refusal(right: Kinds) -> Kinds:
@@ -151,7 +151,7 @@ def a_conflict_is_a_refusal(right: Kinds) -> Kinds:
 @planted(
     BEFORE_THE_FIRST_BYTE,
     aims=(I2,),
-    why="A connect timeout says that there was no connection.",
+    why="A connect timeout seems to mean that there was no connection.",
     tests=(_NO_PROOF, _EVERY_ANSWER),
 )
 def connect_timeout_is_believed_by_its_name(right: Errors) -> Errors:
@@ -182,7 +182,7 @@ def a_2xx_without_an_id_is_tried_again(right: Right, status: int, body: bytes, a
 @planted(
     "ringback.adapters.retell.dial_answer:answer_from_error",
     aims=(I2, I5),
-    why="Who did not answer in time is often who was not reached.",
+    why="A server that did not respond in time was often not reached.",
     tests=(
         "adapters/retell/test_client.py::test_the_whole_call_has_one_bound_and_beyond_it_nothing_is_known",
         "adapters/retell/test_dial_answer.py::test_without_that_proof_everything_is_ambiguous",
@@ -196,7 +196,7 @@ def a_timeout_was_never_sent(right: Right, error: BaseException) -> DialAnswer:
 @planted(
     RECORDING,
     aims=(I2, I5, I6),
-    why="Whatever failed is tried again, as everywhere else.",
+    why="A failure is tried again, as everywhere else.",
     tests=(f"{_DIALING}test_dial_answers.py::test_ambiguous_is_unknown_and_says_nothing_yet",),
 )
 async def ambiguous_becomes_waiting(
@@ -220,7 +220,7 @@ the_answer_to_a_resend_is_believed = edited(
 @planted(
     CLAIMING,
     aims=(I5, I2),
-    why="One key for each request is what idempotency keys are usually for.",
+    why="Idempotency keys are usually one for each request.",
     tests=(_SAME_BYTES,),
 )
 async def a_resend_has_a_key_of_its_own(
@@ -258,7 +258,7 @@ resend_beyond_the_window = edited(
     old="case.is_resend and self._same_key_left_s(case) <= 0",
     new="case.is_resend and self.rules.deadlines.same_key_window_s == 0",
     aims=(I5, I2),
-    why="The window was looked at when the resend was asked for.",
+    why="The window was checked when the resend was planned.",
     tests=(
         f"{_DIALING}test_same_key_resend.py"
         "::test_a_resend_that_waited_beyond_the_window_is_not_made_and_the_call_goes_on",
@@ -290,7 +290,7 @@ an_old_answer_settles_the_resend = edited(
     old="attempt.state is AttemptState.DIALING and attempt.fence == claim.fence",
     new="attempt.state is AttemptState.DIALING",
     aims=(I2, I5),
-    why="The attempt is dialing and this is the answer to its dial.",
+    why="The attempt is dialing, and this is the result of its dial.",
     tests=(
         f"{_DIALING}test_same_key_resend.py::test_an_answer_to_the_first_request_says_nothing_about_the_resend_that_is_out",
     ),
