@@ -9,9 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from ringback.adapters.postgres.store import PostgresStore
-from ringback.domain.attempt import Attempt
+from ringback.domain.attempt import Attempt, DialAnswer, DialAnswerKind
 from ringback.domain.call import Call
-from ringback.domain.dial import DialAnswer, DialAnswerKind
 from ringback.domain.follow_up import Deadlines
 from ringback.flows import dial_results, reconciliation
 from ringback.flows.call_processing import CallProcessing, Claim

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 from proof.invariants import Invariant
 from proof.model.rules import Rules
-from proof.model.state import Attempt, Bounds, Call, Check, Situation, Task, Worker
-from ringback.domain.attempt import CLEAN_LOOKUPS_TO_RESEND, AttemptState
+from proof.model.state import Attempt, Bounds, Call, Check, Task, Worker, Situation
+from ringback.domain.attempt import CLEAN_LOOKUPS_TO_RESEND, AttemptState, DialAnswerKind
 from ringback.domain.call import OPEN_TASK
-from ringback.domain.dial import DialAnswerKind
 
 S = AttemptState
 K = DialAnswerKind

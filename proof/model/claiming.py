@@ -5,9 +5,8 @@ from proof.model.flows import GIVEN_UP, apply_verdict, bind, stop_call
 from proof.model.state import Age, Attempt, Facts, Phase, Worker
 from proof.model.transaction import Transaction
 from ringback.domain.abt_event import AbtType, FailReason
-from ringback.domain.attempt import AttemptState
+from ringback.domain.attempt import AttemptState, DialAnswerKind
 from ringback.domain.call import TaskStatus
-from ringback.domain.dial import DialAnswerKind
 from ringback.domain.eligibility import EligibilityVerdict
 from ringback.domain.outcome import Verdict
 

@@ -13,12 +13,11 @@ from proof.model.transaction import rank
 from ringback.adapters.retell.events import report_from_call
 from ringback.adapters.retell.wire import content_identity
 from ringback.adapters.spoken_time import EnglishSpokenTime
-from ringback.domain.attempt import VoicemailAction
+from ringback.domain.attempt import DialAnswer, DialAnswerKind, DialRequest, VoicemailAction
 from ringback.domain.call import RetryPolicy
-from ringback.domain.call_event import CallReport
 from ringback.domain.catalog import built_in_catalog
-from ringback.domain.dial import DialAnswer, DialAnswerKind, DialRequest
 from ringback.domain.errors import ProviderUnavailable
+from ringback.domain.provider_report import ProviderReport
 from ringback.flows.business_operations import business_actions
 from ringback.flows.business_operations.action import ActionRequest, Door
 from ringback.flows.business_operations.perform import BusinessOperations
@@ -43,8 +42,8 @@ class SteppedProvider:
 
     def __init__(self) -> None:
         self.answers: asyncio.Queue[asyncio.Future[DialAnswer]] = asyncio.Queue()
-        self.lookup: asyncio.Future[list[CallReport]] | None = None
-        self.known: list[CallReport] = []
+        self.lookup: asyncio.Future[list[ProviderReport]] | None = None
+        self.known: list[ProviderReport] = []
         self.is_reachable = True
 
     async def is_emulated(self) -> bool:
@@ -58,14 +57,14 @@ class SteppedProvider:
         self.answers.put_nowait(answer)
         return await answer
 
-    async def find_attempt(self, attempt_id: str) -> list[CallReport]:
+    async def find_attempt(self, attempt_id: str) -> list[ProviderReport]:
         if not self.is_reachable:
             raise ProviderUnavailable("list-calls does not answer")
         if self.lookup is not None and not self.known:
             return await self.lookup
         return self.known
 
-    async def fetch_call(self, provider_call_id: str) -> CallReport | None:
+    async def fetch_call(self, provider_call_id: str) -> ProviderReport | None:
         if not self.is_reachable:
             raise ProviderUnavailable("get-call does not answer")
         return self.known[0] if self.known else None
@@ -245,7 +244,7 @@ class ProductDriver:
         past = "sent_at = sent_at - interval '46 minutes'"
         await self._sql(f"UPDATE attempts SET {past} WHERE attempt_id = $1", await self._attempt_id(c, a))
 
-    async def _report(self, situation: Situation, at: tuple[int, int], news: News) -> CallReport:
+    async def _report(self, situation: Situation, at: tuple[int, int], news: News) -> ProviderReport:
         ring = situation.calls[at[0]].attempts[at[1]].ring
         assert ring is not None, "what is heard of has rung"
         marks = {"attempt_id": await self._attempt_id(*at), "call_id": self.call_id(at[0]), "instance": INSTANCE}

@@ -9,7 +9,7 @@ from proof.model.state import End, Facts, Hook, Said, Stage
 from ringback.domain.abt_event import AbtType, FailReason
 from ringback.domain.attempt import Attempt, AttemptState, DialFact, Party
 from ringback.domain.call import Call, RetryPolicy, Task, TaskKind
-from ringback.domain.call_event import Analysis, CallReport, EndFacts, ProviderStatus, ReportKind, absorb
+from ringback.domain.calling_hours import CallingHours
 from ringback.domain.eligibility import (
     ALLOW,
     Candidate,
@@ -23,7 +23,7 @@ from ringback.domain.eligibility import (
 )
 from ringback.domain.follow_up import Deadlines
 from ringback.domain.outcome import Occasion, Outcome, OutcomeInputs, Verdict, decide, decide_outcome
-from ringback.domain.schedule import CallingHours
+from ringback.domain.provider_report import Analysis, EndFacts, ProviderReport, ProviderStatus, ReportKind, absorb
 
 NOW = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)
 ZONES = ("America/New_York",)
@@ -68,12 +68,12 @@ class Word(Enum):
 News = Hook | Word
 
 
-def report_of(stage: Stage, end: End | None, news: News) -> CallReport:
+def report_of(stage: Stage, end: End | None, news: News) -> ProviderReport:
     """What a webhook, a poll or a tool call says of a call that got so far."""
     if news is Word.TOOL:
-        return CallReport(ReportKind.TOOL, "", started_at=NOW - timedelta(seconds=30))
+        return ProviderReport(ReportKind.TOOL, "", started_at=NOW - timedelta(seconds=30))
     if news is Word.OTHER:
-        return CallReport(ReportKind.OTHER, "", "other_event")
+        return ProviderReport(ReportKind.OTHER, "", "other_event")
     hook = news if isinstance(news, Hook) else None
     seen_end = end if hook is not Hook.STARTED else None
     talked = stage is not Stage.RINGING and seen_end is not End.NO_ANSWER
@@ -91,7 +91,7 @@ def report_of(stage: Stage, end: End | None, news: News) -> CallReport:
             "agent_spoke": talked,
             "user_turns": 1 if talked else None,
         }
-    return CallReport(
+    return ProviderReport(
         kind=_KIND[hook] if hook is not None else ReportKind.SNAPSHOT,
         provider_call_id="",
         status=status if hook is None else None,

@@ -6,8 +6,7 @@ from proof.model.facts import Word
 from proof.model.offer import Offer
 from proof.model.state import Age, Attempt, End, Facts, Hook, Phase, Ring, Stage, Worker
 from proof.model.transaction import Transaction
-from ringback.domain.attempt import AttemptState
-from ringback.domain.dial import DialAnswerKind
+from ringback.domain.attempt import AttemptState, DialAnswerKind
 
 K = DialAnswerKind
 

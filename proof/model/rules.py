@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from proof.model.state import Attempt, Call, Check, Phase, Situation, Task, Worker
-from ringback.domain.attempt import AWAITING_VERDICT, CLEAN_LOOKUPS_TO_RESEND, TRANSITIONS, AttemptState
+from proof.model.state import Attempt, Call, Check, Phase, Task, Worker, Situation
+from ringback.domain.attempt import AWAITING_VERDICT, CLEAN_LOOKUPS_TO_RESEND, TRANSITIONS, AttemptState, DialAnswerKind
 from ringback.domain.call import TaskStatus
-from ringback.domain.dial import DialAnswerKind
 
 S = AttemptState
 K = DialAnswerKind

@@ -9,9 +9,8 @@ from enum import Enum, IntEnum
 from typing import NamedTuple
 
 from ringback.domain.abt_event import AbtType, FailReason
-from ringback.domain.attempt import AttemptState
+from ringback.domain.attempt import AttemptState, DialAnswerKind
 from ringback.domain.call import TaskKind, TaskStatus
-from ringback.domain.dial import DialAnswerKind
 
 
 class Stage(IntEnum):

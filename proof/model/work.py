@@ -5,8 +5,8 @@ from proof.model import claiming
 from proof.model.offer import Offer
 from proof.model.state import IDLE, Phase, Task, Worker
 from proof.model.transaction import Transaction
+from ringback.domain.attempt import DialAnswerKind
 from ringback.domain.call import TaskKind, TaskStatus
-from ringback.domain.dial import DialAnswerKind
 from ringback.domain.eligibility import EligibilityVerdict
 
 K = DialAnswerKind

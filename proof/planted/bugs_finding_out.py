@@ -6,7 +6,7 @@ from datetime import datetime
 from proof.invariants import Invariant
 from proof.planted.bug import Right, edited, planted
 from ringback.domain.attempt import Attempt, AttemptState
-from ringback.domain.call_event import CallReport, ProviderStatus
+from ringback.domain.provider_report import ProviderReport, ProviderStatus
 from ringback.domain.follow_up import Deadlines
 from ringback.domain.outcome import Verdict
 
@@ -103,7 +103,7 @@ the_filter_is_trusted = edited(
     why="Without items there is no call.",
     tests=(f"{_CLIENT}test_a_list_that_proves_nothing_is_no_clean_look_up",),
 )
-def a_garbled_list_is_empty(right: Right, attempt_id: str, items: object) -> list[CallReport]:
+def a_garbled_list_is_empty(right: Right, attempt_id: str, items: object) -> list[ProviderReport]:
     return right(attempt_id, items) if isinstance(items, list) else []
 
 
@@ -199,7 +199,7 @@ the_answer_is_a_second_call = edited(
 
 
 @planted(
-    "ringback.domain.call_event:evidence_of",
+    "ringback.domain.provider_report:evidence_of",
     aims=(I13,),
     why="The documentation's diagram ends with ended and error.",
     tests=(
@@ -207,7 +207,7 @@ the_answer_is_a_second_call = edited(
         f"{_WATCHDOG}test_a_polled_call_that_is_over_without_a_reason_is_decided_all_the_same",
     ),
 )
-def polling_ignores_not_connected(right: Right, report: CallReport) -> AttemptState:
+def polling_ignores_not_connected(right: Right, report: ProviderReport) -> AttemptState:
     return right(replace(report, status=None) if report.status is ProviderStatus.NOT_CONNECTED else report)
 
 

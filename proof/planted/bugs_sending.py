@@ -11,9 +11,8 @@ import httpx
 from proof.invariants import Invariant
 from proof.planted.bug import Right, edited, planted
 from ringback.adapters.retell.client import RetellProvider
-from ringback.domain.attempt import Attempt, AttemptState
+from ringback.domain.attempt import Attempt, AttemptState, DialAnswer, DialAnswerKind, DialRequest
 from ringback.domain.call import Call, Task
-from ringback.domain.dial import DialAnswer, DialAnswerKind, DialRequest
 from ringback.flows.call_processing import SEND_WITHIN_S, CallProcessing, Claim
 from ringback.messages import CallRequested
 from ringback.ports import Transaction

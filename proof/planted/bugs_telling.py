@@ -17,7 +17,7 @@ from ringback.ports import Delivery, Transaction
 I1, I10, I11, I14, I20 = Invariant.I1, Invariant.I10, Invariant.I11, Invariant.I14, Invariant.I20
 
 OUTCOME = "ringback.domain.outcome"
-MERGING = "ringback.domain.call_event:absorb"
+MERGING = "ringback.domain.provider_report:absorb"
 EVENTS = "ringback.flows.abt_events"
 TAKE = "ringback.adapters.postgres.outbox:TAKE"
 CHANNELS = "ringback.flows.outbox_channels"
@@ -51,7 +51,7 @@ the_latest_start_stands = edited(
 
 
 @planted(
-    "ringback.domain.call_event:_known_rank",
+    "ringback.domain.provider_report:_known_rank",
     aims=(I11,),
     why="The newest report knows best.",
     tests=(f"{_ANY_ORDER}[the_analysis_knows_better]",),

@@ -14,7 +14,7 @@ from proof.provider.acts import End, Plan, answer_lost, answers, rings_and_answe
 from proof.provider.outcomes import answered, judge
 from proof.provider.trial import Trial
 from ringback.adapters.retell import client
-from ringback.domain.dial import DialAnswer, DialAnswerKind
+from ringback.domain.attempt import DialAnswer, DialAnswerKind
 
 CAUGHT_WITHIN_S = 240.0
 

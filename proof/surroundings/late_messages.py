@@ -8,9 +8,8 @@ from proof.harness.databases import Databases
 from proof.invariants import Invariant
 from ringback.adapters.postgres.pool import open_pool
 from ringback.adapters.postgres.store import PostgresStore
-from ringback.domain.attempt import Attempt
+from ringback.domain.attempt import Attempt, DialRequest
 from ringback.domain.call import RetryPolicy, TaskStatus
-from ringback.domain.dial import DialRequest
 from ringback.flows import call_processing
 from ringback.messages import CallRequested
 from ringback.ports import Transaction

@@ -14,10 +14,9 @@ from ringback.adapters.clock import SystemClock, new_id
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.store import PostgresStore
-from ringback.domain.call import RetryPolicy
+from ringback.domain.call import AcceptReceipt, KeyReused, NewCall, RetryPolicy
+from ringback.domain.calling_hours import CallingHours
 from ringback.domain.eligibility import DialPolicy
-from ringback.domain.new_call import AcceptReceipt, KeyReused, NewCall
-from ringback.domain.schedule import CallingHours
 from ringback.flows.call_initiation import CallInitiation
 from ringback.wiring import batched_acceptance
 

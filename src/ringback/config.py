@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
+from ringback.domain.calling_hours import CallingHours
 from ringback.domain.eligibility import DialPolicy
 from ringback.domain.follow_up import Deadlines
-from ringback.domain.masked_url import MASK, masked_url
-from ringback.domain.number_plan import NumberType
-from ringback.domain.schedule import CallingHours
+from ringback.domain.operations import MASK, masked_url
+from ringback.domain.phone_number import NumberType
 from ringback.telemetry import LogFormat
 
 #: A lease outlives the create call by this much, for the time to record an answer.

@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from ringback.domain.abt_event import AbtEvent
-from ringback.domain.attempt import Attempt, VoicemailAction
-from ringback.domain.call import Call, Contact, Task
-from ringback.domain.call_event import CallReport
+from ringback.domain.attempt import Attempt, DialAnswer, DialRequest, VoicemailAction
+from ringback.domain.call import Call, Task
+from ringback.domain.contact import Contact
 from ringback.domain.contact_snapshot import ContactSnapshot
-from ringback.domain.dial import DialAnswer, DialRequest
 from ringback.domain.eligibility import CapacityFacts, PersonFacts
+from ringback.domain.provider_report import ProviderReport
 from ringback.messages import CallRequested
 
 
@@ -32,11 +32,11 @@ class VoiceProvider(Protocol):
         network and of the provider are returned, never raised."""
         ...
 
-    async def find_attempt(self, attempt_id: str) -> list[CallReport]:
+    async def find_attempt(self, attempt_id: str) -> list[ProviderReport]:
         """Return every call with this attempt id in its metadata. Raises ProviderUnavailable."""
         ...
 
-    async def fetch_call(self, provider_call_id: str) -> CallReport | None:
+    async def fetch_call(self, provider_call_id: str) -> ProviderReport | None:
         """Return the call as it is now, None if the provider does not know it. Raises ProviderUnavailable."""
         ...
 
@@ -268,7 +268,7 @@ class Transaction(Protocol):
 
     async def record_provider_event(
         self,
-        report: CallReport,
+        report: ProviderReport,
         attempt: Attempt | None,
         identity: bytes,
         body: str | None,

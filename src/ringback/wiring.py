@@ -32,9 +32,9 @@ from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.adapters.sqs.queue import open_sqs_queue
 from ringback.batching import Batcher
 from ringback.config import Settings, SettingsError
+from ringback.domain.call import AcceptReceipt, NewCall
 from ringback.domain.catalog import Catalog, built_in_catalog, parse_catalog
 from ringback.domain.errors import ErasureKeyMissing, Retryable, StoreUnavailable
-from ringback.domain.new_call import AcceptReceipt, NewCall
 from ringback.flows.border import Border, stop_call_here
 from ringback.flows.business_operations import business_actions, declarations
 from ringback.flows.business_operations.perform import BusinessOperations

@@ -13,9 +13,9 @@ import pytest
 import ringback.adapters.postgres as postgres
 from ringback.adapters.postgres.pool import Pool
 from ringback.adapters.postgres.store import PostgresStore
-from ringback.domain.call import Call, Contact, RetryPolicy, Task, TaskKind
+from ringback.domain.call import Call, InboundCall, RetryPolicy, Task, TaskKind
+from ringback.domain.contact import Contact
 from ringback.domain.errors import StoreUnavailable
-from ringback.domain.inbound_call import InboundCall
 from ringback.ports import AcceptedCall
 
 NOW = datetime(2026, 12, 1, 17, tzinfo=UTC)

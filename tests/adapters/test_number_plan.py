@@ -4,7 +4,7 @@ import pytest
 
 from ringback.adapters import number_plan
 from ringback.adapters.number_plan import PhoneNumbersPlan
-from ringback.domain.number_plan import NumberType
+from ringback.domain.phone_number import NumberType
 from ringback.domain.time_zone import region_zone
 
 PLAN = PhoneNumbersPlan()

@@ -14,7 +14,7 @@ from ringback.domain.callback import (
     callback_at_instant,
     callback_at_local,
 )
-from ringback.domain.schedule import CallingHours
+from ringback.domain.calling_hours import CallingHours
 
 NOW = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)  # a Tuesday, noon in New York
 LEASE = timedelta(seconds=60)

@@ -8,6 +8,7 @@ import pytest
 from ringback.domain.abt_event import AbtType, FailReason, event_id, rescheduled_event_id
 from ringback.domain.attempt import AWAITING_VERDICT, SHOWN_AS_STATUS, USES_SLOT, Attempt, AttemptState, DialFact
 from ringback.domain.call import STATUS_BY_STATE, Call, CallStatus, RetryPolicy, Task, TaskKind
+from ringback.domain.calling_hours import CallingHours
 from ringback.domain.eligibility import DialPolicy
 from ringback.domain.follow_up import Deadlines
 from ringback.domain.outcome import (
@@ -19,7 +20,6 @@ from ringback.domain.outcome import (
     VerdictChange,
     decide_outcome,
 )
-from ringback.domain.schedule import CallingHours
 
 PLACED_AT = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)
 ENDED_AT = PLACED_AT + timedelta(seconds=90)

@@ -7,6 +7,7 @@ import pytest
 
 from ringback.domain.abt_event import FailReason
 from ringback.domain.call import Call, RetryPolicy, Task, TaskKind
+from ringback.domain.calling_hours import CallingHours
 from ringback.domain.eligibility import (
     Candidate,
     CapacityFacts,
@@ -18,8 +19,7 @@ from ringback.domain.eligibility import (
     defer_for_person,
     deny,
 )
-from ringback.domain.number_plan import NumberType
-from ringback.domain.schedule import CallingHours
+from ringback.domain.phone_number import NumberType
 
 NOW = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)  # a Tuesday, noon in New York
 DAY = timedelta(hours=24)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ringback.domain.abt_event import AbtType, FailReason
 from ringback.domain.attempt import Attempt, AttemptState, DialFact, Party, VoicemailAction
-from ringback.domain.call_event import Analysis, CallReport, EndFacts, ProviderStatus, ReportKind, absorb
 from ringback.domain.outcome import Verdict, decide, verdict_digest
+from ringback.domain.provider_report import Analysis, EndFacts, ProviderReport, ProviderStatus, ReportKind, absorb
 
 PLACED_AT = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)
 STARTED_AT = PLACED_AT + timedelta(seconds=6)
@@ -33,7 +33,7 @@ def an_attempt(**facts):
 
 
 def report(kind, **facts):
-    return CallReport(kind, "call_1", **facts)
+    return ProviderReport(kind, "call_1", **facts)
 
 
 def merged(*reports):

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from tzlocal.windows_tz import win_tz
 
 from ringback.domain import zone_names
-from ringback.domain.cities import ELSEWHERE, IN_STATES, NEEDS_ITS_STATE
-from ringback.domain.states import STATE_CODES, ZONES_OF_STATES
+from ringback.domain.places import ELSEWHERE, IN_STATES, NEEDS_ITS_STATE, STATE_CODES, ZONES_OF_STATES
 from ringback.domain.time_zone import ZoneAnswer, region_zone
 from ringback.domain.windows_zones import WINDOWS_ZONES
 from ringback.domain.zone_names import candidate_zones, resolve_zone_code, resolve_zone_name

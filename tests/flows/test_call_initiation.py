@@ -8,12 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ringback.adapters.number_plan import PhoneNumbersPlan
-from ringback.domain.call import CallStatus, RetryPolicy
+from ringback.domain.call import AcceptReceipt, CallStatus, KeyReused, NewCall, RetryPolicy
+from ringback.domain.calling_hours import CallingHours
 from ringback.domain.eligibility import DialPolicy
 from ringback.domain.errors import Retryable, StoreUnavailable
-from ringback.domain.new_call import AcceptReceipt, KeyReused, NewCall
-from ringback.domain.number_plan import NumberType
-from ringback.domain.schedule import CallingHours
+from ringback.domain.phone_number import NumberType
 from ringback.flows.call_initiation import AcceptRequest, CallInitiation
 from ringback.ports import Suppression
 from ringback.wiring import batched_acceptance

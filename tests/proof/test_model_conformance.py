@@ -6,7 +6,7 @@ from proof.model.bugs import UnclearWaits
 from proof.model.conformance import sampled, take
 from proof.model.replay import Different, way_of
 from proof.model.state import Bounds
-from ringback.domain.dial import DialAnswerKind
+from ringback.domain.attempt import DialAnswerKind
 
 SEED = 20261122
 WAYS = sampled(SEED, 2)

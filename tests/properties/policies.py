@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
-from ringback.domain.schedule import CallingHours
+from ringback.domain.calling_hours import CallingHours
 
 from .places import DAY, MINUTE
 

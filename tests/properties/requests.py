@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 from ringback.domain.attempt import Attempt, AttemptState
 from ringback.domain.call import Call, RetryPolicy, Task, TaskKind
+from ringback.domain.calling_hours import CallingHours
 from ringback.domain.eligibility import Candidate, DialPolicy, PersonFacts
-from ringback.domain.schedule import CallingHours
 
 NOTHING_KNOWN = PersonFacts(
     suppressed=False,

@@ -16,7 +16,7 @@ from ringback.domain.callback import (
     callback_at_local,
     into_hours,
 )
-from ringback.domain.schedule import CallingHours
+from ringback.domain.calling_hours import CallingHours
 
 from .depth import checked
 from .places import ALL_ZONES, instant_of, instants_in, places

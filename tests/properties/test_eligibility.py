@@ -5,8 +5,8 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ringback.domain.calling_hours import CallingHours
 from ringback.domain.eligibility import defer_for_person
-from ringback.domain.schedule import CallingHours
 
 from .depth import checked
 from .places import places

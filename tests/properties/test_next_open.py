@@ -6,7 +6,7 @@ from zoneinfo import available_timezones
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.domain.schedule import CallingHours
+from ringback.domain.calling_hours import CallingHours
 from ringback.domain.time_zone import find_zone
 
 from .depth import checked, is_full

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.adapters.number_plan import PhoneNumbersPlan
-from ringback.domain.call import Contact, TaskStatus
-from ringback.domain.schedule import CallingHours, local_time, resolve_local
+from ringback.domain.call import TaskStatus
+from ringback.domain.calling_hours import CallingHours, local_time, resolve_local
+from ringback.domain.contact import Contact
 from ringback.domain.time_zone import region_zone
 from ringback.flows.business_operations.action import ActionRequest, Door, Subject
 from ringback.flows.business_operations.update_timezone import UpdateTimezone

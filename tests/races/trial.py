@@ -18,8 +18,8 @@ from ringback.adapters.postgres.store import PostgresStore
 from ringback.adapters.retell.events import report_from_call
 from ringback.adapters.retell.wire import content_identity
 from ringback.adapters.spoken_time import EnglishSpokenTime
+from ringback.domain.attempt import DialAnswer, DialRequest
 from ringback.domain.catalog import built_in_catalog
-from ringback.domain.dial import DialAnswer, DialRequest
 from ringback.domain.errors import Retryable
 from ringback.flows.business_operations import business_actions
 from ringback.flows.business_operations.action import ActionRequest, Door, Reply

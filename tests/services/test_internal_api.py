@@ -15,7 +15,7 @@ from ringback.adapters.postgres.views import PostgresViews
 from ringback.config import read_settings
 from ringback.domain.access import KnownKey, Role
 from ringback.domain.attempt import Attempt, AttemptState
-from ringback.domain.call_event import CallReport, ReportKind
+from ringback.domain.provider_report import ProviderReport, ReportKind
 from ringback.flows.call_initiation import CallInitiation
 from ringback.flows.ending_calls import cancel_call
 from ringback.flows.suppression import lift_suppression, suppress_now
@@ -144,7 +144,7 @@ async def test_a_timeline_is_complete_in_order_and_without_private_data(api, sto
         await tx.log_decision(call_id, attempt.attempt_id, "gate", {"verdict": "admit"}, clock.now())
     clock.advance(5)
     async with store.transaction() as tx:
-        report = CallReport(ReportKind.STARTED, "call_1", "call_started", attempt.attempt_id, call_id)
+        report = ProviderReport(ReportKind.STARTED, "call_1", "call_started", attempt.attempt_id, call_id)
         await tx.record_provider_event(report, attempt, b"hash", '{"private": "body"}', "applied", clock.now())
         reply = {"ok": True, "code": "ok", "say": "private words", "result": {}}
         done = ActionResult("retell", "k", "set_disposition", "h", call_id, "crm-42", clock.now(), reply)

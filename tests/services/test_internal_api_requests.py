@@ -12,9 +12,8 @@ import pytest
 
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.domain.access import KnownKey, Role
-from ringback.domain.call import CallStatus, RetryPolicy
+from ringback.domain.call import AcceptReceipt, CallStatus, KeyReused, NewCall, RetryPolicy
 from ringback.domain.errors import StoreUnavailable
-from ringback.domain.new_call import AcceptReceipt, KeyReused, NewCall
 from ringback.services.internal_api import internal_routes
 from ringback.telemetry import make_metrics
 from ringback.web.app import create_application

@@ -10,11 +10,10 @@ import uuid_utils
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.adapters.postgres.views import PostgresViews
 from ringback.domain.access import KnownKey, Role
-from ringback.domain.attempt import VoicemailAction
-from ringback.domain.dial import DialAnswer, DialAnswerKind
+from ringback.domain.attempt import DialAnswer, DialAnswerKind, VoicemailAction
+from ringback.domain.calling_hours import CallingHours
 from ringback.domain.eligibility import DialPolicy
 from ringback.domain.follow_up import Deadlines
-from ringback.domain.schedule import CallingHours
 from ringback.flows.call_initiation import CallInitiation
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.call_processing import CallProcessing

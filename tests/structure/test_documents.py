@@ -8,7 +8,7 @@ import typer.main
 
 from ringback.cli import app
 from ringback.config import describe, read_settings
-from ringback.domain.retention import RULES
+from ringback.domain.operations import RULES
 from ringback.telemetry import make_metrics
 
 from .tree import LINK, PRODUCT, ROOT, documents, python_files, shown

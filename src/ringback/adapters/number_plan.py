@@ -7,7 +7,7 @@ import phonenumbers
 from phonenumbers import timezone as phone_zones
 
 from ringback.adapters.caller_id import digits_in
-from ringback.domain.number_plan import E164, NumberPlan, NumberType
+from ringback.domain.phone_number import E164, NumberPlan, NumberType
 from ringback.domain.time_zone import (
     ADAK,
     ANCHORAGE,

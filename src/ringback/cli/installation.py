@@ -10,7 +10,7 @@ from ringback.cli.settings import DEFAULT_DATA_DIR, DataDir, database_url, fail,
 from ringback.config import Settings, SettingsError, describe, process_environment, read_settings, read_url
 
 if TYPE_CHECKING:
-    from ringback.domain.erasure import Erased
+    from ringback.domain.contact import Erased
     from ringback.flows.operator.diagnostics import Check
 
 FUNCTIONS_PATH = "/v1/retell/functions"
@@ -72,7 +72,7 @@ def erase(
 ) -> None:
     """Erase a person: rows, transcripts, pending messages. A suppression stays in force as a keyed hash."""
     from ringback.adapters.number_plan import PhoneNumbersPlan
-    from ringback.domain.erasure import StillUnderWay
+    from ringback.domain.contact import StillInProgress
     from ringback.domain.errors import Retryable, StoreUnavailable
 
     number = PhoneNumbersPlan().canonical(phone)
@@ -82,7 +82,7 @@ def erase(
         erased = asyncio.run(_erase(settings_of(data_dir), number, reason))
     except StoreUnavailable:
         raise
-    except (StillUnderWay, Retryable) as error:
+    except (StillInProgress, Retryable) as error:
         fail(str(error) or type(error).__name__)
     for kind, count in erased.rows.items():
         typer.echo(f"{kind:<22}{count}")

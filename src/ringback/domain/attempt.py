@@ -1,11 +1,11 @@
 """An attempt: one dial through the provider, its states, and the only ways from one to the next."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from ringback.domain.erasure import ERASED
+from ringback.domain.contact import ERASED
 
 
 class AttemptState(StrEnum):
@@ -178,3 +178,37 @@ class Attempt:
 def awaits_verdict(attempt: Attempt | None) -> bool:
     """Whether the attempt will end its call by a verdict that is still to come."""
     return attempt is not None and attempt.state in AWAITING_VERDICT and attempt.verdict_type is None
+
+
+@dataclass(frozen=True, slots=True)
+class DialRequest:
+    """Frozen with the claim, so that a resend carries the same content under the same key."""
+
+    to_number: str
+    from_number: str
+    agent_id: str
+    variables: dict[str, str]
+    metadata: dict[str, Any]
+    idempotency_key: str
+
+    def to_row(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class DialAnswerKind(StrEnum):
+    PLACED = "placed"
+    NOT_SENT = "not_sent"
+    REJECTED = "refused"
+    ACCOUNT_REFUSED = "account_refused"
+    DEFERRED = "deferred"
+    AMBIGUOUS = "ambiguous"
+
+
+@dataclass(frozen=True, slots=True)
+class DialAnswer:
+    """`cause` is a short code for logs and the timeline (`http_500`, `server_disconnected`), never a body."""
+
+    kind: DialAnswerKind
+    cause: str
+    provider_call_id: str | None = None
+    retry_after_s: float | None = None

@@ -1,12 +1,13 @@
 """A call is one durable intent to reach one contact; a task says when its next attempt is due."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from ringback.domain.abt_event import iso
 from ringback.domain.attempt import Attempt, AttemptState
-from ringback.domain.erasure import ERASED
+from ringback.domain.contact import ERASED
 
 DEFAULT_LIFETIME = timedelta(days=7)
 MAX_RESCHEDULES = 3
@@ -66,15 +67,6 @@ class RetryPolicy:
     def delay_after(self, attempt_number: int) -> timedelta:
         """The pause after attempt `attempt_number` (from 1), counted from its `placed_at`; the last delay repeats."""
         return timedelta(seconds=self.delay_s[min(attempt_number, len(self.delay_s)) - 1])
-
-
-@dataclass(slots=True)
-class Contact:
-    contact_id: str
-    phone: str
-    time_zone: str | None = None
-    time_zone_source: str | None = None  # person > crm > guessed
-    fields: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -156,3 +148,66 @@ def close(call: Call, status: CallStatus, closing_event_id: str) -> None:
     call.status = status
     call.final = True
     call.closing_event_id = closing_event_id
+
+
+@dataclass(slots=True)
+class InboundCall:
+    """Times are UTC. `released_at` ends the hold; without it the hold ends at `hold_until`."""
+
+    inbound_id: str
+    provider_call_id: str | None  # often unknown while it rings
+    phone: str  # the caller's, E.164
+    to_number: str
+    contact_id: str
+    rang_at: datetime
+    hold_until: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_ms: int | None = None
+    disconnection_reason: str | None = None
+    released_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewCall:
+    """Times are UTC. `fingerprint` is the request's identity: sha256 (hex) of its parsed JSON with sorted keys."""
+
+    contact_id: str
+    phone: str
+    time_zone: str | None
+    fields: dict[str, Any]
+    agent_id: str
+    from_number: str
+    variables: dict[str, str]
+    metadata: dict[str, Any]
+    not_before: datetime | None  # None: now
+    expires_at: datetime | None  # None: seven days after it was accepted or due
+    retry: RetryPolicy
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptReceipt:
+    """The answer to a request. `reason` says why a call ended at once.
+
+    `replayed`: the answer was given before, under the same idempotency key.
+    """
+
+    call_id: str
+    status: CallStatus
+    next_eligible_at: datetime | None
+    reason: str | None = None
+    replayed: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The body of the 202."""
+        return {
+            "call_id": self.call_id,
+            "status": self.status,
+            "reason": self.reason,
+            "next_eligible_at": iso(self.next_eligible_at),
+        }
+
+
+class KeyReused(Exception):
+    """The idempotency key stands for another request."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from ringback.domain.schedule import CallingHours, local_time, resolve_local
+from ringback.domain.calling_hours import CallingHours, local_time, resolve_local
 
 MIN_AHEAD = timedelta(minutes=5)
 MAX_AHEAD = timedelta(days=14)

@@ -7,8 +7,8 @@ from typing import Any
 
 from ringback.domain.abt_event import FailReason, iso
 from ringback.domain.call import Call, Task, TaskKind
-from ringback.domain.number_plan import NumberType
-from ringback.domain.schedule import CallingHours
+from ringback.domain.calling_hours import CallingHours
+from ringback.domain.phone_number import NumberType
 
 #: How far our clock may be off the database's before dialing waits: leases and windows could not be trusted.
 MAX_CLOCK_SKEW_S = 2.0

@@ -3,8 +3,7 @@
 import re
 from functools import lru_cache
 
-from ringback.domain.cities import ELSEWHERE, IN_STATES, NEEDS_ITS_STATE
-from ringback.domain.states import STATE_CODES, ZONES_OF_STATES
+from ringback.domain.places import ELSEWHERE, IN_STATES, NEEDS_ITS_STATE, STATE_CODES, ZONES_OF_STATES
 from ringback.domain.time_zone import (
     ANCHORAGE,
     CHICAGO,

@@ -6,11 +6,22 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ringback.domain.abt_event import FailReason
-from ringback.domain.call import DEFAULT_LIFETIME, Call, CallStatus, Contact, Task, TaskKind, TaskStatus, close
+from ringback.domain.call import (
+    DEFAULT_LIFETIME,
+    AcceptReceipt,
+    Call,
+    CallStatus,
+    KeyReused,
+    NewCall,
+    Task,
+    TaskKind,
+    TaskStatus,
+    close,
+)
+from ringback.domain.contact import Contact
 from ringback.domain.eligibility import DialPolicy
 from ringback.domain.errors import StoreUnavailable
-from ringback.domain.new_call import AcceptReceipt, KeyReused, NewCall
-from ringback.domain.number_plan import NumberPlan
+from ringback.domain.phone_number import NumberPlan
 from ringback.domain.zone_names import candidate_zones
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.abt_events import closing_event

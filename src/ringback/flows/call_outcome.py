@@ -8,10 +8,8 @@ import structlog
 
 from ringback.domain.attempt import Attempt, AttemptState, awaits_verdict, furthest
 from ringback.domain.call import Call, Task, TaskKind, TaskStatus, close
-from ringback.domain.call_event import CallReport, ReportKind, absorb
 from ringback.domain.eligibility import DialPolicy
 from ringback.domain.follow_up import Deadlines, analysis_is_given_up
-from ringback.domain.number_plan import NumberPlan
 from ringback.domain.outcome import (
     PROVIDER_LOST_DIGEST,
     Occasion,
@@ -23,6 +21,8 @@ from ringback.domain.outcome import (
     may_be_retried,
     occurred_at,
 )
+from ringback.domain.phone_number import NumberPlan
+from ringback.domain.provider_report import ProviderReport, ReportKind, absorb
 from ringback.domain.zone_names import candidate_zones
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.abt_events import emit_initiated, emit_started, emit_terminal
@@ -94,7 +94,7 @@ async def consume_own_task(tx: Transaction, attempt: Attempt) -> None:
 
 
 async def apply_report(
-    tx: Transaction, call: Call, attempt: Attempt, report: CallReport, rules: OutcomeRules, now: datetime
+    tx: Transaction, call: Call, attempt: Attempt, report: ProviderReport, rules: OutcomeRules, now: datetime
 ) -> None:
     """Merge one report into a bound attempt, and apply everything that follows."""
     was_polled = report.kind is ReportKind.SNAPSHOT and report.status is not None

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 import structlog
 
 from ringback.domain.abt_event import iso
-from ringback.domain.attempt import Attempt, AttemptState, VoicemailAction, check_transition
-from ringback.domain.call import Call, Contact, Task, TaskStatus, update_status
-from ringback.domain.dial import DialAnswer, DialRequest
+from ringback.domain.attempt import Attempt, AttemptState, DialAnswer, DialRequest, VoicemailAction, check_transition
+from ringback.domain.call import Call, Task, TaskStatus, update_status
+from ringback.domain.contact import Contact
 from ringback.domain.eligibility import (
     ALLOW,
     PROBE_S,

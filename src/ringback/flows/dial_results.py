@@ -3,9 +3,8 @@
 from datetime import datetime, timedelta
 
 from ringback.domain.abt_event import AbtType, FailReason
-from ringback.domain.attempt import Attempt, AttemptState, DialFact, check_transition
+from ringback.domain.attempt import Attempt, AttemptState, DialAnswer, DialAnswerKind, DialFact, check_transition
 from ringback.domain.call import Call, TaskStatus, update_status
-from ringback.domain.dial import DialAnswer, DialAnswerKind
 from ringback.domain.follow_up import Deadlines, next_check_after_report, next_lookup_at
 from ringback.domain.outcome import Occasion, Verdict
 from ringback.failpoints import Failpoint, reach

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from ringback.domain.call_event import CallReport
+from ringback.domain.provider_report import ProviderReport
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.caller_ids import caller_number
 from ringback.flows.suppression import suppress
@@ -19,19 +19,19 @@ class KnowsErased(Protocol):
         ...
 
 
-def ids_of(report: CallReport) -> list[str | None]:
+def ids_of(report: ProviderReport) -> list[str | None]:
     """Everything by which a report may name a call of ours."""
     return [report.provider_call_id, report.attempt_id, report.call_id, report.inbound_id]
 
 
-def person_of(report: CallReport, rules: OutcomeRules) -> str | None:
+def person_of(report: ProviderReport, rules: OutcomeRules) -> str | None:
     """The canonical phone of the person in the conversation; None where the report does not tell it."""
     if report.direction == "inbound":
         return caller_number(report.from_number, report.to_number, rules)
     return caller_number(report.to_number, report.from_number, rules)
 
 
-async def keep_stop_of_erased(tx: Transaction, report: CallReport, rules: OutcomeRules, now: datetime) -> None:
+async def keep_stop_of_erased(tx: Transaction, report: ProviderReport, rules: OutcomeRules, now: datetime) -> None:
     """An opt-out holds whenever it is heard of; the phone is kept as a keyed hash only. Raises ErasureKeyMissing."""
     phone = person_of(report, rules)
     if phone is None or report.end_facts is None or not report.end_facts.opt_out:

@@ -7,9 +7,9 @@ from datetime import datetime
 import structlog
 
 from ringback.domain.attempt import Attempt, AttemptState
-from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.errors import NotAboutACall, Permanent, Retryable
 from ringback.domain.outcome import occurred_at
+from ringback.domain.provider_report import ProviderReport, ReportKind
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.call_outcome import OutcomeRules, apply_report, bind_provider_call, suppress_after_opt_out
 from ringback.flows.erased_people import ids_of, keep_stop_of_erased
@@ -46,7 +46,7 @@ class EventProcessing:
     store: InboundStore
     clock: Clock
     rules: OutcomeRules
-    translate: Callable[[str], CallReport]
+    translate: Callable[[str], ProviderReport]
     identify: Callable[[str], bytes]
     counts: EventCounts
 
@@ -58,7 +58,9 @@ class EventProcessing:
         try:
             report = self.translate(message.body)
         except NotAboutACall as event:
-            await self._write_down_only(CallReport(ReportKind.OTHER, "", event.event_name), message.body, "unhandled")
+            await self._write_down_only(
+                ProviderReport(ReportKind.OTHER, "", event.event_name), message.body, "unhandled"
+            )
             return
         attempt = await self._whose(report)
         if await self._is_about_an_erased_person(report, attempt):
@@ -89,7 +91,7 @@ class EventProcessing:
             event_name=report.event_name,
         )
 
-    async def _whose(self, report: CallReport) -> Attempt | None:
+    async def _whose(self, report: ProviderReport) -> Attempt | None:
         """The attempt that the report is about; None if the call is none of ours."""
         ours = await self.store.instance()
         if report.direction == "inbound" or report.instance not in (None, ours):
@@ -98,18 +100,18 @@ class EventProcessing:
             report.attempt_id if report.instance == ours else None, report.provider_call_id
         )
 
-    async def _is_about_an_erased_person(self, report: CallReport, attempt: Attempt | None) -> bool:
+    async def _is_about_an_erased_person(self, report: ProviderReport, attempt: Attempt | None) -> bool:
         if attempt is not None:
             return attempt.is_erased
         return await self.store.is_erased(ids_of(report))
 
-    async def _leave_erased(self, tx: InboundTransaction, report: CallReport) -> None:
+    async def _leave_erased(self, tx: InboundTransaction, report: ProviderReport) -> None:
         """Nothing of the event is kept, not even that it came, but a stop that the person asked for."""
         self.counts.erased += 1
         await keep_stop_of_erased(tx, report, self.rules, self.clock.now())
         _log.info("event.of_erased", event_name=report.event_name)
 
-    async def _write_down_only(self, report: CallReport, body: str | None, fate: str) -> None:
+    async def _write_down_only(self, report: ProviderReport, body: str | None, fate: str) -> None:
         """Of a call that is not ours, nothing but that it was heard of: whoever it tells of is no business of ours."""
         self.counts.foreign += fate == "foreign"
         self.counts.unhandled += fate == "unhandled"
@@ -120,7 +122,7 @@ class EventProcessing:
             reach(Failpoint.EVENT_NOT_OURS)
         _log.info("event.not_ours", provider_call_id=report.provider_call_id, event_name=report.event_name, fate=fate)
 
-    async def _hear_inbound(self, report: CallReport, body: str) -> None:
+    async def _hear_inbound(self, report: ProviderReport, body: str) -> None:
         if await self.store.attempt_of(None, report.provider_call_id) is not None:
             # One of our own calls, which an inbound event has nothing to tell about.
             await self._write_down_only(report, body, "foreign")
@@ -140,7 +142,7 @@ class EventProcessing:
                 reach(Failpoint.INBOUND_HEARD)
         _log.info("event.inbound", provider_call_id=report.provider_call_id, event_name=report.event_name)
 
-    async def _rang_here(self, report: CallReport) -> bool:
+    async def _rang_here(self, report: ProviderReport) -> bool:
         """Whether the inbound call is one of ours.
 
         It has no mark of ours where our answer came too late for the provider. A call that we wrote down while it rang
@@ -155,7 +157,7 @@ class EventProcessing:
         """The webhook was too large for the queue; the watchdog asks for the call at once."""
         if message.provider_call_id is None:
             raise Permanent("a webhook without its body names its call")
-        report = CallReport(ReportKind.OTHER, message.provider_call_id, message.event or "")
+        report = ProviderReport(ReportKind.OTHER, message.provider_call_id, message.event or "")
         known = await self.store.attempt_of(None, message.provider_call_id)
         if await self._is_about_an_erased_person(report, known):
             self.counts.erased += 1
@@ -178,7 +180,7 @@ class EventProcessing:
                 await tx.save(attempt)
 
 
-async def lock_people_of_report(tx: Transaction, known: Attempt, report: CallReport) -> None:
+async def lock_people_of_report(tx: Transaction, known: Attempt, report: ProviderReport) -> None:
     """Lock everyone whose calls the report may end; to be called before any call is locked, for the order of locks."""
     if report.says_stop:
         await tx.lock_contacts(await tx.phones_of_open_calls(known.phone, known.contact_id), known.contact_id)
@@ -187,7 +189,7 @@ async def lock_people_of_report(tx: Transaction, known: Attempt, report: CallRep
 async def apply_evidence(
     tx: Transaction,
     known: Attempt,
-    report: CallReport,
+    report: ProviderReport,
     rules: OutcomeRules,
     now: datetime,
     *,

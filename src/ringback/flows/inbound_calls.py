@@ -7,9 +7,8 @@ from typing import Protocol
 
 from ringback.domain.abt_event import iso
 from ringback.domain.attempt import Attempt
-from ringback.domain.call import Call, Task, TaskStatus
-from ringback.domain.call_event import CallReport, ReportKind
-from ringback.domain.inbound_call import InboundCall
+from ringback.domain.call import Call, InboundCall, Task, TaskStatus
+from ringback.domain.provider_report import ProviderReport, ReportKind
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.caller_ids import caller_number, own_number
@@ -112,7 +111,9 @@ async def _held_until(tx: InboundTransaction, call: Call, now: datetime) -> date
     return until if until is not None and until > now else None
 
 
-async def lock_caller(tx: InboundTransaction, report: CallReport, rules: OutcomeRules) -> tuple[str, str | None] | None:
+async def lock_caller(
+    tx: InboundTransaction, report: ProviderReport, rules: OutcomeRules
+) -> tuple[str, str | None] | None:
     """Take the locks of the person who calls us. Returns their phone and contact id; None if the phone is withheld."""
     known = await tx.inbound_call(report.inbound_id, report.provider_call_id)
     phone = known.phone if known else caller_number(report.from_number, report.to_number, rules)
@@ -127,7 +128,7 @@ async def lock_caller(tx: InboundTransaction, report: CallReport, rules: Outcome
 
 async def hear_inbound(
     tx: InboundTransaction,
-    report: CallReport,
+    report: ProviderReport,
     locked: tuple[str, str | None] | None,
     rules: OutcomeRules,
     now: datetime,
@@ -154,7 +155,7 @@ async def hear_inbound(
         await _suppress_caller(tx, phone, contact_id, report, rules, now)
 
 
-def _absorb(inbound: InboundCall, report: CallReport) -> None:
+def _absorb(inbound: InboundCall, report: ProviderReport) -> None:
     inbound.provider_call_id = report.provider_call_id
     inbound.started_at = inbound.started_at or report.started_at
     inbound.ended_at = inbound.ended_at or report.ended_at
@@ -188,7 +189,7 @@ async def _suppress_caller(
     tx: InboundTransaction,
     phone: str,
     contact_id: str | None,
-    report: CallReport,
+    report: ProviderReport,
     rules: OutcomeRules,
     now: datetime,
 ) -> None:

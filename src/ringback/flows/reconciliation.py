@@ -16,7 +16,6 @@ from ringback.domain.attempt import (
     check_transition,
 )
 from ringback.domain.call import Call, TaskStatus
-from ringback.domain.call_event import CallReport
 from ringback.domain.errors import ProviderUnavailable
 from ringback.domain.follow_up import (
     GIVE_UP_UNREACHABLE,
@@ -25,6 +24,7 @@ from ringback.domain.follow_up import (
     next_lookup_at,
 )
 from ringback.domain.outcome import Occasion, Verdict, decide
+from ringback.domain.provider_report import ProviderReport
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.border import IdentifiedProvider, MarkedStore, check_border
 from ringback.flows.call_outcome import OutcomeRules, apply_verdict, consume_own_task
@@ -91,7 +91,7 @@ class Reconciliation:
             # A call that has our marks and is another's says nothing about whether this attempt rang.
             await self._count_lookup(seen, is_clean=not ours)
 
-    async def _in_detail(self, report: CallReport) -> CallReport:
+    async def _in_detail(self, report: ProviderReport) -> ProviderReport:
         """A list says less than the call itself, but enough: that the call exists."""
         try:
             return await self.provider.fetch_call(report.provider_call_id) or report
@@ -191,7 +191,7 @@ class Reconciliation:
         is_over = now >= attempt.placed_at + GIVE_UP_UNREACHABLE
         return Verdict(AbtType.FAILED, FailReason.PROVIDER_LOST) if is_over else None
 
-    async def _apply(self, seen: Attempt, report: CallReport) -> bool:
+    async def _apply(self, seen: Attempt, report: ProviderReport) -> bool:
         """False: it is the call of another, and the attempt is as unknown as before."""
         now = self.clock.now()
         async with self.store.transaction() as tx:

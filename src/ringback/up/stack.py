@@ -13,7 +13,7 @@ import structlog
 from ringback.adapters.postgres.schema import SchemaIsLocked, upgrade
 from ringback.config import Settings, process_environment, read_settings
 from ringback.domain.errors import StartRefused
-from ringback.domain.masked_url import masked_url
+from ringback.domain.operations import masked_url
 from ringback.embedded import EmbeddedPostgresError
 from ringback.embedded.data_dir import LOCK_FILE, DataDirectoryInUse, DataDirectoryLock
 from ringback.embedded.server import PostgresServer

@@ -9,7 +9,7 @@ from fastapi import Header, Path
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from ringback.domain.instant import NotAnInstant, read_instant
-from ringback.domain.number_plan import E164, NumberPlan
+from ringback.domain.phone_number import E164, NumberPlan
 from ringback.domain.plain_text import has_unseen
 from ringback.web.problems import not_found
 

@@ -8,9 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ringback.domain.call import CallStatus, RetryPolicy
-from ringback.domain.new_call import NewCall
-from ringback.domain.number_plan import NumberPlan
+from ringback.domain.call import CallStatus, NewCall, RetryPolicy
+from ringback.domain.phone_number import NumberPlan
 from ringback.domain.zone_names import resolve_zone_code
 from ringback.web.problems import FieldProblem, Point, from_pydantic, invalid, pointer_to
 from ringback.web.request_fields import (

@@ -13,7 +13,7 @@ from pydantic import BaseModel, GetCoreSchemaHandler, TypeAdapter
 from pydantic_core import CoreSchema
 from starlette.requests import Request
 
-from ringback.domain.number_plan import NumberPlan
+from ringback.domain.phone_number import NumberPlan
 from ringback.web.problems import FieldProblem, Problem, from_pydantic, invalid, query_pointer
 from ringback.web.request_models import RequestModel
 

@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from ringback.adapters.retell.client import RetellProvider
-from ringback.domain.attempt import VoicemailAction
-from ringback.domain.call_event import ProviderStatus, ReportKind
-from ringback.domain.dial import DialAnswerKind, DialRequest
+from ringback.domain.attempt import DialAnswerKind, DialRequest, VoicemailAction
 from ringback.domain.errors import ProviderUnavailable
+from ringback.domain.provider_report import ProviderStatus, ReportKind
 
 from .hostile_server import (
     answering,

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from ringback.adapters.retell.dial_answer import answer_from_error, answer_from_status, answer_from_success
-from ringback.domain.dial import DialAnswerKind
+from ringback.domain.attempt import DialAnswerKind
 
 PROOFS = {
     "ClientConnectorError",

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ringback.adapters.retell.events import report_from_call, report_from_webhook
 from ringback.domain.attempt import DialFact, Party
-from ringback.domain.call_event import Analysis, ProviderStatus, ReportKind
 from ringback.domain.errors import Permanent
+from ringback.domain.provider_report import Analysis, ProviderStatus, ReportKind
 
 MARKS = {
     "ringback_call_id": "0192f0c0-0000-7000-8000-00000000ca11",

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from ringback.adapters.retell.functions import InboundCall, inbound_reply, parse_inbound_call, parse_tool_call
-from ringback.domain.call_event import ReportKind
 from ringback.domain.errors import Permanent
+from ringback.domain.provider_report import ReportKind
 
 ATTEMPT = "0192f0c0-0000-7000-8000-0000000a77e1"
 NESTED = {

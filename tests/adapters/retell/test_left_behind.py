@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ringback.domain.dial import DialAnswerKind
+from ringback.domain.attempt import DialAnswerKind
 
 from .hostile_server import answering, hostile, leaving_behind
 from .test_client import ATTEMPT, CALL, LATER, REQUEST, provider

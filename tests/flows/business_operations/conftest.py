@@ -16,16 +16,14 @@ from ringback.adapters.postgres.store import PostgresStore
 from ringback.adapters.retell.events import report_from_call, report_from_webhook
 from ringback.adapters.retell.wire import content_identity
 from ringback.adapters.spoken_time import EnglishSpokenTime
-from ringback.domain.attempt import VoicemailAction
-from ringback.domain.call import RetryPolicy
-from ringback.domain.call_event import CallReport, ReportKind
+from ringback.domain.attempt import DialAnswer, DialAnswerKind, DialRequest, VoicemailAction
+from ringback.domain.call import NewCall, RetryPolicy
+from ringback.domain.calling_hours import CallingHours
 from ringback.domain.catalog import built_in_catalog
-from ringback.domain.dial import DialAnswer, DialAnswerKind, DialRequest
 from ringback.domain.eligibility import DialPolicy
 from ringback.domain.errors import StoreUnavailable
 from ringback.domain.follow_up import Deadlines
-from ringback.domain.new_call import NewCall
-from ringback.domain.schedule import CallingHours
+from ringback.domain.provider_report import ProviderReport, ReportKind
 from ringback.flows.business_operations import business_actions
 from ringback.flows.business_operations.action import ActionRequest, Door, Reply
 from ringback.flows.business_operations.perform import BusinessOperations
@@ -73,10 +71,10 @@ class PlacingProvider:
     async def voicemail_action(self, agent_id: str) -> VoicemailAction:
         return VoicemailAction.HANGUP
 
-    async def find_attempt(self, attempt_id: str) -> list[CallReport]:
+    async def find_attempt(self, attempt_id: str) -> list[ProviderReport]:
         return []
 
-    async def fetch_call(self, provider_call_id: str) -> CallReport | None:
+    async def fetch_call(self, provider_call_id: str) -> ProviderReport | None:
         return None
 
     async def stop_call(self, provider_call_id: str) -> None:
@@ -162,7 +160,7 @@ class Stack:
         assert attempt is not None
         async with self.store.transaction() as tx:
             await apply_evidence(
-                tx, attempt, CallReport(kind, talk.provider_call_id, **facts), self.rules, self.clock.now()
+                tx, attempt, ProviderReport(kind, talk.provider_call_id, **facts), self.rules, self.clock.now()
             )
 
     async def ask(self, action: str, args: dict[str, Any], *, key: str | None = None, **target: str) -> Reply:
@@ -171,7 +169,7 @@ class Stack:
         return await self.operations.perform(ActionRequest(action, Door.SYSTEMS, key, args, **target))
 
     def tool_request(self, talk: Talk, action: str, args: dict[str, Any], key: str | None = None) -> ActionRequest:
-        report = CallReport(
+        report = ProviderReport(
             ReportKind.TOOL,
             talk.provider_call_id,
             attempt_id=talk.attempt_id,

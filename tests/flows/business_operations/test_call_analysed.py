@@ -7,7 +7,7 @@ import pytest
 
 from ringback.domain.attempt import DialFact, Party
 from ringback.domain.call import RetryPolicy
-from ringback.domain.call_event import EndFacts, ReportKind
+from ringback.domain.provider_report import EndFacts, ReportKind
 
 MERRY = {"call_summary": "They agreed.", "user_sentiment": "Positive", "call_successful": True, "in_voicemail": False}
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ringback.domain.call_event import CallReport, ReportKind
+from ringback.domain.provider_report import ProviderReport, ReportKind
 from ringback.flows.business_operations.action import ActionRequest, Door
 
 from .test_incoming_call import event, ring
@@ -32,7 +32,7 @@ async def test_tools_of_a_call_reach_nobody_by_the_marks_of_another(stack):
     before = await stack.rows_written()
     marks = {"ringback_instance": "test-instance", "ringback_attempt_id": talk.attempt_id}
     for call_id, given in (("call_in_1", marks), ("call_in_2", metadata)):
-        report = CallReport(
+        report = ProviderReport(
             ReportKind.TOOL,
             call_id,
             attempt_id=given.get("ringback_attempt_id"),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ringback.adapters.postgres.views import PostgresViews
-from ringback.domain.call_event import CallReport, ReportKind
+from ringback.domain.provider_report import ProviderReport, ReportKind
 from ringback.flows.business_operations.action import ActionRequest, Door
 
 CALLER, OURS = "+14155550100", "+14155550199"
@@ -49,7 +49,7 @@ def ended(metadata: dict, call_id: str = "call_in_1", reason: str = "user_hangup
 
 
 async def tool(stack, metadata: dict, action: str, args: dict, key: str = "t1"):
-    report = CallReport(
+    report = ProviderReport(
         ReportKind.TOOL,
         "call_in_1",
         instance=metadata.get("ringback_instance"),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ringback.domain.attempt import DialFact, Party
-from ringback.domain.call_event import Analysis, EndFacts, ReportKind
+from ringback.domain.provider_report import Analysis, EndFacts, ReportKind
 
 TOMORROW_AT_THREE = {
     "due_at": "2026-12-02T20:00:00.000Z",

@@ -12,10 +12,10 @@ from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.adapters.postgres.pool import Pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.call import Call, RetryPolicy, Task, TaskKind, TaskStatus
-from ringback.domain.call_event import CallReport
+from ringback.domain.calling_hours import CallingHours
 from ringback.domain.eligibility import DialPolicy
 from ringback.domain.follow_up import Deadlines
-from ringback.domain.schedule import CallingHours
+from ringback.domain.provider_report import ProviderReport
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.call_processing import CallProcessing
 from ringback.flows.ending_calls import cancel_call
@@ -164,7 +164,7 @@ class Stack:
         await self.look_after(max(wait_s, 0))
         return float(wait_s)
 
-    async def hear(self, call_id: str, report: CallReport) -> None:
+    async def hear(self, call_id: str, report: ProviderReport) -> None:
         """Evidence that did not come by asking."""
         known = await self.store.attempt_of((await self.attempt(call_id))["attempt_id"], None)
         assert known is not None

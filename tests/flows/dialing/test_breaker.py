@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.domain.dial import DialAnswer, DialAnswerKind
+from ringback.domain.attempt import DialAnswer, DialAnswerKind
 
 from .twins import ACCOUNT_REFUSED, AMBIGUOUS, DEFERRED, REFUSED
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ringback.domain.call import RetryPolicy, TaskKind
-from ringback.domain.schedule import CallingHours
+from ringback.domain.calling_hours import CallingHours
 from ringback.messages import CallRequested
 
 from .twins import NOT_SENT

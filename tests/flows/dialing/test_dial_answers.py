@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from ringback.domain.attempt import DialAnswer, DialAnswerKind
 from ringback.domain.call import RetryPolicy, Task, TaskKind, TaskStatus
-from ringback.domain.dial import DialAnswer, DialAnswerKind
 
 from .twins import ACCOUNT_REFUSED, AMBIGUOUS, DEFERRED, NOT_SENT, REFUSED
 

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from ringback.domain.call import TaskKind
-from ringback.domain.call_event import ProviderStatus
+from ringback.domain.provider_report import ProviderStatus
 from ringback.ports import Suppression
 
 from .twins import AMBIGUOUS, NOT_SENT, TALKED

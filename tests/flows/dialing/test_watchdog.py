@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ringback.domain.call import RetryPolicy
-from ringback.domain.call_event import Analysis, ProviderStatus
+from ringback.domain.provider_report import Analysis, ProviderStatus
 
 GOAL_MET = Analysis(summary="They agreed.", successful=True)
 

@@ -5,10 +5,9 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-from ringback.domain.attempt import DialFact, Party, VoicemailAction
-from ringback.domain.call_event import Analysis, CallReport, EndFacts, ProviderStatus, ReportKind
-from ringback.domain.dial import DialAnswer, DialAnswerKind, DialRequest
+from ringback.domain.attempt import DialAnswer, DialAnswerKind, DialFact, DialRequest, Party, VoicemailAction
 from ringback.domain.errors import ProviderUnavailable
+from ringback.domain.provider_report import Analysis, EndFacts, ProviderReport, ProviderStatus, ReportKind
 
 K = DialAnswerKind
 
@@ -29,7 +28,7 @@ class ProviderTwin:
         self.dials: list[DialRequest] = []
         self.during_dial: Callable[[DialRequest], Awaitable[None]] | None = None
         self.before_send: Callable[[], None] | None = None
-        self.known: dict[str, CallReport] = {}
+        self.known: dict[str, ProviderReport] = {}
         self.is_reachable = True
         self.details_are_reachable = True
         self.lookups = 0
@@ -53,13 +52,13 @@ class ProviderTwin:
     def placed(number: int) -> DialAnswer:
         return DialAnswer(K.PLACED, "http_201", f"call_{number}")
 
-    async def find_attempt(self, attempt_id: str) -> list[CallReport]:
+    async def find_attempt(self, attempt_id: str) -> list[ProviderReport]:
         self.lookups += 1
         if not self.is_reachable:
             raise ProviderUnavailable("list-calls answered 503")
         return [report for report in self.known.values() if report.attempt_id == attempt_id]
 
-    async def fetch_call(self, provider_call_id: str) -> CallReport | None:
+    async def fetch_call(self, provider_call_id: str) -> ProviderReport | None:
         self.polls += 1
         if not (self.is_reachable and self.details_are_reachable):
             raise ProviderUnavailable("get-call answered 503")
@@ -74,14 +73,14 @@ class ProviderTwin:
     async def voicemail_action(self, agent_id: str) -> VoicemailAction:
         return self.action
 
-    def rang(self, attempt_id: str, provider_call_id: str = "call_1", **facts: Any) -> CallReport:
+    def rang(self, attempt_id: str, provider_call_id: str = "call_1", **facts: Any) -> ProviderReport:
         """From now on the provider says this of the call."""
         facts = {"instance": "test-instance", "status": ProviderStatus.REGISTERED, **facts}
-        report = CallReport(ReportKind.SNAPSHOT, provider_call_id, attempt_id=attempt_id, **facts)
+        report = ProviderReport(ReportKind.SNAPSHOT, provider_call_id, attempt_id=attempt_id, **facts)
         self.known[provider_call_id] = report
         return report
 
-    def no_answer(self, attempt_id: str, provider_call_id: str = "call_1") -> CallReport:
+    def no_answer(self, attempt_id: str, provider_call_id: str = "call_1") -> ProviderReport:
         return self.rang(
             attempt_id,
             provider_call_id,
@@ -92,7 +91,7 @@ class ProviderTwin:
 
     def talked(
         self, attempt_id: str, provider_call_id: str = "call_1", *, analysis: Analysis | None = None
-    ) -> CallReport:
+    ) -> ProviderReport:
         """A conversation that has just ended."""
         now = self._clock.now()
         return self.rang(

@@ -18,12 +18,10 @@ from ringback.adapters.postgres.store import PostgresStore
 from ringback.adapters.retell.events import report_from_webhook
 from ringback.adapters.retell.functions import parse_tool_call
 from ringback.adapters.retell.wire import content_identity
-from ringback.domain.attempt import VoicemailAction
-from ringback.domain.call import RetryPolicy
-from ringback.domain.call_event import CallReport
-from ringback.domain.dial import DialAnswer, DialAnswerKind, DialRequest
-from ringback.domain.erasure import Erased
-from ringback.domain.new_call import AcceptReceipt, NewCall
+from ringback.domain.attempt import DialAnswer, DialAnswerKind, DialRequest, VoicemailAction
+from ringback.domain.call import AcceptReceipt, NewCall, RetryPolicy
+from ringback.domain.contact import Erased
+from ringback.domain.provider_report import ProviderReport
 from ringback.flows.business_operations.action import Reply
 from ringback.flows.business_operations.tool_call import request_of
 from ringback.flows.call_processing import CallProcessing
@@ -71,11 +69,11 @@ class Provider:
     async def voicemail_action(self, agent_id: str) -> VoicemailAction:
         return VoicemailAction.UNKNOWN
 
-    async def fetch_call(self, provider_call_id: str) -> CallReport | None:
-        report: CallReport | None = await self.during_fetch(provider_call_id)
+    async def fetch_call(self, provider_call_id: str) -> ProviderReport | None:
+        report: ProviderReport | None = await self.during_fetch(provider_call_id)
         return report
 
-    async def find_attempt(self, attempt_id: str) -> list[CallReport]:
+    async def find_attempt(self, attempt_id: str) -> list[ProviderReport]:
         report = await self.during_fetch(CALL)
         return [report] if report is not None else []
 

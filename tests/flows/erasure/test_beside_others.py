@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from ringback.adapters.postgres import acceptance
-from ringback.domain.erasure import StillUnderWay
+from ringback.domain.contact import StillInProgress
 from ringback.domain.errors import Retryable
 
 from .conftest import CANARIES, PHONE, ErasureStack
@@ -65,7 +65,7 @@ async def test_a_call_that_is_still_to_be_stopped_is_under_way(stack: ErasureSta
     talk = await stack.place()
     await stack.whole_call(talk)
     await LATE["call_analyzed of a second call"](stack, talk, {})
-    with pytest.raises(StillUnderWay):
+    with pytest.raises(StillInProgress):
         await stack.erase()
     await stack.deliver_all()
     await stack.erase()

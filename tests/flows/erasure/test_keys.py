@@ -13,8 +13,8 @@ from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.adapters.postgres.views import PostgresViews
 from ringback.config import SettingsError, read_settings
+from ringback.domain.call import KeyReused
 from ringback.domain.errors import ErasureKeyMissing
-from ringback.domain.new_call import KeyReused
 from ringback.flows.suppression import suppress, suppress_now
 from ringback.ports import Suppression
 from ringback.process import run_services

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ringback.adapters.retell.events import report_from_call
-from ringback.domain.call_event import ReportKind
+from ringback.domain.provider_report import ReportKind
 from ringback.flows.event_processing import PARKED_TRIES
 from ringback.flows.suppression import suppress_now
 from ringback.messages import decode_webhook_received

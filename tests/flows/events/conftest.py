@@ -13,14 +13,12 @@ from ringback.adapters.postgres.pool import Pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.adapters.retell.events import report_from_call, report_from_webhook
 from ringback.adapters.retell.wire import content_identity
-from ringback.domain.attempt import VoicemailAction
-from ringback.domain.call import RetryPolicy
-from ringback.domain.call_event import CallReport, ReportKind
-from ringback.domain.dial import DialAnswer, DialAnswerKind, DialRequest
+from ringback.domain.attempt import DialAnswer, DialAnswerKind, DialRequest, VoicemailAction
+from ringback.domain.call import NewCall, RetryPolicy
+from ringback.domain.calling_hours import CallingHours
 from ringback.domain.eligibility import DialPolicy
 from ringback.domain.follow_up import Deadlines
-from ringback.domain.new_call import NewCall
-from ringback.domain.schedule import CallingHours
+from ringback.domain.provider_report import ProviderReport, ReportKind
 from ringback.flows.call_initiation import CallInitiation
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.call_processing import CallProcessing
@@ -68,7 +66,7 @@ class ScriptedProvider:
         self.action = VoicemailAction.MESSAGE
         self.answer: DialAnswer | None = None
         self.during_dial: Callable[[DialRequest, str], Awaitable[None]] | None = None
-        self.calls: dict[str, CallReport] = {}
+        self.calls: dict[str, ProviderReport] = {}
         self.dialed: list[str] = []
 
     async def dial(self, request: DialRequest, lease_deadline: float) -> DialAnswer:
@@ -84,10 +82,10 @@ class ScriptedProvider:
     async def voicemail_action(self, agent_id: str) -> VoicemailAction:
         return self.action
 
-    async def find_attempt(self, attempt_id: str) -> list[CallReport]:
+    async def find_attempt(self, attempt_id: str) -> list[ProviderReport]:
         return [report for report in self.calls.values() if report.attempt_id == attempt_id]
 
-    async def fetch_call(self, provider_call_id: str) -> CallReport | None:
+    async def fetch_call(self, provider_call_id: str) -> ProviderReport | None:
         return self.calls.get(provider_call_id)
 
     async def stop_call(self, provider_call_id: str) -> None: ...

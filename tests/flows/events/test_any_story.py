@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 
 from ringback.adapters.postgres.store import PostgresStore
+from ringback.domain.attempt import DialAnswer, DialAnswerKind
 from ringback.domain.call import RetryPolicy, Task, TaskKind, TaskStatus, update_status
-from ringback.domain.call_event import CallReport, ReportKind
-from ringback.domain.dial import DialAnswer, DialAnswerKind
+from ringback.domain.provider_report import ProviderReport, ReportKind
 from ringback.flows.abt_events import emit_rescheduled
 from ringback.flows.ending_calls import cancel_call
 from ringback.flows.event_processing import apply_evidence
@@ -102,7 +102,7 @@ class Story:
     async def tool(self) -> None:
         for talk in (await self.talks())[-1:]:
             known = await self.stack.store.attempt_of(talk.attempt_id, None)
-            report = CallReport(ReportKind.TOOL, talk.provider_call_id)
+            report = ProviderReport(ReportKind.TOOL, talk.provider_call_id)
             async with self.stack.store.transaction() as tx:
                 await apply_evidence(tx, known, report, self.stack.rules, self.stack.clock.now())
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ringback.domain.dial import DialAnswer, DialAnswerKind
+from ringback.domain.attempt import DialAnswer, DialAnswerKind
 from ringback.domain.errors import Retryable
 from ringback.flows.call_outcome import bind_provider_call
 from ringback.flows.event_processing import PARKED_TRIES

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from ringback.domain.attempt import DialAnswer, DialAnswerKind
 from ringback.domain.call import RetryPolicy
-from ringback.domain.dial import DialAnswer, DialAnswerKind
 from ringback.messages import CallRequested
 
 from . import recordings as r

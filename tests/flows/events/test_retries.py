@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ringback.domain.call import RetryPolicy, TaskStatus
-from ringback.domain.schedule import CallingHours
+from ringback.domain.calling_hours import CallingHours
 from ringback.flows.scheduled_calls import ScheduledCalls
 
 from . import recordings as r

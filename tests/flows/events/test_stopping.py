@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from ringback.domain.abt_event import FailReason
+from ringback.domain.attempt import DialAnswer, DialAnswerKind
 from ringback.domain.call import RetryPolicy
-from ringback.domain.dial import DialAnswer, DialAnswerKind
 from ringback.flows.ending_calls import cancel_call, end_call
 from ringback.flows.suppression import lift_suppression, suppress_now
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ringback.domain.dial import DialAnswer, DialAnswerKind
+from ringback.domain.attempt import DialAnswer, DialAnswerKind
 from ringback.domain.errors import Permanent, Retryable
 from ringback.flows.event_processing import PARKED_TRIES
 

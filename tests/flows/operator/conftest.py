@@ -13,13 +13,11 @@ from ringback.adapters.postgres.api_keys import PostgresApiKeys
 from ringback.adapters.postgres.installation import PostgresDialingSwitch
 from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.views import PostgresViews
-from ringback.domain.attempt import VoicemailAction
-from ringback.domain.call import RetryPolicy
-from ringback.domain.dial import DialAnswer, DialAnswerKind, DialRequest
+from ringback.domain.attempt import DialAnswer, DialAnswerKind, DialRequest, VoicemailAction
+from ringback.domain.call import NewCall, RetryPolicy
+from ringback.domain.calling_hours import CallingHours
 from ringback.domain.eligibility import DialPolicy
 from ringback.domain.follow_up import Deadlines
-from ringback.domain.new_call import NewCall
-from ringback.domain.schedule import CallingHours
 from ringback.flows.call_initiation import CallInitiation
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.call_processing import CallProcessing

@@ -6,7 +6,7 @@ import pytest
 
 from ringback.adapters.postgres.erasure import PostgresEraser
 from ringback.adapters.postgres.message_queue import PostgresQueue
-from ringback.domain.erasure import StillUnderWay
+from ringback.domain.contact import StillInProgress
 from ringback.flows.operator.erasure import erase_person
 from ringback.flows.suppression import suppress_now
 from ringback.ports import ActionResult, Disposition, OutgoingMessage
@@ -126,7 +126,7 @@ async def test_a_stop_goes_on_working_against_the_hash(stack, pool, store, clock
 
 async def test_a_person_on_the_line_is_not_erased_half_way(stack, pool, store, clock, hashing):
     await stack.deliver(await stack.accept())
-    with pytest.raises(StillUnderWay, match=r"calls to or from the person that are not settled: 1; "):
+    with pytest.raises(StillInProgress, match=r"calls to or from the person that are not settled: 1; "):
         await erase_person(store, PostgresEraser(pool, hashing), clock, PHONE, "request 17")
     assert await pool.fetchval("SELECT count(*) FROM attempts WHERE phone = $1", PHONE) == 1
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from ringback.adapters.postgres.purge import STATEMENTS, PostgresPurge
-from ringback.domain.retention import CALLS_KEPT, EVENTS_KEPT, MESSAGES_KEPT, RULES, TRACES_KEPT
+from ringback.domain.operations import CALLS_KEPT, EVENTS_KEPT, MESSAGES_KEPT, RULES, TRACES_KEPT
 from ringback.flows.operator.retention import Retention
 
 #: Tables that do not grow with the calls, or whose rows leave by themselves.

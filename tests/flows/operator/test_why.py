@@ -7,8 +7,8 @@ import pytest
 
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.domain.call import TaskKind
-from ringback.domain.next_call import MAX_WAITS
-from ringback.domain.schedule import CallingHours
+from ringback.domain.calling_hours import CallingHours
+from ringback.domain.contact_snapshot import MAX_WAITS
 from ringback.flows.operator.dialing_control import pause_dialing
 from ringback.flows.operator.eligibility import EligibilityExplainer
 from ringback.flows.suppression import lift_suppression, suppress_now

@@ -9,7 +9,8 @@ from ringback.adapters.postgres.rows import attempt_from, call_from, contact_fro
 from ringback.adapters.postgres.statements import CAPACITY
 from ringback.domain.abt_event import iso
 from ringback.domain.attempt import NEVER_RANG, Attempt, AttemptState
-from ringback.domain.call import OPEN_TASK, Call, Contact, Task
+from ringback.domain.call import OPEN_TASK, Call, Task
+from ringback.domain.contact import Contact
 from ringback.domain.contact_snapshot import ContactSnapshot, InboundHold, OpenCall, PastAttempt, SuppressionInForce
 from ringback.domain.eligibility import CapacityFacts
 

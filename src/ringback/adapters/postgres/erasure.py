@@ -13,9 +13,9 @@ from ringback.adapters.postgres.person_hash import Hashing, PersonHashes, marks_
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.adapters.postgres.rows import literals
 from ringback.domain.attempt import POSSIBLY_RINGING
-from ringback.domain.erasure import Erased, StillUnderWay
+from ringback.domain.contact import Erased, StillInProgress
 from ringback.domain.errors import Retryable
-from ringback.domain.retention import TRACES_KEPT
+from ringback.domain.operations import TRACES_KEPT
 
 #: One statement searches the bodies of this time span, because a statement may take seconds, not minutes.
 SEARCHED_AT_ONCE = timedelta(days=1)
@@ -191,7 +191,7 @@ class PostgresEraser:
         asked = (person.call_ids, person.phones, person.contact_ids)
         in_progress = await connection.fetchval(IN_PROGRESS, *asked)
         if in_progress:
-            raise StillUnderWay(in_progress)
+            raise StillInProgress(in_progress)
         if await connection.fetch(UNFINISHED, phone, person.contact_ids):
             return None
         hashes = await self._hashing.renew(connection)

@@ -9,9 +9,8 @@ from ringback.adapters.postgres.rows import literals
 from ringback.adapters.postgres.schema import NEWEST
 from ringback.adapters.postgres.statements import LOCK_CAPACITY
 from ringback.domain.attempt import POSSIBLY_RINGING
-from ringback.domain.dialing_state import DialingState
 from ringback.domain.errors import StartRefused
-from ringback.domain.inspection import ServerFacts, WorkFacts
+from ringback.domain.operations import DialingState, ServerFacts, WorkFacts
 
 # Only the emulator writes this agent name and this recording host. The query runs once in an installation's life, if
 # the installation was used before the mark existed.

@@ -9,8 +9,8 @@ from typing import Any
 import asyncpg
 
 from ringback.domain.attempt import Attempt, AttemptState, DialFact, Party, VoicemailAction
-from ringback.domain.call import Call, CallStatus, Contact, RetryPolicy, Task, TaskKind, TaskStatus
-from ringback.domain.inbound_call import InboundCall
+from ringback.domain.call import Call, CallStatus, InboundCall, RetryPolicy, Task, TaskKind, TaskStatus
+from ringback.domain.contact import Contact
 
 Row = Call | Task | Attempt | InboundCall
 Columns = dict[str, Any]

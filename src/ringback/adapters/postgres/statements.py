@@ -4,8 +4,8 @@ from ringback.adapters.postgres.person_hash import KEYS_IN_USE, covering
 from ringback.adapters.postgres.rows import literals, named_columns
 from ringback.domain.attempt import NEVER_RANG, POSSIBLY_RINGING, Attempt
 from ringback.domain.call import OPEN_TASK as OPEN_TASK_STATUSES
-from ringback.domain.call import Call, Contact, Task
-from ringback.domain.inbound_call import InboundCall
+from ringback.domain.call import Call, InboundCall, Task
+from ringback.domain.contact import Contact
 
 #: The advisory locks: of a phone, of a contact, and the one capacity lock of the installation.
 LOCK_PHONE = "SELECT pg_advisory_xact_lock(hashtextextended('phone:' || $1, 0))"

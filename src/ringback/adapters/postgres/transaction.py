@@ -25,12 +25,11 @@ from ringback.adapters.postgres.rows import (
 )
 from ringback.domain.abt_event import AbtEvent
 from ringback.domain.attempt import Attempt
-from ringback.domain.call import Call, Contact, Task
-from ringback.domain.call_event import CallReport
-from ringback.domain.contact_record import FieldsWrite, Note
+from ringback.domain.call import Call, InboundCall, Task
+from ringback.domain.contact import Contact, FieldsWrite, Note
 from ringback.domain.eligibility import CapacityFacts, PersonFacts
 from ringback.domain.errors import Retryable
-from ringback.domain.inbound_call import InboundCall
+from ringback.domain.provider_report import ProviderReport
 from ringback.ports import ActionResult, Disposition, OutboxKind, Suppression
 
 R = TypeVar("R", bound=Row)
@@ -209,7 +208,7 @@ class PostgresTransaction:
 
     async def record_provider_event(
         self,
-        report: CallReport,
+        report: ProviderReport,
         attempt: Attempt | None,
         identity: bytes,
         body: str | None,

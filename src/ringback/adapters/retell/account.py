@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from ringback.domain.errors import ProviderUnavailable
-from ringback.domain.inspection import AgentWebhook
+from ringback.domain.operations import AgentWebhook
 
 DEFAULT_BASE_URL = "https://api.retellai.com"
 TIMEOUT_S = 10.0

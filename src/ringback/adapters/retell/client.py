@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 from ringback.adapters.retell.account import DEFAULT_BASE_URL, leads_to_emulator
 from ringback.adapters.retell.dial_answer import answer_from_error, answer_from_status, answer_from_success
 from ringback.adapters.retell.events import ATTEMPT_KEY, CALL_KEY, report_from_call
-from ringback.domain.attempt import VoicemailAction
-from ringback.domain.call_event import CallReport, ReportKind
-from ringback.domain.dial import DialAnswer, DialAnswerKind, DialRequest
+from ringback.domain.attempt import DialAnswer, DialAnswerKind, DialRequest, VoicemailAction
 from ringback.domain.errors import Permanent, ProviderUnavailable
+from ringback.domain.provider_report import ProviderReport, ReportKind
 from ringback.failpoints import Failpoint, reach
 from ringback.ports import Clock, VoiceProvider
 
@@ -106,14 +105,14 @@ class RetellProvider(VoiceProvider):
         except _network_errors() as error:
             return answer_from_error(error)
 
-    async def find_attempt(self, attempt_id: str) -> list[CallReport]:
+    async def find_attempt(self, attempt_id: str) -> list[ProviderReport]:
         """Find every call with this attempt id in its metadata.
 
         An empty list is conclusive: Retell listed all calls. Raises ProviderUnavailable for a less conclusive result.
         """
         filters = {"metadata": [{"type": "string", "op": "eq", "key": ATTEMPT_KEY, "value": attempt_id}]}
         query: dict[str, Any] = {"filter_criteria": filters, "limit": _LIST_PAGE}
-        found: list[CallReport] = []
+        found: list[ProviderReport] = []
         for _ in range(_LIST_PAGES):
             page = _object(await self._ask("list-calls", lambda client: client.call.with_raw_response.list(**query)))
             found += _reports_of(attempt_id, page.get("items"))
@@ -126,7 +125,7 @@ class RetellProvider(VoiceProvider):
             return found
         raise ProviderUnavailable("list-calls has more than a filtered answer can have")
 
-    async def fetch_call(self, provider_call_id: str) -> CallReport | None:
+    async def fetch_call(self, provider_call_id: str) -> ProviderReport | None:
         """Return the call's current state. None: Retell does not know it. Raises ProviderUnavailable."""
         body = await self._ask("get-call", lambda client: client.call.with_raw_response.retrieve(provider_call_id))
         if body is None:
@@ -247,14 +246,14 @@ def _object(body: bytes | None) -> dict[str, Any]:
     return value
 
 
-def _snapshot(call: object) -> CallReport:
+def _snapshot(call: object) -> ProviderReport:
     try:
         return report_from_call(call, ReportKind.SNAPSHOT)
     except Permanent as error:
         raise ProviderUnavailable(f"Retell's response is not a call: {error}") from None
 
 
-def _reports_of(attempt_id: str, items: object) -> list[CallReport]:
+def _reports_of(attempt_id: str, items: object) -> list[ProviderReport]:
     """Translate the items of this attempt. Their metadata is compared, because a server may ignore the filter."""
     if not isinstance(items, list):
         raise ProviderUnavailable("list-calls answered without items")

@@ -1,4 +1,4 @@
-"""Translate Retell's reports of a call, from any source, into a CallReport."""
+"""Translate Retell's reports of a call, from any source, into a ProviderReport."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -6,8 +6,8 @@ from typing import Any
 
 from ringback.adapters.retell.reasons import REASONS, end_facts
 from ringback.adapters.retell.wire import CallBody, Utterance, call_body, decode_webhook, storable
-from ringback.domain.call_event import Analysis, CallReport, ProviderStatus, ReportKind
 from ringback.domain.errors import Permanent
+from ringback.domain.provider_report import Analysis, ProviderReport, ProviderStatus, ReportKind
 
 __all__ = ["ATTEMPT_KEY", "CALL_KEY", "INSTANCE_KEY", "REASONS", "report_from_call", "report_from_webhook"]
 
@@ -26,7 +26,7 @@ _STATUSES = {status.value: status for status in ProviderStatus}
 _ANALYSIS_COUNTS = frozenset({ReportKind.ANALYZED, ReportKind.SNAPSHOT})
 
 
-def report_from_webhook(body: str | bytes) -> CallReport:
+def report_from_webhook(body: str | bytes) -> ProviderReport:
     """Translate a webhook's raw body. Raises Permanent without an event's name or a call id.
 
     `status` is the body's own value and can be older than `kind`: Retell's sample of call_ended says `registered`.
@@ -35,7 +35,7 @@ def report_from_webhook(body: str | bytes) -> CallReport:
     return _report(webhook.call, _KINDS.get(webhook.event, ReportKind.OTHER), webhook.event)
 
 
-def report_from_call(call: object, kind: ReportKind) -> CallReport:
+def report_from_call(call: object, kind: ReportKind) -> ProviderReport:
     """Translate a parsed call object: of get-call, list-calls, a tool's body or a posted analysis.
 
     Raises Permanent if it is not an object with a call id.
@@ -47,7 +47,7 @@ def report_from_call(call: object, kind: ReportKind) -> CallReport:
     return _report(call_body(safe), kind, kind.value)
 
 
-def _report(call: CallBody, kind: ReportKind, event_name: str) -> CallReport:
+def _report(call: CallBody, kind: ReportKind, event_name: str) -> ProviderReport:
     metadata = call.metadata or {}
     utterances = _utterances(call)
     agent_spoke, user_turns = _count_turns(call.transcript, utterances)
@@ -55,7 +55,7 @@ def _report(call: CallBody, kind: ReportKind, event_name: str) -> CallReport:
     # With these settings Retell does not store the transcript.
     stores_nothing = call.data_storage_setting == "basic_attributes_only" or call.opt_out_sensitive_data_storage is True
     withheld = not transcript and stores_nothing
-    return CallReport(
+    return ProviderReport(
         kind=kind,
         provider_call_id=call.call_id,
         event_name=event_name,

@@ -8,8 +8,8 @@ from typing import Any
 
 from ringback.adapters.retell.events import ATTEMPT_KEY, report_from_call
 from ringback.adapters.retell.wire import decode_object
-from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.errors import Permanent
+from ringback.domain.provider_report import ProviderReport, ReportKind
 
 # The call id of tools that are tried in Retell's dashboard.
 _PLAYGROUND = "playground"
@@ -33,7 +33,7 @@ class ToolCall:
     attempt_id: str | None
     tool_call_id: str | None
     playground: bool
-    report: CallReport | None
+    report: ProviderReport | None
     name: str | None = None
 
     def key(self, action: str) -> str | None:

@@ -1,7 +1,7 @@
 """The table of Retell's disconnection reasons in terms of the domain, one row each."""
 
 from ringback.domain.attempt import DialFact, Party
-from ringback.domain.call_event import EndFacts
+from ringback.domain.provider_report import EndFacts
 
 _D, _P = DialFact, Party
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ringback.adapters.spoken_time.questions import ASK_ZONE, Unclear
 from ringback.adapters.spoken_time.words import MONTH
-from ringback.domain.speech import say_zone
+from ringback.domain.instant import say_zone
 from ringback.domain.time_zone import CHICAGO, ZoneAnswer, clock_of
 from ringback.domain.zone_names import resolve_zone_name
 

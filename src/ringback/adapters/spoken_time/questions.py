@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from ringback.domain.speech import DAYS, MONTHS
+from ringback.domain.instant import DAYS, MONTHS
 
 ASK_DAY_AND_TIME = "Which day and what time would suit you for the call?"
 ASK_DAY = "On which day should we call you at that time?"

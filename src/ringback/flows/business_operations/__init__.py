@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from ringback.domain.call_event import CallReport, ReportKind
 from ringback.domain.catalog import Catalog
+from ringback.domain.provider_report import ProviderReport, ReportKind
 from ringback.flows.business_operations import (
     call_analysed,
     delete_scheduled_task,
@@ -25,7 +25,7 @@ def business_actions(
     rules: OutcomeRules,
     catalog: Catalog,
     spoken_time: SpokenTime,
-    read_call: Callable[[object, ReportKind], CallReport],
+    read_call: Callable[[object, ReportKind], ProviderReport],
     identify: Callable[[str], bytes],
     now: Callable[[], datetime],
 ) -> dict[str, Action]:

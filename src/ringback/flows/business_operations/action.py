@@ -10,9 +10,9 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from ringback.domain.attempt import Attempt
-from ringback.domain.call import Call, Contact
-from ringback.domain.call_event import CallReport
-from ringback.domain.contact_record import FieldsWrite, Note, Origin
+from ringback.domain.call import Call
+from ringback.domain.contact import Contact, FieldsWrite, Note, Origin
+from ringback.domain.provider_report import ProviderReport
 from ringback.flows.erased_people import KnowsErased
 from ringback.flows.inbound_calls import InboundTransaction
 from ringback.ports import Store
@@ -44,7 +44,7 @@ class ActionRequest:
     task_id: str | None = None
     attempt_id: str | None = None
     provider_call_id: str | None = None
-    report: CallReport | None = None
+    report: ProviderReport | None = None
     key_is_content: bool = False
 
     @property

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from ringback.domain.attempt import Attempt
-from ringback.domain.call_event import Analysis, CallReport, ReportKind
 from ringback.domain.errors import Permanent
+from ringback.domain.provider_report import Analysis, ProviderReport, ReportKind
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
     ActionError,
@@ -70,7 +70,7 @@ class CallAnalysed:
     """`read_call` makes a report of the provider's call object and raises Permanent; `identify` gives the identity of a
     webhook's content."""
 
-    read_call: Callable[[object, ReportKind], CallReport]
+    read_call: Callable[[object, ReportKind], ProviderReport]
     identify: Callable[[str], bytes]
     rules: OutcomeRules
     locks_every_phone: bool = True  # the call object may tell of an opt-out
@@ -102,7 +102,7 @@ class CallAnalysed:
         _check(args)
         return Reply(True, "rehearsed", "The analysis is kept.")
 
-    def _report(self, attempt: Attempt, args: Mapping[str, Any]) -> tuple[CallReport, str]:
+    def _report(self, attempt: Attempt, args: Mapping[str, Any]) -> tuple[ProviderReport, str]:
         """What is told, and its content in the form in which the inbox compares it."""
         if "call" in args:
             # As the webhook would have brought it, so that whichever comes second is a repeat.
@@ -111,12 +111,12 @@ class CallAnalysed:
         given = args["analysis"]
         source = f"{args['source']} {args.get('version') or ''}".strip()
         analysis = Analysis(**{**given, "custom": given.get("custom") or {}}, source=source)
-        report = CallReport(
+        report = ProviderReport(
             ReportKind.ANALYZED, attempt.provider_call_id, f"call_analysed by {source}", analysis=analysis
         )
         return report, json.dumps({"analysis": given, "source": source})
 
-    def _report_of_call(self, call: object) -> CallReport:
+    def _report_of_call(self, call: object) -> ProviderReport:
         try:
             report = self.read_call(call, ReportKind.ANALYZED)
         except Permanent:
@@ -126,7 +126,7 @@ class CallAnalysed:
         return report
 
 
-def _is_meant(request: ActionRequest, attempt: Attempt, report: CallReport) -> bool:
+def _is_meant(request: ActionRequest, attempt: Attempt, report: ProviderReport) -> bool:
     """Whether nothing in the request names another call: its target, or the call object beside the marks in it."""
     return (
         request.call_id in (None, attempt.call_id)

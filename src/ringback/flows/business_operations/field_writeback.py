@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ringback.domain.catalog import Catalog
-from ringback.domain.contact_record import FieldsWrite
+from ringback.domain.contact import FieldsWrite
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
     ActionError,

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from ringback.domain.abt_event import iso
-from ringback.domain.call import Call, Contact, Task, TaskKind
-from ringback.domain.inbound_call import InboundCall
-from ringback.domain.speech import say_moment
+from ringback.domain.call import Call, InboundCall, Task, TaskKind
+from ringback.domain.contact import Contact
+from ringback.domain.instant import say_moment
 from ringback.domain.time_zone import find_zone, region_zone
 from ringback.flows.business_operations.action import (
     ActionDeclaration,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ringback.domain.contact_record import Note
+from ringback.domain.contact import Note
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
     ActionError,

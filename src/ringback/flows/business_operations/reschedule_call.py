@@ -16,10 +16,10 @@ from ringback.domain.callback import (
     callback_at_instant,
     callback_at_local,
 )
+from ringback.domain.calling_hours import CallingHours, local_time, resolve_local
 from ringback.domain.eligibility import DialPolicy
-from ringback.domain.number_plan import NumberPlan
-from ringback.domain.schedule import CallingHours, local_time, resolve_local
-from ringback.domain.speech import say_moment, say_zone
+from ringback.domain.instant import say_moment, say_zone
+from ringback.domain.phone_number import NumberPlan
 from ringback.domain.time_zone import ZoneSource, find_zone, region_zone
 from ringback.domain.zone_names import candidate_zones
 from ringback.failpoints import Failpoint, reach

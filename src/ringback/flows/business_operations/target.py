@@ -1,6 +1,6 @@
 """Whom a request is about, found before the locks are taken."""
 
-from ringback.domain.erasure import ERASED
+from ringback.domain.contact import ERASED
 from ringback.flows.business_operations.action import (
     ActionError,
     ActionRequest,

@@ -3,7 +3,7 @@
 import re
 from typing import Any, Protocol
 
-from ringback.domain.call_event import CallReport
+from ringback.domain.provider_report import ProviderReport
 from ringback.flows.business_operations.action import ActionRequest, Door
 
 
@@ -32,7 +32,7 @@ class ToolCall(Protocol):
         ...
 
     @property
-    def report(self) -> CallReport | None: ...
+    def report(self) -> ProviderReport | None: ...
     def key(self, action: str) -> str | None: ...
 
 

@@ -9,10 +9,10 @@ from ringback.domain.abt_event import iso
 from ringback.domain.attempt import Attempt, AttemptState
 from ringback.domain.call import Call, Task, TaskStatus
 from ringback.domain.callback import CallbackRefused, CallbackRules, into_hours
+from ringback.domain.calling_hours import local_time, resolve_local
 from ringback.domain.eligibility import DialPolicy
-from ringback.domain.number_plan import NumberPlan
-from ringback.domain.schedule import local_time, resolve_local
-from ringback.domain.speech import say_moment, say_zone
+from ringback.domain.instant import say_moment, say_zone
+from ringback.domain.phone_number import NumberPlan
 from ringback.domain.time_zone import ZoneSource, find_zone, region_zone
 from ringback.domain.zone_names import resolve_zone_name
 from ringback.flows.abt_events import emit_rescheduled

@@ -7,8 +7,7 @@ from typing import Protocol
 
 from ringback.domain.eligibility import MAX_CLOCK_SKEW_S
 from ringback.domain.errors import Permanent, ProviderUnavailable, Retryable
-from ringback.domain.inspection import AgentWebhook, ServerFacts, WorkFacts
-from ringback.domain.masked_url import masked_url
+from ringback.domain.operations import AgentWebhook, ServerFacts, WorkFacts, masked_url
 from ringback.flows.operator.dead_letters import DeadLetterSource
 from ringback.ports import Clock, MessageQueue
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import structlog
 
 from ringback.domain.abt_event import iso
-from ringback.domain.dialing_state import DialingState
+from ringback.domain.operations import DialingState
 from ringback.ports import Clock
 
 _log = structlog.get_logger(__name__)

@@ -5,11 +5,18 @@ from datetime import datetime
 from typing import Any
 
 from ringback.domain.abt_event import iso
-from ringback.domain.call import DEFAULT_LIFETIME, Call, Contact, RetryPolicy, Task, TaskKind, TaskStatus
-from ringback.domain.contact_snapshot import ContactSnapshot, OpenCall, PastAttempt, SuppressionInForce
+from ringback.domain.call import DEFAULT_LIFETIME, Call, RetryPolicy, Task, TaskKind, TaskStatus
+from ringback.domain.contact import Contact
+from ringback.domain.contact_snapshot import (
+    ContactSnapshot,
+    NextCall,
+    OpenCall,
+    PastAttempt,
+    SuppressionInForce,
+    next_call,
+)
 from ringback.domain.eligibility import DAY, Candidate, DialPolicy
-from ringback.domain.next_call import NextCall, next_call
-from ringback.domain.number_plan import NumberPlan
+from ringback.domain.phone_number import NumberPlan
 from ringback.domain.zone_names import candidate_zones
 from ringback.ports import Clock, Views
 

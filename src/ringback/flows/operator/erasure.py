@@ -5,7 +5,7 @@ from typing import Protocol
 
 import structlog
 
-from ringback.domain.erasure import Erased
+from ringback.domain.contact import Erased
 from ringback.domain.errors import Retryable, StoreUnavailable
 from ringback.flows.ending_calls import cancel_call
 from ringback.ports import Clock, Store
@@ -24,13 +24,13 @@ class Eraser(Protocol):
 
     async def erase(self, phone: str, reason: str, now: datetime) -> Erased | None:
         """In one transaction, under the person's locks. None: there is an unfinished call again, or another contact.
-        Raises StillUnderWay, and ErasureKeyMissing."""
+        Raises StillInProgress, and ErasureKeyMissing."""
         ...
 
 
 async def erase_person(store: Store, eraser: Eraser, clock: Clock, phone: str, reason: str) -> Erased:
     """Doing it again finds nothing more. Engage still hears the end of each call that this ends, under its own contact
-    id and with nothing else. Raises StillUnderWay, and Retryable."""
+    id and with nothing else. Raises StillInProgress, and Retryable."""
     for _ in range(TRIES):
         for call_id in await eraser.unfinished_calls(phone):
             await cancel_call(store, clock, call_id)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import structlog
 
-from ringback.domain.retention import RULES
+from ringback.domain.operations import RULES
 from ringback.ports import Clock
 
 #: Few enough that a batch takes milliseconds, and the rows it locks are old ones that nobody writes.
@@ -23,7 +23,7 @@ class Purge(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What keeping the figures of domain/retention.py needs. Any number of processes may do it at once."""
+    """What keeping the figures of domain/operations.py needs. Any number of processes may do it at once."""
 
     purge: Purge
     clock: Clock

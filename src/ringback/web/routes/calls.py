@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
 
 from ringback.domain.access import Permission
-from ringback.domain.new_call import AcceptReceipt, KeyReused, NewCall
-from ringback.domain.number_plan import NumberPlan
+from ringback.domain.call import AcceptReceipt, KeyReused, NewCall
+from ringback.domain.phone_number import NumberPlan
 from ringback.failpoints import Failpoint, reach
 from ringback.ports import Views
 from ringback.web import request_models, response_models

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 
 from ringback.domain.access import Permission
-from ringback.domain.number_plan import NumberPlan
+from ringback.domain.phone_number import NumberPlan
 from ringback.ports import Views
 from ringback.web import response_models
 from ringback.web.auth import needs

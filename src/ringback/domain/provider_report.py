@@ -49,7 +49,7 @@ class Analysis:
 
 
 @dataclass(frozen=True, slots=True)
-class CallReport:
+class ProviderReport:
     """Times are UTC. Everything but the provider's call id may be missing, as it is in real payloads."""
 
     kind: ReportKind
@@ -89,7 +89,7 @@ _BY_PROVIDER = Analysis().source
 _NO_REASON = EndFacts(DialFact.PROVIDER_ERROR, Party.UNKNOWN, "unknown", connected=None)
 
 
-def evidence_of(report: CallReport) -> AttemptState:
+def evidence_of(report: ProviderReport) -> AttemptState:
     """How far the call got, by this report alone."""
     if report.kind is ReportKind.ANALYZED:
         return AttemptState.ANALYZED
@@ -103,7 +103,7 @@ def evidence_of(report: CallReport) -> AttemptState:
     return AttemptState.ONGOING if report.status is ProviderStatus.ONGOING else AttemptState.PLACED
 
 
-def absorb(attempt: Attempt, report: CallReport) -> None:
+def absorb(attempt: Attempt, report: ProviderReport) -> None:
     """Merge a report into the attempt's facts. Commutative and idempotent over an attempt's webhooks: a fact of the
     analysis beats one of the end, whichever came first, and the earliest start stands."""
     if report.kind is ReportKind.OTHER:
@@ -122,7 +122,7 @@ def absorb(attempt: Attempt, report: CallReport) -> None:
     _derive(attempt)
 
 
-def _reached(attempt: Attempt, report: CallReport, evidence: AttemptState) -> AttemptState:
+def _reached(attempt: Attempt, report: ProviderReport, evidence: AttemptState) -> AttemptState:
     """An analysis that came ahead of the reason for the end decides nothing before that reason is known, and another
     analyzer's does not even say that the call is over."""
     if evidence not in (AttemptState.ENDED, AttemptState.ANALYZED):
@@ -141,7 +141,7 @@ def _rank(state: AttemptState) -> int:
     return {AttemptState.ENDED: 3, AttemptState.ANALYZED: 4}.get(state, 0)
 
 
-def _absorb_end(attempt: Attempt, report: CallReport, is_ahead: bool) -> None:
+def _absorb_end(attempt: Attempt, report: ProviderReport, is_ahead: bool) -> None:
     for name in ("ended_at", "duration_ms", "disconnection_reason", "cost_cents", "latency", "recording_url"):
         _take(attempt, name, getattr(report, name), is_ahead)
     if report.transcript is not None and (is_ahead or attempt.transcript is None):

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from ringback.domain.speech import say_clock, say_moment
+from ringback.domain.instant import say_clock, say_moment
 
 TUESDAY_MORNING = datetime(2026, 12, 1, 9, 0)
 

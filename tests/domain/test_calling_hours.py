@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringback.domain.schedule import SEARCH_LIMIT, CallingHours, local_time, resolve_local
+from ringback.domain.calling_hours import SEARCH_LIMIT, CallingHours, local_time, resolve_local
 
 NEW_YORK, LOS_ANGELES = "America/New_York", "America/Los_Angeles"
 OFFICE = CallingHours.parse("mon-sat 09:00-20:00")

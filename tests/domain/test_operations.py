@@ -2,7 +2,7 @@
 
 import pytest
 
-from ringback.domain.masked_url import masked_url
+from ringback.domain.operations import masked_url
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,65 @@
+"""A contact, the records that are kept about one, and the result of erasing one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+#: Stands in place of the phone in the rows that are kept without the person. No phone begins with a letter.
+ERASED = "erased"
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """Counts by kind of row. `provider_call_ids` name what the provider still holds, and where it must be erased too;
+    after this nothing of ours knows them."""
+
+    rows: dict[str, int]
+    provider_call_ids: tuple[str, ...]
+
+
+class StillInProgress(Exception):
+    """A call to or from the person has not settled: what it would write afterwards could not be erased."""
+
+    def __init__(self, attempts: int) -> None:
+        super().__init__(
+            f"calls to or from the person that are not settled: {attempts}; erase once they have ended and are analyzed"
+        )
+        self.attempts = attempts
+
+
+@dataclass(slots=True)
+class Contact:
+    contact_id: str
+    phone: str
+    time_zone: str | None = None
+    time_zone_source: str | None = None  # person > crm > guessed
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whom it is about, and out of which conversation it came; `source` is agent or api."""
+
+    contact_id: str
+    call_id: str | None
+    attempt_id: str | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    note_id: str
+    origin: Origin
+    text: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FieldsWrite:
+    """New values of some of a contact's fields, as JSON values."""
+
+    write_id: str
+    origin: Origin
+    values: Mapping[str, Any]
+    at: datetime
