@@ -127,5 +127,5 @@ def test_a_bad_list_of_what_callers_are_told_is_named(toml, problem):
 
 def test_do_not_call_always_suppresses():
     assert problems_of("[dispositions.do_not_call]") == [
-        "dispositions.do_not_call: whoever must not be called is suppressed: `suppresses = true`"
+        "dispositions.do_not_call: a person who must not be called is suppressed: `suppresses = true`"
     ]

@@ -1,1 +1,1 @@
-"""What is true: plain Python over the standard library, without I/O and without a clock."""
+"""Facts and decisions: plain Python over the standard library, without I/O and without a clock."""

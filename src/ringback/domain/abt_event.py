@@ -1,4 +1,4 @@
-"""The seven lifecycle events Engage hears, their deterministic identity and their envelope."""
+"""The seven lifecycle events for Engage, their deterministic ids and their envelope."""
 
 import uuid
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 
 SOURCE = "/ringback"
 
-# Names facts, never random: the same fact always gets the same id, on any machine.
+# Ids name facts and are never random. The same fact gets the same id on every machine.
 _NAMESPACE = uuid.UUID("6d1f6a52-9d0c-5e0e-8b0f-6c1f2b7a9e11")
 
 
@@ -46,17 +46,17 @@ class FailReason(StrEnum):
 
 
 def event_id(*fact: object) -> str:
-    """The id of a fact, from the words that name it: (attempt id, "started"), (task id, "rescheduled", 2) …"""
+    """The id of a fact, made from the words that name it: (attempt id, "started"), (task id, "rescheduled", 2) …"""
     return str(uuid.uuid5(_NAMESPACE, "/".join(str(part) for part in fact)))
 
 
 def rescheduled_event_id(task_id: str) -> str:
-    """The id of the event that told of this new task."""
+    """The id of the event that reported this new task."""
     return event_id(task_id, "rescheduled", 0)
 
 
 def iso(moment: datetime | None) -> str | None:
-    """RFC 3339 in UTC with milliseconds, the one form of a time in everything that leaves."""
+    """RFC 3339 in UTC with milliseconds: the one form of a time in all output."""
     if moment is None:
         return None
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

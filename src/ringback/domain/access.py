@@ -1,4 +1,4 @@
-"""Who may do what over HTTP: the roles of API keys, and the one table of what each role may do."""
+"""Roles of API keys, and the one table of the permissions of each role."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ class Role(StrEnum):
 
 
 class Permission(StrEnum):
-    """What an endpoint needs. The value completes the sentence "may not …"."""
+    """A permission that an endpoint needs. The value completes the sentence "may not …"."""
 
     READ_CALLS = "read calls"
     READ_SUPPRESSIONS = "read suppressions"
@@ -62,7 +62,7 @@ class KnownKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """What is told of a key; the key itself is known to nobody but its owner. `last_used_at` is a minute exact."""
+    """The public facts about a key. Only its owner knows the key. `last_used_at` is exact to a minute."""
 
     name: str
     role: Role

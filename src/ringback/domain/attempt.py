@@ -1,4 +1,4 @@
-"""An attempt: one dial through the provider, its states, and the only ways from one to the next."""
+"""An attempt is one dial through the provider: its request, its states and their permitted transitions."""
 
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -20,25 +20,25 @@ class AttemptState(StrEnum):
     ABANDONED = "abandoned"
 
 
-#: The account's slots are counted by it. An unknown attempt keeps its slot for a while longer.
+#: Such an attempt uses a slot of the account. An unknown attempt keeps its slot for a while longer.
 USES_SLOT = frozenset({AttemptState.DIALING, AttemptState.PLACED, AttemptState.ONGOING})
-#: The phone may be ringing, or the person talking: a stop comes too late for it.
+#: The phone may be ringing, or the person talking. A stop comes too late for it.
 POSSIBLY_RINGING = USES_SLOT | {AttemptState.UNKNOWN}
-#: The call's status follows from it, and the call's expiry waits for it, until it has a verdict.
+#: Until the attempt has a verdict, the call's status follows from it, and the call's expiry waits for it.
 SHOWN_AS_STATUS = POSSIBLY_RINGING | {AttemptState.ENDED}
-#: Its verdict, which is still to come, ends the call. An analyzed attempt gets it in the same transaction.
+#: Its verdict is still to come and ends the call. An analyzed attempt gets it in the same transaction.
 AWAITING_VERDICT = SHOWN_AS_STATUS | {AttemptState.ANALYZED}
-#: It did not ring, so it counts for no limit. An unknown attempt counts as a call.
+#: It did not ring, so it counts toward no limit. An unknown attempt counts as a call.
 NEVER_RANG = frozenset({AttemptState.WAITING, AttemptState.REJECTED})
-#: The provider has accepted the call, so it knows the call and is asked about it.
+#: The provider has accepted the call, so it can be asked about it.
 PLACED_OR_LATER = frozenset({AttemptState.PLACED, AttemptState.ONGOING, AttemptState.ENDED, AttemptState.ANALYZED})
 
-# Every permitted step of the dial protocol. Evidence only advances, so there is no way back from a placed state, and
-# it beats every answer: a call that Retell rejected or that we gave up did happen once a webhook of it is there.
+# Every permitted step of the dial protocol. Evidence only advances, so no step leads back from a placed state.
+# Evidence also overrides every answer: a rejected or abandoned call did happen once a webhook of it arrives.
 TRANSITIONS: dict[AttemptState, frozenset[AttemptState]] = {
     AttemptState.WAITING: PLACED_OR_LATER | {AttemptState.DIALING, AttemptState.REJECTED},
     AttemptState.DIALING: PLACED_OR_LATER | {AttemptState.WAITING, AttemptState.UNKNOWN, AttemptState.REJECTED},
-    # back to dialing is the one resend with the same key and the same bytes
+    # To dialing: the one resend with the same key and the same bytes.
     AttemptState.UNKNOWN: PLACED_OR_LATER | {AttemptState.DIALING, AttemptState.ABANDONED},
     AttemptState.PLACED: frozenset({AttemptState.ONGOING, AttemptState.ENDED, AttemptState.ANALYZED}),
     AttemptState.ONGOING: frozenset({AttemptState.ENDED, AttemptState.ANALYZED}),
@@ -48,16 +48,16 @@ TRANSITIONS: dict[AttemptState, frozenset[AttemptState]] = {
     AttemptState.ABANDONED: PLACED_OR_LATER,
 }
 
-# Evidence may arrive in any order; the further state stands.
+# Evidence may arrive in any order. The furthest state applies.
 _PROGRESS = {AttemptState.PLACED: 1, AttemptState.ONGOING: 2, AttemptState.ENDED: 3, AttemptState.ANALYZED: 4}
 
-#: A free place is not given away before this many look-ups in a row found no call at the provider.
+#: A slot is freed after this many look-ups in a row found no call at the provider.
 CLEAN_LOOKUPS_TO_FREE_SLOT = 2
 CLEAN_LOOKUPS_TO_RESEND = 3
 
 
 class ForbiddenTransition(Exception):
-    """A step outside the transition table was asked for: a bug, never an input error."""
+    """A step is not in the transition table: a bug, never an input error."""
 
 
 def check_transition(current: AttemptState, target: AttemptState) -> None:
@@ -66,7 +66,7 @@ def check_transition(current: AttemptState, target: AttemptState) -> None:
 
 
 def furthest(current: AttemptState, evidence: AttemptState) -> AttemptState:
-    """The state after evidence that the call got at least as far as `evidence`."""
+    """The state after evidence that the call reached at least `evidence`."""
     if _PROGRESS.get(current, 0) >= _PROGRESS[evidence]:
         return current
     check_transition(current, evidence)
@@ -101,7 +101,7 @@ class VoicemailAction(StrEnum):
 
 @dataclass(slots=True)
 class Attempt:
-    """One dial. The second block is bookkeeping of the protocol, the third the provider's facts, all times UTC."""
+    """One dial. The second block is the protocol's bookkeeping, the third the provider's facts. All times are UTC."""
 
     attempt_id: str
     call_id: str
@@ -109,20 +109,20 @@ class Attempt:
     phone: str
     number: int  # 1 for the call's first attempt
     task_id: str
-    request: dict[str, Any]  # the frozen dial request; a resend sends these very bytes
+    request: dict[str, Any]  # the frozen dial request; a resend sends the same bytes
     state: AttemptState
 
-    fence: int = 0  # raised by every claim; an answer is accepted only from the holder of the current one
+    fence: int = 0  # incremented by every claim; only the holder of the current one may record an answer
     lease_until: datetime | None = None
-    claimed_at: datetime | None = None  # the last claim, a resend's included; start tokens are counted by it
-    sent_at: datetime | None = None  # the first claim that may have rung; the same-key window counts from here
-    placed_at: datetime | None = None  # `sent_at` once the provider is known to have accepted, whatever told us
+    claimed_at: datetime | None = None  # the last claim, resends included; the start rate counts it
+    sent_at: datetime | None = None  # the first claim that may have rung; starts the same-key window
+    placed_at: datetime | None = None  # `sent_at`, set by any evidence that the provider accepted the call
     resent: bool = False
     waits: int = 0
     unknown_since: datetime | None = None
     lookups: int = 0
     clean_lookups: int = 0
-    polls: int = 0  # in a row that got no answer about the placed call
+    polls: int = 0  # in a row without an answer about the placed call
     next_check_at: datetime | None = None
     holds_person: bool = False  # its phone and its contact
     holds_slot: bool = False
@@ -152,7 +152,7 @@ class Attempt:
     analysis: dict[str, Any] | None = None  # the agent's custom analysis fields
     analysis_source: str | None = None
 
-    # What was last announced of this attempt, so that a changed verdict can correct it.
+    # The events emitted last for this attempt. A changed verdict corrects them.
     initiated_event: bool = False
     started_event: bool = False
     verdict_type: str | None = None
@@ -164,25 +164,25 @@ class Attempt:
     def is_final(self) -> bool:
         """Whether nothing more is expected.
 
-        A verdict that was emitted for want of facts loses its digest when evidence brings the call back: its end is
-        still to come, and will correct that.
+        A verdict that was emitted without facts loses its digest when evidence of the call arrives. The call's end is
+        then still to come, and corrects that verdict.
         """
         return self.verdict_digest is not None
 
     @property
     def is_erased(self) -> bool:
-        """Whether the person of this attempt was erased, so that no evidence may touch it."""
+        """Whether the person of this attempt was erased. No evidence may change such an attempt."""
         return self.phone == ERASED
 
 
 def awaits_verdict(attempt: Attempt | None) -> bool:
-    """Whether the attempt will end its call by a verdict that is still to come."""
+    """Whether a verdict that is still to come will end the attempt's call."""
     return attempt is not None and attempt.state in AWAITING_VERDICT and attempt.verdict_type is None
 
 
 @dataclass(frozen=True, slots=True)
 class DialRequest:
-    """Frozen with the claim, so that a resend carries the same content under the same key."""
+    """A dial request, frozen with the claim: a resend sends the same content under the same key."""
 
     to_number: str
     from_number: str
@@ -206,7 +206,7 @@ class DialAnswerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DialAnswer:
-    """`cause` is a short code for logs and the timeline (`http_500`, `server_disconnected`), never a body."""
+    """The provider's answer to a dial. `cause` is a short code (`http_500`, `server_disconnected`), never a body."""
 
     kind: DialAnswerKind
     cause: str

@@ -1,4 +1,4 @@
-"""A call is one durable intent to reach one contact; a task says when its next attempt is due."""
+"""A call is one durable intent to reach one contact. A task says when its next attempt is due."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -44,7 +44,7 @@ class TaskStatus(StrEnum):
     EXPIRED = "expired"
 
 
-#: A call whose latest attempt has no verdict is shown by the attempt's state.
+#: The status of a call whose latest attempt has no verdict.
 STATUS_BY_STATE = {
     AttemptState.DIALING: CallStatus.DIALING,
     AttemptState.PLACED: CallStatus.DIALING,
@@ -58,7 +58,7 @@ OPEN_TASK = frozenset({TaskStatus.PENDING, TaskStatus.HELD, TaskStatus.DISPATCHE
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When a failed attempt is followed by another; one budget for the whole call."""
+    """Rules for another attempt after a failed one. The budget is for the whole call."""
 
     max_attempts: int = 1
     delay_s: tuple[int, ...] = (3600,)
@@ -88,15 +88,14 @@ class Call:
     budget_used: int = 0  # attempts that count against retry.max_attempts
     attempts_made: int = 0  # the number of the last attempt
     reschedules: int = 0
-    no_more_retries: str | None = (
-        None  # why no further attempt may be made by itself: opt-out, cancel asked while ringing
-    )
+    # The reason why no retry may follow: an opt-out, or a cancellation while it rang.
+    no_more_retries: str | None = None
     closing_event_id: str | None = None  # the uncorrected event that carried is_final: true
     reason: str | None = None  # of the last `failed` event
 
     @property
     def is_erased(self) -> bool:
-        """Whether the person of this call was erased, so that nothing may be added to it."""
+        """Whether the person of this call was erased. Nothing may be added to such a call."""
         return self.phone == ERASED
 
 
@@ -107,25 +106,27 @@ class Task:
     kind: TaskKind
     due_at: datetime
     status: TaskStatus = TaskStatus.PENDING
-    dispatch: int = 0  # raised by every release; a message consumes exactly one dispatch
+    dispatch: int = 0  # incremented by every release; a message consumes exactly one dispatch
     dispatched_at: datetime | None = None
-    redispatches: int = 0  # of this release; a message that is "lost" again and again is in the dead letters
-    local_time: str | None = None  # wall-clock tasks keep this local time when the zone changes
+    redispatches: int = 0  # of this release; a message that is lost again and again is in the dead letters
+    local_time: str | None = None  # a wall-clock task keeps this local time when the zone changes
     time_zone: str | None = None
-    source: str | None = None  # who asked for a callback: agent, api, timezone
+    source: str | None = None  # of a callback: agent, api, timezone
     reason: str | None = None
     from_attempt: str | None = None  # the attempt during which the agent promised this callback
     created_at: datetime | None = None
-    due_before_hold: datetime | None = None  # set while held by an inbound call, which then is what `due_at` waits for
+    due_before_hold: datetime | None = (
+        None  # set while an inbound call holds the task; `due_at` is then the end of the hold
+    )
 
     @property
     def planned_at(self) -> datetime:
-        """When it was meant to be due, whatever holds it now."""
+        """The due time without any hold."""
         return self.due_before_hold or self.due_at
 
 
 def status_of(call: Call, state: AttemptState | None, *, has_task: bool) -> CallStatus:
-    """The status of a call, never set by hand: it follows from how it was closed, its latest attempt and its open task.
+    """Derive the status of a call from its end, its latest attempt and its open task.
 
     `state` is None if the latest attempt has its verdict. A scheduled call whose task is dispatched is shown as queued.
     """
@@ -152,7 +153,10 @@ def close(call: Call, status: CallStatus, closing_event_id: str) -> None:
 
 @dataclass(slots=True)
 class InboundCall:
-    """Times are UTC. `released_at` ends the hold; without it the hold ends at `hold_until`."""
+    """A call from a contact. While it lasts, no process dials that contact.
+
+    Times are UTC. `released_at` ends the hold. Without it the hold ends at `hold_until`.
+    """
 
     inbound_id: str
     provider_call_id: str | None  # often unknown while it rings
@@ -170,7 +174,10 @@ class InboundCall:
 
 @dataclass(frozen=True, slots=True)
 class NewCall:
-    """Times are UTC. `fingerprint` is the request's identity: sha256 (hex) of its parsed JSON with sorted keys."""
+    """A checked request to call a contact. Times are UTC.
+
+    `fingerprint` identifies the request: sha256 (hex) of its parsed JSON with sorted keys.
+    """
 
     contact_id: str
     phone: str
@@ -190,7 +197,7 @@ class NewCall:
 class AcceptReceipt:
     """The answer to a request. `reason` says why a call ended at once.
 
-    `replayed`: the answer was given before, under the same idempotency key.
+    `replayed`: the same answer was given before, under the same idempotency key.
     """
 
     call_id: str
@@ -210,4 +217,4 @@ class AcceptReceipt:
 
 
 class KeyReused(Exception):
-    """The idempotency key stands for another request."""
+    """The idempotency key belongs to another request."""

@@ -1,4 +1,4 @@
-"""When a callback that a person asked for may be due: resolved in their zone, kept inside calling hours and limits."""
+"""The due time of a callback: resolved in the person's zone, inside calling hours and limits."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ class CallbackProblem(StrEnum):
 
 
 class CallbackRefused(Exception):
-    """The moment cannot be promised; `problem` says which rule it breaks."""
+    """The moment cannot be promised. `problem` names the broken rule."""
 
     def __init__(self, problem: CallbackProblem) -> None:
         super().__init__(problem)
@@ -29,7 +29,7 @@ class CallbackRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CallbackRules:
-    """`open_at_least`: how long the hours must last from the due time on, or the gate would make the person wait."""
+    """Limits of a callback. From the due time on the hours last `open_at_least`, as the eligibility check demands."""
 
     hours: CallingHours
     open_at_least: timedelta
@@ -39,7 +39,7 @@ class CallbackRules:
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """`local_time` and `time_zone` are set for a wall-clock wish alone. `moved`: into calling hours."""
+    """A promised callback. Only a wall-clock wish has `local_time` and `time_zone`. `moved`: into calling hours."""
 
     due_at: datetime
     local_time: str | None
@@ -48,17 +48,17 @@ class Callback:
 
 
 def callback_at_instant(instant: datetime, rules: CallbackRules, now: datetime) -> Callback:
-    """For an aware instant, and for a span that was counted from now. Raises CallbackRefused."""
+    """Promise an aware instant, or a span counted from now. Raises CallbackRefused."""
     due_at = _allowed(instant.astimezone(UTC), rules, now)
     return Callback(due_at, None, None, moved=due_at != instant)
 
 
 def callback_at_local(local: datetime, rules: CallbackRules, now: datetime) -> Callback:
-    """For a naive wall-clock time where the person is. Raises CallbackRefused, also if it is unclear where that is."""
+    """Promise a naive wall-clock time in the person's zone. Raises CallbackRefused, also if the zone is unclear."""
     if len(rules.zones) != 1:
         raise CallbackRefused(CallbackProblem.ZONE_UNKNOWN)
     zone = rules.zones[0]
-    # To the minute, as its local time is written down.
+    # The local time is stored to the minute.
     wanted = resolve_local(local.replace(second=0, microsecond=0), zone)
     due_at = _allowed(wanted, rules, now)
     return Callback(due_at, local_time(due_at, zone), zone, moved=due_at != wanted)
@@ -80,7 +80,7 @@ def _allowed(wanted: datetime, rules: CallbackRules, now: datetime) -> datetime:
 
 
 def into_hours(wanted: datetime, rules: CallbackRules) -> datetime:
-    """`wanted`, or the next minute from which the hours last long enough. Raises CallbackRefused."""
+    """Return `wanted`, or the next minute from which the hours last long enough. Raises CallbackRefused."""
     opens = rules.hours.next_open(wanted, rules.zones, rules.open_at_least)
     if opens is None:
         raise CallbackRefused(CallbackProblem.NEVER_OPEN if rules.zones else CallbackProblem.ZONE_UNKNOWN)

@@ -1,4 +1,4 @@
-"""When a person may be called, in their own local time; and local wall-clock times as instants."""
+"""Calling hours in a person's local time, and local wall-clock times as instants."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from ringback.domain.time_zone import find_zone
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-#: How far ahead an opening is looked for: a callback may lie 14 days ahead.
+#: The search for an opening ends here. A callback may be 14 days ahead.
 SEARCH_LIMIT = timedelta(days=15)
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
@@ -24,7 +24,7 @@ _DAY_NAME = re.compile(
 
 @dataclass(frozen=True, slots=True, order=True)
 class Window:
-    """Minutes of one local day, end excluded; an end beyond 1440 lies in the following day."""
+    """Minutes of one local day, end excluded. An end beyond 1440 is on the following day."""
 
     start_min: int
     end_min: int
@@ -36,7 +36,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class CallingHours:
-    """Windows per weekday (Monday first) in the contact's local wall-clock time; `week` None means always.
+    """Windows per weekday (Monday first) in the contact's local time. `week` None means always.
 
     A holiday closes its own date, and the night of a window that began on it.
     """
@@ -46,9 +46,9 @@ class CallingHours:
 
     @classmethod
     def parse(cls, text: str) -> "CallingHours":
-        """Reads "always", or days with windows: "mon-fri 09:00-20:00; sat 10:00-18:00; !2026-12-25".
+        """Read "always", or days with windows: "mon-fri 09:00-20:00; sat 10:00-18:00; !2026-12-25".
 
-        Semicolons and commas separate alike; a window may run past midnight ("fri 22:00-02:00"); "!" closes a date.
+        Semicolons and commas both separate. A window may run past midnight ("fri 22:00-02:00"). "!" closes a date.
         Raises ValueError with a sentence that says what to write instead.
         """
         words = re.sub(r"\s*[-–]\s*", "-", text.strip().lower()).replace(";", " ; ").replace(",", " ").split()
@@ -68,11 +68,11 @@ class CallingHours:
         return "; ".join(parts + [f"!{day.isoformat()}" for day in sorted(self.holidays)])
 
     def is_open(self, at: datetime, zones: tuple[str, ...]) -> bool:
-        """Whether it is open in every zone at this instant. No zone, or an unknown one, is closed."""
+        """Whether it is open in every zone at this instant. Without a known zone it is closed."""
         return self.open_for(at, zones, timedelta(0))
 
     def open_for(self, at: datetime, zones: tuple[str, ...], at_least: timedelta) -> bool:
-        """Whether it is open in every zone now, and stays so for `at_least` longer."""
+        """Whether it is open in every zone now and stays open for `at_least`."""
         if self.week is None:
             return True
         known = _known_zones(zones)
@@ -81,10 +81,9 @@ class CallingHours:
         return self._closed_within(at.astimezone(UTC), at_least, known) is None
 
     def next_open(self, at: datetime, zones: tuple[str, ...], at_least: timedelta = timedelta(0)) -> datetime | None:
-        """The earliest instant (UTC) from `at` on at which it is open in every zone, and stays so for `at_least`
-        longer: `at` itself, or a whole minute.
+        """The earliest instant (UTC) from `at` on at which every zone is open and stays open for `at_least`.
 
-        None if there is none within 15 days, or if no zone is known.
+        Returns `at` itself or a whole minute. None if there is none within 15 days, or if no zone is known.
         """
         now = at.astimezone(UTC)
         if self.week is None:
@@ -102,7 +101,7 @@ class CallingHours:
         return None
 
     def _closed_within(self, now: datetime, length: timedelta, zones: list[ZoneInfo]) -> datetime | None:
-        """The first instant of that length from `now` on (of `now` alone, if it is zero) at which a zone is closed."""
+        """The first instant within `length` from `now` on at which a zone is closed. Zero length: `now` alone."""
         end = now + max(length, timedelta.resolution)
         while now < end:
             stretches = [self._stretch(now, zone) for zone in zones]
@@ -112,8 +111,10 @@ class CallingHours:
         return None
 
     def _stretch(self, at: datetime, zone: ZoneInfo) -> tuple[bool, datetime]:
-        """Whether it is open at `at`, and until when that surely does not change: to the next edge of a window, the
-        local midnight, or a clock change before them."""
+        """Whether it is open at `at`, and until when that does not change.
+
+        The end is the next edge of a window, the local midnight, or an earlier clock change.
+        """
         local = at.astimezone(zone)
         wall = local.replace(tzinfo=None)
         midnight = datetime.combine(wall.date(), time())
@@ -126,11 +127,11 @@ class CallingHours:
         return is_open, _before_clock_change(at, until, zone)
 
     def _windows_touching(self, day: date) -> list[Window]:
-        """The day's own windows, and what is left of the evening before; minutes count from the day's midnight."""
+        """The day's windows and the rest of the evening before. Minutes count from the day's midnight."""
         if self.week is None or day in self.holidays:
             return []
         windows = list(self.week[day.weekday()])
-        # date.min has no day before it; weekday() - 1 wraps from Monday to Sunday by itself.
+        # date.min has no day before it. The index weekday() - 1 wraps from Monday to Sunday.
         if day - date.min > DAY and day - DAY not in self.holidays:
             evening = self.week[day.weekday() - 1]
             windows += [Window(0, w.end_min - DAY_MIN) for w in evening if w.end_min > DAY_MIN]
@@ -138,7 +139,7 @@ class CallingHours:
 
 
 def resolve_local(local: datetime, zone: str) -> datetime:
-    """The UTC instant of a wall-clock time. In a daylight-saving gap it moves forward, in an overlap it is the first.
+    """The UTC instant of a wall-clock time. A time in a gap moves forward. In an overlap the first one counts.
 
     Raises ValueError for an unknown zone, an aware `local`, or a year whose instant cannot be written.
     """
@@ -148,7 +149,7 @@ def resolve_local(local: datetime, zone: str) -> datetime:
     if local.tzinfo is not None:
         raise ValueError("A local time must not carry a zone of its own.")
     try:
-        # PEP 495: fold=0 is the first of two, and in a gap counts with the offset before it, which is forward.
+        # PEP 495: fold=0 is the first of two. In a gap it uses the offset before the gap, which moves forward.
         return local.replace(tzinfo=info, fold=0).astimezone(UTC)
     except OverflowError:
         raise ValueError("The local time is beyond the calendar.") from None
@@ -163,14 +164,14 @@ def local_time(at: datetime, zone: str) -> str:
 
 
 def _known_zones(zones: tuple[str, ...]) -> list[ZoneInfo]:
-    """Every zone, or none at all if one is unknown: not knowing where a person is means not calling."""
+    """Every zone, or an empty list if one is unknown: a person with an unknown zone is not called."""
     found = [find_zone(name) for name in zones]
     known = [zone for zone in found if zone is not None]
     return known if len(known) == len(found) else []
 
 
 def _before_clock_change(at: datetime, until: datetime, zone: ZoneInfo) -> datetime:
-    """`until`, or the first minute after `at` with another offset. They are a day apart at most: one change."""
+    """`until`, or the first minute after `at` with another offset. Both are at most a day apart: one change."""
     offset = at.astimezone(zone).utcoffset()
     if until.astimezone(zone).utcoffset() == offset:
         return until

@@ -1,5 +1,4 @@
-"""The catalogue: the dispositions, contact fields and custom events that an installation allows, and what an inbound
-call may be told, written in TOML."""
+"""The catalogue of an installation, written in TOML: dispositions, contact fields, custom events and inbound facts."""
 
 import json
 import re
@@ -39,14 +38,14 @@ interest = ["low", "medium", "high"]
 [inbound]
 tell = ["first_name"]
 """
-#: As many names an inbound call may be told; what it is told is bounded in all.
+#: The most names for an inbound call. Its facts are also limited in total size.
 MAX_TOLD_NAMES = 50
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 class CatalogError(ValueError):
-    """The TOML is not a catalogue; the message lists every problem, one per line."""
+    """The TOML is not a catalogue. The message lists every problem, one per line."""
 
 
 class FieldType(StrEnum):
@@ -60,7 +59,7 @@ class FieldType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DispositionCode:
-    """What a conversation may be filed under; one that suppresses means that the person must not be called again."""
+    """A code for the result of a conversation. With `suppresses` the person must not be called again."""
 
     code: str
     suppresses: bool = False
@@ -75,8 +74,11 @@ class WritableField:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """`told_to_callers`: fields of the contact and variables of their call that the agent of an inbound call is told.
-    Whoever shows the contact's number hears them, and a number that is shown can be forged."""
+    """The catalogue.
+
+    `told_to_callers`: fields of the contact and variables of their call for the agent of an inbound call. A caller with
+    a forged number hears them too.
+    """
 
     dispositions: Mapping[str, DispositionCode]
     fields: Mapping[str, WritableField]
@@ -89,7 +91,7 @@ def built_in_catalog() -> Catalog:
 
 
 def parse_catalog(toml: str) -> Catalog:
-    """A section that is given replaces the built-in one, an absent one stays built in. Raises CatalogError."""
+    """Read a catalogue. A given section replaces the built-in one. Raises CatalogError."""
     try:
         given = tomllib.loads(toml)
     except tomllib.TOMLDecodeError as error:
@@ -98,7 +100,7 @@ def parse_catalog(toml: str) -> Catalog:
 
 
 def catalog_toml(catalog: Catalog) -> str:
-    """The catalogue as one would write it; parsing it again gives the same one."""
+    """Write the catalogue as TOML. Parsing it again gives the same catalogue."""
     lines = ["[dispositions]"]
     for disposition in catalog.dispositions.values():
         lines += [f"[dispositions.{disposition.code}]", *["suppresses = true"] * disposition.suppresses]
@@ -113,7 +115,7 @@ def _type_toml(field: WritableField) -> str:
 
 
 def _strings_toml(strings: str | tuple[str, ...]) -> str:
-    # A JSON string is a TOML string but for DEL, which TOML wants escaped; the names are bare keys by rule.
+    # A JSON string is a TOML string, except that TOML wants DEL escaped. The names are bare keys by rule.
     return json.dumps(strings, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -159,7 +161,7 @@ def _disposition_problem(name: str, entry: object) -> str | None:
     if not isinstance(entry.get("suppresses", False), bool):
         return "`suppresses` is true or false"
     if name == "do_not_call" and not entry.get("suppresses"):
-        return "whoever must not be called is suppressed: `suppresses = true`"
+        return "a person who must not be called is suppressed: `suppresses = true`"
     return None
 
 
@@ -175,7 +177,7 @@ def _field_problem(_name: str, entry: object) -> str | None:
 
 
 def _event_problem(name: str, entry: object) -> str | None:
-    # Engage tells our own word about a call by these names alone, so nothing else may bear one.
+    # Engage knows lifecycle events by these names alone, so no other event may have one.
     if name in LIFECYCLE_NAMES or name.startswith("voice_ai_call_"):
         return "this name is reserved for the lifecycle of a call"
     return None if entry == {} else "a custom event is an empty table"

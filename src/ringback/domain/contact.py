@@ -5,25 +5,28 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-#: Stands in place of the phone in the rows that are kept without the person. No phone begins with a letter.
+#: Replaces the phone in rows that are kept without the person. No phone begins with a letter.
 ERASED = "erased"
 
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """Counts by kind of row. `provider_call_ids` name what the provider still holds, and where it must be erased too;
-    after this nothing of ours knows them."""
+    """Counts of erased rows by kind.
+
+    `provider_call_ids` name the calls that the provider still holds and must erase too. Ringback no longer knows them.
+    """
 
     rows: dict[str, int]
     provider_call_ids: tuple[str, ...]
 
 
 class StillInProgress(Exception):
-    """A call to or from the person has not settled: what it would write afterwards could not be erased."""
+    """A call to or from the person is not finished. Its later writes could not be erased."""
 
     def __init__(self, attempts: int) -> None:
         super().__init__(
-            f"calls to or from the person that are not settled: {attempts}; erase once they have ended and are analyzed"
+            f"calls to or from the person that are not finished: {attempts}; "
+            "erase once they have ended and are analyzed"
         )
         self.attempts = attempts
 
@@ -39,7 +42,7 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Whom it is about, and out of which conversation it came; `source` is agent or api."""
+    """The contact and the conversation that a record belongs to. `source` is agent or api."""
 
     contact_id: str
     call_id: str | None
@@ -57,7 +60,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class FieldsWrite:
-    """New values of some of a contact's fields, as JSON values."""
+    """New values for some of a contact's fields, as JSON values."""
 
     write_id: str
     origin: Origin

@@ -1,4 +1,7 @@
-"""Everything the eligibility check would read about one person, and the time of their next call by it."""
+"""The facts of the eligibility check about one person, and the time of their next call.
+
+An explanation reads them without locks. A claim never does.
+"""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,8 +26,10 @@ from ringback.domain.eligibility import (
 
 @dataclass(frozen=True, slots=True)
 class OpenCall:
-    """An unfinished call. `task` is None while an attempt decides what follows; `own` is the attempt that the task
-    would dial (again)."""
+    """An unfinished call. `task` is None while an attempt decides what follows.
+
+    `own` is the attempt that the task would dial (again).
+    """
 
     call: Call
     task: Task | None
@@ -34,7 +39,7 @@ class OpenCall:
 
 @dataclass(frozen=True, slots=True)
 class SuppressionInForce:
-    """`phones` and `contact_ids` are those of the person that it covers."""
+    """A suppression, with the phones and contacts of the person that it covers."""
 
     suppression_id: str
     reason: str
@@ -62,7 +67,7 @@ class PastAttempt:
 
 @dataclass(frozen=True, slots=True)
 class InboundHold:
-    """A call from a person to us that has not ended; `until` is the latest end of its hold."""
+    """A call from the person that has not ended. `until` is the latest end of its hold."""
 
     contact_id: str
     phone: str
@@ -71,8 +76,11 @@ class InboundHold:
 
 @dataclass(frozen=True, slots=True)
 class ContactSnapshot:
-    """`decisions` are the gate's and the protocol's last ones, the newest first, each {at, call_id, attempt_id, kind,
-    detail}."""
+    """Everything known of one person at one moment.
+
+    `decisions` are the last ones of the eligibility check and the protocol, the newest first. Each is {at, call_id,
+    attempt_id, kind, detail}.
+    """
 
     contacts: tuple[Contact, ...]
     suppressions: tuple[SuppressionInForce, ...]
@@ -87,7 +95,7 @@ class ContactSnapshot:
         return any(phone in one.phones or contact_id in one.contact_ids for one in self.suppressions)
 
     def facts(self, phone: str, contact_id: str, own_attempt: str | None, at: datetime) -> PersonFacts:
-        """What the gate would be told at `at`, now or later, if nothing happened until then."""
+        """The facts for the eligibility check at `at`, now or later, if nothing happens until then."""
         others = [
             one
             for one in self.attempts
@@ -107,7 +115,7 @@ class ContactSnapshot:
         )
 
 
-#: Nobody can say when these end, so no time is promised.
+#: The end of these is unknown, so no time is promised.
 OPEN_ENDED = frozenset({"paused", "person_on_another_attempt", "person_on_inbound_call"})
 #: Each wait ends at a later time than the one before; a policy that needs more of them is never open in practice.
 MAX_WAITS = 50
@@ -119,8 +127,11 @@ NEVER_OPEN = "calling_hours_never_open"
 
 @dataclass(frozen=True, slots=True)
 class NextCall:
-    """`at` is None when no time can be promised. `because` is the rule that decides: one of the gate's, `due_at` for a
-    task that is simply not due, `admitted` for now. `waits` are the rules that move it, in order."""
+    """The time of the next call, None if no time can be promised.
+
+    `because` is the deciding rule: one of the eligibility check, `due_at` for a task that is not due yet, `admitted`
+    for now. `waits` are the rules that move the time, in order.
+    """
 
     at: datetime | None
     because: str
@@ -135,20 +146,22 @@ class NextCall:
 
 
 def next_call(
-    asked: Candidate, own_attempt: str | None, file: ContactSnapshot, policy: DialPolicy, now: datetime
+    candidate: Candidate, own_attempt: str | None, snapshot: ContactSnapshot, policy: DialPolicy, now: datetime
 ) -> NextCall:
-    """Supposes that nothing else happens until then. A task that is held counts from when it was meant to be due: what
-    holds it is a refusal of the gate's."""
-    at = max(now, asked.task.planned_at)
+    """When the candidate may be called next, if nothing else happens until then.
+
+    A held task counts from its planned time, because the eligibility check reports the hold itself.
+    """
+    at = max(now, candidate.task.planned_at)
     because = NOW if at == now else DUE
     waits: list[EligibilityDecision] = []
     for _ in range(MAX_WAITS):
-        decision = _first_refusal(asked, own_attempt, file, policy, (now, at))
+        decision = _first_refusal(candidate, own_attempt, snapshot, policy, (now, at))
         if decision is None:
             return NextCall(at, because, tuple(waits))
         if decision.until is None or decision.rule in OPEN_ENDED:
             return NextCall(None, decision.rule, tuple(waits))
-        if policy.calling_hours.next_open(at, asked.zones) is None:
+        if policy.calling_hours.next_open(at, candidate.zones) is None:
             return NextCall(None, NEVER_OPEN, tuple(waits))
         waits.append(decision)
         at, because = decision.until, decision.rule
@@ -156,19 +169,19 @@ def next_call(
 
 
 def _first_refusal(
-    asked: Candidate,
+    candidate: Candidate,
     own_attempt: str | None,
-    file: ContactSnapshot,
+    snapshot: ContactSnapshot,
     policy: DialPolicy,
     moments: tuple[datetime, datetime],
 ) -> EligibilityDecision | None:
-    """The gate in its own order, at the second of `moments` as seen from the first."""
+    """The first rule of the eligibility check that refuses, at the second of `moments` as seen from the first."""
     now, at = moments
-    person = file.facts(asked.call.phone, asked.call.contact_id, own_attempt, at)
-    # Who holds a slot, or starts a call, is known for this moment only.
-    capacity = file.capacity if at == now else replace(file.capacity, live=0, started_last_second=0)
+    person = snapshot.facts(candidate.call.phone, candidate.call.contact_id, own_attempt, at)
+    # Used slots and the start rate are known for the current moment only.
+    capacity = snapshot.capacity if at == now else replace(snapshot.capacity, live=0, started_last_second=0)
     return (
-        deny(asked, person, policy, at)
-        or defer_for_person(asked, person, policy, at)
+        deny(candidate, person, policy, at)
+        or defer_for_person(candidate, person, policy, at)
         or defer_for_capacity(capacity, policy, at)
     )

@@ -1,4 +1,4 @@
-"""Which code of the catalogue a model means by its spelling, and whether its words are a plain opt-out."""
+"""Match a model's words to a code of the catalogue, and recognise a plain opt-out."""
 
 import re
 import unicodedata
@@ -18,8 +18,8 @@ _OPT_OUT = re.compile(
     rf"(?: to (?:be|get|receive))?(?: any)?(?: more| further)? {_CONTACT}"
     r"|(?:take|took|taken|removed?)(?: \w+){0,2} (?:off|from)|removed? (?:me|him|her|them|us)|remove|stop)\b"
 )
-#: What may stand beside these words without limiting them. Anything else, "before noon" or "at work", may be a limit:
-#: then it is no opt-out, and the agent is asked to name a code.
+#: Words beside an opt-out that do not limit it. Any other word ("before noon", "at work") may be a limit. Then it is no
+#: opt-out, and the agent is asked to name a code.
 _BESIDE = (
     "a add added again all and any anymore ask asked asks back be been call called caller calling calls cold contact "
     "customer database ever for from further future has he her him his i in is it kindly lead like list lists longer "
@@ -27,20 +27,19 @@ _BESIDE = (
     "requests sales she system telemarketing the their them they this to us user want wanted wants was we wish wished "
     "wishes would you your"
 )
-#: Words that limit elsewhere and do not here.
+#: Words that limit in other sentences, but not in an opt-out.
 _NO_LIMIT = re.compile(r"\b(?:at all|any more|(?:at|on) (?:this|that|my|the) number)\b")
 
 
 def disposition_of(text: str, known: Mapping[str, DispositionCode]) -> DispositionCode | None:
-    """The disposition that an agent means: a code of the catalogue however spelled, else a plain opt-out. None for
-    everything else.
+    """The disposition that an agent means: a code of the catalogue in any spelling, else a plain opt-out.
 
-    An opt-out counts whatever the catalogue holds: as its `do_not_call`, or as the first of its codes that is an
-    opt-out by its name and suppresses, or as the built-in one.
+    Returns None for everything else. An opt-out counts under every catalogue: as its `do_not_call`, else as its first
+    suppressing code with the name of an opt-out, else as the built-in one.
     """
     folded = _folded(text)
     for code, disposition in known.items():
-        # Without blanks too: models join words, and separate them with characters that show nothing.
+        # Blanks do not count: models join words, and separate them with invisible characters.
         if _folded(code).replace(" ", "") == folded.replace(" ", ""):
             return disposition
     if stop := _stop_among(folded, known):
@@ -54,7 +53,7 @@ def disposition_of(text: str, known: Mapping[str, DispositionCode]) -> Dispositi
 
 
 def _stop_among(folded: str, known: Mapping[str, DispositionCode]) -> DispositionCode | None:
-    """The code that suppresses, where the text is nothing but several codes: a stop is not lost beside another."""
+    """The suppressing code in a text that consists of several codes."""
     rest, named = folded, []
     for code in sorted(known, key=len, reverse=True):
         rest, count = re.subn(rf"\b{re.escape(_folded(code))}\b", " ", rest)
@@ -65,7 +64,7 @@ def _stop_among(folded: str, known: Mapping[str, DispositionCode]) -> Dispositio
 
 
 def _folded(text: str) -> str:
-    """Words in lower case with one blank between them: `Do-Not_Call.`, "DO NOT CALL" and `doNotCall` are the same."""
+    """Words in lower case with one blank between: `Do-Not_Call.`, "DO NOT CALL" and `doNotCall` become the same."""
     shown = "".join(char for char in unicodedata.normalize("NFKC", text) if char.isspace() or not is_unseen(char))
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", re.sub(r"['’`´]", "", shown))
     return " ".join(re.split(r"[\W_]+", words.casefold())).strip()

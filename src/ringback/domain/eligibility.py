@@ -1,4 +1,7 @@
-"""The gate: may this person be dialed now? One pure decision over facts read under the locks of the claim."""
+"""The eligibility check: one pure decision whether a person may be dialed now.
+
+Its facts are read under the locks of the claim.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,15 +13,15 @@ from ringback.domain.call import Call, Task, TaskKind
 from ringback.domain.calling_hours import CallingHours
 from ringback.domain.phone_number import NumberType
 
-#: How far our clock may be off the database's before dialing waits: leases and windows could not be trusted.
+#: Dialing waits while the clock differs more than this from the database's. Leases and windows would be wrong.
 MAX_CLOCK_SKEW_S = 2.0
-#: How soon a person who is on another call of ours is looked at again.
+#: The next check of a person who is on another call.
 PERSON_BUSY_RETRY_S = 15.0
 CAPACITY_RETRY_S = 1.0
 SKEW_RETRY_S = 5.0
 PAUSE_RETRY_S = 5.0
 BORDER_RETRY_S = 5.0
-#: While one claim tries an account that was refused, the others wait this long.
+#: While one claim tries a refused account, the others wait this long.
 PROBE_S = 30.0
 DAY = timedelta(hours=24)
 
@@ -31,7 +34,7 @@ class EligibilityVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DialPolicy:
-    """What an operator has set; the part of the settings that the gate reads."""
+    """The settings that the eligibility check reads."""
 
     countries: frozenset[str]
     calling_hours: CallingHours
@@ -44,11 +47,11 @@ class DialPolicy:
 
     @property
     def only_country(self) -> str | None:
-        """The country that is dialed, if it is one alone: there a national number is read when nothing says where."""
+        """The one country that is dialed, else None. National numbers without another hint are read there."""
         return next(iter(self.countries)) if len(self.countries) == 1 else None
 
     def refusal(self, region: str | None, number_type: NumberType | None) -> FailReason | None:
-        """Why a number of this country and kind is never dialed; None if it may be."""
+        """Why a number of this country and kind is never dialed. None if it may be dialed."""
         if region not in self.countries:
             return FailReason.COUNTRY_NOT_ALLOWED
         if number_type is not None and number_type not in self.number_types:
@@ -56,34 +59,36 @@ class DialPolicy:
         return None
 
     def opens_at(self, at: datetime, zones: tuple[str, ...]) -> datetime | None:
-        """The earliest moment from `at` on that is open in every zone and stays so for a lease: a window about to
-        close is as good as closed, because the answer to a dial may come only after its end. None: see
-        CallingHours.next_open."""
+        """The earliest moment from `at` on that is open in every zone and stays open for a lease.
+
+        A window about to close counts as closed, because the answer to a dial may come after its end. Returns None as
+        `CallingHours.next_open` does.
+        """
         return self.calling_hours.next_open(at, zones, timedelta(seconds=self.lease_s))
 
 
 @dataclass(frozen=True, slots=True)
 class PersonFacts:
-    """What the database says about the person, that is of this phone and of this contact, read under both locks."""
+    """The database's facts about the person, by phone and by contact, read under both locks."""
 
     suppressed: bool
     held_by_attempt: str | None  # another attempt that holds the phone or the contact
     attempts_last_day: int
     oldest_attempt_in_day: datetime | None
     last_attempt_at: datetime | None
-    clock_skew_s: float  # our time minus the database's
-    on_inbound_call_until: datetime | None = None  # the person called us; at the latest, it holds them until then
+    clock_skew_s: float  # local time minus the database's
+    on_inbound_call_until: datetime | None = None  # the latest end of the hold by their inbound call
 
 
 @dataclass(frozen=True, slots=True)
 class CapacityFacts:
-    """What the database says about the installation, read under the capacity lock."""
+    """The database's facts about the installation, read under the capacity lock."""
 
     paused: bool
     breaker_until: datetime | None
     live: int
     started_last_second: int
-    emulated: bool | None = None  # whether the installation's calls are the emulator's; None: not decided yet
+    emulated: bool | None = None  # whether the installation dials with the emulator; None: not decided yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +115,10 @@ def _deny(rule: str, reason: FailReason) -> EligibilityDecision:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """The call that asks to be dialed. `zones`: every zone the contact may be in; `region`: the number's country;
-    `number_type`: its kind, None for an ordinary one."""
+    """A call that is to be dialed.
+
+    `zones`: every zone the contact may be in. `region`: the number's country. `number_type`: None for an ordinary one.
+    """
 
     call: Call
     task: Task
@@ -121,47 +128,47 @@ class Candidate:
     is_new_attempt: bool
 
 
-def deny(asked: Candidate, person: PersonFacts, policy: DialPolicy, now: datetime) -> EligibilityDecision | None:
-    """The refusals that no waiting can cure. By a clock that is off, nothing is over."""
+def deny(candidate: Candidate, person: PersonFacts, policy: DialPolicy, now: datetime) -> EligibilityDecision | None:
+    """Deny what no waiting can cure. While the clock is off, nothing counts as expired."""
     if _clock_is_off(person):
         return None
-    if now >= asked.call.expires_at:
+    if now >= candidate.call.expires_at:
         return _deny("expired", FailReason.EXPIRED)
     if person.suppressed:
         return _deny("suppressed", FailReason.SUPPRESSED)
-    if refused := policy.refusal(asked.region, asked.number_type):
+    if refused := policy.refusal(candidate.region, candidate.number_type):
         return _deny(refused, refused)
-    return _deny_by_budget(asked)
+    return _deny_by_budget(candidate)
 
 
 def _clock_is_off(person: PersonFacts) -> bool:
     return abs(person.clock_skew_s) > MAX_CLOCK_SKEW_S
 
 
-def _deny_by_budget(asked: Candidate) -> EligibilityDecision | None:
-    """A callback that the person asked for is no retry; after a cancellation not even that follows."""
-    call, is_retry = asked.call, asked.task.kind is TaskKind.RETRY
+def _deny_by_budget(candidate: Candidate) -> EligibilityDecision | None:
+    """A callback that the person asked for is no retry. After a cancellation it is denied too."""
+    call, is_retry = candidate.call, candidate.task.kind is TaskKind.RETRY
     if call.no_more_retries and (is_retry or call.no_more_retries == FailReason.CANCELLED):
         return _deny("no_more_retries", FailReason.CANCELLED)
-    if is_retry and asked.is_new_attempt and call.budget_used >= call.retry.max_attempts:
+    if is_retry and candidate.is_new_attempt and call.budget_used >= call.retry.max_attempts:
         return _deny("budget_spent", FailReason.CANCELLED)
     return None
 
 
 def defer_for_person(
-    asked: Candidate, person: PersonFacts, policy: DialPolicy, now: datetime
+    candidate: Candidate, person: PersonFacts, policy: DialPolicy, now: datetime
 ) -> EligibilityDecision | None:
-    """Waits that concern this person alone. A callback the person asked for is exempt from gap and daily cap."""
+    """Defer for reasons of this person alone. A callback is exempt from the gap and the daily cap."""
     if _clock_is_off(person):
-        # By the database's time: ours may be hours ahead, and right again in a minute.
+        # By the database's time: the local clock may be hours ahead, and right again in a minute.
         return _defer("clock_skew", now + timedelta(seconds=SKEW_RETRY_S - person.clock_skew_s))
     if person.held_by_attempt is not None:
         return _defer("person_on_another_attempt", now + timedelta(seconds=PERSON_BUSY_RETRY_S))
     if person.on_inbound_call_until is not None and now < person.on_inbound_call_until:
         return _defer("person_on_inbound_call", now + timedelta(seconds=PERSON_BUSY_RETRY_S))
-    if not policy.calling_hours.open_for(now, asked.zones, timedelta(seconds=policy.lease_s)):
-        return _defer("outside_calling_hours", policy.opens_at(now, asked.zones) or now + DAY)
-    if asked.task.kind is not TaskKind.CALLBACK:
+    if not policy.calling_hours.open_for(now, candidate.zones, timedelta(seconds=policy.lease_s)):
+        return _defer("outside_calling_hours", policy.opens_at(now, candidate.zones) or now + DAY)
+    if candidate.task.kind is not TaskKind.CALLBACK:
         return _defer_for_caps(person, policy, now)
     return None
 
@@ -177,7 +184,7 @@ def _defer_for_caps(person: PersonFacts, policy: DialPolicy, now: datetime) -> E
 
 
 def defer_for_capacity(capacity: CapacityFacts, policy: DialPolicy, now: datetime) -> EligibilityDecision | None:
-    """Waits that concern the whole installation."""
+    """Defer for reasons of the whole installation."""
     if capacity.paused:
         return _defer("paused", now + timedelta(seconds=PAUSE_RETRY_S))
     if capacity.breaker_until is not None and now < capacity.breaker_until:
@@ -192,8 +199,10 @@ def defer_for_capacity(capacity: CapacityFacts, policy: DialPolicy, now: datetim
 def defer_across_border(
     capacity: CapacityFacts, provider_is_emulated: bool | None, now: datetime
 ) -> EligibilityDecision | None:
-    """What was planned with the emulator is never dialed for real, nor the other way round. Not known is not the same
-    side."""
+    """Defer a call planned with the emulator from the real provider, and the other way round.
+
+    An unknown side counts as the other side.
+    """
     if capacity.emulated is None or provider_is_emulated is not capacity.emulated:
         return _defer("across_the_border", now + timedelta(seconds=BORDER_RETRY_S))
     return None

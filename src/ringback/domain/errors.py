@@ -1,8 +1,8 @@
-"""An error carries its fate: the consumer decides acknowledge, delay or dead letter by these classes alone."""
+"""The class of an error decides what the consumer does: acknowledge, delay or dead letter."""
 
 
 class Retryable(Exception):
-    """The same message may succeed later; it returns to the queue and its receive count goes on."""
+    """The same message may succeed later. It returns to the queue and keeps its receive count."""
 
     def __init__(self, message: str, retry_after_s: float = 5.0) -> None:
         super().__init__(message)
@@ -10,16 +10,19 @@ class Retryable(Exception):
 
 
 class Permanent(Exception):
-    """The message can never succeed; it goes to the dead letters at once."""
+    """The message can never succeed. It goes to the dead letters at once."""
 
 
 class AnotherVersion(Exception):
-    """The message is of a version that this process does not know. During a rolling upgrade another process may: the
-    message goes back to the queue for long, until it has been received too often to be of use."""
+    """The message is of a version that this process does not know.
+
+    During a rolling upgrade another process may know it. The message returns to the queue with a long delay, until its
+    receive count is used up.
+    """
 
 
 class NotAboutACall(Permanent):
-    """An event of the provider's that concerns no call, a chat's for example: there is nothing to apply it to."""
+    """The provider's event concerns no call, for example a chat."""
 
     def __init__(self, event_name: str) -> None:
         super().__init__("event without a call")
@@ -27,12 +30,14 @@ class NotAboutACall(Permanent):
 
 
 class StoreUnavailable(Retryable):
-    """The database cannot be reached or has just gone away; nothing was committed, or it is unclear whether it was."""
+    """The database is unavailable. Nothing was committed, or it is unclear whether it was."""
 
 
 class ErasureKeyMissing(StoreUnavailable):
-    """The database holds hashes of erased people under a key that this process does not have, so it cannot tell whether
-    a person must not be called."""
+    """The process lacks a key of the database's hashes of erased people.
+
+    It cannot tell whether a person must not be called.
+    """
 
     def __init__(self) -> None:
         super().__init__(
@@ -41,21 +46,20 @@ class ErasureKeyMissing(StoreUnavailable):
 
 
 class ClockIsOff(Retryable):
-    """Our clock and the database's differ by more than can be trusted; nothing is due, late or over by it."""
+    """The local clock and the database's differ too much. Nothing may be judged due, late or expired by it."""
 
 
 class ProviderUnavailable(Retryable):
-    """Retell did not answer a question (a look-up, not a dial) in a usable way."""
+    """Retell gave no usable answer to a look-up. Dials have answers of their own."""
 
 
 class QueueUnavailable(Retryable):
-    """The queue did not take or give messages; nothing may be called durable."""
+    """The queue did not accept or return messages. Nothing may be reported as durable."""
 
 
 class AcrossTheBorder(Retryable):
-    """The calls of this installation and the provider at hand are not known to be on the same side: both emulated, or
-    both real."""
+    """This installation's calls and its provider are not known to be on the same side: both emulated, or both real."""
 
 
 class StartRefused(Exception):
-    """This process must not start. The text is one sentence that says what to do."""
+    """This process must not start. The text is one sentence that says how to repair it."""

@@ -1,19 +1,19 @@
-"""When a silent attempt is checked: webhooks get lost, so every attempt has a next check until it is decided."""
+"""The next check of a silent attempt. Webhooks get lost, so every attempt has one until it is decided."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ringback.domain.attempt import Attempt, AttemptState
 
-#: Behind the scheduled look-ups, failed ones are repeated at this pace …
+#: After the scheduled look-ups, failed ones are repeated at this interval …
 HOURLY = timedelta(hours=1)
-#: … until this long after the unclear answer, or after the placing, when the attempt is given up as an incident.
+#: … until this long after the unclear answer or the placing. Then the attempt is given up as an incident.
 GIVE_UP_UNREACHABLE = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """How long a silent attempt is waited for, all in seconds.
+    """Waiting times for a silent attempt, all in seconds.
 
     `analysis_s` is the first look for a missing analysis. The pause then doubles until `analysis_give_up_s`.
     """
@@ -31,15 +31,15 @@ class Deadlines:
 def next_check_after_report(
     attempt: Attempt, deadlines: Deadlines, now: datetime, *, was_polled: bool
 ) -> datetime | None:
-    """When to ask the provider about this attempt, which has no verdict yet, if nothing more is heard."""
+    """When to ask the provider about an attempt without a verdict, if no report comes."""
     match attempt.state:
         case AttemptState.PLACED:
             return now + timedelta(seconds=deadlines.silence_s)
         case AttemptState.ONGOING:
-            # Known by asking: its webhooks seem to be lost, so its end would be missed as well.
+            # A polled attempt seems to lose its webhooks, so its end would be missed as well.
             return now + timedelta(seconds=deadlines.silence_s if was_polled else deadlines.max_call_s)
         case AttemptState.ENDED | AttemptState.ANALYZED if attempt.dial is None:
-            # Over, but nothing said how: without a reason there can be no verdict.
+            # It is over, but without a reason there can be no verdict.
             return now + timedelta(seconds=deadlines.silence_s)
         case AttemptState.ENDED if not attempt.connected:
             return now + timedelta(seconds=deadlines.not_connected_s)
@@ -50,7 +50,7 @@ def next_check_after_report(
 
 
 def _next_analysis_check(attempt: Attempt, deadlines: Deadlines, now: datetime) -> datetime:
-    """Counted from the end of the call, so that what was asked before it, and how often, does not put this off."""
+    """Count from the end of the call, so that earlier questions do not delay this check."""
     ended_at = attempt.ended_at or attempt.placed_at or now
     given_up_at = ended_at + timedelta(seconds=deadlines.analysis_give_up_s)
     if now >= given_up_at:
@@ -64,12 +64,12 @@ def _next_analysis_check(attempt: Attempt, deadlines: Deadlines, now: datetime) 
 
 
 def next_check_after_failure(attempt: Attempt, deadlines: Deadlines, now: datetime) -> datetime:
-    """When to ask again after the provider could not be asked, or did not know its own call; the pauses double."""
+    """When to ask again after the provider was unavailable or did not know its call. The pauses double."""
     return now + min(timedelta(seconds=deadlines.silence_s * 2.0 ** min(attempt.polls, 12)), HOURLY)
 
 
 def next_lookup_at(attempt: Attempt, deadlines: Deadlines, now: datetime) -> datetime | None:
-    """The next look-up of an unknown attempt. Behind the schedule come hourly ones, for those that failed."""
+    """The next look-up of an unknown attempt. After the schedule, failed look-ups are repeated hourly."""
     assert attempt.unknown_since is not None
     if attempt.lookups < len(deadlines.unknown_lookups_s):
         planned = attempt.unknown_since + timedelta(seconds=deadlines.unknown_lookups_s[attempt.lookups])
@@ -78,6 +78,6 @@ def next_lookup_at(attempt: Attempt, deadlines: Deadlines, now: datetime) -> dat
 
 
 def analysis_is_given_up(attempt: Attempt, deadlines: Deadlines, now: datetime) -> bool:
-    """Whether an ended call has waited so long for its analysis that it is decided without it."""
+    """Whether an ended call is decided without its analysis, because it waited too long."""
     since = attempt.ended_at or attempt.placed_at
     return since is not None and now >= since + timedelta(seconds=deadlines.analysis_give_up_s)

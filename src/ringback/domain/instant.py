@@ -1,19 +1,19 @@
-"""Instants: read as systems write them, and said as a voice speaks them."""
+"""Read instants as systems and agents write them, and phrase them as a voice speaks them."""
 
 import re
 from datetime import UTC, datetime, timedelta
 
-#: "0001" is how some programs write that they have no date; 9999 has instants that no other offset can name.
+#: Some programs write "0001" for no date. Instants of 9999 may overflow in another offset.
 FIRST_YEAR, LAST_YEAR = 1900, 9998
 
-#: RFC 3339, 5.6. Upper and lower case mean the same there. Seconds may be left out, as people do.
+#: RFC 3339, 5.6. Case does not matter there. Seconds may be left out, as people do.
 _INSTANT = re.compile(
     r"(?P<year>\d{4})-\d\d-\d\d[Tt]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?P<offset>[Zz]|[+-]\d\d:\d\d)?", re.ASCII
 )
 
 
 class NotAnInstant(ValueError):
-    """The text is no instant. `lacks_offset`: it would be one with an offset."""
+    """The text is no instant. `lacks_offset`: only the offset is missing."""
 
     def __init__(self, *, lacks_offset: bool = False) -> None:
         super().__init__("no RFC 3339 time")
@@ -21,9 +21,9 @@ class NotAnInstant(ValueError):
 
 
 def read_instant(text: str) -> datetime:
-    """The instant as UTC. Raises NotAnInstant.
+    """Return the instant as UTC. Raises NotAnInstant.
 
-    Python's own reader is not enough: it takes week dates, `15Z`, `+0000` and a blank in place of the T.
+    Python's own reader is too lenient: it accepts week dates, `15Z`, `+0000` and a blank in place of the T.
     """
     match = _INSTANT.fullmatch(text)
     if match is None:

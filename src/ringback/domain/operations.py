@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True)
 class DialingState:
-    """`live`: attempts that may be ringing or talking, or whose answer is unclear; a pause does not end them."""
+    """The pause of dialing. `live`: attempts that may be ringing or are unknown. A pause does not end them."""
 
     paused_at: datetime | None
     reason: str | None
@@ -16,7 +16,7 @@ class DialingState:
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """`schema` is the migration that the database stands at, None before the first; `newest` is this program's."""
+    """Facts about the database. `schema` is its last migration, None before the first. `newest` is this program's."""
 
     server: str
     server_number: int  # 140000 is 14.0
@@ -31,13 +31,13 @@ class WorkFacts:
     pause_reason: str | None
     breaker_until: datetime | None
     breaker_reason: str | None
-    waiting: int  # rows that have not left the outbox
+    waiting: int  # undelivered rows of the outbox
     oldest: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class AgentWebhook:
-    """Where an agent sends its webhooks; `url` None: the account's webhook is used."""
+    """Target of an agent's webhooks. `url` None: the account's webhook is used."""
 
     url: str | None
     events: tuple[str, ...]
@@ -45,30 +45,29 @@ class AgentWebhook:
 
 #: Two annual cycles of complaints overlap: a dispute about a call is usually raised within a year of it.
 CALLS_KEPT = timedelta(days=400)
-#: Decisions, webhooks and replies explain a call while somebody may still ask about it; the call itself says how it
-#: ended.
+#: Decisions, webhooks and replies explain a call while questions about it are likely. The call itself keeps its end.
 TRACES_KEPT = timedelta(days=90)
-#: An Engage that was away longer than this cannot catch up from the feed, and is filled anew from its own side.
+#: An Engage that was unavailable for longer cannot catch up from the feed. It is filled again from its own side.
 EVENTS_KEPT = timedelta(days=30)
-#: Delivered, a call message says nothing that its task does not.
+#: A delivered call message says nothing more than its task.
 MESSAGES_KEPT = timedelta(days=7)
 
-#: A dead letter, which is kept as long as a call, may be replayed on its last day; and a queue may keep a message for
-#: weeks before it is dead. After that nothing names an erased call any more.
+#: A dead letter is kept as long as a call, and may be replayed on its last day. A queue may keep a message for weeks
+#: before it is dead. After this time nothing names an erased call any more.
 TOMBSTONES_KEPT = CALLS_KEPT + timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`what` names rows of one kind; `kept` counts from when they were last of use."""
+    """A retention rule. `what` names one kind of rows. `kept` counts from their last use."""
 
     what: str
     kept: timedelta
 
 
-#: In this order: what refers to a call goes before the call, and a contact after its last call. Not here, and kept:
-#: suppressions (a stop has no end; they are few), the installation, API keys, the ids of erasure keys. Queues drop what
-#: was acknowledged.
+#: The order matters: rows that refer to a call go before the call, and a contact after its last call. Kept for ever are
+#: suppressions (a stop has no end; they are few), the installation, API keys and the ids of erasure keys. Queues drop
+#: acknowledged messages.
 RULES = (
     Rule("delivered_call_messages", MESSAGES_KEPT),
     Rule("delivered_events_and_writes", EVENTS_KEPT),
@@ -98,10 +97,10 @@ _QUERY_VALUE = re.compile(r"=[^&#]*")
 
 
 def masked_url(url: str) -> str:
-    """The URL with its secrets masked.
+    """Return the URL with its secrets masked.
 
-    A database's URL keeps its user and its other parameters. Of a web address the whole user part and every query
-    value are masked, because tokens are put there.
+    A database's URL keeps its user and its other parameters. In a web address the whole user part and every query value
+    are masked, because they may hold tokens.
     """
     if url.lower().startswith("http"):
         address, question_mark, query = _USER_PART.sub(f"{MASK}@", url).partition("?")

@@ -18,14 +18,14 @@ _CONNECTED_REASON = {
     DialFact.REJECTED: FailReason.REFUSED,
     DialFact.PROVIDER_ERROR: FailReason.PROVIDER_ERROR,
     DialFact.NOT_DIALED: FailReason.PROVIDER_ERROR,
-    # "answered" on a call that never connected contradicts itself; the provider is at fault, not the person
+    # "answered" on a call that never connected is a contradiction, and the provider's fault
     DialFact.ANSWERED: FailReason.PROVIDER_ERROR,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Meaning of an attempt's end. `analysis_missing`: decided without it, so a later analysis may correct this."""
+    """Meaning of an attempt's end. `analysis_missing`: a later analysis may correct it."""
 
     type: AbtType
     reason: FailReason | None = None
@@ -37,10 +37,10 @@ class Verdict:
 
 
 def decide(attempt: Attempt, *, was_polled: bool = False, gave_up: bool = False) -> Verdict | None:
-    """The verdict, or None while something that decides it is still expected.
+    """Return the verdict, or None while a fact that decides it is still expected.
 
-    `was_polled`: the provider was asked and said the call is over, so a call that never connected needs no analysis.
-    `gave_up`: the analysis will not be waited for any longer.
+    `was_polled`: the provider was asked and reported the end, so a call that never connected needs no analysis.
+    `gave_up`: the wait for the analysis is over.
     """
     if attempt.state not in (AttemptState.ENDED, AttemptState.ANALYZED) or attempt.dial is None:
         return None
@@ -71,7 +71,7 @@ def _decide_connected(attempt: Attempt, *, analysis_missing: bool) -> Verdict:
 
 
 def verdict_data(attempt: Attempt, verdict: Verdict) -> dict[str, Any]:
-    """The part of a terminal event's data that follows from the attempt alone."""
+    """The data of a terminal event that follow from the attempt alone."""
     if verdict.is_failure:
         return {
             "reason": verdict.reason,
@@ -96,7 +96,7 @@ def analysis_data(attempt: Attempt) -> dict[str, Any]:
 
 
 def verdict_digest(verdict: Verdict) -> str:
-    """Two verdicts with one digest are the same fact: nothing is corrected between them."""
+    """Verdicts with the same digest are the same fact. No correction is needed between them."""
     missing = "missing" if verdict.analysis_missing and not verdict.is_failure else ""
     return f"{verdict.type}:{verdict.reason or ''}:{missing}"
 
@@ -105,13 +105,13 @@ PROVIDER_LOST_DIGEST = verdict_digest(Verdict(AbtType.FAILED, FailReason.PROVIDE
 
 
 def occurred_at(attempt: Attempt) -> datetime:
-    """When the attempt ended, by the provider; a call that never connected carries no times, so when it was placed."""
+    """When the attempt ended by the provider. A call that never connected has no times, so its placing counts."""
     moment = attempt.ended_at or attempt.placed_at or attempt.sent_at
     assert moment is not None, "an attempt with a verdict was sent"
     return moment
 
 
-#: Such a verdict is emitted once. It knows nothing that could correct another.
+#: Such a verdict is emitted once. It has no facts that could correct another.
 _WITHOUT_FACTS = (FailReason.OUTCOME_UNKNOWN, FailReason.PROVIDER_LOST)
 
 #: Pauses before another try after the provider had no capacity for an accepted call: doubling from one minute.
@@ -130,7 +130,7 @@ _STATUS_BY_VERDICT = {
 class Occasion:
     """When and why an outcome is decided.
 
-    `was_polled`: the report is the provider's answer to our question. `is_given_up`: no report is expected any more.
+    `was_polled`: the provider was asked for the report. `is_given_up`: no report is expected any more.
     """
 
     now: datetime
@@ -167,8 +167,8 @@ class TerminalEvent:
 class VerdictChange:
     """Changes that a new verdict makes.
 
-    `type` and `event_id` name the event that now stands for the attempt's end. Where `event` is None, it has been
-    emitted before.
+    `type` and `event_id` name the event that now reports the attempt's end. Where `event` is None, it has been emitted
+    before.
     """
 
     type: str
@@ -183,7 +183,7 @@ class VerdictChange:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Everything that follows for a call from what is known of one attempt, to be applied once."""
+    """All consequences of one attempt's facts for its call, to be applied once."""
 
     emits_started: bool
     change: VerdictChange | None
@@ -194,12 +194,12 @@ class Outcome:
 
 
 def decide_outcome(attempt: Attempt, call: Call, verdict: Verdict | None, inputs: OutcomeInputs) -> Outcome:
-    """Decide what follows from the attempt's facts and their verdict. None: the verdict is not known yet."""
+    """Decide the consequences of the attempt's facts and their verdict. None: the verdict is not known yet."""
     now, was_polled, is_given_up = inputs.occasion.now, inputs.occasion.was_polled, inputs.occasion.is_given_up
     change = None if verdict is None else _decide_change(attempt, call, verdict, inputs)
     is_final = change is not None or attempt.is_final
     lacks_started = bool(attempt.connected) and not attempt.started_event
-    # Else another report may still say when it started, and each order of the two must tell Engage the same.
+    # Otherwise another report may still bring the start. Each order of the two must give Engage the same events.
     knows_start = attempt.started_at is not None or was_polled or verdict is not None
     emits_started = lacks_started and knows_start and not is_given_up
 
@@ -227,7 +227,7 @@ def decide_outcome(attempt: Attempt, call: Call, verdict: Verdict | None, inputs
 
 
 def _decide_change(attempt: Attempt, call: Call, verdict: Verdict, inputs: OutcomeInputs) -> VerdictChange | None:
-    """None: this very verdict was emitted before."""
+    """Returns None if the same verdict was emitted before."""
     digest = verdict_digest(verdict)
     if attempt.verdict_digest == digest:
         return None
@@ -242,11 +242,11 @@ def _decide_change(attempt: Attempt, call: Call, verdict: Verdict, inputs: Outco
     retry_due_at: datetime | None = None
     is_correction = attempt.verdict_type is not None
     if is_correction and task is not None and task.kind is TaskKind.RETRY:
-        # A correction may cancel a pending retry, never create one. A callback stands.
+        # A correction may cancel a pending retry, never create one. A callback stays.
         cancels_retry = verdict.reason not in call.retry.on and verdict.reason is not FailReason.CAPACITY
         next_at = None if cancels_retry else next_at
     elif not is_correction and may_be_retried(attempt, call, task):
-        # The provider had no room: that try is not counted against the call's budget.
+        # The provider had no capacity. That try does not count against the call's budget.
         budget_change = -1 if verdict.reason is FailReason.CAPACITY else 0
         if attempt.placed_at is not None and not inputs.suppressed:
             next_at = retry_due_at = next_attempt_at(call, attempt, verdict, inputs.policy, inputs.zones)
@@ -267,22 +267,22 @@ def _decide_change(attempt: Attempt, call: Call, verdict: Verdict, inputs: Outco
 
 
 def may_be_retried(attempt: Attempt, call: Call, task: Task | None) -> bool:
-    """Whether the call is open, waits for nothing else, and has made no later attempt."""
+    """Whether the call is open, has no open task, and has made no later attempt."""
     return task is None and attempt.number == call.attempts_made and not call.final
 
 
 def _ends_as_rescheduled(task: Task, attempt: Attempt, verdict: Verdict) -> bool:
-    """The callback that the agent promised in this attempt still stands, and the goal was not met."""
-    stands = task.kind is TaskKind.CALLBACK and task.from_attempt == attempt.attempt_id
-    return stands and verdict.type is not AbtType.COMPLETED and attempt.verdict_type in (None, AbtType.RESCHEDULED)
+    """Whether the callback that was promised in this attempt is still open, and the goal was not met."""
+    is_promised = task.kind is TaskKind.CALLBACK and task.from_attempt == attempt.attempt_id
+    return is_promised and verdict.type is not AbtType.COMPLETED and attempt.verdict_type in (None, AbtType.RESCHEDULED)
 
 
 def next_attempt_at(
     call: Call, attempt: Attempt, verdict: Verdict, policy: DialPolicy, zones: tuple[str, ...]
 ) -> datetime | None:
-    """When the next attempt is due by the call's own policy, None if there is to be none.
+    """When the next attempt is due by the call's retry policy. None if none follows.
 
-    Counted from `placed_at`, never from the time a message arrived, so that every order of webhooks promises the same
+    The pause counts from `placed_at` and never from the arrival of a message: every order of webhooks promises the same
     moment.
     """
     if not verdict.is_failure or verdict.reason is None or call.no_more_retries:
@@ -292,7 +292,7 @@ def next_attempt_at(
         doubled = CAPACITY_FIRST_DELAY_S * 2 ** min(attempt.number - 1, 10)
         due_at = attempt.placed_at + timedelta(seconds=min(doubled, CAPACITY_LONGEST_DELAY_S))
     elif verdict.reason in call.retry.on and call.budget_used < call.retry.max_attempts:
-        # By the budget, not by the attempt's number: a try for which the provider had no room took no delay.
+        # By the budget, not by the attempt's number: a try without capacity used no delay.
         due_at = attempt.placed_at + call.retry.delay_after(max(call.budget_used, 1))
     else:
         return None
@@ -301,9 +301,9 @@ def next_attempt_at(
 
 
 def _is_last_word(attempt: Attempt, call: Call, is_followed: bool, inputs: OutcomeInputs) -> bool:
-    """Whether the attempt's verdict ends the call, or corrects the event that did.
+    """Whether the attempt's verdict ends the call, or corrects the event that ended it.
 
-    An analysis can come so late that the next attempt is in progress. Then that one's verdict ends the call.
+    An analysis can come so late that the next attempt is in progress. Then the verdict of that attempt ends the call.
     """
     if call.final:
         return attempt.verdict_event_id is not None and attempt.verdict_event_id == call.closing_event_id

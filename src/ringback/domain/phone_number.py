@@ -1,4 +1,4 @@
-"""What the number plan tells of a phone number: its one spelling, its country, its zones, its kind."""
+"""Facts of the number plan about a phone number: its canonical form, country, zones and kind."""
 
 import re
 from enum import StrEnum
@@ -9,7 +9,7 @@ E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 class NumberType(StrEnum):
-    """A kind of number that costs its caller, or reaches something else than one person's line."""
+    """A kind of number that costs its caller, or does not reach one person's phone."""
 
     PREMIUM = "premium"
     TOLL_FREE = "toll_free"
@@ -23,24 +23,24 @@ class NumberPlan(Protocol):
     def canonical(self, phone: str) -> str | None:
         """The only form in which a number is stored, compared, locked and dialed.
 
-        Takes `+` and digits. A doubled country code and a trunk zero are dropped. None for everything else, and for
-        numbers that cannot exist, in length or in form.
+        Accepts `+` and digits. Drops a doubled country code and a trunk zero. Returns None for everything else, and for
+        numbers that cannot exist by length or form.
         """
         ...
 
     def read(self, text: str, country: str | None) -> str | None:
-        """The canonical form of what carriers, agents and files write, however they write it.
+        """The canonical form of a number in any spelling of carriers, agents and files.
 
-        A national number is read in `country`. None for callers who withhold theirs and for what is no number.
+        Reads a national number in `country`. Returns None for withheld numbers and for text that is no number.
         """
         ...
 
     def region(self, phone: str) -> str | None:
-        """ISO 3166 country of an E.164 number, None if it has none."""
+        """ISO 3166 country of an E.164 number. None if it has none."""
         ...
 
     def time_zones(self, phone: str) -> tuple[str, ...]:
-        """Every IANA zone the number may lie in; empty if unknown."""
+        """Every IANA zone the number may belong to. Empty if unknown."""
         ...
 
     def number_type(self, phone: str) -> NumberType | None:

@@ -1,4 +1,8 @@
-"""States, provinces and cities of the United States and Canada with their time zones, as people name them."""
+"""States, provinces and cities of the United States and Canada with their time zones.
+
+Cities are taken from GeoNames (geonames.org, CC BY 4.0): places of 60,000 people, in states with two clocks of 30,000,
+and towns on the rarer side of such a state. A name that is listed under two clocks means neither by itself.
+"""
 
 from ringback.domain.time_zone import (
     ADAK,
@@ -19,8 +23,8 @@ from ringback.domain.time_zone import (
     WINNIPEG,
 )
 
-# One county that legally keeps another zone makes a state ambiguous. Arizona counts without the Navajo Nation, whose
-# towns are listed with the cities.
+# One county with another legal zone makes a state ambiguous. Arizona counts without the Navajo Nation, whose towns are
+# listed with the cities.
 _STATES: dict[tuple[str, ...], str] = {
     (NEW_YORK,): (
         "CT connecticut|DE delaware|DC district of columbia|GA georgia|ME maine|MD maryland|MA massachusetts|"
@@ -64,7 +68,7 @@ ZONES_OF_STATES: dict[str, tuple[str, ...]] = {code: zones for (code, _), zones 
 STATE_CODES: dict[str, str] = {name: code for (code, name), _ in _ALL}
 
 
-#: In states and provinces that have several clocks, where the name of the state is not enough.
+#: Cities of states and provinces with several clocks, where the name of the state is not enough.
 IN_STATES: dict[tuple[str, str], str] = {
     ("AK", "America/Anchorage"): "anchorage|fairbanks",
     ("AK", "America/Juneau"): "juneau",
@@ -269,7 +273,7 @@ ELSEWHERE: dict[str, str] = {
     "Pacific/Honolulu": "honolulu",
 }
 
-#: Each means a known place with another clock as well, here or abroad, or is a word: only with its state.
+#: Names that count only with their state: each also names a place with another clock, or is a word.
 NEEDS_ITS_STATE = (
     "avondale|bay city|beaumont|bedford|belleville|bend|bowling green|brandon|brentwood|brownsville|"
     "cambridge|carmel|carrollton|chatham|covington|cypress|deer park|delta|dickinson|dunedin|enterprise|"

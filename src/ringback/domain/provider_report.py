@@ -1,4 +1,4 @@
-"""One report of the provider about a call, and how it is merged into the facts of an attempt."""
+"""One report of the provider about a call, and its merge into the facts of an attempt."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,9 +12,9 @@ class ReportKind(StrEnum):
     STARTED = "call_started"
     ENDED = "call_ended"
     ANALYZED = "call_analyzed"
-    SNAPSHOT = "snapshot"  # asked for by us; says by its status how far the call got
+    SNAPSHOT = "snapshot"  # polled; its status says how far the call got
     TOOL = "tool"  # a signed tool call during the conversation
-    OTHER = "other"  # an event we record and do not act on
+    OTHER = "other"  # recorded, without further effect
 
 
 class ProviderStatus(StrEnum):
@@ -31,7 +31,7 @@ class EndFacts:
 
     dial: DialFact
     party: Party
-    end: str  # who or what ended it: person, agent, provider, network, system, transfer, time_limit, silence …
+    end: str  # the cause: person, agent, provider, network, system, transfer, time_limit, silence …
     connected: bool | None
     opt_out: bool = False
     capacity: bool = False
@@ -50,7 +50,7 @@ class Analysis:
 
 @dataclass(frozen=True, slots=True)
 class ProviderReport:
-    """Times are UTC. Everything but the provider's call id may be missing, as it is in real payloads."""
+    """A report about a call. Times are UTC. Only the provider's call id is always present, as in real payloads."""
 
     kind: ReportKind
     provider_call_id: str
@@ -58,7 +58,7 @@ class ProviderReport:
     attempt_id: str | None = None
     call_id: str | None = None
     instance: str | None = None
-    inbound_id: str | None = None  # ours, of an inbound call that we answered for
+    inbound_id: str | None = None  # Ringback's id of an inbound call
     contact_id: str | None = None  # of an inbound call
     direction: str = "outbound"
     status: ProviderStatus | None = None
@@ -80,17 +80,17 @@ class ProviderReport:
 
     @property
     def says_stop(self) -> bool:
-        """Whether the provider itself heard the person ask not to be called again."""
+        """Whether the provider reports that the person asked not to be called again."""
         return self.end_facts is not None and self.end_facts.opt_out
 
 
 _BY_PROVIDER = Analysis().source
-#: The end of a call whose provider, asked about it, gives no reason.
+#: The end of a polled call for which the provider gives no reason.
 _NO_REASON = EndFacts(DialFact.PROVIDER_ERROR, Party.UNKNOWN, "unknown", connected=None)
 
 
 def evidence_of(report: ProviderReport) -> AttemptState:
-    """How far the call got, by this report alone."""
+    """The state that this report alone proves."""
     if report.kind is ReportKind.ANALYZED:
         return AttemptState.ANALYZED
     if report.kind is ReportKind.ENDED:
@@ -104,8 +104,10 @@ def evidence_of(report: ProviderReport) -> AttemptState:
 
 
 def absorb(attempt: Attempt, report: ProviderReport) -> None:
-    """Merge a report into the attempt's facts. Commutative and idempotent over an attempt's webhooks: a fact of the
-    analysis beats one of the end, whichever came first, and the earliest start stands."""
+    """Merge a report into the attempt's facts. The merge is commutative and idempotent over an attempt's webhooks.
+
+    A fact of the analysis overrides one of the end in either order. The earliest start is kept.
+    """
     if report.kind is ReportKind.OTHER:
         return
     evidence = evidence_of(report)
@@ -123,8 +125,11 @@ def absorb(attempt: Attempt, report: ProviderReport) -> None:
 
 
 def _reached(attempt: Attempt, report: ProviderReport, evidence: AttemptState) -> AttemptState:
-    """An analysis that came ahead of the reason for the end decides nothing before that reason is known, and another
-    analyzer's does not even say that the call is over."""
+    """The state after the report.
+
+    An analysis without the reason for the end decides nothing yet. Another analyzer's analysis does not even prove that
+    the call is over.
+    """
     if evidence not in (AttemptState.ENDED, AttemptState.ANALYZED):
         return evidence
     if attempt.dial is None and report.analysis is not None and report.analysis.source != _BY_PROVIDER:
@@ -184,11 +189,11 @@ def _take(attempt: Attempt, name: str, value: object, is_ahead: bool) -> None:
 
 
 def _derive(attempt: Attempt) -> None:
-    """Facts that follow from the merged ones, so that the order in which those came cannot show."""
+    """Derive facts from the merged ones, so that the order of the reports does not matter."""
     if attempt.dial is None:
         return
     if attempt.connected is None and (attempt.started_at is not None or (attempt.duration_ms or 0) > 0):
-        # The reason alone could not tell: a call that has a start or a length was connected.
+        # The reason alone does not say it. A call with a start or a length was connected.
         attempt.connected = True
     if attempt.connected:
         attempt.dial = DialFact.ANSWERED

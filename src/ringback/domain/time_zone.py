@@ -1,4 +1,4 @@
-"""Time zones by their IANA names: which are regions with a clock of their own, and whose word about a zone counts."""
+"""Time zones by IANA name: regions with a clock of their own, and the ranking of sources."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
-# In the database of zones, but no place: a machine's own setting, and "not set up yet".
+# Entries of the zone database that are no place: a machine's own setting, and "not set up yet".
 NO_PLACE = frozenset({"localtime", "Factory", "posixrules"})
 
 NEW_YORK, CHICAGO, DENVER, LOS_ANGELES = "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles"
@@ -16,8 +16,8 @@ INDIANAPOLIS, DETROIT, LOUISVILLE = "America/Indiana/Indianapolis", "America/Det
 BOISE, PHOENIX, HONOLULU = "America/Boise", "America/Phoenix", "Pacific/Honolulu"
 ANCHORAGE, ADAK = "America/Anchorage", "America/Adak"
 
-# A region's name begins with a continent or an ocean. All other names are old names of regions, which are listed, or
-# fixed offsets and clocks without a place ("EST", "Etc/GMT+5", "CET"), which are no regions.
+# A region's name begins with a continent or an ocean. All other names are old names of regions (listed below), or fixed
+# offsets and clocks without a place ("EST", "Etc/GMT+5", "CET").
 _AREAS = (
     "Africa/",
     "America/",
@@ -83,19 +83,19 @@ _OLD_NAMES: dict[str, str] = {
     "Pacific/Kwajalein": "Kwajalein",
     "Pacific/Pago_Pago": "US/Samoa",
 }
-# The rules in force now hold in these months too, as far as anybody knows: a winter's and a summer's day.
+# A winter day and a summer day under the rules now in force, as far as they are known.
 _SAMPLES = (datetime(2037, 1, 15, tzinfo=UTC), datetime(2037, 7, 15, tzinfo=UTC))
 
 
 class ZoneSource(StrEnum):
-    """Who said in which zone a contact lives."""
+    """The source of a contact's time zone."""
 
     PERSON = "person"
     CRM = "crm"
     GUESSED = "guessed"
 
     def may_replace(self, current: "ZoneSource | None") -> bool:
-        """Said by the person beats the CRM beats guessed from the number; newer words of the same source count."""
+        """The person outranks the CRM, and the CRM outranks a guess. The newer of the same source counts."""
         return current is None or _RANK[self] >= _RANK[current]
 
 
@@ -104,7 +104,7 @@ _RANK = {ZoneSource.GUESSED: 1, ZoneSource.CRM: 2, ZoneSource.PERSON: 3}
 
 @dataclass(frozen=True, slots=True)
 class ZoneAnswer:
-    """`zone` if the words mean exactly one; otherwise the zones to choose from, none if the words mean no zone."""
+    """The one zone that words mean, else the candidates to choose from. Both empty: the words mean no zone."""
 
     zone: str | None = None
     candidates: tuple[str, ...] = ()
@@ -121,15 +121,15 @@ def _regions_by_old_name() -> dict[str, str]:
 
 
 def find_zone(name: str) -> ZoneInfo | None:
-    """The zone of an exact IANA name, None if there is none. It may be a fixed offset: see `region_zone`."""
+    """The zone of an exact IANA name, else None. It may be a fixed offset: see `region_zone`."""
     return ZoneInfo(name) if _names_by_lower_case().get(name.lower()) == name else None
 
 
 def region_zone(name: str) -> str | None:
     """The region that an exact IANA name means: itself, or "America/New_York" for "US/Eastern".
 
-    None for a name that is unknown or no region. Calling hours computed from a fixed offset ("EST", "Etc/GMT+5") are
-    an hour off for half of the year.
+    Returns None for an unknown name and for a name that is no region. Calling hours by a fixed offset ("EST",
+    "Etc/GMT+5") are wrong by an hour for half of the year.
     """
     region = _regions_by_old_name().get(name, name)
     return region if region.startswith(_AREAS) and find_zone(region) else None
@@ -142,10 +142,10 @@ def find_region(name: str) -> str | None:
 
 
 def clock_of(zone: str) -> tuple[timedelta | None, ...]:
-    """The offsets of a region in winter and in summer: two zones with the same ones are open at the same times."""
+    """The offsets of a region in winter and summer. Zones with the same offsets are open at the same times."""
     return tuple(sample.astimezone(ZoneInfo(zone)).utcoffset() for sample in _SAMPLES)
 
 
 def abbreviations_of(zones: Iterable[str]) -> set[str]:
-    """What the clocks of these regions are called: "MST" and "MDT" in Denver, "MST" alone in Phoenix."""
+    """The abbreviations of these regions: "MST" and "MDT" in Denver, "MST" alone in Phoenix."""
     return {sample.astimezone(ZoneInfo(zone)).strftime("%Z") for zone in zones for sample in _SAMPLES}

@@ -1,6 +1,6 @@
-"""The time zones that Windows names, as CLDR translates them (windowsZones.xml, territory 001).
+"""Windows names of time zones, translated by CLDR (windowsZones.xml, territory 001).
 
-Fixed offsets ("UTC-11", "Dateline Standard Time") are left out: they are no regions.
+Fixed offsets ("UTC-11", "Dateline Standard Time") are no regions and are left out.
 """
 
 WINDOWS_ZONES: dict[str, str] = {

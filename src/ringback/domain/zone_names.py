@@ -1,4 +1,4 @@
-"""The region that a name means: as systems write it, and as people say it."""
+"""Resolve the name of a time zone to a region, as systems write it or as people say it."""
 
 import re
 from functools import lru_cache
@@ -20,11 +20,11 @@ from ringback.domain.time_zone import (
 )
 from ringback.domain.windows_zones import WINDOWS_ZONES
 
-#: The longest text that is looked at; the longest IANA name has 32 characters.
+#: Longer text is not read. The longest IANA name has 32 characters.
 MAX_TEXT = 80
 HALIFAX, PUERTO_RICO, ST_JOHNS = "America/Halifax", "America/Puerto_Rico", "America/St_Johns"
 
-# Abbreviations, as systems write them. As IANA names some are fixed offsets, which nobody means who says "EST".
+# Abbreviations as systems write them. Some are fixed offsets as IANA names, which "EST" never means here.
 _ABBREVIATIONS: dict[tuple[str, ...], str] = {
     (NEW_YORK,): "et|est|edt|est5edt|est/edt",
     (CHICAGO,): "cst|cdt|cst6cdt|cst/cdt",
@@ -63,7 +63,7 @@ _PLACES: dict[tuple[str, ...], str] = {
     (CHICAGO, LOS_ANGELES): "la",
 }
 
-# Before the name of a state these make no city: "not in Arizona", "moving to Arizona".
+# Words before the name of a state that are no city: "not in Arizona", "moving to Arizona".
 _NOT_CITIES = (
     "not no never or and from to near of outside except but until then was were left moving between in on at is isnt "
     "wont dont cant"
@@ -83,10 +83,10 @@ _AFTER = re.compile(r"(?: (?:area|right now|now|currently|please|thanks|thank yo
 
 
 def resolve_zone_code(text: str, near: tuple[str, ...] = ()) -> ZoneAnswer:
-    """The zone that a system names: an exact IANA name, an abbreviation in capitals, or a Windows name.
+    """Resolve a system's name: an exact IANA name, an abbreviation in capitals, or a Windows name.
 
-    `near`: the zones in which the person's number may lie. They decide where an abbreviation means several clocks, and
-    an abbreviation that contradicts them means none. An offset ("UTC-5", "Etc/GMT+5") never means one region.
+    `near`: the possible zones of the person's number. They decide between several clocks of one abbreviation. An
+    abbreviation that contradicts them means none. An offset ("UTC-5", "Etc/GMT+5") never means one region.
     """
     region = region_zone(text)
     if region is not None:
@@ -97,10 +97,10 @@ def resolve_zone_code(text: str, near: tuple[str, ...] = ()) -> ZoneAnswer:
 
 
 def candidate_zones(named: str | None, of_number: tuple[str, ...]) -> tuple[str, ...]:
-    """The zones in which calling hours must all be open; empty if nothing is known.
+    """The zones in which calling hours must all be open. Empty if nothing is known.
 
-    The zone that a person or the CRM named, else every zone the number may lie in. A stored name that is no region
-    ("EST", "Etc/GMT+5") is no clock to call by. Then the zones are the number's, and those that the name may mean.
+    That is the zone that a person or the CRM named, else every zone the number may belong to. A stored name that is no
+    region ("EST", "Etc/GMT+5") gives no clock. Then the zones are the number's and those that the name may mean.
     """
     if named is None:
         return of_number
@@ -113,9 +113,9 @@ def candidate_zones(named: str | None, of_number: tuple[str, ...]) -> tuple[str,
 
 
 def resolve_zone_name(text: str, near: tuple[str, ...] = ()) -> ZoneAnswer:
-    """The zone that a person says, or a system: "Eastern", "PST", a state, a city, "I'm in Phoenix, Arizona".
+    """Resolve words of a person or a system: "Eastern", "PST", a state, a city, "I'm in Phoenix, Arizona".
 
-    `near` as for `resolve_zone_code`. Two-letter names only in capitals, because "in", "me" and "or" are words.
+    `near` is as for `resolve_zone_code`. Two-letter names count only in capitals: "in", "me" and "or" are words.
     """
     plain = " ".join(re.sub(r"[.,!?'’\"]", "", text[: MAX_TEXT + 1].replace(",", " ")).split())
     if not plain or len(plain) > MAX_TEXT:
@@ -143,22 +143,22 @@ def _windows_zone(said: str, near: tuple[str, ...]) -> ZoneAnswer | None:
     zone = _windows_zones().get(said)
     if zone is None:
         return None
-    # "Mountain Standard Time" is also said by people in Arizona, who do not mean Denver's.
+    # People in Arizona also say "Mountain Standard Time", and do not mean Denver's clock.
     return _by_clock((zone,), near) if _FILLER.sub("", said).strip() in _clock_words() else ZoneAnswer(zone)
 
 
 def _abbreviation(said: str, near: tuple[str, ...]) -> ZoneAnswer:
-    """Of North America, or of the zones in which the number may lie: "CET" with a German number."""
+    """Resolve an abbreviation of North America or of the number's zones: "CET" with a German number."""
     if said in _clock_words():
         return _by_clock(_clock_words()[said], near)
     return _choice(tuple(zone for zone in near if said.upper() in abbreviations_of((zone,))))
 
 
 def _by_clock(meant: tuple[str, ...], near: tuple[str, ...]) -> ZoneAnswer:
-    """Of the zones that a clock's name means, those that agree with the number.
+    """Choose among the zones of a clock's name those that agree with the number.
 
-    In Jamaica "EST" is another clock than in New York, and in Phoenix "Mountain" another than in Denver: then both are
-    to choose from.
+    In Jamaica "EST" is another clock than in New York, and in Phoenix "Mountain" another than in Denver. Then both are
+    candidates.
     """
     names = abbreviations_of(meant)
     clocks = {clock_of(zone) for zone in meant}
@@ -172,14 +172,14 @@ def _by_clock(meant: tuple[str, ...], near: tuple[str, ...]) -> ZoneAnswer:
 
 
 def _choice(zones: tuple[str, ...]) -> ZoneAnswer:
-    """The first zone if all have one clock; else all of them to choose from."""
+    """The first zone if all have the same clock, else all of them as candidates."""
     if len({clock_of(zone) for zone in zones}) == 1:
         return ZoneAnswer(zones[0])
     return ZoneAnswer(None, zones)
 
 
 def _place(words: str) -> ZoneAnswer:
-    """A state, a city, or a city and its state."""
+    """Resolve a state, a city, or a city with its state."""
     said = _spelled(words)
     if said in _places():
         return _choice(_places()[said])
@@ -202,12 +202,12 @@ def _place(words: str) -> ZoneAnswer:
 
 
 def _spelled(words: str) -> str:
-    """As the table spells cities: "st paul", "winston salem"."""
+    """The spelling of the tables: "st paul", "winston salem"."""
     return words.lower().replace("-", " ").replace("saint ", "st ")
 
 
 def _state(words: str) -> str | None:
-    """The code of a state by its name, or by the code itself in capitals."""
+    """The code of a state, by its name or by its code in capitals."""
     return words if words in ZONES_OF_STATES else STATE_CODES.get(words.lower())
 
 
@@ -232,7 +232,7 @@ def _windows_zones() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def _cities() -> dict[str, dict[str, str]]:
-    """Zones of a city's name by state; by the zone itself where the state does not matter."""
+    """Zones of a city's name by state, or by the zone itself where the state does not matter."""
     found: dict[str, dict[str, str]] = {}
     listed = [(zone, zone, names) for zone, names in ELSEWHERE.items()]
     listed += [(state, zone, names) for (state, zone), names in IN_STATES.items()]

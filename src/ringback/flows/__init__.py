@@ -1,1 +1,1 @@
-"""What happens: verb phrases over ports, without I/O of their own."""
+"""Steps of a call: verb phrases over ports, without I/O of their own."""

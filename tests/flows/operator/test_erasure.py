@@ -126,7 +126,7 @@ async def test_a_stop_goes_on_working_against_the_hash(stack, pool, store, clock
 
 async def test_a_person_on_the_line_is_not_erased_half_way(stack, pool, store, clock, hashing):
     await stack.deliver(await stack.accept())
-    with pytest.raises(StillInProgress, match=r"calls to or from the person that are not settled: 1; "):
+    with pytest.raises(StillInProgress, match=r"calls to or from the person that are not finished: 1; "):
         await erase_person(store, PostgresEraser(pool, hashing), clock, PHONE, "request 17")
     assert await pool.fetchval("SELECT count(*) FROM attempts WHERE phone = $1", PHONE) == 1
 
