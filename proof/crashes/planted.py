@@ -14,8 +14,7 @@ from ringback.domain.call import Call
 from ringback.domain.follow_up import Deadlines
 from ringback.flows import dial_results, reconciliation
 from ringback.flows.call_processing import CallProcessing, Claim
-from ringback.flows.outbox_channels import Channel
-from ringback.flows.outbox_delivery import OutboxRelay
+from ringback.flows.outbox_delivery import Channel, OutboxRelay
 from ringback.messages import CallRequested
 from ringback.ports import OutboxRow, Transaction
 

@@ -19,8 +19,8 @@ from ringback.domain.catalog import built_in_catalog
 from ringback.domain.errors import ProviderUnavailable
 from ringback.domain.provider_report import ProviderReport
 from ringback.flows.business_operations import business_actions
-from ringback.flows.business_operations.action import ActionRequest, Door
-from ringback.flows.business_operations.perform import BusinessOperations
+from ringback.flows.business_operations.action import ActionRequest, Scope
+from ringback.flows.business_operations.runner import BusinessOperations
 from ringback.flows.event_processing import apply_evidence
 from ringback.messages import CallRequested
 
@@ -277,11 +277,11 @@ class ProductDriver:
             return
         report = await self._report(situation, (c, a), Word.TOOL)
         ids = {"attempt_id": report.attempt_id, "provider_call_id": report.provider_call_id}
-        await self._ask("reschedule_call", args, door=Door.RETELL, report=report, **ids)
+        await self._ask("reschedule_call", args, scope=Scope.RETELL, report=report, **ids)
 
-    async def _ask(self, action: str, args: dict[str, str], *, door: Door = Door.SYSTEMS, **target: Any) -> None:
+    async def _ask(self, action: str, args: dict[str, str], *, scope: Scope = Scope.SYSTEMS, **target: Any) -> None:
         self._keys += 1
-        await self._operations.perform(ActionRequest(action, door, f"key-{self._keys}", args, **target))
+        await self._operations.perform(ActionRequest(action, scope, f"key-{self._keys}", args, **target))
 
     async def _pause(self, situation: Situation, step: Step) -> None:
         await self._sql("UPDATE installation SET paused_at = now()")

@@ -6,7 +6,7 @@ from proof.planted.bug import TextPatch
 I1, I3, I7, I10 = Invariant.I1, Invariant.I3, Invariant.I7, Invariant.I10
 I14, I16, I17, I18 = Invariant.I14, Invariant.I16, Invariant.I17, Invariant.I18
 
-REPEATS = "flows/business_operations/repeats.py"
+REPEATS = "flows/business_operations/runner.py"
 DOORS = "web/routes/retell.py"
 
 _ACTIONS = "flows/business_operations/"
@@ -17,7 +17,7 @@ BUGS = (
     TextPatch(
         name="an_added_argument_refuses_the_opt_out",
         aims=(I10,),
-        file="flows/business_operations/perform.py",
+        file="flows/business_operations/runner.py",
         old="        args, ignored = as_meant(request.args, self.actions[request.action].declaration.arguments)\n",
         new="        args, ignored = dict(request.args), list[str]()\n",
         why="The declaration says which arguments there are.",
@@ -26,7 +26,7 @@ BUGS = (
     TextPatch(
         name="an_unusable_note_refuses_the_opt_out",
         aims=(I10,),
-        file="flows/business_operations/agent_arguments.py",
+        file="flows/business_operations/arguments.py",
         old='        if declared["type"] == "string" and name not in schema["required"]:\n',
         new='        if declared["type"] == "string" and name in schema["required"]:\n',
         why="What is required has to be right.",
@@ -39,8 +39,8 @@ BUGS = (
         name="an_opt_out_is_spelled_one_way",
         aims=(I10,),
         file="flows/business_operations/set_disposition.py",
-        old="        if known is None and code is not None and door is Door.RETELL:\n",
-        new="        if known is None and code is not None and door is Door.SYSTEMS:\n",
+        old="        if known is None and code is not None and scope is Scope.RETELL:\n",
+        new="        if known is None and code is not None and scope is Scope.SYSTEMS:\n",
         why="The model is given the list of codes.",
         tests=(f"{_ARGUMENTS}test_an_opt_out_is_recognised_by_an_agents_spelling",),
     ),
@@ -57,7 +57,7 @@ BUGS = (
         name="the_second_call_of_a_turn_reuses_a_key",
         aims=(I10,),
         file=REPEATS,
-        old="    if known is not None and known[0] != request.fingerprint and request.door is Door.RETELL:\n",
+        old="    if known is not None and known[0] != request.fingerprint and request.scope is Scope.RETELL:\n",
         new="    if known is not None and known[0] != request.fingerprint and request.key_is_content:\n",
         why="A tool call's id is its identity.",
         tests=(

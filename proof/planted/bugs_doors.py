@@ -83,7 +83,7 @@ BUGS = (
     TextPatch(
         name="an_actions_key_is_only_looked_up",
         aims=(I8,),
-        file="flows/business_operations/perform.py",
+        file="flows/business_operations/runner.py",
         old="        if not await tx.store_action(result):\n            raise Retryable("
         '"the idempotency key was taken meanwhile", 0.1)\n',
         new="        await tx.store_action(result)\n",

@@ -37,7 +37,7 @@ from ringback.domain.catalog import Catalog, built_in_catalog, parse_catalog
 from ringback.domain.errors import ErasureKeyMissing, Retryable, StoreUnavailable
 from ringback.flows.border import Border, stop_call_here
 from ringback.flows.business_operations import business_actions, declarations
-from ringback.flows.business_operations.perform import BusinessOperations
+from ringback.flows.business_operations.runner import BusinessOperations
 from ringback.flows.call_initiation import AcceptRequest, AcceptResult, CallInitiation
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.call_processing import CallProcessing

@@ -11,7 +11,7 @@ from ringback.domain.call import TaskStatus
 from ringback.domain.calling_hours import CallingHours, local_time, resolve_local
 from ringback.domain.contact import Contact
 from ringback.domain.time_zone import region_zone
-from ringback.flows.business_operations.action import ActionRequest, Door, Subject
+from ringback.flows.business_operations.action import ActionRequest, Scope, Subject
 from ringback.flows.business_operations.update_timezone import UpdateTimezone
 
 from .depth import checked
@@ -58,7 +58,7 @@ class OneTask:
 def move(wanted, zone, now, hours=ALWAYS):
     """The open task after the person said where they are."""
     tx, args = OneTask(wanted, now), {"time_zone": zone}
-    request = ActionRequest("update_timezone", Door.SYSTEMS, "key-1", args)
+    request = ActionRequest("update_timezone", Scope.SYSTEMS, "key-1", args)
     subject = Subject(request, "+14155550100", Contact("crm-42", "+14155550100"), tx.call, None)
     doing = UpdateTimezone(PhoneNumbersPlan(), policy(hours, LEASE.total_seconds()), lambda: "task-2").do(
         tx, subject, args, now

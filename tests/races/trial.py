@@ -22,8 +22,8 @@ from ringback.domain.attempt import DialAnswer, DialRequest
 from ringback.domain.catalog import built_in_catalog
 from ringback.domain.errors import Retryable
 from ringback.flows.business_operations import business_actions
-from ringback.flows.business_operations.action import ActionRequest, Door, Reply
-from ringback.flows.business_operations.perform import BusinessOperations
+from ringback.flows.business_operations.action import ActionRequest, Reply, Scope
+from ringback.flows.business_operations.runner import BusinessOperations
 from ringback.messages import CallRequested
 from tests.flows.dialing.conftest import Stack
 from tests.flows.dialing.twins import NOT_SENT, ProviderTwin
@@ -116,7 +116,7 @@ class RaceDesk(Stack):
 
     async def ask(self, action: str, args: dict[str, Any], **target: str) -> Reply:
         operations = BusinessOperations(self.store, self.clock, self._actions, self.rules)
-        return await operations.perform(ActionRequest(action, Door.SYSTEMS, f"key-{self.new_id()}", args, **target))
+        return await operations.perform(ActionRequest(action, Scope.SYSTEMS, f"key-{self.new_id()}", args, **target))
 
     async def messages_of(self, call_ids: list[str]) -> list[CallRequested]:
         """Every message that was ever published for the calls, as a queue may deliver them at any time."""

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ringback.adapters.retell.functions import InboundCall, inbound_reply, parse_inbound_call, parse_tool_call
+from ringback.adapters.retell.functions import InboundCallWebhook, inbound_reply, parse_inbound_call, parse_tool_call
 from ringback.domain.errors import Permanent
 from ringback.domain.provider_report import ReportKind
 
@@ -133,14 +133,14 @@ def test_an_inbound_call_is_read_with_and_without_a_call_id():
             "to_number": "+14155550199",
         },
     }
-    assert parse_inbound_call(json.dumps(body)) == InboundCall("anonymous", "+14155550199", None, "agent_1")
+    assert parse_inbound_call(json.dumps(body)) == InboundCallWebhook("anonymous", "+14155550199", None, "agent_1")
     assert parse_inbound_call(json.dumps(body)).is_dated
     del body["event_timestamp"]
     assert not parse_inbound_call(json.dumps(body)).is_dated
     body["call_inbound"] = {"from_number": "+14155550100", "to_number": "+14155550199", "call_id": "call_9"}
-    assert parse_inbound_call(json.dumps(body)) == InboundCall("+14155550100", "+14155550199", "call_9", None)
+    assert parse_inbound_call(json.dumps(body)) == InboundCallWebhook("+14155550100", "+14155550199", "call_9", None)
     body["call_inbound"] = {}
-    assert parse_inbound_call(json.dumps(body)) == InboundCall("", "", None, None)
+    assert parse_inbound_call(json.dumps(body)) == InboundCallWebhook("", "", None, None)
 
 
 @pytest.mark.parametrize("body", ['{"event":"call_ended","call_inbound":{}}', '{"event":"call_inbound"}'])

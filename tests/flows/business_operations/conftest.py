@@ -25,8 +25,8 @@ from ringback.domain.errors import StoreUnavailable
 from ringback.domain.follow_up import Deadlines
 from ringback.domain.provider_report import ProviderReport, ReportKind
 from ringback.flows.business_operations import business_actions
-from ringback.flows.business_operations.action import ActionRequest, Door, Reply
-from ringback.flows.business_operations.perform import BusinessOperations
+from ringback.flows.business_operations.action import ActionRequest, Reply, Scope
+from ringback.flows.business_operations.runner import BusinessOperations
 from ringback.flows.call_initiation import CallInitiation
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.call_processing import CallProcessing
@@ -166,7 +166,7 @@ class Stack:
     async def ask(self, action: str, args: dict[str, Any], *, key: str | None = None, **target: str) -> Reply:
         """At the systems' door."""
         key = key or f"key-{next(self._keys)}"
-        return await self.operations.perform(ActionRequest(action, Door.SYSTEMS, key, args, **target))
+        return await self.operations.perform(ActionRequest(action, Scope.SYSTEMS, key, args, **target))
 
     def tool_request(self, talk: Talk, action: str, args: dict[str, Any], key: str | None = None) -> ActionRequest:
         report = ProviderReport(
@@ -179,7 +179,7 @@ class Stack:
         )
         return ActionRequest(
             action,
-            Door.RETELL,
+            Scope.RETELL,
             key or f"{talk.provider_call_id}:{action}:{next(self._keys)}",
             args,
             attempt_id=talk.attempt_id,

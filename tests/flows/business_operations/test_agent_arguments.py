@@ -120,7 +120,7 @@ async def test_fields_without_any_value_write_nothing_and_ask_nothing(stack, cli
 async def test_a_choice_that_is_spelled_like_no_value_is_one(stack):
     schema = stack.actions["field_writeback"].declaration.arguments
     schema["properties"]["fields"]["properties"]["interest"] = {"type": "string", "enum": ["none", "high"]}
-    from ringback.flows.business_operations.agent_arguments import as_meant
+    from ringback.flows.business_operations.arguments import as_meant
 
     assert as_meant({"fields": {"interest": "none"}}, schema) == ({"fields": {"interest": "none"}}, [])
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ringback.domain.provider_report import ProviderReport, ReportKind
-from ringback.flows.business_operations.action import ActionRequest, Door
+from ringback.flows.business_operations.action import ActionRequest, Scope
 
 from .test_incoming_call import event, ring
 
@@ -40,7 +40,7 @@ async def test_tools_of_a_call_reach_nobody_by_the_marks_of_another(stack):
             inbound_id=given.get("ringback_inbound_id"),
             direction="inbound",
         )
-        asked = ActionRequest("note_writeback", Door.RETELL, "k", {"note": "n"}, report=report)
+        asked = ActionRequest("note_writeback", Scope.RETELL, "k", {"note": "n"}, report=report)
         asked = replace(asked, attempt_id=report.attempt_id, provider_call_id=call_id)
         reply = await stack.operations.perform(asked)
         assert (reply.ok, reply.code) == (False, "no_call")

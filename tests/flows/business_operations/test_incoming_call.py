@@ -7,7 +7,7 @@ import pytest
 
 from ringback.adapters.postgres.views import PostgresViews
 from ringback.domain.provider_report import ProviderReport, ReportKind
-from ringback.flows.business_operations.action import ActionRequest, Door
+from ringback.flows.business_operations.action import ActionRequest, Scope
 
 CALLER, OURS = "+14155550100", "+14155550199"
 RINGS = {"from_number": CALLER, "to_number": OURS}
@@ -17,7 +17,7 @@ LATER = datetime(2026, 12, 2, 20, tzinfo=UTC)
 async def ring(stack, *, call_id: str | None = None, key: str = "inbound:1", args=RINGS):
     """At Retell's door."""
     return await stack.operations.perform(
-        ActionRequest("incoming_call", Door.RETELL, key, args, provider_call_id=call_id)
+        ActionRequest("incoming_call", Scope.RETELL, key, args, provider_call_id=call_id)
     )
 
 
@@ -58,7 +58,7 @@ async def tool(stack, metadata: dict, action: str, args: dict, key: str = "t1"):
         direction="inbound",
         from_number=CALLER,
     )
-    asked = ActionRequest(action, Door.RETELL, key, args, provider_call_id="call_in_1", report=report)
+    asked = ActionRequest(action, Scope.RETELL, key, args, provider_call_id="call_in_1", report=report)
     return await stack.operations.perform(asked)
 
 
@@ -286,7 +286,7 @@ async def test_tools_with_their_arguments_at_the_root_carry_the_inbound_call(sta
     reply = await ring(stack)
     await stack.webhook(event("call_started", reply.result["metadata"]))
     mark = reply.result["dynamic_variables"]["ringback_attempt_id"]
-    asked = ActionRequest("note_writeback", Door.RETELL, "k", {"note": "n"}, attempt_id=mark)
+    asked = ActionRequest("note_writeback", Scope.RETELL, "k", {"note": "n"}, attempt_id=mark)
     assert (await stack.operations.perform(asked)).ok
 
 

@@ -22,8 +22,7 @@ from ringback.domain.attempt import DialAnswer, DialAnswerKind, DialRequest, Voi
 from ringback.domain.call import AcceptReceipt, NewCall, RetryPolicy
 from ringback.domain.contact import Erased
 from ringback.domain.provider_report import ProviderReport
-from ringback.flows.business_operations.action import Reply
-from ringback.flows.business_operations.tool_call import request_of
+from ringback.flows.business_operations.action import Reply, request_of
 from ringback.flows.call_processing import CallProcessing
 from ringback.flows.event_processing import EventCounts, EventProcessing
 from ringback.flows.operator.erasure import erase_person

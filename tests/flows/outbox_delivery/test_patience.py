@@ -2,7 +2,7 @@
 
 import random
 
-from ringback.flows.outbox_channels import ENGAGE_RETRY, QUEUE_RETRY, STOP_RETRY
+from ringback.flows.outbox_delivery import ENGAGE_RETRY, QUEUE_RETRY, STOP_RETRY
 from ringback.ports import Delivery
 
 

@@ -48,7 +48,7 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
-class InboundCall:
+class InboundCallWebhook:
     """A call to us. `from_number` is Retell's text: `anonymous` or empty when the caller is withheld.
 
     `is_dated`: the body has a timestamp, so the bodies of two calls differ.
@@ -137,7 +137,7 @@ def _take_attempt_id(args: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
     return {key: item for key, item in args.items() if key != ATTEMPT_KEY}, value if usable else None
 
 
-def parse_inbound_call(body: str | bytes) -> InboundCall:
+def parse_inbound_call(body: str | bytes) -> InboundCallWebhook:
     """Parse a call_inbound event. Raises Permanent for any other body."""
     fields = decode_object(body)
     call = fields.get("call_inbound")
@@ -145,7 +145,9 @@ def parse_inbound_call(body: str | bytes) -> InboundCall:
         raise Permanent("body is not a call_inbound event")
     from_number, to_number = _text(call, "from_number"), _text(call, "to_number")
     is_dated = isinstance(fields.get("event_timestamp"), int | float)
-    return InboundCall(from_number or "", to_number or "", _text(call, "call_id"), _text(call, "agent_id"), is_dated)
+    return InboundCallWebhook(
+        from_number or "", to_number or "", _text(call, "call_id"), _text(call, "agent_id"), is_dated
+    )
 
 
 def inbound_reply(

@@ -1,13 +1,14 @@
-"""What an action is asked, what it answers, and how it refuses; the same for every door."""
+"""An action's request, its reply and its refusal: the same for systems and for agents."""
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call
@@ -18,7 +19,7 @@ from ringback.flows.inbound_calls import InboundTransaction
 from ringback.ports import Store
 
 
-class Door(StrEnum):
+class Scope(StrEnum):
     """Where a request came in; idempotency keys are unique per door."""
 
     SYSTEMS = "api"
@@ -26,7 +27,7 @@ class Door(StrEnum):
 
 
 #: Who asked, as tasks, suppressions and events name it.
-SOURCE = {Door.SYSTEMS: "api", Door.RETELL: "agent"}
+SOURCE = {Scope.SYSTEMS: "api", Scope.RETELL: "agent"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class ActionRequest:
     of its own, so that the key says only what was asked."""
 
     action: str
-    door: Door
+    scope: Scope
     key: str
     args: Mapping[str, Any]
     call_id: str | None = None
@@ -105,7 +106,7 @@ class Subject:
 
     @property
     def source(self) -> str:
-        return SOURCE[self.request.door]
+        return SOURCE[self.request.scope]
 
     @property
     def origin(self) -> Origin:
@@ -173,3 +174,68 @@ class Action(Protocol):
     def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:
         """The same for nobody in particular, and without writing. Raises ActionError."""
         ...
+
+
+class FunctionCall(Protocol):
+    """Without `provider_call_id` and `attempt_id` nobody knows whose conversation it is, and `key` gives None."""
+
+    @property
+    def args(self) -> dict[str, Any]: ...
+    @property
+    def provider_call_id(self) -> str | None: ...
+    @property
+    def attempt_id(self) -> str | None: ...
+    @property
+    def name(self) -> str | None:
+        """The function that the body says is called."""
+        ...
+
+    @property
+    def tool_call_id(self) -> str | None:
+        """The provider's own id of this invocation; without one the key says only what was asked."""
+        ...
+
+    @property
+    def playground(self) -> bool:
+        """Tried out in the provider's dashboard: there is no conversation."""
+        ...
+
+    @property
+    def report(self) -> ProviderReport | None: ...
+    def key(self, action: str) -> str | None: ...
+
+
+def request_of(call: FunctionCall, action: str) -> ActionRequest | None:
+    """None if the call belongs to no conversation."""
+    key = call.key(action)
+    if key is None:
+        return None
+    return ActionRequest(
+        action=action,
+        scope=Scope.RETELL,
+        key=key,
+        args=call.args,
+        attempt_id=call.attempt_id,
+        provider_call_id=call.provider_call_id,
+        report=call.report,
+        key_is_content=call.tool_call_id is None,
+    )
+
+
+def is_for(call: FunctionCall, action: str) -> bool:
+    """Whether the body names the function that its path does: a signed body does nothing at another function's path."""
+    return call.name is None or re.sub(r"[\W_]+", "_", call.name.lower()).strip("_") == action
+
+
+async def forward(
+    tx: ActionTransaction,
+    kind: Literal["crm_fields", "crm_note"],
+    message_id: str,
+    subject: Subject,
+    content: Mapping[str, Any],
+    now: datetime,
+) -> None:
+    """One outbox row, written with what it tells of."""
+    origin = subject.origin
+    payload = {"contact_id": origin.contact_id, "call_id": origin.call_id, **content}
+    await tx.enqueue(kind, message_id, payload, f"contact:{origin.contact_id}", now)

@@ -1,8 +1,15 @@
-"""Arguments: declared as a JSON schema, and read as a model or a program sent them."""
+"""Arguments of actions: declared as a JSON schema, and read as a program or a model sends them."""
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from email_validator import EmailNotValidError, validate_email
+
+from ringback.domain.catalog import FieldType, WritableField
+from ringback.domain.instant import NotAnInstant, read_instant
+from ringback.domain.plain_text import trimmed
 from ringback.flows.business_operations.action import ActionError
 
 NOT_NOTED_SAY = "Sorry, I could not note that."
@@ -67,3 +74,177 @@ def text_problem(value: object, max_chars: int) -> str | None:
     if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
         return "holds characters that are no text"
     return None
+
+
+MAX_TEXT_CHARS = 2000
+#: RFC 5321, 4.5.3.1.3: a path has 256 characters, two of them brackets.
+MAX_EMAIL_CHARS = 254
+#: A double holds every whole number up to here, so no reader on the way changes it.
+MAX_NUMBER = 2**53
+
+
+class UnfitValue(ValueError):
+    """The value is none of the field's; the message says what it has to be."""
+
+
+def schema_of(field: WritableField) -> dict[str, Any]:
+    """The JSON schema of the field's values."""
+    match field.type:
+        case FieldType.TEXT:
+            return {"type": "string", "maxLength": MAX_TEXT_CHARS}
+        case FieldType.EMAIL:
+            return {"type": "string", "format": "email", "maxLength": MAX_EMAIL_CHARS}
+        case FieldType.NUMBER:
+            return {"type": "number"}
+        case FieldType.BOOLEAN:
+            return {"type": "boolean"}
+        case FieldType.INSTANT:
+            return {"type": "string", "format": "date-time"}
+        case FieldType.CHOICE:
+            return {"type": "string", "enum": list(field.choices)}
+
+
+def read_value(field: WritableField, value: object) -> object:
+    """The value as it is kept: addresses and instants in their usual spelling, all else as it is. Raises UnfitValue."""
+    match field.type:
+        case FieldType.TEXT:
+            if problem := text_problem(value, MAX_TEXT_CHARS):
+                raise UnfitValue(problem)
+            return value
+        case FieldType.EMAIL:
+            return _address(value)
+        case FieldType.NUMBER:
+            return _fit(value, _is_number(value), "must be a number, without currency or separators")
+        case FieldType.BOOLEAN:
+            return _fit(value, isinstance(value, bool), "must be true or false")
+        case FieldType.INSTANT:
+            return _instant(value)
+        case FieldType.CHOICE:
+            return _fit(value, value in field.choices, f"must be one of: {', '.join(field.choices)}")
+
+
+def _fit(value: object, is_fit: bool, otherwise: str) -> object:
+    if not is_fit:
+        raise UnfitValue(otherwise)
+    return value
+
+
+def _address(value: object) -> str:
+    """Only its syntax is checked: a look-up in the DNS would keep a person waiting and knows no mailbox."""
+    try:
+        if not isinstance(value, str) or len(value) > MAX_EMAIL_CHARS:
+            raise EmailNotValidError
+        return validate_email(value.strip(" "), check_deliverability=False).normalized
+    except EmailNotValidError:
+        raise UnfitValue("must be one email address, such as ada@example.com") from None
+
+
+def _instant(value: object) -> str:
+    try:
+        if not isinstance(value, str):
+            raise NotAnInstant
+        read_instant(value.strip(" "))
+    except NotAnInstant:
+        raise UnfitValue("must be a time with its offset, such as 2026-12-01T17:00:00Z") from None
+    # Other readers of the same RFC are stricter about the case of T and Z.
+    return value.strip(" ").upper()
+
+
+def _is_number(value: object) -> bool:
+    # Not true and false, which are numbers to Python; and the comparison is false for what is not finite.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER
+
+
+#: How models write that they have no value for an argument.
+NO_VALUE = frozenset({"null", "none", "nil", "undefined", "n/a", "n.a."})
+#: A variable that the platform could not fill in.
+_TEMPLATE = re.compile(r"\{\{[^{}]*\}\}")
+_MAILTO = re.compile(r"mailto:", re.IGNORECASE)
+_IN_BRACKETS = re.compile(r"[^<>@]*<(?P<address>[^<>]*)>")
+#: As many names of ignored arguments are told as help to mend a prompt.
+MAX_IGNORED, MAX_IGNORED_CHARS = 20, 64
+
+
+def as_meant(args: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The arguments that the schema declares, without those that have no value, and the names of those left out as
+    unknown or unusable. An optional text must not stop an action that a person asked for: it is cut, or left out.
+    """
+    properties = schema["properties"]
+    given, meant, ignored = _gathered(args, properties), {}, []
+    for name, value in given.items():
+        declared = properties.get(name)
+        if declared is None:
+            ignored.append(name)
+            continue
+        value = _text(value) if declared["type"] == "string" else value
+        value = _object(value) if declared["type"] == "object" else value
+        if not _has_value(value, declared):
+            continue
+        if "properties" in declared and isinstance(value, dict):
+            value = _members(value, declared["properties"])
+        if declared["type"] == "string" and name not in schema["required"]:
+            if not isinstance(value, str) or value not in declared.get("enum", (value,)):
+                ignored.append(name)
+                continue
+            value = value[: declared["maxLength"]]
+        meant[name] = value
+    return meant, [name[:MAX_IGNORED_CHARS] for name in ignored[:MAX_IGNORED]]
+
+
+def _gathered(args: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
+    """With the members of an object that is not there, but they are, put into it."""
+    for name, declared in properties.items():
+        members = {key: args[key] for key in declared.get("properties", ()) if key in args and key not in properties}
+        if members and args.get(name) is None:
+            return {**{key: value for key, value in args.items() if key not in members}, name: members}
+    return dict(args)
+
+
+def _text(value: object) -> object:
+    """The words of a list of texts, which models write for one text; anything else as it is."""
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        return " ".join(value)
+    return value
+
+
+def _object(value: object) -> object:
+    """The object in a JSON string; anything else, and JSON that the database would refuse, as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        read = json.loads(value)
+        again = json.dumps(read, allow_nan=False, ensure_ascii=False)
+        again.encode()
+    except (ValueError, RecursionError):
+        return value
+    return read if isinstance(read, dict) and "\\u0000" not in again else value
+
+
+def _has_value(value: object, declared: Mapping[str, Any]) -> bool:
+    if isinstance(value, str):
+        text = trimmed(_TEMPLATE.sub("", value)).strip("\"'`")
+        return value in declared.get("enum", ()) or (bool(trimmed(text)) and text.casefold() not in NO_VALUE)
+    return value is not None and value != {}
+
+
+def _members(given: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Those with a value. What goes to the CRM must not hold a template, not even among other words."""
+    members = {}
+    for name, value in given.items():
+        declared = properties.get(name, {})
+        if not _has_value(value, declared) or (isinstance(value, str) and _TEMPLATE.search(value)):
+            continue
+        if isinstance(value, str):
+            value = _unwrapped_address(value) if declared.get("format") == "email" else trimmed(value)
+        members[name] = value
+    return members
+
+
+def _unwrapped_address(text: str) -> str:
+    """The address as people and models wrap it: in brackets after a name, behind `mailto:`, before a comma."""
+    text = trimmed(text).rstrip(",;.").strip("\"'` ")
+    if wrapped := _IN_BRACKETS.fullmatch(text):
+        text = wrapped["address"]
+    if scheme := _MAILTO.match(text):
+        text = text[scheme.end() :].partition("?")[0]
+    return text.strip()

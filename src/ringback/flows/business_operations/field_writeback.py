@@ -11,13 +11,19 @@ from ringback.flows.business_operations.action import (
     ActionDeclaration,
     ActionError,
     ActionTransaction,
-    Door,
     Reply,
+    Scope,
     Subject,
+    forward,
 )
-from ringback.flows.business_operations.arguments import arguments, refuse_if_any, unknown_arguments
-from ringback.flows.business_operations.crm import forward
-from ringback.flows.business_operations.field_values import UnfitValue, read_value, schema_of
+from ringback.flows.business_operations.arguments import (
+    UnfitValue,
+    arguments,
+    read_value,
+    refuse_if_any,
+    schema_of,
+    unknown_arguments,
+)
 from ringback.flows.business_operations.target import find_target
 
 
@@ -57,7 +63,7 @@ class FieldWriteback:
         return declare(self.catalog)
 
     async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
-        if _nothing_given(args) and subject.request.door is Door.RETELL:
+        if _nothing_given(args) and subject.request.scope is Scope.RETELL:
             return NOTHING_GIVEN
         written, rejected = self._sort_out(args)
         write = FieldsWrite(self.new_id(), subject.origin, written, now)

@@ -12,9 +12,9 @@ from ringback.flows.business_operations.action import (
     ActionTransaction,
     Reply,
     Subject,
+    forward,
 )
 from ringback.flows.business_operations.arguments import NOT_NOTED_SAY, arguments, read_texts, text
-from ringback.flows.business_operations.crm import forward
 from ringback.flows.business_operations.target import find_target
 
 DECLARATION = ActionDeclaration(

@@ -28,8 +28,8 @@ from ringback.flows.business_operations.action import (
     ActionDeclaration,
     ActionError,
     ActionTransaction,
-    Door,
     Reply,
+    Scope,
     Subject,
 )
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
@@ -39,7 +39,7 @@ from ringback.ports import SpokenMoment, SpokenTime
 #: An implicit expiry gives way to a callback, and leaves it this long to get through.
 AFTER_CALLBACK = timedelta(days=1)
 
-ZONE_SOURCE = {Door.RETELL: ZoneSource.PERSON, Door.SYSTEMS: ZoneSource.CRM}
+ZONE_SOURCE = {Scope.RETELL: ZoneSource.PERSON, Scope.SYSTEMS: ZoneSource.CRM}
 NO_OTHER_CALL = "Sorry, I cannot arrange another call."
 ASK_WHEN = "On which day and at what time should we call you?"
 
@@ -115,7 +115,7 @@ class RescheduleCall:
         )
         callback = _promised(moment, rules, now)
         if own_zone is not None:
-            source = ZONE_SOURCE[subject.request.door]
+            source = ZONE_SOURCE[subject.request.scope]
             await tx.set_time_zone(subject.contact.contact_id, own_zone, source, now)
         asked_during = _undecided(subject.attempt)
         task = self._task(call, callback, asked_during, now)

@@ -14,8 +14,8 @@ from ringback.flows.business_operations.action import (
     ActionRequest,
     ActionStore,
     ActionTransaction,
-    Door,
     Reply,
+    Scope,
     Subject,
     Target,
 )
@@ -83,7 +83,7 @@ class SetDisposition:
         if report.direction != "inbound" and not is_erased:
             return None
         texts = read_texts(request.args, self.declaration.arguments)
-        disposition = self._known(texts.get("code"), request.door)
+        disposition = self._known(texts.get("code"), request.scope)
         phone = person_of(report, self.rules)
         if phone is None or not disposition.suppresses:
             return None  # withheld: there is nobody to remember
@@ -91,26 +91,26 @@ class SetDisposition:
         async with store.transaction() as tx:
             await tx.lock_contacts(await tx.phones_of_open_calls(phone, None), None)
             if not await tx.is_suppressed(phone, ""):
-                source = SOURCE[request.door]
+                source = SOURCE[request.scope]
                 stop = Suppression(self.rules.new_id(), phone, None, disposition.code, source, now, of_erased=is_erased)
                 await suppress(tx, stop, now)
         return _reply("disposition_set", disposition)
 
     async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         texts = read_texts(args, self.declaration.arguments)
-        disposition = self._known(texts.get("code"), subject.request.door)
+        disposition = self._known(texts.get("code"), subject.request.scope)
         await self._record(tx, subject, disposition, texts.get("note"), now)
         if disposition.suppresses:
             await self._suppress(tx, subject, disposition, now)
         return _reply("disposition_set", disposition)
 
     def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:
-        return _reply("rehearsed", self._known(read_texts(args, self.declaration.arguments).get("code"), Door.RETELL))
+        return _reply("rehearsed", self._known(read_texts(args, self.declaration.arguments).get("code"), Scope.RETELL))
 
-    def _known(self, code: str | None, door: Door) -> DispositionCode:
+    def _known(self, code: str | None, scope: Scope) -> DispositionCode:
         """Systems are held to the catalogue's codes, in any case of letters; an agent is understood."""
         known = self.catalog.dispositions.get((code or "").lower())
-        if known is None and code is not None and door is Door.RETELL:
+        if known is None and code is not None and scope is Scope.RETELL:
             known = disposition_of(code, self.catalog.dispositions)
         if known is None:
             valid = list(self.catalog.dispositions)

@@ -6,7 +6,7 @@ from ringback.flows.business_operations.action import (
     ActionRequest,
     ActionStore,
     ActionTransaction,
-    Door,
+    Scope,
     Target,
 )
 from ringback.flows.erased_people import ids_of
@@ -18,7 +18,7 @@ NOT_FOUND_SAY = "There is no such call, contact or task."
 
 async def find_target(request: ActionRequest, store: ActionStore) -> Target:
     """Raises ActionError `no_call` at Retell's door, `not_found` at the systems'."""
-    if request.door is Door.RETELL:
+    if request.scope is Scope.RETELL:
         return await _of_tool_call(request, store)
     call_id = request.call_id
     if request.task_id is not None:

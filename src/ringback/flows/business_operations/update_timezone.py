@@ -20,8 +20,8 @@ from ringback.flows.business_operations.action import (
     ActionDeclaration,
     ActionError,
     ActionTransaction,
-    Door,
     Reply,
+    Scope,
     Subject,
 )
 from ringback.flows.business_operations.arguments import arguments, read_texts, refuse_if_any, text
@@ -31,7 +31,7 @@ from ringback.flows.business_operations.target import find_target
 AFTER_MOVE = timedelta(days=1)
 
 SOURCES = (ZoneSource.PERSON, ZoneSource.CRM)
-DEFAULT_SOURCE = {Door.RETELL: ZoneSource.PERSON, Door.SYSTEMS: ZoneSource.CRM}
+DEFAULT_SOURCE = {Scope.RETELL: ZoneSource.PERSON, Scope.SYSTEMS: ZoneSource.CRM}
 ASK_ZONE = "In which time zone are you, for example Eastern or Pacific?"
 
 DECLARATION = ActionDeclaration(
@@ -79,7 +79,7 @@ class UpdateTimezone:
 
     async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         near = self.numbers.time_zones(subject.phone)
-        zone, source = _read(args, DEFAULT_SOURCE[subject.request.door], near)
+        zone, source = _read(args, DEFAULT_SOURCE[subject.request.scope], near)
         _refuse_if_outranked(subject, source)
         contact_id = subject.contact.contact_id
         await tx.set_time_zone(contact_id, zone, source, now)

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
 from ringback.domain.access import Permission
-from ringback.flows.business_operations.action import ActionRequest, Door, Reply
-from ringback.flows.business_operations.perform import BusinessOperations
+from ringback.flows.business_operations.action import ActionRequest, Reply, Scope
+from ringback.flows.business_operations.runner import BusinessOperations
 from ringback.web import response_models
 from ringback.web.auth import needs
 from ringback.web.problems import MEDIA_TYPE, not_found, pointer_to
@@ -47,7 +47,7 @@ def action_routes(api: BusinessApi, require_key: Callable[[Request], Awaitable[N
         asked, key = read_action(body.value, idempotency_key, needs_target=needs_target)
         request = ActionRequest(
             action=action,
-            door=Door.SYSTEMS,
+            scope=Scope.SYSTEMS,
             key=key or api.new_id(),
             args=asked.args,
             call_id=asked.call_id,
@@ -55,7 +55,7 @@ def action_routes(api: BusinessApi, require_key: Callable[[Request], Awaitable[N
             task_id=asked.task_id,
         )
         reply = await api.operations.perform(request)
-        _log.info("action.answered", action=action, door=request.door, code=reply.code)
+        _log.info("action.answered", action=action, door=request.scope, code=reply.code)
         return JSONResponse(reply.as_json()) if reply.ok else _problem(reply)
 
     return router

@@ -12,11 +12,10 @@ from fastapi.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
 from ringback.domain.errors import Permanent, Retryable
-from ringback.flows.business_operations.action import ActionRequest, Door, Reply
+from ringback.flows.business_operations.action import ActionRequest, FunctionCall, Reply, Scope, is_for, request_of
 from ringback.flows.business_operations.incoming_call import unknown_caller
-from ringback.flows.business_operations.perform import BusinessOperations
+from ringback.flows.business_operations.runner import BusinessOperations
 from ringback.flows.business_operations.target import NO_CALL_SAY
-from ringback.flows.business_operations.tool_call import ToolCall, is_for, request_of
 from ringback.web.limits import RETELL_BODY_BYTES, BodyReader
 from ringback.web.problems import FieldProblem, Problem, invalid, not_found
 from ringback.web.strict_route import strict_router
@@ -62,7 +61,7 @@ class RetellApi:
     bodies: BodyReader
     may_be_genuine: Callable[[str | None], bool]
     verify: Callable[[bytes, str | None], bool]
-    parse_tool_call: Callable[[bytes], ToolCall]
+    parse_tool_call: Callable[[bytes], FunctionCall]
     parse_ringing: Callable[[bytes], Ringing]
     answer: Callable[[Mapping[str, Any], Mapping[str, Any], str | None], dict[str, Any]]
 
@@ -75,7 +74,7 @@ class RetellApi:
         except Permanent:
             raise invalid([FieldProblem("#", "not_json", "The body is no JSON object.")]) from None
         reply = await self._answer_agent(action, call)
-        _log.info("action.answered", action=action, door=Door.RETELL, code=reply.code)
+        _log.info("action.answered", action=action, door=Scope.RETELL, code=reply.code)
         return JSONResponse(reply.as_json())
 
     async def answer_inbound(self, body: bytes) -> Response:
@@ -102,7 +101,7 @@ class RetellApi:
                 raise unsigned
             return body
 
-    async def _answer_agent(self, action: str, call: ToolCall) -> Reply:
+    async def _answer_agent(self, action: str, call: FunctionCall) -> Reply:
         if call.playground:
             return self.operations.rehearse(action, call.args)
         if not is_for(call, action):
@@ -123,7 +122,7 @@ class RetellApi:
         is_known = ringing.call_id or (digest if ringing.is_dated else None)
         asked = ActionRequest(
             action="incoming_call",
-            door=Door.RETELL,
+            scope=Scope.RETELL,
             key=f"inbound:{is_known or self.operations.rules.new_id()}",
             args={"from_number": ringing.from_number, "to_number": ringing.to_number},
             provider_call_id=ringing.call_id,

@@ -1,8 +1,8 @@
-"""One action, once: find its subject, lock, do, and keep the reply under its key, all in one transaction."""
+"""Run one action once: find its subject, lock, do, and keep the reply under its key, all in one transaction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ringback.domain.errors import Retryable, StoreUnavailable
@@ -13,16 +13,54 @@ from ringback.flows.business_operations.action import (
     ActionRequest,
     ActionStore,
     ActionTransaction,
-    Door,
     Reply,
+    Scope,
     Subject,
     Target,
 )
-from ringback.flows.business_operations.agent_arguments import as_meant
-from ringback.flows.business_operations.repeats import find_repeated
+from ringback.flows.business_operations.arguments import as_meant
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.event_processing import apply_evidence
 from ringback.ports import ActionResult, Clock
+
+#: Retell sends a function again when no answer came: by our tool definitions twice, 12 s apart and a pause. Twice that.
+REPEATED_WITHIN = timedelta(seconds=60)
+
+#: Actions after which the same words are a new wish, and the earlier reply no longer true. A note or an event that
+#: comes again so soon is a repeat whatever was done between.
+_MOVES_TASKS = ("reschedule_call", "delete_scheduled_task")
+UNDONE_BY: Mapping[str, tuple[str, ...]] = {
+    "reschedule_call": _MOVES_TASKS,
+    "delete_scheduled_task": _MOVES_TASKS,
+    "field_writeback": ("field_writeback",),
+    "update_timezone": ("update_timezone",),
+    "set_disposition": ("set_disposition",),
+}
+
+
+async def find_repeated(
+    tx: ActionTransaction, request: ActionRequest, now: datetime
+) -> tuple[ActionRequest, Reply | None]:
+    """The request under the key that its result is stored under, and the reply it had if it is a repeat.
+
+    At Retell's door one id with other arguments is another call: of two calls in one turn the transcript may show one
+    id alone. At the systems' door it is `key_reused`.
+    """
+    if request.key_is_content:
+        undone_by = UNDONE_BY.get(request.action, ())
+        await tx.free_content_key(request.scope, request.key, now - REPEATED_WITHIN, undone_by)
+    known = await tx.action_result(request.scope, request.key)
+    if known is not None and known[0] != request.fingerprint and request.scope is Scope.RETELL:
+        request = replace(request, key=f"{request.key}:{request.fingerprint}")
+        known = await tx.action_result(request.scope, request.key)
+    return request, None if known is None else _reply(request, *known)
+
+
+def _reply(request: ActionRequest, fingerprint: str, stored: Mapping[str, Any]) -> Reply:
+    if fingerprint != request.fingerprint:
+        return Reply(False, "key_reused", "This idempotency key was used for another request.")
+    return Reply.from_json(stored)
+
 
 #: A deadlock, a serialization failure or a lost race for the key. Someone may be on the phone, so there is no pause.
 TRIES = 3
@@ -40,7 +78,7 @@ class BusinessOperations:
     async def perform(self, request: ActionRequest) -> Reply:
         """Durable before it is ok. The same key and request get the stored reply; a refusal is not stored, so a
         corrected request may carry its key again. Raises StoreUnavailable, and Retryable when it lost every race."""
-        if request.door is Door.SYSTEMS:
+        if request.scope is Scope.SYSTEMS:
             return await self._perform(request)
         args, ignored = as_meant(request.args, self.actions[request.action].declaration.arguments)
         return _with_ignored(await self._perform(replace(request, args=args)), ignored)
@@ -100,7 +138,7 @@ class BusinessOperations:
         self, tx: ActionTransaction, request: ActionRequest, target: Target, reply: Reply, now: datetime
     ) -> None:
         result = ActionResult(
-            door=request.door,
+            door=request.scope,
             key=request.key,
             action=request.action,
             request_hash=request.fingerprint,
@@ -123,7 +161,7 @@ async def _note_refusal(
     if target.call_id is None:
         return
     attempt_id = target.attempt.attempt_id if target.attempt is not None else None
-    detail = {"action": request.action, "door": request.door, "code": reply.code}
+    detail = {"action": request.action, "door": request.scope, "code": reply.code}
     await tx.log_decision(target.call_id, attempt_id, "action_refused", detail, now)
 
 
