@@ -130,7 +130,9 @@ async def _restoring(connection: asyncpg.Connection) -> str:
             kept = f"json_populate_recordset(NULL::{table}, $kept${rows}$kept$)"
             statements.append(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM {kept}")
     for (sequence,) in await connection.fetch(relations, "S"):
-        value, is_called = await connection.fetchrow(f"SELECT last_value, is_called FROM {sequence}")
+        state = await connection.fetchrow(f"SELECT last_value, is_called FROM {sequence}")
+        assert state is not None, "a sequence has one row"
+        value, is_called = state
         statements.append(f"SELECT setval('{sequence}', {value}, {is_called})")
     return ";".join(statements)
 

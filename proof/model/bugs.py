@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from proof.invariants import Invariant
 from proof.model.rules import Rules
-from proof.model.state import Attempt, Bounds, Call, Check, Task, Worker, Situation
+from proof.model.state import Attempt, Bounds, Call, Check, Situation, Task, Worker
 from ringback.domain.attempt import CLEAN_LOOKUPS_TO_RESEND, AttemptState, DialAnswerKind
 from ringback.domain.call import OPEN_TASK
 

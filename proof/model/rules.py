@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from proof.model.state import Attempt, Call, Check, Phase, Task, Worker, Situation
+from proof.model.state import Attempt, Call, Check, Phase, Situation, Task, Worker
 from ringback.domain.attempt import AWAITING_VERDICT, CLEAN_LOOKUPS_TO_RESEND, TRANSITIONS, AttemptState, DialAnswerKind
 from ringback.domain.call import TaskStatus
 

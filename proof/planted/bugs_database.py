@@ -95,7 +95,7 @@ def calls_have_the_columns_of_today(right: str) -> str:
 
 
 @planted(
-    "ringback.flows.outbox_channels:_call_message",
+    "ringback.flows.outbox_delivery:_call_message",
     aims=(I1,),
     why="A payload with another field is none of ours.",
     tests=("flows/outbox_delivery/test_other_versions.py::test_a_call_message_with_a_field_more_leaves",),

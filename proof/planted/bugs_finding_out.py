@@ -6,9 +6,9 @@ from datetime import datetime
 from proof.invariants import Invariant
 from proof.planted.bug import Right, edited, planted
 from ringback.domain.attempt import Attempt, AttemptState
-from ringback.domain.provider_report import ProviderReport, ProviderStatus
 from ringback.domain.follow_up import Deadlines
 from ringback.domain.outcome import Verdict
+from ringback.domain.provider_report import ProviderReport, ProviderStatus
 
 I1, I2, I6, I7 = Invariant.I1, Invariant.I2, Invariant.I6, Invariant.I7
 I13, I20 = Invariant.I13, Invariant.I20

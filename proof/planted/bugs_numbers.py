@@ -123,7 +123,7 @@ BUGS = (
         name="the_gate_asks_for_the_country_alone",
         aims=(),
         file="domain/eligibility.py",
-        old="    if refused := policy.refusal(asked.region, asked.number_type):\n",
+        old="    if refused := policy.refusal(candidate.region, candidate.number_type):\n",
         new="    if refused := policy.refusal(asked.region, None):\n",
         why="The kind was looked at when the call was accepted.",
         tests=("flows/dialing/test_claim.py::test_a_kind_of_number_that_is_not_allowed_is_not_dialed",),

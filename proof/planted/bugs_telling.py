@@ -11,7 +11,7 @@ from ringback.adapters.engage_http import EngageHttp
 from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call, TaskKind
 from ringback.domain.outcome import OutcomeInputs
-from ringback.flows.outbox_channels import RetryPace
+from ringback.flows.outbox_delivery import RetryPace
 from ringback.ports import Delivery, Transaction
 
 I1, I10, I11, I14, I20 = Invariant.I1, Invariant.I10, Invariant.I11, Invariant.I14, Invariant.I20
@@ -20,7 +20,7 @@ OUTCOME = "ringback.domain.outcome"
 MERGING = "ringback.domain.provider_report:absorb"
 EVENTS = "ringback.flows.abt_events"
 TAKE = "ringback.adapters.postgres.outbox:TAKE"
-CHANNELS = "ringback.flows.outbox_channels"
+CHANNELS = "ringback.flows.outbox_delivery"
 ENGAGE = "ringback.adapters.engage_http"
 
 _ORDERS = "flows/events/test_every_order.py::"

@@ -208,7 +208,7 @@ def bug() -> Replacement:
     return found
 
 
-ASK = "import sys; from ringback.flows.settling import next_attempt_at as f; print(hasattr(f, '__wrapped__'))"
+ASK = "import sys; from ringback.domain.outcome import next_attempt_at as f; print(hasattr(f, '__wrapped__'))"
 
 
 def test_a_process_and_those_that_it_starts_have_the_bug_of_their_environment(bug):
