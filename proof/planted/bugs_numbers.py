@@ -124,7 +124,7 @@ BUGS = (
         aims=(),
         file="domain/eligibility.py",
         old="    if refused := policy.refusal(candidate.region, candidate.number_type):\n",
-        new="    if refused := policy.refusal(asked.region, None):\n",
+        new="    if refused := policy.refusal(candidate.region, None):\n",
         why="The kind was looked at when the call was accepted.",
         tests=("flows/dialing/test_claim.py::test_a_kind_of_number_that_is_not_allowed_is_not_dialed",),
     ),
