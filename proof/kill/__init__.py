@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 import ringback
 from proof.findings import Findings, Say, Size
+from proof.harness.clients import place
 from proof.harness.databases import rows
 from proof.harness.oracle import Blame, Expected, Observed, Problem, judge, observe, report
 from proof.invariants import Invariant
@@ -256,7 +257,7 @@ def _place(
 ) -> dict[str, Outcome]:
     due = {"not_before": (datetime.now(UTC) + timedelta(seconds=later_s)).isoformat()} if later_s else {}
     with ThreadPoolExecutor(plan.clients) as threads:
-        call_ids = list(threads.map(doors.place, [{**body, **due} for body, _ in asked]))
+        call_ids = list(threads.map(lambda one: place(doors, {**one[0], **due}), asked))
     return {call_id: outcome for call_id, (_, outcome) in zip(call_ids, asked, strict=True)}
 
 

@@ -13,6 +13,7 @@ from random import Random
 import psutil
 
 from proof.findings import Findings, Say
+from proof.harness.clients import place
 from proof.harness.databases import rows
 from proof.harness.processes import API_KEY, RETELL_KEYS, Processes, wait_for
 from proof.invariants import Invariant
@@ -151,7 +152,7 @@ class _Story:
         placed = []
         for _ in range(count):
             phone = f"+1415555{len(self.call_ids):04d}"
-            placed.append(self.system.client.place(new_call(phone, metadata={"emulator_scenario": "00"})))
+            placed.append(place(self.system.client, new_call(phone, metadata={"emulator_scenario": "00"})))
             self.call_ids.append(placed[-1])
         return placed
 

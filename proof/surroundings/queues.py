@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from proof.findings import Findings
+from proof.harness.clients import place
 from proof.harness.databases import Databases
 from proof.harness.oracle import Blame, Expected, Observed
 from proof.harness.ports import listening
@@ -205,16 +206,11 @@ async def place_calls(running: Running, rng: Random, count: int, first: int) -> 
     """By call id, the scenario."""
     scenarios = [rng.choice(sorted(EXPECTED)) for _ in range(count)]
 
-    def place(number: int) -> str:
+    def place_one(number: int) -> str:
         body = new_call(f"+1415555{first + number:04d}", metadata={"emulator_scenario": scenarios[number]})
-        key = {"Idempotency-Key": f"chaos-{first + number}"}
-        while (answer := running.client.ask("POST", "/v1/calls", {**body, "retry": RETRY}, key)).status == 503:
-            time.sleep(1.0)  # as it says: again later, with the same key
-        assert answer.status == 202, (answer.status, answer.body)
-        call_id: str = answer.body["call_id"]
-        return call_id
+        return place(running.client, {**body, "retry": RETRY})
 
-    call_ids = await asyncio.gather(*(asyncio.to_thread(place, number) for number in range(count)))
+    call_ids = await asyncio.gather(*(asyncio.to_thread(place_one, number) for number in range(count)))
     return dict(zip(call_ids, scenarios, strict=True))
 
 
