@@ -77,12 +77,14 @@ class Target:
             if node is None:
                 raise CodeMoved(f"{self.path}: not defined by a statement of its own")
         edit = _Edit(old, new)
-        tree = ast.Module([edit.visit(node)], [])
+        # `super()` reads the variable `__class__` of the scope around its function.
+        scope: Any = ast.parse(f"def scope(__class__): return {self.name}")
+        scope.body[0].body.insert(0, edit.visit(node))
         self._check_found(edit.found, old)
         defined: dict[str, Any] = {}
-        code = compile(ast.fix_missing_locations(tree), str(self.module.__file__), "exec", dont_inherit=True)
+        code = compile(ast.fix_missing_locations(scope), str(self.module.__file__), "exec", dont_inherit=True)
         exec(code, vars(self.module), defined)
-        return defined[self.name]
+        return defined["scope"](self.owner)
 
     def _check_found(self, found: int, old: str) -> None:
         if found != 1:

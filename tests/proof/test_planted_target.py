@@ -68,6 +68,10 @@ class House:
     @contextlib.contextmanager
     def opened(self):
         yield "open"
+
+class Tower(House):
+    def size(self, factor):
+        return super().size(factor) + 1
 '''
 
 
@@ -147,6 +151,11 @@ def test_an_edit_finds_the_branches_of_a_statement(product):
     edit("sample:House.size", "return 0", "return 1")
     edit("sample:only", "forget()", "")
     assert (product.House().size(0), product.only()) == (1, None)
+
+
+def test_an_edited_method_has_its_super_class(product):
+    edit("sample:Tower.size", "super().size(factor) + 1", "super().size(factor) + 2")
+    assert product.Tower().size(1) == 5
 
 
 def test_an_edit_of_a_text_does_not_look_at_its_lines(product):
