@@ -30,7 +30,7 @@ BUGS: tuple[PlantedBug, ...] = (
     *bugs_agent.BUGS,
     *bugs_of(bugs_database),
     *bugs_erasure.BUGS,
-    *bugs_http.BUGS,
+    *bugs_of(bugs_http),
     *bugs_numbers.BUGS,
     *bugs_person.BUGS,
     *bugs_time.BUGS,
