@@ -27,7 +27,7 @@ BUGS: tuple[PlantedBug, ...] = (
     *bugs_of(bugs_telling),
     *bugs_of(bugs_endpoints),
     *bugs_of(bugs_access),
-    *bugs_agent.BUGS,
+    *bugs_of(bugs_agent),
     *bugs_of(bugs_database),
     *bugs_erasure.BUGS,
     *bugs_of(bugs_http),
