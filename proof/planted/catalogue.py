@@ -29,7 +29,7 @@ BUGS: tuple[PlantedBug, ...] = (
     *bugs_of(bugs_access),
     *bugs_of(bugs_agent),
     *bugs_of(bugs_database),
-    *bugs_erasure.BUGS,
+    *bugs_of(bugs_erasure),
     *bugs_of(bugs_http),
     *bugs_numbers.BUGS,
     *bugs_person.BUGS,
