@@ -31,7 +31,7 @@ BUGS: tuple[PlantedBug, ...] = (
     *bugs_of(bugs_database),
     *bugs_of(bugs_erasure),
     *bugs_of(bugs_http),
-    *bugs_numbers.BUGS,
+    *bugs_of(bugs_numbers),
     *bugs_person.BUGS,
     *bugs_time.BUGS,
 )
