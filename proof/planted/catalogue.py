@@ -32,7 +32,7 @@ BUGS: tuple[PlantedBug, ...] = (
     *bugs_of(bugs_erasure),
     *bugs_of(bugs_http),
     *bugs_of(bugs_numbers),
-    *bugs_person.BUGS,
+    *bugs_of(bugs_person),
     *bugs_time.BUGS,
 )
 
