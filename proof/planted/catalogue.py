@@ -33,7 +33,7 @@ BUGS: tuple[PlantedBug, ...] = (
     *bugs_of(bugs_http),
     *bugs_of(bugs_numbers),
     *bugs_of(bugs_person),
-    *bugs_time.BUGS,
+    *bugs_of(bugs_time),
 )
 
 
