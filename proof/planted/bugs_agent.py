@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from ringback.flows.business_operations.tool_call import ToolCall
+
 from proof.invariants import Invariant
 from proof.planted.bug import Right, TextPatch, edited, planted
 from ringback.flows.business_operations.action import Door
 from ringback.flows.business_operations.set_disposition import SetDisposition
-from ringback.flows.business_operations.tool_call import ToolCall
 
 I1, I3, I7, I10 = Invariant.I1, Invariant.I3, Invariant.I7, Invariant.I10
 I14, I16, I17, I18 = Invariant.I14, Invariant.I16, Invariant.I17, Invariant.I18

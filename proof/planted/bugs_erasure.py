@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from ringback.domain.call_event import CallReport
+
 from proof.invariants import Invariant
 from proof.planted.bug import Right, edited, planted
 from ringback.adapters.postgres.person_hash import PersonHashes
-from ringback.domain.call_event import CallReport
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.ports import Transaction
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from ringback.domain.number_plan import NumberType
+
 from proof.invariants import Invariant
 from proof.planted.bug import Right, TextPatch, edited, planted
 from ringback.domain.eligibility import Candidate, DialPolicy, EligibilityDecision, PersonFacts
-from ringback.domain.number_plan import NumberType
 
 I1, I18, I22 = Invariant.I1, Invariant.I18, Invariant.I22
 

@@ -8,7 +8,7 @@ from proof.planted import (
     bugs_agent,
     bugs_claiming,
     bugs_database,
-    bugs_doors,
+    bugs_endpoints,
     bugs_erasure,
     bugs_finding_out,
     bugs_http,
