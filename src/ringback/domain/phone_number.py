@@ -4,7 +4,7 @@ import re
 from enum import StrEnum
 from typing import Protocol
 
-#: E.164 as systems must write it. ITU-T allows 15 digits; fewer than seven reach nobody abroad.
+#: E.164 as systems must write it. ITU-T allows 15 digits. Fewer than seven reach no phone abroad.
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 

@@ -40,7 +40,7 @@ _ABBREVIATIONS: dict[tuple[str, ...], str] = {
     # Connecticut or Central Time.
     (NEW_YORK, CHICAGO): "ct",
 }
-# The same as people say them, mostly with "time" behind.
+# The same as people say them, mostly before "time".
 _CLOCKS: dict[tuple[str, ...], str] = {
     (NEW_YORK,): "eastern",
     (CHICAGO,): "central",

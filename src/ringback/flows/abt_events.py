@@ -1,4 +1,4 @@
-"""ABT events as projections of committed facts: each emitted once, in the call's own sequence."""
+"""Emit ABT events as projections of committed facts: each once, in the call's own sequence."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ringback.ports import Transaction
 
 @dataclass(frozen=True, slots=True)
 class CustomEvent:
-    """An event of the installation's own. `fact_id` tells two of a kind apart."""
+    """A custom event of the installation. `fact_id` distinguishes two events of a type."""
 
     fact_id: str
     type: str
@@ -63,7 +63,7 @@ async def emit_started(tx: Transaction, call: Call, attempt: Attempt, now: datet
 
 
 async def emit_terminal(tx: Transaction, call: Call, attempt: Attempt, event: TerminalEvent, now: datetime) -> None:
-    """The attempt's terminal event, or its correction when one was emitted before."""
+    """Emit the attempt's terminal event, or its correction when one was emitted before."""
     verdict = event.verdict
     extra = verdict_data(attempt, verdict)
     if verdict.reason is FailReason.OUTCOME_UNKNOWN:
@@ -81,7 +81,7 @@ async def emit_terminal(tx: Transaction, call: Call, attempt: Attempt, event: Te
 
 
 def closing_event(call: Call, reason: FailReason, now: datetime) -> AbtEvent:
-    """The call-level end of a call that will not be dialed (again)."""
+    """The final event of a call that will not be dialed (again)."""
     call.reason = reason
     extra = {
         "reason": reason,
@@ -95,7 +95,7 @@ def closing_event(call: Call, reason: FailReason, now: datetime) -> AbtEvent:
 
 
 async def emit_closing(tx: Transaction, call: Call, reason: FailReason, now: datetime) -> str:
-    """Returns the event's id."""
+    """Emit the final event of a call. Returns its id."""
     event = closing_event(call, reason, now)
     await tx.enqueue_event(event, now)
     return event.event_id
@@ -104,7 +104,7 @@ async def emit_closing(tx: Transaction, call: Call, reason: FailReason, now: dat
 async def emit_rescheduled(
     tx: Transaction, call: Call, attempt: Attempt | None, task: Task, previous_due_at: datetime | None, now: datetime
 ) -> None:
-    """`task` is the new one; its `source` and `reason` say who asked and why."""
+    """Emit the event for a new task. Its `source` and `reason` say where the change came from."""
     extra = {
         "task_id": task.task_id,
         "due_at": task.due_at,
@@ -119,7 +119,7 @@ async def emit_rescheduled(
 
 
 async def emit_custom(tx: Transaction, call: Call, attempt: Attempt | None, custom: CustomEvent, now: datetime) -> str:
-    """Returns the event's id. It says nothing about what becomes of the call."""
+    """Emit a custom event. Returns its id. The event says nothing about the call's outcome."""
     assert not OWN_DATA & custom.data.keys(), "checked before"
     id_ = event_id(custom.fact_id, "custom")
     await tx.enqueue_event(_event(call, attempt, custom.type, id_, now, custom.data), now)

@@ -1,6 +1,6 @@
-"""Keep the emulator's calls and real calls apart: an installation is one or the other, from its first start on.
+"""Keep emulated and real calls apart. An installation is emulated or real from its first start on.
 
-Every start, every claim and every look-up compares the installation's mark with the provider at hand. The decision is
+Every start, claim and look-up compares the installation's mark with the configured provider. The decision is
 docs/decisions/0017-one-side-of-the-border.md.
 """
 
@@ -13,7 +13,7 @@ import structlog
 from ringback.domain.errors import AcrossTheBorder, StartRefused
 from ringback.ports import Store, VoiceProvider
 
-#: At the very first start the provider decides, and it may be starting at the same moment.
+#: At the first start the provider decides. It may be starting at the same time.
 IDENTIFIED_WITHIN_S = 10.0
 ASK_EVERY_S = 0.5
 
@@ -35,54 +35,61 @@ _log = structlog.get_logger(__name__)
 
 class Marked(Protocol):
     async def emulated(self) -> bool | None:
-        """The installation's mark; None before its first start. Raises StoreUnavailable."""
+        """The installation's mark. None before its first start. Raises StoreUnavailable."""
         ...
 
 
 class Identified(Protocol):
     async def is_emulated(self) -> bool | None:
-        """Whether the provider is Ringback's own emulator; None while nothing answers."""
+        """Whether the provider is Ringback's emulator. None while nothing responds."""
         ...
 
 
 class MarkedStore(Store, Marked, Protocol):
-    """A store that tells the mark of its installation."""
+    """A store with the mark of its installation."""
 
 
 class IdentifiedProvider(VoiceProvider, Identified, Protocol):
-    """A provider that tells what it is."""
+    """A provider that identifies itself as real or emulated."""
 
 
 class Installation(Marked, Protocol):
-    """All raise StoreUnavailable. `emulated` and `evidence` also read a database that is not upgraded yet."""
+    """The mark of an installation. All methods raise StoreUnavailable.
+
+    `emulated` and `evidence` also read a database that is not upgraded yet.
+    """
 
     async def evidence(self) -> bool | None:
-        """What the newest placed calls show; None if none was placed."""
+        """The side that the newest placed calls show. None if none was placed."""
         ...
 
     async def mark(self, emulated: bool) -> bool:
-        """Write the mark unless there is one. Returns the one that is there. Raises StartRefused where the database is
-        not upgraded."""
+        """Write the mark unless there is one. Returns the mark in force.
+
+        Raises StartRefused where the database is not upgraded.
+        """
         ...
 
 
 async def check_border(installation: Marked, provider: Identified) -> None:
-    """Before the provider is asked about a call. Raises AcrossTheBorder unless both are known to be on one side."""
+    """Check before a question to the provider. Raises AcrossTheBorder unless both are known to be on one side."""
     mark = await installation.emulated()
     if mark is None or await provider.is_emulated() is not mark:
         raise AcrossTheBorder("the provider is not known to be the one that has this installation's calls")
 
 
 async def stop_call_here(installation: Marked, provider: IdentifiedProvider, provider_call_id: str) -> None:
-    """Stop a call of this installation. Raises AcrossTheBorder, because the other side's "no such call" is no answer,
-    and ProviderUnavailable."""
+    """Stop a call of this installation. Raises AcrossTheBorder and ProviderUnavailable.
+
+    The "no such call" of a provider on the other side proves nothing.
+    """
     await check_border(installation, provider)
     await provider.stop_call(provider_call_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Border:
-    """What a start decides. `before`: what the data directory remembers of starts before the mark existed."""
+    """The check at a start. `before`: the side that the data directory recorded before the mark existed."""
 
     installation: Installation
     provider: Identified
@@ -90,13 +97,13 @@ class Border:
 
     async def enter(self) -> None:
         """Mark the installation at its first start, else compare. Raises StartRefused."""
-        await self.settle(await self.side())
+        await self.check_and_mark(await self.side())
 
     async def side(self) -> bool:
-        """The provider's, emulated or not. Raises StartRefused if it does not answer a first start.
+        """Whether the provider is emulated. Raises StartRefused if it does not respond at a first start.
 
-        With a mark, a provider that does not answer is no reason not to start, and the side is the mark's: calls are
-        accepted, and neither dialed nor looked up until it is known what it is.
+        With a mark, the process starts without the provider's answer, and the mark decides. Calls are accepted, and are
+        neither dialed nor looked up until the provider responds.
         """
         mark = await self.installation.emulated()
         if mark is None:
@@ -107,7 +114,7 @@ class Border:
         return mark if emulated is None else emulated
 
     async def identify(self) -> bool:
-        """Raises StartRefused when nothing answers in time."""
+        """Ask the provider until it responds. Raises StartRefused when it does not respond in time."""
         for _ in range(round(IDENTIFIED_WITHIN_S / ASK_EVERY_S)):
             emulated = await self.provider.is_emulated()
             if emulated is not None:
@@ -116,7 +123,7 @@ class Border:
         raise StartRefused(NOT_IDENTIFIED)
 
     async def compare(self, emulated: bool) -> None:
-        """Changes nothing. Raises StartRefused."""
+        """Compare the mark with the provider, and change nothing. Raises StartRefused."""
         mark = await self.installation.emulated()
         if mark is None:
             mark = await self.installation.evidence()
@@ -125,8 +132,8 @@ class Border:
         if mark is not None and mark is not emulated:
             raise StartRefused(EMULATED_FOR_REAL if mark else REAL_FOR_EMULATOR)
 
-    async def settle(self, emulated: bool) -> None:
-        """Compare, then write the mark. Raises StartRefused, also when another process was first with another mark."""
+    async def check_and_mark(self, emulated: bool) -> None:
+        """Compare, then write the mark. Raises StartRefused, also if another process wrote another mark first."""
         await self.compare(emulated)
         mark = await self.installation.mark(emulated)
         if mark is not emulated:

@@ -28,7 +28,7 @@ from ringback.flows.abt_events import closing_event
 from ringback.messages import CallRequested
 from ringback.ports import AcceptedCall, Clock, PersonNow, Store, StoredAnswer
 
-#: When calling hours cannot be known (no zone), the gate looks again this much later; it never dials on a guess.
+#: Without a zone the calling hours are unknown. The eligibility check looks again this much later and never guesses.
 _HOURS_UNKNOWN = timedelta(days=1)
 
 
@@ -38,13 +38,13 @@ class AcceptRequest:
     idempotency_key: str | None = None
 
 
-#: An error says that this one was not accepted, as far as is known.
+#: An error: this request was not accepted, as far as is known.
 AcceptResult = AcceptReceipt | Exception
 
 
 @dataclass(frozen=True, slots=True)
 class CallInitiation:
-    """What accepting a call needs."""
+    """The flow that accepts calls."""
 
     store: Store
     clock: Clock
@@ -53,21 +53,21 @@ class CallInitiation:
     policy: DialPolicy
 
     async def accept_call(self, request: NewCall, idempotency_key: str | None = None) -> AcceptReceipt:
-        """Durable when this returns. Raises KeyReused, StoreUnavailable."""
+        """Accept one call. It is durable on return. Raises KeyReused and StoreUnavailable."""
         answer = (await self.accept_calls([AcceptRequest(request, idempotency_key)]))[0]
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     async def answered_before(self, idempotency_key: str, fingerprint: str) -> AcceptReceipt | None:
-        """What this very request was answered under its key. Raises StoreUnavailable."""
+        """The stored answer to the same request under its key. Raises StoreUnavailable."""
         response = (await self.store.stored_answers({idempotency_key: fingerprint})).get(idempotency_key)
         return _replay(response) if response is not None else None
 
     async def accept_calls(self, asked: Sequence[AcceptRequest]) -> list[AcceptResult]:
-        """Several at the price of few statements; each stands for itself, and the answers are in their order.
+        """Accept several calls with few statements. Each succeeds or fails alone. The results are in their order.
 
-        An error is an answer and is not raised: whoever tried all of them again would accept some twice.
+        Errors are returned and not raised: a caller that repeated all requests would have some accepted twice.
         """
         answers: dict[int, AcceptResult] = {}
         for wave in _waves(asked):
@@ -75,11 +75,11 @@ class CallInitiation:
         return [answers[position] for position in range(len(asked))]
 
     async def _accept_apart(self, asked: dict[int, AcceptRequest]) -> dict[int, AcceptResult]:
-        """Accept together, or one by one after an error that is one request's own."""
+        """Accept all together, or one by one after an error of one request."""
         try:
             return await self._accept_wave(asked)
         except StoreUnavailable as error:
-            # Whether it was committed may be unclear, so nothing is tried again.
+            # The commit may be unclear, so nothing is tried again.
             return dict.fromkeys(asked, error)
         except Exception as error:  # noqa: BLE001 - rolled back; each request has a caller of its own
             if len(asked) == 1:
@@ -90,7 +90,7 @@ class CallInitiation:
         return answers
 
     async def _accept_wave(self, asked: dict[int, AcceptRequest]) -> dict[int, AcceptResult]:
-        """No two with one contact or one key."""
+        """Accept requests of which no two share a contact or a key."""
         answers = await self._replays(asked)
         fresh = {position: one for position, one in asked.items() if position not in answers}
         if not fresh:
@@ -104,10 +104,10 @@ class CallInitiation:
         answers |= {position: answer for position, (row, answer) in drafts.items() if row.call.call_id in written}
         late = {position: one for position, one in asked.items() if position not in answers}
         try:
-            # Their keys were taken by requests that have committed by now, so their answers are there.
+            # Other requests with these keys have committed by now, so their answers are stored.
             return answers | await self._replays(late)
         except StoreUnavailable as error:
-            return answers | dict.fromkeys(late, error)  # those that were written stand
+            return answers | dict.fromkeys(late, error)  # written ones stay accepted
 
     async def _replays(self, asked: dict[int, AcceptRequest]) -> dict[int, AcceptResult]:
         keyed = {one.idempotency_key: position for position, one in asked.items() if one.idempotency_key is not None}
@@ -163,13 +163,13 @@ class CallInitiation:
         due_at = opens or wanted + _HOURS_UNKNOWN
         task = Task(self.new_id(), call.call_id, TaskKind.FIRST, due_at, created_at=now)
         if due_at <= now:
-            # Due at once: released here, so that the scheduler is not in the way of the first message.
+            # Due at once: released here, so that the first message does not wait for the scheduler.
             task.status, task.dispatch, task.dispatched_at = TaskStatus.DISPATCHED, 1, now
         return task
 
 
 def _waves(asked: Sequence[AcceptRequest]) -> Iterator[list[int]]:
-    """Positions in their order, parted so that no contact and no key comes twice in one part."""
+    """Split the positions, in order, into parts without a repeated contact or key."""
     left = list(range(len(asked)))
     while left:
         wave: list[int] = []
@@ -187,7 +187,7 @@ def _waves(asked: Sequence[AcceptRequest]) -> Iterator[list[int]]:
 
 
 def _known_zone(contact: Contact, person: PersonNow) -> Contact:
-    """The contact as it will stand: what the person said beats what the CRM says now."""
+    """The contact after the write: the person's zone outranks the CRM's."""
     if person.time_zone is not None and (person.time_zone_source == "person" or contact.time_zone is None):
         return Contact(contact.contact_id, contact.phone, person.time_zone, person.time_zone_source)
     return contact

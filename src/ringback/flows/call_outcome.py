@@ -34,7 +34,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRules:
-    """Rules and services with which every outcome is decided and applied."""
+    """Rules and services for deciding and applying an outcome."""
 
     policy: DialPolicy
     deadlines: Deadlines
@@ -47,9 +47,9 @@ async def bind_provider_call(
 ) -> bool:
     """Attach the provider's call to the attempt. Every source of evidence goes through here.
 
-    Returns False if the attempt already has a different provider call: an incident, and the new call is stopped. Also
-    if the provider's call is another attempt's or a call to us: then it is left alone, whatever its metadata claims.
-    And if the attempt's person was erased.
+    Returns False in three cases. The attempt already has a different provider call: an incident, and the new call is
+    stopped. The provider's call is another attempt's or an inbound call: it is left alone despite its metadata.
+    The attempt's person was erased.
     """
     if attempt.is_erased:
         _log.warning("attempt.erased", attempt_id=attempt.attempt_id)
@@ -78,7 +78,7 @@ async def bind_provider_call(
         person = await tx.person_facts(call, attempt.attempt_id, now)
         attempt.holds_person = person.held_by_attempt is None
     attempt.state = furthest(attempt.state, AttemptState.PLACED)
-    # Of an attempt that Retell had rejected, or that was stopped while it waited; the evidence says otherwise.
+    # They are set if Retell had rejected the attempt, or it was stopped while it waited. The evidence overrides them.
     attempt.dial = attempt.disconnection_reason = attempt.verdict_digest = None
     attempt.holds_slot = True
     await emit_initiated(tx, call, attempt, now)
@@ -96,13 +96,13 @@ async def consume_own_task(tx: Transaction, attempt: Attempt) -> None:
 async def apply_report(
     tx: Transaction, call: Call, attempt: Attempt, report: ProviderReport, rules: OutcomeRules, now: datetime
 ) -> None:
-    """Merge one report into a bound attempt, and apply everything that follows."""
+    """Merge one report into a bound attempt, and apply its consequences."""
     was_polled = report.kind is ReportKind.SNAPSHOT and report.status is not None
     if attempt.verdict_digest == PROVIDER_LOST_DIGEST:
-        attempt.verdict_digest = None  # it was not lost after all
+        attempt.verdict_digest = None  # the call was found again
     absorb(attempt, report)
     if attempt.business.get("opt_out"):
-        await tx.save(attempt)  # because what ends the person's calls reads it anew
+        await tx.save(attempt)  # because ending the person's calls reads it again
         await suppress_after_opt_out(tx, call, occurred_at(attempt), rules, now)
     gave_up = was_polled and analysis_is_given_up(attempt, rules.deadlines, now)
     verdict = decide(attempt, was_polled=was_polled, gave_up=gave_up)
@@ -112,24 +112,24 @@ async def apply_report(
 async def suppress_after_opt_out(
     tx: Transaction, call: Call, asked_at: datetime, rules: OutcomeRules, now: datetime
 ) -> None:
-    """Suppress the person, once, by the time at which they asked for it.
+    """Suppress the person once, as of the time of their request.
 
-    The stop was heard by the provider during the call. It ends every open call of the person, this one too, so it
-    comes before the outcome of this attempt is decided.
+    The person asked during the call. The suppression ends all their open calls, this one too. It is applied before the
+    outcome of this attempt is decided.
     """
     if call.no_more_retries == "opt_out":
         return
-    # Each asked for alone: one that is suppressed already must not leave the other open.
+    # Phone and contact are checked separately: a suppression of one must not leave the other open.
     if not (await tx.is_suppressed(call.phone, "") and await tx.is_suppressed("", call.contact_id)):
         suppression = Suppression(rules.new_id(), call.phone, call.contact_id, "opt_out", "provider", asked_at)
-        await suppress(tx, suppression, now, in_hand=call)
+        await suppress(tx, suppression, now, locked_call=call)
     call.no_more_retries = "opt_out"
 
 
 async def apply_verdict(
     tx: Transaction, call: Call, attempt: Attempt, verdict: Verdict | None, rules: OutcomeRules, occasion: Occasion
 ) -> None:
-    """Decide what follows from the attempt's facts and their verdict, apply it, and save the attempt and its call."""
+    """Decide the outcome of the attempt's facts and verdict, apply it, and save the attempt and its call."""
     now, task = occasion.now, await tx.open_task(call.call_id)
     inputs = OutcomeInputs(occasion, rules.policy, rules.deadlines, task)
     if verdict is not None and verdict.is_failure and may_be_retried(attempt, call, task):
@@ -181,7 +181,7 @@ async def _apply_change(
     if change.closing_status is not None:
         assert change.event_id is not None, "an event closes the call"
         if call.final:
-            # The event corrects the one that closed the call, and stands in for it.
+            # The event corrects the one that closed the call, and replaces it.
             call.closing_event_id = change.event_id
         else:
             close(call, change.closing_status, change.event_id)

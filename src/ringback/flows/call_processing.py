@@ -1,4 +1,4 @@
-"""Place a call by the dial protocol: gate and claim in one transaction, commit, send once, record the answer."""
+"""Place a call: check eligibility and claim in one transaction, commit, send once, record the answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -38,10 +38,10 @@ _log = structlog.get_logger(__name__)
 
 #: A claim must be sent within this long, or its lease could end while the request is on its way.
 SEND_WITHIN_S = 30.0
-#: Claims of the whole installation pass one lock, so more of them at once in a process only wait there, each with a
-#: connection that an answer to a dial could use.
+#: All claims of the installation take one lock. More of them in a process would only wait there, each with a connection
+#: that an answer to a dial could use.
 CLAIMS_AT_ONCE = 4
-#: The answer of a call that may be ringing is worth some patience with the database.
+#: Pauses between tries to record the answer of a call that may be ringing.
 _RECORD_PAUSES_S = (0.1, 0.5, 2.0, 5.0)
 
 _Work = Callable[[], Awaitable[None]]
@@ -63,7 +63,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """What is read under the locks of a claim. `own` is the attempt that would be dialed (again), if there is one."""
+    """Facts read under the locks of a claim. `own` is the attempt that would be dialed (again), if any."""
 
     call: Call
     task: Task
@@ -76,7 +76,7 @@ class _Case:
 
 @dataclass(frozen=True, slots=True)
 class CallProcessing:
-    """What placing a call needs."""
+    """The flow that places calls."""
 
     store: Store
     provider: IdentifiedProvider
@@ -86,8 +86,10 @@ class CallProcessing:
     claims: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CLAIMS_AT_ONCE))
 
     async def place_call(self, message: CallRequested) -> None:
-        """Dial what the message asks for, if it still may be dialed. Raises Retryable before the claim; after it,
-        never a second request whatever happens."""
+        """Dial the requested call, if it still may be dialed. Raises Retryable before the claim.
+
+        After the claim no failure leads to a second request.
+        """
         async with self.claims:
             claim = await self._claim(message)
         if claim is None:
@@ -95,14 +97,14 @@ class CallProcessing:
         action = await self.provider.voicemail_action(claim.request.agent_id)
         reach(Failpoint.VOICEMAIL_LEARNT)
         if action is VoicemailAction.HANGUP:
-            # It decides what a voicemail means, and the call's webhooks may be faster than the answer to its dial.
-            await _patiently(lambda: self._note_action(claim, action))
+            # It decides the meaning of a voicemail. The call's webhooks may be faster than the answer to its dial.
+            await _retry_write(lambda: self._note_action(claim, action))
         answer = await self.provider.dial(claim.request, claim.lease_deadline)
         reach(Failpoint.DIAL_ANSWERED)
         _log.info(
             "call.dialed", call_id=claim.call_id, attempt_id=claim.attempt_id, answer=answer.kind, cause=answer.cause
         )
-        await _patiently(lambda: self._record(claim, answer, action))
+        await _retry_write(lambda: self._record(claim, answer, action))
 
     async def _note_action(self, claim: Claim, action: VoicemailAction) -> None:
         async with self.store.transaction() as tx:
@@ -137,7 +139,7 @@ class CallProcessing:
         async with self.store.transaction() as tx:
             call = await tx.lock_call(message.call_id)
             reach(Failpoint.CLAIM_LOCKED)
-            # Behind the wait for the person: hours, expiry and lease are judged by the time it is then.
+            # Read after the wait for the lock: hours, expiry and lease are judged by this time.
             now, monotonic = self.clock.now(), self.clock.monotonic()
             case = await self._read_case(tx, call, message, now) if call is not None else None
             if case is None:
@@ -151,7 +153,7 @@ class CallProcessing:
                 now,
             )
             if decision.verdict is not EligibilityVerdict.ALLOW:
-                await _turn_away(tx, case, decision)
+                await _defer_or_end(tx, case, decision)
                 reach(Failpoint.CLAIM_TURNED_AWAY)
                 return None
             assert capacity is not None, "only the capacity check admits"
@@ -161,7 +163,7 @@ class CallProcessing:
             attempt = await self._write_ahead(tx, case, instance)
             reach(Failpoint.CLAIM_WRITTEN)
         reach(Failpoint.CLAIM_COMMITTED)
-        # Behind the commit: from here on the claim stands, and only this worker may send, and only once.
+        # After the commit only this worker may send, and only once.
         return Claim(
             attempt.call_id,
             attempt.attempt_id,
@@ -173,7 +175,7 @@ class CallProcessing:
         )
 
     async def _read_case(self, tx: Transaction, call: Call, message: CallRequested, now: datetime) -> _Case | None:
-        """None: the message asks for a dispatch that is not the open one, so it is dropped."""
+        """Read the facts. Returns None, and the message is dropped, if its dispatch is not the open one."""
         task = None if call.final else await tx.open_task(call.call_id)
         if task is None or not _is_this_dispatch(task, message):
             return None
@@ -191,13 +193,13 @@ class CallProcessing:
         zones = candidate_zones(case.contact.time_zone, self.rules.numbers.time_zones(case.call.phone))
         region = self.rules.numbers.region(case.call.phone)
         number_type = self.rules.numbers.number_type(case.call.phone)
-        asked = Candidate(case.call, case.task, zones, region, number_type, case.own is None)
+        candidate = Candidate(case.call, case.task, zones, region, number_type, case.own is None)
         if case.is_resend and self._same_key_left_s(case) <= 0:
             return _SAME_KEY_OVER, None
-        refused = deny(asked, case.person, policy, now) or defer_for_person(asked, case.person, policy, now)
+        refused = deny(candidate, case.person, policy, now) or defer_for_person(candidate, case.person, policy, now)
         if refused is not None:
             return refused, None
-        # Last, because this lock is the installation's one and is held until the commit.
+        # Last, because all claims share this lock, and it is held until the commit.
         capacity = await tx.capacity(now)
         crosses = defer_across_border(capacity, emulated, now)
         return crosses or defer_for_capacity(capacity, policy, now) or ALLOW, capacity
@@ -207,7 +209,7 @@ class CallProcessing:
         return self.rules.deadlines.same_key_window_s - (case.now - case.own.sent_at).total_seconds()
 
     def _send_within_s(self, case: _Case) -> float:
-        """A resend must leave while the provider still knows its key, however long this worker is stopped."""
+        """Limit a resend to the time in which the provider still knows its key."""
         return min(SEND_WITHIN_S, self._same_key_left_s(case)) if case.is_resend else SEND_WITHIN_S
 
     async def _write_ahead(self, tx: Transaction, case: _Case, instance: str) -> Attempt:
@@ -261,8 +263,8 @@ class CallProcessing:
         )
 
 
-async def _patiently(write: _Work) -> None:
-    """Raises Retryable when the database stays away; the lease's end then makes the attempt unknown."""
+async def _retry_write(write: _Work) -> None:
+    """Raises Retryable while the database stays unavailable. The end of the lease then makes the attempt unknown."""
     for pause_s in _RECORD_PAUSES_S:
         try:
             return await write()
@@ -272,8 +274,10 @@ async def _patiently(write: _Work) -> None:
 
 
 def _own_attempt(latest: Attempt | None, task: Task) -> Attempt | None:
-    """The attempt that this task dials again. Of an unknown one that is its own task's resend and nothing else: to any
-    other dial it is somebody who holds the person."""
+    """The attempt that this task dials again.
+
+    Only its own task may resend an unknown attempt. For any other dial that attempt holds the person.
+    """
     if latest is None or latest.state not in (AttemptState.WAITING, AttemptState.UNKNOWN):
         return None
     return latest if latest.state is AttemptState.WAITING or latest.task_id == task.task_id else None
@@ -284,7 +288,7 @@ def _is_this_dispatch(task: Task, message: CallRequested) -> bool:
 
 
 def _inputs(decision: EligibilityDecision, case: _Case, capacity: CapacityFacts | None) -> dict[str, object]:
-    """The decision with what it was made of, for `trace` and `why`."""
+    """The decision with its inputs, for `trace` and `why`."""
     person = case.person
     inputs: dict[str, object] = {
         **decision.detail(),
@@ -306,8 +310,8 @@ def _inputs(decision: EligibilityDecision, case: _Case, capacity: CapacityFacts 
     return inputs
 
 
-async def _turn_away(tx: Transaction, case: _Case, decision: EligibilityDecision) -> None:
-    """Not now, or never: the task becomes due later, or the call ends. A resend that may not be is simply not made."""
+async def _defer_or_end(tx: Transaction, case: _Case, decision: EligibilityDecision) -> None:
+    """Make the task due later, or end the call. A denied resend is only not sent."""
     call, task = case.call, case.task
     if case.is_resend and decision.verdict is EligibilityVerdict.DENY:
         task.status = TaskStatus.CONSUMED

@@ -1,4 +1,4 @@
-"""Apply the result of a dial to its attempt; anything unclear is `unknown`, never "try again"."""
+"""Apply the result of a dial to its attempt. An unclear result is `unknown` and never dialed again as new."""
 
 from datetime import datetime, timedelta
 
@@ -18,7 +18,7 @@ LONGEST_WAIT_S = 60.0
 async def record_answer(
     tx: Transaction, call: Call, attempt: Attempt, answer: DialAnswer, rules: OutcomeRules, now: datetime
 ) -> None:
-    """Apply the answer to a claim that still stands, or, whenever it comes, the evidence that the call was placed."""
+    """Apply the answer to a claim in force, or late evidence that the call was placed."""
     if answer.kind is DialAnswerKind.PLACED:
         assert answer.provider_call_id is not None, "a placed call has an id"
         was_bound = attempt.provider_call_id is not None
@@ -29,7 +29,7 @@ async def record_answer(
         await tx.save(call)
         reach(Failpoint.ANSWER_PLACED)
     elif answer.kind is DialAnswerKind.AMBIGUOUS or attempt.resent:
-        # Whatever a resend is told, the first request may have rung.
+        # Even if a resend is rejected, the first request may have rung.
         await become_unknown(tx, call, attempt, rules.deadlines, now)
     elif answer.kind is DialAnswerKind.REJECTED:
         check_transition(attempt.state, AttemptState.REJECTED)
@@ -45,7 +45,7 @@ async def record_answer(
 
 
 async def become_unknown(tx: Transaction, call: Call, attempt: Attempt, deadlines: Deadlines, now: datetime) -> None:
-    """From a claim whose outcome nobody knows. Each send, the resend too, has the whole grace before it is given up."""
+    """Mark a claim with an unclear outcome. Each send, resends included, has the whole grace period."""
     check_transition(attempt.state, AttemptState.UNKNOWN)
     attempt.state = AttemptState.UNKNOWN
     attempt.lease_until = None
@@ -59,8 +59,10 @@ async def become_unknown(tx: Transaction, call: Call, attempt: Attempt, deadline
 
 
 async def _wait(tx: Transaction, call: Call, attempt: Attempt, answer: DialAnswer, now: datetime) -> None:
-    """Nothing was sent, or nothing was taken: the same attempt, number and key are claimed again, through the whole
-    gate."""
+    """Let the attempt wait: nothing was sent, or nothing was accepted.
+
+    The same attempt, number and key are claimed again later, after the whole eligibility check.
+    """
     check_transition(attempt.state, AttemptState.WAITING)
     attempt.state = AttemptState.WAITING
     attempt.waits += 1
@@ -78,7 +80,7 @@ async def _wait(tx: Transaction, call: Call, attempt: Attempt, answer: DialAnswe
         await tx.save(task)
     reach(Failpoint.ANSWER_WAITING)
     if call.no_more_retries:
-        # A stop was asked for while the request was on its way; now it can be honoured in full.
+        # A stop was requested during the request. Now the call can end.
         asked = call.no_more_retries
         reason = FailReason.SUPPRESSED if asked == "opt_out" else FailReason(asked)
         await end_call(tx, call, task, attempt, reason, now)

@@ -17,10 +17,10 @@ _TASK_STATUS = {FailReason.EXPIRED: TaskStatus.EXPIRED}
 async def end_call(
     tx: Transaction, call: Call, task: Task | None, attempt: Attempt | None, reason: FailReason, now: datetime
 ) -> bool:
-    """Take the call's open task away and let nothing follow.
+    """Delete the call's open task and let no attempt follow.
 
-    Returns True if the call is over, and Engage is told so. Returns False if an attempt is in progress: its verdict,
-    which nothing will follow, ends the call.
+    Returns True if the call is over, after its final event. Returns False if an attempt is in progress: its verdict
+    ends the call.
     """
     if task is not None:
         task.status = _TASK_STATUS.get(reason, TaskStatus.DELETED)
@@ -35,7 +35,7 @@ async def end_call(
         check_transition(attempt.state, AttemptState.REJECTED)
         attempt.state = AttemptState.REJECTED
         attempt.dial = DialFact.NOT_DIALED
-        # Should a webhook prove that it rang after all, its verdict corrects this event.
+        # If a webhook proves that it rang, its verdict corrects this event.
         attempt.verdict_type, attempt.verdict_event_id = AbtType.FAILED, closing_event_id
         attempt.next_check_at = None
         await tx.save(attempt)
@@ -46,10 +46,9 @@ async def end_call(
 
 
 async def cancel_call(store: Store, clock: Clock, call_id: str) -> Literal["cancelled", "already_dispatched"] | None:
-    """Cancel a call: after "cancelled" it will not dial. After "already_dispatched" an attempt may be ringing, and
-    nothing follows it.
+    """Cancel a call. "cancelled": it will not dial. "already_dispatched": an attempt may be ringing, and none follows.
 
-    Returns None if there is no such call. Of a call that is over nothing changes, and the result is as it ended.
+    Returns None if there is no such call. A finished call does not change, and the result says how it ended.
     """
     now = clock.now()
     async with store.transaction() as tx:

@@ -1,4 +1,4 @@
-"""Late evidence about an erased person: it is recognised and dropped, but for a stop."""
+"""Recognise late evidence about an erased person, and drop everything of it except a stop."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,27 +12,27 @@ from ringback.ports import Suppression, Transaction
 
 
 class KnowsErased(Protocol):
-    """What a store and its transactions know of erased people."""
+    """The knowledge of a store and its transactions about erased people."""
 
     async def is_erased(self, ids: Sequence[str | None]) -> bool:
-        """Whether one of them is an erased person's: of an attempt, a call, a provider call or an inbound call."""
+        """Whether one id belongs to an erased person: of an attempt, a call, a provider call or an inbound call."""
         ...
 
 
 def ids_of(report: ProviderReport) -> list[str | None]:
-    """Everything by which a report may name a call of ours."""
+    """All ids by which a report may name a call."""
     return [report.provider_call_id, report.attempt_id, report.call_id, report.inbound_id]
 
 
 def person_of(report: ProviderReport, rules: OutcomeRules) -> str | None:
-    """The canonical phone of the person in the conversation; None where the report does not tell it."""
+    """The canonical phone of the person in the conversation. None if the report has none."""
     if report.direction == "inbound":
         return caller_number(report.from_number, report.to_number, rules)
     return caller_number(report.to_number, report.from_number, rules)
 
 
 async def keep_stop_of_erased(tx: Transaction, report: ProviderReport, rules: OutcomeRules, now: datetime) -> None:
-    """An opt-out holds whenever it is heard of; the phone is kept as a keyed hash only. Raises ErasureKeyMissing."""
+    """Keep a late opt-out. The phone is kept only as a keyed hash. Raises ErasureKeyMissing."""
     phone = person_of(report, rules)
     if phone is None or report.end_facts is None or not report.end_facts.opt_out:
         return

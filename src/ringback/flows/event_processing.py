@@ -1,4 +1,4 @@
-"""Apply what the provider tells about a call: inbox row, facts, consequences and outbox rows in one transaction."""
+"""Apply the provider's reports: inbox row, facts, consequences and outbox rows in one transaction."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,24 +13,26 @@ from ringback.domain.provider_report import ProviderReport, ReportKind
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.call_outcome import OutcomeRules, apply_report, bind_provider_call, suppress_after_opt_out
 from ringback.flows.erased_people import ids_of, keep_stop_of_erased
-from ringback.flows.inbound_calls import InboundStore, InboundTransaction, hear_inbound, lock_caller
+from ringback.flows.inbound_calls import InboundStore, InboundTransaction, apply_inbound, lock_caller
 from ringback.messages import WebhookReceived
 from ringback.ports import Clock, Transaction
 
 _log = structlog.get_logger(__name__)
 
-#: An event of ours whose attempt is not there is parked this often before it is written down as foreign.
+#: An event whose attempt is missing is parked this often before it is recorded as foreign.
 PARKED_TRIES = 3
 PARKED_S = 2.0
 
-#: Stands for the content of an event whose body was too large to be carried.
+#: The content of an event whose body was too large for the queue.
 _NO_CONTENT = b""
 
 
 @dataclass(slots=True)
 class EventCounts:
-    """Since the start; `foreign` are calls of other instances or without our metadata, `unhandled` concern no call,
-    `erased` an erased person."""
+    """Counts since the start.
+
+    `foreign`: calls of other instances, or without metadata. `unhandled`: no call. `erased`: an erased person.
+    """
 
     applied: int = 0
     repeated: int = 0
@@ -41,7 +43,7 @@ class EventCounts:
 
 @dataclass(frozen=True, slots=True)
 class EventProcessing:
-    """`translate(body)` gives the report of a webhook, `identify(body)` the identity of its content."""
+    """The flow that applies webhooks. `translate(body)` returns a report, `identify(body)` the content's identity."""
 
     store: InboundStore
     clock: Clock
@@ -51,29 +53,27 @@ class EventProcessing:
     counts: EventCounts
 
     async def apply_call_event(self, message: WebhookReceived, receive_count: int) -> None:
-        """Raises Permanent for a body that is no event, Retryable for an event whose attempt is not there yet."""
+        """Apply one webhook. Raises Permanent for a body that is no event, Retryable if the attempt is missing yet."""
         if message.body is None:
             await self._ask_provider_soon(message, receive_count)
             return
         try:
             report = self.translate(message.body)
         except NotAboutACall as event:
-            await self._write_down_only(
-                ProviderReport(ReportKind.OTHER, "", event.event_name), message.body, "unhandled"
-            )
+            await self._record_only(ProviderReport(ReportKind.OTHER, "", event.event_name), message.body, "unhandled")
             return
-        attempt = await self._whose(report)
+        attempt = await self._attempt_of(report)
         if await self._is_about_an_erased_person(report, attempt):
             async with self.store.transaction() as tx:
-                await self._leave_erased(tx, report)
+                await self._drop_erased(tx, report)
             return
         if attempt is None and report.direction == "inbound":
-            await self._hear_inbound(report, message.body)
+            await self._apply_inbound(report, message.body)
             return
         if attempt is None:
             if report.instance == await self.store.instance() and receive_count <= PARKED_TRIES:
-                raise Retryable("an event of ours whose attempt is not there", PARKED_S)
-            await self._write_down_only(report, message.body, "foreign")
+                raise Retryable("an event whose attempt is missing", PARKED_S)
+            await self._record_only(report, message.body, "foreign")
             return
         now = self.clock.now()
         async with self.store.transaction() as tx:
@@ -91,13 +91,13 @@ class EventProcessing:
             event_name=report.event_name,
         )
 
-    async def _whose(self, report: ProviderReport) -> Attempt | None:
-        """The attempt that the report is about; None if the call is none of ours."""
-        ours = await self.store.instance()
-        if report.direction == "inbound" or report.instance not in (None, ours):
+    async def _attempt_of(self, report: ProviderReport) -> Attempt | None:
+        """The attempt that the report is about. None if the call is not of this installation."""
+        own_instance = await self.store.instance()
+        if report.direction == "inbound" or report.instance not in (None, own_instance):
             return None
         return await self.store.attempt_of(
-            report.attempt_id if report.instance == ours else None, report.provider_call_id
+            report.attempt_id if report.instance == own_instance else None, report.provider_call_id
         )
 
     async def _is_about_an_erased_person(self, report: ProviderReport, attempt: Attempt | None) -> bool:
@@ -105,48 +105,50 @@ class EventProcessing:
             return attempt.is_erased
         return await self.store.is_erased(ids_of(report))
 
-    async def _leave_erased(self, tx: InboundTransaction, report: ProviderReport) -> None:
-        """Nothing of the event is kept, not even that it came, but a stop that the person asked for."""
+    async def _drop_erased(self, tx: InboundTransaction, report: ProviderReport) -> None:
+        """Keep only a stop that the person asked for. Nothing else of the event is recorded."""
         self.counts.erased += 1
         await keep_stop_of_erased(tx, report, self.rules, self.clock.now())
         _log.info("event.of_erased", event_name=report.event_name)
 
-    async def _write_down_only(self, report: ProviderReport, body: str | None, fate: str) -> None:
-        """Of a call that is not ours, nothing but that it was heard of: whoever it tells of is no business of ours."""
-        self.counts.foreign += fate == "foreign"
-        self.counts.unhandled += fate == "unhandled"
+    async def _record_only(self, report: ProviderReport, body: str | None, handling: str) -> None:
+        """Record that an event of another installation's call arrived, without its content."""
+        self.counts.foreign += handling == "foreign"
+        self.counts.unhandled += handling == "unhandled"
         identity = self.identify(body) if body is not None else _NO_CONTENT
         async with self.store.transaction() as tx:
-            kept = body if fate == "unhandled" else None
-            await tx.record_provider_event(report, None, identity, kept, fate, self.clock.now())
+            kept = body if handling == "unhandled" else None
+            await tx.record_provider_event(report, None, identity, kept, handling, self.clock.now())
             reach(Failpoint.EVENT_NOT_OURS)
-        _log.info("event.not_ours", provider_call_id=report.provider_call_id, event_name=report.event_name, fate=fate)
+        _log.info(
+            "event.not_ours", provider_call_id=report.provider_call_id, event_name=report.event_name, fate=handling
+        )
 
-    async def _hear_inbound(self, report: ProviderReport, body: str) -> None:
+    async def _apply_inbound(self, report: ProviderReport, body: str) -> None:
         if await self.store.attempt_of(None, report.provider_call_id) is not None:
-            # One of our own calls, which an inbound event has nothing to tell about.
-            await self._write_down_only(report, body, "foreign")
+            # An outbound call of this installation. An inbound event says nothing about it.
+            await self._record_only(report, body, "foreign")
             return
         if not await self._rang_here(report):
-            await self._write_down_only(report, body, "inbound")
+            await self._record_only(report, body, "inbound")
             return
         now = self.clock.now()
         async with self.store.transaction() as tx:
             caller = await lock_caller(tx, report, self.rules)
             if await tx.is_erased(ids_of(report)):
-                # Between the look before and the locks.
-                await self._leave_erased(tx, report)
+                # Erased between the first check and the locks.
+                await self._drop_erased(tx, report)
                 return
             if await tx.record_provider_event(report, None, self.identify(body), body, "inbound", now):
-                await hear_inbound(tx, report, caller, self.rules, now)
+                await apply_inbound(tx, report, caller, self.rules, now)
                 reach(Failpoint.INBOUND_HEARD)
         _log.info("event.inbound", provider_call_id=report.provider_call_id, event_name=report.event_name)
 
     async def _rang_here(self, report: ProviderReport) -> bool:
-        """Whether the inbound call is one of ours.
+        """Whether the inbound call was to this installation.
 
-        It has no mark of ours where our answer came too late for the provider. A call that we wrote down while it rang
-        is ours all the same, and holds the person's tasks.
+        It has no mark if the answer came too late for the provider. A call that was recorded while it rang counts too,
+        and holds the person's tasks.
         """
         if report.instance is not None:
             return report.instance == await self.store.instance()
@@ -154,7 +156,7 @@ class EventProcessing:
             return await tx.inbound_call(None, report.provider_call_id) is not None
 
     async def _ask_provider_soon(self, message: WebhookReceived, receive_count: int) -> None:
-        """The webhook was too large for the queue; the watchdog asks for the call at once."""
+        """Make the follow-up of the call due at once: its webhook was too large for the queue."""
         if message.provider_call_id is None:
             raise Permanent("a webhook without its body names its call")
         report = ProviderReport(ReportKind.OTHER, message.provider_call_id, message.event or "")
@@ -163,9 +165,9 @@ class EventProcessing:
             self.counts.erased += 1
             return
         if known is None and receive_count <= PARKED_TRIES:
-            raise Retryable("a large event whose attempt is not there", PARKED_S)
+            raise Retryable("a large event whose attempt is missing", PARKED_S)
         if known is None:
-            await self._write_down_only(report, None, "foreign")
+            await self._record_only(report, None, "foreign")
             return
         now = self.clock.now()
         async with self.store.transaction() as tx:
@@ -181,7 +183,7 @@ class EventProcessing:
 
 
 async def lock_people_of_report(tx: Transaction, known: Attempt, report: ProviderReport) -> None:
-    """Lock everyone whose calls the report may end; to be called before any call is locked, for the order of locks."""
+    """Lock all people whose calls the report may end. The order of locks demands this before any call's lock."""
     if report.says_stop:
         await tx.lock_contacts(await tx.phones_of_open_calls(known.phone, known.contact_id), known.contact_id)
 
@@ -195,8 +197,11 @@ async def apply_evidence(
     *,
     inbox: tuple[bytes, str | None] | None = None,
 ) -> bool:
-    """Bind and apply one report about an attempt of ours, under its call's lock. With `inbox`, the content's identity
-    and body, a repeat changes nothing and gives False; so does every report once the attempt's person is erased."""
+    """Bind and apply one report about an attempt, under its call's lock.
+
+    `inbox` is the content's identity and body. With it, a repeat changes nothing and returns False. So does every
+    report after the attempt's person was erased.
+    """
     await lock_people_of_report(tx, known, report)
     call = await tx.lock_call(known.call_id)
     attempt = await tx.attempt(known.attempt_id)
@@ -209,7 +214,7 @@ async def apply_evidence(
     reach(Failpoint.EVENT_TAKEN_IN)
     if not await bind_provider_call(tx, call, attempt, report.provider_call_id, now):
         if report.says_stop:
-            # Nothing else of this other call is ours to tell, but what the person said there holds.
+            # The other call changes nothing, but the person's stop applies.
             await suppress_after_opt_out(tx, call, report.ended_at or occurred_at(attempt), rules, now)
         await tx.save(call)
         return True

@@ -1,4 +1,4 @@
-"""Somebody calls us: their own tasks are held until that call ends, and it is written down like every call."""
+"""Record an inbound call, and hold the caller's tasks until that call ends."""
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from ringback.flows.erased_people import KnowsErased
 from ringback.flows.suppression import suppress
 from ringback.ports import Store, Suppression, Transaction
 
-#: The provider asks up to four times, ten seconds each, while the phone rings once.
+#: The provider asks up to four times, ten seconds each, while one call rings.
 RINGS_AT_MOST = timedelta(seconds=60)
 
 
 class InboundTransaction(Transaction, KnowsErased, Protocol):
-    """What inbound calls need of a unit of work beyond what every flow does."""
+    """A unit of work with the rows of inbound calls."""
 
     async def insert(self, row: Call | Task | Attempt | InboundCall) -> None: ...
     async def save(self, row: Call | Task | Attempt | InboundCall) -> None: ...
@@ -36,11 +36,11 @@ class InboundTransaction(Transaction, KnowsErased, Protocol):
         ...
 
     async def inbound_call(self, inbound_id: str | None, provider_call_id: str | None) -> InboundCall | None:
-        """By the provider's id, else by ours if the provider's is not known or not given."""
+        """Find by the provider's id, else by Ringback's id if the provider's is unknown."""
         ...
 
     async def find_ringing(self, phone: str, to_number: str, since: datetime) -> InboundCall | None:
-        """One that rang since then, and of which nothing else is known."""
+        """Find one that rang since then, and of which nothing else is known."""
         ...
 
 
@@ -50,8 +50,11 @@ class InboundStore(Store, KnowsErased, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`phone` and `to_number` are canonical, as far as our own number could be read; `called_at` is when it rang, or
-    else when somebody answered."""
+    """A caller.
+
+    `phone` is canonical. So is `to_number`, if it could be read. `called_at` is when it rang, or else when it was
+    answered.
+    """
 
     phone: str
     contact_id: str
@@ -61,8 +64,8 @@ class Caller:
 
 
 async def hold_for(tx: InboundTransaction, caller: Caller, rules: OutcomeRules, now: datetime) -> InboundCall:
-    """Write the call down and hold the person's tasks, dispatched ones too. The people's locks must be held."""
-    inbound = await _write_down(tx, caller, rules, now)
+    """Record the call and hold the person's tasks, dispatched ones too. The people's locks must be held."""
+    inbound = await _record_inbound(tx, caller, rules, now)
     if inbound.hold_until > now and inbound.released_at is None:
         for call_id in await tx.unfinished_calls(caller.phone, caller.contact_id):
             await _hold_task(tx, call_id, inbound, now)
@@ -70,8 +73,8 @@ async def hold_for(tx: InboundTransaction, caller: Caller, rules: OutcomeRules, 
     return inbound
 
 
-async def _write_down(tx: InboundTransaction, caller: Caller, rules: OutcomeRules, now: datetime) -> InboundCall:
-    """The provider repeats its question while it rings, and names the call only when it has an id for it."""
+async def _record_inbound(tx: InboundTransaction, caller: Caller, rules: OutcomeRules, now: datetime) -> InboundCall:
+    """Record the call once. The provider repeats its question while it rings, and names the call once it has an id."""
     known = None
     if caller.provider_call_id is not None:
         known = await tx.inbound_call(None, caller.provider_call_id)
@@ -106,7 +109,7 @@ async def _hold_task(tx: InboundTransaction, call_id: str, inbound: InboundCall,
 
 
 async def _held_until(tx: InboundTransaction, call: Call, now: datetime) -> datetime | None:
-    """The end of the longest hold that is in force for the call; the person may be on several calls to us."""
+    """The end of the longest hold on the call's person, who may be on several inbound calls."""
     until = (await tx.person_facts(call, None, now)).on_inbound_call_until
     return until if until is not None and until > now else None
 
@@ -114,7 +117,7 @@ async def _held_until(tx: InboundTransaction, call: Call, now: datetime) -> date
 async def lock_caller(
     tx: InboundTransaction, report: ProviderReport, rules: OutcomeRules
 ) -> tuple[str, str | None] | None:
-    """Take the locks of the person who calls us. Returns their phone and contact id; None if the phone is withheld."""
+    """Take the locks of the caller. Returns their phone and contact id. None if the phone is withheld."""
     known = await tx.inbound_call(report.inbound_id, report.provider_call_id)
     phone = known.phone if known else caller_number(report.from_number, report.to_number, rules)
     if phone is None:
@@ -122,30 +125,29 @@ async def lock_caller(
     contact_id = known.contact_id if known else await tx.contact_by_phone(phone)
     await tx.lock_contacts(await tx.phones_of_open_calls(phone, contact_id), contact_id)
     if contact_id is not None and await tx.contact(contact_id) is None:
-        contact_id = None  # erased while we waited for the locks
+        contact_id = None  # erased during the wait for the locks
     return phone, contact_id
 
 
-async def hear_inbound(
+async def apply_inbound(
     tx: InboundTransaction,
     report: ProviderReport,
     locked: tuple[str, str | None] | None,
     rules: OutcomeRules,
     now: datetime,
 ) -> None:
-    """Apply what the provider tells about a call to us from the caller who was locked. An opt-out counts, whoever rang
-    whom."""
+    """Apply the provider's report of an inbound call from the locked caller. An opt-out counts here too."""
     if locked is None:
         return
     phone, contact_id = locked
     inbound = await tx.inbound_call(report.inbound_id, report.provider_call_id)
     if inbound is None and contact_id is not None:
-        # It was answered without us: the database was away while it rang.
+        # It was answered without Ringback: the database was unavailable while it rang.
         called_at = report.started_at or now
         to_number = own_number(report.to_number, rules) or report.to_number or ""
         caller = Caller(phone, contact_id, to_number, report.provider_call_id, called_at)
-        take_up = hold_for if report.kind is ReportKind.STARTED else _write_down
-        inbound = await take_up(tx, caller, rules, now)
+        record = hold_for if report.kind is ReportKind.STARTED else _record_inbound
+        inbound = await record(tx, caller, rules, now)
     if inbound is not None:
         _absorb(inbound, report)
         if report.kind in (ReportKind.ENDED, ReportKind.ANALYZED):
@@ -168,7 +170,7 @@ async def _release(tx: InboundTransaction, inbound: InboundCall, now: datetime) 
     if inbound.released_at is not None:
         return
     inbound.released_at = now
-    await tx.save(inbound)  # first, so that it is not among the holds that are still in force
+    await tx.save(inbound)  # first, so that it no longer counts among the holds in force
     for call_id in await tx.unfinished_calls(inbound.phone, inbound.contact_id):
         call, task = await tx.lock_call(call_id), await tx.open_task(call_id)
         if call is None or task is None or task.status is not TaskStatus.HELD:

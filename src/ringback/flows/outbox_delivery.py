@@ -19,10 +19,10 @@ from ringback.ports import Clock, Delivery, Engage, MessageQueue, OutboxKind, Ou
 StopCall = Callable[[str], Awaitable[None]]
 
 DELIVERED = Delivery(delivered=True)
-# Another version of this program wrote the row: it must not take the other rows of its parcel with it.
+# Another version of this program wrote the row. The other rows of its batch are sent all the same.
 MALFORMED = Delivery(delivered=False, permanent=True, detail="malformed")
 
-#: A row that is refused for itself (a permanent answer) is offered this often.
+#: A row with a permanent refusal is sent this often.
 REFUSED_TRIES = 5
 
 
@@ -30,17 +30,18 @@ REFUSED_TRIES = 5
 class RetryPace:
     """Waits of 1 s, 2 s, 4 s … up to `cap_s`, each drawn evenly from zero to that; dead after `tries` (None: never).
 
-    Tries are counted, not time since the row was written: a row may have waited for days behind another, or for Engage
-    to be configured at all, and still deserves every one.
+    Tries count, not the age of the row. A row may have waited for days after another, or until Engage was configured,
+    and still gets all its tries.
     """
 
     cap_s: float
     tries: int | None
 
     def wait_s(self, delivery: Delivery, tries: int, rng: random.Random, refusals: int = 0) -> float | None:
-        """Seconds until the next try after `tries` failed ones, `refusals` of them permanent; None: no more. The
-        receiver's own wish is waited first and the draw is added to it, so that all who were sent away together do not
-        come back together."""
+        """Seconds until the next try after `tries` failed ones, `refusals` of them permanent. None: no more tries.
+
+        The random part is added to the receiver's Retry-After. Rows that were refused together do not return together.
+        """
         if delivery.permanent and refusals >= REFUSED_TRIES:
             return None
         if self.tries is not None and tries >= self.tries:
@@ -49,19 +50,19 @@ class RetryPace:
         return (delivery.retry_after_s or 0.0) + rng.uniform(0.0, ceiling_s)
 
 
-# The queue is ours: a call that was accepted is published however long the queue is away.
+# An accepted call is published however long the queue is unavailable.
 QUEUE_RETRY = RetryPace(cap_s=30, tries=None)
 # The first 12 waits last 34 minutes on average, each later one half an hour: 60 tries are about a day.
 ENGAGE_RETRY = RetryPace(cap_s=3600, tries=60)
-# A person is on the line: never wait long. 480 tries of 15 s on average are two hours, longer than any call.
+# A person is on the phone, so waits are short. 480 tries of 15 s on average are two hours, longer than any call.
 STOP_RETRY = RetryPace(cap_s=30, tries=480)
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """Kinds of rows that share one receiver. Channels do not wait for each other: a slow Engage must not slow dialing.
+    """Kinds of rows with one receiver. Channels do not wait for each other: a slow Engage must not slow dialing.
 
-    At most `room` rows are under way, in parcels of `parcel`; `carry` says of each row of a parcel what became of it.
+    At most `max_in_flight` rows are sent at once, in batches of `batch_size`. `send` returns the result of each row.
     """
 
     name: str
@@ -95,7 +96,7 @@ def queue_channel(queue: MessageQueue) -> Channel:
 
 
 def _call_message(row: OutboxRow) -> OutgoingMessage | None:
-    # A newer version may have added to the payload; the ids are all that a dispatch needs.
+    # A newer version may have added to the payload. A dispatch needs only the ids.
     payload = row.payload
     try:
         request = CallRequested(payload["call_id"], payload["task_id"], payload["dispatch"])
@@ -132,9 +133,9 @@ def stop_channel(stop_call: StopCall) -> Channel:
     return Channel("stop", ("stop_call",), send, STOP_RETRY, max_in_flight=20)
 
 
-# A row is ours this long. All that is taken is sent at once, and Engage has 10 s: a living relay is back in time.
+# The lease of a row. Taken rows are sent at once, and Engage has 10 s, so a running relay finishes in time.
 LEASE_S = 20
-# Rows that take longer than this do not hold up the others of their pass.
+# Slower rows than this do not delay the others of their pass.
 STRAGGLER_S = 0.25
 
 _log = structlog.get_logger(__name__)
@@ -152,7 +153,7 @@ class RelayStats:
 
 
 class OutboxRelay:
-    """Carries the kinds of rows whose receivers it is given; the other kinds stay where they are."""
+    """Delivers the kinds of rows that have a configured receiver. Other kinds stay in the outbox."""
 
     def __init__(
         self,
@@ -183,8 +184,10 @@ class OutboxRelay:
         return rows
 
     async def record_results(self, channel: Channel, outcomes: Sequence[tuple[OutboxRow, Delivery]]) -> bool:
-        """Write down what became of the rows, all delivered ones in one statement. True if any is out of the way:
-        delivered, or dead."""
+        """Record the results of the rows, all delivered ones in one statement.
+
+        Returns True if any row is delivered or dead.
+        """
         delivered = [row for row, delivery in outcomes if delivery.delivered]
         if delivered:
             reach(Failpoint.OUTBOX_CARRIED)
@@ -200,7 +203,7 @@ class OutboxRelay:
         return len(outcomes) > reasons.total()
 
     async def _postpone(self, channel: Channel, row: OutboxRow, delivery: Delivery) -> bool:
-        """False if the row is dead."""
+        """Postpone a row. Returns False if it is dead."""
         now = self._clock.now()
         wait_s = channel.retry.wait_s(delivery, row.tries, self.rng, row.refusals + delivery.permanent)
         due_at = None if wait_s is None else now + timedelta(seconds=wait_s)
@@ -215,9 +218,9 @@ class OutboxRelay:
 
 
 async def deliver_outbox(relay: OutboxRelay, stop: asyncio.Event | None = None) -> None:
-    """Everything that is due now, and what becomes first of its key by that. Once `stop` is set nothing more is taken.
+    """Deliver everything that is due now, with the rows that follow under the same key. Stops taking rows at `stop`.
 
-    Raises what the store raises; rows that were sent but not marked by then are sent again, under the same ids.
+    Raises the store's errors. Rows that were sent but not marked are sent again, under the same ids.
     """
     until = stop or asyncio.Event()
     ended = await asyncio.gather(*(_drain(relay, channel, until) for channel in relay.channels), return_exceptions=True)
@@ -227,38 +230,40 @@ async def deliver_outbox(relay: OutboxRelay, stop: asyncio.Event | None = None) 
 
 
 async def _drain(relay: OutboxRelay, channel: Channel, stop: asyncio.Event) -> None:
-    under_way: _Batches = {}
+    in_flight: _Batches = {}
     taking = True
     try:
         while True:
-            max_in_flight = channel.max_in_flight - sum(map(len, under_way.values()))
+            max_in_flight = channel.max_in_flight - sum(map(len, in_flight.values()))
             if taking and max_in_flight > 0 and not stop.is_set():
-                under_way |= _sent(channel, await relay.take(channel, max_in_flight))
-            if not under_way:
+                in_flight |= _send(channel, await relay.take(channel, max_in_flight))
+            if not in_flight:
                 return
-            done, _ = await asyncio.wait(under_way, timeout=STRAGGLER_S)
-            batches = {task: under_way.pop(task) for task in done}
+            done, _ = await asyncio.wait(in_flight, timeout=STRAGGLER_S)
+            batches = {task: in_flight.pop(task) for task in done}
             progress = await relay.record_results(channel, _outcomes(channel, batches))
-            # When nothing gets through, the receiver is away: the rest of a backlog need not try it now as well.
+            # If nothing is delivered, the receiver is unavailable. The rest of a backlog waits too.
             taking = progress or not done
     finally:
-        await _abandon(under_way)
+        await _abandon(in_flight)
 
 
-async def _abandon(under_way: _Batches) -> None:
-    for task in under_way:
+async def _abandon(in_flight: _Batches) -> None:
+    for task in in_flight:
         task.cancel()
-    await asyncio.gather(*under_way, return_exceptions=True)
+    await asyncio.gather(*in_flight, return_exceptions=True)
 
 
-def _sent(channel: Channel, rows: Sequence[OutboxRow]) -> _Batches:
+def _send(channel: Channel, rows: Sequence[OutboxRow]) -> _Batches:
     batches = [rows[start : start + channel.batch_size] for start in range(0, len(rows), channel.batch_size)]
     return {asyncio.ensure_future(channel.send(batch)): batch for batch in batches}
 
 
 def _outcomes(channel: Channel, batches: _Batches) -> list[tuple[OutboxRow, Delivery]]:
-    """A parcel that ended in an error that was not foreseen was not delivered: its rows wait and die as others do, so
-    that a row that always fails holds up no other row."""
+    """The results of finished batches. An unexpected error counts as a failed delivery of all rows of its batch.
+
+    Such rows are retried and die as others do. A row that always fails delays no other row.
+    """
     outcomes: list[tuple[OutboxRow, Delivery]] = []
     for task, rows in batches.items():
         error = task.exception()
@@ -274,24 +279,24 @@ def _outcomes(channel: Channel, batches: _Batches) -> list[tuple[OutboxRow, Deli
 async def run_relay(
     relay: OutboxRelay, wake: asyncio.Event, stop: asyncio.Event, loops: Loops, poll_s: float = 1.0
 ) -> None:
-    """Deliver whenever `wake` is set and at least every `poll_s`, until `stop`; what is under way then is finished."""
-    bells = {channel.name: asyncio.Event() for channel in relay.channels}
+    """Deliver whenever `wake` is set and at least every `poll_s`, until `stop`. Finish sent batches."""
+    wake_ups = {channel.name: asyncio.Event() for channel in relay.channels}
     async with asyncio.TaskGroup() as group:
         for channel in relay.channels:
-            one_pass = partial(_run_channel_once, relay, channel, bells[channel.name], stop)
+            one_pass = partial(_run_channel_once, relay, channel, wake_ups[channel.name], stop)
             group.create_task(loops.named("outbox", channel.name).run(one_pass, stop))
         while not stop.is_set():
             wake.clear()
-            for bell in bells.values():
-                bell.set()
+            for wake_up in wake_ups.values():
+                wake_up.set()
             await _first_of(poll_s, wake, stop)
-        for bell in bells.values():
-            bell.set()
+        for wake_up in wake_ups.values():
+            wake_up.set()
 
 
-async def _run_channel_once(relay: OutboxRelay, channel: Channel, bell: asyncio.Event, stop: asyncio.Event) -> None:
-    await bell.wait()
-    bell.clear()
+async def _run_channel_once(relay: OutboxRelay, channel: Channel, wake_up: asyncio.Event, stop: asyncio.Event) -> None:
+    await wake_up.wait()
+    wake_up.clear()
     await _drain(relay, channel, stop)
 
 

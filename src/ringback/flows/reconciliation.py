@@ -1,4 +1,4 @@
-"""Reconcile attempts with the provider: resolve unknown ones by look-ups, and ask about silent ones."""
+"""Reconcile attempts with the provider: resolve unknown ones by look-ups, and poll silent ones."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,14 +34,14 @@ from ringback.ports import Clock, Transaction
 
 _log = structlog.get_logger(__name__)
 
-#: A check that ends with its process is repeated by another after this long.
+#: Another process repeats the check of a dead process after this long.
 BUSY = timedelta(seconds=30)
 BATCH = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """Checks of the attempts about which nothing was heard in time."""
+    """The flow that checks attempts without a report in time."""
 
     store: MarkedStore
     provider: IdentifiedProvider
@@ -49,7 +49,7 @@ class Reconciliation:
     rules: OutcomeRules
 
     async def reconcile_due_attempts(self) -> int:
-        """One pass over the attempts whose check is due. Returns how many there were. Raises AcrossTheBorder."""
+        """Check all attempts whose check is due. Returns their number. Raises AcrossTheBorder."""
         await check_border(self.store, self.provider)
         now = self.clock.now()
         due = await self.store.attempts_to_check(now, now + BUSY, BATCH)
@@ -65,10 +65,10 @@ class Reconciliation:
             case state if state in PLACED_OR_LATER and not attempt.is_final:
                 await self._ask(attempt)
             case _:
-                await self._rest(attempt)
+                await self._clear_check(attempt)
 
     async def _lease_is_over(self, seen: Attempt) -> None:
-        """The worker died or was stopped between its claim and its answer: whether it sent is not known."""
+        """Mark the attempt unknown. Its worker died or stopped between claim and answer, and may have sent."""
         now = self.clock.now()
         async with self.store.transaction() as tx:
             call, attempt = await _lock(tx, seen)
@@ -85,14 +85,14 @@ class Reconciliation:
             await self._count_lookup(seen, is_clean=False)
             return
         reach(Failpoint.LOOKUP_ANSWERED)
-        ours = [report for report in listed if report.instance == instance]
-        found = [await self._apply(seen, await self._in_detail(report)) for report in ours]
+        own_reports = [report for report in listed if report.instance == instance]
+        found = [await self._apply(seen, await self._in_detail(report)) for report in own_reports]
         if not any(found):
-            # A call that has our marks and is another's says nothing about whether this attempt rang.
-            await self._count_lookup(seen, is_clean=not ours)
+            # A call with Ringback's marks that is another attempt's does not show whether this attempt rang.
+            await self._count_lookup(seen, is_clean=not own_reports)
 
     async def _in_detail(self, report: ProviderReport) -> ProviderReport:
-        """A list says less than the call itself, but enough: that the call exists."""
+        """Fetch the whole call. The list entry is enough if that fails: it proves that the call exists."""
         try:
             return await self.provider.fetch_call(report.provider_call_id) or report
         except ProviderUnavailable:
@@ -105,8 +105,8 @@ class Reconciliation:
             if attempt.state is not AttemptState.UNKNOWN or attempt.fence != seen.fence:
                 return
             if attempt.lookups != seen.lookups:
-                # Another look-up was counted since this one was asked. A slow answer that counted as well would end
-                # the grace ahead of its time, by what was known too early.
+                # Another look-up was counted in between. Counting this slow answer too would end the grace period
+                # early, by old knowledge.
                 return
             attempt.lookups += 1
             attempt.clean_lookups += is_clean
@@ -125,7 +125,7 @@ class Reconciliation:
             reach(Failpoint.LOOKUP_COUNTED)
 
     async def _ask_for_resend(self, tx: Transaction, call: Call, attempt: Attempt, now: datetime) -> None:
-        """The attempt's own task is due once more; the gate decides whether the same bytes may go out again."""
+        """Make the attempt's own task due once more. The eligibility check decides about the resend."""
         assert attempt.sent_at is not None, "an unknown attempt was sent"
         window_ends = attempt.sent_at + timedelta(seconds=self.rules.deadlines.same_key_window_s)
         has_task = await tx.open_task(call.call_id) is not None
@@ -139,7 +139,7 @@ class Reconciliation:
         reach(Failpoint.RESEND_ASKED)
 
     async def _abandon(self, tx: Transaction, call: Call, attempt: Attempt, why: str, now: datetime) -> None:
-        """Given up, never redialed: whether the person was called stays unknown, and Engage is told just that."""
+        """Give the attempt up and never redial it. Engage is told that it is unknown whether the person was called."""
         check_transition(attempt.state, AttemptState.ABANDONED)
         attempt.state = AttemptState.ABANDONED
         attempt.disconnection_reason = None
@@ -175,15 +175,15 @@ class Reconciliation:
             await tx.save(call)
 
     async def _give_up(self, tx: Transaction, call: Call, attempt: Attempt, now: datetime) -> None:
-        """When its time is over: by what is known if the end is, else as an incident."""
-        verdict = self._last_word(attempt, now)
+        """Give the attempt up after its time limit: by its facts if its end is known, else as an incident."""
+        verdict = self._final_verdict(attempt, now)
         if verdict is None:
             return
         await tx.log_decision(call.call_id, attempt.attempt_id, "incident_provider_lost", {"as": verdict.type}, now)
         await apply_verdict(tx, call, attempt, verdict, self.rules, Occasion(now, is_given_up=True))
         _log.warning("attempt.lost", call_id=call.call_id, attempt_id=attempt.attempt_id, reason=verdict.reason)
 
-    def _last_word(self, attempt: Attempt, now: datetime) -> Verdict | None:
+    def _final_verdict(self, attempt: Attempt, now: datetime) -> Verdict | None:
         if attempt.state is AttemptState.ENDED and attempt.dial is not None:
             is_over = analysis_is_given_up(attempt, self.rules.deadlines, now)
             return decide(attempt, gave_up=True) if is_over else None
@@ -192,7 +192,7 @@ class Reconciliation:
         return Verdict(AbtType.FAILED, FailReason.PROVIDER_LOST) if is_over else None
 
     async def _apply(self, seen: Attempt, report: ProviderReport) -> bool:
-        """False: it is the call of another, and the attempt is as unknown as before."""
+        """Apply a report. Returns False if the call is another attempt's, and this one stays unknown."""
         now = self.clock.now()
         async with self.store.transaction() as tx:
             await lock_people_of_report(tx, seen, report)
@@ -209,14 +209,14 @@ class Reconciliation:
             if attempt.state is AttemptState.UNKNOWN:
                 return False
             if not attempt.is_final:
-                # A provider that says "ringing" for a day knows as little as one that does not answer.
+                # A provider that reports "ringing" for a day knows as little as one that does not respond.
                 await self._give_up(tx, call, attempt, now)
                 await tx.save(attempt)
                 await tx.save(call)
         return True
 
-    async def _rest(self, seen: Attempt) -> None:
-        """A check that became due after the attempt was settled."""
+    async def _clear_check(self, seen: Attempt) -> None:
+        """Clear a check that became due after the attempt was finished."""
         async with self.store.transaction() as tx:
             _, attempt = await _lock(tx, seen)
             if attempt.state is seen.state:

@@ -1,4 +1,4 @@
-"""The clock's work: release what is due, publish again what was lost, end what has expired."""
+"""Release due calls, publish lost messages again, and end expired calls."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,19 +14,21 @@ BATCH = 500
 ENDED_AT_ONCE = 4
 #: A dispatch is suspected lost after this long, if the queue has nothing waiting …
 LOST_AFTER = timedelta(seconds=60)
-#: … and for certain after this long: a queue that is merely slow must not be fed the same work again and again.
+#: … and is certainly lost after this long. A slow queue must not get the same work again and again.
 LOST_FOR_CERTAIN_AFTER = timedelta(hours=1)
 
 
 def most_on_their_way(calls_per_second: int) -> int:
-    """What can be started within five seconds: processors never wait for the clock's next tick, and a call that is
-    triggered now stands behind that much of a backlog, not behind all of it."""
+    """The number of calls that can start within five seconds.
+
+    Processors never wait for the scheduler's next tick. A new call waits for this part of a backlog, not for all of it.
+    """
     return max(10, 5 * calls_per_second)
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduledCalls:
-    """What the clock needs."""
+    """The flow of the scheduler."""
 
     store: Store
     clock: Clock
@@ -34,23 +36,23 @@ class ScheduledCalls:
     most_dispatched: int = BATCH  # see `most_on_their_way`
 
     async def release_due_calls(self) -> int:
-        """Tasks whose time has come become messages. Returns how many."""
+        """Release due tasks as messages. Returns their number."""
         released = await self.store.release_due(self.clock.now(), BATCH, self.most_dispatched)
         if released:
             reach(Failpoint.DUE_RELEASED)
         return released
 
     async def publish_lost_calls(self) -> int:
-        """Messages that the queue seems to have lost go out under a new dispatch, which the old one cannot consume."""
+        """Publish lost messages again under a new dispatch. The old message cannot consume it. Returns their number."""
         now = self.clock.now()
-        patience = LOST_AFTER if await self.call_queue.depth() == 0 else LOST_FOR_CERTAIN_AFTER
-        published = await self.store.redispatch_lost(now - patience, now, BATCH)
+        lost_after = LOST_AFTER if await self.call_queue.depth() == 0 else LOST_FOR_CERTAIN_AFTER
+        published = await self.store.redispatch_lost(now - lost_after, now, BATCH)
         if published:
             reach(Failpoint.LOST_PUBLISHED)
         return published
 
     async def end_expired_calls(self) -> int:
-        """Calls whose time is over without an attempt under way end as expired. Returns how many."""
+        """End expired calls without an attempt in progress. Returns their number."""
         expired = await self.store.calls_past_expiry(self.clock.now(), BATCH)
         await run_concurrently(self._end_expired, expired, at_once=ENDED_AT_ONCE)
         return len(expired)

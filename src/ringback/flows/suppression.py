@@ -1,4 +1,4 @@
-"""Suppress a person: durable before it is acknowledged, and nothing is claimed after that."""
+"""Suppress a person. The suppression is durable before it is acknowledged. No later claim dials the person."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -11,18 +11,18 @@ from ringback.ports import Clock, Store, Suppression, Transaction
 
 
 async def suppress(
-    tx: Transaction, suppression: Suppression, now: datetime, *, in_hand: Call | None = None
+    tx: Transaction, suppression: Suppression, now: datetime, *, locked_call: Call | None = None
 ) -> list[str]:
-    """Write the suppression, and end every unfinished call it matches as of the moment it was asked for.
+    """Write the suppression, and end every matching unfinished call as of the time of the request.
 
-    The people's locks must be held. `in_hand` is the call that the caller has locked. Returns the attempts that are
+    The people's locks must be held. `locked_call` is the call that is locked already. Returns the attempts that are
     possibly ringing.
     """
     await tx.add_suppression(suppression)
     phone, contact_id = suppression.phone, suppression.contact_id
     for call_id in await tx.unfinished_calls(phone, contact_id):
-        is_in_hand = in_hand is not None and in_hand.call_id == call_id
-        call = in_hand if is_in_hand else await tx.lock_call(call_id)
+        is_locked = locked_call is not None and locked_call.call_id == call_id
+        call = locked_call if is_locked else await tx.lock_call(call_id)
         if call is None or call.final:
             continue
         task = await tx.open_task(call_id)
@@ -37,7 +37,7 @@ async def suppress(
 async def suppress_now(
     store: Store, clock: Clock, new_id: Callable[[], str], *, phone: str | None, contact_id: str | None, reason: str
 ) -> tuple[str, list[str]]:
-    """The API's door. Returns the suppression's id and the attempts that are possibly ringing."""
+    """Suppress for the API. Returns the suppression's id and the attempts that are possibly ringing."""
     now = clock.now()
     suppression = Suppression(new_id(), phone, contact_id, reason, "api", now)
     async with store.transaction() as tx:
@@ -46,6 +46,6 @@ async def suppress_now(
 
 
 async def lift_suppression(store: Store, clock: Clock, suppression_id: str, reason: str) -> bool:
-    """New calls may be made again; those that the suppression ended stay ended. False: it is not in force."""
+    """Allow new calls again. Calls that the suppression ended stay ended. Returns False if it is not in force."""
     async with store.transaction() as tx:
         return await tx.lift_suppression(suppression_id, reason, clock.now())

@@ -1,4 +1,4 @@
-"""A provider's webhook comes in: verify it, and make the message that the queue takes."""
+"""Verify a provider's webhook, and make its message for the queue."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from enum import StrEnum
 from ringback.failpoints import Failpoint, reach
 from ringback.messages import MAX_MESSAGE_BYTES, WebhookReceived, encode
 
-#: What a Lambda can be handed at most.
+#: The largest body that a Lambda can receive.
 MAX_BODY_BYTES = 6 * 1024 * 1024
 
 
@@ -22,8 +22,11 @@ class Intake(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IntakePorts:
-    """`may_be_genuine(signature, now_ms)` says what the head alone tells, `verify(body, signature, now_ms)` decides;
-    `identify(text)` gives event and call id of a body the queue cannot carry."""
+    """Functions of the provider's edge.
+
+    `may_be_genuine(signature, now_ms)` judges the head alone. `verify(body, signature, now_ms)` decides.
+    `identify(text)` returns event and call id of a body that is too large for the queue.
+    """
 
     may_be_genuine: Callable[[str | None, int], bool]
     verify: Callable[[bytes, str | None, int], bool]
@@ -32,14 +35,17 @@ class IntakePorts:
 
 @dataclass(frozen=True, slots=True)
 class ToEnqueue:
-    """A genuine webhook as the queue takes it. It is accepted once the queue has it, and not before."""
+    """The message of a genuine webhook. It is accepted once the queue has it, and not before."""
 
     message: str
 
 
 def read_webhook(body: bytes, signature: str | None, now_ms: int, ports: IntakePorts) -> ToEnqueue | Intake:
-    """One delivery, at `now_ms` Unix time; an Intake is the refusal. Nothing but the signature is judged here: a signed
-    body that looks like a JSON object is written down, and the processor decides what it is worth."""
+    """Read one delivery at `now_ms` Unix time. An Intake is the refusal.
+
+    Only the signature is judged here. A signed body that looks like a JSON object is recorded, and the processor judges
+    its content.
+    """
     if len(body) > MAX_BODY_BYTES:
         return Intake.TOO_LARGE
     if not ports.verify(body, signature, now_ms):
@@ -61,12 +67,12 @@ def _message(text: str, now_ms: int, identify: Callable[[str], tuple[str, str] |
     received_at = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=now_ms)).isoformat()
     if len(text) <= MAX_MESSAGE_BYTES:  # a message is never shorter than its body
         whole = encode(WebhookReceived(received_at, text))
-        # Queues take the characters of XML 1.0; these two are all that JSON leaves unescaped beyond it, and the body
-        # must arrive byte for byte as it was signed.
+        # Queues accept the characters of XML 1.0. JSON leaves only these two unescaped that XML forbids. The body must
+        # arrive byte for byte as it was signed.
         whole = whole.replace("\ufffe", r"\ufffe").replace("\uffff", r"\uffff")
         if len(whole.encode()) <= MAX_MESSAGE_BYTES:
             return whole
-    # Without its body: the processor asks the provider for the call instead.
+    # The body is left out. The processor asks the provider for the call instead.
     names = identify(text)
     if names is None:
         return None

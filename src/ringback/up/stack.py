@@ -147,7 +147,7 @@ async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready:
             await asyncio.gather(*(emulator.start() for emulator in plan.emulators))
             assert plan.settings.database_url is not None, "a plan has a database"
             await upgrade(plan.settings.database_url, instance=plan.settings.instance)
-            await border.settle(emulated)
+            await border.check_and_mark(emulated)
             if not await deps.put_api_key():
                 raise StartRefused(KEY_REVOKED)
             await deps.check_erasure_key()

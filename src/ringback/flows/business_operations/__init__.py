@@ -1,4 +1,4 @@
-"""The business actions: one file each, one line each here."""
+"""The business actions. Each has its own file and one line here."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -29,7 +29,7 @@ def business_actions(
     identify: Callable[[str], bytes],
     now: Callable[[], datetime],
 ) -> dict[str, Action]:
-    """Every action, by its wire name. `read_call` and `identify` are the provider's edge: see `CallAnalysed`."""
+    """Every action by its wire name. `read_call` and `identify` are the provider's edge: see `CallAnalysed`."""
     new_id, policy = rules.new_id, rules.policy
     actions: list[Action] = [
         field_writeback.FieldWriteback(catalog, new_id),
@@ -46,7 +46,7 @@ def business_actions(
 
 
 def declarations(catalog: Catalog) -> list[ActionDeclaration]:
-    """What every action is called with and what it answers, under this catalogue."""
+    """The declarations of all actions under this catalogue."""
     return [
         field_writeback.declare(catalog),
         reschedule_call.DECLARATION,

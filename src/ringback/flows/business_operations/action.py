@@ -20,21 +20,24 @@ from ringback.ports import Store
 
 
 class Scope(StrEnum):
-    """Where a request came in; idempotency keys are unique per door."""
+    """The API that received a request. Idempotency keys are unique per scope."""
 
     SYSTEMS = "api"
     RETELL = "retell"
 
 
-#: Who asked, as tasks, suppressions and events name it.
+#: The source of a request in tasks, suppressions and events.
 SOURCE = {Scope.SYSTEMS: "api", Scope.RETELL: "agent"}
 
 
 @dataclass(frozen=True, slots=True)
 class ActionRequest:
-    """At the systems' door one of `call_id`, `contact_id` and `task_id` names the target. At Retell's door the ids of
-    the tool call do, and `report` is what the tool call tells about its call. `key_is_content`: the tool call has no id
-    of its own, so that the key says only what was asked."""
+    """A request for an action.
+
+    From systems, one of `call_id`, `contact_id` and `task_id` names the target. From Retell the ids of the function
+    call do. `report` then has its facts about the call. `key_is_content`: the function call has no id, so that its key
+    only identifies the content.
+    """
 
     action: str
     scope: Scope
@@ -50,14 +53,14 @@ class ActionRequest:
 
     @property
     def fingerprint(self) -> str:
-        """sha256 (hex) of what was asked; a tool call's own identity is its key already."""
+        """sha256 (hex) of the content. A function call's own identity is in its key."""
         asked = [self.action, self.call_id, self.contact_id, self.task_id, self.args]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`say` is one sentence that the agent may speak; `code` is for programs."""
+    """The reply of an action. `say` is one sentence that the agent may speak. `code` is for programs."""
 
     ok: bool
     code: str
@@ -73,8 +76,10 @@ class Reply:
 
 
 class ActionError(Exception):
-    """The action was not done. Raised before its first write, because the transaction commits nevertheless: the
-    evidence that a tool call carries is kept."""
+    """The action was not done. It is raised before the action's first write.
+
+    The transaction commits nevertheless, to keep the evidence of a function call.
+    """
 
     def __init__(self, code: str, say: str, result: Mapping[str, Any] | None = None) -> None:
         super().__init__(code)
@@ -83,8 +88,10 @@ class ActionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Whom a request is about, read before the locks: their phone must be known to be locked in order. `call_id` is
-    None for a contact with no unfinished call or several; `attempt` is the one that a tool call belongs to."""
+    """The person and call of a request, read before the locks. The order of locks needs the phone first.
+
+    `call_id` is None for a contact with no unfinished call or several. `attempt` is the one of a function call.
+    """
 
     phone: str
     contact_id: str
@@ -94,15 +101,18 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The same, read under the locks. `phone` is the number that the request is about, which the contact may have
-    changed since; `attempt` is the one whose conversation asked, None at the systems' door and in inbound calls."""
+    """The target of a request, read under the locks.
+
+    `phone` is the number of the request. The contact may have changed since. `attempt` is the one whose conversation
+    asked, None for requests of systems and in inbound calls.
+    """
 
     request: ActionRequest
     phone: str
     contact: Contact
     call: Call | None
     attempt: Attempt | None
-    unfinished: tuple[str, ...] = ()  # the contact's calls, when none of them is meant
+    unfinished: tuple[str, ...] = ()  # the contact's calls, if the request names none
 
     @property
     def source(self) -> str:
@@ -119,15 +129,17 @@ class Subject:
 
 
 class ActionTransaction(InboundTransaction, Protocol):
-    """What the actions need of a unit of work beyond what every flow does."""
+    """A unit of work with the writes of actions."""
 
     async def write_fields(self, write: FieldsWrite) -> None:
-        """The old values are kept beside the new ones."""
+        """Write fields. The old values are kept with the new ones."""
         ...
 
     async def free_content_key(self, door: str, key: str, since: datetime, undone_by: tuple[str, ...]) -> None:
-        """Take the key from an action done before `since`, or before one of those named was done for the same
-        contact: what has the key now is no repeat. The action itself stays written down."""
+        """Free the key of an old action, so that a new request with it is no repeat. The action's record stays.
+
+        Old: done before `since`, or before an action of `undone_by` for the same contact.
+        """
         ...
 
     async def add_note(self, note: Note) -> None: ...
@@ -140,16 +152,18 @@ class ActionStore(Store, KnowsErased, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ActionDeclaration:
-    """What an action is called with and what it answers, in one place for the agents' tool definitions and the
-    reference. `arguments` is a JSON schema; `result` and `codes` say what each member and code of a reply means."""
+    """The arguments and replies of an action, for the agents' tool definitions and the reference.
+
+    `arguments` is a JSON schema. `result` and `codes` explain each member and code of a reply.
+    """
 
     name: str
-    description: str  # as a model reads it that has to decide when to call this
+    description: str  # for the model that decides when to call this
     arguments: dict[str, Any]
     codes: dict[str, str]
     result: dict[str, str]
     for_agents: bool = True
-    needs_target: bool = True  # False: its arguments say whom it is about
+    needs_target: bool = True  # False: its arguments name the target
 
 
 class Action(Protocol):
@@ -160,11 +174,11 @@ class Action(Protocol):
 
     @property
     def locks_every_phone(self) -> bool:
-        """Whether it may touch every call of the person: then the locks of all their phones are taken first."""
+        """Whether it may change every call of the person. Then all their phones are locked first."""
         ...
 
     async def find(self, request: ActionRequest, store: ActionStore) -> Target | Reply:
-        """Whom it is about, or what to answer if it concerns nobody we know. Raises ActionError."""
+        """Find the target, or the reply for an unknown person. Raises ActionError."""
         ...
 
     async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
@@ -172,12 +186,15 @@ class Action(Protocol):
         ...
 
     def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:
-        """The same for nobody in particular, and without writing. Raises ActionError."""
+        """Do the same without a target and without writing. Raises ActionError."""
         ...
 
 
 class FunctionCall(Protocol):
-    """Without `provider_call_id` and `attempt_id` nobody knows whose conversation it is, and `key` gives None."""
+    """A function call of a conversation, as the provider's edge read it.
+
+    Without `provider_call_id` and `attempt_id` its conversation is unknown, and `key` returns None.
+    """
 
     @property
     def args(self) -> dict[str, Any]: ...
@@ -187,17 +204,17 @@ class FunctionCall(Protocol):
     def attempt_id(self) -> str | None: ...
     @property
     def name(self) -> str | None:
-        """The function that the body says is called."""
+        """The name of the function in the body."""
         ...
 
     @property
     def tool_call_id(self) -> str | None:
-        """The provider's own id of this invocation; without one the key says only what was asked."""
+        """The provider's id of this invocation. Without it the key only identifies the content."""
         ...
 
     @property
     def playground(self) -> bool:
-        """Tried out in the provider's dashboard: there is no conversation."""
+        """Whether it was tried in the provider's dashboard, without a conversation."""
         ...
 
     @property
@@ -206,7 +223,7 @@ class FunctionCall(Protocol):
 
 
 def request_of(call: FunctionCall, action: str) -> ActionRequest | None:
-    """None if the call belongs to no conversation."""
+    """The request of a function call. None if it belongs to no conversation."""
     key = call.key(action)
     if key is None:
         return None
@@ -223,7 +240,7 @@ def request_of(call: FunctionCall, action: str) -> ActionRequest | None:
 
 
 def is_for(call: FunctionCall, action: str) -> bool:
-    """Whether the body names the function that its path does: a signed body does nothing at another function's path."""
+    """Whether the body names the function of its path. A signed body is not valid at another function's path."""
     return call.name is None or re.sub(r"[\W_]+", "_", call.name.lower()).strip("_") == action
 
 
@@ -235,7 +252,7 @@ async def forward(
     content: Mapping[str, Any],
     now: datetime,
 ) -> None:
-    """One outbox row, written with what it tells of."""
+    """Enqueue one write for the CRM. A contact's writes are delivered in order."""
     origin = subject.origin
     payload = {"contact_id": origin.contact_id, "call_id": origin.call_id, **content}
     await tx.enqueue(kind, message_id, payload, f"contact:{origin.contact_id}", now)

@@ -34,10 +34,10 @@ def arguments(properties: Properties, *required: str) -> dict[str, Any]:
 
 
 def read_texts(args: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, str]:
-    """The arguments that the schema declares as texts; null and blank ones are left out. Which of them are required,
-    and from what choice, is for the action to say: it knows what to ask.
+    """The arguments that the schema declares as texts, without null and blank ones.
 
-    Raises ActionError (`invalid_args`) with {argument: why} for all that is unknown or not usable text.
+    Does not check required arguments and choices: the action knows how to ask for them. Raises ActionError
+    (`invalid_args`) with {argument: why} for every unknown argument and unusable text.
     """
     properties = schema["properties"]
     errors = unknown_arguments(args, schema)
@@ -79,12 +79,12 @@ def text_problem(value: object, max_chars: int) -> str | None:
 MAX_TEXT_CHARS = 2000
 #: RFC 5321, 4.5.3.1.3: a path has 256 characters, two of them brackets.
 MAX_EMAIL_CHARS = 254
-#: A double holds every whole number up to here, so no reader on the way changes it.
+#: A double represents every whole number up to here, so no reader changes it.
 MAX_NUMBER = 2**53
 
 
 class UnfitValue(ValueError):
-    """The value is none of the field's; the message says what it has to be."""
+    """The value does not fit the field. The message says how it must look."""
 
 
 def schema_of(field: WritableField) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def schema_of(field: WritableField) -> dict[str, Any]:
 
 
 def read_value(field: WritableField, value: object) -> object:
-    """The value as it is kept: addresses and instants in their usual spelling, all else as it is. Raises UnfitValue."""
+    """The value to store: addresses and instants are normalised, all else is unchanged. Raises UnfitValue."""
     match field.type:
         case FieldType.TEXT:
             if problem := text_problem(value, MAX_TEXT_CHARS):
@@ -130,7 +130,7 @@ def _fit(value: object, is_fit: bool, otherwise: str) -> object:
 
 
 def _address(value: object) -> str:
-    """Only its syntax is checked: a look-up in the DNS would keep a person waiting and knows no mailbox."""
+    """Check only the syntax. A DNS look-up would make the person wait, and does not prove a mailbox."""
     try:
         if not isinstance(value, str) or len(value) > MAX_EMAIL_CHARS:
             raise EmailNotValidError
@@ -151,23 +151,24 @@ def _instant(value: object) -> str:
 
 
 def _is_number(value: object) -> bool:
-    # Not true and false, which are numbers to Python; and the comparison is false for what is not finite.
+    # True and false are numbers in Python, but not here. The comparison is false for infinity and NaN.
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER
 
 
-#: How models write that they have no value for an argument.
+#: Words that models write for a missing value.
 NO_VALUE = frozenset({"null", "none", "nil", "undefined", "n/a", "n.a."})
 #: A variable that the platform could not fill in.
 _TEMPLATE = re.compile(r"\{\{[^{}]*\}\}")
 _MAILTO = re.compile(r"mailto:", re.IGNORECASE)
 _IN_BRACKETS = re.compile(r"[^<>@]*<(?P<address>[^<>]*)>")
-#: As many names of ignored arguments are told as help to mend a prompt.
+#: Limits for the names of ignored arguments in a reply. They help to repair a prompt.
 MAX_IGNORED, MAX_IGNORED_CHARS = 20, 64
 
 
 def as_meant(args: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The arguments that the schema declares, without those that have no value, and the names of those left out as
-    unknown or unusable. An optional text must not stop an action that a person asked for: it is cut, or left out.
+    """Read a model's arguments: the declared ones with a value, and the names of unknown or unusable ones.
+
+    An optional text must not stop an action that a person asked for. It is cut or left out.
     """
     properties = schema["properties"]
     given, meant, ignored = _gathered(args, properties), {}, []
@@ -192,7 +193,7 @@ def as_meant(args: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[dict[s
 
 
 def _gathered(args: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
-    """With the members of an object that is not there, but they are, put into it."""
+    """Put members of a missing object back into it, if the model wrote them at the top level."""
     for name, declared in properties.items():
         members = {key: args[key] for key in declared.get("properties", ()) if key in args and key not in properties}
         if members and args.get(name) is None:
@@ -201,14 +202,14 @@ def _gathered(args: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[st
 
 
 def _text(value: object) -> object:
-    """The words of a list of texts, which models write for one text; anything else as it is."""
+    """Join a list of texts, which models write for one text. Everything else is unchanged."""
     if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
         return " ".join(value)
     return value
 
 
 def _object(value: object) -> object:
-    """The object in a JSON string; anything else, and JSON that the database would refuse, as it is."""
+    """The object in a JSON string. Other values, and JSON that the database rejects, are unchanged."""
     if not isinstance(value, str):
         return value
     try:
@@ -228,7 +229,7 @@ def _has_value(value: object, declared: Mapping[str, Any]) -> bool:
 
 
 def _members(given: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Those with a value. What goes to the CRM must not hold a template, not even among other words."""
+    """The members with a value. Values for the CRM must not contain a template, even among other words."""
     members = {}
     for name, value in given.items():
         declared = properties.get(name, {})
@@ -241,7 +242,7 @@ def _members(given: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[st
 
 
 def _unwrapped_address(text: str) -> str:
-    """The address as people and models wrap it: in brackets after a name, behind `mailto:`, before a comma."""
+    """Unwrap an address as people and models write it: in brackets after a name, after `mailto:`, before a comma."""
     text = trimmed(text).rstrip(",;.").strip("\"'` ")
     if wrapped := _IN_BRACKETS.fullmatch(text):
         text = wrapped["address"]

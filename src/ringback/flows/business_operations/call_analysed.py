@@ -1,4 +1,4 @@
-"""call_analysed: a finished analysis, Retell's or another analyzer's, takes the way of a call_analyzed webhook."""
+"""call_analysed: apply a finished analysis, Retell's or another analyzer's, like a call_analyzed webhook."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ from ringback.flows.business_operations.target import NOT_FOUND_SAY, find_target
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.event_processing import apply_evidence
 
-#: Of the analyzer's own findings as JSON, which go to Engage with the verdict.
+#: Limit of the analyzer's own findings as JSON. They go to Engage with the verdict.
 MAX_CUSTOM_BYTES = 16 * 1024
 
 _OF_ANALYSIS = {
@@ -67,13 +67,15 @@ DECLARATION = ActionDeclaration(
 
 @dataclass(frozen=True, slots=True)
 class CallAnalysed:
-    """`read_call` makes a report of the provider's call object and raises Permanent; `identify` gives the identity of a
-    webhook's content."""
+    """The action. `read_call` makes a report of the provider's call object and raises Permanent.
+
+    `identify` returns the identity of a webhook's content.
+    """
 
     read_call: Callable[[object, ReportKind], ProviderReport]
     identify: Callable[[str], bytes]
     rules: OutcomeRules
-    locks_every_phone: bool = True  # the call object may tell of an opt-out
+    locks_every_phone: bool = True  # the call object may report an opt-out
     declaration: ActionDeclaration = DECLARATION
 
     async def find(self, request: ActionRequest, store: ActionStore) -> Target:
@@ -103,9 +105,9 @@ class CallAnalysed:
         return Reply(True, "rehearsed", "The analysis is kept.")
 
     def _report(self, attempt: Attempt, args: Mapping[str, Any]) -> tuple[ProviderReport, str]:
-        """What is told, and its content in the form in which the inbox compares it."""
+        """The report, and its content in the form that the inbox compares."""
         if "call" in args:
-            # As the webhook would have brought it, so that whichever comes second is a repeat.
+            # In the form of the webhook, so that the second of the two is a repeat.
             return self._report_of_call(args["call"]), json.dumps({"event": "call_analyzed", "call": args["call"]})
         assert attempt.provider_call_id is not None, "checked before"
         given = args["analysis"]

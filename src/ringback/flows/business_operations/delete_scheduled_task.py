@@ -1,4 +1,4 @@
-"""delete_scheduled_task: take a pending task away, so that it will not dial, and end the call that promised it."""
+"""delete_scheduled_task: delete a pending task, so that it does not dial, and end its call."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ DECLARATION = ActionDeclaration(
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """A task and what its call is doing, under the call's lock."""
+    """A task with its call and latest attempt, read under the call's lock."""
 
     call: Call
     task: Task
@@ -47,7 +47,7 @@ class _Planned:
 
     @property
     def is_being_dialed(self) -> bool:
-        """The task would send again what may be ringing already."""
+        """Whether the task would resend a request that may be ringing already."""
         return self.attempt is not None and self.attempt.task_id == self.task.task_id and awaits_verdict(self.attempt)
 
 
@@ -74,13 +74,13 @@ class DeleteScheduledTask:
 
 
 async def _is_deleted(tx: ActionTransaction, task_id: str) -> bool:
-    """Deleting twice is no mistake: it will not dial."""
+    """Delete the tasks. A second deletion is no error, because nothing dials."""
     task = await tx.task(task_id)
     return task is not None and task.status is TaskStatus.DELETED
 
 
 async def _planned(tx: ActionTransaction, subject: Subject) -> list[_Planned]:
-    """The open tasks that are meant, without those that are being dialed."""
+    """The requested open tasks, without those that are being dialed."""
     found: list[_Planned] = []
     call_ids = [subject.call.call_id] if subject.call else subject.unfinished
     for call_id in call_ids:
@@ -94,7 +94,7 @@ async def _planned(tx: ActionTransaction, subject: Subject) -> list[_Planned]:
 
 
 async def _refusal(tx: ActionTransaction, subject: Subject) -> ActionError:
-    """Nothing is left to delete: because it was dialed, or because there was nothing."""
+    """The reply if nothing is left to delete: it was dialed, or there was no task."""
     dialed = ActionError("already_dispatched", "That call is being made already.")
     not_found = ActionError("not_found", "There is no call planned that I could cancel.")
     if subject.request.task_id is not None:
@@ -102,7 +102,7 @@ async def _refusal(tx: ActionTransaction, subject: Subject) -> ActionError:
         was_dialed = task is not None and (task.status is TaskStatus.CONSUMED or task.status in OPEN_TASK)
         return dialed if was_dialed else not_found
     if subject.attempt is not None:
-        # In the conversation itself: that it is under way is no news.
+        # In the conversation itself the call is in progress anyway.
         return not_found
     for call_id in [subject.call.call_id] if subject.call else subject.unfinished:
         if awaits_verdict(await tx.latest_attempt(call_id)):
@@ -120,7 +120,7 @@ async def _delete(
     if not asked_in_its_conversation:
         await end_call(tx, call, task, attempt, FailReason.CANCELLED, now)
         return
-    # The conversation goes on, may promise another time, and ends the call if it does not.
+    # The conversation continues. It may promise another time, or else it ends the call.
     task.status = TaskStatus.DELETED
     await tx.save(task)
     update_status(call, None, attempt)

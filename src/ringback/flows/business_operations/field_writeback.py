@@ -75,7 +75,7 @@ class FieldWriteback:
         return NOTHING_GIVEN if _nothing_given(args) else _reply("rehearsed", *self._sort_out(args))
 
     def _sort_out(self, args: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-        """What may be written, and why the rest may not; at least one of the former."""
+        """Split the fields into valid values and reasons for the others. At least one value is valid."""
         errors = unknown_arguments(args, self.declaration.arguments)
         fields: Any = args.get("fields")
         if not isinstance(fields, dict) or not fields:
@@ -104,7 +104,7 @@ class FieldWriteback:
 
 
 def _nothing_given(args: Mapping[str, Any]) -> bool:
-    """An agent sent fields, and none of them had a value."""
+    """Whether an agent sent fields without any value."""
     return args.get("fields") == {}
 
 
@@ -119,6 +119,6 @@ def _reply(code: str, written: dict[str, Any], rejected: dict[str, str]) -> Repl
 
 
 def _list_of(names: Mapping[str, str]) -> str:
-    """As a voice says it, of those that the person may say better; a field that we do not have is none of them."""
+    """The rejected fields in spoken form. Unknown fields are left out, because repeating does not help."""
     spoken = [name.replace("_", " ") for name, why in names.items() if not why.startswith("unknown")]
     return " and ".join(spoken[:3])

@@ -1,4 +1,4 @@
-"""incoming_call: somebody calls us. Who is it, what may the agent know, and nobody dials them meanwhile."""
+"""incoming_call: identify the caller, return the facts for the agent, and hold the caller's planned calls."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.caller_ids import caller_number, own_number
 from ringback.flows.inbound_calls import Caller, hold_for
 
-#: The answer goes into a ringing phone: of each allowed value, and of all of them with their names.
+#: Limits of the reply to a ringing phone: of each value, and of all values with their names.
 MAX_VALUE_CHARS, MAX_TOLD_CHARS = 500, 8_000
 
 DECLARATION = ActionDeclaration(
@@ -56,7 +56,7 @@ DECLARATION = ActionDeclaration(
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
     rules: OutcomeRules
-    told: tuple[str, ...]  # names of the contact's fields and the call's variables
+    allowed_names: tuple[str, ...]  # names of the contact's fields and the call's variables
     locks_every_phone: bool = True
     declaration: ActionDeclaration = DECLARATION
 
@@ -89,7 +89,8 @@ class IncomingCall:
             "ringback_inbound_id": inbound.inbound_id,
         }
         result = {
-            "dynamic_variables": _allowed(self.told, contact, call, task) | _own(contact, call, task, inbound, now),
+            "dynamic_variables": _allowed(self.allowed_names, contact, call, task)
+            | _own(contact, call, task, inbound, now),
             "metadata": metadata,
             "agent_id": call.agent_id if call is not None else None,
         }
@@ -101,22 +102,21 @@ class IncomingCall:
 
 
 def unknown_caller(instance: str | None) -> Reply:
-    """Also what is said when nothing can be looked up. The mark lets the call's events be known as ours."""
+    """The reply for an unknown caller, and when no look-up is possible. The mark identifies the call's events."""
     metadata = {} if instance is None else {"ringback_instance": instance}
     result = {"dynamic_variables": {"is_known": "false"}, "metadata": metadata, "agent_id": None}
     return Reply(True, "caller_unknown", "Thank you for calling.", result)
 
 
-def _allowed(told: tuple[str, ...], contact: Contact, call: Call | None, task: Task | None) -> dict[str, str]:
-    """What the catalogue lets a caller be told: fields of the contact, variables of the call, and why the person wanted
-    a callback, in their own words."""
+def _allowed(names: tuple[str, ...], contact: Contact, call: Call | None, task: Task | None) -> dict[str, str]:
+    """The facts that the catalogue allows: the contact's fields, the call's variables, and the callback's reason."""
     known: dict[str, Any] = dict(call.variables) if call is not None else {}
     known |= {name: value for name, value in contact.fields.items() if isinstance(value, str | int | float)}
     if task is not None and task.kind is TaskKind.CALLBACK and task.reason:
         known["callback_reason"] = task.reason
     allowed: dict[str, str] = {}
     left = MAX_TOLD_CHARS
-    for name in told:
+    for name in names:
         text = _text(known[name])[:MAX_VALUE_CHARS] if name in known else ""
         if text and len(name) + len(text) <= left:
             allowed[name] = text
@@ -125,20 +125,20 @@ def _allowed(told: tuple[str, ...], contact: Contact, call: Call | None, task: T
 
 
 def _own(contact: Contact, call: Call | None, task: Task | None, inbound: InboundCall, now: datetime) -> dict[str, str]:
-    """What we know ourselves, over whatever Engage calls by the same name."""
+    """Ringback's own facts. They override Engage's values of the same name."""
     variables = {"is_known": "true", "contact_id": contact.contact_id, "has_callback": _text(task is not None)}
     region = region_zone(contact.time_zone) if contact.time_zone is not None else None
     if region is not None:
         variables["time_zone"] = region
     if call is not None:
         variables["ringback_call_id"] = call.call_id
-    # In the place of an attempt's id: tools with their arguments at the root send it back as the only mark.
+    # In place of an attempt's id. Functions with arguments at the root return it as their only mark.
     variables["ringback_attempt_id"] = inbound.inbound_id
     return variables | (_callback(task, contact, now) if task is not None else {})
 
 
 def _callback(task: Task, contact: Contact, now: datetime) -> dict[str, str]:
-    """When we would have called; `callback_spoken` only where the person's clock is known."""
+    """The planned call. `callback_spoken` only if the person's zone is known."""
     known = {"callback_at": iso(task.planned_at) or "", "callback_kind": task.kind.value}
     region = region_zone(contact.time_zone) if contact.time_zone is not None else None
     zone = find_zone(region) if region is not None else None

@@ -1,4 +1,4 @@
-"""reschedule_call: the callback a person asked for becomes the call's one open task."""
+"""reschedule_call: make the callback that a person asked for the call's one open task."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -36,14 +36,14 @@ from ringback.flows.business_operations.arguments import arguments, read_texts, 
 from ringback.flows.business_operations.target import find_target
 from ringback.ports import SpokenMoment, SpokenTime
 
-#: An implicit expiry gives way to a callback, and leaves it this long to get through.
+#: An implicit expiry is extended to this long after the callback.
 AFTER_CALLBACK = timedelta(days=1)
 
 ZONE_SOURCE = {Scope.RETELL: ZoneSource.PERSON, Scope.SYSTEMS: ZoneSource.CRM}
 NO_OTHER_CALL = "Sorry, I cannot arrange another call."
 ASK_WHEN = "On which day and at what time should we call you?"
 
-#: Code and sentence of each refusal. Where the person has only to say more, the code is the same: ask, and try again.
+#: Code and sentence of each refusal. The same code means that the agent asks for more and tries again.
 REFUSALS = {
     CallbackProblem.ZONE_UNKNOWN: ("needs_clarification", "Which time zone are you in?"),
     CallbackProblem.PAST: ("needs_clarification", "That time has already passed; when should we call you?"),
@@ -105,7 +105,7 @@ class RescheduleCall:
             raise ActionError("suppressed", NO_OTHER_CALL)
         zones = candidate_zones(subject.contact.time_zone, self.numbers.time_zones(call.phone))
         moment = self._read(texts.get("when"), zones, self.numbers.region(call.phone), now)
-        # Where nothing else is known, the zone that the person named is theirs.
+        # If no other zone is known, the named zone is the person's own.
         own_zone = region_zone(moment.zone) if moment.zone is not None and not zones else None
         rules = CallbackRules(
             hours=self.policy.calling_hours,
@@ -127,7 +127,7 @@ class RescheduleCall:
         )
 
     def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:
-        """Nobody's zone and hours are known, so the words are read in UTC and any hour is open."""
+        """Read the words in UTC with all hours open, because there is no person."""
         texts = read_texts(args, DECLARATION.arguments)
         moment = self._read(texts.get("when"), (), None, now)
         rules = CallbackRules(CallingHours(), timedelta(0), zones=("UTC",))
@@ -162,10 +162,10 @@ def _movable_call(subject: Subject) -> Call:
     if subject.call is None:
         raise ActionError("not_found", "This contact has no call that could be moved.")
     if subject.call.final:
-        # Its one final event has been promised to Engage; what comes now is a new call.
+        # Engage has its one final event. A later wish needs a new call.
         raise ActionError("call_finished", "This call is already finished, so it cannot be moved.")
     if subject.call.no_more_retries == FailReason.CANCELLED:
-        # Cancelled while it rang; the answer to that was that nothing follows.
+        # Cancelled while it rang. The reply promised that no call follows.
         raise ActionError("cancelled", NO_OTHER_CALL)
     if subject.call.reschedules >= MAX_RESCHEDULES:
         raise ActionError("limit", "This call was moved three times already, so I cannot move it again.")
@@ -173,14 +173,14 @@ def _movable_call(subject: Subject) -> Call:
 
 
 def _undecided(attempt: Attempt | None) -> Attempt | None:
-    """The attempt that asked, unless its verdict was announced: a tool call repeated that late does not change it."""
+    """The attempt that asked, if it has no verdict yet. A late repeat does not change a verdict."""
     return attempt if attempt is not None and attempt.verdict_type is None else None
 
 
 async def _replace_open_task(
     tx: ActionTransaction, call: Call, task: Task, asked_during: Attempt | None, now: datetime
 ) -> None:
-    """A task that was dispatched and not claimed yet is replaced too: its message then consumes nothing."""
+    """Replace the open task, even a dispatched one before its claim. Its message then consumes nothing."""
     previous = await tx.open_task(call.call_id)
     if previous is not None:
         previous.status = TaskStatus.SUPERSEDED
@@ -199,14 +199,14 @@ async def _replace_open_task(
 
 
 def _promised(moment: SpokenMoment, rules: CallbackRules, now: datetime) -> Callback:
-    """A wish in a zone that was named is an instant: it stays when the person turns out to live in another zone."""
+    """Promise the callback. A time in a named zone is an instant, and does not move with the person's zone."""
     instant = moment.instant
     try:
         if moment.local is not None and moment.zone is not None:
             instant = resolve_local(moment.local.replace(second=0, microsecond=0), moment.zone)
         if instant is not None:
             return callback_at_instant(instant, rules, now)
-        assert moment.local is not None, "or it were a question"
+        assert moment.local is not None, "a moment without an instant has a local time"
         return callback_at_local(moment.local, rules, now)
     except CallbackRefused as refused:
         code, say = REFUSALS[refused.problem]
@@ -214,7 +214,7 @@ def _promised(moment: SpokenMoment, rules: CallbackRules, now: datetime) -> Call
 
 
 def _said_in(moment: SpokenMoment, zones: tuple[str, ...]) -> str | None:
-    """The zone in which the person is answered: the one they named, else their own, if it is known."""
+    """The zone of the reply: the one that the person named, else their own, if known."""
     return moment.zone or (zones[0] if len(zones) == 1 else None)
 
 
@@ -230,13 +230,13 @@ def _say(callback: Callback, said_in: str | None, zones: tuple[str, ...], now: d
 
 
 def _result(task_id: str | None, callback: Callback, said_in: str | None) -> dict[str, Any]:
-    """For an instant the wall clock is told as well, although the task does not keep it."""
-    told = callback.local_time, callback.time_zone
+    """The result. An instant has a wall-clock time here too, although the task does not keep it."""
+    wall_clock = callback.local_time, callback.time_zone
     if callback.local_time is None and said_in is not None:
-        told = local_time(callback.due_at, said_in), said_in
+        wall_clock = local_time(callback.due_at, said_in), said_in
     return {
         "task_id": task_id,
         "due_at": iso(callback.due_at),
-        "local_time": told[0],
-        "time_zone": told[1],
+        "local_time": wall_clock[0],
+        "time_zone": wall_clock[1],
     }

@@ -23,11 +23,11 @@ from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.event_processing import apply_evidence
 from ringback.ports import ActionResult, Clock
 
-#: Retell sends a function again when no answer came: by our tool definitions twice, 12 s apart and a pause. Twice that.
+#: Twice the time of Retell's repeats: it repeats an unanswered function twice, 12 s apart and a pause.
 REPEATED_WITHIN = timedelta(seconds=60)
 
-#: Actions after which the same words are a new wish, and the earlier reply no longer true. A note or an event that
-#: comes again so soon is a repeat whatever was done between.
+#: Actions after which the same words are a new request, because the earlier reply is no longer true. A note or an event
+#: that comes again so soon is always a repeat.
 _MOVES_TASKS = ("reschedule_call", "delete_scheduled_task")
 UNDONE_BY: Mapping[str, tuple[str, ...]] = {
     "reschedule_call": _MOVES_TASKS,
@@ -41,10 +41,10 @@ UNDONE_BY: Mapping[str, tuple[str, ...]] = {
 async def find_repeated(
     tx: ActionTransaction, request: ActionRequest, now: datetime
 ) -> tuple[ActionRequest, Reply | None]:
-    """The request under the key that its result is stored under, and the reply it had if it is a repeat.
+    """The request with the key of its stored result, and the earlier reply if it is a repeat.
 
-    At Retell's door one id with other arguments is another call: of two calls in one turn the transcript may show one
-    id alone. At the systems' door it is `key_reused`.
+    From Retell, one id with other arguments is another call: the transcript may show one id for two calls of a turn.
+    From systems it is `key_reused`.
     """
     if request.key_is_content:
         undone_by = UNDONE_BY.get(request.action, ())
@@ -62,13 +62,13 @@ def _reply(request: ActionRequest, fingerprint: str, stored: Mapping[str, Any]) 
     return Reply.from_json(stored)
 
 
-#: A deadlock, a serialization failure or a lost race for the key. Someone may be on the phone, so there is no pause.
+#: Tries after a deadlock, a serialization failure or a lost race for the key. A person may be waiting: no pauses.
 TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class BusinessOperations:
-    """What every door needs to have an action done. `actions` are the implemented ones, by name."""
+    """The flow that runs actions. `actions` has all actions by name."""
 
     store: ActionStore
     clock: Clock
@@ -76,15 +76,18 @@ class BusinessOperations:
     rules: OutcomeRules
 
     async def perform(self, request: ActionRequest) -> Reply:
-        """Durable before it is ok. The same key and request get the stored reply; a refusal is not stored, so a
-        corrected request may carry its key again. Raises StoreUnavailable, and Retryable when it lost every race."""
+        """Run one action. It is durable before the reply is ok. The same key and request get the stored reply.
+
+        A refusal is not stored: a corrected request may use its key again. Raises StoreUnavailable, and Retryable after
+        losing every race.
+        """
         if request.scope is Scope.SYSTEMS:
             return await self._perform(request)
         args, ignored = as_meant(request.args, self.actions[request.action].declaration.arguments)
         return _with_ignored(await self._perform(replace(request, args=args)), ignored)
 
     def rehearse(self, action: str, args: Mapping[str, Any]) -> Reply:
-        """What the action would say to an agent, for nobody: nothing is read from the database, nothing written."""
+        """The action's reply to an agent without a target. Neither reads nor writes the database."""
         meant, ignored = as_meant(args, self.actions[action].declaration.arguments)
         try:
             return _with_ignored(self.actions[action].rehearse(meant, self.clock.now()), ignored)
@@ -122,12 +125,12 @@ class BusinessOperations:
         if repeated is not None:
             return repeated
         if target.attempt is not None and request.report is not None:
-            # A signed tool call proves that the call connected, maybe before anything else has told us.
+            # A signed function call proves that the call connected, perhaps before any other report.
             await apply_evidence(tx, target.attempt, request.report, self.rules, now)
         try:
             reply = await action.do(tx, await _subject(tx, request, target), request.args, now)
         except ActionError as refused:
-            # Caught here and not outside, so that the evidence is committed, and the refusal with it.
+            # Caught inside the transaction, so that the evidence and the refusal are committed.
             await _note_refusal(tx, request, target, refused.reply, now)
             return refused.reply
         reach(Failpoint.ACTION_DONE)
@@ -148,7 +151,7 @@ class BusinessOperations:
             reply=reply.as_json(),
         )
         if not await tx.store_action(result):
-            raise Retryable("the idempotency key was taken meanwhile", 0.1)
+            raise Retryable("the idempotency key was taken by another request", 0.1)
 
 
 def _with_ignored(reply: Reply, ignored: list[str]) -> Reply:
@@ -175,12 +178,12 @@ async def _lock(tx: ActionTransaction, target: Target, *, every_phone: bool) -> 
 
 
 async def _subject(tx: ActionTransaction, request: ActionRequest, target: Target) -> Subject:
-    """Read behind the locks, and behind the evidence, which wrote to the same rows."""
+    """Read after the locks and after the evidence, which wrote to the same rows."""
     call = await tx.lock_call(target.call_id) if target.call_id is not None else None
     contact = await tx.contact(target.contact_id)
     if contact is None or (call is not None and call.is_erased):
-        # Erased while we waited for the locks: found anew, there is nobody.
-        raise Retryable("the person was erased meanwhile", 0.1)
+        # Erased during the wait for the locks. The retry finds no person.
+        raise Retryable("the person was erased during the wait for the locks", 0.1)
     attempt = await tx.attempt(target.attempt.attempt_id) if target.attempt is not None else None
     unfinished = () if call is not None else tuple(await tx.unfinished_calls(None, target.contact_id))
     return Subject(request, target.phone, contact, call, attempt, unfinished)

@@ -1,4 +1,4 @@
-"""send_abt_event: tell Engage an event of the installation's own, in the call's sequence."""
+"""send_abt_event: send Engage a custom event of the installation, in the call's sequence."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from ringback.flows.business_operations.action import (
 from ringback.flows.business_operations.arguments import arguments, read_texts, refuse_if_any, text
 from ringback.flows.business_operations.target import find_target
 
-#: As JSON. Engage gets it whole in one request, and it lies in the outbox as long as every event does.
+#: Size as JSON. Engage gets it in one request, and the outbox keeps it as long as every event.
 MAX_DATA_BYTES = 16 * 1024
 MAX_DATA_DEPTH = 8
 
@@ -96,7 +96,7 @@ def _problem_with(data: object) -> str | None:
 
 
 def _problem_inside(data: object) -> str | None:
-    """What JSON allows and its readers on the way do not."""
+    """Values that JSON allows and its readers reject."""
     level = [data]
     for _ in range(MAX_DATA_DEPTH):
         parts = [part for each in level if isinstance(each, dict) for part in (*each.keys(), *each.values())]

@@ -26,7 +26,7 @@ from ringback.flows.erased_people import person_of
 from ringback.flows.suppression import suppress
 from ringback.ports import Disposition, Suppression
 
-#: Longer than any code: a model may write the person's own words in its place, and an opt-out among them counts.
+#: Longer than any code: a model may write the person's own words instead, and an opt-out among them counts.
 MAX_CODE_CHARS = 200
 
 
@@ -74,8 +74,10 @@ class SetDisposition:
             return reply
 
     async def _of_unknown_caller(self, request: ActionRequest, store: ActionStore) -> Reply | None:
-        """Who calls us, is no contact, and says stop: Engage may name that number tomorrow, so the number is enough.
-        The same of a person who was erased, and then the number is kept as a hash."""
+        """Suppress the number of an unknown caller who asks for it. Engage may name that number later.
+
+        An erased person's number is kept as a hash.
+        """
         report = request.report
         if report is None or report.instance not in (None, await store.instance()):
             return None
@@ -86,7 +88,7 @@ class SetDisposition:
         disposition = self._known(texts.get("code"), request.scope)
         phone = person_of(report, self.rules)
         if phone is None or not disposition.suppresses:
-            return None  # withheld: there is nobody to remember
+            return None  # withheld: there is no number to suppress
         now = self.now()
         async with store.transaction() as tx:
             await tx.lock_contacts(await tx.phones_of_open_calls(phone, None), None)
@@ -108,7 +110,7 @@ class SetDisposition:
         return _reply("rehearsed", self._known(read_texts(args, self.declaration.arguments).get("code"), Scope.RETELL))
 
     def _known(self, code: str | None, scope: Scope) -> DispositionCode:
-        """Systems are held to the catalogue's codes, in any case of letters; an agent is understood."""
+        """Find the code. Systems must use the catalogue's codes, in any case. An agent's words are interpreted."""
         known = self.catalog.dispositions.get((code or "").lower())
         if known is None and code is not None and scope is Scope.RETELL:
             known = disposition_of(code, self.catalog.dispositions)
@@ -140,10 +142,10 @@ class SetDisposition:
     async def _suppress(
         self, tx: ActionTransaction, subject: Subject, disposition: DispositionCode, now: datetime
     ) -> None:
-        # Of the number that was talked to, which the contact may have changed since the call was accepted.
+        # The number of the conversation. The contact's may have changed since the call was accepted.
         phone, contact_id = subject.phone, subject.contact.contact_id
         suppression = Suppression(self.rules.new_id(), phone, contact_id, disposition.code, subject.source, now)
-        await suppress(tx, suppression, now, in_hand=subject.call)
+        await suppress(tx, suppression, now, locked_call=subject.call)
 
 
 def _reply(code: str, disposition: DispositionCode) -> Reply:

@@ -1,4 +1,4 @@
-"""Whom a request is about, found before the locks are taken."""
+"""Find the target of a request before the locks are taken."""
 
 from ringback.domain.contact import ERASED
 from ringback.flows.business_operations.action import (
@@ -11,32 +11,32 @@ from ringback.flows.business_operations.action import (
 )
 from ringback.flows.erased_people import ids_of
 
-#: What an agent says when its conversation is none of ours: a web call, another installation, an unfilled template.
+#: The agent's sentence in an unknown conversation: a web call, another installation, an unfilled template.
 NO_CALL_SAY = "Sorry, I cannot do that in this conversation."
 NOT_FOUND_SAY = "There is no such call, contact or task."
 
 
 async def find_target(request: ActionRequest, store: ActionStore) -> Target:
-    """Raises ActionError `no_call` at Retell's door, `not_found` at the systems'."""
+    """Find the target. Raises ActionError: `no_call` for Retell, `not_found` for systems."""
     if request.scope is Scope.RETELL:
         return await _of_tool_call(request, store)
     call_id = request.call_id
     if request.task_id is not None:
-        # In a transaction of its own: the task's row is not locked ahead of the person.
+        # In a separate transaction, so that the task's row is not locked before the person.
         call_id = await _call_of_task(request.task_id, store)
     async with store.transaction() as tx:
         if call_id is not None:
             return await _of_call(tx, call_id)
-        assert request.contact_id is not None, "the systems' door takes one of the three ids"
+        assert request.contact_id is not None, "a system names one of the three ids"
         return await _of_contact(tx, request.contact_id)
 
 
 async def _of_tool_call(request: ActionRequest, store: ActionStore) -> Target:
-    report, ours = request.report, await store.instance()
-    if report is not None and report.instance not in (None, ours):
+    report, own_instance = request.report, await store.instance()
+    if report is not None and report.instance not in (None, own_instance):
         raise ActionError("no_call", NO_CALL_SAY)
-    # The ids come from the signed call object or from a constant that the model cannot write, so a tool reaches only
-    # the contact of its own call.
+    # The ids come from the signed call object or from a constant that the model cannot write. A function therefore
+    # reaches only the contact of its own call.
     attempt = None
     if request.attempt_id is not None or request.provider_call_id is not None:
         attempt = await store.attempt_of(request.attempt_id, request.provider_call_id)
@@ -45,21 +45,23 @@ async def _of_tool_call(request: ActionRequest, store: ActionStore) -> Target:
     if attempt is not None:
         return Target(attempt.phone, attempt.contact_id, attempt.call_id, attempt)
     if request.attempt_id is not None and await store.attempt_of(request.attempt_id, None) is not None:
-        # The marks of an attempt on a call that is another's: whose conversation it is nobody can say.
+        # The marks of an attempt on another attempt's call. The conversation is unknown.
         raise ActionError("no_call", NO_CALL_SAY)
     async with store.transaction() as tx:
         return await _of_inbound_call(tx, request)
 
 
 def ids_of_request(request: ActionRequest) -> list[str | None]:
-    """Everything by which a tool call may name its conversation."""
+    """All ids by which a function call may name its conversation."""
     own = [request.attempt_id, request.provider_call_id]
     return own + (ids_of(request.report) if request.report is not None else [])
 
 
 async def _of_inbound_call(tx: ActionTransaction, request: ActionRequest) -> Target:
-    """What it was answered with scopes its tools: its metadata, and in place of an attempt's id its own. A contact that
-    the metadata names beside an inbound call of somebody else's is nobody."""
+    """Find the contact of an inbound call by the ids that Ringback set on it.
+
+    A contact in the metadata of another contact's inbound call does not count.
+    """
     report = request.report
     if await tx.is_erased(ids_of_request(request)):
         raise ActionError("no_call", NO_CALL_SAY)

@@ -1,4 +1,4 @@
-"""update_timezone: where the contact lives, and what that does to everything already planned for them."""
+"""update_timezone: set the contact's zone, and move their planned calls accordingly."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ from ringback.flows.business_operations.action import (
 from ringback.flows.business_operations.arguments import arguments, read_texts, refuse_if_any, text
 from ringback.flows.business_operations.target import find_target
 
-#: An implicit expiry gives way to a moved task, and leaves it this long to get through.
+#: An implicit expiry is extended to this long after a moved task.
 AFTER_MOVE = timedelta(days=1)
 
 SOURCES = (ZoneSource.PERSON, ZoneSource.CRM)
@@ -60,7 +60,7 @@ DECLARATION = ActionDeclaration(
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """One task that is due at another time now."""
+    """The move of one task to another due time."""
 
     call: Call
     attempt: Attempt | None  # the call's latest
@@ -87,7 +87,7 @@ class UpdateTimezone:
         for call_id in await tx.unfinished_calls(None, contact_id):
             move = await self._plan(tx, call_id, zone, now)
             if move is not None:
-                await _carry_out(tx, move, subject, now)
+                await _move_task(tx, move, subject, now)
                 moved.append(move.new)
         return Reply(True, "time_zone_set", _say(zone, moved, now), _result(zone, moved))
 
@@ -112,7 +112,7 @@ class UpdateTimezone:
         return _Move(call, attempt, task, new)
 
     def _due_at(self, task: Task, zone: str, now: datetime) -> datetime:
-        """Wall-clock tasks keep their local time, instant ones the instant; both only inside calling hours."""
+        """The new due time. Wall-clock tasks keep the local time, others the instant, both inside calling hours."""
         wanted = task.planned_at
         if task.local_time is not None and task.time_zone != zone:
             wanted = resolve_local(datetime.fromisoformat(task.local_time), zone)
@@ -121,7 +121,7 @@ class UpdateTimezone:
         try:
             opens = into_hours(earliest, rules)
         except CallbackRefused:
-            opens = earliest  # closed for weeks: the gate makes it wait and says why
+            opens = earliest  # closed for weeks: the eligibility check defers the call and says why
         is_due_either_way = earliest == now and task.planned_at <= now
         return task.planned_at if is_due_either_way and opens == earliest else opens
 
@@ -151,12 +151,12 @@ def _refuse_if_outranked(subject: Subject, source: ZoneSource) -> None:
 
 
 def _is_resend(task: Task, attempt: Attempt | None) -> bool:
-    """The task sends an attempt of unclear fate again: its time is the provider's memory, not the person's clock."""
+    """Whether the task resends an unknown attempt. The provider's memory sets its time, not the person's zone."""
     return attempt is not None and attempt.state is AttemptState.UNKNOWN and attempt.task_id == task.task_id
 
 
-async def _carry_out(tx: ActionTransaction, move: _Move, subject: Subject, now: datetime) -> None:
-    """A new task in place of the old one, whose message, if there is one, then consumes nothing."""
+async def _move_task(tx: ActionTransaction, move: _Move, subject: Subject, now: datetime) -> None:
+    """Replace the old task by a new one. A message of the old task then consumes nothing."""
     call, attempt = move.call, move.attempt
     due_at, previous_due_at = move.new.planned_at, move.old.planned_at
     move.old.status = TaskStatus.SUPERSEDED

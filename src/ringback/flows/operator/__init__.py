@@ -1,1 +1,1 @@
-"""What an operator does: look, stop, resume, repair and erase."""
+"""Flows for operators: explain, pause, resume, repair and erase."""

@@ -1,4 +1,4 @@
-"""Dead letters of the outbox and of both queues: looked at, and sent on their way again."""
+"""List and replay the dead letters of the outbox and of both queues."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,26 +10,26 @@ from ringback.ports import DeadLetter
 
 _log = structlog.get_logger(__name__)
 
-#: More than a person reads; a letter beyond it shows up once those before it were dealt with.
+#: More than a person reads. Further letters are listed once the first ones are handled.
 LISTED = 1000
 
 
 class DeadLetterSource(Protocol):
-    """Where messages are given up; every MessageQueue is one."""
+    """A source of dead letters. Every MessageQueue is one."""
 
     async def dead_letters(self, limit: int) -> list[DeadLetter]: ...
     async def replay(self, letter_id: str | None) -> int:
-        """None: all. Returns how many went; a letter that is not dead any more is none."""
+        """Send one letter again, or all for None. Returns the number of letters that were still dead."""
         ...
 
 
 class UnknownSource(Exception):
-    """A name that is none of the places'."""
+    """The name belongs to no source."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterEntry:
-    """`name` tells the letter from those of other places: outbox:17."""
+    """A dead letter. `name` contains its source: outbox:17."""
 
     name: str
     letter: DeadLetter
@@ -37,7 +37,7 @@ class DeadLetterEntry:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetters:
-    """The places by name. All methods raise what the places raise, and UnknownSource."""
+    """The sources by name. All methods raise the sources' errors, and UnknownSource."""
 
     sources: Mapping[str, DeadLetterSource]
 
@@ -55,8 +55,11 @@ class DeadLetters:
         return next((letter for letter in letters if letter.letter_id == letter_id), None)
 
     async def replay(self, name: str) -> int:
-        """One letter by its name, or all of a place by the place's. Doing it again changes nothing: a message consumes
-        its dispatch, a webhook its inbox row, and an event keeps its id."""
+        """Replay one letter by its name, or all of a source by the source's name.
+
+        A second replay changes nothing: a message consumes its dispatch, a webhook its inbox row, and an event keeps
+        its id.
+        """
         source, letter_id = self._parted(name)
         count = await self.sources[source].replay(letter_id)
         _log.info("dead_letters.replayed", source=source, count=count)

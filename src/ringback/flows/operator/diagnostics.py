@@ -1,4 +1,4 @@
-"""Look at an installation: whether what its settings point to works, and what to do if not."""
+"""Check every target of an installation's settings, and advise how to repair it."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -12,34 +12,34 @@ from ringback.flows.operator.dead_letters import DeadLetterSource
 from ringback.ports import Clock, MessageQueue
 
 OLDEST_SERVER = 140000
-#: A row that waits longer than this is not simply on its way.
+#: A row that waits longer than this is late.
 LATE_S = 300.0
-#: Without one of these a call is settled by polling, later.
+#: Without one of these a call is finished by polling, later.
 WANTED_EVENTS = ("call_started", "call_ended", "call_analyzed")
 
 
 class Database(Protocol):
-    """Both raise StoreUnavailable."""
+    """Facts of the database. Both methods raise StoreUnavailable."""
 
     async def server(self) -> ServerFacts: ...
     async def work(self) -> WorkFacts: ...
 
 
 class Account(Protocol):
-    """Both raise ProviderUnavailable for anything but a clear answer."""
+    """The provider's account. Both methods raise ProviderUnavailable for anything but a clear answer."""
 
     async def owner(self) -> str | None:
-        """The name of the organisation that owns the API key; None if the key is refused."""
+        """The organisation that owns the API key. None if the key is refused."""
         ...
 
     async def agent_webhook(self, agent_id: str) -> AgentWebhook | None:
-        """None: the account has no such agent."""
+        """The webhook of an agent. None: the account has no such agent."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`advice` says what to do about it."""
+    """One finding. `advice` says how to repair it."""
 
     subject: str
     said: str
@@ -53,7 +53,7 @@ def _wrong(subject: str, said: str, advice: str) -> Check:
 
 @dataclass(frozen=True, slots=True)
 class DiagnosticTargets:
-    """What the settings point to. What could not be opened stands here as the error; None is not configured."""
+    """Targets of the settings. A target that could not be opened is its error. None is not configured."""
 
     clock: Clock
     database: Database | Retryable | None
@@ -68,7 +68,7 @@ class DiagnosticTargets:
 async def diagnose(
     targets: DiagnosticTargets, agent_id: str | None = None, webhook_url: str | None = None
 ) -> list[Check]:
-    """Reads only, and raises nothing for what is away: one check that fails hides no other."""
+    """Run all checks. Reads only. An unavailable target is a finding: a failing check hides no other."""
     checks = await _database(targets)
     for subject, queue in targets.queues.items():
         checks += await _queue(subject, queue)
@@ -91,7 +91,7 @@ async def _database(targets: DiagnosticTargets) -> list[Check]:
             checks += _work(await database.work(), server.now)
             checks += [await _dead("outbox", targets.outbox)] if targets.outbox is not None else []
     except Retryable as error:
-        return [_away("database", error, "start it, or correct RINGBACK_DATABASE_URL")]
+        return [_unavailable("database", error, "start it, or correct RINGBACK_DATABASE_URL")]
     return checks
 
 
@@ -102,8 +102,8 @@ def _version(server: ServerFacts) -> Check:
     return Check("database", said)
 
 
-def _clock(server: ServerFacts, ours: datetime) -> Check:
-    skew_s = (server.now - ours).total_seconds()
+def _clock(server: ServerFacts, local_now: datetime) -> Check:
+    skew_s = (server.now - local_now).total_seconds()
     if abs(skew_s) > MAX_CLOCK_SKEW_S:
         return _wrong("clock", f"the database's is {skew_s:+.1f} s off ours: dialing waits", "synchronise both (NTP)")
     return Check("clock", f"the database's is {skew_s:+.3f} s off ours")
@@ -114,8 +114,8 @@ def _schema(server: ServerFacts) -> Check:
         return Check("schema", f"{server.schema}, the newest")
     if server.schema is not None and server.schema > server.newest:
         return Check("schema", f"{server.schema}, made by a newer version; this program knows {server.newest}")
-    stands = "no tables yet" if server.schema is None else f"stands at {server.schema}"
-    return _wrong("schema", f"{stands}, this program wants {server.newest}", "run: ringback db upgrade")
+    schema = "no tables yet" if server.schema is None else f"stands at {server.schema}"
+    return _wrong("schema", f"{schema}, this program wants {server.newest}", "run: ringback db upgrade")
 
 
 def _work(work: WorkFacts, now: datetime) -> list[Check]:
@@ -150,7 +150,7 @@ async def _queue(subject: str, queue: MessageQueue | Retryable) -> list[Check]:
             raise queue
         return [Check(subject, f"{await queue.depth()} messages wait"), await _dead(subject, queue)]
     except Retryable as error:
-        return [_away(subject, error, "see whether it exists, and may be used from here")]
+        return [_unavailable(subject, error, "see whether it exists, and may be used from here")]
     except Permanent as error:
         return [_wrong(subject, str(error), "give it a redrive policy with a dead-letter queue")]
 
@@ -176,7 +176,7 @@ async def _asked(subject: str, check: Callable[[], Awaitable[Check]]) -> Check:
     try:
         return await check()
     except ProviderUnavailable as error:
-        return _away(subject, error, "see whether Retell can be reached from here, and RETELL_BASE_URL")
+        return _unavailable(subject, error, "see whether Retell can be reached from here, and RETELL_BASE_URL")
 
 
 async def _api_key(account: Account) -> Check:
@@ -187,7 +187,7 @@ async def _api_key(account: Account) -> Check:
 
 
 def _webhook_key(targets: DiagnosticTargets) -> Check:
-    """Retell has no question that a webhook key answers: only a webhook that it has signed proves it."""
+    """Check the form of the webhook keys. Only a signed webhook can prove one."""
     keys = targets.webhook_keys
     odd = [key for key in keys if not key.startswith("key_")]
     if odd:
@@ -225,5 +225,5 @@ def _engage(url: str | None) -> Check:
     return Check("Engage", f"events go to {masked_url(url)}, signed")
 
 
-def _away(subject: str, error: Exception, advice: str) -> Check:
+def _unavailable(subject: str, error: Exception, advice: str) -> Check:
     return _wrong(subject, str(error) or type(error).__name__, advice)

@@ -1,4 +1,4 @@
-"""Pause and resume all dialing: once a pause is acknowledged, nothing is claimed."""
+"""Pause and resume all dialing. After an acknowledged pause nothing is claimed."""
 
 from datetime import datetime
 from typing import Any, Protocol
@@ -13,31 +13,34 @@ _log = structlog.get_logger(__name__)
 
 
 class DialingSwitch(Protocol):
-    """Both wait for the claims under way, which hold the capacity lock to their commit. Raise StoreUnavailable."""
+    """The switch for dialing. Both methods wait for claims in progress, and raise StoreUnavailable.
+
+    Claims hold the capacity lock until their commit.
+    """
 
     async def pause(self, reason: str | None, now: datetime) -> DialingState:
-        """A second pause keeps the time of the first; its reason, if it has one, replaces the first's."""
+        """Pause dialing. A second pause keeps the time of the first. Its reason, if any, replaces the first."""
         ...
 
     async def resume(self) -> DialingState: ...
 
 
 async def pause_dialing(switch: DialingSwitch, clock: Clock, reason: str | None) -> dict[str, Any]:
-    """Durable and in force when this returns. Calls that are ringing or talking go on."""
+    """Pause dialing. The pause is durable and in force on return. Calls in progress continue."""
     state = await switch.pause(reason, clock.now())
-    # Not the reason: it is an operator's free text, and might name a person.
+    # The reason is not logged: it is an operator's free text, and might name a person.
     _log.warning("dialing.paused", live=state.live)
-    return told(state)
+    return state_as_json(state)
 
 
 async def resume_dialing(switch: DialingSwitch) -> dict[str, Any]:
-    """What became due meanwhile is released in the scheduler's batches, and started at the configured rate."""
+    """Resume dialing. The scheduler releases due calls in batches, and they start at the configured rate."""
     state = await switch.resume()
     _log.warning("dialing.resumed", live=state.live)
-    return told(state)
+    return state_as_json(state)
 
 
-def told(state: DialingState) -> dict[str, Any]:
+def state_as_json(state: DialingState) -> dict[str, Any]:
     return {
         "paused": state.paused_at is not None,
         "paused_at": iso(state.paused_at),

@@ -1,4 +1,4 @@
-"""Why a person was, or was not, called, and when they may be called next."""
+"""Explain why a person was or was not called, and when they may be called next."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +25,7 @@ Item = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class EligibilityExplainer:
-    """What explaining needs. It reads only, takes no lock, and decides nothing."""
+    """The flow that explains. It only reads, takes no lock, and decides nothing."""
 
     views: Views
     clock: Clock
@@ -33,32 +33,32 @@ class EligibilityExplainer:
     policy: DialPolicy
 
     async def explain(self, *, phone: str | None, contact_id: str | None) -> Item | None:
-        """By phone or by contact. None: a contact that nobody has named yet; any phone can be explained."""
+        """Explain by phone or by contact. Returns None for an unknown contact. Every phone can be explained."""
         now = self.clock.now()
-        file = await self.views.contact_snapshot(phone, contact_id, now)
-        if phone is None and not file.contacts:
+        snapshot = await self.views.contact_snapshot(phone, contact_id, now)
+        if phone is None and not snapshot.contacts:
             return None
-        tasks = [(one.task, self._next(one, one.task, file, now)) for one in file.open_calls if one.task]
-        person, task = _new_call(file, phone, contact_id or "", now)
-        expected = [plan for _, plan in tasks] or [self._next(person, task, file, now)]
+        tasks = [(one.task, self._next(one, one.task, snapshot, now)) for one in snapshot.open_calls if one.task]
+        person, task = _new_call(snapshot, phone, contact_id or "", now)
+        expected = [plan for _, plan in tasks] or [self._next(person, task, snapshot, now)]
         first = min(expected, key=lambda plan: (plan.at is None, plan.at or now))
         return {
             "next_eligible_at": iso(first.at),
             "because": first.because,
-            "dialing": _dialing(file),
+            "dialing": _dialing(snapshot),
             "calling_hours": self._hours(person, now),
-            "contacts": [_contact(contact) for contact in file.contacts],
-            "suppressions": [_suppression(one) for one in file.suppressions],
+            "contacts": [_contact(contact) for contact in snapshot.contacts],
+            "suppressions": [_suppression(one) for one in snapshot.suppressions],
             "open_tasks": [_task(task) | plan.as_json() for task, plan in tasks],
-            "attempts_last_24h": [_attempt(one) for one in file.attempts if _counts(one, now)],
-            "decisions": list(file.decisions),
+            "attempts_last_24h": [_attempt(one) for one in snapshot.attempts if _counts(one, now)],
+            "decisions": list(snapshot.decisions),
         }
 
-    def _next(self, one: OpenCall, task: Task, file: ContactSnapshot, now: datetime) -> NextCall:
+    def _next(self, one: OpenCall, task: Task, snapshot: ContactSnapshot, now: datetime) -> NextCall:
         zones = candidate_zones(one.contact.time_zone, self.numbers.time_zones(one.call.phone))
         region, number_type = self.numbers.region(one.call.phone), self.numbers.number_type(one.call.phone)
-        asked = Candidate(one.call, task, zones, region, number_type, one.own is None)
-        return next_call(asked, one.own.attempt_id if one.own else None, file, self.policy, now)
+        candidate = Candidate(one.call, task, zones, region, number_type, one.own is None)
+        return next_call(candidate, one.own.attempt_id if one.own else None, snapshot, self.policy, now)
 
     def _hours(self, person: OpenCall, now: datetime) -> Item:
         zones = candidate_zones(person.contact.time_zone, self.numbers.time_zones(person.call.phone))
@@ -71,9 +71,9 @@ class EligibilityExplainer:
         }
 
 
-def _new_call(file: ContactSnapshot, phone: str | None, contact_id: str, now: datetime) -> tuple[OpenCall, Task]:
+def _new_call(snapshot: ContactSnapshot, phone: str | None, contact_id: str, now: datetime) -> tuple[OpenCall, Task]:
     """A call to this person as if it were accepted now."""
-    contact = file.contacts[0] if file.contacts else Contact(contact_id, phone or "")
+    contact = snapshot.contacts[0] if snapshot.contacts else Contact(contact_id, phone or "")
     call = Call(
         call_id="",
         contact_id=contact.contact_id,
@@ -95,11 +95,11 @@ def _counts(one: PastAttempt, now: datetime) -> bool:
     return one.holds_person or (one.sent_at is not None and one.sent_at > now - DAY)
 
 
-def _dialing(file: ContactSnapshot) -> Item:
-    capacity = file.capacity
+def _dialing(snapshot: ContactSnapshot) -> Item:
+    capacity = snapshot.capacity
     return {
         "paused": capacity.paused,
-        "reason": file.pause_reason,
+        "reason": snapshot.pause_reason,
         "breaker_until": iso(capacity.breaker_until),
         "live": capacity.live,
     }

@@ -1,4 +1,4 @@
-"""Erase a person: end what is planned, then leave nothing that can be read, but let a stop go on working."""
+"""Erase a person: end their planned calls, and delete all readable data. A stop stays in force."""
 
 from datetime import datetime
 from typing import Protocol
@@ -17,20 +17,26 @@ _log = structlog.get_logger(__name__)
 
 
 class Eraser(Protocol):
-    """Both take a phone in E.164, and with it every contact that has or had it. Raise Retryable, which never quotes the
-    person."""
+    """The store of erasures. Both methods take a phone in E.164, and include every contact that has or had it.
+
+    They raise Retryable, which never quotes the person.
+    """
 
     async def unfinished_calls(self, phone: str) -> list[str]: ...
 
     async def erase(self, phone: str, reason: str, now: datetime) -> Erased | None:
-        """In one transaction, under the person's locks. None: there is an unfinished call again, or another contact.
-        Raises StillInProgress, and ErasureKeyMissing."""
+        """Erase in one transaction, under the person's locks. None: a new unfinished call or another contact appeared.
+
+        Raises StillInProgress and ErasureKeyMissing.
+        """
         ...
 
 
 async def erase_person(store: Store, eraser: Eraser, clock: Clock, phone: str, reason: str) -> Erased:
-    """Doing it again finds nothing more. Engage still hears the end of each call that this ends, under its own contact
-    id and with nothing else. Raises StillInProgress, and Retryable."""
+    """Erase a person. A second erasure finds nothing more. Raises StillInProgress and Retryable.
+
+    Engage still gets the end of each call that the erasure ends, with its own contact id and no other data.
+    """
     for _ in range(TRIES):
         for call_id in await eraser.unfinished_calls(phone):
             await cancel_call(store, clock, call_id)
@@ -39,9 +45,9 @@ async def erase_person(store: Store, eraser: Eraser, clock: Clock, phone: str, r
         except StoreUnavailable:
             raise
         except Retryable:
-            continue  # another transaction wrote about the person meanwhile
+            continue  # another transaction wrote about the person in between
         if erased is not None:
-            # No number, no id: a log outlives what it tells of.
+            # Without number and id, because the log is kept longer than the person's data.
             _log.info("person.erased", **erased.rows)
             return erased
     raise Retryable("new calls to this person come in as fast as they are ended: let Engage stop them first")

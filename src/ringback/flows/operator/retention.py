@@ -1,4 +1,4 @@
-"""Delete what nobody needs any more, in small batches, so that nothing else waits for it."""
+"""Delete expired rows in small batches, so that no other work waits."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ import structlog
 from ringback.domain.operations import RULES
 from ringback.ports import Clock
 
-#: Few enough that a batch takes milliseconds, and the rows it locks are old ones that nobody writes.
+#: A batch of this size takes milliseconds. It locks old rows that no process writes.
 BATCH = 500
 
 _log = structlog.get_logger(__name__)
@@ -17,19 +17,19 @@ _log = structlog.get_logger(__name__)
 
 class Purge(Protocol):
     async def purge_expired(self, what: str, before: datetime, limit: int) -> int:
-        """Deletes up to `limit` things of a retention rule; returns how many. Raises StoreUnavailable."""
+        """Delete up to `limit` rows of a retention rule. Returns their number. Raises StoreUnavailable."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What keeping the figures of domain/operations.py needs. Any number of processes may do it at once."""
+    """The flow that applies the retention rules of domain/operations.py. Processes may run it at the same time."""
 
     purge: Purge
     clock: Clock
 
     async def purge_expired(self) -> int:
-        """One batch of every rule. Returns the largest, so that a full one is followed by another."""
+        """Purge one batch of every rule. Returns the largest count: another batch follows a full one."""
         now = self.clock.now()
         counts = {rule.what: await self.purge.purge_expired(rule.what, now - rule.kept, BATCH) for rule in RULES}
         if any(counts.values()):
