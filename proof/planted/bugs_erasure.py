@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from ringback.domain.call_event import CallReport
+from ringback.domain.provider_report import ProviderReport
 
 from proof.invariants import Invariant
 from proof.planted.bug import Right, edited, planted
@@ -174,7 +174,7 @@ a_new_erasure_key_forgets_the_hashes_of_the_old_one = edited(
     tests=(f"{_STOP}test_a_stop_that_is_heard_of_after_the_erasure_holds",),
 )
 async def a_stop_in_late_evidence_is_dropped_with_it(
-    right: Right, tx: Transaction, report: CallReport, rules: OutcomeRules, now: datetime
+    right: Right, tx: Transaction, report: ProviderReport, rules: OutcomeRules, now: datetime
 ) -> None:
     if not report.attempt_id:
         await right(tx, report, rules, now)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from ringback.domain.number_plan import NumberType
+from ringback.domain.phone_number import NumberType
 
 from proof.invariants import Invariant
 from proof.planted.bug import Right, TextPatch, edited, planted
