@@ -9,7 +9,7 @@ I7, I10, I11, I14, I17 = Invariant.I7, Invariant.I10, Invariant.I11, Invariant.I
 I21, I22, I23 = Invariant.I21, Invariant.I22, Invariant.I23
 
 RACES = "tests/races/test_stops_against_dispatch.py::test_nothing_is_claimed_after_the_stop_was_acknowledged"
-ORDERS = "tests/flows/events/test_every_order.py"
+ORDERS = "tests/flows/event_processing/test_every_order.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +63,16 @@ _FULL = (
         "any story of a call",
         (I14,),
         I14,
-        ("tests/flows/events/test_any_story.py",),
+        ("tests/flows/event_processing/test_any_story.py",),
         ("--trials", "1000"),
     ),
     Piece(
         "late evidence about erased people",
         (I21,),
         I21,
-        ("tests/flows/erasure/test_late_evidence.py", "tests/flows/erasure/test_beside_others.py"),
+        ("tests/flows/erased_people/test_late_evidence.py", "tests/flows/erased_people/test_beside_others.py"),
     ),
-    Piece("stops of erased people", (I10, I21), I21, ("tests/flows/erasure/test_late_stop.py",)),
+    Piece("stops of erased people", (I10, I21), I21, ("tests/flows/erased_people/test_late_stop.py",)),
     Piece(
         "promised retries",
         (I10,),
@@ -85,7 +85,7 @@ _FULL = (
         (I23,),
         I23,
         (
-            "tests/flows/dialing/test_border.py",
+            "tests/flows/call_processing/test_border.py",
             "tests/flows/test_border.py",
             "tests/adapters/retell/test_account.py",
             "tests/stories/test_border.py",
@@ -110,7 +110,7 @@ _FULL = (
             "tests/properties/test_number_spellings.py",
             "tests/adapters/test_number_spellings.py",
             "tests/services/test_one_person.py",
-            "tests/flows/business_operations/test_caller_spellings.py",
+            "tests/flows/caller_ids/test_spellings.py",
         ),
         ("--hypothesis-profile", "proof"),
     ),

@@ -26,7 +26,7 @@ from ringback.messages import CallRequested
 
 PHONES, CONTACTS, INSTANCE = ("+14155550100", "+14155550107"), ("crm-1", "crm-2"), "test-instance"
 
-Stack = Any  # of tests/flows/dialing, which is typed loosely
+Stack = Any  # of tests/flows/call_processing, which is typed loosely
 
 
 @dataclass(slots=True)

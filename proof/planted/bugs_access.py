@@ -12,7 +12,7 @@ I23 = Invariant.I23
 ACROSS = "ringback.domain.eligibility:defer_across_border"
 COMPARING = "ringback.flows.border:Border.compare"
 
-_CLAIM = "flows/dialing/test_border.py::"
+_CLAIM = "flows/call_processing/test_border.py::"
 _START = "flows/test_border.py::"
 _SIDE = "adapters/retell/test_account.py::"
 

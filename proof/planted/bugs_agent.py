@@ -18,7 +18,7 @@ MEANT = "ringback.flows.business_operations.agent_arguments:as_meant"
 FINDING_REPEATED = "ringback.flows.business_operations.repeats:find_repeated"
 
 _ACTIONS = "flows/business_operations/"
-_ARGUMENTS = f"{_ACTIONS}test_agent_arguments.py::"
+_ARGUMENTS = f"{_ACTIONS}test_arguments.py::"
 _REPEATS = f"{_ACTIONS}test_repeats.py::"
 _CLAIMS = "flows/events/test_contradictory_claims.py::"
 

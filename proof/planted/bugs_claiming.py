@@ -26,9 +26,9 @@ RESCHEDULING = "ringback.flows.business_operations.reschedule_call"
 RELEASE_DUE = "ringback.adapters.postgres.store:RELEASE_DUE"
 OPEN_POOL = "ringback.adapters.postgres.pool:open_pool"
 
-_PATIENCE = "flows/dialing/test_frozen_worker.py::test_every_connection_has_that_patience"
-_CLAIM = "flows/dialing/test_claim.py::"
-_STOPPING = "flows/events/test_stopping.py::"
+_PATIENCE = "flows/call_processing/test_frozen_worker.py::test_every_connection_has_that_patience"
+_CLAIM = "flows/call_processing/test_claim.py::"
+_STOPPING = "flows/ending_calls/test_stopping.py::"
 _ACTIONS = "flows/business_operations/"
 
 
@@ -204,7 +204,9 @@ the_pause_waits_for_no_claim = edited(
     new="",
     aims=(I10,),
     why="One UPDATE is atomic by itself.",
-    tests=("flows/operator/test_pause.py::test_a_pause_waits_for_the_claim_under_way_and_every_later_one_sees_it",),
+    tests=(
+        "flows/operator/test_dialing_control.py::test_a_pause_waits_for_the_claim_under_way_and_every_later_one_sees_it",
+    ),
 )
 
 
@@ -213,7 +215,7 @@ the_pause_waits_for_no_claim = edited(
     aims=(I10,),
     why="While calls are in progress, the system is plainly not paused.",
     tests=(
-        "flows/dialing/test_capacity.py::test_nothing_is_claimed_after_an_acknowledged_pause",
+        "flows/call_processing/test_capacity.py::test_nothing_is_claimed_after_an_acknowledged_pause",
         "races/test_stops_against_dispatch.py::test_nothing_is_claimed_after_the_stop_was_acknowledged[pause]",
     ),
 )
@@ -328,7 +330,7 @@ released_while_paused = edited(
     aims=(I10,),
     why="The eligibility check reads the pause anyway.",
     tests=(
-        "flows/operator/test_pause.py::test_nothing_is_released_or_published_again_while_paused_and_everything_after",
+        "flows/operator/test_dialing_control.py::test_nothing_is_released_or_published_again_while_paused_and_everything_after",
     ),
 )
 
@@ -338,7 +340,9 @@ any_scheduler_releases_any_task = edited(
     new="",
     aims=(I9,),
     why="There is one scheduler.",
-    tests=("flows/dialing/test_scheduler.py::test_a_task_that_a_transaction_has_in_hand_is_left_for_the_next_pass",),
+    tests=(
+        "flows/scheduled_calls/test_scheduler.py::test_a_task_that_a_transaction_has_in_hand_is_left_for_the_next_pass",
+    ),
 )
 
 # To PostgreSQL, a limit of 0 is no limit.

@@ -49,7 +49,7 @@ BUGS = (
         old="            if not awaits_verdict(attempt):\n",
         new="            if attempt is not None and not awaits_verdict(attempt):\n",
         why="What was never dialed has nothing to end.",
-        tests=("flows/dialing/test_scheduler.py::test_a_call_whose_message_was_dead_lettered_still_ends",),
+        tests=("flows/scheduled_calls/test_scheduler.py::test_a_call_whose_message_was_dead_lettered_still_ends",),
     ),
     TextPatch(
         name="a_group_that_may_have_been_committed_is_tried_again",
@@ -88,7 +88,7 @@ BUGS = (
         '"the idempotency key was taken by another request", 0.1)\n',
         new="        await tx.store_action(result)\n",
         why="Whether the key is known was asked a moment ago, behind the locks.",
-        tests=("flows/business_operations/test_perform.py::test_one_key_for_two_calls_at_once_is_one_calls",),
+        tests=("flows/business_operations/test_runner.py::test_one_key_for_two_calls_at_once_is_one_calls",),
     ),
     TextPatch(
         name="accepted_before_it_is_enqueued",

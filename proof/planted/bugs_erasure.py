@@ -19,11 +19,11 @@ KEEPING_A_STOP = "ringback.flows.erased_people:keep_stop_of_erased"
 HASHES = "ringback.adapters.postgres.person_hash:PersonHashes"
 EVENTS = "ringback.flows.event_processing:EventProcessing"
 
-_LATE = "flows/erasure/test_late_evidence.py::"
+_LATE = "flows/erased_people/test_late_evidence.py::"
 _AFTER = f"{_LATE}test_no_table_has_the_person_again_after_the_erasure"
 _BESIDE = f"{_LATE}test_what_waits_beside_the_erasure_for_the_person_leaves_nothing"
-_KEYS = "flows/erasure/test_keys.py::"
-_STOP = "flows/erasure/test_late_stop.py::"
+_KEYS = "flows/erased_people/test_keys.py::"
+_STOP = "flows/erased_people/test_late_stop.py::"
 
 tombstones_of_our_own_ids_alone = edited(
     ERASING,

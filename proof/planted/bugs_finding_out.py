@@ -20,8 +20,8 @@ EVENTS = "ringback.flows.event_processing:EventProcessing"
 FOLLOW_UP = "ringback.domain.follow_up"
 
 _CLIENT = "adapters/retell/test_client.py::"
-_UNKNOWN = "flows/dialing/test_unknown.py::"
-_WATCHDOG = "flows/dialing/test_watchdog.py::"
+_UNKNOWN = "flows/reconciliation/test_unknown.py::"
+_WATCHDOG = "flows/reconciliation/test_silent_attempts.py::"
 
 abandoned_after_failed_lookups = edited(
     f"{RECONCILIATION}._count_lookup",

@@ -19,7 +19,7 @@ REQUESTS = "web/request_fields.py"
 _SPELLINGS = "adapters/test_number_spellings.py::"
 _PLAN = "adapters/test_number_plan.py::"
 _PERSON = "services/test_one_person.py::"
-_CALLERS = "flows/business_operations/test_caller_spellings.py::"
+_CALLERS = "flows/caller_ids/test_spellings.py::"
 
 the_raw_text_is_the_number = TextPatch(
     REQUESTS,

@@ -9,8 +9,8 @@ I3, I10 = Invariant.I3, Invariant.I10
 PERSON_FACTS = "ringback.adapters.postgres.statements:PERSON_FACTS"
 HOLDING = _of_person("attempt_id", f"holds_person AND {_OTHERS}")
 
-_TWO_NUMBERS = "flows/dialing/test_two_numbers.py::"
-_OLDER_VERSION = "flows/dialing/test_beside_older_version.py::"
+_TWO_NUMBERS = "flows/call_processing/test_two_numbers.py::"
+_OLDER_VERSION = "flows/call_processing/test_beside_older_version.py::"
 _AT_ONCE = f"{_TWO_NUMBERS}test_two_calls_to_two_numbers_of_a_contact_at_once_dial_one"
 
 

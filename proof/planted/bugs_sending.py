@@ -28,10 +28,12 @@ BEFORE_THE_FIRST_BYTE = "ringback.adapters.retell.dial_answer:_BEFORE_THE_FIRST_
 Kinds = Mapping[int, DialAnswerKind]
 Errors = tuple[type[Exception], ...]
 
-_DIALING = "flows/dialing/"
+_FLOWS = "flows/"
 _EVERY_ANSWER = "adapters/retell/test_client.py::test_every_answer_has_its_meaning_and_is_asked_for_once"
 _NO_PROOF = "adapters/retell/test_dial_answer.py::test_only_an_unmade_connection_proves_that_nothing_was_sent"
-_SAME_BYTES = f"{_DIALING}test_same_key_resend.py::test_after_the_third_clean_lookup_the_same_bytes_go_out_once_more"
+_SAME_BYTES = (
+    f"{_FLOWS}reconciliation/test_same_key_resend.py::test_after_the_third_clean_lookup_the_same_bytes_go_out_once_more"
+)
 
 sent_before_the_commit = edited(
     CLAIMING,
@@ -44,7 +46,9 @@ sent_before_the_commit = edited(
     """,
     aims=(I4, I2),
     why="Claim and answer in one transaction save a commit for each call.",
-    tests=(f"{_DIALING}test_write_ahead.py::test_the_attempt_is_committed_before_the_first_byte_of_its_request",),
+    tests=(
+        f"{_FLOWS}call_processing/test_write_ahead.py::test_the_attempt_is_committed_before_the_first_byte_of_its_request",
+    ),
 )
 
 an_unclear_commit_is_sent = edited(
@@ -212,7 +216,9 @@ the_answer_to_a_resend_is_believed = edited(
     new="answer.kind is DialAnswerKind.AMBIGUOUS",
     aims=(I2, I5),
     why="A refusal is a refusal.",
-    tests=(f"{_DIALING}test_same_key_resend.py::test_no_answer_to_a_resend_says_that_the_first_request_did_not_ring",),
+    tests=(
+        f"{_FLOWS}reconciliation/test_same_key_resend.py::test_no_answer_to_a_resend_says_that_the_first_request_did_not_ring",
+    ),
 )
 
 
@@ -237,7 +243,9 @@ a_waiting_attempt_is_written_anew = edited(
     new='DialRequest(**{**attempt.request, "agent_id": case.call.agent_id})',
     aims=(I5,),
     why="The newest version of the agent should take the call.",
-    tests=(f"{_DIALING}test_write_ahead.py::test_a_change_of_the_call_does_not_reach_a_request_that_is_frozen",),
+    tests=(
+        f"{_FLOWS}call_processing/test_write_ahead.py::test_a_change_of_the_call_does_not_reach_a_request_that_is_frozen",
+    ),
 )
 
 
@@ -245,7 +253,7 @@ a_waiting_attempt_is_written_anew = edited(
     "ringback.flows.call_processing:_own_attempt",
     aims=(I5, I2),
     why="A new try is a new attempt.",
-    tests=(f"{_DIALING}test_dial_answers.py::test_a_waiting_attempt_is_claimed_again_as_itself",),
+    tests=(f"{_FLOWS}dial_results/test_answers.py::test_a_waiting_attempt_is_claimed_again_as_itself",),
 )
 def a_waiting_attempt_is_another_attempt(right: Right, latest: Attempt | None, task: Task) -> Attempt | None:
     own: Attempt | None = right(latest, task)
@@ -259,7 +267,7 @@ resend_beyond_the_window = edited(
     aims=(I5, I2),
     why="The window was checked when the resend was planned.",
     tests=(
-        f"{_DIALING}test_same_key_resend.py"
+        f"{_FLOWS}reconciliation/test_same_key_resend.py"
         "::test_a_resend_that_waited_beyond_the_window_is_not_made_and_the_call_goes_on",
     ),
 )
@@ -269,7 +277,9 @@ resend_beyond_the_window = edited(
     "ringback.flows.call_processing:CallProcessing._send_within_s",
     aims=(I5, I2),
     why="A lease is a lease.",
-    tests=(f"{_DIALING}test_same_key_resend.py::test_a_resend_claimed_at_the_windows_end_is_not_sent_behind_it",),
+    tests=(
+        f"{_FLOWS}reconciliation/test_same_key_resend.py::test_a_resend_claimed_at_the_windows_end_is_not_sent_behind_it",
+    ),
 )
 def resend_sent_behind_the_window(_: Right, processing: CallProcessing, case: object) -> float:
     return SEND_WITHIN_S
@@ -281,7 +291,7 @@ a_second_resend = edited(
     new="has_task or now >= window_ends or call.no_more_retries is not None",
     aims=(I5, I2),
     why="The key still works, so another try costs nothing.",
-    tests=(f"{_DIALING}test_same_key_resend.py::test_no_second_resend_whatever_the_first_was_told",),
+    tests=(f"{_FLOWS}reconciliation/test_same_key_resend.py::test_no_second_resend_whatever_the_first_was_told",),
 )
 
 an_old_answer_settles_the_resend = edited(
@@ -291,6 +301,6 @@ an_old_answer_settles_the_resend = edited(
     aims=(I2, I5),
     why="The attempt is dialing, and this is the result of its dial.",
     tests=(
-        f"{_DIALING}test_same_key_resend.py::test_an_answer_to_the_first_request_says_nothing_about_the_resend_that_is_out",
+        f"{_FLOWS}reconciliation/test_same_key_resend.py::test_an_answer_to_the_first_request_says_nothing_about_the_resend_that_is_out",
     ),
 )

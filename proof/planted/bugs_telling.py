@@ -23,9 +23,9 @@ TAKE = "ringback.adapters.postgres.outbox:TAKE"
 CHANNELS = "ringback.flows.outbox_delivery"
 ENGAGE = "ringback.adapters.engage_http"
 
-_ORDERS = "flows/events/test_every_order.py::"
+_ORDERS = "flows/event_processing/test_every_order.py::"
 _ANY_ORDER = f"{_ORDERS}test_every_order_and_repetition_gives_the_same_rows_and_events"
-_CORRECTIONS = "flows/events/test_corrections.py::"
+_CORRECTIONS = "flows/call_outcome/test_corrections.py::"
 _ON_POSTGRESQL = "flows/outbox_delivery/test_on_postgresql.py::"
 _MESSAGES = "flows/outbox_delivery/test_call_messages.py::"
 

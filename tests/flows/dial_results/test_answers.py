@@ -6,8 +6,7 @@ import pytest
 
 from ringback.domain.attempt import DialAnswer, DialAnswerKind
 from ringback.domain.call import RetryPolicy, Task, TaskKind, TaskStatus
-
-from .twins import ACCOUNT_REFUSED, AMBIGUOUS, DEFERRED, NOT_SENT, REFUSED
+from tests.flows.call_processing.twins import ACCOUNT_REFUSED, AMBIGUOUS, DEFERRED, NOT_SENT, REFUSED
 
 
 async def answered(stack, answer, **call):

@@ -7,8 +7,7 @@ import pytest
 
 from ringback.domain.attempt import VoicemailAction
 from ringback.domain.call import RetryPolicy
-
-from .twins import AMBIGUOUS, DEFERRED
+from tests.flows.call_processing.twins import AMBIGUOUS, DEFERRED
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ from datetime import timedelta
 import pytest
 
 from ringback.domain.call import Task, TaskKind
-
-from .twins import ACCOUNT_REFUSED, AMBIGUOUS, DEFERRED, NOT_SENT, REFUSED
+from tests.flows.call_processing.twins import ACCOUNT_REFUSED, AMBIGUOUS, DEFERRED, NOT_SENT, REFUSED
 
 
 async def three_clean_lookups(stack, **call):

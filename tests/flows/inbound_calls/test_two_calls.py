@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pytest
 
-from .test_incoming_call import OURS, ended, event, held, ring
+from tests.flows.business_operations.test_incoming_call import OURS, ended, event, held, ring
 
 MOBILE, OFFICE = "+14155550100", "+14155550107"
 

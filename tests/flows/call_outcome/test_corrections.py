@@ -4,9 +4,9 @@ import pytest
 
 from ringback.domain.call import RetryPolicy
 from ringback.flows.ending_calls import cancel_call
+from tests.flows.event_processing import recordings as r
+from tests.flows.event_processing.conftest import Stack, Talk
 
-from . import recordings as r
-from .conftest import Stack, Talk
 from .test_retries import callback
 
 

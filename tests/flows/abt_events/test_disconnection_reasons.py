@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from ringback.domain.call import RetryPolicy
-
-from . import recordings as r
-from .conftest import Stack
+from tests.flows.event_processing import recordings as r
+from tests.flows.event_processing.conftest import Stack
 
 # Reason; whether the recording has a conversation; dial, party and end of the attempt; the terminal event.
 # The recording of a conversation has user turns and an unsuccessful analysis; the agent leaves messages.

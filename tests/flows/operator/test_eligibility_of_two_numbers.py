@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from .conftest import PHONE
-from .test_why import NOON, at, end_attempts, verdict
+from .test_eligibility import NOON, at, end_attempts, verdict
 
 CRM, OFFICE = "crm-42", "+14155550107"
 

@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from ringback.domain.attempt import VoicemailAction
-
-from . import recordings as r
-from .conftest import Stack
+from tests.flows.event_processing import recordings as r
+from tests.flows.event_processing.conftest import Stack
 
 
 async def heard(stack: Stack, recording: dict[str, r.Body], agent: VoicemailAction = VoicemailAction.MESSAGE) -> str:

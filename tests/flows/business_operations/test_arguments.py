@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from .doors import ask, client_of, post_function
-from .test_doors import TOMORROW, tool_body
+from .http_requests import ask, client_of, post_function
+from .test_action import TOMORROW, tool_body
 
 
 @pytest.fixture

@@ -10,10 +10,9 @@ from ringback.domain.attempt import DialAnswer, DialAnswerKind
 from ringback.domain.call import RetryPolicy
 from ringback.flows.ending_calls import cancel_call, end_call
 from ringback.flows.suppression import lift_suppression, suppress_now
-
-from . import recordings as r
-from .conftest import Body, Stack
-from .test_retries import callback
+from tests.flows.call_outcome.test_retries import callback
+from tests.flows.event_processing import recordings as r
+from tests.flows.event_processing.conftest import Body, Stack
 
 RETRY = RetryPolicy(max_attempts=3)
 

@@ -7,7 +7,7 @@ import pytest
 from ringback.adapters.retell.signature import sign
 from ringback.web.routes import retell
 
-from .doors import NOW_MS, PROBLEM, WEBHOOK_KEY, ask, client_of, post_function
+from .http_requests import NOW_MS, PROBLEM, WEBHOOK_KEY, ask, client_of, post_function
 
 TOMORROW = {"when": "tomorrow at 3pm"}
 

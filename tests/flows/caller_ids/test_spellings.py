@@ -2,7 +2,7 @@
 
 import pytest
 
-from .doors import NOW_MS, ask, client_of, post_function, post_inbound
+from tests.flows.business_operations.http_requests import NOW_MS, ask, client_of, post_function, post_inbound
 
 CALLER, OURS = "+14155550172", "+14155550199"
 SPELLINGS = [

@@ -8,9 +8,8 @@ import pytest
 from ringback.domain.call import RetryPolicy, TaskStatus
 from ringback.domain.calling_hours import CallingHours
 from ringback.flows.scheduled_calls import ScheduledCalls
-
-from . import recordings as r
-from .conftest import Stack, Talk
+from tests.flows.event_processing import recordings as r
+from tests.flows.event_processing.conftest import Stack, Talk
 
 DIALED_AT = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)
 

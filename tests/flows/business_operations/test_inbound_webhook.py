@@ -5,7 +5,7 @@ import pytest
 from ringback.adapters.retell.signature import sign
 from ringback.web.routes import retell
 
-from .doors import NOW_MS, PROBLEM, WEBHOOK_KEY, ask, client_of, post_inbound
+from .http_requests import NOW_MS, PROBLEM, WEBHOOK_KEY, ask, client_of, post_inbound
 
 STATIC = {
     "call_inbound": {"dynamic_variables": {"is_known": "false"}, "metadata": {"ringback_instance": "test-instance"}}
