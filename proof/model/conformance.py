@@ -21,7 +21,7 @@ from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.schema import upgrade
 from ringback.adapters.postgres.store import PostgresStore
 from tests.fixed_clock import FixedClock
-from tests.flows.call_processing.conftest import Stack
+from tests.flows.call_processing.conftest import DialingStack as Stack
 from tests.postgresql import EMULATED, execute, server_in_haste
 
 WALKED = (

@@ -28,7 +28,7 @@ OPEN_POOL = "ringback.adapters.postgres.pool:open_pool"
 
 _PATIENCE = "flows/call_processing/test_frozen_worker.py::test_every_connection_has_that_patience"
 _CLAIM = "flows/call_processing/test_claim.py::"
-_STOPPING = "flows/ending_calls/test_stopping.py::"
+_CANCELLING = "flows/ending_calls/test_cancelling.py::"
 _ACTIONS = "flows/business_operations/"
 
 

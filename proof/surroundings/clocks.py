@@ -13,7 +13,7 @@ from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain import eligibility
 from ringback.domain.call import RetryPolicy, TaskKind
 from ringback.domain.errors import ClockIsOff
-from tests.flows.call_processing.conftest import Stack
+from tests.flows.call_processing.conftest import DialingStack as Stack
 
 I1, I2, I10 = Invariant.I1, Invariant.I2, Invariant.I10
 #: Around the two seconds that are tolerated; then those of a wrong time server, a resumed machine, a time zone.

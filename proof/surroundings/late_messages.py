@@ -14,7 +14,7 @@ from ringback.flows import call_processing
 from ringback.messages import CallRequested
 from ringback.ports import Transaction
 from tests.fixed_clock import FixedClock
-from tests.flows.call_processing.conftest import Stack
+from tests.flows.call_processing.conftest import DialingStack as Stack
 
 I2, I9 = Invariant.I2, Invariant.I9
 RETRY = RetryPolicy(max_attempts=2, delay_s=(3600,), on=frozenset({"no_answer"}))

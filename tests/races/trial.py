@@ -25,7 +25,7 @@ from ringback.flows.business_operations import business_actions
 from ringback.flows.business_operations.action import ActionRequest, Reply, Scope
 from ringback.flows.business_operations.runner import BusinessOperations
 from ringback.messages import CallRequested
-from tests.flows.call_processing.conftest import Stack
+from tests.flows.call_processing.conftest import DialingStack as Stack
 from tests.flows.call_processing.twins import NOT_SENT, ProviderTwin
 
 #: A number's last seven digits; San Francisco has no shortage of them here.

@@ -6,7 +6,7 @@ import pytest
 
 from ringback.domain.call import RetryPolicy
 from tests.flows.event_processing import recordings as r
-from tests.flows.event_processing.conftest import Stack
+from tests.flows.event_processing.conftest import EventStack
 
 # Reason; whether the recording has a conversation; dial, party and end of the attempt; the terminal event.
 # The recording of a conversation has user turns and an unsuccessful analysis; the agent leaves messages.
@@ -71,11 +71,11 @@ a_reason_retell_invents_next_year        none  provider_error  unknown    unknow
 RETRIED = {"dial_busy", "dial_no_answer", "concurrency_limit_reached"}
 
 
-async def test_each_reason_has_its_facts_and_its_terminal_event(stack: Stack) -> None:
+async def test_each_reason_has_its_facts_and_its_terminal_event(stack: EventStack) -> None:
     for row in TABLE.strip().splitlines():
         reason, talked, dial, party, end, *told = row.split()
         recording = r.connected(reason, r.analysis(False)) if talked == "talk" else r.unconnected(reason)
-        call = Stack(stack.store, stack.pool, stack.clock)
+        call = EventStack(stack.store, stack.pool, stack.clock)
         talk = await call.talk(retry=RetryPolicy(max_attempts=2))
         await call.play(talk, recording)
         attempt = await call.attempt(talk.call_id)
@@ -86,7 +86,7 @@ async def test_each_reason_has_its_facts_and_its_terminal_event(stack: Stack) ->
         await check_failure(call, talk.call_id, reason)
 
 
-async def check_failure(call: Stack, call_id: str, reason: str) -> None:
+async def check_failure(call: EventStack, call_id: str, reason: str) -> None:
     data: dict[str, Any] = await call.last(call_id)
     will_retry = reason in RETRIED
     assert data["is_final"] is not will_retry, reason
@@ -97,7 +97,7 @@ async def check_failure(call: Stack, call_id: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(("event", "known"), [("call_ended", False), ("call_analyzed", True)])
-async def test_a_call_that_ends_without_any_reason_is_asked_about(stack: Stack, event: str, known: bool) -> None:
+async def test_a_call_that_ends_without_any_reason_is_asked_about(stack: EventStack, event: str, known: bool) -> None:
     talk = await stack.talk()
     silent = {name: {**body, "disconnection_reason": None} for name, body in r.PARTIAL.items()}
     await stack.play(talk, silent, "call_started", event)

@@ -5,16 +5,16 @@ import pytest
 from ringback.domain.call import RetryPolicy
 from ringback.flows.ending_calls import cancel_call
 from tests.flows.event_processing import recordings as r
-from tests.flows.event_processing.conftest import Stack, Talk
+from tests.flows.event_processing.conftest import EventStack, Talk
 
 from .test_retries import callback
 
 
-async def analysed_again(stack: Stack, talk: Talk, recording: dict[str, r.Body]) -> None:
+async def analysed_again(stack: EventStack, talk: Talk, recording: dict[str, r.Body]) -> None:
     await stack.play(talk, recording, "call_analyzed")
 
 
-async def test_a_changed_verdict_is_told_under_its_new_name_with_what_it_corrects(stack: Stack) -> None:
+async def test_a_changed_verdict_is_told_under_its_new_name_with_what_it_corrects(stack: EventStack) -> None:
     talk = await stack.talk()
     await stack.play(talk, r.PARTIAL)
     await analysed_again(stack, talk, r.connected("agent_hangup", r.analysis(True)))
@@ -28,7 +28,7 @@ async def test_a_changed_verdict_is_told_under_its_new_name_with_what_it_correct
     assert (call["status"], call["closing_event_id"]) == ("completed", second["id"])
 
 
-async def test_a_correction_is_corrected_in_its_turn(stack: Stack) -> None:
+async def test_a_correction_is_corrected_in_its_turn(stack: EventStack) -> None:
     talk = await stack.talk()
     await stack.play(talk, r.PARTIAL)
     await analysed_again(stack, talk, r.connected("agent_hangup", r.analysis(True)))
@@ -39,7 +39,7 @@ async def test_a_correction_is_corrected_in_its_turn(stack: Stack) -> None:
     assert (await stack.call(talk.call_id))["status"] == "partially_completed"
 
 
-async def test_another_analysis_with_the_same_verdict_tells_nothing_and_is_kept(stack: Stack) -> None:
+async def test_another_analysis_with_the_same_verdict_tells_nothing_and_is_kept(stack: EventStack) -> None:
     talk = await stack.talk()
     await stack.play(talk, r.PARTIAL)
     await analysed_again(stack, talk, r.connected("agent_hangup", r.analysis(False, call_summary="Read once more.")))
@@ -47,7 +47,7 @@ async def test_another_analysis_with_the_same_verdict_tells_nothing_and_is_kept(
     assert (await stack.attempt(talk.call_id))["summary"] == "Read once more."
 
 
-async def test_a_correction_takes_the_pending_retry_away_and_is_final(stack: Stack) -> None:
+async def test_a_correction_takes_the_pending_retry_away_and_is_final(stack: EventStack) -> None:
     talk = await stack.talk(retry=RetryPolicy(3))
     await stack.play(talk, r.NO_ANSWER)
     await stack.play(talk, r.COMPLETED, "call_analyzed")
@@ -59,7 +59,7 @@ async def test_a_correction_takes_the_pending_retry_away_and_is_final(stack: Sta
     assert (await stack.call(talk.call_id))["status"] == "completed"
 
 
-async def test_a_correction_between_two_retried_reasons_keeps_the_retry(stack: Stack) -> None:
+async def test_a_correction_between_two_retried_reasons_keeps_the_retry(stack: EventStack) -> None:
     talk = await stack.talk(retry=RetryPolicy(3))
     await stack.play(talk, r.NO_ANSWER)
     await stack.play(talk, r.BUSY)
@@ -68,7 +68,7 @@ async def test_a_correction_between_two_retried_reasons_keeps_the_retry(stack: S
     assert await stack.has_open_task(talk.call_id)
 
 
-async def test_a_correction_never_makes_a_retry(stack: Stack) -> None:
+async def test_a_correction_never_makes_a_retry(stack: EventStack) -> None:
     talk = await stack.talk(retry=RetryPolicy(3))
     await stack.play(talk, r.DECLINED)
     await stack.play(talk, r.NO_ANSWER)
@@ -77,7 +77,7 @@ async def test_a_correction_never_makes_a_retry(stack: Stack) -> None:
     assert not await stack.has_open_task(talk.call_id)
 
 
-async def test_a_correction_of_an_attempt_before_the_last_leaves_the_call_open(stack: Stack) -> None:
+async def test_a_correction_of_an_attempt_before_the_last_leaves_the_call_open(stack: EventStack) -> None:
     first = await stack.talk(retry=RetryPolicy(3))
     await stack.play(first, r.NO_ANSWER)
     second = await stack.dial_next(first.call_id)
@@ -90,7 +90,7 @@ async def test_a_correction_of_an_attempt_before_the_last_leaves_the_call_open(s
     assert [event["data"]["attempt"] for event in finals] == [2]
 
 
-async def test_a_correction_of_an_attempt_before_the_last_may_still_end_the_retries(stack: Stack) -> None:
+async def test_a_correction_of_an_attempt_before_the_last_may_still_end_the_retries(stack: EventStack) -> None:
     first = await stack.talk(retry=RetryPolicy(3))
     await stack.play(first, r.NO_ANSWER)
     second = await stack.dial_next(first.call_id)
@@ -102,7 +102,7 @@ async def test_a_correction_of_an_attempt_before_the_last_may_still_end_the_retr
     assert (await stack.call(first.call_id))["status"] == "completed"
 
 
-async def test_a_correction_after_the_call_was_closed_otherwise_is_not_final(stack: Stack) -> None:
+async def test_a_correction_after_the_call_was_closed_otherwise_is_not_final(stack: EventStack) -> None:
     talk = await stack.talk(retry=RetryPolicy(3))
     await stack.play(talk, r.NO_ANSWER)
     assert await cancel_call(stack.store, stack.clock, talk.call_id) == "cancelled"
@@ -112,7 +112,7 @@ async def test_a_correction_after_the_call_was_closed_otherwise_is_not_final(sta
     assert (await stack.call(talk.call_id))["status"] == "cancelled"
 
 
-async def test_a_missing_analysis_is_given_up_after_a_day_and_corrected_when_it_comes(stack: Stack) -> None:
+async def test_a_missing_analysis_is_given_up_after_a_day_and_corrected_when_it_comes(stack: EventStack) -> None:
     talk = await stack.talk()
     await stack.play(talk, r.PARTIAL, "call_started", "call_ended")
     stack.record(talk, r.PARTIAL, "call_ended")
@@ -130,7 +130,7 @@ async def test_a_missing_analysis_is_given_up_after_a_day_and_corrected_when_it_
     assert len(await stack.events(talk.call_id)) == 4
 
 
-async def test_a_callback_survives_a_changed_verdict_and_the_attempt_stays_rescheduled(stack: Stack) -> None:
+async def test_a_callback_survives_a_changed_verdict_and_the_attempt_stays_rescheduled(stack: EventStack) -> None:
     talk = await stack.talk()
     await callback(stack, talk, from_attempt=True)
     await stack.play(talk, r.PARTIAL)
@@ -143,7 +143,7 @@ async def test_a_callback_survives_a_changed_verdict_and_the_attempt_stays_resch
 
 
 @pytest.mark.parametrize("recording", [r.COMPLETED, r.NO_ANSWER])
-async def test_webhooks_after_the_end_change_nothing(stack: Stack, recording: dict[str, r.Body]) -> None:
+async def test_webhooks_after_the_end_change_nothing(stack: EventStack, recording: dict[str, r.Body]) -> None:
     talk = await stack.talk()
     await stack.play(talk, recording)
     before = await stack.events(talk.call_id), await stack.attempt(talk.call_id), await stack.call(talk.call_id)

@@ -9,17 +9,17 @@ from ringback.domain.call import RetryPolicy, TaskStatus
 from ringback.domain.calling_hours import CallingHours
 from ringback.flows.scheduled_calls import ScheduledCalls
 from tests.flows.event_processing import recordings as r
-from tests.flows.event_processing.conftest import Stack, Talk
+from tests.flows.event_processing.conftest import EventStack, Talk
 
 DIALED_AT = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)
 
 
-async def promised(stack: Stack, call_id: str) -> tuple[bool, str | None, bool]:
+async def promised(stack: EventStack, call_id: str) -> tuple[bool, str | None, bool]:
     data = await stack.last(call_id)
     return data["will_retry"], data["next_attempt_at"], data["is_final"]
 
 
-async def test_the_delay_counts_from_the_dial_however_late_the_webhook_comes(stack: Stack) -> None:
+async def test_the_delay_counts_from_the_dial_however_late_the_webhook_comes(stack: EventStack) -> None:
     talk = await stack.talk(retry=RetryPolicy(3, (3600, 14400)))
     stack.clock.advance(7200)
     await stack.play(talk, r.NO_ANSWER)
@@ -30,7 +30,7 @@ async def test_the_delay_counts_from_the_dial_however_late_the_webhook_comes(sta
     assert (call["status"], call["final"]) == ("scheduled", False)
 
 
-async def test_the_last_delay_repeats_until_the_budget_is_used_and_one_event_is_final(stack: Stack) -> None:
+async def test_the_last_delay_repeats_until_the_budget_is_used_and_one_event_is_final(stack: EventStack) -> None:
     talk = await stack.talk(retry=RetryPolicy(4, (600, 1200)))
     delays = []
     for _ in range(3):
@@ -48,41 +48,41 @@ async def test_the_last_delay_repeats_until_the_budget_is_used_and_one_event_is_
 
 
 @pytest.mark.parametrize("recording", [r.DECLINED, r.INVALID, r.BROKEN_DIAL, r.VOICEMAIL, r.PARTIAL, r.OPT_OUT])
-async def test_only_what_the_policy_names_is_tried_again(stack: Stack, recording: dict[str, r.Body]) -> None:
+async def test_only_what_the_policy_names_is_tried_again(stack: EventStack, recording: dict[str, r.Body]) -> None:
     talk = await stack.talk(retry=RetryPolicy(5))
     await stack.play(talk, recording)
     assert (await stack.last(talk.call_id))["is_final"] is True
     assert not await stack.has_open_task(talk.call_id)
 
 
-async def test_a_policy_may_name_one_reason_alone(stack: Stack) -> None:
+async def test_a_policy_may_name_one_reason_alone(stack: EventStack) -> None:
     talk = await stack.talk(retry=RetryPolicy(3, on=frozenset({"busy"})))
     await stack.play(talk, r.NO_ANSWER)
     assert await promised(stack, talk.call_id) == (False, None, True)
 
 
-async def test_nothing_is_promised_beyond_the_expiry(stack: Stack) -> None:
+async def test_nothing_is_promised_beyond_the_expiry(stack: EventStack) -> None:
     retry = RetryPolicy(2, (3600,))
     at_expiry = await stack.talk(retry=retry, expires_at=DIALED_AT + timedelta(hours=1))
     await stack.play(at_expiry, r.NO_ANSWER)
     assert await promised(stack, at_expiry.call_id) == (False, None, True)
 
 
-async def test_a_retry_waits_for_calling_hours(make_line: Callable[..., Stack]) -> None:
+async def test_a_retry_waits_for_calling_hours(make_line: Callable[..., EventStack]) -> None:
     stack = make_line(calling_hours=CallingHours.parse("mon-sat 09:00-10:00"))
     talk = await stack.talk(retry=RetryPolicy(2, (5400,)), time_zone="America/Los_Angeles")
     await stack.play(talk, r.NO_ANSWER)
     assert await promised(stack, talk.call_id) == (True, "2026-12-02T17:00:00.000Z", False)
 
 
-async def test_a_retry_that_hours_push_beyond_the_expiry_is_not_promised(make_line: Callable[..., Stack]) -> None:
+async def test_a_retry_that_hours_push_beyond_the_expiry_is_not_promised(make_line: Callable[..., EventStack]) -> None:
     stack = make_line(calling_hours=CallingHours.parse("mon-sat 09:00-10:00"))
     talk = await stack.talk(retry=RetryPolicy(2, (5400,)), expires_at=DIALED_AT + timedelta(hours=20))
     await stack.play(talk, r.NO_ANSWER)
     assert await promised(stack, talk.call_id) == (False, None, True)
 
 
-async def test_capacity_costs_no_budget_and_no_delay_of_the_policy(stack: Stack) -> None:
+async def test_capacity_costs_no_budget_and_no_delay_of_the_policy(stack: EventStack) -> None:
     talk = await stack.talk(retry=RetryPolicy(2, (600, 7200)))
     for seconds in (60, 120):
         dialed_at = stack.clock.now()
@@ -99,13 +99,13 @@ async def test_capacity_costs_no_budget_and_no_delay_of_the_policy(stack: Stack)
     assert (await stack.call(talk.call_id))["attempts_made"] == 4
 
 
-async def test_capacity_is_tried_again_without_any_policy(stack: Stack) -> None:
+async def test_capacity_is_tried_again_without_any_policy(stack: EventStack) -> None:
     talk = await stack.talk()
     await stack.play(talk, r.CAPACITY)
     assert await promised(stack, talk.call_id) == (True, "2026-12-01T17:01:00.000Z", False)
 
 
-async def callback(stack: Stack, talk: Talk, *, from_attempt: bool, hours: int = 24) -> None:
+async def callback(stack: EventStack, talk: Talk, *, from_attempt: bool, hours: int = 24) -> None:
     """What reschedule_call writes: the call's one open task, promised during the attempt or asked for by a system."""
     due_at = stack.clock.now() + timedelta(hours=hours)
     async with stack.pool.acquire() as connection:
@@ -121,7 +121,7 @@ async def callback(stack: Stack, talk: Talk, *, from_attempt: bool, hours: int =
         )
 
 
-async def test_a_pending_callback_takes_the_place_of_a_retry(stack: Stack) -> None:
+async def test_a_pending_callback_takes_the_place_of_a_retry(stack: EventStack) -> None:
     talk = await stack.talk(retry=RetryPolicy(3))
     await callback(stack, talk, from_attempt=False)
     await stack.play(talk, r.NO_ANSWER)
@@ -129,9 +129,9 @@ async def test_a_pending_callback_takes_the_place_of_a_retry(stack: Stack) -> No
     assert (await stack.open_task(talk.call_id))["kind"] == "callback"
 
 
-async def test_an_attempt_whose_agent_rescheduled_ends_with_that_alone(stack: Stack) -> None:
+async def test_an_attempt_whose_agent_rescheduled_ends_with_that_alone(stack: EventStack) -> None:
     for recording in (r.PARTIAL, r.VOICEMAIL, r.connected("user_hangup", r.analysis(True), **r.SILENCE)):
-        other = Stack(stack.store, stack.pool, stack.clock)
+        other = EventStack(stack.store, stack.pool, stack.clock)
         talk = await other.talk()
         await callback(other, talk, from_attempt=True)
         await other.play(talk, recording)
@@ -141,7 +141,7 @@ async def test_an_attempt_whose_agent_rescheduled_ends_with_that_alone(stack: St
         assert (await other.call(talk.call_id))["status"] == "scheduled"
 
 
-async def test_a_goal_that_was_met_is_told_although_a_callback_stands(stack: Stack) -> None:
+async def test_a_goal_that_was_met_is_told_although_a_callback_stands(stack: EventStack) -> None:
     talk = await stack.talk()
     await callback(stack, talk, from_attempt=True)
     await stack.play(talk, r.COMPLETED)
@@ -149,7 +149,7 @@ async def test_a_goal_that_was_met_is_told_although_a_callback_stands(stack: Sta
     assert (await stack.last(talk.call_id))["is_final"] is False
 
 
-async def test_a_callback_that_a_system_asked_for_does_not_replace_the_verdict(stack: Stack) -> None:
+async def test_a_callback_that_a_system_asked_for_does_not_replace_the_verdict(stack: EventStack) -> None:
     talk = await stack.talk()
     await callback(stack, talk, from_attempt=False)
     await stack.play(talk, r.PARTIAL)
@@ -157,7 +157,7 @@ async def test_a_callback_that_a_system_asked_for_does_not_replace_the_verdict(s
     assert (await stack.last(talk.call_id))["is_final"] is False
 
 
-async def test_a_callback_that_was_taken_back_before_the_verdict_leaves_a_final_verdict(stack: Stack) -> None:
+async def test_a_callback_that_was_taken_back_before_the_verdict_leaves_a_final_verdict(stack: EventStack) -> None:
     talk = await stack.talk()
     await callback(stack, talk, from_attempt=True)
     await stack.play(talk, r.PARTIAL, "call_started", "call_ended")
@@ -169,7 +169,7 @@ async def test_a_callback_that_was_taken_back_before_the_verdict_leaves_a_final_
     assert (await stack.last(talk.call_id))["is_final"] is True
 
 
-async def test_a_verdict_that_comes_after_the_callback_was_dialed_is_not_the_last_word(stack: Stack) -> None:
+async def test_a_verdict_that_comes_after_the_callback_was_dialed_is_not_the_last_word(stack: EventStack) -> None:
     first = await stack.talk(retry=RetryPolicy(5))
     await callback(stack, first, from_attempt=True, hours=1)
     await stack.play(first, r.PARTIAL, "call_started", "call_ended")
@@ -187,7 +187,7 @@ async def test_a_verdict_that_comes_after_the_callback_was_dialed_is_not_the_las
     assert (await stack.call(first.call_id))["status"] == "completed"
 
 
-async def test_a_verdict_that_comes_after_the_call_was_over_closes_nothing(stack: Stack) -> None:
+async def test_a_verdict_that_comes_after_the_call_was_over_closes_nothing(stack: EventStack) -> None:
     first = await stack.talk(retry=RetryPolicy(5))
     await callback(stack, first, from_attempt=True, hours=1)
     await stack.play(first, r.NO_ANSWER, "call_ended", start_timestamp=r.START_MS, duration_ms=9000)
@@ -205,7 +205,7 @@ async def test_a_verdict_that_comes_after_the_call_was_over_closes_nothing(stack
     assert not await stack.has_open_task(first.call_id)
 
 
-async def test_a_retry_does_not_follow_the_expiry_of_the_call(stack: Stack) -> None:
+async def test_a_retry_does_not_follow_the_expiry_of_the_call(stack: EventStack) -> None:
     """The clock ends the call when its promised retry is out of time: one call-level failure."""
     talk = await stack.talk(retry=RetryPolicy(2, (600,)), expires_at=DIALED_AT + timedelta(hours=1))
     await stack.play(talk, r.NO_ANSWER)

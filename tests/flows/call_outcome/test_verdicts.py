@@ -6,17 +6,19 @@ import pytest
 
 from ringback.domain.attempt import VoicemailAction
 from tests.flows.event_processing import recordings as r
-from tests.flows.event_processing.conftest import Stack
+from tests.flows.event_processing.conftest import EventStack
 
 
-async def heard(stack: Stack, recording: dict[str, r.Body], agent: VoicemailAction = VoicemailAction.MESSAGE) -> str:
+async def heard(
+    stack: EventStack, recording: dict[str, r.Body], agent: VoicemailAction = VoicemailAction.MESSAGE
+) -> str:
     stack.provider.action = agent
     talk = await stack.talk()
     await stack.play(talk, recording)
     return (await stack.told(talk.call_id))[-1]
 
 
-async def test_the_events_of_a_completed_call_are_these(stack: Stack) -> None:
+async def test_the_events_of_a_completed_call_are_these(stack: EventStack) -> None:
     talk = await stack.talk()
     await stack.play(talk, r.COMPLETED)
     initiated, started, completed = await stack.events(talk.call_id)
@@ -51,7 +53,7 @@ async def test_the_events_of_a_completed_call_are_these(stack: Stack) -> None:
     assert (await stack.call(talk.call_id))["status"] == "completed"
 
 
-async def test_the_events_of_an_unanswered_call_are_these(stack: Stack) -> None:
+async def test_the_events_of_an_unanswered_call_are_these(stack: EventStack) -> None:
     talk = await stack.talk()
     await stack.play(talk, r.NO_ANSWER)
     failed = await stack.last(talk.call_id)
@@ -68,9 +70,9 @@ async def test_the_events_of_an_unanswered_call_are_these(stack: Stack) -> None:
     }
 
 
-async def test_call_ended_decides_nothing_and_frees_the_slot(stack: Stack) -> None:
+async def test_call_ended_decides_nothing_and_frees_the_slot(stack: EventStack) -> None:
     for recording in (r.COMPLETED, r.NO_ANSWER):
-        other = Stack(stack.store, stack.pool, stack.clock)
+        other = EventStack(stack.store, stack.pool, stack.clock)
         talk = await other.talk()
         told = ["initiated", "started"] if recording is r.COMPLETED else ["initiated"]
         await other.play(talk, recording, "call_ended")
@@ -93,7 +95,7 @@ async def test_call_ended_decides_nothing_and_frees_the_slot(stack: Stack) -> No
 )
 @pytest.mark.parametrize("reason", ["voicemail_reached", "user_hangup"])
 async def test_a_message_was_left_only_if_the_agent_spoke_and_does_not_hang_up(
-    stack: Stack, reason: str, agent: VoicemailAction, spoken: r.Body, told: str
+    stack: EventStack, reason: str, agent: VoicemailAction, spoken: r.Body, told: str
 ) -> None:
     recording = r.connected(reason, r.analysis(False, in_voicemail=True), **spoken)
     assert await heard(stack, recording, agent) == told
@@ -123,18 +125,18 @@ EMPTY: dict[str, Any] = {"transcript": "", "transcript_object": []}
     ],
 )
 async def test_a_talk_needs_a_human_who_spoke_and_is_complete_when_successful(
-    stack: Stack, recording: dict[str, r.Body], told: str
+    stack: EventStack, recording: dict[str, r.Body], told: str
 ) -> None:
     assert await heard(stack, recording) == told
 
 
-async def test_a_callback_that_was_asked_for_is_a_fact_of_the_attempt(stack: Stack) -> None:
+async def test_a_callback_that_was_asked_for_is_a_fact_of_the_attempt(stack: EventStack) -> None:
     talk = await stack.talk()
     await stack.play(talk, r.connected("user_requested_callback", r.analysis(False)))
     assert (await stack.attempt(talk.call_id))["business"] == {"callback_asked": True, "goal_met": False}
 
 
-async def test_an_analysis_that_travels_with_call_ended_is_not_the_analysis(stack: Stack) -> None:
+async def test_an_analysis_that_travels_with_call_ended_is_not_the_analysis(stack: EventStack) -> None:
     talk = await stack.talk()
     ended = {**r.COMPLETED["call_ended"], "call_analysis": r.analysis(False)}
     await stack.play(talk, {"call_ended": ended})
@@ -143,7 +145,7 @@ async def test_an_analysis_that_travels_with_call_ended_is_not_the_analysis(stac
     assert await stack.told(talk.call_id) == ["initiated", "started", "completed"]
 
 
-async def test_a_start_without_its_time_is_told_once_the_provider_was_asked(stack: Stack) -> None:
+async def test_a_start_without_its_time_is_told_once_the_provider_was_asked(stack: EventStack) -> None:
     talk = await stack.talk()
     await stack.play(talk, r.COMPLETED, "call_started", start_timestamp=None)
     assert await stack.told(talk.call_id) == ["initiated"]
@@ -154,7 +156,7 @@ async def test_a_start_without_its_time_is_told_once_the_provider_was_asked(stac
     assert (await stack.last(talk.call_id))["started_at"] == "2026-12-01T17:00:06.500Z"
 
 
-async def test_a_start_whose_time_nobody_knows_is_told_with_the_time_of_the_dial(stack: Stack) -> None:
+async def test_a_start_whose_time_nobody_knows_is_told_with_the_time_of_the_dial(stack: EventStack) -> None:
     timeless = {name: {**body, "start_timestamp": None} for name, body in r.COMPLETED.items()}
     talk = await stack.talk()
     await stack.play(talk, timeless)
@@ -162,7 +164,7 @@ async def test_a_start_whose_time_nobody_knows_is_told_with_the_time_of_the_dial
     assert (await stack.events(talk.call_id))[1]["data"]["started_at"] == "2026-12-01T17:00:00.000Z"
 
 
-async def test_an_unconnected_call_is_decided_by_asking_when_its_analysis_is_lost(stack: Stack) -> None:
+async def test_an_unconnected_call_is_decided_by_asking_when_its_analysis_is_lost(stack: EventStack) -> None:
     talk = await stack.talk()
     await stack.play(talk, r.NO_ANSWER, "call_ended")
     stack.record(talk, r.NO_ANSWER, "call_ended")

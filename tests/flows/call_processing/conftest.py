@@ -1,85 +1,49 @@
 """A stack that dials: real PostgreSQL, the real flows, a provider that keeps its own ledger, time set by hand."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from ringback.adapters.number_plan import PhoneNumbersPlan
-from ringback.adapters.postgres.pool import Pool
+from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.call import Call, RetryPolicy, Task, TaskKind, TaskStatus
-from ringback.domain.calling_hours import CallingHours
-from ringback.domain.eligibility import DialPolicy
-from ringback.domain.follow_up import Deadlines
 from ringback.domain.provider_report import ProviderReport
-from ringback.flows.call_outcome import OutcomeRules
-from ringback.flows.call_processing import CallProcessing
 from ringback.flows.ending_calls import cancel_call
 from ringback.flows.event_processing import apply_evidence
 from ringback.flows.reconciliation import Reconciliation
 from ringback.flows.scheduled_calls import ScheduledCalls
 from ringback.flows.suppression import suppress_now
 from ringback.messages import CallRequested
+from tests.flows.stack import QueueDepth, Row, Stack, deadlines, new_ids, policy
+from tests.postgresql import short_lived_copy
 
 from .twins import ProviderTwin
 
-POLICY = DialPolicy(
-    countries=frozenset({"US"}),
-    calling_hours=CallingHours(),
-    max_live_calls=100,
-    calls_per_second=1000,
-    attempts_per_day=0,
-    attempt_gap_s=0,
-    lease_s=60,
-)
-DEADLINES = Deadlines(
-    silence_s=180,
-    not_connected_s=20,
-    analysis_s=300,
-    analysis_give_up_s=86400,
-    max_call_s=3600,
-    unknown_lookups_s=(5, 30, 120, 600, 1800, 4200),
-    same_key_window_s=2700,
-    inbound_hold_s=1800,
-)
-Row = dict[str, Any]
+POLICY = policy(max_live_calls=100)
+DEADLINES = deadlines(unknown_lookups_s=(5, 30, 120, 600, 1800, 4200), same_key_window_s=2700)
 
 
-class QueueDepth:
-    """All that the clock asks of the call queue."""
+class DialingStack(Stack):
+    """A stack that dials with a provider that keeps its own ledger."""
 
-    def __init__(self) -> None:
-        self.waiting = 0
-
-    async def depth(self) -> int:
-        return self.waiting
-
-
-class Stack:
     def __init__(self, store: PostgresStore, pool: Pool, clock: Any) -> None:
-        self.store, self.pool, self.clock = store, pool, clock
-        self.provider = ProviderTwin(clock)
+        super().__init__(
+            store, pool, clock, POLICY, deadlines=DEADLINES, provider=ProviderTwin(clock), new_id=new_ids(5)
+        )
         self.queue = QueueDepth()
-        ids = itertools.count(1)
-        self.new_id: Callable[[], str] = lambda: f"id-{next(ids):05d}"
-        self.rules = OutcomeRules(POLICY, DEADLINES, PhoneNumbersPlan(), self.new_id)
         self._accepted = itertools.count(1)
 
-    def with_policy(self, **changed: Any) -> "Stack":
+    def with_policy(self, **changed: Any) -> "DialingStack":
         self.rules = replace(self.rules, policy=replace(self.rules.policy, **changed))
         return self
 
-    def with_deadlines(self, **changed: Any) -> "Stack":
+    def with_deadlines(self, **changed: Any) -> "DialingStack":
         self.rules = replace(self.rules, deadlines=replace(self.rules.deadlines, **changed))
         return self
-
-    @property
-    def processing(self) -> CallProcessing:
-        return CallProcessing(self.store, self.provider, self.clock, self.new_id, self.rules)
 
     @property
     def reconciliation(self) -> Reconciliation:
@@ -157,9 +121,9 @@ class Stack:
         return await self.reconciliation.reconcile_due_attempts()
 
     async def check_when_due(self, call_id: str) -> float:
-        """Moves the time to the attempt's next check and does it. Returns how long that was, in seconds."""
+        """Advance the clock to the attempt's next check, and check it. Returns the wait in seconds."""
         attempt = await self.attempt(call_id)
-        assert attempt["next_check_at"] is not None, "nobody will ever look after it again"
+        assert attempt["next_check_at"] is not None, "the attempt has no next check"
         wait_s = (attempt["next_check_at"] - self.clock.now()).total_seconds()
         await self.look_after(max(wait_s, 0))
         return float(wait_s)
@@ -178,35 +142,14 @@ class Stack:
         given = {"phone": None, "contact_id": None, **whom}
         return (await suppress_now(self.store, self.clock, self.new_id, reason="asked", **given))[1]
 
-    async def all(self, query: str, *args: Any) -> list[Row]:
-        async with self.pool.acquire() as connection:
-            return [dict(record) for record in await connection.fetch(query, *args)]
-
-    async def one(self, query: str, *args: Any) -> Row:
-        rows = await self.all(query, *args)
-        assert len(rows) == 1, rows
-        return rows[0]
-
-    async def call(self, call_id: str) -> Row:
-        return await self.one("SELECT * FROM calls WHERE call_id = $1", call_id)
-
     async def task(self, call_id: str) -> Row:
         """The call's latest task."""
-        rows = await self.all("SELECT * FROM tasks WHERE call_id = $1 ORDER BY created_at, task_id", call_id)
-        return rows[-1]
-
-    async def attempts(self, call_id: str) -> list[Row]:
-        return await self.all("SELECT * FROM attempts WHERE call_id = $1 ORDER BY number", call_id)
-
-    async def attempt(self, call_id: str) -> Row:
-        return (await self.attempts(call_id))[-1]
+        return (await self.tasks(call_id))[-1]
 
     async def events(self, call_id: str) -> list[tuple[str, Row]]:
         """(type without its prefix, data) in the order in which Engage hears them."""
-        rows = await self.all(
-            "SELECT payload FROM outbox WHERE kind = 'abt_event' AND call_id = $1 ORDER BY id", call_id
-        )
-        return [(row["payload"]["type"].removeprefix("voice_ai_call_"), row["payload"]["data"]) for row in rows]
+        events = await self.envelopes(call_id)
+        return [(event["type"].removeprefix("voice_ai_call_"), event["data"]) for event in events]
 
     async def event_types(self, call_id: str) -> list[str]:
         return [type_ for type_, _ in await self.events(call_id)]
@@ -222,5 +165,5 @@ class Stack:
 
 
 @pytest.fixture
-def stack(store: PostgresStore, pool: Pool, clock: Any) -> Stack:
-    return Stack(store, pool, clock)
+def stack(store: PostgresStore, pool: Pool, clock: Any) -> DialingStack:
+    return DialingStack(store, pool, clock)

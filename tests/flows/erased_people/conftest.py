@@ -23,14 +23,13 @@ from ringback.domain.call import AcceptReceipt, NewCall, RetryPolicy
 from ringback.domain.contact import Erased
 from ringback.domain.provider_report import ProviderReport
 from ringback.flows.business_operations.action import Reply, request_of
-from ringback.flows.call_processing import CallProcessing
 from ringback.flows.event_processing import EventCounts, EventProcessing
 from ringback.flows.operator.erasure import erase_person
 from ringback.flows.outbox_delivery import OutboxRelay, deliver_outbox
 from ringback.flows.reconciliation import Reconciliation
 from ringback.messages import WebhookReceived, encode
 from ringback.ports import Delivery, OutgoingMessage
-from tests.flows.business_operations.conftest import POLICY, Stack, Talk
+from tests.flows.business_operations.conftest import POLICY, ActionStack, Talk
 
 PHONE, CONTACT, KEY = "+14155550160", "crm-canary-42", "order-of-crm-canary-42"
 OURS = "+14155550199"
@@ -96,12 +95,11 @@ class Engage:
         return Delivery(delivered=True)
 
 
-class ErasureStack(Stack):
+class ErasureStack(ActionStack):
     def __init__(self, store: PostgresStore, pool: Pool, clock: Any, hashing: Hashing) -> None:
         super().__init__(store, pool, clock, replace(POLICY, calls_per_second=1000))
         self.rules = replace(self.rules, policy=replace(POLICY, calls_per_second=1000))
         self.provider, self.engage = Provider(), Engage()
-        self._processing = CallProcessing(store, self.provider, clock, self.new_id, self.rules)
         self.counts = EventCounts()
         self._events = EventProcessing(store, clock, self.rules, report_from_webhook, content_identity, self.counts)
         self.watchdog = Reconciliation(store, self.provider, clock, self.rules)
@@ -131,7 +129,7 @@ class ErasureStack(Stack):
             retry=RetryPolicy(),
             fingerprint="the-hash-of-this-body",
         )
-        return await self._initiation.accept_call(replace(request, **changes), key)
+        return await self.initiation.accept_call(replace(request, **changes), key)
 
     async def place(self, **given: Any) -> Talk:
         return await self.dial((await self.post_call(**given)).call_id)

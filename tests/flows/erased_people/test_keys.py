@@ -31,8 +31,8 @@ def with_keys(stack: ErasureStack, pool, *keys: str) -> ErasureStack:
     """The same database as a process with these keys sees it, the newest first."""
     store = PostgresStore(pool, clock_is_real=False, hashing=Hashing(keys))
     other = ErasureStack(store, pool, stack.clock, Hashing(keys))
-    other._initiation = replace(other._initiation, new_id=stack.new_id)
-    other._processing = replace(other._processing, new_id=stack.new_id)
+    other.initiation = replace(other.initiation, new_id=stack.new_id)
+    other.new_id = stack.new_id
     return other
 
 

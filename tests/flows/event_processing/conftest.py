@@ -8,46 +8,22 @@ from typing import Any
 
 import pytest
 
-from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.adapters.postgres.pool import Pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.adapters.retell.events import report_from_call, report_from_webhook
 from ringback.adapters.retell.wire import content_identity
 from ringback.domain.attempt import DialAnswer, DialAnswerKind, DialRequest, VoicemailAction
-from ringback.domain.call import NewCall, RetryPolicy
-from ringback.domain.calling_hours import CallingHours
 from ringback.domain.eligibility import DialPolicy
-from ringback.domain.follow_up import Deadlines
 from ringback.domain.provider_report import ProviderReport, ReportKind
-from ringback.flows.call_initiation import CallInitiation
-from ringback.flows.call_outcome import OutcomeRules
-from ringback.flows.call_processing import CallProcessing
 from ringback.flows.event_processing import EventCounts, EventProcessing
 from ringback.flows.reconciliation import Reconciliation
-from ringback.messages import CallRequested, WebhookReceived
+from ringback.messages import WebhookReceived
+from tests.flows.stack import Stack, a_request, deadlines, policy
 from tests.postgresql import short_lived_copy
 
 from .recordings import Body, play
 
-POLICY = DialPolicy(
-    countries=frozenset({"US"}),
-    calling_hours=CallingHours(),
-    max_live_calls=10_000,
-    calls_per_second=10_000,
-    attempts_per_day=0,
-    attempt_gap_s=0,
-    lease_s=60,
-)
-DEADLINES = Deadlines(
-    silence_s=180,
-    not_connected_s=20,
-    analysis_s=300,
-    analysis_give_up_s=86400,
-    max_call_s=3600,
-    unknown_lookups_s=(5, 30),
-    same_key_window_s=0,
-    inbound_hold_s=1800,
-)
+POLICY = policy(max_live_calls=10_000, calls_per_second=10_000)
 INSTANCE = "test-instance"
 _people = itertools.count(1)
 
@@ -108,21 +84,20 @@ class Talk:
         }
 
 
-class Stack:
+class EventStack(Stack):
+    """A stack that plays recorded calls. Each has a person of its own."""
+
     def __init__(self, store: PostgresStore, pool: Pool, clock: Any, policy: DialPolicy = POLICY) -> None:
-        self.store, self.pool, self.clock = store, pool, clock
         self.person = next(_people)
         self.last_id = 0
-        self.provider = ScriptedProvider()
-        numbers = PhoneNumbersPlan()
-        self.rules = OutcomeRules(policy, DEADLINES, numbers, self.new_id)
+        super().__init__(
+            store, pool, clock, policy, deadlines=deadlines(), provider=ScriptedProvider(), new_id=self._next_id
+        )
         self.counts = EventCounts()
         self.events_in = EventProcessing(store, clock, self.rules, report_from_webhook, content_identity, self.counts)
-        self.initiation = CallInitiation(store, clock, self.new_id, numbers, policy)
-        self.processing = CallProcessing(store, self.provider, clock, self.new_id, self.rules)
         self.watchdog = Reconciliation(store, self.provider, clock, self.rules)
 
-    def new_id(self) -> str:
+    def _next_id(self) -> str:
         self.last_id += 1
         return f"{self.person:05d}-{self.last_id:04d}"
 
@@ -133,27 +108,15 @@ class Stack:
         return f"crm-{self.person}-{number}"
 
     async def accept(self, *, contact: int = 0, phone: int | None = None, **given: Any) -> str:
-        request = NewCall(
-            contact_id=self.contact(contact),
-            phone=self.phone(contact if phone is None else phone),
-            time_zone=given.pop("time_zone", "America/Los_Angeles"),
-            fields={},
-            agent_id="agent_1",
-            from_number="+14155550199",
-            variables={},
-            metadata={"campaign": "spring"},
-            not_before=given.pop("not_before", None),
-            expires_at=given.pop("expires_at", None),
-            retry=given.pop("retry", RetryPolicy()),
-            fingerprint="",
-        )
-        assert not given
+        phone_number = self.phone(contact if phone is None else phone)
+        members = {"time_zone": "America/Los_Angeles", "metadata": {"campaign": "spring"}} | given
+        request = a_request(self.contact(contact), phone_number, **members)
         return (await self.initiation.accept_call(request)).call_id
 
     async def dial(self, call_id: str) -> Talk:
         """Deliver the message of the call's dispatched task."""
         task = await self.one("SELECT * FROM tasks WHERE call_id = $1 AND status = 'dispatched'", call_id)
-        await self.processing.place_call(CallRequested(call_id, task["task_id"], task["dispatch"]))
+        await self.deliver(call_id, task["task_id"], task["dispatch"])
         attempt_id = (await self.attempt(call_id))["attempt_id"]
         return Talk(call_id, attempt_id, f"call_{attempt_id}")
 
@@ -182,22 +145,6 @@ class Stack:
         call = json.loads(play(recording, event, talk.provider_call_id, talk.marks, **changes))["call"]
         self.provider.calls[talk.provider_call_id] = report_from_call(call, ReportKind.SNAPSHOT)
 
-    async def all(self, query: str, *args: Any) -> list[dict[str, Any]]:
-        async with self.pool.acquire() as connection:
-            return [dict(record) for record in await connection.fetch(query, *args)]
-
-    async def one(self, query: str, *args: Any) -> dict[str, Any]:
-        rows = await self.all(query, *args)
-        assert len(rows) == 1, rows
-        return rows[0]
-
-    async def call(self, call_id: str) -> dict[str, Any]:
-        return await self.one("SELECT * FROM calls WHERE call_id = $1", call_id)
-
-    async def attempt(self, call_id: str) -> dict[str, Any]:
-        """The latest."""
-        return await self.one("SELECT * FROM attempts WHERE call_id = $1 ORDER BY number DESC LIMIT 1", call_id)
-
     async def open_task(self, call_id: str) -> dict[str, Any]:
         return await self.one(
             "SELECT * FROM tasks WHERE call_id = $1 AND status IN ('pending', 'held', 'dispatched')", call_id
@@ -209,8 +156,7 @@ class Stack:
 
     async def events(self, call_id: str) -> list[Body]:
         """The call's ABT events in order, as Engage would get them."""
-        query = "SELECT payload FROM outbox WHERE kind = 'abt_event' AND call_id = $1 ORDER BY id"
-        return [row["payload"] for row in await self.all(query, call_id)]
+        return await self.envelopes(call_id)
 
     async def told(self, call_id: str) -> list[str]:
         """The short names of the events, a failure's with its reason."""
@@ -226,11 +172,11 @@ def short_name(event: Body) -> str:
 
 
 @pytest.fixture
-def stack(store: PostgresStore, pool: Pool, clock: Any) -> Stack:
-    return Stack(store, pool, clock)
+def stack(store: PostgresStore, pool: Pool, clock: Any) -> EventStack:
+    return EventStack(store, pool, clock)
 
 
 @pytest.fixture
-def make_line(store: PostgresStore, pool: Pool, clock: Any) -> Callable[..., Stack]:
+def make_line(store: PostgresStore, pool: Pool, clock: Any) -> Callable[..., EventStack]:
     """A stack under another policy."""
-    return lambda **policy: Stack(store, pool, clock, replace(POLICY, **policy))
+    return lambda **policy: EventStack(store, pool, clock, replace(POLICY, **policy))

@@ -20,7 +20,7 @@ from ringback.flows.suppression import suppress_now
 from ringback.messages import CallRequested
 
 from . import recordings as r
-from .conftest import Stack, Talk
+from .conftest import EventStack, Talk
 from .test_every_order import OneConnection, connection  # noqa: F401
 
 #: At the least; with `--trials`, as many as those. `AT_ONCE` of them are one test.
@@ -47,7 +47,7 @@ ANSWERS = (
 class Story:
     """One call under a random sequence of what may happen to it. Each attempt has a recording of its own."""
 
-    def __init__(self, stack: Stack, seed: int) -> None:
+    def __init__(self, stack: EventStack, seed: int) -> None:
         self.stack, self.rng, self.seed = stack, random.Random(seed), seed
         self.recordings: dict[str, dict[str, r.Body]] = {}
         self.steps: list[str] = []
@@ -190,9 +190,9 @@ class Story:
 
 
 @pytest.fixture
-async def stack(connection: asyncpg.Connection, clock: Any) -> Stack:  # noqa: F811
+async def stack(connection: asyncpg.Connection, clock: Any) -> EventStack:  # noqa: F811
     pool: Any = OneConnection(connection)
-    return Stack(PostgresStore(pool, clock_is_real=False), pool, clock)
+    return EventStack(PostgresStore(pool, clock_is_real=False), pool, clock)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -201,11 +201,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 async def test_engage_is_told_one_consistent_story(
-    stack: Stack, first: int, record_property: Callable[[str, object], None]
+    stack: EventStack, first: int, record_property: Callable[[str, object], None]
 ) -> None:
     record_property("cases", AT_ONCE)
     for seed in range(first, first + AT_ONCE):
-        story = Story(Stack(stack.store, stack.pool, type(stack.clock)()), seed)
+        story = Story(EventStack(stack.store, stack.pool, type(stack.clock)()), seed)
         await story.begin()
         for _ in range(STEPS):
             await story.step()

@@ -8,10 +8,10 @@ from ringback.flows.call_outcome import bind_provider_call
 from ringback.flows.event_processing import PARKED_TRIES
 
 from . import recordings as r
-from .conftest import INSTANCE, Stack, Talk
+from .conftest import INSTANCE, EventStack, Talk
 
 
-async def state_of(stack: Stack, *talks: Talk) -> list[object]:
+async def state_of(stack: EventStack, *talks: Talk) -> list[object]:
     """What must not change: the attempts whole, what Engage was told, and whether a call is to be stopped."""
     attempts = [dict(await stack.attempt(talk.call_id)) for talk in talks]
     told = [await stack.told(talk.call_id) for talk in talks]
@@ -24,7 +24,7 @@ def calls_of(*talks: Talk) -> list[str]:
     return [talk.call_id for talk in talks]
 
 
-async def hear_until_written_down(stack: Stack, body: str) -> None:
+async def hear_until_written_down(stack: EventStack, body: str) -> None:
     for receive_count in range(1, PARKED_TRIES + 1):
         with pytest.raises(Retryable):
             await stack.hear(body, receive_count)
@@ -34,7 +34,7 @@ async def hear_until_written_down(stack: Stack, body: str) -> None:
 @pytest.mark.parametrize("recording", [r.COMPLETED, r.OPT_OUT], ids=["completed", "opt-out"])
 @pytest.mark.parametrize("event", ["call_started", "call_ended", "call_analyzed"])
 async def test_the_marks_of_one_attempt_with_the_call_of_another_touch_neither(
-    stack: Stack, event: str, recording: dict[str, r.Body]
+    stack: EventStack, event: str, recording: dict[str, r.Body]
 ) -> None:
     one, other = await stack.talk(contact=0, phone=0), await stack.talk(contact=1, phone=1)
     before = await state_of(stack, one, other)
@@ -44,7 +44,7 @@ async def test_the_marks_of_one_attempt_with_the_call_of_another_touch_neither(
     assert (await stack.told(other.call_id))[-1] == "completed"
 
 
-async def test_an_attempt_without_its_call_is_not_given_the_call_of_another(stack: Stack) -> None:
+async def test_an_attempt_without_its_call_is_not_given_the_call_of_another(stack: EventStack) -> None:
     other = await stack.talk(contact=1, phone=1)
     stack.provider.answer = DialAnswer(DialAnswerKind.AMBIGUOUS, "timeout")
     unbound = await stack.talk(contact=0, phone=0)
@@ -53,7 +53,7 @@ async def test_an_attempt_without_its_call_is_not_given_the_call_of_another(stac
     assert await state_of(stack, unbound, other) == before
 
 
-async def test_whatever_the_evidence_the_call_of_another_is_neither_bound_nor_stopped(stack: Stack) -> None:
+async def test_whatever_the_evidence_the_call_of_another_is_neither_bound_nor_stopped(stack: EventStack) -> None:
     """As a look-up by metadata or an answer may bring it, under the call's own lock."""
     one, other = await stack.talk(contact=0, phone=0), await stack.talk(contact=1, phone=1)
     async with stack.store.transaction() as tx:
@@ -67,7 +67,7 @@ async def test_whatever_the_evidence_the_call_of_another_is_neither_bound_nor_st
     assert decision["detail"] == {"provider_call_id": other.provider_call_id}
 
 
-async def test_an_inbound_event_tells_nothing_about_a_call_of_ours(stack: Stack) -> None:
+async def test_an_inbound_event_tells_nothing_about_a_call_of_ours(stack: EventStack) -> None:
     """Nor about who is said to have called: their opt-out comes with a call of their own."""
     talk, named = await stack.talk(contact=0, phone=0), await stack.talk(contact=1, phone=1)
     before = await state_of(stack, talk, named)

@@ -20,7 +20,7 @@ from ringback.domain.attempt import VoicemailAction
 from ringback.domain.call import RetryPolicy
 
 from . import recordings as r
-from .conftest import Stack, Talk
+from .conftest import EventStack, Talk
 
 HANGUP, MESSAGE = VoicemailAction.HANGUP, VoicemailAction.MESSAGE
 RETRY = RetryPolicy(max_attempts=2, delay_s=(600,))
@@ -83,7 +83,7 @@ class OneConnection:
 class Player:
     """Plays webhooks in any order, never at the same moment twice: nothing compared may depend on when one arrives."""
 
-    def __init__(self, stack: Stack, connection: asyncpg.Connection, case: Case) -> None:
+    def __init__(self, stack: EventStack, connection: asyncpg.Connection, case: Case) -> None:
         self.stack, self.connection, self.case = stack, connection, case
         stack.provider.action = case.agent
         self.names = list(case.recording)
@@ -159,7 +159,7 @@ async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 @pytest.fixture(params=list(CASES))
 def player(request: pytest.FixtureRequest, connection: asyncpg.Connection, clock: Any) -> Player:
     pool: Any = OneConnection(connection)
-    stack = Stack(PostgresStore(pool, clock_is_real=False), pool, clock)
+    stack = EventStack(PostgresStore(pool, clock_is_real=False), pool, clock)
     return Player(stack, connection, CASES[request.param])
 
 

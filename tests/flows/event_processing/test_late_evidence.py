@@ -9,14 +9,14 @@ from ringback.domain.call import RetryPolicy
 from ringback.messages import CallRequested
 
 from . import recordings as r
-from .conftest import Stack, Talk
+from .conftest import EventStack, Talk
 
 WAIT = DialAnswer(DialAnswerKind.DEFERRED, "http_429")
 UNCLEAR = DialAnswer(DialAnswerKind.AMBIGUOUS, "timeout")
 REFUSED = DialAnswer(DialAnswerKind.REJECTED, "http_422")
 
 
-async def abandoned(stack: Stack, **given: object) -> Talk:
+async def abandoned(stack: EventStack, **given: object) -> Talk:
     stack.provider.answer = UNCLEAR
     talk = await stack.talk(**given)
     for seconds in (6, 30):
@@ -26,7 +26,7 @@ async def abandoned(stack: Stack, **given: object) -> Talk:
     return talk
 
 
-async def test_a_webhook_that_names_the_attempt_binds_it_however_often_it_came(stack: Stack) -> None:
+async def test_a_webhook_that_names_the_attempt_binds_it_however_often_it_came(stack: EventStack) -> None:
     stack.provider.answer = UNCLEAR
     talk = await stack.talk()
     started = r.play(r.COMPLETED, "call_started", talk.provider_call_id, talk.marks)
@@ -37,7 +37,7 @@ async def test_a_webhook_that_names_the_attempt_binds_it_however_often_it_came(s
     assert stack.counts.foreign == 0
 
 
-async def test_evidence_for_a_waiting_attempt_consumes_its_task(stack: Stack) -> None:
+async def test_evidence_for_a_waiting_attempt_consumes_its_task(stack: EventStack) -> None:
     stack.provider.answer = WAIT
     talk = await stack.talk()
     task = await stack.open_task(talk.call_id)
@@ -54,7 +54,7 @@ async def test_evidence_for_a_waiting_attempt_consumes_its_task(stack: Stack) ->
     assert await stack.told(talk.call_id) == ["initiated", "started", "completed"]
 
 
-async def test_evidence_for_a_waiting_attempt_beats_the_dispatch_that_is_on_its_way(stack: Stack) -> None:
+async def test_evidence_for_a_waiting_attempt_beats_the_dispatch_that_is_on_its_way(stack: EventStack) -> None:
     stack.provider.answer = WAIT
     talk = await stack.talk()
     stack.clock.advance(120)
@@ -65,7 +65,7 @@ async def test_evidence_for_a_waiting_attempt_beats_the_dispatch_that_is_on_its_
     assert stack.provider.dialed == [talk.attempt_id]
 
 
-async def test_evidence_resolves_an_unknown_attempt(stack: Stack) -> None:
+async def test_evidence_resolves_an_unknown_attempt(stack: EventStack) -> None:
     stack.provider.answer = UNCLEAR
     talk = await stack.talk()
     assert await stack.told(talk.call_id) == []
@@ -77,7 +77,7 @@ async def test_evidence_resolves_an_unknown_attempt(stack: Stack) -> None:
     assert (attempt["next_check_at"], attempt["holds_person"]) == (None, False)
 
 
-async def test_evidence_of_a_refused_call_corrects_the_refusal(stack: Stack) -> None:
+async def test_evidence_of_a_refused_call_corrects_the_refusal(stack: EventStack) -> None:
     stack.provider.answer = REFUSED
     talk = await stack.talk()
     (refused,) = await stack.events(talk.call_id)
@@ -100,7 +100,7 @@ async def test_evidence_of_a_refused_call_corrects_the_refusal(stack: Stack) -> 
     assert (await stack.attempt(talk.call_id))["holds_person"] is False
 
 
-async def test_evidence_of_an_abandoned_call_advances_it_and_its_end_corrects(stack: Stack) -> None:
+async def test_evidence_of_an_abandoned_call_advances_it_and_its_end_corrects(stack: EventStack) -> None:
     talk = await abandoned(stack)
     (given_up,) = await stack.events(talk.call_id)
     assert (given_up["data"]["reason"], given_up["data"]["attempted"], given_up["data"]["is_final"]) == (
@@ -118,7 +118,7 @@ async def test_evidence_of_an_abandoned_call_advances_it_and_its_end_corrects(st
     assert (await stack.call(talk.call_id))["status"] == "partially_completed"
 
 
-async def test_evidence_of_an_abandoned_call_never_makes_a_retry(stack: Stack) -> None:
+async def test_evidence_of_an_abandoned_call_never_makes_a_retry(stack: EventStack) -> None:
     talk = await abandoned(stack, retry=RetryPolicy(5))
     await stack.play(talk, r.NO_ANSWER)
     data = await stack.last(talk.call_id)
@@ -126,7 +126,7 @@ async def test_evidence_of_an_abandoned_call_never_makes_a_retry(stack: Stack) -
     assert not await stack.has_open_task(talk.call_id)
 
 
-async def test_an_abandoned_call_that_comes_back_does_not_take_the_person_from_another(stack: Stack) -> None:
+async def test_an_abandoned_call_that_comes_back_does_not_take_the_person_from_another(stack: EventStack) -> None:
     talk = await abandoned(stack)
     stack.provider.answer = None
     other = await stack.talk()
@@ -140,7 +140,7 @@ async def test_an_abandoned_call_that_comes_back_does_not_take_the_person_from_a
 
 @pytest.mark.parametrize("answer", [WAIT, UNCLEAR, REFUSED, None])
 async def test_a_webhook_before_any_answer_binds_the_attempt_and_no_answer_undoes_it(
-    stack: Stack, answer: DialAnswer | None
+    stack: EventStack, answer: DialAnswer | None
 ) -> None:
     call_id = await stack.accept()
 
@@ -157,7 +157,7 @@ async def test_a_webhook_before_any_answer_binds_the_attempt_and_no_answer_undoe
     assert len(stack.provider.dialed) == 1
 
 
-async def test_two_webhooks_at_once_are_applied_one_after_the_other(stack: Stack) -> None:
+async def test_two_webhooks_at_once_are_applied_one_after_the_other(stack: EventStack) -> None:
     talk = await stack.talk()
     bodies = [r.play(r.COMPLETED, event, talk.provider_call_id, talk.marks) for event in r.COMPLETED]
     await asyncio.gather(*(stack.hear(body) for body in bodies * 3))
@@ -166,7 +166,7 @@ async def test_two_webhooks_at_once_are_applied_one_after_the_other(stack: Stack
     assert (stack.counts.applied, stack.counts.repeated) == (3, 6)
 
 
-async def lost(stack: Stack) -> Talk:
+async def lost(stack: EventStack) -> Talk:
     talk = await stack.talk()
     stack.clock.advance(86400)
     await stack.watchdog.reconcile_due_attempts()
@@ -174,7 +174,7 @@ async def lost(stack: Stack) -> Talk:
     return talk
 
 
-async def test_a_call_that_the_provider_had_lost_is_corrected_when_it_turns_up(stack: Stack) -> None:
+async def test_a_call_that_the_provider_had_lost_is_corrected_when_it_turns_up(stack: EventStack) -> None:
     talk = await lost(stack)
     await stack.play(talk, r.COMPLETED, "call_started", "call_ended")
     attempt = await stack.attempt(talk.call_id)
@@ -185,7 +185,7 @@ async def test_a_call_that_the_provider_had_lost_is_corrected_when_it_turns_up(s
     assert (await stack.call(talk.call_id))["status"] == "completed"
 
 
-async def test_a_call_that_is_lost_twice_is_told_once(stack: Stack) -> None:
+async def test_a_call_that_is_lost_twice_is_told_once(stack: EventStack) -> None:
     talk = await lost(stack)
     await stack.play(talk, {"transcript_updated": r.COMPLETED["call_started"]})
     stack.clock.advance(86400)

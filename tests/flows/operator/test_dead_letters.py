@@ -103,7 +103,7 @@ async def test_a_replayed_row_is_offered_as_patiently_as_a_new_one(letters, stor
     assert engage.seen == ["c/1"] * 10
 
 
-async def test_the_three_sources_are_told_apart_and_no_other_is_known(letters, pool):
+async def test_the_three_places_are_told_apart_and_no_other_is_known(letters, pool):
     queue = letters.sources["events"]
     await queue.send([OutgoingMessage('{"type": "WebhookReceived", "v": 9}')])
     [message] = await queue.receive(1, 1, 30)

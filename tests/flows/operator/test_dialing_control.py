@@ -36,7 +36,7 @@ async def test_strangers_cannot_pause(api):
 async def test_a_message_that_arrives_while_paused_dials_nobody_and_its_call_stays_alive(api, stack, pool):
     call_id = await stack.accept()
     await api.post("/v1/dialing/pause")
-    await stack.deliver(call_id)
+    await stack.deliver_first(call_id)
     assert stack.provider.dialed == []
     assert await count(pool, "SELECT status FROM tasks") == "pending"
     detail = await count(pool, "SELECT detail FROM gate_decisions")
@@ -55,12 +55,12 @@ async def test_nothing_is_released_or_published_again_while_paused_and_everythin
     assert await stack.scheduled.release_due_calls() == 1
     assert await stack.scheduled.publish_lost_calls() == 1
     for call_id in (lost, due):
-        await stack.deliver(call_id)
+        await stack.deliver_first(call_id)
     assert len(stack.provider.dialed) == 2
 
 
 async def test_what_rings_already_goes_on_and_is_counted(api, stack):
-    await stack.deliver(await stack.accept())
+    await stack.deliver_first(await stack.accept())
     assert (await api.post("/v1/dialing/pause")).json()["live"] == 1
 
 
@@ -98,7 +98,7 @@ async def race(stack, pool, calls, pause_after_s):
         acknowledged.append(await count(pool))
         assert time.monotonic() - began_s < 1
 
-    await asyncio.gather(pause(), *(stack.deliver(call_id) for call_id in calls))
+    await asyncio.gather(pause(), *(stack.deliver_first(call_id) for call_id in calls))
     assert acknowledged == [await count(pool)]
     assert len(stack.provider.dialed) == acknowledged[0]
     return acknowledged[0] - before, await count(pool, "SELECT count(*) FROM tasks WHERE status = 'pending'")

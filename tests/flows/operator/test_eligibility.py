@@ -13,7 +13,7 @@ from ringback.flows.operator.dialing_control import pause_dialing
 from ringback.flows.operator.eligibility import EligibilityExplainer
 from ringback.flows.suppression import lift_suppression, suppress_now
 
-from .conftest import PHONE, POLICY, Stack
+from .conftest import PHONE, POLICY, OperatorStack
 
 NOON = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)  # a Tuesday, noon in New York
 
@@ -63,7 +63,7 @@ async def test_outside_calling_hours_the_next_open_minute_is_told(stack, clock):
 
 async def test_waits_follow_one_another_the_gap_and_then_the_night(stack, clock, pool):
     clock.advance(7 * 3600 + 55 * 60)  # 19:55 in New York
-    await stack.deliver(await stack.accept())
+    await stack.deliver_first(await stack.accept())
     await end_attempts(pool)
     await stack.accept()
     told = await stack.explain(phone=PHONE)
@@ -73,7 +73,7 @@ async def test_waits_follow_one_another_the_gap_and_then_the_night(stack, clock,
 
 async def test_the_daily_cap_ends_when_the_oldest_attempt_is_a_day_old(stack, clock, pool):
     for _ in range(2):
-        await stack.deliver(await stack.accept())
+        await stack.deliver_first(await stack.accept())
         await end_attempts(pool)
         clock.advance(1800)
     await stack.accept()
@@ -85,22 +85,22 @@ async def test_the_daily_cap_ends_when_the_oldest_attempt_is_a_day_old(stack, cl
 
 async def test_the_explanation_of_the_gate_is_what_the_gate_then_does(stack, clock, pool):
     """Told at one moment, the call is refused until that time and admitted at it."""
-    await stack.deliver(await stack.accept())
+    await stack.deliver_first(await stack.accept())
     await end_attempts(pool)
     call_id = await stack.accept()
     promised = datetime.fromisoformat((await stack.explain(phone=PHONE))["next_eligible_at"])
     clock.advance((promised - clock.now()).total_seconds() - 1)
-    await stack.deliver(call_id)
+    await stack.deliver_first(call_id)
     assert len(stack.provider.dialed) == 1
     assert (await stack.explain(phone=PHONE))["next_eligible_at"] == at(17, 15)
     clock.advance(1)
     assert await stack.scheduled.release_due_calls() == 1
-    await stack.deliver(call_id)
+    await stack.deliver_first(call_id)
     assert len(stack.provider.dialed) == 2
 
 
 async def test_a_person_on_the_line_is_said_so_and_no_time_is_promised(stack):
-    await stack.deliver(await stack.accept())
+    await stack.deliver_first(await stack.accept())
     told = await stack.explain(phone=PHONE)
     assert verdict(told) == (None, "person_on_another_attempt")
     assert told["attempts_last_24h"][0]["holds_person"] is True
@@ -126,7 +126,7 @@ async def test_a_suppression_by_phone_or_contact_is_shown_and_rules(stack, store
 async def test_the_last_decisions_are_told_with_their_inputs_the_newest_first(stack, clock):
     call_id = await stack.accept()
     await pause_dialing(stack.switch, clock, "wrong script")
-    await stack.deliver(call_id)
+    await stack.deliver_first(call_id)
     told = await stack.explain(contact_id="crm-42")
     assert verdict(told) == (None, "paused")
     assert told["dialing"] == {"paused": True, "reason": "wrong script", "breaker_until": None, "live": 0}
@@ -146,7 +146,7 @@ async def test_an_open_breaker_is_waited_for(stack, store, clock):
 
 
 async def test_a_callback_is_exempt_from_gap_and_cap_in_the_explanation_too(stack, pool):
-    await stack.deliver(await stack.accept())
+    await stack.deliver_first(await stack.accept())
     await end_attempts(pool)
     await stack.accept()
     assert (await stack.explain(phone=PHONE))["because"] == "attempt_gap"
@@ -181,7 +181,7 @@ async def test_two_calls_to_one_contact_are_told_one_by_one_and_the_earlier_deci
 @pytest.mark.parametrize("zone", [None, "America/New_York"])
 async def test_hours_that_never_open_promise_nothing(store, pool, clock, zone):
     closed = CallingHours.parse("tue 03:00-03:01")
-    stack = Stack(store, pool, clock, replace(POLICY, calling_hours=closed, lease_s=120))
+    stack = OperatorStack(store, pool, clock, replace(POLICY, calling_hours=closed, lease_s=120))
     await stack.accept(time_zone=zone)
     told = await stack.explain(phone=PHONE)
     # A window shorter than a lease admits nobody, ever.

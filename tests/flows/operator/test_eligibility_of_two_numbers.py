@@ -24,7 +24,7 @@ async def calls_us(pool, phone=PHONE, contact_id=CRM, *, until: datetime, tasks:
 
 
 async def test_a_person_on_another_number_is_said_so_by_either_number_and_by_contact(stack):
-    await stack.deliver(await stack.accept(phone=PHONE))
+    await stack.deliver_first(await stack.accept(phone=PHONE))
     office = await stack.accept(phone=OFFICE)
     for asked in ({"phone": OFFICE}, {"contact_id": CRM}):
         told = await stack.explain(**asked)
@@ -35,7 +35,7 @@ async def test_a_person_on_another_number_is_said_so_by_either_number_and_by_con
 
 async def test_a_number_never_called_waits_for_its_contacts_other_number(stack, pool):
     """Nothing is open, so this is what a call accepted now would meet."""
-    await stack.deliver(await stack.accept(phone=PHONE))
+    await stack.deliver_first(await stack.accept(phone=PHONE))
     await pool.execute("UPDATE contacts SET phone = $1", OFFICE)
     assert verdict(await stack.explain(phone=OFFICE)) == (None, "person_on_another_attempt")
     await end_attempts(pool)
@@ -44,7 +44,7 @@ async def test_a_number_never_called_waits_for_its_contacts_other_number(stack, 
 
 async def test_cap_and_gap_are_explained_over_all_numbers_and_then_kept(stack, clock, pool):
     for phone in (PHONE, OFFICE):
-        await stack.deliver(await stack.accept(phone=phone))
+        await stack.deliver_first(await stack.accept(phone=phone))
         await end_attempts(pool)
         clock.advance(1800)
     call_id = await stack.accept(phone="+14155550108")
@@ -52,17 +52,17 @@ async def test_cap_and_gap_are_explained_over_all_numbers_and_then_kept(stack, c
     assert verdict(told) == (at(17, day=2), "attempts_per_day")
     assert [one["sent_at"] for one in told["attempts_last_24h"]] == [at(17, 30), at(17)]
     clock.advance((datetime.fromisoformat(told["next_eligible_at"]) - clock.now()).total_seconds() - 1)
-    await stack.deliver(call_id)
+    await stack.deliver_first(call_id)
     assert len(stack.provider.dialed) == 2
     clock.advance(1)
     await stack.scheduled.release_due_calls()
-    await stack.deliver(call_id)
+    await stack.deliver_first(call_id)
     assert len(stack.provider.dialed) == 3
 
 
 async def test_the_last_attempt_counts_for_the_gap_although_it_was_to_another_number(store, pool, clock, stack):
     """Of days ago, so that only being the contact's last one brings it into the file."""
-    await stack.deliver(await stack.accept(phone=PHONE))
+    await stack.deliver_first(await stack.accept(phone=PHONE))
     await end_attempts(pool)
     clock.advance(2 * 86400)
     await stack.accept(phone=OFFICE)
@@ -73,7 +73,7 @@ async def test_the_last_attempt_counts_for_the_gap_although_it_was_to_another_nu
 
 async def test_another_contact_of_the_phone_waits_for_their_own_attempts_too(stack):
     """Asked about one contact: the other one's open call to the shared phone is told, and why it waits."""
-    await stack.deliver(await stack.accept("crm-43", phone=OFFICE))
+    await stack.deliver_first(await stack.accept("crm-43", phone=OFFICE))
     await stack.accept("crm-43", phone=PHONE)
     await stack.accept(CRM, phone=PHONE)
     told = await stack.explain(contact_id=CRM)

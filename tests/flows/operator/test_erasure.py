@@ -26,7 +26,7 @@ async def everything(pool) -> str:
 async def a_life(stack, pool, store, clock):
     """A settled call with all its traces, and one that is still planned."""
     call_id = await stack.accept()
-    await stack.deliver(call_id)
+    await stack.deliver_first(call_id)
     await pool.execute(
         """UPDATE attempts SET holds_person = false, holds_slot = false, next_check_at = NULL, state = 'analyzed',
                transcript = 'Ada: do tell nobody', recording_url = 'https://x/call_1', summary = 'do tell nobody',
@@ -125,7 +125,7 @@ async def test_a_stop_goes_on_working_against_the_hash(stack, pool, store, clock
 
 
 async def test_a_person_on_the_line_is_not_erased_half_way(stack, pool, store, clock, hashing):
-    await stack.deliver(await stack.accept())
+    await stack.deliver_first(await stack.accept())
     with pytest.raises(StillInProgress, match=r"calls to or from the person that are not finished: 1; "):
         await erase_person(store, PostgresEraser(pool, hashing), clock, PHONE, "request 17")
     assert await pool.fetchval("SELECT count(*) FROM attempts WHERE phone = $1", PHONE) == 1

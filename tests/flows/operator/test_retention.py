@@ -30,7 +30,7 @@ async def test_every_table_has_a_rule_and_every_rule_its_statement(pool):
 
 async def finished(stack, pool, number=0):
     call_id = await stack.accept(f"crm-{number}", f"+1415555{number:04d}")
-    await stack.deliver(call_id)
+    await stack.deliver_first(call_id)
     await pool.execute("UPDATE attempts SET holds_person = false, holds_slot = false, next_check_at = NULL")
     await pool.execute("UPDATE calls SET final = true")
     await pool.execute("UPDATE outbox SET delivered_at = created_at")
