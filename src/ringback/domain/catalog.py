@@ -104,14 +104,14 @@ def catalog_toml(catalog: Catalog) -> str:
     lines = ["[dispositions]"]
     for disposition in catalog.dispositions.values():
         lines += [f"[dispositions.{disposition.code}]", *["suppresses = true"] * disposition.suppresses]
-    lines += ["", "[fields]", *(f"{field.name} = {_type_toml(field)}" for field in catalog.fields.values())]
+    lines += [
+        "",
+        "[fields]",
+        *(f"{field.name} = {_strings_toml(field.choices or field.type)}" for field in catalog.fields.values()),
+    ]
     lines += ["", "[events]", *(f"[events.{name}]" for name in sorted(catalog.events))]
     lines += ["", "[inbound]", f"tell = {_strings_toml(catalog.told_to_callers)}"]
     return "\n".join(lines) + "\n"
-
-
-def _type_toml(field: WritableField) -> str:
-    return _strings_toml(field.choices) if field.choices else _strings_toml(field.type)
 
 
 def _strings_toml(strings: str | tuple[str, ...]) -> str:

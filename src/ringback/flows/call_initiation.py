@@ -1,7 +1,7 @@
 """Accept calls: one durable intent, its task and its outgoing message in one commit, or nothing."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -133,7 +133,10 @@ class CallInitiation:
             status = CallStatus.QUEUED if message is not None else CallStatus.SCHEDULED
             answer = AcceptReceipt(call.call_id, status, task.due_at)
             row = AcceptedCall(contact, call, task, message=message)
-        return _with_key(row, asked, answer), answer
+        if asked.idempotency_key is not None:
+            stored = StoredAnswer(request.fingerprint, answer.as_json())
+            row = replace(row, idempotency_key=asked.idempotency_key, answer=stored)
+        return row, answer
 
     def _new_call(self, request: NewCall, now: datetime) -> Call:
         due_at = max(now, request.not_before or now)
@@ -191,15 +194,6 @@ def _known_zone(contact: Contact, person: PersonNow) -> Contact:
     if person.time_zone is not None and (person.time_zone_source == "person" or contact.time_zone is None):
         return Contact(contact.contact_id, contact.phone, person.time_zone, person.time_zone_source)
     return contact
-
-
-def _with_key(row: AcceptedCall, asked: AcceptRequest, answer: AcceptReceipt) -> AcceptedCall:
-    if asked.idempotency_key is None:
-        return row
-    stored = StoredAnswer(asked.request.fingerprint, answer.as_json())
-    return AcceptedCall(
-        row.contact, row.call, row.task, row.message, row.closing, row.decision, asked.idempotency_key, stored
-    )
 
 
 def _replay(response: Mapping[str, Any]) -> AcceptReceipt:

@@ -236,27 +236,22 @@ async def _drain(relay: OutboxRelay, channel: Channel, stop: asyncio.Event) -> N
         while True:
             max_in_flight = channel.max_in_flight - sum(map(len, in_flight.values()))
             if taking and max_in_flight > 0 and not stop.is_set():
-                in_flight |= _send(channel, await relay.take(channel, max_in_flight))
+                rows = await relay.take(channel, max_in_flight)
+                batches = [
+                    rows[start : start + channel.batch_size] for start in range(0, len(rows), channel.batch_size)
+                ]
+                in_flight |= {asyncio.ensure_future(channel.send(batch)): batch for batch in batches}
             if not in_flight:
                 return
             done, _ = await asyncio.wait(in_flight, timeout=STRAGGLER_S)
-            batches = {task: in_flight.pop(task) for task in done}
-            progress = await relay.record_results(channel, _outcomes(channel, batches))
+            finished = {task: in_flight.pop(task) for task in done}
+            progress = await relay.record_results(channel, _outcomes(channel, finished))
             # If nothing is delivered, the receiver is unavailable. The rest of a backlog waits too.
             taking = progress or not done
     finally:
-        await _abandon(in_flight)
-
-
-async def _abandon(in_flight: _Batches) -> None:
-    for task in in_flight:
-        task.cancel()
-    await asyncio.gather(*in_flight, return_exceptions=True)
-
-
-def _send(channel: Channel, rows: Sequence[OutboxRow]) -> _Batches:
-    batches = [rows[start : start + channel.batch_size] for start in range(0, len(rows), channel.batch_size)]
-    return {asyncio.ensure_future(channel.send(batch)): batch for batch in batches}
+        for task in in_flight:
+            task.cancel()
+        await asyncio.gather(*in_flight, return_exceptions=True)
 
 
 def _outcomes(channel: Channel, batches: _Batches) -> list[tuple[OutboxRow, Delivery]]:

@@ -118,7 +118,7 @@ class Reconciliation:
                 await self._ask_for_resend(tx, call, attempt, now)
             if is_clean and attempt.lookups >= len(self.rules.deadlines.unknown_lookups_s):
                 await self._abandon(tx, call, attempt, "grace_over", now)
-            elif not is_clean and _is_unreachable(attempt, now):
+            elif not is_clean and attempt.unknown_since and now >= attempt.unknown_since + GIVE_UP_UNREACHABLE:
                 await self._abandon(tx, call, attempt, "lookup_impossible", now)
             await tx.save(attempt)
             await tx.save(call)
@@ -222,11 +222,6 @@ class Reconciliation:
             if attempt.state is seen.state:
                 attempt.next_check_at = None
                 await tx.save(attempt)
-
-
-def _is_unreachable(attempt: Attempt, now: datetime) -> bool:
-    assert attempt.unknown_since is not None, "an unknown attempt says since when"
-    return now >= attempt.unknown_since + GIVE_UP_UNREACHABLE
 
 
 async def _lock(tx: Transaction, seen: Attempt) -> tuple[Call, Attempt]:

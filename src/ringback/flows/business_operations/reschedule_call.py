@@ -117,11 +117,14 @@ class RescheduleCall:
         if own_zone is not None:
             source = ZONE_SOURCE[subject.request.scope]
             await tx.set_time_zone(subject.contact.contact_id, own_zone, source, now)
-        asked_during = _undecided(subject.attempt)
+        # After its verdict an attempt is not changed by a late repeat of its function call.
+        is_undecided = subject.attempt is not None and subject.attempt.verdict_type is None
+        asked_during = subject.attempt if is_undecided else None
         task = self._task(call, callback, asked_during, now)
         task.source, task.reason = subject.source, texts.get("reason")
         await _replace_open_task(tx, call, task, asked_during, now)
-        said_in = _said_in(moment, rules.zones)
+        # The reply uses the zone that the person named, else their own, if known.
+        said_in = moment.zone or (rules.zones[0] if len(rules.zones) == 1 else None)
         return Reply(
             True, "rescheduled", _say(callback, said_in, rules.zones, now), _result(task.task_id, callback, said_in)
         )
@@ -172,11 +175,6 @@ def _movable_call(subject: Subject) -> Call:
     return subject.call
 
 
-def _undecided(attempt: Attempt | None) -> Attempt | None:
-    """The attempt that asked, if it has no verdict yet. A late repeat does not change a verdict."""
-    return attempt if attempt is not None and attempt.verdict_type is None else None
-
-
 async def _replace_open_task(
     tx: ActionTransaction, call: Call, task: Task, asked_during: Attempt | None, now: datetime
 ) -> None:
@@ -211,11 +209,6 @@ def _promised(moment: SpokenMoment, rules: CallbackRules, now: datetime) -> Call
     except CallbackRefused as refused:
         code, say = REFUSALS[refused.problem]
         raise ActionError(code, say, {"problem": refused.problem}) from None
-
-
-def _said_in(moment: SpokenMoment, zones: tuple[str, ...]) -> str | None:
-    """The zone of the reply: the one that the person named, else their own, if known."""
-    return moment.zone or (zones[0] if len(zones) == 1 else None)
 
 
 def _say(callback: Callback, said_in: str | None, zones: tuple[str, ...], now: datetime) -> str:

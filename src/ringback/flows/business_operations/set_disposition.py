@@ -103,7 +103,10 @@ class SetDisposition:
         disposition = self._known(texts.get("code"), subject.request.scope)
         await self._record(tx, subject, disposition, texts.get("note"), now)
         if disposition.suppresses:
-            await self._suppress(tx, subject, disposition, now)
+            # The number of the conversation. The contact's may have changed since the call was accepted.
+            phone, contact_id = subject.phone, subject.contact.contact_id
+            suppression = Suppression(self.rules.new_id(), phone, contact_id, disposition.code, subject.source, now)
+            await suppress(tx, suppression, now, locked_call=subject.call)
         return _reply("disposition_set", disposition)
 
     def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:
@@ -138,14 +141,6 @@ class SetDisposition:
         if attempt is not None:
             attempt.business["disposition"] = disposition.code
             await tx.save(attempt)
-
-    async def _suppress(
-        self, tx: ActionTransaction, subject: Subject, disposition: DispositionCode, now: datetime
-    ) -> None:
-        # The number of the conversation. The contact's may have changed since the call was accepted.
-        phone, contact_id = subject.phone, subject.contact.contact_id
-        suppression = Suppression(self.rules.new_id(), phone, contact_id, disposition.code, subject.source, now)
-        await suppress(tx, suppression, now, locked_call=subject.call)
 
 
 def _reply(code: str, disposition: DispositionCode) -> Reply:

@@ -23,7 +23,11 @@ async def find_target(request: ActionRequest, store: ActionStore) -> Target:
     call_id = request.call_id
     if request.task_id is not None:
         # In a separate transaction, so that the task's row is not locked before the person.
-        call_id = await _call_of_task(request.task_id, store)
+        async with store.transaction() as tx:
+            task = await tx.task(request.task_id)
+        if task is None:
+            raise ActionError("not_found", NOT_FOUND_SAY)
+        call_id = task.call_id
     async with store.transaction() as tx:
         if call_id is not None:
             return await _of_call(tx, call_id)
@@ -78,14 +82,6 @@ async def _of_call(tx: ActionTransaction, call_id: str) -> Target:
     if call is None or call.is_erased:
         raise ActionError("not_found", NOT_FOUND_SAY)
     return Target(call.phone, call.contact_id, call_id)
-
-
-async def _call_of_task(task_id: str, store: ActionStore) -> str:
-    async with store.transaction() as tx:
-        task = await tx.task(task_id)
-    if task is None:
-        raise ActionError("not_found", NOT_FOUND_SAY)
-    return task.call_id
 
 
 async def _of_contact(tx: ActionTransaction, contact_id: str) -> Target:

@@ -73,7 +73,10 @@ async def diagnose(
     for subject, queue in targets.queues.items():
         checks += await _queue(subject, queue)
     checks += await _retell(targets, agent_id, webhook_url)
-    return [*checks, _engage(targets.engage_url)]
+    said = "none is configured: events and CRM writes wait in the outbox"
+    if targets.engage_url is not None:
+        said = f"events go to {masked_url(targets.engage_url)}, signed"
+    return [*checks, Check("Engage", said)]
 
 
 async def _database(targets: DiagnosticTargets) -> list[Check]:
@@ -88,7 +91,8 @@ async def _database(targets: DiagnosticTargets) -> list[Check]:
         answered_at = targets.clock.now()
         checks = [_version(server), _clock(server, asked_at + (answered_at - asked_at) / 2), _schema(server)]
         if not checks[-1].wrong:
-            checks += _work(await database.work(), server.now)
+            work = await database.work()
+            checks += [_dialing(work), _breaker(work), _outbox(work, server.now)]
             checks += [await _dead("outbox", targets.outbox)] if targets.outbox is not None else []
     except Retryable as error:
         return [_unavailable("database", error, "start it, or correct RINGBACK_DATABASE_URL")]
@@ -116,10 +120,6 @@ def _schema(server: ServerFacts) -> Check:
         return Check("schema", f"{server.schema}, made by a newer version; this program knows {server.newest}")
     schema = "no tables yet" if server.schema is None else f"stands at {server.schema}"
     return _wrong("schema", f"{schema}, this program wants {server.newest}", "run: ringback db upgrade")
-
-
-def _work(work: WorkFacts, now: datetime) -> list[Check]:
-    return [_dialing(work), _breaker(work), _outbox(work, now)]
 
 
 def _dialing(work: WorkFacts) -> Check:
@@ -217,12 +217,6 @@ def _where_it_goes(webhook: AgentWebhook, expected: str | None) -> Check:
         told = f"goes to {masked_url(webhook.url)}"
         return _wrong("agent's webhook", told, f"set the agent's webhook_url to {masked_url(expected)}")
     return Check("agent's webhook", f"goes to {masked_url(webhook.url)}")
-
-
-def _engage(url: str | None) -> Check:
-    if url is None:
-        return Check("Engage", "none is configured: events and CRM writes wait in the outbox")
-    return Check("Engage", f"events go to {masked_url(url)}, signed")
 
 
 def _unavailable(subject: str, error: Exception, advice: str) -> Check:

@@ -45,12 +45,28 @@ class EligibilityExplainer:
         return {
             "next_eligible_at": iso(first.at),
             "because": first.because,
-            "dialing": _dialing(snapshot),
+            "dialing": {
+                "paused": snapshot.capacity.paused,
+                "reason": snapshot.pause_reason,
+                "breaker_until": iso(snapshot.capacity.breaker_until),
+                "live": snapshot.capacity.live,
+            },
             "calling_hours": self._hours(person, now),
-            "contacts": [_contact(contact) for contact in snapshot.contacts],
+            "contacts": [
+                {
+                    "contact_id": contact.contact_id,
+                    "time_zone": contact.time_zone,
+                    "time_zone_source": contact.time_zone_source,
+                }
+                for contact in snapshot.contacts
+            ],
             "suppressions": [_suppression(one) for one in snapshot.suppressions],
             "open_tasks": [_task(task) | plan.as_json() for task, plan in tasks],
-            "attempts_last_24h": [_attempt(one) for one in snapshot.attempts if _counts(one, now)],
+            "attempts_last_24h": [
+                _attempt(one)
+                for one in snapshot.attempts
+                if one.holds_person or (one.sent_at is not None and one.sent_at > now - DAY)
+            ],
             "decisions": list(snapshot.decisions),
         }
 
@@ -89,28 +105,6 @@ def _new_call(snapshot: ContactSnapshot, phone: str | None, contact_id: str, now
     )
     task = Task("", "", TaskKind.FIRST, now)
     return OpenCall(call, task, contact, None), task
-
-
-def _counts(one: PastAttempt, now: datetime) -> bool:
-    return one.holds_person or (one.sent_at is not None and one.sent_at > now - DAY)
-
-
-def _dialing(snapshot: ContactSnapshot) -> Item:
-    capacity = snapshot.capacity
-    return {
-        "paused": capacity.paused,
-        "reason": snapshot.pause_reason,
-        "breaker_until": iso(capacity.breaker_until),
-        "live": capacity.live,
-    }
-
-
-def _contact(contact: Contact) -> Item:
-    return {
-        "contact_id": contact.contact_id,
-        "time_zone": contact.time_zone,
-        "time_zone_source": contact.time_zone_source,
-    }
 
 
 def _suppression(one: SuppressionInForce) -> Item:
