@@ -4,18 +4,16 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from ringback.flows.business_operations.tool_call import ToolCall
-
 from proof.invariants import Invariant
 from proof.planted.bug import Right, TextPatch, edited, planted
-from ringback.flows.business_operations.action import Door
+from ringback.flows.business_operations.action import FunctionCall, Scope
 from ringback.flows.business_operations.set_disposition import SetDisposition
 
 I1, I3, I7, I10 = Invariant.I1, Invariant.I3, Invariant.I7, Invariant.I10
 I14, I16, I17, I18 = Invariant.I14, Invariant.I16, Invariant.I17, Invariant.I18
 
 MEANT = "ringback.flows.business_operations.agent_arguments:as_meant"
-FINDING_REPEATED = "ringback.flows.business_operations.repeats:find_repeated"
+FINDING_REPEATED = "ringback.flows.business_operations.runner:find_repeated"
 
 _ACTIONS = "flows/business_operations/"
 _ARGUMENTS = f"{_ACTIONS}test_arguments.py::"
@@ -54,8 +52,8 @@ an_unusable_note_refuses_the_opt_out = edited(
     why="The model is given the list of codes.",
     tests=(f"{_ARGUMENTS}test_an_opt_out_is_recognised_by_an_agents_spelling",),
 )
-def an_opt_out_is_spelled_one_way(right: Right, action: SetDisposition, code: str | None, _: Door) -> Any:
-    return right(action, code, Door.SYSTEMS)
+def an_opt_out_is_spelled_one_way(right: Right, action: SetDisposition, code: str | None, _: Scope) -> Any:
+    return right(action, code, Scope.SYSTEMS)
 
 
 a_limit_is_an_opt_out = edited(
@@ -69,7 +67,7 @@ a_limit_is_an_opt_out = edited(
 
 the_second_call_of_a_turn_reuses_a_key = edited(
     FINDING_REPEATED,
-    old="known is not None and known[0] != request.fingerprint and request.door is Door.RETELL",
+    old="known is not None and known[0] != request.fingerprint and request.scope is Scope.RETELL",
     new="known is not None and known[0] != request.fingerprint and request.key_is_content",
     aims=(I10,),
     why="A tool call's id is its identity.",
@@ -90,7 +88,7 @@ the_same_words_are_one_wish_for_days = edited(
 
 
 @planted(
-    "ringback.flows.business_operations.repeats:UNDONE_BY",
+    "ringback.flows.business_operations.runner:UNDONE_BY",
     aims=(I17, I10),
     why="No contact changes their mind within a minute.",
     tests=(
@@ -103,7 +101,7 @@ def a_window_alone_tells_repeats(_: Mapping[str, tuple[str, ...]]) -> Mapping[st
 
 
 @planted(
-    "ringback.flows.business_operations.repeats:REPEATED_WITHIN",
+    "ringback.flows.business_operations.runner:REPEATED_WITHIN",
     aims=(I14,),
     why="A call without an id cannot be a repeat.",
     tests=(f"{_REPEATS}test_without_ids_retells_repeat_is_one_call_and_the_same_words_later_are_another",),
@@ -118,7 +116,7 @@ an_undated_ring_is_answered_from_memory = edited(
     new="ringing.call_id or digest",
     aims=(I3,),
     why="The same body is the same question.",
-    tests=(f"{_ACTIONS}test_inbound_door.py::test_without_an_id_and_a_time_each_ring_is_its_own",),
+    tests=("flows/business_operations/test_inbound_webhook.py::test_without_an_id_and_a_time_each_ring_is_its_own",),
 )
 
 
@@ -128,7 +126,7 @@ an_undated_ring_is_answered_from_memory = edited(
     why="The body is signed.",
     tests=(f"{_REPEATS}test_a_body_of_another_function_does_nothing",),
 )
-def the_path_alone_names_the_function(_: Right, call: ToolCall, action: str) -> bool:
+def the_path_alone_names_the_function(_: Right, call: FunctionCall, action: str) -> bool:
     return True
 
 
@@ -143,7 +141,9 @@ marks_count_for_more_than_the_call = edited(
     new="",
     aims=(I7, I10),
     why="Ringback has set the marks itself.",
-    tests=(f"{_ACTIONS}test_doors.py::test_the_marks_of_one_attempt_in_the_call_of_another_reach_nobody",),
+    tests=(
+        "flows/business_operations/test_action.py::test_the_marks_of_one_attempt_in_the_call_of_another_reach_nobody",
+    ),
 )
 
 the_call_of_another_is_stopped = edited(
@@ -152,7 +152,10 @@ the_call_of_another_is_stopped = edited(
     new="attempt.placed_at is None and await tx.is_call_of_another(provider_call_id, attempt.attempt_id)",
     aims=(I7,),
     why="An attempt that has a call does not need another.",
-    tests=(f"{_CLAIMS}test_whatever_the_evidence_the_call_of_another_is_neither_bound_nor_stopped",),
+    tests=(
+        "flows/event_processing/test_contradictory_claims.py"
+        "::test_whatever_the_evidence_the_call_of_another_is_neither_bound_nor_stopped",
+    ),
 )
 
 an_inbound_event_tells_about_our_own_call = edited(
@@ -161,7 +164,9 @@ an_inbound_event_tells_about_our_own_call = edited(
     new="self.store.attempt_of(report.attempt_id, None)",
     aims=(I7,),
     why="Ringback's own calls have its marks.",
-    tests=(f"{_CLAIMS}test_an_inbound_event_tells_nothing_about_a_call_of_ours",),
+    tests=(
+        "flows/event_processing/test_contradictory_claims.py::test_an_inbound_event_tells_nothing_about_a_call_of_ours",
+    ),
 )
 
 # A text patch, because Pydantic's type of a contact's id keeps the function.

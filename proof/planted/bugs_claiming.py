@@ -95,7 +95,7 @@ def the_gate_forgets_who_holds_the_person(
     "ringback.flows.dial_results:become_unknown",
     aims=(I3, I6),
     why="An attempt that is not known to ring need not hold the person.",
-    tests=("flows/dialing/test_unknown.py::test_the_person_is_not_called_by_another_call_meanwhile",),
+    tests=("flows/reconciliation/test_unknown.py::test_the_person_is_not_called_by_another_call_meanwhile",),
 )
 async def an_unknown_attempt_lets_the_person_go(
     right: Right, tx: Transaction, call: Call, attempt: Attempt, deadlines: Deadlines, now: datetime
@@ -108,7 +108,7 @@ async def an_unknown_attempt_lets_the_person_go(
     "ringback.domain.outcome:decide_outcome",
     aims=(I3,),
     why="A person that has hung up can be called.",
-    tests=("flows/events/test_verdicts.py::test_call_ended_decides_nothing_and_frees_the_slot",),
+    tests=("flows/call_outcome/test_verdicts.py::test_call_ended_decides_nothing_and_frees_the_slot",),
 )
 def the_end_of_the_talk_lets_the_person_go(
     right: Right, attempt: Attempt, call: Call, verdict: Verdict | None, inputs: OutcomeInputs
@@ -133,7 +133,7 @@ slots_free_at_once_behind_an_unclear_answer = edited(
     new="attempt.lookups < CLEAN_LOOKUPS_TO_FREE_SLOT",
     aims=(I6,),
     why="A failed look-up is a look-up too.",
-    tests=("flows/dialing/test_unknown.py::test_a_failed_lookup_frees_nothing",),
+    tests=("flows/reconciliation/test_unknown.py::test_a_failed_lookup_frees_nothing",),
 )
 
 
@@ -231,7 +231,7 @@ a_retry_follows_a_cancellation = edited(
     new="",
     aims=(I10,),
     why="The open task is gone, so no task seems to be left that could dial.",
-    tests=(f"{_STOPPING}test_cancelling_while_it_rings_lets_the_verdict_end_the_call",),
+    tests=("flows/ending_calls/test_cancelling.py::test_cancelling_while_it_rings_lets_the_verdict_end_the_call",),
 )
 
 a_suppression_ends_only_the_calls_of_one_phone = edited(
@@ -240,7 +240,7 @@ a_suppression_ends_only_the_calls_of_one_phone = edited(
     new="phone = coalesce($1, '' || left($2, 0))",
     aims=(I10,),
     why="The suppression names a phone.",
-    tests=(f"{_STOPPING}test_a_suppressed_contact_is_stopped_at_every_phone",),
+    tests=("flows/suppression/test_suppression.py::test_a_suppressed_contact_is_stopped_at_every_phone",),
 )
 
 suppressed_without_the_phones_lock = edited(
@@ -320,7 +320,7 @@ a_late_message_is_published_again = edited(
     new="AND dead_at IS NOT NULL)",
     aims=(I9,),
     why="A message that was not delivered within a minute looks lost.",
-    tests=("flows/dialing/test_scheduler.py::test_a_message_still_in_the_outbox_is_late_and_not_lost",),
+    tests=("flows/scheduled_calls/test_scheduler.py::test_a_message_still_in_the_outbox_is_late_and_not_lost",),
 )
 
 released_while_paused = edited(

@@ -8,12 +8,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from ringback.flows.business_operations.perform import BusinessOperations
-
 from proof.invariants import Invariant
 from proof.planted.bug import Right, TextPatch, edited, planted
 from ringback.consumer import Consumer
 from ringback.domain.errors import Retryable, StoreUnavailable
+from ringback.flows.business_operations.runner import BusinessOperations
 from ringback.flows.call_initiation import AcceptRequest, AcceptResult, CallInitiation
 from ringback.flows.webhook_intake import Intake, IntakePorts, ToEnqueue
 from ringback.ports import AcceptedCall, ReceivedMessage
@@ -64,7 +63,7 @@ expired_calls_are_forgotten = edited(
     new="attempt is not None and not awaits_verdict(attempt)",
     aims=(I1, I10),
     why="A call that was never dialed has nothing to end.",
-    tests=("flows/dialing/test_scheduler.py::test_a_call_whose_message_was_dead_lettered_still_ends",),
+    tests=("flows/scheduled_calls/test_scheduler.py::test_a_call_whose_message_was_dead_lettered_still_ends",),
 )
 
 
@@ -106,10 +105,10 @@ a_key_answers_any_request = edited(
 
 
 @planted(
-    "ringback.flows.business_operations.perform:BusinessOperations._keep",
+    "ringback.flows.business_operations.runner:BusinessOperations._keep",
     aims=(I8,),
     why="The key was looked up a moment ago, after the locks.",
-    tests=("flows/business_operations/test_perform.py::test_one_key_for_two_calls_at_once_is_one_calls",),
+    tests=("flows/business_operations/test_runner.py::test_one_key_for_two_calls_at_once_is_one_calls",),
 )
 async def an_actions_key_is_only_looked_up(right: Right, operations: BusinessOperations, *rest: Any) -> None:
     with suppress(Retryable):

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from ringback.domain.provider_report import ProviderReport
-
 from proof.invariants import Invariant
 from proof.planted.bug import Right, edited, planted
 from ringback.adapters.postgres.person_hash import PersonHashes
+from ringback.domain.provider_report import ProviderReport
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.ports import Transaction
 
@@ -195,5 +194,5 @@ an_error_of_erasing_quotes_the_database = edited(
     new="raise Retryable(str(error)) from error",
     aims=(I19,),
     why="An operator who sees the error wants to know the row.",
-    tests=("flows/erasure/test_beside_others.py::test_an_error_of_the_database_does_not_name_the_person",),
+    tests=("flows/erased_people/test_beside_others.py::test_an_error_of_the_database_does_not_name_the_person",),
 )

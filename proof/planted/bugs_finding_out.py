@@ -113,7 +113,9 @@ a_look_up_before_the_resend_counts_for_it = edited(
     new="attempt.state is not AttemptState.UNKNOWN",
     aims=(I6, I2),
     why="The attempt is unknown and nothing was found.",
-    tests=("flows/dialing/test_same_key_resend.py::test_a_lookup_begun_before_the_resend_says_nothing_about_it",),
+    tests=(
+        "flows/reconciliation/test_same_key_resend.py::test_a_lookup_begun_before_the_resend_says_nothing_about_it",
+    ),
 )
 
 a_dead_workers_claim_is_left_alone = edited(
@@ -150,7 +152,7 @@ binding_overwrites = edited(
     aims=(I2, I7),
     why="The newest call id is the right one.",
     tests=(
-        "flows/dialing/test_dial_answers.py::test_a_second_provider_call_for_one_attempt_is_an_incident_and_is_stopped",
+        "flows/dial_results/test_answers.py::test_a_second_provider_call_for_one_attempt_is_an_incident_and_is_stopped",
     ),
 )
 
@@ -161,7 +163,8 @@ the_second_call_goes_on_ringing = edited(
     aims=(I2,),
     why="The incident is noted and logged.",
     tests=(
-        "flows/events/test_whose_event.py::test_a_second_provider_call_for_one_attempt_is_an_incident_and_is_stopped_once",
+        "flows/event_processing/test_whose_event.py"
+        "::test_a_second_provider_call_for_one_attempt_is_an_incident_and_is_stopped_once",
     ),
 )
 
@@ -171,7 +174,10 @@ a_webhook_is_known_by_its_call_id_alone = edited(
     new="None",
     aims=(I7, I6),
     why="Every webhook has the call id.",
-    tests=("flows/events/test_late_evidence.py::test_a_webhook_that_names_the_attempt_binds_it_however_often_it_came",),
+    tests=(
+        "flows/event_processing/test_late_evidence.py"
+        "::test_a_webhook_that_names_the_attempt_binds_it_however_often_it_came",
+    ),
 )
 
 a_webhook_that_is_early_is_foreign = edited(
@@ -180,7 +186,10 @@ a_webhook_that_is_early_is_foreign = edited(
     new="report.instance == await self.store.instance() and receive_count > PARKED_TRIES",
     aims=(I7,),
     why="The comparison reads well either way.",
-    tests=("flows/events/test_whose_event.py::test_an_event_of_ours_without_its_attempt_is_parked_and_then_foreign",),
+    tests=(
+        "flows/event_processing/test_whose_event.py"
+        "::test_an_event_of_ours_without_its_attempt_is_parked_and_then_foreign",
+    ),
 )
 
 the_answer_is_a_second_call = edited(
@@ -193,7 +202,7 @@ the_answer_is_a_second_call = edited(
     aims=(I7, I2),
     why="An attempt that has its call gets no other.",
     tests=(
-        "flows/dialing/test_dial_answers.py::test_a_webhook_before_the_answer_binds_once_and_the_answer_adds_nothing",
+        "flows/dial_results/test_answers.py::test_a_webhook_before_the_answer_binds_once_and_the_answer_adds_nothing",
     ),
 )
 

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from ringback.domain.phone_number import NumberType
-
 from proof.invariants import Invariant
 from proof.planted.bug import Right, TextPatch, edited, planted
 from ringback.domain.eligibility import Candidate, DialPolicy, EligibilityDecision, PersonFacts
+from ringback.domain.phone_number import NumberType
 
 I1, I18, I22 = Invariant.I1, Invariant.I18, Invariant.I22
 
@@ -132,7 +131,7 @@ a_premium_number_is_an_american_like_any_other = edited(
     "ringback.domain.eligibility:deny",
     aims=(),
     why="The kind was checked when the call was accepted.",
-    tests=("flows/dialing/test_claim.py::test_a_kind_of_number_that_is_not_allowed_is_not_dialed",),
+    tests=("flows/call_processing/test_claim.py::test_a_kind_of_number_that_is_not_allowed_is_not_dialed",),
 )
 def the_gate_asks_for_the_country_alone(
     right: Right, asked: Candidate, person: PersonFacts, policy: DialPolicy, now: datetime

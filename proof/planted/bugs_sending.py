@@ -61,7 +61,7 @@ an_unclear_commit_is_sent = edited(
     """,
     aims=(I4,),
     why="The statement has returned, so the lease seems to be written without the commit.",
-    tests=(f"{_DIALING}test_write_ahead.py::test_a_claim_whose_commit_is_unclear_is_never_sent",),
+    tests=("flows/call_processing/test_write_ahead.py::test_a_claim_whose_commit_is_unclear_is_never_sent",),
 )
 
 a_second_claim_is_not_written = edited(
@@ -73,7 +73,10 @@ a_second_claim_is_not_written = edited(
     """,
     aims=(I4,),
     why="The row of a waiting attempt exists already.",
-    tests=(f"{_DIALING}test_write_ahead.py::test_a_waiting_attempt_is_dialing_for_everybody_before_it_is_sent_again",),
+    tests=(
+        "flows/call_processing/test_write_ahead.py"
+        "::test_a_waiting_attempt_is_dialing_for_everybody_before_it_is_sent_again",
+    ),
 )
 
 
@@ -93,7 +96,10 @@ async def lease_not_checked_before_the_send(
     CLAIMING,
     aims=(I2, I9),
     why="The time for sending seems to begin with the sending.",
-    tests=(f"{_DIALING}test_write_ahead.py::test_a_worker_that_was_stopped_within_its_claims_commit_does_not_send",),
+    tests=(
+        "flows/call_processing/test_write_ahead.py"
+        "::test_a_worker_that_was_stopped_within_its_claims_commit_does_not_send",
+    ),
 )
 async def lease_counted_from_the_end_of_the_commit(
     right: Right, processing: CallProcessing, message: CallRequested
@@ -200,7 +206,7 @@ def a_timeout_was_never_sent(right: Right, error: BaseException) -> DialAnswer:
     RECORDING,
     aims=(I2, I5, I6),
     why="A failure is tried again, as everywhere else.",
-    tests=(f"{_DIALING}test_dial_answers.py::test_ambiguous_is_unknown_and_says_nothing_yet",),
+    tests=("flows/dial_results/test_answers.py::test_ambiguous_is_unknown_and_says_nothing_yet",),
 )
 async def ambiguous_becomes_waiting(
     right: Right, tx: Transaction, call: Call, attempt: Attempt, answer: DialAnswer, *rest: Any

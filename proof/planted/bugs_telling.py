@@ -84,7 +84,9 @@ a_repeat_is_another_event = edited(
     new='content.pop("event_id", None)',
     aims=(I11,),
     why="The time belongs to the content.",
-    tests=("flows/events/test_whose_event.py::test_the_same_content_is_one_row_whatever_its_time_of_delivery",),
+    tests=(
+        "flows/event_processing/test_whose_event.py::test_the_same_content_is_one_row_whatever_its_time_of_delivery",
+    ),
 )
 
 decided_before_the_analysis = edited(
@@ -119,7 +121,10 @@ a_correction_does_not_say_so = edited(
     f"{EVENTS}:emit_initiated",
     aims=(I14,),
     why="After the event of the end, one of the beginning seems superfluous.",
-    tests=("flows/events/test_late_evidence.py::test_evidence_of_an_abandoned_call_advances_it_and_its_end_corrects",),
+    tests=(
+        "flows/event_processing/test_late_evidence.py"
+        "::test_evidence_of_an_abandoned_call_advances_it_and_its_end_corrects",
+    ),
 )
 async def given_up_and_bound_without_initiated(
     right: Right, tx: Transaction, call: Call, attempt: Attempt, now: datetime
@@ -133,7 +138,8 @@ async def given_up_and_bound_without_initiated(
     aims=(I14,),
     why="A verdict ends its attempt.",
     tests=(
-        "flows/events/test_retries.py::test_the_last_delay_repeats_until_the_budget_is_used_and_one_event_is_final",
+        "flows/call_outcome/test_retries.py"
+        "::test_the_last_delay_repeats_until_the_budget_is_used_and_one_event_is_final",
     ),
 )
 def every_verdict_is_final(

@@ -7,7 +7,6 @@ import pytest
 
 from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.store import PostgresStore
-from tests.flows.call_processing.conftest import shared_database
 
 from .trial import RaceDesk
 

@@ -1,14 +1,13 @@
 """A stack that dials: real PostgreSQL, the real flows, a provider that keeps its own ledger, time set by hand."""
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from ringback.adapters.postgres.pool import Pool, open_pool
+from ringback.adapters.postgres.pool import Pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.call import Call, RetryPolicy, Task, TaskKind, TaskStatus
 from ringback.domain.provider_report import ProviderReport
@@ -19,7 +18,6 @@ from ringback.flows.scheduled_calls import ScheduledCalls
 from ringback.flows.suppression import suppress_now
 from ringback.messages import CallRequested
 from tests.flows.stack import QueueDepth, Row, Stack, deadlines, new_ids, policy
-from tests.postgresql import short_lived_copy
 
 from .twins import ProviderTwin
 
