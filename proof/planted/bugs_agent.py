@@ -12,7 +12,7 @@ from ringback.flows.business_operations.set_disposition import SetDisposition
 I1, I3, I7, I10 = Invariant.I1, Invariant.I3, Invariant.I7, Invariant.I10
 I14, I16, I17, I18 = Invariant.I14, Invariant.I16, Invariant.I17, Invariant.I18
 
-MEANT = "ringback.flows.business_operations.agent_arguments:as_meant"
+MEANT = "ringback.flows.business_operations.arguments:as_meant"
 FINDING_REPEATED = "ringback.flows.business_operations.runner:find_repeated"
 
 _ACTIONS = "flows/business_operations/"
@@ -121,7 +121,7 @@ an_undated_ring_is_answered_from_memory = edited(
 
 
 @planted(
-    "ringback.flows.business_operations.tool_call:is_for",
+    "ringback.flows.business_operations.action:is_for",
     aims=(I17,),
     why="The body is signed.",
     tests=(f"{_REPEATS}test_a_body_of_another_function_does_nothing",),
@@ -159,7 +159,7 @@ the_call_of_another_is_stopped = edited(
 )
 
 an_inbound_event_tells_about_our_own_call = edited(
-    "ringback.flows.event_processing:EventProcessing._hear_inbound",
+    "ringback.flows.event_processing:EventProcessing._apply_inbound",
     old="self.store.attempt_of(None, report.provider_call_id)",
     new="self.store.attempt_of(report.attempt_id, None)",
     aims=(I7,),

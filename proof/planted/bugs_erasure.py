@@ -52,7 +52,7 @@ evidence_that_waited_for_the_locks_is_applied = edited(
 )
 
 inbound_evidence_that_waited_for_the_locks_is_written_down = edited(
-    f"{EVENTS}._hear_inbound",
+    f"{EVENTS}._apply_inbound",
     old="await tx.is_erased(ids_of(report))",
     new="caller is None and await tx.is_erased(ids_of(report))",
     aims=(I21,),
@@ -118,8 +118,8 @@ the_last_events_of_an_erased_person_are_kept = edited(
 )
 
 bodies_of_others_calls_are_kept = edited(
-    f"{EVENTS}._write_down_only",
-    old='body if fate == "unhandled" else None',
+    f"{EVENTS}._record_only",
+    old='body if handling == "unhandled" else None',
     new="body",
     aims=(I21,),
     why="The body of another installation's event would explain why it came here.",

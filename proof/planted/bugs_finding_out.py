@@ -169,8 +169,8 @@ the_second_call_goes_on_ringing = edited(
 )
 
 a_webhook_is_known_by_its_call_id_alone = edited(
-    f"{EVENTS}._whose",
-    old="report.attempt_id if report.instance == ours else None",
+    f"{EVENTS}._attempt_of",
+    old="report.attempt_id if report.instance == own_instance else None",
     new="None",
     aims=(I7, I6),
     why="Every webhook has the call id.",
