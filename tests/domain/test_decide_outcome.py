@@ -1,4 +1,4 @@
-"""What follows from an attempt's facts: one value for each situation, decided without a database."""
+"""The outcome of an attempt's facts: one value for each situation, decided without a database."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

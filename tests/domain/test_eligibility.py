@@ -1,4 +1,4 @@
-"""Each rule of the eligibility check alone: when it defers and until when, and when it denies."""
+"""Each rule of the eligibility check alone: when it defers, until when, and what it denies."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

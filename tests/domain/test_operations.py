@@ -1,4 +1,4 @@
-"""What is shown of a URL."""
+"""The shown form of a URL."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a start decides: the first one marks the installation, and every later one must be of the same side."""
+"""The check at a start: the first one marks the installation, and every later one must be of the same side."""
 
 import asyncio
 
@@ -85,7 +85,7 @@ async def test_a_first_start_without_a_provider_is_refused_and_marks_nothing(ins
 
 
 async def test_a_later_start_does_not_depend_on_the_provider(installation):
-    """Calls are accepted while Retell is away; the claim looks at the border itself."""
+    """Calls are accepted while Retell is unavailable. The claim checks the border itself."""
     await start(installation, REAL)
     await start(installation, None)
     assert await installation.emulated() is REAL

@@ -1,4 +1,4 @@
-"""Accepting calls on a real database: what a 202 stands for is committed whole, once."""
+"""Accepting calls on a real database: the rows of a 202 are committed whole, once."""
 
 import asyncio
 import itertools

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 FIRST, LAST = datetime(2026, 1, 1, tzinfo=UTC), datetime(2036, 1, 1, tzinfo=UTC)
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
-#: In the database of zones, but uninhabited.
+#: Entries of the zone database that are no place.
 NO_PLACE = {"localtime", "Factory", "posixrules"}
 ALL_ZONES = tuple(sorted(available_timezones() - NO_PLACE))
 

@@ -1,4 +1,4 @@
-"""No dial is allowed outside its window, at any time and for any number of checks."""
+"""Nothing is admitted outside its window, at any time and after any number of checks."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The next opening is the earliest legal minute, whatever the zones, the hours and the clock changes."""
+"""The next opening is the earliest legal minute for all zones, hours and clock changes."""
 
 from datetime import date, time, timedelta
 from zoneinfo import available_timezones

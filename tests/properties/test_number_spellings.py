@@ -43,13 +43,13 @@ def assigned_numbers(draw: Any) -> tuple[str, Any]:
     digits = f"{draw(st.integers(0, 9999)):04d}"
     number = phonenumbers.parse(phone[: -len(digits)] + digits, None)
     assume(phonenumbers.is_valid_number(number) and phonenumbers.region_code_for_number(number) == country)
-    # Seven digits after +1 are dialed in parts of Canada; from elsewhere they are not assigned.
+    # Seven digits after +1 are dialed in parts of Canada. From elsewhere they reach no phone.
     assume(number.country_code != 1 or len(phonenumbers.national_significant_number(number)) == 10)
     return country, number
 
 
 def is_also_assigned(phone: str) -> bool:
-    """Whether the text is somebody else's number as it is written."""
+    """Whether the text as it is written is another person's number."""
     read = phonenumbers.parse(phone, None)
     return phonenumbers.is_valid_number(read) and phonenumbers.format_number(read, E164) == phone
 

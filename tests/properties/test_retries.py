@@ -1,4 +1,4 @@
-"""A promised retry is inside the hours and before the call's expiry, and every order of reports gives the same one."""
+"""A promised retry is inside the hours, before the call's expiry, and always the same."""
 
 from datetime import timedelta
 

@@ -95,7 +95,7 @@ async def pause(stack: RaceDesk, messages: Messages, rng: Random) -> Answer:
 
 
 async def resume(stack: RaceDesk) -> None:
-    """What the pause has kept back is taken away, so that no later trial has to carry it along."""
+    """Delete the calls that the pause held back, so that no later trial releases them."""
     await stack.all("UPDATE tasks SET status = 'deleted' WHERE status IN ('pending', 'dispatched') RETURNING 1")
     await resume_dialing(PostgresDialingSwitch(stack.pool))
 

@@ -35,7 +35,7 @@ def pause_without_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def any_task_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The claim takes the task that its message names, whatever became of it and of its call."""
+    """The claim takes the task of its message, without a look at the task's and the call's status."""
     first = "SELECT * FROM tasks WHERE call_id = $1 ORDER BY created_at, task_id LIMIT 1 FOR UPDATE"
     monkeypatch.setattr(sql, "OPEN_TASK", first)
     monkeypatch.setattr(call_processing, "_is_this_dispatch", _names_the_task)

@@ -1,4 +1,4 @@
-"""Whatever was acknowledged as stopped is not claimed after it, however stop and dispatch fall together."""
+"""An acknowledged stop is followed by no claim, in every interleaving of stop and dispatch."""
 
 import pytest
 

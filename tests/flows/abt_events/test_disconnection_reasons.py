@@ -1,4 +1,4 @@
-"""Every disconnection reason of Retell's, played as a whole call: the four facts, and what Engage is told."""
+"""Every disconnection reason of Retell, played as a whole call: the four facts and the events for Engage."""
 
 from typing import Any
 

@@ -83,7 +83,7 @@ class ActionStack(Stack):
         return await self.dial(await self.accept(contact_id, phone, **given))
 
     async def report(self, talk: Talk, kind: ReportKind, **facts: Any) -> None:
-        """What a webhook says about the conversation."""
+        """Apply a webhook's report about the conversation."""
         attempt = await self.store.attempt_of(talk.attempt_id, None)
         assert attempt is not None
         async with self.store.transaction() as tx:

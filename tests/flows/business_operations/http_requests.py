@@ -1,4 +1,4 @@
-"""The actions' three doors over HTTP, as the processes put them together."""
+"""The actions' three APIs over HTTP, as the processes build them."""
 
 import itertools
 import json

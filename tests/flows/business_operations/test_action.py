@@ -1,4 +1,4 @@
-"""The two doors over HTTP: literal requests in, status, reply and rows out."""
+"""Both APIs over HTTP: literal requests in, status, reply and rows out."""
 
 import json
 
@@ -58,7 +58,7 @@ def tool_body(talk, name: str, args: dict, tool_call_id: str = "tool_1") -> dict
     }
 
 
-# Retell's door
+# Requests of Retell
 
 
 async def test_a_signed_tool_call_is_done_and_answered(stack, client):
@@ -197,7 +197,7 @@ async def test_the_marks_of_one_attempt_in_the_call_of_another_reach_nobody(stac
     assert await stack.rows_written() == before
 
 
-# The systems' door
+# Requests of systems
 
 
 async def test_systems_get_the_reply(stack, client):

@@ -1,4 +1,4 @@
-"""What models and the platform really send, over HTTP at Retell's door; rows, CRM writes and sentences out."""
+"""Real arguments of models and the platform over HTTP in; rows, CRM writes and sentences out."""
 
 import json
 

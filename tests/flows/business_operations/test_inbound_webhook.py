@@ -1,4 +1,4 @@
-"""Retell's inbound webhook over HTTP: a signed question in, an answer for the ringing phone out, whatever happens."""
+"""Retell's inbound webhook over HTTP: a signed question in, always an answer for the ringing phone out."""
 
 import pytest
 

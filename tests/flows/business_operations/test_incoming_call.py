@@ -1,4 +1,4 @@
-"""Somebody calls us: who it is, what is held until they hang up, and what their tools may reach."""
+"""A contact calls: the caller, the tasks held until the end of the call, and the reach of its functions."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ LATER = datetime(2026, 12, 2, 20, tzinfo=UTC)
 
 
 async def ring(stack, *, call_id: str | None = None, key: str = "inbound:1", args=RINGS):
-    """At Retell's door."""
+    """Ask as Retell does."""
     return await stack.operations.perform(
         ActionRequest("incoming_call", Scope.RETELL, key, args, provider_call_id=call_id)
     )
@@ -219,7 +219,7 @@ async def test_with_the_providers_own_id_repeats_are_one_and_two_calls_are_two(s
 
 
 async def test_a_call_that_was_answered_without_us_is_held_for_from_its_start(stack):
-    """The database was away while it rang: the answer was the static one."""
+    """The database was unavailable while it rang: the answer was the static one."""
     call_id = await stack.accept()
     static = {"ringback_instance": "test-instance"}
     await stack.webhook(event("call_started", static))

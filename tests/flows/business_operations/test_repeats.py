@@ -1,4 +1,4 @@
-"""Two wishes of one conversation, and one wish that Retell sends twice, over HTTP at its door."""
+"""Two requests of one conversation, and one request that Retell sends twice, over HTTP."""
 
 import json
 

@@ -246,7 +246,7 @@ async def test_stop_after_a_promised_callback_takes_the_callback_away(stack):
 
 
 async def test_a_person_whose_zone_is_unknown_is_asked_for_it(stack):
-    # 850 lies in two zones.
+    # 850 has two zones.
     call_id = await stack.accept(phone="+18505550100", time_zone=None)
     reply = await stack.ask("reschedule_call", {"when": "tomorrow at 3pm"}, call_id=call_id)
     assert (reply.code, reply.say) == ("needs_clarification", "Which time zone are you in?")
@@ -294,7 +294,7 @@ async def test_a_wish_in_a_zone_that_was_named_stays_when_the_person_turns_out_t
 
 async def test_where_nothing_is_known_the_zone_that_was_named_is_kept_as_the_persons_own(stack):
     call_id = await stack.accept()
-    # A number that lies nowhere in particular.
+    # A number without a zone.
     await stack.execute("UPDATE calls SET phone = '+80012345678'")
     await stack.execute("UPDATE contacts SET phone = '+80012345678', time_zone = NULL, time_zone_source = NULL")
     assert (await stack.ask("reschedule_call", {"when": "Friday at 3pm"}, call_id=call_id)).say == (

@@ -1,4 +1,4 @@
-"""Once, whoever asks how often: keys, races, doors, and what a conversation may reach."""
+"""An action runs once: keys, races, scopes, and the reach of a conversation."""
 
 import asyncio
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""A code in; the disposition, and for some the suppression that stands before ok, out."""
+"""A code in; the disposition, and for some codes a suppression before the ok, out."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A number that is shown and marks that are set prove nothing: what a caller is told, and whom their tools reach."""
+"""Shown numbers and marks prove nothing: the facts for a caller, and the reach of the call's functions."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A verdict that changes is told again as what it is now; it may take a retry away and never makes one."""
+"""A changed verdict is corrected. The correction may cancel a retry and never creates one."""
 
 import pytest
 

@@ -106,7 +106,7 @@ async def test_capacity_is_tried_again_without_any_policy(stack: EventStack) -> 
 
 
 async def callback(stack: EventStack, talk: Talk, *, from_attempt: bool, hours: int = 24) -> None:
-    """What reschedule_call writes: the call's one open task, promised during the attempt or asked for by a system."""
+    """Write the open task of reschedule_call, promised during the attempt or requested by a system."""
     due_at = stack.clock.now() + timedelta(hours=hours)
     async with stack.pool.acquire() as connection:
         await connection.execute(

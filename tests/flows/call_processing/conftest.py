@@ -99,7 +99,7 @@ class DialingStack(Stack):
         await self.processing.place_call(message)
 
     async def release(self) -> list[CallRequested]:
-        """What is due now becomes messages; those that were not published before."""
+        """Release due tasks. Returns the messages that were not published before."""
         await self.scheduled.release_due_calls()
         return await self.published()
 

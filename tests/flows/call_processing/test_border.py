@@ -59,7 +59,7 @@ async def test_a_waiting_call_is_dialed_once_both_are_on_one_side(stack):
 
 
 async def test_the_mark_is_read_within_the_claim_and_not_before(stack, monkeypatch):
-    """A worker that began before the mark was written finds it behind its locks."""
+    """A worker that began before the mark was written reads it after its locks."""
     message = await stack.accept()
     await mark(stack, UNKNOWN)
     told = stack.provider.is_emulated

@@ -1,4 +1,4 @@
-"""What concerns the whole installation: slots, start tokens, the pause, and clocks that disagree."""
+"""Limits of the whole installation: slots, start tokens, the pause, and clocks that disagree."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

@@ -54,7 +54,7 @@ async def test_who_waits_for_the_lock_leaves_before_it_could_be_left_with_it(sta
     message = await stack.accept()
     async with stack.store.transaction() as holder:
         await holder.lock_call(message.call_id)
-        # The database is away for this message: it is tried in place, and does not end in the dead letters.
+        # The database is unavailable for this message: it is retried in place, and is no dead letter.
         with pytest.raises(StoreUnavailable, match="LockNotAvailable"):
             await wait_for_the_lock(stack, message)
 

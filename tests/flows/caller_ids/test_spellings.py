@@ -1,4 +1,4 @@
-"""A caller id in any spelling is the person who has the number: at the inbound door, in tools, in webhooks."""
+"""A caller id in any spelling is the person with the number: in inbound webhooks, functions and reports."""
 
 import pytest
 

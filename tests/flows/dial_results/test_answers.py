@@ -1,4 +1,4 @@
-"""What each answer to a dial makes of the attempt, its task and its call, and what Engage hears of it."""
+"""Each answer to a dial: the attempt, its task, its call, and the events for Engage."""
 
 from datetime import timedelta
 

@@ -48,7 +48,7 @@ WHERE table_schema NOT IN ('pg_catalog', 'information_schema')
 
 
 class Provider:
-    """Takes every dial under the one name that is looked for; what happens meanwhile can be said."""
+    """Accepts every dial under the canary's name. A test may set what happens during a request."""
 
     def __init__(self) -> None:
         self.during_dial: Any = None
@@ -79,7 +79,7 @@ class Provider:
 
 
 class Engage:
-    """Takes what it is offered, unless it is away."""
+    """Accepts every delivery, unless it is unavailable."""
 
     def __init__(self) -> None:
         self.got: list[Mapping[str, Any]] = []

@@ -1,4 +1,4 @@
-"""The key to the hashes of erased people is outside the database, and without it nobody is called."""
+"""The key to the hashes of erased people is outside the database. Without it no person is called."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""An erased person stays erased: no table and no column has them again, whatever evidence comes late."""
+"""An erased person stays erased: late evidence brings them back into no table and no column."""
 
 import asyncio
 import json

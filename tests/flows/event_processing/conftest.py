@@ -36,7 +36,7 @@ def database_url(server_url: str, template_database: str) -> Iterator[str]:
 
 
 class ScriptedProvider:
-    """Places every call, unless `answer` says otherwise; `during_dial` runs while the request is on its way."""
+    """Places every call, unless `answer` says otherwise. `during_dial` runs during the request."""
 
     def __init__(self) -> None:
         self.action = VoicemailAction.MESSAGE
@@ -141,7 +141,7 @@ class EventStack(Stack):
             await self.hear(play(recording, event, talk.provider_call_id, talk.marks, **changes))
 
     def record(self, talk: Talk, recording: dict[str, Body], event: str, **changes: Any) -> None:
-        """What get-call and list-calls tell from now on."""
+        """Set the answer of get-call and list-calls."""
         call = json.loads(play(recording, event, talk.provider_call_id, talk.marks, **changes))["call"]
         self.provider.calls[talk.provider_call_id] = report_from_call(call, ReportKind.SNAPSHOT)
 

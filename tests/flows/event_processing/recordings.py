@@ -1,4 +1,4 @@
-"""Calls as Retell tells them, webhook by webhook, in the shape of captures from 2026; ids are filled in when played."""
+"""Calls as Retell reports them, webhook by webhook, in the shape of captures from 2026. Playing fills in the ids."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whatever happens to a call, in whatever order: what Engage is told keeps its rules (invariant I14)."""
+"""Any events of a call in any order: the events for Engage keep their rules (invariant I14)."""
 
 import random
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Events of others, of nobody, of calls not known yet, and of a second call for one attempt."""
+"""Events of other installations, of no call, of calls not known yet, and of a second call for one attempt."""
 
 import json
 

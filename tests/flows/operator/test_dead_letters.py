@@ -1,4 +1,4 @@
-"""Outbox rows that nobody took: seen, and sent again under their own ids and in their own order."""
+"""Undelivered outbox rows: listed, and sent again under their own ids and in their own order."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""What the doctor finds, on a real database and against recorded answers of Retell, and what it advises."""
+"""Findings and advice of the doctor, on a real database and with recorded answers of Retell."""
 
 from dataclasses import replace
 from datetime import timedelta

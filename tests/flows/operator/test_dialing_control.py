@@ -1,4 +1,4 @@
-"""All dialing stops: acknowledged at once, and nothing is claimed behind the acknowledgement."""
+"""All dialing stops: acknowledged at once, and nothing is claimed after the acknowledgement."""
 
 import asyncio
 import itertools

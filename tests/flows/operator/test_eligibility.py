@@ -1,4 +1,4 @@
-"""Why a person was, or was not, called, and when they may be: told by the gate's own rules."""
+"""Why a person was or was not called, and when they may be, by the rules of the eligibility check."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -184,7 +184,7 @@ async def test_hours_that_never_open_promise_nothing(store, pool, clock, zone):
     stack = OperatorStack(store, pool, clock, replace(POLICY, calling_hours=closed, lease_s=120))
     await stack.accept(time_zone=zone)
     told = await stack.explain(phone=PHONE)
-    # A window shorter than a lease admits nobody, ever.
+    # A window shorter than a lease never allows a call.
     assert told["next_eligible_at"] is None
     assert len(told["open_tasks"][0]["waits"]) <= MAX_WAITS
 

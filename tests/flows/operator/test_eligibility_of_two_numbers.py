@@ -1,4 +1,4 @@
-"""Why a person with several numbers, or one who is on a call to us, is not called: as the gate would say it."""
+"""Why a person with several numbers, or on an inbound call, is not called, by the eligibility check's rules."""
 
 from datetime import datetime, timedelta
 

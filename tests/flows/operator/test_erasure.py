@@ -24,7 +24,7 @@ async def everything(pool) -> str:
 
 
 async def a_life(stack, pool, store, clock):
-    """A settled call with all its traces, and one that is still planned."""
+    """A finished call with all its traces, and one that is still planned."""
     call_id = await stack.accept()
     await stack.deliver_first(call_id)
     await pool.execute(

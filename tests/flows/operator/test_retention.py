@@ -1,4 +1,4 @@
-"""What nobody needs any more goes, after exactly its time, in small batches, and nothing else."""
+"""Expired rows are deleted, exactly after their time, in small batches, and no others."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""What Engage or the provider does not take comes back, under its id, until it is taken or dead."""
+"""A row that Engage or the provider refuses is sent again, under its id, until it is delivered or dead."""
 
 import random
 from datetime import timedelta

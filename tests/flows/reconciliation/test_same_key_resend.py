@@ -1,4 +1,4 @@
-"""One more request with the same key and the same bytes, at most, and only through the whole gate."""
+"""At most one more request with the same key and bytes, and only after the whole eligibility check."""
 
 import asyncio
 from datetime import timedelta
