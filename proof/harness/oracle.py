@@ -117,11 +117,11 @@ class Observed:
         return seen
 
 
-def observe(doors: SystemClient, database_url: str) -> Observed:
+def observe(client: SystemClient, database_url: str) -> Observed:
     """Reads ledgers and rows of a running system."""
     [dead] = rows(database_url, _DEAD)
     return Observed(
-        doors.rings(), doors.deliveries(), rows(database_url, _CALLS), rows(database_url, _ATTEMPTS), dead["dead"]
+        client.rings(), client.deliveries(), rows(database_url, _CALLS), rows(database_url, _ATTEMPTS), dead["dead"]
     )
 
 

@@ -17,7 +17,7 @@ from proof.hostile.canaries import Canaries
 from proof.hostile.peers import HostilePeers
 from proof.invariants import Invariant
 from ringback.embedded.server import PostgresServer
-from tests.flows.events import recordings
+from tests.flows.event_processing import recordings
 from tests.stories.running_system import RunningSystem
 
 T = TypeVar("T")

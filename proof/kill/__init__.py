@@ -230,34 +230,34 @@ def _system(plan: Plan) -> Iterator[RunningSystem]:
             system.discard()
 
 
-def _until_in_flight(doors: SystemClient, database_url: str, plan: Plan) -> tuple[dict[str, Outcome], dict[str, int]]:
+def _until_in_flight(client: SystemClient, database_url: str, plan: Plan) -> tuple[dict[str, Outcome], dict[str, int]]:
     """The accepted calls, and the states in flight at the kill. Further calls make up for those that are final."""
     drawn = iter(draw_calls(3 * plan.calls, plan.seed))
     # All are accepted before the first is due: as many as possible are on the phone at once.
-    accepted = _place(doors, plan, list(islice(drawn, plan.calls)), later_s=plan.accepting_s)
+    accepted = _place(client, plan, list(islice(drawn, plan.calls)), later_s=plan.accepting_s)
     wait_until(
         lambda: rows(database_url, _DIALED)[0]["placed"] >= plan.placed, PLACE_WITHIN_S, f"{plan.placed} calls placed"
     )
     # Sent, without an answer and without a webhook: only the end of the lease finds such a call.
-    doors.change_retell_faults(create=[{"status": None, "times": plan.hanging}])
+    client.change_retell_faults(create=[{"status": None, "times": plan.hanging}])
     enough = max(1, plan.hanging // 5)
     wait_until(lambda: rows(database_url, _DIALED)[0]["dialing"] >= enough, PLACE_WITHIN_S, "dials that hang")
     later_s = 0.0
     while (missing := plan.calls - sum((states := _states(database_url)).values())) > 0:
         more = list(islice(drawn, missing))
         assert more, "no calls are left to make up for those that have ended"
-        accepted |= _place(doors, plan, more, later_s)
+        accepted |= _place(client, plan, more, later_s)
         # On a busy machine calls can end faster than others are accepted. So further ones are due a little later.
         later_s = plan.accepting_s
     return accepted, states
 
 
 def _place(
-    doors: SystemClient, plan: Plan, asked: Sequence[tuple[Json, Outcome]], later_s: float
+    client: SystemClient, plan: Plan, asked: Sequence[tuple[Json, Outcome]], later_s: float
 ) -> dict[str, Outcome]:
     due = {"not_before": (datetime.now(UTC) + timedelta(seconds=later_s)).isoformat()} if later_s else {}
     with ThreadPoolExecutor(plan.clients) as threads:
-        call_ids = list(threads.map(lambda one: place(doors, {**one[0], **due}), asked))
+        call_ids = list(threads.map(lambda one: place(client, {**one[0], **due}), asked))
     return {call_id: outcome for call_id, (_, outcome) in zip(call_ids, asked, strict=True)}
 
 

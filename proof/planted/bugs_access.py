@@ -21,7 +21,7 @@ _SIDE = "adapters/retell/test_account.py::"
     ACROSS,
     aims=(I23,),
     why="The start has compared both sides already.",
-    tests=(f"{_CLAIM}test_a_claim_across_the_border_dials_nobody_and_the_call_waits",),
+    tests=(f"{_CLAIM}test_a_claim_across_the_border_dials_no_phone_and_the_call_waits",),
 )
 def the_claim_trusts_the_start(
     right: Right, capacity: CapacityFacts, provider_is_emulated: bool | None, now: datetime
@@ -33,7 +33,7 @@ def the_claim_trusts_the_start(
     ACROSS,
     aims=(I23,),
     why="Without a mark there is nothing to differ from.",
-    tests=(f"{_CLAIM}test_a_claim_across_the_border_dials_nobody_and_the_call_waits",),
+    tests=(f"{_CLAIM}test_a_claim_across_the_border_dials_no_phone_and_the_call_waits",),
 )
 def an_unmarked_installation_may_dial(
     right: Right, capacity: CapacityFacts, provider_is_emulated: bool | None, now: datetime
@@ -45,7 +45,7 @@ def an_unmarked_installation_may_dial(
     ACROSS,
     aims=(I23,),
     why="Only the emulator says what it is.",
-    tests=(f"{_CLAIM}test_a_claim_across_the_border_dials_nobody_and_the_call_waits",),
+    tests=(f"{_CLAIM}test_a_claim_across_the_border_dials_no_phone_and_the_call_waits",),
 )
 def a_provider_that_is_silent_counts_as_real(
     right: Right, capacity: CapacityFacts, provider_is_emulated: bool | None, now: datetime

@@ -93,7 +93,7 @@ the_same_words_are_one_wish_for_days = edited(
     why="No contact changes their mind within a minute.",
     tests=(
         f"{_REPEATS}test_without_ids_a_person_may_change_their_mind_and_back_again",
-        f"{_REPEATS}test_without_ids_what_is_said_to_another_door_counts_too",
+        f"{_REPEATS}test_without_ids_a_request_in_another_scope_counts_too",
     ),
 )
 def a_window_alone_tells_repeats(_: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
@@ -142,7 +142,7 @@ marks_count_for_more_than_the_call = edited(
     aims=(I7, I10),
     why="Ringback has set the marks itself.",
     tests=(
-        "flows/business_operations/test_action.py::test_the_marks_of_one_attempt_in_the_call_of_another_reach_nobody",
+        "flows/business_operations/test_action.py::test_the_marks_of_one_attempt_in_the_call_of_another_reach_no_call",
     ),
 )
 

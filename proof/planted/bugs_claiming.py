@@ -26,7 +26,7 @@ RESCHEDULING = "ringback.flows.business_operations.reschedule_call"
 RELEASE_DUE = "ringback.adapters.postgres.store:RELEASE_DUE"
 OPEN_POOL = "ringback.adapters.postgres.pool:open_pool"
 
-_PATIENCE = "flows/call_processing/test_frozen_worker.py::test_every_connection_has_that_patience"
+_PATIENCE = "flows/call_processing/test_frozen_worker.py::test_every_connection_has_those_limits"
 _CLAIM = "flows/call_processing/test_claim.py::"
 _CANCELLING = "flows/ending_calls/test_cancelling.py::"
 _ACTIONS = "flows/business_operations/"
@@ -83,7 +83,7 @@ a_claim_does_not_hold_the_person = edited(
         "domain/test_eligibility.py::test_a_person_on_another_attempt_waits_a_quarter_of_a_minute",
     ),
 )
-def the_gate_forgets_who_holds_the_person(
+def eligibility_forgets_the_attempt_that_holds_the_person(
     right: Right, asked: Candidate, person: PersonFacts, policy: DialPolicy, now: datetime
 ) -> EligibilityDecision | None:
     if asked.task.kind is TaskKind.CALLBACK:
@@ -146,7 +146,7 @@ slots_free_at_once_behind_an_unclear_answer = edited(
         "domain/test_eligibility.py::test_a_suppressed_person_ends_a_waiting_attempt_too",
     ),
 )
-def a_suppressed_person_passes_the_gate(
+def a_suppressed_person_is_allowed(
     right: Right, asked: Candidate, person: PersonFacts, policy: DialPolicy, now: datetime
 ) -> EligibilityDecision | None:
     person = replace(person, suppressed=person.suppressed and asked.is_new_attempt)
@@ -205,7 +205,7 @@ the_pause_waits_for_no_claim = edited(
     aims=(I10,),
     why="One UPDATE is atomic by itself.",
     tests=(
-        "flows/operator/test_dialing_control.py::test_a_pause_waits_for_the_claim_under_way_and_every_later_one_sees_it",
+        "flows/operator/test_dialing_control.py::test_a_pause_waits_for_the_claim_in_progress_and_every_later_one_sees_it",
     ),
 )
 
@@ -300,7 +300,7 @@ a_moved_callback_dials_at_its_old_time_too = edited(
     """,
     aims=(I17,),
     why="Moving the existing task saves a row.",
-    tests=(f"{_ACTIONS}test_reschedule_call.py::test_a_dispatched_task_that_nobody_claimed_is_replaced",),
+    tests=(f"{_ACTIONS}test_reschedule_call.py::test_a_dispatched_task_without_a_claim_is_replaced",),
 )
 
 

@@ -238,7 +238,7 @@ def verdict_without_asking(
     why="The webhooks of a placed call will come.",
     tests=(f"{_WATCHDOG}test_silence_is_asked_about_until_the_call_is_over",),
 )
-def nobody_asks_about_a_placed_call(
+def a_placed_call_is_never_looked_up(
     right: Right, attempt: Attempt, deadlines: Deadlines, now: datetime, *, was_polled: bool
 ) -> datetime | None:
     return None if attempt.state is AttemptState.PLACED else right(attempt, deadlines, now, was_polled=was_polled)

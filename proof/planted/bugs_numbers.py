@@ -72,7 +72,7 @@ a_stored_suppression_keeps_its_spelling = TextPatch(
     ),
 )
 
-a_caller_id_without_a_plus_is_nobody = edited(
+a_caller_id_without_a_plus_is_unknown = edited(
     "ringback.adapters.number_plan:PhoneNumbersPlan.read",
     old="_formatted(_parse(digits, country)) if country is not None else None",
     new="None",
@@ -133,7 +133,7 @@ a_premium_number_is_an_american_like_any_other = edited(
     why="The kind was checked when the call was accepted.",
     tests=("flows/call_processing/test_claim.py::test_a_kind_of_number_that_is_not_allowed_is_not_dialed",),
 )
-def the_gate_asks_for_the_country_alone(
+def eligibility_reads_the_country_alone(
     right: Right, asked: Candidate, person: PersonFacts, policy: DialPolicy, now: datetime
 ) -> EligibilityDecision | None:
     return right(replace(asked, number_type=None), person, policy, now)

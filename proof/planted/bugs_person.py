@@ -25,7 +25,7 @@ def an_attempt_holds_its_phone_alone(right: str) -> str:
     why="It is the column that the index is on.",
     tests=(f"{_OLDER_VERSION}test_two_live_attempts_of_one_contact_both_hold_them_until_the_last_one_ends",),
 )
-def attempts_of_the_older_version_hold_nobody(right: str) -> str:
+def attempts_of_the_older_version_hold_no_person(right: str) -> str:
     return right.replace(HOLDING, _of_person("attempt_id", f"holds_person AND holds_contact AND {_OTHERS}"))
 
 

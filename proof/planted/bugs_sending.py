@@ -300,7 +300,7 @@ a_second_resend = edited(
     tests=(f"{_FLOWS}reconciliation/test_same_key_resend.py::test_no_second_resend_whatever_the_first_was_told",),
 )
 
-an_old_answer_settles_the_resend = edited(
+an_old_answer_decides_the_resend = edited(
     "ringback.flows.call_processing:CallProcessing._record",
     old="attempt.state is AttemptState.DIALING and attempt.fence == claim.fence",
     new="attempt.state is AttemptState.DIALING",

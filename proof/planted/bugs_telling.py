@@ -211,7 +211,7 @@ a_refused_entry_counts_as_sent = edited(
     f"{CHANNELS}:QUEUE_RETRY",
     aims=(I1,),
     why="A queue recovers within four hours.",
-    tests=(f"{_MESSAGES}test_a_call_message_never_dies_however_long_the_queue_is_away",),
+    tests=(f"{_MESSAGES}test_a_call_message_never_dies_while_the_queue_is_unavailable",),
 )
 def a_call_message_can_die(right: RetryPace) -> RetryPace:
     return replace(right, tries=480)

@@ -20,7 +20,7 @@ a_fixed_offset_is_a_clock_to_call_by = edited(
     aims=(I10,),
     why="The name was checked when it was accepted.",
     tests=(
-        "flows/call_processing/test_claim.py::test_nobody_is_dialed_by_the_clock_of_a_fixed_offset",
+        "flows/call_processing/test_claim.py::test_no_person_is_dialed_by_the_clock_of_a_fixed_offset",
         "flows/test_call_initiation.py::test_a_stored_name_that_is_no_region_is_no_clock_to_call_by",
     ),
 )

@@ -182,11 +182,11 @@ class _Story:
         return any(ring["metadata"]["ringback_call_id"] in call_ids for ring in self.system.client.rings())
 
     def _judge(self) -> None:
-        doors = self.system.client
-        judge_all(self.found, doors, self.database_url, self.call_ids, self.reproduce)
+        client = self.system.client
+        judge_all(self.found, client, self.database_url, self.call_ids, self.reproduce)
         query = "SELECT attempt_id, claimed_at FROM attempts WHERE NOT resent"
         claimed = {row["attempt_id"]: row["claimed_at"] for row in rows(self.database_url, query)}
-        for ring in doors.rings():
+        for ring in client.rings():
             at = claimed.get(ring["metadata"]["ringback_attempt_id"])
             if at is not None and datetime.fromisoformat(ring["rang_at"]) > at + timedelta(seconds=LEASE_S + MARGIN_S):
                 self.found.broke(I2, f"rang after its lease: {ring['metadata']}", self.reproduce)

@@ -129,8 +129,8 @@ class _SqsOutages:
     def run(self, database_url: str) -> None:
         reproduce = f"seed {self.found.seed}, {self.faults} faults of the SQS server"
         self._start(database_url)
-        doors = SystemClient(self.urls["internal-api"], API_KEY, self.urls["retell"], self.urls["engage"])
-        with Load(doors, self.receiver_url, KEY, self.rng, every_s=0.25) as load:
+        client = SystemClient(self.urls["internal-api"], API_KEY, self.urls["retell"], self.urls["engage"])
+        with Load(client, self.receiver_url, KEY, self.rng, every_s=0.25) as load:
             for number in range(self.faults):
                 time.sleep(self.rng.uniform(2.0, 4.0))
                 self._freeze() if number % 3 == 2 else self._kill()
@@ -138,7 +138,7 @@ class _SqsOutages:
         call_ids = list(load.accepted.values())
         took_s = wait_settled(database_url, call_ids)
         self.say(f"{len(call_ids)} calls settled {took_s:.0f} s after the last fault of the SQS server")
-        judge_all(self.found, doors, database_url, call_ids, reproduce)
+        judge_all(self.found, client, database_url, call_ids, reproduce)
         # The messages that it held when it was killed are gone, so only the times and the refusals are judged.
         judge_load(self.found, load, None, reproduce)
         self.found.tried(I12, cases=len(self.while_down))

@@ -192,7 +192,7 @@ def test_an_unknown_zone_is_never_called_on_a_guess():
     assert (decision.rule, decision.until) == ("outside_calling_hours", NOW + DAY)
 
 
-def test_every_zone_the_number_may_lie_in_must_be_open():
+def test_every_zone_of_the_number_must_be_open():
     # 18:00 in New York is fine, 12:00 in Honolulu too; 13:30 UTC is 08:30 in New York.
     zones = ("America/New_York", "Pacific/Honolulu")
     decision = waits(asked=candidate(zones=zones), now=datetime(2026, 12, 1, 17, 0, tzinfo=UTC))

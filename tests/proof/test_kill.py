@@ -16,7 +16,7 @@ SEED = 20261122
 OUTCOMES = {outcome.scenario: outcome for outcome in MIX}
 
 
-def test_everything_in_flight_settles_after_kill_nine_of_everything() -> None:
+def test_every_call_in_flight_finishes_after_kill_nine_of_all_processes() -> None:
     found = run(Size.SMALL, SEED, print)
     assert found.violations == []
     assert found.cases[Invariant.I20] >= 100

@@ -20,7 +20,7 @@ LEASES_S = st.sampled_from([30.1, 60.0, 330.0])
 
 @checked(30)
 @given(st.data())
-def test_the_gate_admits_exactly_what_the_calendar_shows_open_for_the_whole_lease(data):
+def test_the_check_allows_exactly_the_times_that_the_calendar_shows_open_for_the_whole_lease(data):
     at, zones = data.draw(places())
     calendar, lease_s = data.draw(calendars(at)), data.draw(LEASES_S)
     rules = policy(calendar.hours, lease_s)

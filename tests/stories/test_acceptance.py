@@ -222,8 +222,8 @@ def test_a_call_that_cannot_be_placed_in_time_expires(client: SystemClient) -> N
     assert (call["status"], call["attempts"], call["next_eligible_at"]) == ("expired", [], None)
     assert [task["status"] for task in call["tasks"]] == ["expired"]
     assert _only_event(client, waiting)["reason"] == "expired"
-    [gate] = [entry["detail"] for entry in client.timeline(waiting) if entry["kind"] == "gate"]
-    assert (gate["verdict"], gate["rule"]) == ("wait", "person_on_another_attempt")
+    [decision] = [entry["detail"] for entry in client.timeline(waiting) if entry["kind"] == "gate"]
+    assert (decision["verdict"], decision["rule"]) == ("wait", "person_on_another_attempt")
     assert client.rings_of(waiting) == []
     assert client.wait_final(talking)["status"] == "completed"
 

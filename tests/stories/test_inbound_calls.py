@@ -215,8 +215,8 @@ def test_a_call_that_becomes_due_during_the_talk_is_checked_once_after_it(day: D
         observed.at("held_by_inbound_call") < observed.at("released_after_inbound_call") < observed.at("call_message")
     )
     assert observed.at("call_message") <= observed.at("gate") <= observed.at("attempt_placed")
-    [gate] = [entry["detail"] for entry in observed.timeline if entry["kind"] == "gate"]
-    assert (gate["verdict"], gate["rule"]) == ("admit", "admitted")
+    [decision] = [entry["detail"] for entry in observed.timeline if entry["kind"] == "gate"]
+    assert (decision["verdict"], decision["rule"]) == ("admit", "admitted")
     assert (observed.call["status"], len(observed.call["attempts"])) == ("completed", 1)
 
 

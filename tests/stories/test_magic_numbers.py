@@ -247,7 +247,7 @@ def test_the_timeline_goes_from_the_decision_to_the_delivery(one: tuple[Story, O
     assert kinds[:4] == ["call_accepted", "task_created", "call_message", "gate"]
     dialing = [kind for kind in kinds if kind in ("gate", "dial_answer")]
     assert dialing == ["gate", "dial_answer"] * len(story.answers)
-    assert {gate["verdict"] for gate in call.details("gate")} == {"admit"}
+    assert {decision["verdict"] for decision in call.details("gate")} == {"admit"}
     assert tuple(answer["answer"] for answer in call.details("dial_answer")) == story.answers
     heard = [entry for entry in call.timeline if entry["kind"] == "provider_event"]
     assert sorted(entry["event"] for entry in heard) == sorted(story.heard)

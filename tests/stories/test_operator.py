@@ -151,7 +151,9 @@ def test_waiting_calls_are_dialed_once_after_a_resume(client: SystemClient, paus
         # Times in the API have milliseconds.
         assert datetime.fromisoformat(attempt["placed_at"]) > resumed - timedelta(milliseconds=1)
         *waits, admission = _entries(client, call_id, "gate")
-        assert {(gate["detail"]["verdict"], gate["detail"]["rule"]) for gate in waits} <= {("wait", "paused")}
+        assert {(decision["detail"]["verdict"], decision["detail"]["rule"]) for decision in waits} <= {
+            ("wait", "paused")
+        }
         assert admission["detail"]["verdict"] == "admit"
         assert len(client.rings_of(call_id)) == 1
 

@@ -187,7 +187,7 @@ async def test_a_body_above_six_mebibytes_is_413(client_without_database):
     assert answer.status_code == 413
 
 
-async def test_the_marks_of_one_attempt_in_the_call_of_another_reach_nobody(stack, client):
+async def test_the_marks_of_one_attempt_in_the_call_of_another_reach_no_call(stack, client):
     one, other = await stack.talk(), await stack.talk(contact_id="crm-43", phone="+14155550101")
     before = await stack.rows_written()
     body = tool_body(one, "set_disposition", {"code": "do_not_call"})

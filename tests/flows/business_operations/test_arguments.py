@@ -286,7 +286,7 @@ async def test_an_instant_is_kept_in_its_usual_spelling(stack, client, text):
 
 
 @pytest.mark.parametrize("text", ["2026-W49-2T15:00Z", "2026-12-01T15Z", "2026-12-01T15:00+0000", "0001-01-01T00:00Z"])
-async def test_what_is_no_rfc_3339_instant_is_refused_at_every_door(stack, client, text):
+async def test_a_time_that_is_no_rfc_3339_instant_is_refused_in_every_scope(stack, client, text):
     talk = await stack.talk()
     reply = await told(client, talk, "field_writeback", {"fields": {"appointment_at": text}})
     assert reply["code"] == "nothing_written"

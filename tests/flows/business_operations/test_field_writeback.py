@@ -103,7 +103,7 @@ async def test_a_contacts_crm_writes_share_one_order(stack):
     assert keys == ["contact:crm-42", "contact:crm-42", "contact:crm-43"]
 
 
-async def test_the_trace_shows_each_crm_write_with_its_fate(stack):
+async def test_the_trace_shows_each_crm_write_with_its_result(stack):
     talk = await stack.talk()
     await stack.tool(talk, "field_writeback", {"fields": {"budget": 1, "company": "Acme"}})
     await stack.tool(talk, "note_writeback", {"note": "a secret"})

@@ -80,7 +80,7 @@ async def test_a_call_that_took_no_answer_of_ours_releases_what_it_held(stack, c
     assert (await stack.one("SELECT released_at FROM inbound_calls"))["released_at"] == stack.clock.now()
 
 
-async def test_a_call_without_our_mark_that_did_not_ring_here_is_nobody_s(stack, client):
+async def test_a_call_without_a_mark_that_did_not_ring_here_is_of_no_contact(stack, client):
     call_id = await stack.accept()
     await post_inbound(client, ringing(call_id="call_in_1"))
     for number, metadata in enumerate(({}, {"ringback_instance": "another-installation"})):
@@ -113,7 +113,7 @@ async def test_without_the_database_the_phone_is_answered(client_without_databas
     assert (answer.status_code, answer.json()) == (200, STATIC)
 
 
-async def test_an_error_that_nobody_foresaw_does_not_leave_the_phone_ringing(stack, client):
+async def test_an_unexpected_error_does_not_leave_the_phone_ringing(stack, client):
     await stack.accept()
     async with stack.pool.acquire() as connection:
         await connection.execute("ALTER TABLE inbound_calls ADD CONSTRAINT never CHECK (false) NOT VALID")
@@ -180,7 +180,7 @@ async def test_systems_need_not_name_a_target_for_what_names_its_own(stack, clie
         ("delete_scheduled_task", {}, 200),
     ],
 )
-async def test_each_action_is_behind_the_systems_door(stack, client, action, args, status):
+async def test_each_action_is_an_endpoint_for_systems(stack, client, action, args, status):
     call_id = await stack.accept()
     assert (await ask(client, action, {"call_id": call_id, "args": args})).status_code == status
 

@@ -135,7 +135,7 @@ async def test_a_held_call_shows_when_it_may_be_next(stack):
 
 
 @pytest.mark.parametrize("name", ["call_ended", "call_analyzed"])
-async def test_the_end_of_the_inbound_call_releases_them_to_the_gate(stack, name):
+async def test_the_end_of_the_inbound_call_releases_them_to_the_eligibility_check(stack, name):
     soon, later = await stack.accept(), await stack.accept(phone="+14155550101", not_before=LATER)
     metadata = (await ring(stack)).result["metadata"]
     await stack.webhook(event("call_started", metadata))
@@ -165,7 +165,7 @@ async def test_without_a_word_of_its_end_the_hold_ends_by_itself(stack):
     assert (await stack.dial(soon)).provider_call_id
 
 
-async def test_a_call_that_is_accepted_meanwhile_waits_at_the_gate(stack):
+async def test_a_call_accepted_during_the_inbound_call_is_deferred(stack):
     await stack.cancel(await stack.accept())
     metadata = (await ring(stack)).result["metadata"]
     call_id = await stack.accept()
@@ -290,7 +290,7 @@ async def test_tools_with_their_arguments_at_the_root_carry_the_inbound_call(sta
     assert (await stack.operations.perform(asked)).ok
 
 
-async def test_tools_of_an_unknown_or_foreign_inbound_call_reach_nobody(stack):
+async def test_tools_of_an_unknown_or_foreign_inbound_call_reach_no_contact(stack):
     await stack.accept()
     for metadata in (
         {},

@@ -22,7 +22,7 @@ async def test_a_note_is_kept_and_forwarded(stack):
     }
 
 
-async def test_a_retried_tool_writes_it_once_also_when_both_are_under_way(stack):
+async def test_a_retried_tool_writes_it_once_also_when_both_run_at_once(stack):
     talk = await stack.talk()
     await stack.warm_up()
     asked = [stack.tool(talk, "note_writeback", {"note": "n"}, key="call_1:note_writeback:t1") for _ in range(4)]

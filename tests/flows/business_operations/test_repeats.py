@@ -91,7 +91,7 @@ async def test_without_ids_a_person_may_change_their_mind_and_back_again(stack, 
     assert len(await stack.all("SELECT * FROM action_results")) == 4, "each stays in the story"
 
 
-async def test_without_ids_what_is_said_to_another_door_counts_too(stack, client):
+async def test_without_ids_a_request_in_another_scope_counts_too(stack, client):
     talk = await stack.talk()
     await at_root(client, talk, "reschedule_call", TOMORROW)
     assert (await at_root(client, talk, "delete_scheduled_task", {}))["code"] == "deleted"

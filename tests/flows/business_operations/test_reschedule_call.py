@@ -89,7 +89,7 @@ async def test_an_attempt_that_ends_in_a_callback_ends_with_its_rescheduled_alon
     assert (call["status"], call["final"]) == ("scheduled", False)
 
 
-async def test_a_dispatched_task_that_nobody_claimed_is_replaced(stack):
+async def test_a_dispatched_task_without_a_claim_is_replaced(stack):
     call_id = await stack.accept()
     first = (await stack.tasks(call_id))[0]
     assert first["status"] == "dispatched"
@@ -100,7 +100,7 @@ async def test_a_dispatched_task_that_nobody_claimed_is_replaced(stack):
     assert (event["source"], event["attempt"], event["previous_due_at"]) == ("api", None, "2026-12-01T17:00:00.000Z")
 
 
-async def test_the_replaced_tasks_message_dials_nobody(stack):
+async def test_the_replaced_tasks_message_dials_no_phone(stack):
     call_id = await stack.accept()
     first = (await stack.tasks(call_id))[0]
     await stack.ask("reschedule_call", {"when": "tomorrow at 3pm"}, call_id=call_id)
@@ -329,7 +329,7 @@ async def test_a_span_needs_no_zone(stack):
     assert (reply.ok, reply.say) == (True, "Done, we will call you at the time you asked for.")
 
 
-async def test_the_number_tells_the_zone_when_it_lies_in_one(stack):
+async def test_the_number_gives_the_zone_when_it_has_only_one(stack):
     call_id = await stack.accept(phone="+14155550100", time_zone=None)
     reply = await stack.ask("reschedule_call", {"when": "tomorrow at 3pm"}, call_id=call_id)
     assert (reply.result["time_zone"], reply.result["due_at"]) == ("America/Los_Angeles", "2026-12-02T23:00:00.000Z")

@@ -50,7 +50,7 @@ async def test_a_refusal_is_not_stored_so_its_key_may_be_used_for_the_corrected_
     assert (await stack.ask("reschedule_call", TOMORROW, key="k", call_id=call_id)).ok
 
 
-async def test_the_two_doors_have_keys_of_their_own(stack):
+async def test_the_two_scopes_have_keys_of_their_own(stack):
     talk = await stack.talk()
     assert (await stack.ask("reschedule_call", TOMORROW, key="k", call_id=talk.call_id)).ok
     assert (await stack.tool(talk, "reschedule_call", TOMORROW, key="k")).ok
@@ -143,7 +143,7 @@ async def test_suppressions_of_one_person_at_once_all_stand(stack):
     assert len(await stack.all("SELECT * FROM suppressions")) == 3
 
 
-async def test_a_tool_call_of_nobodys_attempt_has_no_call(stack):
+async def test_a_tool_call_of_an_unknown_attempt_has_no_call(stack):
     talk = await stack.talk()
     stray = replace(talk, attempt_id="none", provider_call_id="call_of_others")
     assert (await stack.tool(stray, "reschedule_call", TOMORROW)).code == "no_call"
@@ -227,7 +227,7 @@ async def test_after_three_tries_it_is_given_up(stack):
     assert (await stack.call(talk.call_id))["reschedules"] == 0
 
 
-async def test_a_database_that_went_away_is_not_asked_again(stack):
+async def test_an_unavailable_database_is_not_asked_again(stack):
     talk = await stack.talk()
     request = stack.tool_request(talk, "reschedule_call", TOMORROW)
     away = ClashingStore(stack.store, [StoreUnavailable("gone"), Retryable("not reached")])

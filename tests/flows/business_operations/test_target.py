@@ -23,7 +23,7 @@ async def test_a_caller_is_told_what_the_catalogue_allows_and_no_more_than_a_pho
     assert {len(variables[name]) for name in kept} == {500}
 
 
-async def test_tools_of_a_call_reach_nobody_by_the_marks_of_another(stack):
+async def test_tools_of_a_call_reach_no_call_by_the_marks_of_another(stack):
     """An attempt's marks on an inbound call, and the marks of one inbound call on another."""
     talk = await stack.talk(contact_id="crm-43", phone="+14155550101")
     await stack.accept()

@@ -116,7 +116,7 @@ async def test_a_local_time_that_has_passed_in_the_new_zone_is_due_at_once(stack
     assert reply.result["moved"][0]["due_at"] == "2026-12-01T17:00:00.000Z"
 
 
-async def test_every_open_task_of_the_contact_is_looked_at_and_nobody_elses(stack):
+async def test_every_open_task_of_the_contact_is_moved_and_no_other(stack):
     early = await stack.accept(not_before=utc(2026, 12, 2, 15))
     late = await stack.accept(phone="+14155550101", not_before=utc(2026, 12, 3, 15))
     other = await stack.accept(contact_id="crm-43", phone="+14155550102", not_before=utc(2026, 12, 2, 15))
@@ -186,7 +186,7 @@ async def test_words_that_mean_no_zone_are_asked_about(stack_without_database, a
     assert reply.say.endswith("?")
 
 
-async def test_a_source_that_nobody_may_claim_is_refused_to_systems_and_ignored_from_agents(stack):
+async def test_a_reserved_source_is_refused_to_systems_and_ignored_from_agents(stack):
     call_id = await stack.accept()
     for source in ("guessed", "boss", 7):
         args = {"time_zone": "Eastern", "source": source}

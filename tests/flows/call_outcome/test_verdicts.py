@@ -156,7 +156,7 @@ async def test_a_start_without_its_time_is_told_once_the_provider_was_asked(stac
     assert (await stack.last(talk.call_id))["started_at"] == "2026-12-01T17:00:06.500Z"
 
 
-async def test_a_start_whose_time_nobody_knows_is_told_with_the_time_of_the_dial(stack: EventStack) -> None:
+async def test_a_start_without_a_known_time_is_reported_with_the_time_of_the_dial(stack: EventStack) -> None:
     timeless = {name: {**body, "start_timestamp": None} for name, body in r.COMPLETED.items()}
     talk = await stack.talk()
     await stack.play(talk, timeless)

@@ -35,7 +35,7 @@ async def put_across(stack, crossing):
     await mark(stack, installation)
 
 
-async def test_a_claim_across_the_border_dials_nobody_and_the_call_waits(stack, crossing):
+async def test_a_claim_across_the_border_dials_no_phone_and_the_call_waits(stack, crossing):
     message = await stack.accept()
     await put_across(stack, crossing)
     await stack.place(message)

@@ -38,7 +38,7 @@ async def test_a_refused_account_burns_nothing_and_tells_engage_nothing(stack, s
     assert await open_for_s(stack) == 30
 
 
-async def test_nobody_is_dialed_while_it_is_open(stack):
+async def test_no_person_is_dialed_while_it_is_open(stack):
     await refused(stack)
     others = [await stack.accept() for _ in range(5)]
     await asyncio.gather(*map(stack.place, others))

@@ -52,7 +52,7 @@ async def test_no_more_calls_start_within_a_second_than_the_rate_allows(stack):
     assert len(stack.provider.dials) == 6
 
 
-async def test_the_free_slots_offered_to_the_consumer_are_those_of_the_gate(stack):
+async def test_the_slots_offered_to_the_consumer_are_those_of_the_eligibility_check(stack):
     stack.with_policy(max_live_calls=3)
     for _ in range(2):
         await stack.place(await stack.accept())
@@ -116,7 +116,7 @@ async def test_a_clock_off_the_databases_does_not_dial(stack):
     assert abs((await stack.task(message.call_id))["due_at"] - datetime.now(UTC)) < timedelta(seconds=20)
 
 
-async def test_claims_and_stops_of_the_same_people_in_any_mixture_settle(stack):
+async def test_claims_and_stops_of_the_same_people_in_any_mixture_finish(stack):
     """None waits for another in a circle: a deadlock would end here as an error, a second late."""
     messages = [await stack.accept(f"+1415555010{n % 5}", contact_id=f"crm-{n % 7}") for n in range(30)]
     stops = [stack.suppress(phone=f"+1415555010{n}") for n in (1, 3)] + [stack.suppress(contact_id="crm-2")]

@@ -111,7 +111,7 @@ async def test_a_suppression_makes_a_claim_wait_whose_call_it_could_not_see(stac
     assert (under_way, stack.provider.dials) == ([], [])
 
 
-async def test_a_suppression_the_calls_end_has_missed_is_still_seen_by_the_gate(stack):
+async def test_a_suppression_that_the_calls_end_has_missed_is_still_seen_by_the_claim(stack):
     message = await stack.accept()
     await stack.all(
         "INSERT INTO suppressions VALUES ('s-1', NULL, 'crm-1', 'asked', 'api', $1) RETURNING 1", stack.clock.now()
@@ -216,7 +216,7 @@ async def test_closed_hours_move_the_task_to_the_opening(stack):
 
 
 @pytest.mark.parametrize("stored", ["EST", "Etc/GMT+5", "UTC"])
-async def test_nobody_is_dialed_by_the_clock_of_a_fixed_offset(stack, stored):
+async def test_no_person_is_dialed_by_the_clock_of_a_fixed_offset(stack, stored):
     """20:30 in New York, in July: five hours behind UTC all year it is 19:30, and by UTC the next day has begun."""
     stack.with_policy(calling_hours=CallingHours.parse("mon-sat 00:00-01:00,09:00-20:00"))
     stack.clock.advance((datetime(2027, 7, 15, 0, 30, tzinfo=UTC) - stack.clock.now()).total_seconds())

@@ -34,7 +34,7 @@ async def test_postgresql_ends_the_transaction_of_a_frozen_worker_and_the_others
     assert len(stack.provider.dials) == 1
 
 
-async def test_between_preparing_and_executing_postgresql_calls_nobody_idle(stack):
+async def test_between_preparing_and_executing_postgresql_calls_no_session_idle(stack):
     async with stack.pool.acquire() as connection, stack.pool.acquire() as other:
         transaction = connection.transaction()
         await transaction.start()
@@ -59,7 +59,7 @@ async def test_who_waits_for_the_lock_leaves_before_it_could_be_left_with_it(sta
             await wait_for_the_lock(stack, message)
 
 
-async def test_every_connection_has_that_patience(stack):
+async def test_every_connection_has_those_limits(stack):
     assert LOCK_TIMEOUT_S < IDLE_IN_TRANSACTION_S < TRANSACTION_TIMEOUT_S
     async with stack.pool.acquire() as connection:
         assert await connection.fetchval(f"SHOW {FROZEN_BETWEEN_STATEMENTS}") == f"{IDLE_IN_TRANSACTION_S}s"
@@ -67,7 +67,7 @@ async def test_every_connection_has_that_patience(stack):
         assert await connection.fetchval("SHOW lock_timeout") == f"{LOCK_TIMEOUT_S}s"
 
 
-async def test_the_error_of_its_end_means_that_the_database_is_away(stack):
+async def test_the_error_of_its_end_means_that_the_database_is_unavailable(stack):
     with pytest.raises(StoreUnavailable):
         async with stack.store.transaction():
             raise asyncpg.TransactionTimeoutError("terminating connection due to transaction timeout")

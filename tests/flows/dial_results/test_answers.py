@@ -75,7 +75,7 @@ async def test_a_waiting_attempt_is_claimed_again_as_itself(stack):
     assert await stack.event_types(call_id) == ["initiated"]
 
 
-async def test_a_waiting_attempt_goes_through_the_whole_gate_again(stack):
+async def test_a_waiting_attempt_passes_the_whole_eligibility_check_again(stack):
     call_id = await answered(stack, DEFERRED, phone="+14155550123")
     await stack.place(await stack.accept("+14155550123"))
     stack.clock.advance(2)

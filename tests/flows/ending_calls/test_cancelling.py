@@ -44,7 +44,7 @@ async def test_a_call_cancelled_before_its_dial_ends_with_one_event(stack: Event
     assert not await stack.has_open_task(call_id)
 
 
-async def test_nobody_cancels_a_call_that_is_not_there(stack: EventStack) -> None:
+async def test_an_unknown_call_cannot_be_cancelled(stack: EventStack) -> None:
     assert await cancel(stack, "no-such-call") is None
 
 

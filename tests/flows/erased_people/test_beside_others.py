@@ -61,7 +61,7 @@ async def test_an_error_of_the_database_does_not_name_the_person(stack: ErasureS
     await stack.erase()
 
 
-async def test_a_call_that_is_still_to_be_stopped_is_under_way(stack: ErasureStack):
+async def test_a_call_that_is_still_to_be_stopped_is_in_progress(stack: ErasureStack):
     talk = await stack.place()
     await stack.whole_call(talk)
     await LATE["call_analyzed of a second call"](stack, talk, {})

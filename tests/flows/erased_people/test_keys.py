@@ -104,7 +104,7 @@ async def test_a_process_without_the_key_does_not_start(old: ErasureStack, datab
         await parts.check_erasure_key()
 
 
-async def test_nobody_is_erased_without_a_key(stack: ErasureStack, pool):
+async def test_no_person_is_erased_without_a_key(stack: ErasureStack, pool):
     without = with_keys(stack, pool)
     await without.whole_call(await without.place())
     with pytest.raises(ErasureKeyMissing):
@@ -188,7 +188,7 @@ async def test_the_hashes_of_an_earlier_version_work_until_they_are_renewed_and_
         await stack.execute(f"SELECT person_hash('{PHONE}')")
 
 
-async def test_where_nobody_was_erased_no_key_is_needed(stack: ErasureStack, pool):
+async def test_without_an_erased_person_no_key_is_needed(stack: ErasureStack, pool):
     assert not await Hashing().renew_stored(pool)
     assert not await is_suppressed(with_keys(stack, pool))
 

@@ -154,7 +154,7 @@ async def test_what_a_person_said_in_the_second_call_holds(stack: EventStack) ->
     assert (await stack.last(talk.call_id))["is_final"] is True
 
 
-async def test_a_webhook_too_large_to_carry_makes_the_watchdog_ask_at_once(stack: EventStack) -> None:
+async def test_a_webhook_too_large_for_the_queue_leads_to_a_look_up_at_once(stack: EventStack) -> None:
     talk = await stack.talk()
     await stack.hear(None, provider_call_id=talk.provider_call_id, event="call_analyzed")
     assert (await stack.attempt(talk.call_id))["next_check_at"] == stack.clock.now()

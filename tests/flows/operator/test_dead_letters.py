@@ -93,7 +93,7 @@ async def test_replayed_rows_leave_before_the_younger_ones_of_their_call_that_wa
     assert engage.seen == ["c/1", "c/2", "c/3"]
 
 
-async def test_a_replayed_row_is_offered_as_patiently_as_a_new_one(letters, store, clock, relay, engage, pool):
+async def test_a_replayed_row_is_retried_as_often_as_a_new_one(letters, store, clock, relay, engage, pool):
     engage.refuses = {"c/1"}
     await emit(store, clock, "c/1")
     await until_dead(relay, clock)

@@ -72,7 +72,7 @@ async def test_nothing_is_wrong_with_a_sound_installation(around):
     assert "accepted, of Northwind" in {finding.said for finding in findings}
 
 
-async def test_what_is_away_is_said_and_hides_nothing_else(around):
+async def test_an_unavailable_dependency_is_reported_and_hides_no_other(around):
     away = replace(
         around,
         database=StoreUnavailable("ConnectionRefusedError"),

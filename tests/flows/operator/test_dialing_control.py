@@ -33,7 +33,7 @@ async def test_strangers_cannot_pause(api):
     assert (await api.post("/v1/dialing/pause", headers={"X-API-Key": "rbk_other"})).status_code == 401
 
 
-async def test_a_message_that_arrives_while_paused_dials_nobody_and_its_call_stays_alive(api, stack, pool):
+async def test_a_message_that_arrives_while_paused_dials_no_phone_and_its_call_stays_open(api, stack, pool):
     call_id = await stack.accept()
     await api.post("/v1/dialing/pause")
     await stack.deliver_first(call_id)
@@ -64,7 +64,7 @@ async def test_what_rings_already_goes_on_and_is_counted(api, stack):
     assert (await api.post("/v1/dialing/pause")).json()["live"] == 1
 
 
-async def test_a_pause_waits_for_the_claim_under_way_and_every_later_one_sees_it(stack, pool, store, clock):
+async def test_a_pause_waits_for_the_claim_in_progress_and_every_later_one_sees_it(stack, pool, store, clock):
     async with store.transaction() as claim:
         assert not (await claim.capacity(clock.now())).paused
         pausing = asyncio.create_task(stack.steering.pause("now"))

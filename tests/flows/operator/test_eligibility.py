@@ -83,7 +83,7 @@ async def test_the_daily_cap_ends_when_the_oldest_attempt_is_a_day_old(stack, cl
     assert told["attempts_last_24h"][0]["sent_at"] == at(17, 30)
 
 
-async def test_the_explanation_of_the_gate_is_what_the_gate_then_does(stack, clock, pool):
+async def test_the_explanation_agrees_with_the_later_claim(stack, clock, pool):
     """Told at one moment, the call is refused until that time and admitted at it."""
     await stack.deliver_first(await stack.accept())
     await end_attempts(pool)
@@ -162,7 +162,7 @@ async def test_a_call_that_will_have_expired_by_then_will_not_ring(stack, clock)
     assert told["open_tasks"][0]["waits"][0]["rule"] == "outside_calling_hours"
 
 
-async def test_a_number_nobody_has_named_is_explained_as_a_new_call_would_be(stack):
+async def test_an_unknown_number_is_explained_as_a_new_call_would_be(stack):
     told = await stack.explain(phone="+12125550199")
     assert verdict(told) == (at(17), "admitted")
     assert (told["contacts"], told["open_tasks"], told["decisions"]) == ([], [], [])

@@ -108,7 +108,7 @@ async def test_a_call_from_one_number_holds_the_contacts_other_number(stack, poo
     assert verdict(await stack.explain(phone=OFFICE)) == (None, "person_on_inbound_call")
 
 
-async def test_a_call_of_somebody_else_holds_nobody_who_shares_nothing_with_them(stack, pool):
+async def test_a_call_of_another_contact_holds_no_contact_without_a_shared_number(stack, pool):
     """Both are in one file, because they have open calls to one phone."""
     await stack.accept(CRM, phone=PHONE)
     await stack.accept("crm-43", phone=PHONE)

@@ -131,7 +131,7 @@ async def test_a_person_on_the_line_is_not_erased_half_way(stack, pool, store, c
     assert await pool.fetchval("SELECT count(*) FROM attempts WHERE phone = $1", PHONE) == 1
 
 
-async def test_a_number_that_nobody_has_erases_nothing(pool, store, clock, hashing):
+async def test_a_number_of_no_contact_erases_nothing(pool, store, clock, hashing):
     erased = await erase_person(store, PostgresEraser(pool, hashing), clock, "+12125550199", "request 18")
     assert set(erased.rows.values()) == {0}
     assert await pool.fetchval("SELECT count(*) FROM contacts") == 0

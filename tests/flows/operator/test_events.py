@@ -53,7 +53,7 @@ async def test_only_abt_events_are_in_the_feed(api, store, clock):
 
 async def test_an_event_that_commits_later_than_its_elders_is_not_missed(api, store, clock):
     """The trap of a feed ordered by a sequence: the reader has passed the place before the row appears there."""
-    gate, began = asyncio.Event(), asyncio.Event()
+    release, began = asyncio.Event(), asyncio.Event()
 
     async def slow():
         async with store.transaction() as tx:
@@ -61,14 +61,14 @@ async def test_an_event_that_commits_later_than_its_elders_is_not_missed(api, st
             await tx.flush()
             tx._pending.outbox.clear()
             began.set()
-            await gate.wait()
+            await release.wait()
 
     task = asyncio.create_task(slow())
     await began.wait()
     await emit(store, clock, ("fast", 1))
     seen, cursor = await read_all(api)
     assert seen == [], "what commits earlier must wait for its elders"
-    gate.set()
+    release.set()
     await task
     await emit(store, clock, ("last", 1))
     assert (await read_all(api, after=cursor))[0] == ["slow/1", "fast/1", "last/1"]

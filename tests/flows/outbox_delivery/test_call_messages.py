@@ -27,7 +27,7 @@ async def test_only_the_refused_entries_of_a_batch_are_sent_again(relay: OutboxR
     assert sorted(sent_again) == ["task-1", "task-4"]
 
 
-async def test_a_call_message_never_dies_however_long_the_queue_is_away(
+async def test_a_call_message_never_dies_while_the_queue_is_unavailable(
     relay: OutboxRelay, outbox: Any, queue: Any
 ) -> None:
     row = outbox.add_call_message(1)

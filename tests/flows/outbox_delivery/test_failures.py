@@ -62,7 +62,7 @@ async def test_a_row_refused_less_than_five_times_lives(relay: OutboxRelay, outb
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_an_engage_that_stays_away_is_given_up_after_about_a_day(
+async def test_an_engage_that_stays_unavailable_is_given_up_after_about_a_day(
     outbox: Any, engage: Any, clock: Any, seed: int
 ) -> None:
     relay = OutboxRelay(outbox, clock, random.Random(seed), engage=engage)

@@ -76,7 +76,7 @@ async def test_the_loop_outlives_an_absent_database(
     assert outbox.away == 0
 
 
-async def test_a_stop_finishes_what_is_under_way_and_takes_nothing_more(
+async def test_a_stop_finishes_the_deliveries_in_progress_and_starts_no_other(
     relay: OutboxRelay, outbox: Any, engage: Any
 ) -> None:
     engage.hold["first"] = asyncio.Event()
@@ -114,7 +114,7 @@ async def test_a_hanging_row_holds_up_neither_other_calls_nor_dialing(
     assert not any(row.open for row in outbox.rows)
 
 
-async def test_no_more_than_fifty_rows_are_under_way_to_a_hanging_engage(
+async def test_no_more_than_fifty_rows_are_sent_at_once_to_a_hanging_engage(
     relay: OutboxRelay, outbox: Any, engage: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox_delivery, "STRAGGLER_S", 0.005)

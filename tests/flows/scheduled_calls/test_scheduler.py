@@ -163,7 +163,7 @@ async def test_a_call_whose_message_was_dead_lettered_still_ends(stack):
     assert stack.provider.dials == []
 
 
-async def test_an_attempt_under_way_outlives_the_calls_expiry_and_decides_it(stack):
+async def test_an_attempt_in_progress_outlives_the_calls_expiry_and_decides_it(stack):
     message = await stack.accept(expires_at=stack.clock.now() + timedelta(seconds=5))
     await stack.place(message)
     stack.clock.advance(10)

@@ -18,7 +18,7 @@ async def suppress(stack: EventStack, **whom: str) -> tuple[str, list[str]]:
     return await suppress_now(stack.store, stack.clock, stack.new_id, reason="asked", **named)  # type: ignore[arg-type]
 
 
-async def test_a_suppressed_phone_ends_all_its_calls_and_lists_what_is_under_way(stack: EventStack) -> None:
+async def test_a_suppressed_phone_ends_all_its_calls_and_lists_the_attempts_in_progress(stack: EventStack) -> None:
     ringing = await stack.talk(contact=0, phone=0, retry=RETRY)
     pending = await stack.accept(contact=1, phone=0, not_before=stack.clock.now() + timedelta(hours=1))
     elsewhere = await stack.accept(contact=0, phone=2)
