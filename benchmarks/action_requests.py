@@ -19,17 +19,17 @@ class ActionKind:
     """`code` is the only reply that counts. Without `args`, they are made of the call itself."""
 
     action: str
-    door: str
+    api: str
     code: str
     args: Mapping[str, Any] | None
 
     @property
     def name(self) -> str:
-        return f"{self.action} {self.door}"
+        return f"{self.action} {self.api}"
 
     def request(self, number: int, seed: int) -> bytes:
         """Return the request about the call with this number. A request of an agent is signed with the current time."""
-        if self.door == SYSTEMS:
+        if self.api == SYSTEMS:
             body = self._of_systems(number, seed)
             headers = f"authorization: Bearer {API_KEY}\r\nidempotency-key: {seed}-{number}\r\n"
             return post(f"/v1/actions/{self.action}", headers, body)
@@ -72,7 +72,7 @@ _FOR_BOTH: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
 )
 
 KINDS = (
-    *(ActionKind(action, door, code, args) for action, code, args in _FOR_BOTH for door in (SYSTEMS, AGENTS)),
+    *(ActionKind(action, api, code, args) for action, code, args in _FOR_BOTH for api in (SYSTEMS, AGENTS)),
     ActionKind("incoming_call", SYSTEMS, "caller_known", None),
     ActionKind("call_analysed", SYSTEMS, "analysis_applied", None),
 )

@@ -30,7 +30,7 @@ TURNS = 5
 CALLS = 5000
 GIVE_UP_S = 30.0
 
-_HEADER = ("action", "door", "requests", "p50 ms", "p99 ms", "x empty handler", "x round trip")
+_HEADER = ("action", "API", "requests", "p50 ms", "p99 ms", "x empty handler", "x round trip")
 _EXPLANATION = f"""\
 The business API as its own process, {CLIENTS} keep-alive connections, one request at a time on each. Every request is
 about another person, who is on the phone and has a callback planned; a reply other than that the action was done fails
@@ -56,15 +56,15 @@ class ActionResults:
     def render(self) -> str:
         """The table and what it means, as Markdown."""
         yardsticks = [_row(name, "", self.timings[name], self) for name in (ROUND_TRIP, EMPTY)]
-        rows = [_row(f"`{kind.action}`", kind.door, self.timings[kind.name], self) for kind in KINDS]
+        rows = [_row(f"`{kind.action}`", kind.api, self.timings[kind.name], self) for kind in KINDS]
         return "\n".join(["## The actions", "", table(yardsticks + rows, _HEADER), "", _EXPLANATION])
 
 
-def _row(title: str, door: str, timing: Timing, beside: ActionResults) -> tuple[str, ...]:
+def _row(title: str, api: str, timing: Timing, beside: ActionResults) -> tuple[str, ...]:
     multiples = (timing.p50_ms / beside.timings[name].p50_ms for name in (EMPTY, ROUND_TRIP))
     return (
         title,
-        door,
+        api,
         f"{timing.count:,}",
         f"{timing.p50_ms:.2f}",
         f"{timing.p99_ms:.2f}",

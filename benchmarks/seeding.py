@@ -98,12 +98,12 @@ class Seeding:
         bodies = [webhook_text(event, self.seed) for event in EVENTS]
         messages = [encode(WebhookReceived("2026-01-01T00:00:00+00:00", body)) for body in bodies]
         async with connection.transaction():
-            first = await self.calls_under_way(connection, calls)
+            first = await self.calls_in_progress(connection, calls)
             await connection.execute(_EVENT_MESSAGES, first + 1, first + calls, messages)
             await connection.execute(_ANNOUNCE, "ringback_queue_events")
         return calls * len(EVENTS)
 
-    async def calls_under_way(self, connection: Any, count: int) -> int:
+    async def calls_in_progress(self, connection: Any, count: int) -> int:
         """`count` placed calls that nothing was heard of yet; their numbers are this one's followers."""
         first = await self._people(connection, count, "dialing", 1)
         phones = _phones(first, count)

@@ -11,16 +11,16 @@ import asyncpg
 
 from proof.crashes.acts import ACTS
 from proof.crashes.cases import Case, Mode, product_settings
+from proof.crashes.finishing import Sight, Watch, leap
 from proof.crashes.forks import Child, Forks
 from proof.crashes.ledgers import Ledger
 from proof.crashes.oracle import Judgement, Played, judge_trial, read_evidence
 from proof.crashes.scenario import Addresses, NeverAnswered, Scenario
-from proof.crashes.settling import Sight, Watch, leap
 from proof.crashes.shared_page import SharedPage
 from proof.harness.ports import ReservedPort
 from proof.harness.processes import API_KEY, EMULATOR_KEYS, ENGAGE_SECRET, RETELL_KEYS
 
-SETTLE_WITHIN_S = 240.0
+FINISH_WITHIN_S = 240.0
 #: A dead product stays dead at most so long by its own clock.
 LONGEST_OUTAGE_S = 90.0
 _EMPTY = """
@@ -83,10 +83,10 @@ class Testbed:
             scenario = Scenario(self.addresses, session, self._pool, self._page, random.Random(f"stage {case.seed}"))
             played = Played(case, scenario, Ledger(state))
             try:
-                async with asyncio.timeout(SETTLE_WITHIN_S):
+                async with asyncio.timeout(FINISH_WITHIN_S):
                     await self._play(played, state, children)
             except TimeoutError:
-                played.problem = f"within {SETTLE_WITHIN_S:g} s {played.problem or 'the emulators were not ready'}"
+                played.problem = f"within {FINISH_WITHIN_S:g} s {played.problem or 'the emulators were not ready'}"
             except (LifeEndedByItself, NeverAnswered) as problem:
                 played.problem = str(problem)
             finally:
@@ -105,16 +105,16 @@ class Testbed:
         await emulators.ready.wait()
         lives = asyncio.create_task(self._keep_alive(played, children))
         acts = [asyncio.ensure_future(ACTS[name](played.scenario)) for name in case.acts]
-        settling = asyncio.create_task(self._settle(played, acts))
+        finishing = asyncio.create_task(self._finish(played, acts))
         try:
-            await asyncio.wait([lives, settling], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([lives, finishing], return_when=asyncio.FIRST_COMPLETED)
             if lives.done():
                 lives.result()
-            settling.result()
+            finishing.result()
         finally:
-            for task in (lives, settling, *acts):
+            for task in (lives, finishing, *acts):
                 task.cancel()
-            await asyncio.wait([lives, settling, *acts])
+            await asyncio.wait([lives, finishing, *acts])
         played.hits.append(self._page.hits())
 
     async def _keep_alive(self, played: Played, children: list[Child]) -> None:
@@ -146,7 +146,7 @@ class Testbed:
             await asyncio.sleep(rng.uniform(0.0, 0.05))
             await leap(self._pool, self._page, rng.choice((0.0, rng.uniform(0.0, LONGEST_OUTAGE_S))))
 
-    async def _settle(self, played: Played, acts: "list[asyncio.Task[object]]") -> None:
+    async def _finish(self, played: Played, acts: "list[asyncio.Task[object]]") -> None:
         watch = Watch(self._pool, self._page, played.ledger, lambda: self._life_began)
         sight: Sight | None = None
         try:
@@ -161,12 +161,12 @@ class Testbed:
                     for call_id in sight.far_calls:
                         await played.scenario.until_accepted("POST", f"/v1/calls/{call_id}/cancel")
                         played.scenario.stopped("cancel", call_id)
-                    if sight.is_settled:
+                    if sight.is_finished:
                         return
                 await watch.pass_time(sight)
         except asyncio.CancelledError:
             # Only when the trial's time is over, or a life ended by itself.
-            played.problem = f"not settled: {sight.what_is_left() if sight else 'never seen'}"
+            played.problem = f"not finished: {sight.what_is_left() if sight else 'never seen'}"
             raise
 
     def _product_spec(self, case: Case, kill: list[Any] | None) -> dict[str, Any]:

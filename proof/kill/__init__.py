@@ -113,12 +113,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Seconds are counted from the restart. `settled_s` is None if calls were left open."""
+    """Seconds are counted from the restart. `finished_s` is None if calls were left open."""
 
     killed_at: Mapping[str, int]
     rings_at_kill: int
     up_s: float
-    settled_s: float | None
+    finished_s: float | None
     expected: Mapping[str, Expected]
     seen: Observed
 
@@ -133,7 +133,7 @@ class Told:
             "killed_at": dict(self.killed_at),
             "rings_at_kill": self.rings_at_kill,
             "up_after_s": round(self.up_s, 1),
-            "settled_after_s": self.settled_s and round(self.settled_s, 1),
+            "settled_after_s": self.finished_s and round(self.finished_s, 1),
             "rings": len(self.seen.rings),
             "deliveries": len(self.seen.deliveries),
             "repeats": self.repeats,
@@ -159,7 +159,7 @@ def run(size: Size, seed: int, say: Say) -> Findings:
         found.tried(*LOOKED_AT, cases=len(told.expected))
         report(found, judge_kill(told), f"round {number}: {plan}")
         found.counts[f"round {number}"] = told.counts()
-        took = "never" if told.settled_s is None else f"{told.settled_s:.1f} s after the restart"
+        took = "never" if told.finished_s is None else f"{told.finished_s:.1f} s after the restart"
         say(f"settled: {took} (quiet machine: {SECONDS_ON_A_QUIET_MACHINE:g} s); repeats {told.repeats}")
     if size is Size.FULL:
         found.plant(BUG.name, is_caught(small_plan(seed), say), *BUG.aims)
@@ -169,7 +169,7 @@ def run(size: Size, seed: int, say: Say) -> Findings:
 def judge_kill(told: Told) -> list[Problem]:
     """Each call has its outcome, and nothing is left in the database."""
     found = judge(told.seen, told.expected, BLAME)
-    if told.settled_s is None:
+    if told.finished_s is None:
         found.append(Problem(Invariant.I20, "calls were open and nothing changed any more"))
     for attempt in told.seen.attempts:
         name = f"attempt {attempt['attempt_id']}"
@@ -191,7 +191,7 @@ def is_caught(plan: Plan, say: Say) -> bool:
         BUG.plant(source / "ringback")
         told = play(replace(plan, source=source, stuck_s=BUG_IS_STUCK_S), say)
     # Other problems could be a slow machine's.
-    return told.settled_s is None and any("still dialing" in problem.what for problem in judge_kill(told))
+    return told.finished_s is None and any("still dialing" in problem.what for problem in judge_kill(told))
 
 
 def play(plan: Plan, say: Say) -> Told:
@@ -210,9 +210,9 @@ def play(plan: Plan, say: Say) -> Told:
         system.start()
         up_s = time.monotonic() - restarted
         open_at_most_s = plan.stuck_s + OPEN_AT_MOST_TIMES * (restarted - began)
-        settled_s = _watch(system, accepted, restarted, (plan.stuck_s, open_at_most_s), say)
+        finished_s = _watch(system, accepted, restarted, (plan.stuck_s, open_at_most_s), say)
         expected = {call_id: outcome.expected for call_id, outcome in accepted.items()}
-        return Told(killed_at, rings_at_kill, up_s, settled_s, expected, observe(system.client, database_url))
+        return Told(killed_at, rings_at_kill, up_s, finished_s, expected, observe(system.client, database_url))
 
 
 @contextmanager

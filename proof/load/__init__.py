@@ -41,7 +41,7 @@ class Plan:
     measure_s: float
     flood_s: float
     connections: int
-    settle_s: float
+    finish_s: float
     watch_every_s: float
     shed_at_least: float
 
@@ -73,10 +73,10 @@ class _Course:
         self._flood_until_it_sheds(self._measure())
         self._repeat_refused_webhooks()
         began = time.monotonic()
-        left = self._target.drain(self._plan.settle_s)
+        left = self._target.drain(self._plan.finish_s)
         self._note("settled_in_s", time.monotonic() - began)
         if any(left.values()):
-            self._broke(f"not settled within {self._plan.settle_s:g} s: {left}")
+            self._broke(f"not settled within {self._plan.finish_s:g} s: {left}")
         stored = oracle.look(self._target)
         oracle.judge(self._findings, self._reproduce, stored, self._answers, self._target.requests)
         oracle.plant(self._findings, self._target, self._answers, stored)
@@ -85,7 +85,7 @@ class _Course:
         """Another program may have slowed the machine while it was measured. Then the flood's own rate is the better
         measure, and the flood is repeated."""
         for _ in range(FLOODS_AT_MOST):
-            self._target.drain(self._plan.settle_s)
+            self._target.drain(self._plan.finish_s)
             answers = self._flood(sustained)
             shed = sum(answer.shed for answer in answers) / len(answers)
             if shed >= self._plan.shed_at_least:

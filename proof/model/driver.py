@@ -186,7 +186,7 @@ class ProductDriver:
 
     async def _check(self, c: int, a: int) -> None:
         await self._only_due(c, a)
-        await self.stack.look_after()
+        await self.stack.reconcile()
 
     async def _only_due(self, c: int, a: int) -> None:
         due = "CASE WHEN attempt_id = $1 THEN $2::timestamptz ELSE $2::timestamptz + interval '1 day' END"
@@ -213,7 +213,7 @@ class ProductDriver:
     async def _not_found(self, situation: Situation, step: Step, c: int, a: int) -> None:
         self.provider.lookup = asyncio.get_running_loop().create_future()
         await self._only_due(c, a)
-        self._slow = asyncio.ensure_future(self.stack.look_after())
+        self._slow = asyncio.ensure_future(self.stack.reconcile())
         while (await self.stack.attempts(self.call_id(c)))[a]["next_check_at"] <= self.stack.clock.now():
             await asyncio.sleep(0.001)
 
@@ -270,7 +270,7 @@ class ProductDriver:
     async def _delete(self, situation: Situation, step: Step, c: int) -> None:
         await self._ask("delete_scheduled_task", {}, call_id=self.call_id(c))
 
-    async def _reschedule(self, situation: Situation, step: Step, door: str, c: int, a: int | None = None) -> None:
+    async def _reschedule(self, situation: Situation, step: Step, scope: str, c: int, a: int | None = None) -> None:
         args = {"when": "in two hours"}
         if a is None:
             await self._ask("reschedule_call", args, call_id=self.call_id(c))

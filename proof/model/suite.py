@@ -50,7 +50,7 @@ _LOOKED_AT = {
     Invariant.I10: ("deliver", "deliver and keep", "deliver stale"),
     Invariant.I17: ("deliver", "deliver and keep", "deliver stale"),
 }
-_IN_EVERY_WORLD = (Invariant.I3, Invariant.I20)
+_IN_EVERY_SITUATION = (Invariant.I3, Invariant.I20)
 _AT_REST = (Invariant.I1, Invariant.I13)
 
 
@@ -91,7 +91,7 @@ def _note(findings: Findings, searched: Searched) -> None:
     for invariant, names in _LOOKED_AT.items():
         if invariant is not Invariant.I2 or not searched.bounds.provider_lies:
             findings.tried(invariant, cases=sum(searched.steps[name] for name in names))
-    findings.tried(*_IN_EVERY_WORLD, cases=searched.states)
+    findings.tried(*_IN_EVERY_SITUATION, cases=searched.states)
     findings.tried(*_AT_REST, cases=searched.rests)
     findings.tried(Invariant.I14, cases=searched.events)
     findings.counts[f"{searched.bounds.name}: states, transitions, depth"] = [

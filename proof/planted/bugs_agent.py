@@ -18,7 +18,6 @@ FINDING_REPEATED = "ringback.flows.business_operations.runner:find_repeated"
 _ACTIONS = "flows/business_operations/"
 _ARGUMENTS = f"{_ACTIONS}test_arguments.py::"
 _REPEATS = f"{_ACTIONS}test_repeats.py::"
-_CLAIMS = "flows/events/test_contradictory_claims.py::"
 
 
 @planted(

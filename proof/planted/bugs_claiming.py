@@ -26,7 +26,7 @@ RESCHEDULING = "ringback.flows.business_operations.reschedule_call"
 RELEASE_DUE = "ringback.adapters.postgres.store:RELEASE_DUE"
 OPEN_POOL = "ringback.adapters.postgres.pool:open_pool"
 
-_PATIENCE = "flows/call_processing/test_frozen_worker.py::test_every_connection_has_those_limits"
+_LIMITS = "flows/call_processing/test_frozen_worker.py::test_every_connection_has_those_limits"
 _CLAIM = "flows/call_processing/test_claim.py::"
 _CANCELLING = "flows/ending_calls/test_cancelling.py::"
 _ACTIONS = "flows/business_operations/"
@@ -352,7 +352,7 @@ a_frozen_claim_holds_its_locks = edited(
     new='"0"',
     aims=(I1,),
     why="A worker that is frozen is killed sooner or later.",
-    tests=(_PATIENCE,),
+    tests=(_LIMITS,),
 )
 
 
@@ -360,7 +360,7 @@ a_frozen_claim_holds_its_locks = edited(
     "ringback.adapters.postgres.pool:_HAS_TRANSACTION_TIMEOUT",
     aims=(I1,),
     why="A transaction without a statement is idle, and there is a limit for that.",
-    tests=(_PATIENCE,),
+    tests=(_LIMITS,),
 )
 def a_claim_frozen_behind_a_prepare_holds_its_locks(right: tuple[int, ...]) -> tuple[int, ...]:
     return (1000,)
@@ -372,5 +372,5 @@ the_waiting_inherit_the_lock_of_the_frozen = edited(
     new='"0"',
     aims=(I1,),
     why="Each statement has a time limit of its own.",
-    tests=(_PATIENCE,),
+    tests=(_LIMITS,),
 )

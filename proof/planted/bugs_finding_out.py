@@ -21,7 +21,7 @@ FOLLOW_UP = "ringback.domain.follow_up"
 
 _CLIENT = "adapters/retell/test_client.py::"
 _UNKNOWN = "flows/reconciliation/test_unknown.py::"
-_WATCHDOG = "flows/reconciliation/test_silent_attempts.py::"
+_SILENT = "flows/reconciliation/test_silent_attempts.py::"
 
 abandoned_after_failed_lookups = edited(
     f"{RECONCILIATION}._count_lookup",
@@ -142,7 +142,7 @@ a_check_that_died_is_never_made_again = edited(
     new="SET next_check_at = nullif($2::timestamptz, $2) FROM due",
     aims=(I20, I6, I13),
     why="The process that took the check makes it and sets the next one.",
-    tests=(f"{_WATCHDOG}test_a_check_that_died_with_its_process_is_taken_up_again_after_a_minute",),
+    tests=(f"{_SILENT}test_a_check_that_died_with_its_process_is_taken_up_again_after_a_minute",),
 )
 
 binding_overwrites = edited(
@@ -213,7 +213,7 @@ the_answer_is_a_second_call = edited(
     why="The documentation's diagram ends with ended and error.",
     tests=(
         "domain/test_outcome.py::test_a_report_advances_the_attempt_as_far_as_it_proves",
-        f"{_WATCHDOG}test_a_polled_call_that_is_over_without_a_reason_is_decided_all_the_same",
+        f"{_SILENT}test_a_polled_call_that_is_over_without_a_reason_is_decided_all_the_same",
     ),
 )
 def polling_ignores_not_connected(right: Right, report: ProviderReport) -> AttemptState:
@@ -236,7 +236,7 @@ def verdict_without_asking(
     f"{FOLLOW_UP}:next_check_after_report",
     aims=(I13, I1, I20),
     why="The webhooks of a placed call will come.",
-    tests=(f"{_WATCHDOG}test_silence_is_asked_about_until_the_call_is_over",),
+    tests=(f"{_SILENT}test_silence_is_asked_about_until_the_call_is_over",),
 )
 def a_placed_call_is_never_looked_up(
     right: Right, attempt: Attempt, deadlines: Deadlines, now: datetime, *, was_polled: bool
@@ -248,7 +248,7 @@ def a_placed_call_is_never_looked_up(
     f"{FOLLOW_UP}:next_check_after_report",
     aims=(I13,),
     why="A talk may take an hour, and its end is a webhook.",
-    tests=(f"{_WATCHDOG}test_silence_is_asked_about_until_the_call_is_over",),
+    tests=(f"{_SILENT}test_silence_is_asked_about_until_the_call_is_over",),
 )
 def asked_about_once(
     right: Right, attempt: Attempt, deadlines: Deadlines, now: datetime, *, was_polled: bool
@@ -260,7 +260,7 @@ def asked_about_once(
     f"{FOLLOW_UP}:analysis_is_given_up",
     aims=(I13, I1),
     why="A provider that responds will have the analysis some day.",
-    tests=(f"{_WATCHDOG}test_a_missing_analysis_is_asked_for_at_doubling_pauses_and_then_given_up",),
+    tests=(f"{_SILENT}test_a_missing_analysis_is_asked_for_at_doubling_pauses_and_then_given_up",),
 )
 def a_missing_analysis_is_waited_for_forever(
     right: Right, attempt: Attempt, deadlines: Deadlines, now: datetime

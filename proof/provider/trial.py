@@ -116,7 +116,7 @@ class Trial:
             while len(self.cases) - (await self.system.rows("SELECT count(*) FROM attempts"))[0]["count"] > but:
                 await asyncio.sleep(0.1)
 
-    async def settle(self) -> dict[str, list[Problem]]:
+    async def finish(self) -> dict[str, list[Problem]]:
         """The problems of each case once all have their outcome, or once nothing has changed for long."""
         stuck_after_s, leap_after_s = STUCK_AFTER_S[self.setting.size], LEAP_AFTER_S[self.setting.size]
         moved_at, fewest, may_leap = time.monotonic(), len(self.cases), True
@@ -211,7 +211,7 @@ async def play(trial: Trial, findings: Findings, say: Say) -> None:
         await trial.place(cases[first : first + WAVE])
         await trial.until_dialed(WAVE)
     say(f"{mode}: all are placed")
-    problems = await trial.settle()
+    problems = await trial.finish()
     _report(trial, problems, findings, answer_bytes)
 
 

@@ -17,7 +17,7 @@ from proof.harness.clients import place
 from proof.harness.databases import rows
 from proof.harness.processes import API_KEY, RETELL_KEYS, Processes, wait_for
 from proof.invariants import Invariant
-from proof.surroundings.judging import judge_all, poll, wait_settled
+from proof.surroundings.judging import judge_all, poll, wait_finished
 from ringback.config import LEASE_MARGIN_S
 from ringback.failpoints import Failpoint
 from tests.loopback import free_ports
@@ -118,7 +118,7 @@ class _Story:
                 self._others_go_on()
                 for worker in self.workers:
                     worker.send_signal(signal.SIGCONT)
-                took_s = wait_settled(self.database_url, self.call_ids)
+                took_s = wait_finished(self.database_url, self.call_ids)
                 self.say(f"{self.variant}: {len(self.call_ids)} calls settled {took_s:.0f} s after the thaw")
                 self._judge()
         finally:

@@ -22,7 +22,7 @@ LOADED_S = 1.5
 BLAME = Blame(binding=I6)
 
 
-def wait_settled(database_url: str, call_ids: Iterable[str]) -> float:
+def wait_finished(database_url: str, call_ids: Iterable[str]) -> float:
     """Seconds until all are final and Engage has accepted everything, or until nothing moves any more."""
     began = moved = time.monotonic()
     wanted, least = list(call_ids), (10**9, 10**9)

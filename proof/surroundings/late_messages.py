@@ -68,7 +68,7 @@ class _Story:
                 await self.stack.place(message)
             await self._report_calls()
             self.stack.clock.advance(3700.0)
-            await self.stack.look_after()
+            await self.stack.reconcile()
             self.published += await self.stack.release()
         self.rng.shuffle(self.published)
         for message in [*self.published, *self.published]:

@@ -17,7 +17,7 @@ from typing import Any
 from proof.findings import Findings, Say
 from proof.harness.processes import API_KEY, ENGAGE_SECRET, RETELL_KEYS, Processes, wait_for
 from proof.invariants import Invariant
-from proof.surroundings.judging import judge_all, judge_load, wait_settled
+from proof.surroundings.judging import judge_all, judge_load, wait_finished
 from proof.surroundings.load import Load, Posted, post_webhook
 from ringback.embedded.server import PostgresServer
 from tests.loopback import answers, free_ports
@@ -67,7 +67,7 @@ def run_postgres(found: Findings, say: Say, stops: int, seed: int) -> None:
                     _stop_and_start(server, list(ENDS)[number % len(ENDS)], rng, say)
                 time.sleep(1)
             call_ids = list(load.accepted.values())
-            took_s = wait_settled(database_url, call_ids)
+            took_s = wait_finished(database_url, call_ids)
             say(f"{len(call_ids)} calls settled {took_s:.0f} s after the last start of PostgreSQL")
             judge_all(found, system.client, database_url, call_ids, reproduce)
             judge_load(found, load, database_url, reproduce)
@@ -136,7 +136,7 @@ class _SqsOutages:
                 self._freeze() if number % 3 == 2 else self._kill()
             time.sleep(1)
         call_ids = list(load.accepted.values())
-        took_s = wait_settled(database_url, call_ids)
+        took_s = wait_finished(database_url, call_ids)
         self.say(f"{len(call_ids)} calls settled {took_s:.0f} s after the last fault of the SQS server")
         judge_all(self.found, client, database_url, call_ids, reproduce)
         # The messages that it held when it was killed are gone, so only the times and the refusals are judged.

@@ -193,7 +193,7 @@ async def _quick_retries() -> AsyncIterator[None]:
 async def chaos_story(story: Story, running: Running, queues: Queues, rng: Random) -> None:
     queues.go_wild(Chaos())
     scenarios = await place_calls(running, rng, story.calls, first=0)
-    await settle(running, list(scenarios))
+    await finish(running, list(scenarios))
     sent = await queues.send_all_again()
     queues.calm_down()
     await until_empty(queues.wild.values())
@@ -214,7 +214,7 @@ async def place_calls(running: Running, rng: Random, count: int, first: int) -> 
     return dict(zip(call_ids, scenarios, strict=True))
 
 
-async def settle(running: Running, call_ids: Sequence[str]) -> None:
+async def finish(running: Running, call_ids: Sequence[str]) -> None:
     """Until they are final or nothing moves; the oracle finds those that are not."""
     is_open = "SELECT count(*) FROM calls WHERE NOT final AND call_id = ANY($1::text[])"
     least, moved_at = len(call_ids) + 1, time.monotonic()
@@ -258,7 +258,7 @@ async def poison_story(story: Story, running: Running, queues: Queues, rng: Rand
     for name, queue in queues.calm.items():
         await queue.send([OutgoingMessage(body) for body in bodies[name]])
     scenarios = await place_calls(running, rng, max(3, story.calls // 4), first=5000)
-    await settle(running, list(scenarios))
+    await finish(running, list(scenarios))
     await _judge_dead(story, queues.calm, bodies)
     consumed = [body for body in queues.chaotic["calls"].sent if '"CallRequested"' in body]
     for _ in range(2 if story.calls > FEW else 1):

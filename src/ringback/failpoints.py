@@ -49,7 +49,7 @@ class Failpoint(StrEnum):
     # A webhook is received and applied.
     WEBHOOK_VERIFIED = "webhook.verified"
     WEBHOOK_ENQUEUED = "webhook.enqueued"
-    EVENT_TAKEN_IN = "event.taken_in"
+    EVENT_RECORDED = "event.taken_in"
     EVENT_BOUND = "event.bound"
     EVENT_APPLIED = "event.applied"
     EVENT_COMMITTED = "event.committed"

@@ -19,7 +19,7 @@ EVERYTHING = {*(kind.name for kind in KINDS), EMPTY, ROUND_TRIP}
 
 
 def test_all_nine_actions_are_asked_by_systems_and_seven_by_agents():
-    per_api = Counter(kind.door for kind in KINDS)
+    per_api = Counter(kind.api for kind in KINDS)
     assert per_api == {SYSTEMS: 9, AGENTS: 7}
     assert len({kind.action for kind in KINDS}) == 9
 
@@ -32,7 +32,7 @@ def test_every_lap_has_everything_once_and_no_call_is_asked_about_twice():
 
 
 def test_an_agents_request_is_a_tool_call_of_its_own_conversation():
-    kind = next(each for each in KINDS if each.door == AGENTS)
+    kind = next(each for each in KINDS if each.api == AGENTS)
     body = kind.request(5, seed=7).partition(b"\r\n\r\n")[2]
     call = parse_tool_call(body)
     assert (call.provider_call_id, call.attempt_id) == (ids_of(5).provider_call_id, ids_of(5).attempt_id)

@@ -159,7 +159,7 @@ async def test_a_database_that_was_used_before_is_of_the_side_that_its_calls_sho
 
 
 async def test_one_call_of_the_emulators_among_others_is_enough(installation, pool):
-    """Somebody mixed them already: what is left there is never dialed for real."""
+    """The calls are mixed already. The emulated ones that are left are never dialed for real."""
     await placed(pool, 1, recording_url=EMULATORS_RECORDING)
     await placed(pool, 2, recording_url=REAL_RECORDING)
     assert await refused(installation, REAL) == EMULATED_FOR_REAL

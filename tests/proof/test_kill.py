@@ -71,12 +71,12 @@ def finished(call_id: str, outcome: Outcome) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def all_finished(settled_s: float | None = 9.0) -> Told:
+def all_finished(finished_s: float | None = 9.0) -> Told:
     outcomes = {f"call-{scenario}": outcome for scenario, outcome in OUTCOMES.items()}
     seen = [finished(call_id, outcome) for call_id, outcome in outcomes.items()]
     parts = {part: [row for one in seen for row in one[part]] for part in ("rings", "deliveries", "calls", "attempts")}
     expected = {call_id: outcome.expected for call_id, outcome in outcomes.items()}
-    return Told({}, 0, 1.0, settled_s, expected, Observed(**parts))
+    return Told({}, 0, 1.0, finished_s, expected, Observed(**parts))
 
 
 def test_calls_with_their_outcomes_break_nothing() -> None:
@@ -94,8 +94,8 @@ def test_a_repeat_at_once_is_counted_and_breaks_nothing() -> None:
 
 
 def test_calls_that_stay_open_are_a_violation_however_slow_the_machine_is() -> None:
-    assert [problem.invariant for problem in judge_kill(all_finished(settled_s=None))] == [Invariant.I20]
-    assert judge_kill(all_finished(settled_s=10_000.0)) == []
+    assert [problem.invariant for problem in judge_kill(all_finished(finished_s=None))] == [Invariant.I20]
+    assert judge_kill(all_finished(finished_s=10_000.0)) == []
 
 
 def _ring_again(seen: Observed) -> None:

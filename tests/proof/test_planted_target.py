@@ -44,7 +44,7 @@ def repeated():
 def only():
     forget()
 
-class House:
+class Crate:
     rooms = 3
 
     def size(self, factor):
@@ -59,7 +59,7 @@ class House:
 
     @staticmethod
     def name():
-        return "house"
+        return "crate"
 
     @classmethod
     def of(cls):
@@ -69,7 +69,7 @@ class House:
     def opened(self):
         yield "open"
 
-class Tower(House):
+class Tower(Crate):
     def size(self, factor):
         return super().size(factor) + 1
 '''
@@ -101,7 +101,7 @@ def edit(path: str, old: str, new: str) -> None:
     target.replace(target.edited(old, new))
 
 
-@pytest.mark.parametrize("path", ["samples:twice", "sample:thrice", "sample:House.door", "sample:Hut.size"])
+@pytest.mark.parametrize("path", ["samples:twice", "sample:thrice", "sample:Crate.door", "sample:Hut.size"])
 def test_a_target_that_has_moved_is_named(product, path):
     with pytest.raises(CodeMoved, match=path):
         Target.find(path)
@@ -119,14 +119,14 @@ def test_each_kind_of_function_stays_of_its_kind(product):
 
     plant("sample:later", one_more_later)
     plant("sample:remembered", one_more)
-    plant("sample:House.size", lambda right, house, factor: right(house, factor) + house.rooms)
-    plant("sample:House.is_large", lambda right, house: not right(house))
-    plant("sample:House.name", lambda right: right() + "!")
-    plant("sample:House.of", lambda right, cls: right(cls) + "?")
-    house = product.House()
+    plant("sample:Crate.size", lambda right, crate, factor: right(crate, factor) + crate.rooms)
+    plant("sample:Crate.is_large", lambda right, crate: not right(crate))
+    plant("sample:Crate.name", lambda right: right() + "!")
+    plant("sample:Crate.of", lambda right, cls: right(cls) + "?")
+    crate = product.Crate()
     assert asyncio.iscoroutinefunction(product.later) and asyncio.run(product.later(1)) == 2
-    assert (product.remembered(1), house.size(2), house.is_large) == (2, 9, True)
-    assert (house.name(), house.of()) == ("house!", "House?")
+    assert (product.remembered(1), crate.size(2), crate.is_large) == (2, 9, True)
+    assert (crate.name(), crate.of()) == ("crate!", "Crate?")
 
 
 def test_a_value_is_replaced_by_what_the_bug_makes_of_it(product):
@@ -138,19 +138,19 @@ def test_a_value_is_replaced_by_what_the_bug_makes_of_it(product):
 
 def test_an_edit_replaces_statements_or_an_expression_whatever_their_layout(product):
     edit("sample:twice", "doubled = number + number\nreturn doubled", "return number * 3")
-    edit("sample:House.size", "self.rooms   * factor", "self.rooms - factor")
-    edit("sample:House.opened", 'yield "open"', 'yield "closed"')
-    edit("sample:House.is_large", "self.rooms > 9", "self.rooms > 2")
+    edit("sample:Crate.size", "self.rooms   * factor", "self.rooms - factor")
+    edit("sample:Crate.opened", 'yield "open"', 'yield "closed"')
+    edit("sample:Crate.is_large", "self.rooms > 9", "self.rooms > 2")
     assert (product.twice(2), sys.modules["ringback.user"].double(2)) == (6, 6)
-    house = product.House()
-    with house.opened() as state:
-        assert (house.size(1), state, house.is_large) == (2, "closed", True)
+    crate = product.Crate()
+    with crate.opened() as state:
+        assert (crate.size(1), state, crate.is_large) == (2, "closed", True)
 
 
 def test_an_edit_finds_the_branches_of_a_statement(product):
-    edit("sample:House.size", "return 0", "return 1")
+    edit("sample:Crate.size", "return 0", "return 1")
     edit("sample:only", "forget()", "")
-    assert (product.House().size(0), product.only()) == (1, None)
+    assert (product.Crate().size(0), product.only()) == (1, None)
 
 
 def test_an_edited_method_has_its_super_class(product):

@@ -21,7 +21,7 @@ from .requests import call, policy, task
 
 LEASE = timedelta(seconds=60)
 ALWAYS = CallingHours()
-#: Nobody lives in a fixed offset, and an old name is kept as its region.
+#: A fixed offset is no place, and an old name is kept as its region.
 ZONES = st.sampled_from([name for name in ALL_ZONES if region_zone(name) == name])
 
 

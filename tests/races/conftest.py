@@ -8,7 +8,7 @@ import pytest
 from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.store import PostgresStore
 
-from .trial import RaceDesk
+from .trial import RaceStack
 
 TALLY = "race"
 
@@ -21,8 +21,8 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-def stack(store: PostgresStore, pool: Pool, clock: Any) -> RaceDesk:
-    return RaceDesk(store, pool, clock)
+def stack(store: PostgresStore, pool: Pool, clock: Any) -> RaceStack:
+    return RaceStack(store, pool, clock)
 
 
 @pytest.fixture

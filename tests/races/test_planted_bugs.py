@@ -20,7 +20,7 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 
 def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for the person, the call or the task. Rows are written whatever they have become since they were
+    """No lock on the person, the call or the task. Rows are written, even if they changed since they were
     read, because comparing them is a second net, which alone would turn most of what follows into a clash."""
     monkeypatch.setattr(sql, "LOCK_PHONE", "SELECT $1::text")
     monkeypatch.setattr(sql, "LOCK_CONTACT", "SELECT $1::text")

@@ -36,7 +36,7 @@ DAWDLE_S = 0.002
 #: How much later the winner starts next time: soon close to even, then only as much as keeps it there.
 FIRST_STEP_S, LAST_STEP_S = 0.003, 0.0005
 #: The races go on for up to so many times the trials asked for if one side has never won.
-PATIENCE = 10
+MOST_ROUNDS = 10
 #: Refused by the last nets, compare-and-set and the constraints, where the locks should have made it wait. Never seen
 #: but with planted bugs.
 CLASHES = (Retryable, asyncpg.IntegrityConstraintViolationError)
@@ -93,7 +93,7 @@ class UnhurriedStore(PostgresStore):
             await dawdle(self._rng)
 
 
-class RaceDesk(Stack):
+class RaceStack(Stack):
     """The dialing stack with the business actions, and without a limit that would slow the workers down."""
 
     def __init__(self, store: PostgresStore, pool: Any, clock: Any) -> None:
@@ -105,7 +105,7 @@ class RaceDesk(Stack):
         )
         self._numbers = itertools.count(FIRST_NUMBER)
 
-    def on_its_own(self, rng: Random) -> "RaceDesk":
+    def on_its_own(self, rng: Random) -> "RaceStack":
         """The same stack for one trial, its units of work dawdling as the trial's random numbers say."""
         twin = copy.copy(self)
         twin.store = UnhurriedStore(self.pool, rng)
@@ -131,10 +131,10 @@ class RaceDesk(Stack):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the stop was acknowledged with. `under_way`: the attempts it says it came too late for; `live`: how many."""
+    """The acknowledgement of a stop. `in_progress`: the attempts that it came too late for; `live`: their number."""
 
     says: str
-    under_way: frozenset[str] | None = None
+    in_progress: frozenset[str] | None = None
     live: int | None = None
 
 
@@ -152,12 +152,12 @@ class Race:
     """A stop, the calls it is raced for, and what its answer promises beside that nothing is claimed after it."""
 
     name: str
-    prepare: Callable[[RaceDesk, Random], Awaitable[list[CallRequested]]]
-    stop: Callable[[RaceDesk, list[CallRequested], Random], Awaitable[Answer]]
-    broken: Callable[[Answer, list[Ended], RaceDesk], list[str]]
+    prepare: Callable[[RaceStack, Random], Awaitable[list[CallRequested]]]
+    stop: Callable[[RaceStack, list[CallRequested], Random], Awaitable[Answer]]
+    broken: Callable[[Answer, list[Ended], RaceStack], list[str]]
     #: A stop of everything is raced alone.
     at_once: int = 6
-    undo: Callable[[RaceDesk], Awaitable[Any]] | None = None
+    undo: Callable[[RaceStack], Awaitable[Any]] | None = None
 
 
 @dataclass(slots=True)
@@ -194,14 +194,14 @@ class Tally:
         self.lead_s += -step_s if 2 * dialed >= len(calls) else step_s
 
 
-async def run_race(race: Race, stack: RaceDesk, *, trials: int, seed: int, until_broken: bool = False) -> Tally:
+async def run_race(race: Race, stack: RaceStack, *, trials: int, seed: int, until_broken: bool = False) -> Tally:
     """`until_broken`: stop at the first violation, for planted bugs."""
     tally, numbers = Tally(race.name, seed), itertools.count()
 
     def goes_on(number: int) -> bool:
         if until_broken:
             return number < trials and not tally.violations
-        return number < trials or (number < PATIENCE * trials and not tally.both_sides_won)
+        return number < trials or (number < MOST_ROUNDS * trials and not tally.both_sides_won)
 
     async def one_after_the_other() -> None:
         while goes_on(number := next(numbers)):
@@ -213,7 +213,7 @@ async def run_race(race: Race, stack: RaceDesk, *, trials: int, seed: int, until
     return tally
 
 
-async def _run_trial(race: Race, shared_stack: RaceDesk, tally: Tally, number: int) -> None:
+async def _run_trial(race: Race, shared_stack: RaceStack, tally: Tally, number: int) -> None:
     rng = Random(f"{tally.seed}:{race.name}:{number}")
     stack = shared_stack.on_its_own(rng)
     in_hand = await race.prepare(stack, rng)
@@ -235,7 +235,7 @@ async def _run_trial(race: Race, shared_stack: RaceDesk, tally: Tally, number: i
 
 
 async def _stop(
-    race: Race, stack: RaceDesk, in_hand: list[CallRequested], rng: Random, tally: Tally
+    race: Race, stack: RaceStack, in_hand: list[CallRequested], rng: Random, tally: Tally
 ) -> tuple[Answer, frozenset[tuple[str, int]]]:
     """The answer, and the claims that another connection sees once it was given: they were committed before."""
     await asyncio.sleep(max(tally.lead_s, 0) + rng.random() * SPREAD_S)
@@ -247,7 +247,7 @@ async def _stop(
     return answer, await stack.claims_of([message.call_id for message in in_hand])
 
 
-async def _work(stack: RaceDesk, in_hand: list[CallRequested], rng: Random, tally: Tally) -> None:
+async def _work(stack: RaceStack, in_hand: list[CallRequested], rng: Random, tally: Tally) -> None:
     """Release what is due, then take every message once or twice, in any order."""
     await asyncio.sleep(max(-tally.lead_s, 0) + rng.random() * SPREAD_S)
     dispatched = [message for message in in_hand if message.dispatch]
@@ -259,7 +259,7 @@ async def _work(stack: RaceDesk, in_hand: list[CallRequested], rng: Random, tall
     await asyncio.gather(*(_place(stack, message, tally) for message in deliveries))
 
 
-async def _place(stack: RaceDesk, message: CallRequested, tally: Tally) -> None:
+async def _place(stack: RaceStack, message: CallRequested, tally: Tally) -> None:
     try:
         await stack.place(message)
     except CLASHES:
@@ -267,7 +267,7 @@ async def _place(stack: RaceDesk, message: CallRequested, tally: Tally) -> None:
         tally.clashes += 1
 
 
-async def _deliver_everything_again(stack: RaceDesk, in_hand: list[CallRequested], rng: Random, tally: Tally) -> None:
+async def _deliver_everything_again(stack: RaceStack, in_hand: list[CallRequested], rng: Random, tally: Tally) -> None:
     """The scheduler's next pass, at times with its search for lost messages, and then every message once more."""
     await stack.scheduled.release_due_calls()
     if rng.random() < 0.1:
@@ -277,6 +277,6 @@ async def _deliver_everything_again(stack: RaceDesk, in_hand: list[CallRequested
         await _place(stack, message, tally)
 
 
-async def _ended(stack: RaceDesk, message: CallRequested) -> Ended:
+async def _ended(stack: RaceStack, message: CallRequested) -> Ended:
     task = await stack.one("SELECT status FROM tasks WHERE task_id = $1", message.task_id)
     return Ended(message.call_id, task["status"], tuple(stack.provider.by_call[message.call_id]))

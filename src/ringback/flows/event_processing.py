@@ -211,7 +211,7 @@ async def apply_evidence(
         return False
     if inbox is not None and not await tx.record_provider_event(report, attempt, *inbox, "applied", now):
         return False
-    reach(Failpoint.EVENT_TAKEN_IN)
+    reach(Failpoint.EVENT_RECORDED)
     if not await bind_provider_call(tx, call, attempt, report.provider_call_id, now):
         if report.says_stop:
             # The other call changes nothing, but the person's stop applies.

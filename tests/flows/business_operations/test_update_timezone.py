@@ -249,13 +249,13 @@ async def test_a_zone_change_and_a_claim_never_both_win(stack):
         ("US/Pacific", "+12125550100", "America/Los_Angeles"),
     ],
 )
-@pytest.mark.parametrize("door", ["tool", "ask"])
-async def test_what_means_one_region_is_kept_as_that_region(stack, door, said, phone, zone):
+@pytest.mark.parametrize("way", ["tool", "ask"])
+async def test_what_means_one_region_is_kept_as_that_region(stack, way, said, phone, zone):
     talk = await stack.talk(phone=phone, time_zone=None)
     args = {"time_zone": said}
     reply = await (
         stack.tool(talk, "update_timezone", args)
-        if door == "tool"
+        if way == "tool"
         else stack.ask("update_timezone", args, call_id=talk.call_id)
     )
     assert (reply.code, reply.result["time_zone"]) == ("time_zone_set", zone)

@@ -114,7 +114,7 @@ class DialingStack(Stack):
         for message in await self.release():
             await self.place(message)
 
-    async def look_after(self, after_s: float = 0) -> int:
+    async def reconcile(self, after_s: float = 0) -> int:
         self.clock.advance(after_s)
         return await self.reconciliation.reconcile_due_attempts()
 
@@ -123,7 +123,7 @@ class DialingStack(Stack):
         attempt = await self.attempt(call_id)
         assert attempt["next_check_at"] is not None, "the attempt has no next check"
         wait_s = (attempt["next_check_at"] - self.clock.now()).total_seconds()
-        await self.look_after(max(wait_s, 0))
+        await self.reconcile(max(wait_s, 0))
         return float(wait_s)
 
     async def hear(self, call_id: str, report: ProviderReport) -> None:
@@ -136,8 +136,8 @@ class DialingStack(Stack):
     async def cancel(self, call_id: str) -> str | None:
         return await cancel_call(self.store, self.clock, call_id)
 
-    async def suppress(self, **whom: Any) -> list[str]:
-        given = {"phone": None, "contact_id": None, **whom}
+    async def suppress(self, **named: Any) -> list[str]:
+        given = {"phone": None, "contact_id": None, **named}
         return (await suppress_now(self.store, self.clock, self.new_id, reason="asked", **given))[1]
 
     async def task(self, call_id: str) -> Row:

@@ -79,7 +79,7 @@ async def test_an_unclear_attempt_is_not_looked_up_on_the_other_side(stack, cros
     await stack.place(message)
     await put_across(stack, crossing)
     with pytest.raises(AcrossTheBorder):
-        await stack.look_after(after_s=6)
+        await stack.reconcile(after_s=6)
     attempt = await stack.attempt(message.call_id)
     assert (stack.provider.lookups, attempt["lookups"], attempt["state"]) == (0, 0, "unknown")
     assert attempt["next_check_at"] <= stack.clock.now()
@@ -90,7 +90,7 @@ async def test_a_silent_call_is_not_asked_for_on_the_other_side(stack, crossing)
     await stack.place(message)
     await put_across(stack, crossing)
     with pytest.raises(AcrossTheBorder):
-        await stack.look_after(after_s=181)
+        await stack.reconcile(after_s=181)
     assert (stack.provider.polls, (await stack.attempt(message.call_id))["state"]) == (0, "placed")
 
 

@@ -107,8 +107,8 @@ async def test_a_suppression_makes_a_claim_wait_whose_call_it_could_not_see(stac
     while not placing.done() and not await stack.all(waiting):
         await asyncio.sleep(0.005)
     may_commit.set()
-    under_way, _ = await asyncio.gather(suppressing, placing)
-    assert (under_way, stack.provider.dials) == ([], [])
+    possibly_ringing, _ = await asyncio.gather(suppressing, placing)
+    assert (possibly_ringing, stack.provider.dials) == ([], [])
 
 
 async def test_a_suppression_that_the_calls_end_has_missed_is_still_seen_by_the_claim(stack):

@@ -12,25 +12,25 @@ FROZEN_BETWEEN_STATEMENTS = "idle_in_transaction_session_timeout"
 FROZEN_BEHIND_A_PREPARE = "transaction_timeout"
 
 
-async def freeze_in_a_claim(stack, message, patience, meanwhile):
-    """For longer than PostgreSQL's patience, which is shortened here, with every lock of a claim in hand."""
+async def freeze_in_a_claim(stack, message, limit, meanwhile):
+    """Freeze for longer than the limit of PostgreSQL, which is shortened here, with every lock of a claim held."""
     async with stack.store.transaction() as tx:
         await tx.lock_call(message.call_id)
         await tx.capacity(stack.clock.now())
         # A transaction's timer that runs already takes no other time: it is stopped first.
-        await tx._connection.execute(f"SET LOCAL {patience} = 0")
-        await tx._connection.execute(f"SET LOCAL {patience} = 100")
-        if patience == FROZEN_BEHIND_A_PREPARE:
+        await tx._connection.execute(f"SET LOCAL {limit} = 0")
+        await tx._connection.execute(f"SET LOCAL {limit} = 100")
+        if limit == FROZEN_BEHIND_A_PREPARE:
             await tx._connection.prepare("SELECT 'not executed'")
         await meanwhile
         await tx.contact("crm-1")
 
 
-@pytest.mark.parametrize("patience", [FROZEN_BETWEEN_STATEMENTS, FROZEN_BEHIND_A_PREPARE])
-async def test_postgresql_ends_the_transaction_of_a_frozen_worker_and_the_others_dial_on(stack, patience):
+@pytest.mark.parametrize("limit", [FROZEN_BETWEEN_STATEMENTS, FROZEN_BEHIND_A_PREPARE])
+async def test_postgresql_ends_the_transaction_of_a_frozen_worker_and_the_others_dial_on(stack, limit):
     message = await stack.accept()
     with pytest.raises(StoreUnavailable):
-        await freeze_in_a_claim(stack, message, patience, asyncio.wait_for(stack.place(message), 10))
+        await freeze_in_a_claim(stack, message, limit, asyncio.wait_for(stack.place(message), 10))
     assert len(stack.provider.dials) == 1
 
 

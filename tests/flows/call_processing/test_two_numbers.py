@@ -205,7 +205,7 @@ async def test_a_stop_found_by_asking_locks_the_phones_before_the_contact(stack)
     await stack.all("UPDATE attempts SET next_check_at = $1 RETURNING 1", stack.clock.now())
     async with stack.store.transaction() as tx:
         await tx.lock_contacts([MOBILE], None)
-        asking = asyncio.create_task(stack.look_after())
+        asking = asyncio.create_task(stack.reconcile())
         while not await stack.all("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
             await asyncio.sleep(0.005)
         assert await tx.lock_call(mobile.call_id) is not None

@@ -85,7 +85,7 @@ async def test_a_worker_stopped_so_long_that_its_lease_was_swept_does_not_send_e
     placing = asyncio.create_task(stack.place(message))
     while not await stack.attempts(message.call_id):
         await asyncio.sleep(0.005)
-    await stack.look_after(after_s=61)
+    await stack.reconcile(after_s=61)
     assert (await stack.attempt(message.call_id))["state"] == "unknown"
     swept.set()
     await placing
@@ -157,7 +157,7 @@ async def test_a_claim_whose_commit_is_unclear_is_never_sent(stack, monkeypatch)
     assert (await stack.attempt(message.call_id))["state"] == "dialing"
     await stack.place(message)  # the queue delivers it again
     assert stack.provider.dials == []
-    await stack.look_after(after_s=61)
+    await stack.reconcile(after_s=61)
     assert (await stack.attempt(message.call_id))["state"] == "unknown"
 
 

@@ -254,7 +254,7 @@ async def test_a_second_provider_call_for_one_attempt_is_an_incident_and_is_stop
 
 async def test_a_placed_answer_after_the_lease_was_swept_still_binds(stack):
     message = await stack.accept()
-    stack.provider.during_dial = lambda _: stack.look_after(after_s=61)
+    stack.provider.during_dial = lambda _: stack.reconcile(after_s=61)
     await stack.place(message)
     attempt = await stack.attempt(message.call_id)
     assert (attempt["state"], attempt["provider_call_id"]) == ("placed", "call_1")
@@ -264,7 +264,7 @@ async def test_a_placed_answer_after_the_lease_was_swept_still_binds(stack):
 @pytest.mark.parametrize("answer", [DEFERRED, REFUSED, ACCOUNT_REFUSED, AMBIGUOUS])
 async def test_any_other_answer_after_the_lease_was_swept_leaves_it_unknown(stack, answer):
     message = await stack.accept()
-    stack.provider.during_dial = lambda _: stack.look_after(after_s=61)
+    stack.provider.during_dial = lambda _: stack.reconcile(after_s=61)
     stack.provider.script.append(answer)
     await stack.place(message)
     assert (await stack.attempt(message.call_id))["state"] == "unknown"

@@ -183,7 +183,7 @@ async def test_the_hashes_of_an_earlier_version_work_until_they_are_renewed_and_
     assert await is_suppressed(with_keys(stack, pool, OLD))
     with pytest.raises(ErasureKeyMissing):
         await is_suppressed(without)
-    # So asks a process of the earlier version: it calls nobody rather than somebody who must not be called.
+    # A process of the earlier version asks so. It then calls no person, rather than one who must not be called.
     with pytest.raises(asyncpg.RaiseError, match="RINGBACK_ERASURE_KEY"):
         await stack.execute(f"SELECT person_hash('{PHONE}')")
 

@@ -215,7 +215,7 @@ async def test_nor_when_the_same_evidence_came_before_it_too(stack: ErasureStack
                                   "a body that was too large"])  # fmt: skip
 @pytest.mark.parametrize("first", ["evidence", "erasure"])
 async def test_what_waits_beside_the_erasure_for_the_person_leaves_nothing(stack: ErasureStack, late, first):
-    """Both are begun while somebody else holds the person, and are let go in the order in which they came."""
+    """Both begin while another transaction holds the person, and go on in the order of their arrival."""
     talk = await stack.place()
     await stack.whole_call(talk)
     marks = await call_us(stack)

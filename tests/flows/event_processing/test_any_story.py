@@ -138,8 +138,8 @@ class Story:
         await cancel_call(self.stack.store, self.stack.clock, self.call_id)
 
     async def suppress(self) -> None:
-        whom = {"phone": self.stack.phone(), "contact_id": None}
-        await suppress_now(self.stack.store, self.stack.clock, self.stack.new_id, reason="asked", **whom)
+        person = {"phone": self.stack.phone(), "contact_id": None}
+        await suppress_now(self.stack.store, self.stack.clock, self.stack.new_id, reason="asked", **person)
 
     async def expire(self) -> None:
         queue: Any = None

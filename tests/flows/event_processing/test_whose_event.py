@@ -55,7 +55,7 @@ async def test_an_inbound_call_is_written_down_and_tells_nothing(stack: EventSta
     name = f"call_inbound_{stack.person}"
     for event in r.COMPLETED:
         await stack.hear(r.play(r.COMPLETED, event, name, talk.marks, direction="inbound"))
-    assert [fate for _, fate in await inbox(stack, name)] == ["inbound"] * 3
+    assert [handling for _, handling in await inbox(stack, name)] == ["inbound"] * 3
     assert await stack.told(talk.call_id) == ["initiated"]
     assert stack.counts.foreign == 0
 

@@ -100,7 +100,7 @@ async def test_a_resend_whose_worker_died_is_looked_into_like_any_other(stack):
     stack.provider.before_send = lambda: 1 / 0
     with pytest.raises(ZeroDivisionError):
         await stack.place_due()
-    await stack.look_after(after_s=60)
+    await stack.reconcile(after_s=60)
     assert (await stack.attempt(call_id))["state"] == "unknown"
     while (await stack.attempt(call_id))["state"] == "unknown":
         await stack.check_when_due(call_id)
@@ -261,7 +261,7 @@ async def test_an_answer_to_the_first_request_says_nothing_about_the_resend_that
     placing = asyncio.create_task(stack.place(message))
     while not stack.provider.dials:
         await asyncio.sleep(0.005)
-    await stack.look_after(after_s=61)
+    await stack.reconcile(after_s=61)
     for _ in range(3):
         await stack.check_when_due(message.call_id)
     stack.provider.during_dial = hear_the_first

@@ -57,7 +57,7 @@ async def test_a_missing_analysis_is_asked_for_at_doubling_pauses_and_then_given
     call_id, attempt_id = await placed(stack)
     stack.clock.advance(180)
     stack.provider.talked(attempt_id)
-    await stack.look_after()
+    await stack.reconcile()
     waits = []
     while (await stack.attempt(call_id))["verdict_type"] is None:
         waits.append(await stack.check_when_due(call_id))
@@ -160,7 +160,7 @@ async def test_with_every_webhook_lost_each_call_reaches_its_own_end(stack):
         call_id, attempt_id = await placed(stack)
         play(attempt_id, (await stack.attempt(call_id))["provider_call_id"])
         calls[name] = call_id
-    await stack.look_after(after_s=180)
+    await stack.reconcile(after_s=180)
     for name, call_id in calls.items():
         type_, data = (await stack.events(call_id))[-1]
         assert name in (type_, data.get("reason"))
@@ -173,9 +173,9 @@ async def test_a_check_that_died_with_its_process_is_taken_up_again_after_a_minu
     now = stack.clock.now()
     (taken,) = await stack.store.attempts_to_check(now, stack.clock.now().replace(minute=now.minute + 1), 10)
     assert taken.attempt_id == attempt_id
-    assert await stack.look_after() == 0
+    assert await stack.reconcile() == 0
     stack.provider.no_answer(attempt_id)
-    assert await stack.look_after(after_s=60) == 1
+    assert await stack.reconcile(after_s=60) == 1
     assert (await stack.call(call_id))["final"]
 
 
@@ -184,6 +184,6 @@ async def test_a_check_that_is_due_after_the_verdict_does_nothing(stack):
     await stack.hear(call_id, stack.provider.no_answer(attempt_id))
     await stack.all("UPDATE attempts SET next_check_at = $1 RETURNING 1", stack.clock.now())
     before = await stack.events(call_id)
-    assert await stack.look_after() == 1
+    assert await stack.reconcile() == 1
     assert await stack.events(call_id) == before
     assert (stack.provider.polls, (await stack.attempt(call_id))["next_check_at"]) == (0, None)

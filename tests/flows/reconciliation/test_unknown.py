@@ -32,9 +32,9 @@ async def test_a_worker_that_died_behind_its_claim_leaves_an_unknown_attempt_whe
     stack.provider.during_dial = die
     with pytest.raises(asyncio.CancelledError):
         await stack.place(message)
-    await stack.look_after(after_s=59)
+    await stack.reconcile(after_s=59)
     assert (await stack.attempt(message.call_id))["state"] == "dialing"
-    await stack.look_after(after_s=1)
+    await stack.reconcile(after_s=1)
     attempt = await stack.attempt(message.call_id)
     assert (attempt["state"], attempt["holds_person"], attempt["holds_slot"]) == ("unknown", True, True)
     assert attempt["unknown_since"] == stack.clock.now()
@@ -51,7 +51,7 @@ async def test_the_end_of_an_earlier_lease_does_not_end_a_later_claim(stack, mon
         seen.append(await stack.store.attempt_of(request.idempotency_key, None))
 
     async def sweep_late(request):
-        await stack.look_after()
+        await stack.reconcile()
         states.append((await stack.attempt(message.call_id))["state"])
 
     async def what_was_due(now, busy_until, limit):
@@ -260,7 +260,7 @@ async def test_a_cancellation_meanwhile_lets_nothing_follow_and_the_outcome_stay
 async def test_two_schedulers_look_up_one_attempt_once(stack):
     call_id = await unclear(stack)
     stack.clock.advance(5)
-    found = await asyncio.gather(stack.look_after(), stack.look_after(), stack.look_after())
+    found = await asyncio.gather(stack.reconcile(), stack.reconcile(), stack.reconcile())
     assert sorted(found) == [0, 0, 1]
     assert (await stack.attempt(call_id))["lookups"] == 1
 
@@ -271,7 +271,7 @@ async def test_a_lookup_that_took_longer_than_the_next_one_is_not_counted(stack)
 
     async def slow(attempt_id):
         stack.provider.find_attempt = find
-        assert await stack.look_after(after_s=30) == 1
+        assert await stack.reconcile(after_s=30) == 1
         return []
 
     stack.provider.find_attempt = slow
@@ -293,9 +293,9 @@ async def test_one_attempt_that_cannot_be_handled_does_not_hold_up_the_others(st
 
     stack.provider.find_attempt = stumbles
     with pytest.raises(ValueError):
-        await stack.look_after(after_s=5)
+        await stack.reconcile(after_s=5)
     assert (await stack.attempt(whole))["lookups"] == 1
-    await stack.look_after(after_s=25)
+    await stack.reconcile(after_s=25)
     assert (await stack.attempt(whole))["lookups"] == 2
     assert (await stack.attempt(broken))["state"] == "unknown"
 

@@ -13,8 +13,8 @@ from tests.flows.event_processing import recordings as r
 from tests.flows.event_processing.conftest import EventStack
 
 
-async def suppress(stack: EventStack, **whom: str) -> tuple[str, list[str]]:
-    named = {"phone": None, "contact_id": None, **whom}
+async def suppress(stack: EventStack, **given: str) -> tuple[str, list[str]]:
+    named = {"phone": None, "contact_id": None, **given}
     return await suppress_now(stack.store, stack.clock, stack.new_id, reason="asked", **named)  # type: ignore[arg-type]
 
 
@@ -22,8 +22,8 @@ async def test_a_suppressed_phone_ends_all_its_calls_and_lists_the_attempts_in_p
     ringing = await stack.talk(contact=0, phone=0, retry=RETRY)
     pending = await stack.accept(contact=1, phone=0, not_before=stack.clock.now() + timedelta(hours=1))
     elsewhere = await stack.accept(contact=0, phone=2)
-    _, under_way = await suppress(stack, phone=stack.phone(0))
-    assert under_way == [ringing.attempt_id]
+    _, possibly_ringing = await suppress(stack, phone=stack.phone(0))
+    assert possibly_ringing == [ringing.attempt_id]
     assert closing(await stack.last(pending)) == closed_by("suppressed")
     assert (await stack.call(pending))["status"] == "failed"
     assert await stack.told(elsewhere) == []
@@ -37,8 +37,8 @@ async def test_a_suppressed_contact_is_stopped_at_every_phone(stack: EventStack)
     await stack.play(retried, r.BUSY)
     other_phone = await stack.accept(contact=0, phone=1)
     other_contact = await stack.accept(contact=1, phone=2)
-    _, under_way = await suppress(stack, contact_id=stack.contact(0))
-    assert under_way == []
+    _, possibly_ringing = await suppress(stack, contact_id=stack.contact(0))
+    assert possibly_ringing == []
     assert await stack.told(retried.call_id) == ["initiated", "failed busy", "failed suppressed"]
     assert await stack.told(other_phone) == ["failed suppressed"]
     assert await stack.told(other_contact) == []

@@ -146,7 +146,7 @@ class Sight:
         return far if self._is_empty and len(far) == len(self.row["open_calls"] or []) else []
 
     @property
-    def is_settled(self) -> bool:
+    def is_finished(self) -> bool:
         return self._is_empty and not self.row["open_calls"]
 
     @property
