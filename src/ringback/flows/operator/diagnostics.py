@@ -89,59 +89,53 @@ async def _database(targets: DiagnosticTargets) -> list[Check]:
         asked_at = targets.clock.now()
         server = await database.server()
         answered_at = targets.clock.now()
-        checks = [_version(server), _clock(server, asked_at + (answered_at - asked_at) / 2), _schema(server)]
+        checks = _server_checks(server, asked_at + (answered_at - asked_at) / 2)
         if not checks[-1].wrong:
-            work = await database.work()
-            checks += [_dialing(work), _breaker(work), _outbox(work, server.now)]
+            checks += _work_checks(await database.work(), server.now)
             checks += [await _dead("outbox", targets.outbox)] if targets.outbox is not None else []
     except Retryable as error:
         return [_unavailable("database", error, "start it, or correct RINGBACK_DATABASE_URL")]
     return checks
 
 
-def _version(server: ServerFacts) -> Check:
-    said = f"PostgreSQL {server.server}"
+def _server_checks(server: ServerFacts, local_now: datetime) -> list[Check]:
+    """The version, the clock and, last, the schema."""
+    version = Check("database", f"PostgreSQL {server.server}")
     if server.server_number < OLDEST_SERVER:
-        return _wrong("database", said, "use PostgreSQL 14 or newer")
-    return Check("database", said)
+        version = _wrong("database", version.said, "use PostgreSQL 14 or newer")
 
-
-def _clock(server: ServerFacts, local_now: datetime) -> Check:
     skew_s = (server.now - local_now).total_seconds()
+    clock = Check("clock", f"the database's is {skew_s:+.3f} s off ours")
     if abs(skew_s) > MAX_CLOCK_SKEW_S:
-        return _wrong("clock", f"the database's is {skew_s:+.1f} s off ours: dialing waits", "synchronise both (NTP)")
-    return Check("clock", f"the database's is {skew_s:+.3f} s off ours")
+        said = f"the database's is {skew_s:+.1f} s off ours: dialing waits"
+        clock = _wrong("clock", said, "synchronise both (NTP)")
 
-
-def _schema(server: ServerFacts) -> Check:
     if server.schema == server.newest:
-        return Check("schema", f"{server.schema}, the newest")
-    if server.schema is not None and server.schema > server.newest:
-        return Check("schema", f"{server.schema}, made by a newer version; this program knows {server.newest}")
-    schema = "no tables yet" if server.schema is None else f"stands at {server.schema}"
-    return _wrong("schema", f"{schema}, this program wants {server.newest}", "run: ringback db upgrade")
+        schema = Check("schema", f"{server.schema}, the newest")
+    elif server.schema is not None and server.schema > server.newest:
+        schema = Check("schema", f"{server.schema}, made by a newer version; this program knows {server.newest}")
+    else:
+        found = "no tables yet" if server.schema is None else f"stands at {server.schema}"
+        schema = _wrong("schema", f"{found}, this program wants {server.newest}", "run: ringback db upgrade")
+    return [version, clock, schema]
 
 
-def _dialing(work: WorkFacts) -> Check:
-    if work.paused_at is None:
-        return Check("dialing", "not paused")
-    because = f": {work.pause_reason}" if work.pause_reason else ""
-    return Check("dialing", f"paused{because}", "to go on, run: ringback resume")
+def _work_checks(work: WorkFacts, now: datetime) -> list[Check]:
+    """Dialing, the breaker and the outbox."""
+    dialing, breaker = Check("dialing", "not paused"), Check("breaker", "closed")
+    if work.paused_at is not None:
+        because = f": {work.pause_reason}" if work.pause_reason else ""
+        dialing = Check("dialing", f"paused{because}", "to go on, run: ringback resume")
+    if work.breaker_until is not None:
+        said = f"open ({work.breaker_reason}), next try {work.breaker_until:%H:%M:%S} UTC"
+        breaker = _wrong("breaker", said, "Retell refuses the account: look at its key, balance and limits")
 
-
-def _breaker(work: WorkFacts) -> Check:
-    if work.breaker_until is None:
-        return Check("breaker", "closed")
-    said = f"open ({work.breaker_reason}), next try {work.breaker_until:%H:%M:%S} UTC"
-    return _wrong("breaker", said, "Retell refuses the account: look at its key, balance and limits")
-
-
-def _outbox(work: WorkFacts, now: datetime) -> Check:
     late_s = (now - work.oldest).total_seconds() if work.oldest is not None else 0.0
-    said = f"{work.waiting} rows wait, the oldest for {late_s:.0f} s"
+    outbox = Check("outbox", f"{work.waiting} rows wait, the oldest for {late_s:.0f} s")
     if late_s > LATE_S:
-        return _wrong("outbox", said, "see whether the processes run, and whether Engage and the queues answer")
-    return Check("outbox", said)
+        advice = "see whether the processes run, and whether Engage and the queues answer"
+        outbox = _wrong("outbox", outbox.said, advice)
+    return [dialing, breaker, outbox]
 
 
 async def _queue(subject: str, queue: MessageQueue | Retryable) -> list[Check]:
