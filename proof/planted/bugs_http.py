@@ -11,8 +11,8 @@ MAKING_ROOM = "ringback.web.limits:BodyReader._make_room"
 RECEIVING = "ringback.web.connections:LimitedProtocol.data_received"
 
 _CONNECTIONS = "web/test_connections.py::"
-_BODIES = "web/test_bodies.py::"
-_API = "web/test_systems_door.py::"
+_BODIES = "web/test_body_reader.py::"
+_API = "web/test_before_authentication.py::"
 _RECEIVER = "services/test_webhook_receiver.py::"
 
 the_body_before_the_key = edited(
@@ -36,7 +36,7 @@ unfinished_requests_take_places = edited(
     """,
     aims=(I1,),
     why="It is cheapest to refuse a crowd before anything else is done.",
-    tests=(f"{_API}test_two_hundred_unfinished_requests_keep_nobody_out",),
+    tests=(f"{_API}test_two_hundred_unfinished_requests_keep_no_client_out",),
 )
 
 every_wrong_key_asks_the_database = edited(
@@ -66,7 +66,7 @@ an_unsigned_tool_call_is_read = edited(
     new="not signature",
     aims=(I15, I18),
     why="The signature is over the body.",
-    tests=("web/test_retell_doors.py::test_what_cannot_be_genuine_is_answered_401_before_its_body",),
+    tests=("web/test_retell_routes.py::test_what_cannot_be_genuine_is_answered_401_before_its_body",),
 )
 
 

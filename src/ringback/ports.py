@@ -272,7 +272,7 @@ class Transaction(Protocol):
         attempt: Attempt | None,
         identity: bytes,
         body: str | None,
-        fate: str,
+        handling: str,
         now: datetime,
     ) -> bool:
         """Write the inbox row of one provider event. Returns False if a row with this content exists."""
@@ -287,7 +287,7 @@ class Transaction(Protocol):
     async def unfinished_calls(self, phone: str | None, contact_id: str | None) -> list[str]: ...
     async def attempts_possibly_ringing(self, phone: str | None, contact_id: str | None) -> list[str]: ...
 
-    async def action_result(self, door: str, key: str) -> tuple[str, dict[str, Any]] | None:
+    async def action_result(self, scope: str, key: str) -> tuple[str, dict[str, Any]] | None:
         """Return (request hash, reply) of an action that was done before."""
         ...
 
@@ -300,7 +300,7 @@ class Transaction(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ActionResult:
-    door: str
+    scope: str
     key: str
     action: str
     request_hash: str

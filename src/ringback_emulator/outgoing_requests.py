@@ -113,7 +113,7 @@ class Delivery:
 
 
 class WebhookSender:
-    """Sends webhooks in order, but none waits for another. Each is settled when it was accepted or given up."""
+    """Sends webhooks in order, but none waits for another. Each is finished when it was accepted or given up."""
 
     def __init__(
         self, store: CallStore, post: SignedPost, faults: RetellFaults, spawn: Spawn, settings: RetellEmulatorSettings
@@ -150,7 +150,7 @@ class WebhookSender:
 
 
 def _due_deliveries(call: Call) -> list[Delivery]:
-    """Return the unsettled deliveries of the events so far, in the order of sending."""
+    """Return the unfinished deliveries of the events so far, in the order of sending."""
     if call.webhook_url is None:
         return []
     mode = SCENARIOS[call.scenario].webhooks

@@ -81,11 +81,11 @@ async def test_a_webhook_is_dropped_after_three_retries_and_delays_no_other(emul
     events = emulator.receiver.events(call.call_id)
     assert events.index("call_ended") < len(events) - 1 - events[::-1].index("call_started")
 
-    async def settled():
+    async def all_delivered():
         return [one for one in records_of(emulator.state_dir) if one.get("delivery") == "call_started#0"]
 
     # The record is written after the fourth answer has arrived.
-    assert len(await wait_until(settled)) == 1
+    assert len(await wait_until(all_delivered)) == 1
     assert emulator.receiver.events(call.call_id).count("call_started") == 4
 
 

@@ -1,4 +1,4 @@
-"""The actions say in one place what they take and answer; the document and the doors are made of it."""
+"""The actions declare their arguments and replies in one place; the document and the endpoints come from it."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A connection that sends no request, or never ends one, is closed, and keeps nobody out meanwhile."""
+"""A connection that sends no request, or never ends one, is closed, and keeps no other client out."""
 
 import asyncio
 import time
@@ -183,7 +183,7 @@ async def test_idle_connections_give_way_to_new_ones(monkeypatch):
             writer.close()
 
 
-async def test_a_connection_with_a_request_under_way_does_not_give_way(monkeypatch):
+async def test_a_connection_with_an_open_request_is_not_closed(monkeypatch):
     monkeypatch.setattr(connections, "MOST_CONNECTIONS", 5)
     async with served(app) as server:
         reader, writer = await server.open()

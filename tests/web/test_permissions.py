@@ -157,11 +157,11 @@ async def test_a_key_that_was_revoked_is_refused_within_seconds(database_url):
     now, key = [100.0], make_key()
     async with open_dependencies(read_settings({"RINGBACK_DATABASE_URL": database_url}, emulated=True)) as parts:
         await parts.api_keys.add("crm", hash_key(key), parts.clock.now(), Role.ENGAGE)
-        door = ApiKeys(parts.api_keys.find, lambda: now[0])
-        assert await door.known(key) == KnownKey("crm", Role.ENGAGE)
+        keys = ApiKeys(parts.api_keys.find, lambda: now[0])
+        assert await keys.known(key) == KnownKey("crm", Role.ENGAGE)
         await parts.api_keys.revoke("crm", parts.clock.now())
         now[0] += 5.0
-        assert await door.known(key) is None
+        assert await keys.known(key) is None
 
 
 def test_keys_are_looked_up_at_most_once_in_their_seconds():
@@ -172,9 +172,9 @@ def test_keys_are_looked_up_at_most_once_in_their_seconds():
         return KnownKey("crm", Role.VIEWER)
 
     async def ask_often() -> None:
-        door = ApiKeys(find, lambda: 0.0)
+        keys = ApiKeys(find, lambda: 0.0)
         for _ in range(20):
-            await door.known("one")
+            await keys.known("one")
 
     asyncio.run(ask_often())
     assert len(asked) == 1

@@ -1,4 +1,4 @@
-"""Whatever JSON comes in, it is taken in a form the database can hold, or refused; never a crash, never an echo."""
+"""Any JSON is accepted in a form that the database can hold, or refused: never a crash, never an echo."""
 
 import json
 from collections.abc import Callable

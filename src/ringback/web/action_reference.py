@@ -13,10 +13,10 @@ from ringback.web.routes.actions import STATUS_OF_CODE
 COMMON_CODES = {
     "invalid_args": "An argument is unknown or unusable; `result.errors` names every one, and why.",
     "not_found": "There is no such call, contact or task.",
-    "no_call": "The tool call belongs to no conversation of this installation. Retell's door only.",
-    "wrong_function": "The body names another function than its path; nothing was done. Retell's door only.",
-    "key_reused": "The idempotency key stands for another request. Systems' door only.",
-    "unavailable": "Not now; the same request may be repeated. Retell's door only, the systems' answers 503.",
+    "no_call": "The tool call belongs to no conversation of this installation. Only for Retell.",
+    "wrong_function": "The body names another function than its path; nothing was done. Only for Retell.",
+    "key_reused": "The idempotency key belongs to another request. Only for systems.",
+    "unavailable": "Not now; the same request may be repeated. Only for Retell; systems get a 503.",
     "rehearsed": "The dashboard's playground asked: everything was checked and nothing written.",
 }
 
@@ -34,14 +34,14 @@ Systems ask at `POST /v1/actions/{action}` with an API key:
 
 In place of `call_id` stands `contact_id` or `task_id`; exactly one of them, unless the action says that its arguments
 are enough. Agents ask at `POST /v1/retell/functions/{action}`, signed by Retell; the conversation itself is the target.
-`ringback retell tools` prints the tool definitions for an agent. The reply is the same at every door:
+`ringback retell tools` prints the tool definitions for an agent. Systems and agents get the same reply:
 
 ```json
 {"ok": true, "code": "…", "say": "One sentence that the agent may speak.", "result": {}}
 ```
 
 Systems are held to the letter: unknown arguments are refused. Agents are not. What the platform or a model adds is
-ignored, and `result.ignored` lists it. At Retell's door these are no value, neither written nor asked for again:
+ignored, and `result.ignored` lists it. From an agent these are no value, neither written nor asked for again:
 `null`, `""`, "null", "N/A", "undefined", characters that show nothing, and variables that were not filled in (`{{…}}`).
 An optional argument that cannot be used is cut or left out. An object may be a JSON string, and arguments may stand
 beside the `call`. A body's `name` has to be the function that its path names.
@@ -49,7 +49,7 @@ beside the `call`. A body's `name` has to be the function that its path names.
 A tool call's key is its id in the transcript; of several the one whose arguments are the body's. Without an id the key
 is what was asked, for 60 s, and only until another action undoes it: a person may change their mind.
 
-At Retell's door the status is always 200. At the systems' door a refusal is a problem (RFC 9457) that holds the reply:
+An agent always gets the status 200. For a system a refusal is a problem (RFC 9457) that holds the reply:
 404 for `not_found`, 409 for `already_dispatched` and `key_reused`, else 422.
 
 Codes that every action may answer:
@@ -70,7 +70,7 @@ def _section(declaration: ActionDeclaration) -> Iterator[str]:
     yield ""
     yield declaration.description
     yield ""
-    yield _doors(declaration)
+    yield _callers(declaration)
     yield ""
     yield from _arguments(declaration.arguments)
     yield ""
@@ -80,9 +80,9 @@ def _section(declaration: ActionDeclaration) -> Iterator[str]:
     yield from _rows(("code", "means"), codes)
 
 
-def _doors(declaration: ActionDeclaration) -> str:
-    doors = "Doors: systems, agents." if declaration.for_agents else "Doors: systems."
-    return doors if declaration.needs_target else f"{doors} The arguments may be enough to say whom it is about."
+def _callers(declaration: ActionDeclaration) -> str:
+    callers = "For systems and agents." if declaration.for_agents else "For systems."
+    return callers if declaration.needs_target else f"{callers} The arguments may be enough to name the contact."
 
 
 def _status(code: str) -> str:

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from ringback.telemetry import HttpRefusal, Metrics
 from ringback.web.problems import MEDIA_TYPE
 
-#: Open at once in one process: more than all doors together let in, so that those do not use up the connections.
+#: Open at once in one process. More than all limits of requests together, so that requests do not use them up.
 MOST_CONNECTIONS = 5_000
 #: File descriptors that are left for the database, queues, files and listening sockets.
 OTHER_DESCRIPTORS = 256
@@ -49,12 +49,12 @@ class Connections:
         self.metrics = metrics
         self.most = most
         self.lingering = 0
-        #: Those without a request under way, the longest waiting first.
+        #: Connections without an open request, the longest waiting first.
         self.waiting: dict[LimitedProtocol, None] = {}
 
     def make_room(self, newest: "LimitedProtocol") -> None:
         """Close the connection that has waited longest for a request. The newest itself is closed when every other
-        connection has a request under way."""
+        connection has an open request."""
         self.metrics.refused(HttpRefusal.NO_ROOM)
         given_up = next(iter(self.waiting), newest)
         self.waiting.pop(given_up, None)
@@ -113,7 +113,7 @@ class Wire(asyncio.Transport):
         self._end = asyncio.get_running_loop().call_later(within_s, self._transport.abort)
 
     def discard(self, size: int) -> None:
-        """So many bytes came in that nobody will look at."""
+        """So many bytes came in that are never read."""
         self._left -= size
         if self._left < 0:
             self._transport.abort()
@@ -135,7 +135,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().__init__(**uvicorns)
         self.limits = limits
         self._is_in_head = True
-        self._received = 0  # bytes of the request under way, or of the head that has begun
+        self._received = 0  # bytes of the open request, or of the head that has begun
         self._body_bytes = 0
         self._head_deadline: asyncio.TimerHandle | None = None
         self._taken_deadline: asyncio.TimerHandle | None = None

@@ -1,4 +1,4 @@
-"""/docs: Swagger UI, with every file of it from this process, and a policy that lets the page load nothing else."""
+"""/docs: Swagger UI. Every file comes from this process, and a policy lets the page load nothing else."""
 
 from importlib.resources import files
 

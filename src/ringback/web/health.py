@@ -31,7 +31,7 @@ def health_routes(
 ) -> list[Route]:
     """`/readyz` answers 503 while a check fails. A pause is shown and is no failure: the process works as told.
 
-    Nobody has to show a key here, so the operator's reason for a pause is not told; `ringback doctor` tells it.
+    This needs no key, so the operator's reason for a pause is not shown; `ringback doctor` shows it.
     """
 
     async def healthz(request: Request) -> Response:

@@ -165,7 +165,7 @@ async def _answer_http(request: Request, error: Exception) -> Response:
 
 
 async def _answer_disconnected(request: Request, error: Exception) -> Response:
-    """The client disconnected before its body was complete. Nobody reads this answer."""
+    """The client disconnected before its body was complete. This response is never read."""
     return Response(status_code=400)
 
 

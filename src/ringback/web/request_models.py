@@ -220,7 +220,7 @@ def read_action(body: Any, header_key: str | None, *, needs_target: bool) -> tup
 
 
 def _read_zone(body: Any, zones_of: Callable[[str], tuple[str, ...]]) -> tuple[str | None, list[FieldProblem]]:
-    """Find the region that the contact's time zone means. The model cannot, because the number may decide it."""
+    """Find the region of the contact's time zone. The model of one field cannot, because the number may decide it."""
     contact = body.get("contact") if isinstance(body, dict) else None
     name, phone = (contact.get("time_zone"), contact.get("phone")) if isinstance(contact, dict) else (None, None)
     if not isinstance(name, str):

@@ -212,7 +212,7 @@ class PostgresTransaction:
         attempt: Attempt | None,
         identity: bytes,
         body: str | None,
-        fate: str,
+        handling: str,
         now: datetime,
     ) -> bool:
         status = await self._connection.execute(
@@ -223,7 +223,7 @@ class PostgresTransaction:
             now,
             attempt.attempt_id if attempt else report.attempt_id,
             attempt.call_id if attempt else report.call_id,
-            fate,
+            handling,
             body,
         )
         return bool(status == "INSERT 0 1")
@@ -258,19 +258,19 @@ class PostgresTransaction:
     async def attempts_possibly_ringing(self, phone: str | None, contact_id: str | None) -> list[str]:
         return [row[0] for row in await self._connection.fetch(sql.ATTEMPTS_POSSIBLY_RINGING, phone, contact_id)]
 
-    async def action_result(self, door: str, key: str) -> tuple[str, dict[str, Any]] | None:
+    async def action_result(self, scope: str, key: str) -> tuple[str, dict[str, Any]] | None:
         record = await self._connection.fetchrow(
-            "SELECT request_hash, reply FROM action_results WHERE door = $1 AND key = $2", door, key
+            "SELECT request_hash, reply FROM action_results WHERE door = $1 AND key = $2", scope, key
         )
         return (record["request_hash"], record["reply"]) if record else None
 
-    async def free_content_key(self, door: str, key: str, since: datetime, undone_by: tuple[str, ...]) -> None:
-        await self._connection.execute(sql.FREE_CONTENT_KEY, door, key, since, undone_by)
+    async def free_content_key(self, scope: str, key: str, since: datetime, undone_by: tuple[str, ...]) -> None:
+        await self._connection.execute(sql.FREE_CONTENT_KEY, scope, key, since, undone_by)
 
     async def store_action(self, result: ActionResult) -> bool:
         status = await self._connection.execute(
             sql.STORE_ACTION,
-            result.door,
+            result.scope,
             result.key,
             result.action,
             result.request_hash,

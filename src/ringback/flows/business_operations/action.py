@@ -135,7 +135,7 @@ class ActionTransaction(InboundTransaction, Protocol):
         """Write fields. The old values are kept with the new ones."""
         ...
 
-    async def free_content_key(self, door: str, key: str, since: datetime, undone_by: tuple[str, ...]) -> None:
+    async def free_content_key(self, scope: str, key: str, since: datetime, undone_by: tuple[str, ...]) -> None:
         """Free the key of an old action, so that a new request with it is no repeat. The action's record stays.
 
         Old: done before `since`, or before an action of `undone_by` for the same contact.

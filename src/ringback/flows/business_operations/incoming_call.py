@@ -30,7 +30,7 @@ MAX_VALUE_CHARS, MAX_TOLD_CHARS = 500, 8_000
 
 DECLARATION = ActionDeclaration(
     name="incoming_call",
-    description="Somebody calls one of our numbers: who it is, and what the agent that answers should know.",
+    description="A contact calls one of our numbers: the agent learns who it is, and what it should know.",
     arguments=arguments(
         {
             "from_number": text(300, 'The caller\'s number as the carrier sends it, or "anonymous".'),

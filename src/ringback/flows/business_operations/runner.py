@@ -141,7 +141,7 @@ class BusinessOperations:
         self, tx: ActionTransaction, request: ActionRequest, target: Target, reply: Reply, now: datetime
     ) -> None:
         result = ActionResult(
-            door=request.scope,
+            scope=request.scope,
             key=request.key,
             action=request.action,
             request_hash=request.fingerprint,

@@ -20,12 +20,12 @@ from ringback.web.limits import RETELL_BODY_BYTES, BodyReader
 from ringback.web.problems import FieldProblem, Problem, invalid, not_found
 from ringback.web.strict_route import strict_router
 
-#: Someone is on the phone: a silence longer than this is worse than "not now". What was committed meanwhile stands
-#: under the tool call's key, so Retell's repeat gets its reply.
+#: A longer silence in a conversation is worse than "not now". An action committed meanwhile is stored with the tool
+#: call's key, so Retell's repeat gets its reply.
 ANSWER_WITHIN_S = 10.0
 #: A phone is ringing. Retell waits ten seconds and tries again; the caller hears every one of them.
 ANSWER_RINGING_WITHIN_S = 3.0
-#: What the answer that needs no database may wait for the one thing it would like to know.
+#: The answer without the database waits at most this long for the installation's name.
 INSTANCE_WITHIN_S = 0.2
 
 NO_CALL = Reply(False, "no_call", NO_CALL_SAY)
@@ -36,8 +36,10 @@ _log = structlog.get_logger(__name__)
 
 
 class Ringing(Protocol):
-    """Someone calls us, as the provider's edge has read it; `agent_id` is the number's own agent, if it has one.
-    `is_dated`: the body says when it was asked, which tells one call's from the next's."""
+    """A call to us, as the adapter read it from the provider. `agent_id` is the number's own agent, if it has one.
+
+    `is_dated`: the body has a time, which distinguishes two calls of the same numbers.
+    """
 
     @property
     def from_number(self) -> str: ...
@@ -142,7 +144,7 @@ class RetellApi:
         instance = None
         try:
             async with asyncio.timeout(INSTANCE_WITHIN_S):
-                # Kept in memory once it was read, so it is usually there without the database.
+                # Kept in memory after the first read, so it usually needs no database.
                 instance = await self.operations.store.instance()
         except (Retryable, TimeoutError):
             pass
@@ -150,7 +152,7 @@ class RetellApi:
 
     def _answered(self, reply: Reply, ringing: Ringing | None) -> Response:
         result = reply.result
-        # The number's own agent answers; ours only where nobody would.
+        # The number's own agent answers. Ours answers a number that has none.
         agent_id = None if ringing is None or ringing.agent_id else result["agent_id"]
         return JSONResponse(self.answer(result["dynamic_variables"], result["metadata"], agent_id))
 

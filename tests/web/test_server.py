@@ -1,4 +1,4 @@
-"""Whoever knocks is let in, also while the event loop is busy."""
+"""A client can connect, also while the event loop is busy."""
 
 import asyncio
 import socket

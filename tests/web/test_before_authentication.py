@@ -77,7 +77,7 @@ async def test_a_body_that_does_not_end_in_time_is_408(server, monkeypatch):
 
 
 @pytest.mark.parametrize("key", [None, KEY])
-async def test_two_hundred_unfinished_requests_keep_nobody_out(monkeypatch, key):
+async def test_two_hundred_unfinished_requests_keep_no_client_out(monkeypatch, key):
     """With a key or without: a request takes a place once it is here whole."""
     monkeypatch.setattr(limits.LoadShedding.__init__, "__defaults__", (1, 1))
 

@@ -29,7 +29,7 @@ def arriving(*pieces: bytes, ends: bool = True):
     return receive
 
 
-async def nobody_reads():
+async def never_read():
     raise AssertionError("read")
 
 
@@ -53,7 +53,7 @@ async def test_a_body_is_given_whole(bodies):
 
 async def test_a_byte_too_many_is_413_announced_or_not(bodies):
     announced = Headers({"content-length": "4"})
-    assert await status_of(bodies, nobody_reads, announced, max_bytes=3) == 413
+    assert await status_of(bodies, never_read, announced, max_bytes=3) == 413
     assert await status_of(bodies, arriving(b"ab", b"cd", ends=False), max_bytes=3) == 413
     assert await status_of(bodies, arriving(b"ab", b"c"), Headers({"content-length": "3"}), max_bytes=3) == 200
 
@@ -66,7 +66,7 @@ async def test_a_body_that_does_not_arrive_in_time_is_408(bodies):
     assert await status_of(bodies, arriving(b"a", ends=False), within_s=0.05) == 408
 
 
-async def test_a_client_that_goes_away_is_told_of(bodies):
+async def test_a_client_that_disconnects_is_reported(bodies):
     async def gone():
         return {"type": "http.disconnect"}
 
@@ -108,7 +108,7 @@ async def test_no_more_are_unfinished_than_are_allowed(bodies):
         task.cancel()
 
 
-async def test_one_that_was_refused_or_went_away_holds_nothing(bodies):
+async def test_a_refused_body_and_one_of_a_disconnected_client_hold_no_memory(bodies):
     assert await status_of(bodies, arriving(b"x" * 9, ends=False), within_s=0.01) == 408
     assert await status_of(bodies, arriving(b"x" * 9), max_bytes=5) == 413
     cut_off = asyncio.create_task(status_of(bodies, arriving(b"x" * 9, ends=False)))

@@ -29,7 +29,7 @@ async def test_a_request_that_hangs_is_answered_503_with_a_problem():
     assert answer.json()["code"] == "unavailable"
 
 
-async def test_other_doors_keep_their_own_time():
+async def test_other_endpoints_have_limits_of_their_own():
     async with client() as http:
         answers = [await http.get("/v1/retell/functions/x"), await http.get("/healthz")]
     assert [answer.text for answer in answers] == ["late", "late"]
