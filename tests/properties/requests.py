@@ -1,4 +1,4 @@
-"""A call with one task, and the facts about a person for whom no rule defers."""
+"""A call with one task, and the facts about a person that no rule defers."""
 
 from datetime import datetime, timedelta
 

@@ -135,7 +135,7 @@ class RetellApi:
         except (Retryable, TimeoutError) as error:
             _log.warning("inbound.fallback", cause=type(error).__name__)
             return await self._static_reply()
-        except Exception as error:  # noqa: BLE001 - the inbound door: a phone is ringing, and a bug must not keep it so
+        except Exception as error:  # noqa: BLE001 - a phone is ringing, and a bug must not keep it ringing
             _log.error("inbound.failed", error=type(error).__name__, exc_info=error)
             return await self._static_reply()
         return reply if reply.ok else await self._static_reply()
