@@ -26,7 +26,7 @@ def client_of(operations) -> httpx.AsyncClient:
 
     numbers = itertools.count(1)
     api = BusinessApi(operations, lambda: f"request-{next(numbers)}")
-    api = RetellApi(
+    retell_api = RetellApi(
         operations=operations,
         bodies=BodyReader(make_metrics()),
         may_be_genuine=lambda header: may_be_genuine(header, NOW_MS),
@@ -37,7 +37,7 @@ def client_of(operations) -> httpx.AsyncClient:
     )
     keys = ApiKeys(find_key, lambda: 0.0)
     routers = [action_routes(api, require_api_key(keys))]
-    app = create_application("test", routers, retell_routes(api), make_metrics())
+    app = create_application("test", routers, retell_routes(retell_api), make_metrics())
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://ringback.test")
 
