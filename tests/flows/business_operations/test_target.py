@@ -12,8 +12,8 @@ async def test_a_caller_is_told_what_the_catalogue_allows_and_no_more_than_a_pho
     fields = {f"f{number:02d}": "x" * 900 for number in range(30)}
     talk = await stack.talk(fields=fields, variables={"product": "solar", "secret": "s"})
     await stack.tool(talk, "reschedule_call", {"when": "tomorrow at 3pm", "reason": "in a meeting"})
-    told = ("product", "callback_reason", *fields, "contact_id")
-    stack.actions["incoming_call"] = replace(stack.actions["incoming_call"], told=told)
+    allowed = ("product", "callback_reason", *fields, "contact_id")
+    stack.actions["incoming_call"] = replace(stack.actions["incoming_call"], allowed_names=allowed)
     variables = (await ring(stack)).result["dynamic_variables"]
     assert (variables["product"], variables["callback_reason"]) == ("solar", "in a meeting")
     assert variables["contact_id"] == "crm-42"
