@@ -115,7 +115,7 @@ async def _seed(database_url: str, seed: int, calls: int) -> None:
     try:
         async with connection.transaction():
             # One more than the webhooks are about: the call of the agent's tool calls.
-            await Seeding(seed).calls_under_way(connection, calls + 1)
+            await Seeding(seed).calls_in_progress(connection, calls + 1)
         await connection.execute("ANALYZE")
     finally:
         await connection.close()

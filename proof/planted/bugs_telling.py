@@ -95,7 +95,7 @@ decided_before_the_analysis = edited(
     new="not has_analysis and not gave_up and attempt.user_turns",
     aims=(I14, I11),
     why="Without speech there is nothing to analyse.",
-    tests=(f"{_ANY_ORDER}[message_left]", "domain/test_outcome.py::test_a_verdict_falls_with_the_analysis"),
+    tests=("domain/test_outcome.py::test_a_verdict_falls_with_the_analysis", f"{_ANY_ORDER}[message_left]"),
 )
 
 a_correction_has_the_id_of_what_it_corrects = edited(
@@ -109,8 +109,13 @@ a_correction_has_the_id_of_what_it_corrects = edited(
 
 a_correction_does_not_say_so = edited(
     f"{EVENTS}:emit_terminal",
-    old="event.corrects is not None",
-    new="event.corrects is not None and attempt.verdict_type == verdict.type",
+    old='{"corrects": event.corrects, "revision": event.revision}',
+    new="""
+        {
+            "corrects": event.corrects if attempt.verdict_type == verdict.type else None,
+            "revision": event.revision,
+        }
+    """,
     aims=(I14,),
     why="Another name is another event.",
     tests=(f"{_CORRECTIONS}test_a_changed_verdict_is_told_under_its_new_name_with_what_it_corrects",),
