@@ -121,7 +121,7 @@ a_look_up_before_the_resend_counts_for_it = edited(
 a_dead_workers_claim_is_left_alone = edited(
     f"{RECONCILIATION}._reconcile",
     old="await self._lease_is_over(attempt)",
-    new="await self._rest(attempt)",
+    new="await self._clear_check(attempt)",
     aims=(I6, I20, I1),
     why="The worker of the claim will record the result.",
     tests=(f"{_UNKNOWN}test_a_worker_that_died_behind_its_claim_leaves_an_unknown_attempt_when_its_lease_ends",),
