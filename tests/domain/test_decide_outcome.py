@@ -97,9 +97,6 @@ def event(attempt, call=None, verdict=None, **inputs) -> TerminalEvent:
     return found
 
 
-# Terminal events, and the end of the call.
-
-
 def test_a_completed_talk_ends_the_call_with_one_final_event():
     assert decided(a_talk(), verdict=COMPLETED) == Outcome(
         emits_started=False,
@@ -210,6 +207,11 @@ def test_a_talk_whose_promised_callback_stands_ends_as_rescheduled_and_emits_not
     digest = "voice_ai_call_partially_completed::"
     assert outcome.change == VerdictChange(AbtType.RESCHEDULED, rescheduled_event_id("t2"), digest)
     assert outcome.status is CallStatus.SCHEDULED
+
+
+def test_a_rejected_dial_has_an_event_of_its_own_beside_a_promised_callback():
+    rejected, callback = an_attempt(AttemptState.REJECTED, placed_at=None), a_task(TaskKind.CALLBACK, from_attempt="a1")
+    assert event(rejected, None, REFUSED, task=callback) == TerminalEvent(OWN_EVENT, REFUSED, TOMORROW, is_final=False)
 
 
 def test_a_met_goal_is_told_although_a_callback_was_promised_and_does_not_end_the_call():

@@ -272,7 +272,12 @@ def may_be_retried(attempt: Attempt, call: Call, task: Task | None) -> bool:
 
 
 def _ends_as_rescheduled(task: Task, attempt: Attempt, verdict: Verdict) -> bool:
-    """Whether the callback that was promised in this attempt is still open, and the goal was not met."""
+    """Whether the callback that was promised in this attempt is still open, and the goal was not met.
+
+    A dial that the provider rejected always has an event of its own, also after a function call about it.
+    """
+    if attempt.placed_at is None and verdict.reason is FailReason.REFUSED:
+        return False
     is_promised = task.kind is TaskKind.CALLBACK and task.from_attempt == attempt.attempt_id
     return is_promised and verdict.type is not AbtType.COMPLETED and attempt.verdict_type in (None, AbtType.RESCHEDULED)
 

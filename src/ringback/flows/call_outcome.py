@@ -132,7 +132,8 @@ async def apply_verdict(
     """Decide the outcome of the attempt's facts and verdict, apply it, and save the attempt and its call."""
     now, task = occasion.now, await tx.open_task(call.call_id)
     inputs = OutcomeInputs(occasion, rules.policy, rules.deadlines, task)
-    if verdict is not None and verdict.is_failure and may_be_retried(attempt, call, task):
+    is_placed = attempt.placed_at is not None
+    if is_placed and verdict is not None and verdict.is_failure and may_be_retried(attempt, call, task):
         contact = await tx.contact(call.contact_id)
         assert contact is not None, "calls refer to a contact"
         inputs = replace(

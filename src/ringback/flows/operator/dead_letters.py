@@ -62,7 +62,7 @@ class DeadLetters:
         """
         source, letter_id = self._parted(name)
         count = await self.sources[source].replay(letter_id)
-        _log.info("dead_letters.replayed", source=source, count=count)
+        _log.info("dead_letters.replayed", place=source, count=count)
         return count
 
     def _parted(self, name: str) -> tuple[str, str | None]:
