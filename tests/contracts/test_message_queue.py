@@ -250,7 +250,7 @@ async def test_depth_counts_visible_messages_only(rig):
 async def test_an_unavailable_server_raises_and_is_used_again_after_its_recovery(rig):
     await rig.queue.send(outgoing("before"))
     assert await rig.queue.receive(1, 5, 30)
-    polling = asyncio.create_task(rig.queue.receive(1, 10, 30))
+    polling = asyncio.create_task(rig.queue.receive(1, 10, 1))
     await asyncio.sleep(0.1)
     await rig.proxy.close()
     with pytest.raises(QueueUnavailable):
@@ -266,4 +266,6 @@ async def test_an_unavailable_server_raises_and_is_used_again_after_its_recovery
             await work()
     await rig.proxy.open()
     assert await rig.queue.send(outgoing("after")) == []
-    assert [message.body for message in await rig.queue.receive(10, 2, 30)] == ["after"]
+    # The server may still serve the poll that was cut off. A message that it takes returns after a second.
+    received = await rig.queue.receive(10, 2, 30) or await rig.queue.receive(10, 5, 30)
+    assert [message.body for message in received] == ["after"]
