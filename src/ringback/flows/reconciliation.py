@@ -170,9 +170,8 @@ class Reconciliation:
                 return
             attempt.polls += 1
             attempt.next_check_at = next_check_after_failure(attempt, self.rules.deadlines, now)
-            await self._give_up(tx, call, attempt, now)
             await tx.save(attempt)
-            await tx.save(call)
+            await self._give_up(tx, call, attempt, now)
 
     async def _give_up(self, tx: Transaction, call: Call, attempt: Attempt, now: datetime) -> None:
         """Give the attempt up after its time limit: by its facts if its end is known, else as an incident."""
@@ -211,8 +210,6 @@ class Reconciliation:
             if not attempt.is_final:
                 # A provider that reports "ringing" for a day knows as little as one that does not respond.
                 await self._give_up(tx, call, attempt, now)
-                await tx.save(attempt)
-                await tx.save(call)
         return True
 
     async def _clear_check(self, seen: Attempt) -> None:
