@@ -13,6 +13,7 @@ from ringback.domain.time_zone import (
     ANCHORAGE,
     BOISE,
     CHICAGO,
+    DAWSON_CREEK,
     DENVER,
     DETROIT,
     EDMONTON,
@@ -23,11 +24,11 @@ from ringback.domain.time_zone import (
     LOUISVILLE,
     NEW_YORK,
     PHOENIX,
+    REGINA,
     TORONTO,
+    VANCOUVER,
     WINNIPEG,
 )
-
-REGINA, VANCOUVER, DAWSON_CREEK = "America/Regina", "America/Vancouver", "America/Dawson_Creek"
 
 # Area codes of the United States by their zones. Compared code by code with the metadata of phonenumbers 9.0.43. The
 # differences are deliberate: the library gives overlays the zone of one part of the area, or of another (364, 448, 458,

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 NO_PLACE = frozenset({"localtime", "Factory", "posixrules"})
 
 NEW_YORK, CHICAGO, DENVER, LOS_ANGELES = "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles"
+VANCOUVER, DAWSON_CREEK, REGINA = "America/Vancouver", "America/Dawson_Creek", "America/Regina"
 TORONTO, WINNIPEG, EDMONTON, HALIFAX = "America/Toronto", "America/Winnipeg", "America/Edmonton", "America/Halifax"
 INDIANAPOLIS, DETROIT, LOUISVILLE = "America/Indiana/Indianapolis", "America/Detroit", "America/Kentucky/Louisville"
 BOISE, PHOENIX, HONOLULU = "America/Boise", "America/Phoenix", "Pacific/Honolulu"
