@@ -188,7 +188,7 @@ def check_eligibility(asked: Asked) -> EligibilityDecision:
 
 
 class Known(NamedTuple):
-    """What the product's decision about a verdict reads, of an attempt and its call."""
+    """The facts of an attempt and its call that the product's decision about a verdict reads."""
 
     facts: Facts
     is_bound: bool

@@ -84,7 +84,7 @@ def _hear(tx: Transaction, c: int, a: int, news: News) -> None:
 def apply_verdict(
     tx: Transaction, c: int, a: int, verdict: Verdict | None, occasion: Occasion, *, over_for_s: int = 0
 ) -> None:
-    """What the product's own decision says, done to the model's rows."""
+    """Apply the product's own decision to the model's rows."""
     attempt, call, task = tx.attempt(c, a), tx.calls[c], tx.open_task(c)
     is_latest = a == len(call.attempts) - 1
     known = Known(

@@ -87,7 +87,7 @@ class TextPatch(PlantedBug):
 def planted(
     *replaces: str, aims: tuple[Invariant, ...], why: str, tests: tuple[str, ...]
 ) -> Callable[[Callable[..., Any]], Replacement]:
-    """Make a function that stands in for each target a planted bug.
+    """Make a planted bug of a function. It replaces each target.
 
     It is called with the right function and then the call's own arguments. If the target is a value, the function gets
     the right value and returns the wrong one.

@@ -20,6 +20,7 @@ from ringback.domain.eligibility import (
     deny,
 )
 from ringback.domain.phone_number import NumberType
+from tests.properties.requests import NOTHING_KNOWN
 
 NOW = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)  # a Tuesday, noon in New York
 DAY = timedelta(hours=24)
@@ -31,14 +32,6 @@ POLICY = DialPolicy(
     attempts_per_day=3,
     attempt_gap_s=900,
     lease_s=60,
-)
-NEVER_CALLED = PersonFacts(
-    suppressed=False,
-    held_by_attempt=None,
-    attempts_last_day=0,
-    oldest_attempt_in_day=None,
-    last_attempt_at=None,
-    clock_skew_s=0.0,
 )
 ALL_FREE = CapacityFacts(paused=False, breaker_until=None, live=0, started_last_second=0)
 
@@ -59,11 +52,11 @@ def candidate(
     return Candidate(asked, Task("task-1", "call-1", kind, NOW), zones, region, number_type, is_new)
 
 
-def ends(asked: Candidate, person: PersonFacts = NEVER_CALLED, now: datetime = NOW) -> EligibilityDecision | None:
+def ends(asked: Candidate, person: PersonFacts = NOTHING_KNOWN, now: datetime = NOW) -> EligibilityDecision | None:
     return deny(asked, person, POLICY, now)
 
 
-def waits(person: PersonFacts = NEVER_CALLED, asked: Candidate | None = None, now: datetime = NOW):
+def waits(person: PersonFacts = NOTHING_KNOWN, asked: Candidate | None = None, now: datetime = NOW):
     return defer_for_person(asked or candidate(), person, POLICY, now)
 
 
@@ -87,7 +80,7 @@ def test_a_call_ends_at_its_expiry_to_the_instant(late_s, is_over):
 
 
 def test_a_suppressed_person_ends_the_call_and_a_callback_too():
-    suppressed = replace(NEVER_CALLED, suppressed=True)
+    suppressed = replace(NOTHING_KNOWN, suppressed=True)
     for kind in TaskKind:
         decision = ends(candidate(kind), suppressed)
         assert decision is not None
@@ -95,7 +88,7 @@ def test_a_suppressed_person_ends_the_call_and_a_callback_too():
 
 
 def test_a_suppressed_person_ends_a_waiting_attempt_too():
-    decision = ends(candidate(is_new=False), replace(NEVER_CALLED, suppressed=True))
+    decision = ends(candidate(is_new=False), replace(NOTHING_KNOWN, suppressed=True))
     assert decision is not None
     assert decision.reason is FailReason.SUPPRESSED
 
@@ -118,7 +111,7 @@ def test_only_the_kinds_that_are_allowed_pass():
     policy = replace(POLICY, number_types=frozenset({NumberType.TOLL_FREE}))
     for number_type in NumberType:
         asked = candidate(number_type=number_type)
-        is_refused = deny(asked, NEVER_CALLED, policy, NOW) is not None
+        is_refused = deny(asked, NOTHING_KNOWN, policy, NOW) is not None
         assert is_refused == (number_type is not NumberType.TOLL_FREE)
 
 
@@ -151,14 +144,14 @@ def test_a_waiting_attempt_and_a_callback_need_no_budget():
 
 
 def test_a_clock_more_than_two_seconds_off_waits():
-    assert waits(replace(NEVER_CALLED, clock_skew_s=2.0)) is None
-    decision = waits(replace(NEVER_CALLED, clock_skew_s=2.1))
+    assert waits(replace(NOTHING_KNOWN, clock_skew_s=2.0)) is None
+    decision = waits(replace(NOTHING_KNOWN, clock_skew_s=2.1))
     assert decision is not None
     assert (decision.rule, decision.until) == ("clock_skew", NOW + timedelta(seconds=2.9))
 
 
 def test_a_person_on_another_attempt_waits_a_quarter_of_a_minute():
-    decision = waits(replace(NEVER_CALLED, held_by_attempt="attempt-9"))
+    decision = waits(replace(NOTHING_KNOWN, held_by_attempt="attempt-9"))
     assert decision is not None
     assert (decision.rule, decision.until) == ("person_on_another_attempt", NOW + timedelta(seconds=15))
 
@@ -202,7 +195,7 @@ def test_every_zone_of_the_number_must_be_open():
 
 def test_the_daily_cap_waits_until_the_oldest_call_is_a_day_old():
     oldest = NOW - timedelta(hours=20)
-    called = replace(NEVER_CALLED, attempts_last_day=3, oldest_attempt_in_day=oldest, last_attempt_at=oldest)
+    called = replace(NOTHING_KNOWN, attempts_last_day=3, oldest_attempt_in_day=oldest, last_attempt_at=oldest)
     decision = waits(called)
     assert decision is not None
     assert (decision.rule, decision.until) == ("attempts_per_day", oldest + DAY)
@@ -211,7 +204,7 @@ def test_the_daily_cap_waits_until_the_oldest_call_is_a_day_old():
 
 def test_the_gap_is_counted_from_the_last_call():
     last = NOW - timedelta(seconds=899)
-    called = replace(NEVER_CALLED, attempts_last_day=1, oldest_attempt_in_day=last, last_attempt_at=last)
+    called = replace(NOTHING_KNOWN, attempts_last_day=1, oldest_attempt_in_day=last, last_attempt_at=last)
     decision = waits(called)
     assert decision is not None
     assert (decision.rule, decision.until) == ("attempt_gap", NOW + timedelta(seconds=1))
@@ -219,7 +212,7 @@ def test_the_gap_is_counted_from_the_last_call():
 
 
 def test_a_callback_is_exempt_from_cap_and_gap_but_not_from_another_attempt():
-    called = replace(NEVER_CALLED, attempts_last_day=9, oldest_attempt_in_day=NOW, last_attempt_at=NOW)
+    called = replace(NOTHING_KNOWN, attempts_last_day=9, oldest_attempt_in_day=NOW, last_attempt_at=NOW)
     assert waits(called, candidate(TaskKind.CALLBACK)) is None
     held = replace(called, held_by_attempt="attempt-9")
     assert waits(held, candidate(TaskKind.CALLBACK)) is not None
@@ -227,7 +220,7 @@ def test_a_callback_is_exempt_from_cap_and_gap_but_not_from_another_attempt():
 
 def test_zero_means_no_limit():
     policy = replace(POLICY, attempts_per_day=0, attempt_gap_s=0)
-    called = replace(NEVER_CALLED, attempts_last_day=99, oldest_attempt_in_day=NOW, last_attempt_at=NOW)
+    called = replace(NOTHING_KNOWN, attempts_last_day=99, oldest_attempt_in_day=NOW, last_attempt_at=NOW)
     assert defer_for_person(candidate(), called, policy, NOW) is None
 
 

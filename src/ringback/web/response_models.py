@@ -154,7 +154,7 @@ class SuppressedAnswer(AnswerModel):
     EXAMPLE = dict[str, Any](suppression_id=_SUPPRESSION["suppression_id"], already_dispatched=[_ATTEMPT_ID])
 
     suppression_id: str
-    already_dispatched: list[str] = Field(description="Attempts that were under way and may ring.")
+    already_dispatched: list[str] = Field(description="Attempts that may be ringing or talking.")
 
 
 class SuppressionAnswer(BaseModel):

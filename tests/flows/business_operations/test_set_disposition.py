@@ -45,7 +45,7 @@ async def test_a_suppression_ends_every_other_call_of_phone_and_contact(stack):
         assert (call["status"], call["final"]) == ("failed", True)
         assert (await stack.events(call_id))[-1]["data"]["reason"] == "suppressed"
     assert not (await stack.call(stranger))["final"]
-    assert not (await stack.call(talk.call_id))["final"], "its own conversation is still under way"
+    assert not (await stack.call(talk.call_id))["final"], "the conversation of this call goes on"
 
 
 async def test_nothing_is_dialed_after_ok(stack):

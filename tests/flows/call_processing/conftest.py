@@ -1,6 +1,7 @@
 """A stack that dials: real PostgreSQL, the real flows, a provider that keeps its own ledger, time set by hand."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from ringback.adapters.postgres.pool import Pool
 from ringback.adapters.postgres.store import PostgresStore
+from ringback.domain.attempt import DialRequest
 from ringback.domain.call import Call, RetryPolicy, Task, TaskKind, TaskStatus
 from ringback.domain.provider_report import ProviderReport
 from ringback.flows.ending_calls import cancel_call
@@ -125,6 +127,14 @@ class DialingStack(Stack):
         wait_s = (attempt["next_check_at"] - self.clock.now()).total_seconds()
         await self.reconcile(max(wait_s, 0))
         return float(wait_s)
+
+    def report_during_dial(self, call_id: str, report: Callable[[str, str], Any], provider_call_id: str) -> None:
+        """Apply a webhook before the answer of each dial. `report` makes it, for example `provider.rang`."""
+
+        async def webhook(request: DialRequest) -> None:
+            await self.hear(call_id, report(request.idempotency_key, provider_call_id))
+
+        self.provider.during_dial = webhook
 
     async def hear(self, call_id: str, report: ProviderReport) -> None:
         """Evidence that did not come by asking."""

@@ -109,7 +109,7 @@ async def test_a_pause_waits_for_the_claim_that_has_read_that_it_is_not_paused(s
 
 async def test_a_clock_off_the_databases_does_not_dial(stack):
     message = await stack.accept()
-    stack.store = PostgresStore(stack.pool)  # this one compares the clocks, and ours stands in another month
+    stack.store = PostgresStore(stack.pool)  # it compares the clocks, and the test's clock is in another month
     await stack.place(message)
     assert stack.provider.dials == []
     assert await stack.last_rule(message.call_id) == "clock_skew"

@@ -195,11 +195,7 @@ async def test_a_callback_asked_for_while_dialing_is_what_a_deferred_attempt_wai
 
 async def test_a_webhook_before_the_answer_binds_once_and_the_answer_adds_nothing(stack):
     message = await stack.accept()
-
-    async def webhook(request):
-        await stack.hear(message.call_id, stack.provider.rang(request.idempotency_key, "call_1"))
-
-    stack.provider.during_dial = webhook
+    stack.report_during_dial(message.call_id, stack.provider.rang, "call_1")
     await stack.place(message)
     attempt = await stack.attempt(message.call_id)
     assert (attempt["state"], attempt["provider_call_id"]) == ("placed", "call_1")
@@ -211,11 +207,7 @@ async def test_a_webhook_before_the_answer_binds_once_and_the_answer_adds_nothin
 @pytest.mark.parametrize("answer", [AMBIGUOUS, DEFERRED, REFUSED, NOT_SENT, ACCOUNT_REFUSED])
 async def test_evidence_that_came_first_beats_every_other_answer(stack, answer):
     message = await stack.accept()
-
-    async def webhook(request):
-        await stack.hear(message.call_id, stack.provider.rang(request.idempotency_key, "call_1"))
-
-    stack.provider.during_dial = webhook
+    stack.report_during_dial(message.call_id, stack.provider.rang, "call_1")
     stack.provider.script.append(answer)
     await stack.place(message)
     attempt = await stack.attempt(message.call_id)
@@ -227,11 +219,7 @@ async def test_evidence_that_came_first_beats_every_other_answer(stack, answer):
 
 async def test_an_answer_after_the_verdict_changes_nothing(stack):
     message = await stack.accept()
-
-    async def whole_call(request):
-        await stack.hear(message.call_id, stack.provider.no_answer(request.idempotency_key, "call_1"))
-
-    stack.provider.during_dial = whole_call
+    stack.report_during_dial(message.call_id, stack.provider.no_answer, "call_1")
     await stack.place(message)
     call, attempt = await stack.call(message.call_id), await stack.attempt(message.call_id)
     assert (call["status"], call["final"], attempt["next_check_at"]) == ("failed", True, None)
@@ -240,11 +228,7 @@ async def test_an_answer_after_the_verdict_changes_nothing(stack):
 
 async def test_a_second_provider_call_for_one_attempt_is_an_incident_and_is_stopped(stack):
     message = await stack.accept()
-
-    async def webhook(request):
-        await stack.hear(message.call_id, stack.provider.rang(request.idempotency_key, "call_other"))
-
-    stack.provider.during_dial = webhook
+    stack.report_during_dial(message.call_id, stack.provider.rang, "call_other")
     await stack.place(message)
     assert (await stack.attempt(message.call_id))["provider_call_id"] == "call_other"
     row = await stack.one("SELECT payload FROM outbox WHERE kind = 'stop_call'")

@@ -202,7 +202,7 @@ async def test_nor_when_the_same_evidence_came_before_it_too(stack: ErasureStack
     marks = await marks_of_inbound(stack)
     for late in LATE.values():
         await late(stack, talk, marks)
-    # What that left open ends before a person can be erased.
+    # A person can be erased only after the work that this left open has ended.
     await stack.execute("UPDATE outbox SET delivered_at = now() WHERE kind = 'stop_call'")
     await stack.execute("UPDATE attempts SET next_check_at = NULL, holds_person = false, holds_slot = false")
     await stack.execute("UPDATE inbound_calls SET released_at = now()")
@@ -360,7 +360,7 @@ async def test_a_person_who_comes_again_is_a_new_one(stack: ErasureStack):
     assert (await attempt_of(stack, talk))["transcript"] is None
     await call_us(stack, "call_anew")
     assert len(await stack.all("SELECT * FROM inbound_calls WHERE released_at IS NOT NULL")) == 1
-    # What was said to the erased one is not told of the new one, though they have one contact id.
+    # A note about the erased person is not stored for the new one, even with the same contact id.
     await LATE["function note_writeback"](stack, talk, marks)
     assert await stack.all("SELECT * FROM notes") == []
     await stack.erase()

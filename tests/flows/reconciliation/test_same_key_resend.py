@@ -120,11 +120,7 @@ async def test_a_call_found_while_the_resend_is_out_for_release_is_not_sent_agai
 
 async def test_a_call_found_while_the_resend_is_on_its_way_stands_and_the_answer_with_its_id_changes_nothing(stack):
     call_id = await three_clean_lookups(stack)
-
-    async def webhook(request):
-        await stack.hear(call_id, stack.provider.rang(request.idempotency_key, "call_2"))
-
-    stack.provider.during_dial = webhook
+    stack.report_during_dial(call_id, stack.provider.rang, "call_2")
     await stack.place_due()
     assert (await stack.attempt(call_id))["provider_call_id"] == "call_2"
     assert await stack.event_types(call_id) == ["initiated"]
