@@ -16,7 +16,7 @@ from ringback.flows import dial_results, reconciliation
 from ringback.flows.call_processing import CallProcessing, Claim
 from ringback.flows.outbox_delivery import Channel, OutboxRelay
 from ringback.messages import CallRequested
-from ringback.ports import OutboxRow, Transaction
+from ringback.storage import OutboxRow, UnitOfWork
 
 COMMIT_LATE_S = 0.1
 
@@ -76,7 +76,7 @@ def _marks_before_sending() -> None:
 def _guesses_that_nothing_was_sent() -> None:
     """A claim whose worker died is taken for one that was never sent (against I2)."""
 
-    async def wait_instead(tx: Transaction, call: Call, attempt: Attempt, deadlines: Deadlines, now: datetime) -> None:
+    async def wait_instead(tx: UnitOfWork, call: Call, attempt: Attempt, deadlines: Deadlines, now: datetime) -> None:
         await dial_results._wait(tx, call, attempt, DialAnswer(DialAnswerKind.NOT_SENT, "guessed"), now)
 
     reconciliation.become_unknown = wait_instead  # type: ignore[attr-defined]

@@ -147,8 +147,8 @@ marks_count_for_more_than_the_call = edited(
 
 the_call_of_another_is_stopped = edited(
     "ringback.flows.call_outcome:bind_provider_call",
-    old="await tx.is_call_of_another(provider_call_id, attempt.attempt_id)",
-    new="attempt.placed_at is None and await tx.is_call_of_another(provider_call_id, attempt.attempt_id)",
+    old="await tx.attempts.is_call_of_another(provider_call_id, attempt.attempt_id)",
+    new="attempt.placed_at is None and await tx.attempts.is_call_of_another(provider_call_id, attempt.attempt_id)",
     aims=(I7,),
     why="An attempt that has a call does not need another.",
     tests=(

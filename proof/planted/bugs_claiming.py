@@ -12,7 +12,7 @@ from ringback.domain.follow_up import Deadlines
 from ringback.domain.outcome import Outcome, OutcomeInputs, Verdict
 from ringback.flows.business_operations.delete_scheduled_task import _Planned
 from ringback.messages import CallRequested
-from ringback.ports import Transaction
+from ringback.storage import UnitOfWork
 
 I1, I2, I3, I5, I6 = Invariant.I1, Invariant.I2, Invariant.I3, Invariant.I5, Invariant.I6
 I9, I10, I17 = Invariant.I9, Invariant.I10, Invariant.I17
@@ -23,7 +23,7 @@ IS_THIS_DISPATCH = "ringback.flows.call_processing:_is_this_dispatch"
 ENDS_THE_CALL = "ringback.domain.eligibility:deny"
 IS_BEING_DIALED = "ringback.flows.business_operations.delete_scheduled_task:_Planned.is_being_dialed"
 RESCHEDULING = "ringback.flows.business_operations.reschedule_call"
-RELEASE_DUE = "ringback.adapters.postgres.store:RELEASE_DUE"
+RELEASE_DUE = "ringback.adapters.postgres.tasks:RELEASE_DUE"
 OPEN_POOL = "ringback.adapters.postgres.pool:open_pool"
 
 _LIMITS = "flows/call_processing/test_frozen_worker.py::test_every_connection_has_those_limits"
@@ -98,7 +98,7 @@ def eligibility_forgets_the_attempt_that_holds_the_person(
     tests=("flows/reconciliation/test_unknown.py::test_the_person_is_not_called_by_another_call_meanwhile",),
 )
 async def an_unknown_attempt_lets_the_person_go(
-    right: Right, tx: Transaction, call: Call, attempt: Attempt, deadlines: Deadlines, now: datetime
+    right: Right, tx: UnitOfWork, call: Call, attempt: Attempt, deadlines: Deadlines, now: datetime
 ) -> None:
     attempt.holds_person = False
     await right(tx, call, attempt, deadlines, now)
@@ -118,7 +118,7 @@ def the_end_of_the_talk_lets_the_person_go(
 
 
 @planted(
-    "ringback.adapters.postgres.statements:PERSON_FACTS",
+    "ringback.adapters.postgres.person_facts:PERSON_FACTS",
     aims=(I6,),
     why="A call that perhaps never rang is no call.",
     tests=(f"{_CLAIM}test_caps_count_unknown_calls_but_not_waiting_ones",),
@@ -235,7 +235,7 @@ a_retry_follows_a_cancellation = edited(
 )
 
 a_suppression_ends_only_the_calls_of_one_phone = edited(
-    "ringback.adapters.postgres.statements:UNFINISHED_CALLS",
+    "ringback.adapters.postgres.calls:UNFINISHED_CALLS",
     old="(phone = $1 OR contact_id = $2)",
     new="phone = coalesce($1, '' || left($2, 0))",
     aims=(I10,),
@@ -245,7 +245,7 @@ a_suppression_ends_only_the_calls_of_one_phone = edited(
 
 suppressed_without_the_phones_lock = edited(
     "ringback.flows.suppression:suppress_now",
-    old="await tx.lock_contacts(await tx.phones_of_open_calls(phone, contact_id), contact_id)",
+    old="await tx.lock_contacts(await tx.calls.phones_of_open(phone, contact_id), contact_id)",
     new="",
     aims=(I10,),
     why="Every call it ends is locked one by one anyway.",
@@ -315,7 +315,7 @@ def a_zone_moves_a_resend(_: Right, task: Task, attempt: Attempt | None) -> bool
 
 
 a_late_message_is_published_again = edited(
-    "ringback.adapters.postgres.store:REDISPATCH_LOST",
+    "ringback.adapters.postgres.tasks:REDISPATCH_LOST",
     old="AND delivered_at IS NULL AND dead_at IS NULL)",
     new="AND dead_at IS NOT NULL)",
     aims=(I9,),

@@ -5,7 +5,8 @@ import re
 from proof.invariants import Invariant
 from proof.planted.bug import Right, edited, planted
 from ringback.messages import CallRequested, encode
-from ringback.ports import OutboxRow, OutgoingMessage
+from ringback.ports import OutgoingMessage
+from ringback.storage import OutboxRow
 
 I1, I16, I20 = Invariant.I1, Invariant.I16, Invariant.I20
 

@@ -15,7 +15,8 @@ from ringback.domain.errors import Retryable, StoreUnavailable
 from ringback.flows.business_operations.runner import BusinessOperations
 from ringback.flows.call_initiation import AcceptRequest, AcceptResult, CallInitiation
 from ringback.flows.webhook_intake import Intake, IntakePorts, ToEnqueue
-from ringback.ports import AcceptedCall, ReceivedMessage
+from ringback.ports import ReceivedMessage
+from ringback.storage import AcceptedCall
 
 I1, I8, I10, I12, I15 = Invariant.I1, Invariant.I8, Invariant.I10, Invariant.I12, Invariant.I15
 I16, I18, I19, I20 = Invariant.I16, Invariant.I18, Invariant.I19, Invariant.I20

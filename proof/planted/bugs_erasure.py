@@ -8,7 +8,7 @@ from proof.planted.bug import Right, edited, planted
 from ringback.adapters.postgres.person_hash import PersonHashes
 from ringback.domain.provider_report import ProviderReport
 from ringback.flows.call_outcome import OutcomeRules
-from ringback.ports import Transaction
+from ringback.storage import UnitOfWork
 
 I8, I10, I19, I21 = Invariant.I8, Invariant.I10, Invariant.I19, Invariant.I21
 
@@ -173,7 +173,7 @@ a_new_erasure_key_forgets_the_hashes_of_the_old_one = edited(
     tests=(f"{_STOP}test_a_stop_that_is_heard_of_after_the_erasure_holds",),
 )
 async def a_stop_in_late_evidence_is_dropped_with_it(
-    right: Right, tx: Transaction, report: ProviderReport, rules: OutcomeRules, now: datetime
+    right: Right, tx: UnitOfWork, report: ProviderReport, rules: OutcomeRules, now: datetime
 ) -> None:
     if not report.attempt_id:
         await right(tx, report, rules, now)

@@ -137,7 +137,7 @@ a_lease_of_an_earlier_claim_ends_the_later_one = edited(
 )
 
 a_check_that_died_is_never_made_again = edited(
-    "ringback.adapters.postgres.store:TAKE_CHECKS",
+    "ringback.adapters.postgres.attempts:TAKE_CHECKS",
     old="SET next_check_at = $2 FROM due",
     new="SET next_check_at = nullif($2::timestamptz, $2) FROM due",
     aims=(I20, I6, I13),
@@ -158,7 +158,7 @@ binding_overwrites = edited(
 
 the_second_call_goes_on_ringing = edited(
     BINDING,
-    old='await tx.enqueue("stop_call", f"stop:{provider_call_id}", payload, None, now)',
+    old='await tx.outbox.enqueue("stop_call", f"stop:{provider_call_id}", payload, None, now)',
     new="",
     aims=(I2,),
     why="The incident is noted and logged.",

@@ -2,12 +2,13 @@
 
 from proof.invariants import Invariant
 from proof.planted.bug import edited, planted
-from ringback.adapters.postgres.statements import _IN_LAST_DAY, _OTHERS, _OTHERS_THAT_RANG, _of_person
+from ringback.adapters.postgres.attempts import of_person
+from ringback.adapters.postgres.person_facts import _IN_LAST_DAY, _OTHERS, _OTHERS_THAT_RANG
 
 I3, I10 = Invariant.I3, Invariant.I10
 
-PERSON_FACTS = "ringback.adapters.postgres.statements:PERSON_FACTS"
-HOLDING = _of_person("attempt_id", f"holds_person AND {_OTHERS}")
+PERSON_FACTS = "ringback.adapters.postgres.person_facts:PERSON_FACTS"
+HOLDING = of_person("attempt_id", f"holds_person AND {_OTHERS}")
 
 _TWO_NUMBERS = "flows/call_processing/test_two_numbers.py::"
 _OLDER_VERSION = "flows/call_processing/test_beside_older_version.py::"
@@ -26,11 +27,11 @@ def an_attempt_holds_its_phone_alone(right: str) -> str:
     tests=(f"{_OLDER_VERSION}test_two_live_attempts_of_one_contact_both_hold_them_until_the_last_one_ends",),
 )
 def attempts_of_the_older_version_hold_no_person(right: str) -> str:
-    return right.replace(HOLDING, _of_person("attempt_id", f"holds_person AND holds_contact AND {_OTHERS}"))
+    return right.replace(HOLDING, of_person("attempt_id", f"holds_person AND holds_contact AND {_OTHERS}"))
 
 
 a_claim_does_not_lock_the_contact = edited(
-    "ringback.adapters.postgres.statements:LOCK_CONTACTS_OF_CALL",
+    "ringback.adapters.postgres.locks:LOCK_CONTACTS_OF_CALL",
     old=", pg_advisory_xact_lock(hashtextextended('contact:' || contact_id, 0))",
     new="",
     aims=(I10,),
@@ -47,7 +48,7 @@ a_claim_does_not_lock_the_contact = edited(
 )
 def the_cap_counts_for_the_phone_alone(right: str) -> str:
     of_phone = f"SELECT attempt_id, sent_at FROM attempts WHERE phone = $1 AND {_IN_LAST_DAY}"
-    return right.replace(_of_person("attempt_id, sent_at", _IN_LAST_DAY), of_phone)
+    return right.replace(of_person("attempt_id, sent_at", _IN_LAST_DAY), of_phone)
 
 
 @planted(
@@ -68,4 +69,4 @@ def the_cap_counts_an_attempt_for_phone_and_contact(right: str) -> str:
 )
 def the_gap_counts_for_the_phone_alone(right: str) -> str:
     of_phone = f"SELECT sent_at FROM attempts WHERE phone = $1 AND {_OTHERS_THAT_RANG}"
-    return right.replace(_of_person("max(sent_at) AS sent_at", _OTHERS_THAT_RANG), of_phone)
+    return right.replace(of_person("max(sent_at) AS sent_at", _OTHERS_THAT_RANG), of_phone)

@@ -15,7 +15,7 @@ from ringback.domain.attempt import Attempt, AttemptState, DialAnswer, DialAnswe
 from ringback.domain.call import Call, Task
 from ringback.flows.call_processing import SEND_WITHIN_S, CallProcessing, Claim
 from ringback.messages import CallRequested
-from ringback.ports import Transaction
+from ringback.storage import UnitOfWork
 
 I2, I4, I5, I6, I9 = Invariant.I2, Invariant.I4, Invariant.I5, Invariant.I6, Invariant.I9
 
@@ -209,7 +209,7 @@ def a_timeout_was_never_sent(right: Right, error: BaseException) -> DialAnswer:
     tests=("flows/dial_results/test_answers.py::test_ambiguous_is_unknown_and_says_nothing_yet",),
 )
 async def ambiguous_becomes_waiting(
-    right: Right, tx: Transaction, call: Call, attempt: Attempt, answer: DialAnswer, *rest: Any
+    right: Right, tx: UnitOfWork, call: Call, attempt: Attempt, answer: DialAnswer, *rest: Any
 ) -> None:
     if answer.kind is DialAnswerKind.AMBIGUOUS:
         answer = replace(answer, kind=DialAnswerKind.DEFERRED)

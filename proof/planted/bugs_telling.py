@@ -12,7 +12,8 @@ from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call, TaskKind
 from ringback.domain.outcome import OutcomeInputs
 from ringback.flows.outbox_delivery import RetryPace
-from ringback.ports import Delivery, Transaction
+from ringback.ports import Delivery
+from ringback.storage import UnitOfWork
 
 I1, I10, I11, I14, I20 = Invariant.I1, Invariant.I10, Invariant.I11, Invariant.I14, Invariant.I20
 
@@ -132,7 +133,7 @@ a_correction_does_not_say_so = edited(
     ),
 )
 async def given_up_and_bound_without_initiated(
-    right: Right, tx: Transaction, call: Call, attempt: Attempt, now: datetime
+    right: Right, tx: UnitOfWork, call: Call, attempt: Attempt, now: datetime
 ) -> None:
     if attempt.verdict_type is None:
         await right(tx, call, attempt, now)

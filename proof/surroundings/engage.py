@@ -126,7 +126,7 @@ class Outbox:
         data = {"sequence": place + 1, "attempt_id": f"{call_id}-1", "is_final": last}
         event = AbtEvent(f"{call_id}/{place + 1}", f"voice_ai_call_{EVENTS[place]}", call_id, now, data)
         async with self.store.transaction() as tx:
-            await tx.enqueue_event(event, now)
+            await tx.outbox.enqueue_event(event, now)
 
     async def deliver_until(self, is_over: Callable[[], bool]) -> None:
         """Passes of the relay, the clock moved to what is due next, until `is_over` or nothing is open."""

@@ -12,7 +12,7 @@ from ringback.domain.attempt import Attempt, DialRequest
 from ringback.domain.call import RetryPolicy, TaskStatus
 from ringback.flows import call_processing
 from ringback.messages import CallRequested
-from ringback.ports import Transaction
+from ringback.storage import UnitOfWork
 from tests.fixed_clock import FixedClock
 from tests.flows.call_processing.conftest import DialingStack as Stack
 
@@ -91,7 +91,7 @@ class _Story:
 class _Forgetful(call_processing.CallProcessing):
     """The claim does not consume its dispatch."""
 
-    async def _write_ahead(self, tx: Transaction, case: call_processing._Case, instance: str) -> Attempt:
+    async def _write_ahead(self, tx: UnitOfWork, case: call_processing._Case, instance: str) -> Attempt:
         attempt = await super()._write_ahead(tx, case, instance)
         case.task.status = TaskStatus.DISPATCHED
         await tx.save(case.task)

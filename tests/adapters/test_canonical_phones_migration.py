@@ -98,7 +98,7 @@ async def test_a_suppression_of_another_spelling_covers_the_person_after_the_upg
         pool = await open_pool(url, max_size=1)
         async with PostgresStore(pool, clock_is_real=False).transaction() as tx:
             for phone in ("+14155550160", "+447400123456"):
-                assert await tx.is_suppressed(phone, "crm-of-tomorrow"), phone
+                assert await tx.suppressions.covers(phone, "crm-of-tomorrow"), phone
         pool.terminate()
 
 

@@ -16,7 +16,7 @@ from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.call import Call, InboundCall, RetryPolicy, Task, TaskKind
 from ringback.domain.contact import Contact
 from ringback.domain.errors import StoreUnavailable
-from ringback.ports import AcceptedCall
+from ringback.storage import AcceptedCall
 
 NOW = datetime(2026, 12, 1, 17, tzinfo=UTC)
 CONTACT = Contact("crm-1", "+14155550100", "America/New_York", "crm", {"first_name": "Ada"})
@@ -59,7 +59,7 @@ async def test_a_call_is_accepted_into_tables_with_a_column_more(store: Postgres
     assert await outcome(store.insert_accepted([accepted("call-2")], NOW)) == {"call-2"}
     async with store.transaction() as tx:
         assert await tx.lock_call("call-2") == a_call("call-2")
-        assert await tx.contact("crm-1") == CONTACT
+        assert await tx.contacts.get("crm-1") == CONTACT
 
 
 async def test_rows_are_read_from_tables_with_a_column_more(store: PostgresStore, pool: Pool) -> None:
@@ -69,8 +69,8 @@ async def test_rows_are_read_from_tables_with_a_column_more(store: PostgresStore
         await tx.insert(inbound)
     await add_a_column_to_every_table(pool)
     async with store.transaction() as tx:
-        assert await outcome(tx.inbound_call("in-1", None)) == inbound
-        assert await outcome(tx.open_task("call-1")) == accepted("call-1").task
+        assert await outcome(tx.inbound_calls.find("in-1", None)) == inbound
+        assert await outcome(tx.tasks.open_for("call-1")) == accepted("call-1").task
 
 
 async def test_a_plan_older_than_the_schema_fails_one_unit_of_work_as_unavailable(

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from ringback.adapters.postgres import contact_snapshot
-from ringback.adapters.postgres import statements as sql
+from ringback.adapters.postgres.attempts import ATTEMPTS_POSSIBLY_RINGING
+from ringback.adapters.postgres.person_facts import PERSON_FACTS
 from tests.postgresql import short_lived_copy
 
 NOW = datetime(2026, 12, 1, 17, tzinfo=UTC)
@@ -32,8 +33,8 @@ FILL = (
 
 
 READ = {
-    "the eligibility check": (sql.PERSON_FACTS, (PHONE, CONTACT, None, NOW, [])),
-    "a suppression": (sql.ATTEMPTS_POSSIBLY_RINGING, (None, CONTACT)),
+    "the eligibility check": (PERSON_FACTS, (PHONE, CONTACT, None, NOW, [])),
+    "a suppression": (ATTEMPTS_POSSIBLY_RINGING, (None, CONTACT)),
     "why": (contact_snapshot._ATTEMPTS, ([PHONE], [CONTACT, "crm-9"], NOW)),
 }
 

@@ -14,7 +14,7 @@ from ringback.domain.eligibility import DialPolicy
 from ringback.domain.errors import Retryable, StoreUnavailable
 from ringback.domain.phone_number import NumberType
 from ringback.flows.call_initiation import AcceptRequest, CallInitiation
-from ringback.ports import Suppression
+from ringback.storage import Suppression
 from ringback.wiring import batched_acceptance
 
 POLICY = DialPolicy(frozenset({"US"}), CallingHours.parse("always"), 10, 10, 0, 0, 60.0)
@@ -140,7 +140,7 @@ async def test_a_group_may_repeat_contacts_and_keys(initiation, pool):
 
 async def test_a_suppressed_person_is_accepted_and_ends_at_once(initiation, store, pool, clock):
     async with store.transaction() as tx:
-        await tx.add_suppression(Suppression("s1", "+14155550100", None, "asked", "api", clock.now()))
+        await tx.suppressions.add(Suppression("s1", "+14155550100", None, "asked", "api", clock.now()))
     accepted = await initiation.accept_call(request())
     assert (accepted.status, accepted.next_eligible_at) == (CallStatus.FAILED, None)
     event = await pool.fetchval("SELECT payload FROM outbox")

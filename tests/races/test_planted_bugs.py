@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from ringback.adapters.postgres import installation, transaction
-from ringback.adapters.postgres import statements as sql
+from ringback.adapters.postgres import calls, capacity, installation, tasks, tracked_rows, unit_of_work
 from ringback.flows import call_processing
 from ringback.messages import CallRequested
 
@@ -22,12 +21,12 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     """No lock on the person, the call or the task. Rows are written, even if they changed since they were
     read, because comparing them is a second net, which alone would turn most of what follows into a clash."""
-    monkeypatch.setattr(sql, "LOCK_PHONE", "SELECT $1::text")
-    monkeypatch.setattr(sql, "LOCK_CONTACT", "SELECT $1::text")
-    monkeypatch.setattr(sql, "LOCK_CONTACTS_OF_CALL", "SELECT FROM calls WHERE call_id = $1")
-    for statement in ("CALL_FOR_UPDATE", "OPEN_TASK"):
-        monkeypatch.setattr(sql, statement, getattr(sql, statement).replace("FOR UPDATE", ""))
-    monkeypatch.setattr(transaction, "COMPARED", dict.fromkeys(transaction.COMPARED, ()))
+    monkeypatch.setattr(unit_of_work, "LOCK_PHONE", "SELECT $1::text")
+    monkeypatch.setattr(unit_of_work, "LOCK_CONTACT", "SELECT $1::text")
+    monkeypatch.setattr(unit_of_work, "LOCK_CONTACTS_OF_CALL", "SELECT FROM calls WHERE call_id = $1")
+    monkeypatch.setattr(unit_of_work, "CALL_FOR_UPDATE", calls.CALL_FOR_UPDATE.replace("FOR UPDATE", ""))
+    monkeypatch.setattr(tasks, "OPEN_TASK", tasks.OPEN_TASK.replace("FOR UPDATE", ""))
+    monkeypatch.setattr(tracked_rows, "COMPARED", dict.fromkeys(tracked_rows.COMPARED, ()))
 
 
 def pause_without_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,10 +36,10 @@ def pause_without_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
 def any_task_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """The claim takes the task of its message, without a look at the task's and the call's status."""
     first = "SELECT * FROM tasks WHERE call_id = $1 ORDER BY created_at, task_id LIMIT 1 FOR UPDATE"
-    monkeypatch.setattr(sql, "OPEN_TASK", first)
+    monkeypatch.setattr(tasks, "OPEN_TASK", first)
     monkeypatch.setattr(call_processing, "_is_this_dispatch", _names_the_task)
-    read = transaction.call_from
-    monkeypatch.setattr(transaction, "call_from", lambda record: replace(read(record), final=False))
+    read = unit_of_work.call_from
+    monkeypatch.setattr(unit_of_work, "call_from", lambda record: replace(read(record), final=False))
 
 
 def _names_the_task(task: Any, message: CallRequested) -> bool:
@@ -54,11 +53,12 @@ def any_message_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def no_person_is_suppressed(monkeypatch: pytest.MonkeyPatch) -> None:
     any_task_is_open(monkeypatch)
-    monkeypatch.setattr(sql, "PERSON_FACTS", sql.PERSON_FACTS.replace("SELECT EXISTS", "SELECT false AND EXISTS", 1))
+    blind = unit_of_work.PERSON_FACTS.replace("SELECT EXISTS", "SELECT false AND EXISTS", 1)
+    monkeypatch.setattr(unit_of_work, "PERSON_FACTS", blind)
 
 
 def never_paused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sql, "CAPACITY", sql.CAPACITY.replace("paused_at IS NOT NULL", "false"))
+    monkeypatch.setattr(capacity, "CAPACITY", capacity.CAPACITY.replace("paused_at IS NOT NULL", "false"))
 
 
 UNCHECKED: dict[str, Plant] = {

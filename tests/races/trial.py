@@ -2,7 +2,6 @@
 
 import asyncio
 import copy
-import inspect
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -59,15 +58,15 @@ class Ledger(ProviderTwin):
 
 
 class Unhurried:
-    """A unit of work that dawdles before some of its statements, so that others come between them."""
+    """A unit of work, or a repository of it, that dawdles before some statements, so that others come between them."""
 
     def __init__(self, unit: Any, rng: Random) -> None:
         self._unit, self._rng = unit, rng
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._unit, name)
-        if not inspect.iscoroutinefunction(found):
-            return found
+        if not callable(found):
+            return Unhurried(found, self._rng)  # a repository
 
         async def slowly(*args: Any, **named: Any) -> Any:
             await dawdle(self._rng)

@@ -19,8 +19,8 @@ from ringback.domain.provider_report import ProviderReport, ReportKind
 from ringback.flows.call_initiation import CallInitiation
 from ringback.flows.ending_calls import cancel_call
 from ringback.flows.suppression import lift_suppression, suppress_now
-from ringback.ports import ActionResult, Disposition
 from ringback.services.internal_api import internal_routes
+from ringback.storage import ActionResult, Disposition
 from ringback.telemetry import make_metrics
 from ringback.web.app import create_application
 from ringback.web.auth import ApiKeys, hash_key
@@ -134,22 +134,22 @@ async def test_a_timeline_is_complete_in_order_and_without_private_data(api, sto
     began = clock.now()
     clock.advance(1)
     async with store.transaction() as tx:
-        task = await tx.open_task(call_id)
+        task = await tx.tasks.open_for(call_id)
         attempt = Attempt(new_id(), call_id, "crm-42", PHONE, 1, task.task_id, {"to": PHONE}, AttemptState.ONGOING)
         attempt.placed_at = began + timedelta(seconds=2)
         attempt.started_at = began + timedelta(seconds=5)
         attempt.provider_call_id = "call_1"
         attempt.transcript = "User: private words"
         await tx.insert(attempt)
-        await tx.log_decision(call_id, attempt.attempt_id, "gate", {"verdict": "admit"}, clock.now())
+        await tx.decisions.log(call_id, attempt.attempt_id, "gate", {"verdict": "admit"}, clock.now())
     clock.advance(5)
     async with store.transaction() as tx:
         report = ProviderReport(ReportKind.STARTED, "call_1", "call_started", attempt.attempt_id, call_id)
-        await tx.record_provider_event(report, attempt, b"hash", '{"private": "body"}', "applied", clock.now())
+        await tx.provider_events.record(report, attempt, b"hash", '{"private": "body"}', "applied", clock.now())
         reply = {"ok": True, "code": "ok", "say": "private words", "result": {}}
         done = ActionResult("retell", "k", "set_disposition", "h", call_id, "crm-42", clock.now(), reply)
-        await tx.store_action(done)
-        await tx.add_disposition(
+        await tx.action_results.store(done)
+        await tx.action_results.add_disposition(
             Disposition(new_id(), call_id, attempt.attempt_id, "crm-42", "interested", None, clock.now())
         )
     story = (await api.get(f"/v1/calls/{call_id}/timeline")).json()

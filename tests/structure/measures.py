@@ -12,7 +12,7 @@ from .tree import EMULATOR, PRODUCT, ROOT, line_count, python_files
 
 PROOF = ROOT / "proof"
 FLOWS = PRODUCT / "flows"
-STORAGE_PORT = PRODUCT / "ports.py"
+STORAGE_PORT = PRODUCT / "storage.py"
 #: Openings without a subject, and the same words where a new clause begins.
 HEADLESS = re.compile(
     r"^(?:who|what|whom|whatever|whoever)\b(?![^.]*\?)|(?:[.;:,] )(?:who|whoever|whatever|whom)\b", re.IGNORECASE

@@ -9,7 +9,7 @@ from ringback.domain.abt_event import AbtEvent, AbtType, FailReason, event_id, i
 from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call, Task
 from ringback.domain.outcome import TerminalEvent, occurred_at, verdict_data
-from ringback.ports import Transaction
+from ringback.storage import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +44,25 @@ def _event(
     return AbtEvent(id_, type_, call.call_id, moment, data)
 
 
-async def emit_initiated(tx: Transaction, call: Call, attempt: Attempt, now: datetime) -> None:
+async def emit_initiated(tx: UnitOfWork, call: Call, attempt: Attempt, now: datetime) -> None:
     if attempt.initiated_event:
         return
     assert attempt.placed_at is not None, "an initiated attempt was placed"
     attempt.initiated_event = True
     id_ = event_id(attempt.attempt_id, "initiated")
     extra = {"placed_at": attempt.placed_at}
-    await tx.enqueue_event(_event(call, attempt, AbtType.INITIATED, id_, attempt.placed_at, extra), now)
+    await tx.outbox.enqueue_event(_event(call, attempt, AbtType.INITIATED, id_, attempt.placed_at, extra), now)
 
 
-async def emit_started(tx: Transaction, call: Call, attempt: Attempt, now: datetime) -> None:
+async def emit_started(tx: UnitOfWork, call: Call, attempt: Attempt, now: datetime) -> None:
     moment = attempt.started_at or attempt.placed_at
     assert moment is not None, "a connected attempt was placed"
     attempt.started_event = True
     id_ = event_id(attempt.attempt_id, "started")
-    await tx.enqueue_event(_event(call, attempt, AbtType.STARTED, id_, moment, {"started_at": moment}), now)
+    await tx.outbox.enqueue_event(_event(call, attempt, AbtType.STARTED, id_, moment, {"started_at": moment}), now)
 
 
-async def emit_terminal(tx: Transaction, call: Call, attempt: Attempt, event: TerminalEvent, now: datetime) -> None:
+async def emit_terminal(tx: UnitOfWork, call: Call, attempt: Attempt, event: TerminalEvent, now: datetime) -> None:
     """Emit the attempt's terminal event, or its correction when one was emitted before."""
     verdict = event.verdict
     extra = verdict_data(attempt, verdict)
@@ -77,7 +77,7 @@ async def emit_terminal(tx: Transaction, call: Call, attempt: Attempt, event: Te
     if event.corrects is not None:
         extra |= {"corrects": event.corrects, "revision": event.revision}
     attempt.revision = event.revision
-    await tx.enqueue_event(_event(call, attempt, verdict.type, event.event_id, occurred_at(attempt), extra), now)
+    await tx.outbox.enqueue_event(_event(call, attempt, verdict.type, event.event_id, occurred_at(attempt), extra), now)
 
 
 def closing_event(call: Call, reason: FailReason, now: datetime) -> AbtEvent:
@@ -94,15 +94,15 @@ def closing_event(call: Call, reason: FailReason, now: datetime) -> AbtEvent:
     return _event(call, None, AbtType.FAILED, event_id(call.call_id, "closed"), now, extra)
 
 
-async def emit_closing(tx: Transaction, call: Call, reason: FailReason, now: datetime) -> str:
+async def emit_closing(tx: UnitOfWork, call: Call, reason: FailReason, now: datetime) -> str:
     """Emit the final event of a call. Returns its id."""
     event = closing_event(call, reason, now)
-    await tx.enqueue_event(event, now)
+    await tx.outbox.enqueue_event(event, now)
     return event.event_id
 
 
 async def emit_rescheduled(
-    tx: Transaction, call: Call, attempt: Attempt | None, task: Task, previous_due_at: datetime | None, now: datetime
+    tx: UnitOfWork, call: Call, attempt: Attempt | None, task: Task, previous_due_at: datetime | None, now: datetime
 ) -> None:
     """Emit the event for a new task. Its `source` and `reason` say where the change came from."""
     extra = {
@@ -115,12 +115,12 @@ async def emit_rescheduled(
         "reason": task.reason,
     }
     event = _event(call, attempt, AbtType.RESCHEDULED, rescheduled_event_id(task.task_id), now, extra)
-    await tx.enqueue_event(event, now)
+    await tx.outbox.enqueue_event(event, now)
 
 
-async def emit_custom(tx: Transaction, call: Call, attempt: Attempt | None, custom: CustomEvent, now: datetime) -> str:
+async def emit_custom(tx: UnitOfWork, call: Call, attempt: Attempt | None, custom: CustomEvent, now: datetime) -> str:
     """Emit a custom event. Returns its id. The event says nothing about the call's outcome."""
     assert not OWN_DATA & custom.data.keys(), "checked before"
     id_ = event_id(custom.fact_id, "custom")
-    await tx.enqueue_event(_event(call, attempt, custom.type, id_, now, custom.data), now)
+    await tx.outbox.enqueue_event(_event(call, attempt, custom.type, id_, now, custom.data), now)
     return id_

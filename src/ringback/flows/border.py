@@ -11,7 +11,8 @@ from typing import Protocol
 import structlog
 
 from ringback.domain.errors import AcrossTheBorder, StartRefused
-from ringback.ports import Store, VoiceProvider
+from ringback.ports import VoiceProvider
+from ringback.storage import DueWork, Store
 
 #: At the first start the provider decides. It may be starting at the same time.
 IDENTIFIED_WITHIN_S = 10.0
@@ -45,8 +46,8 @@ class Identified(Protocol):
         ...
 
 
-class MarkedStore(Store, Marked, Protocol):
-    """A store with the mark of its installation."""
+class MarkedStore(Store, DueWork, Marked, Protocol):
+    """A store that finds due work, with the mark of its installation."""
 
 
 class IdentifiedProvider(VoiceProvider, Identified, Protocol):

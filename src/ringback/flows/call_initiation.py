@@ -26,7 +26,8 @@ from ringback.domain.zone_names import candidate_zones
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.abt_events import closing_event
 from ringback.messages import CallRequested
-from ringback.ports import AcceptedCall, Clock, PersonNow, Store, StoredAnswer
+from ringback.ports import Clock
+from ringback.storage import Acceptance, AcceptedCall, PersonNow, StoredAnswer
 
 #: Without a zone the calling hours are unknown. The eligibility check looks again this much later and never guesses.
 _HOURS_UNKNOWN = timedelta(days=1)
@@ -46,7 +47,7 @@ AcceptResult = AcceptReceipt | Exception
 class CallInitiation:
     """The flow that accepts calls."""
 
-    store: Store
+    store: Acceptance
     clock: Clock
     new_id: Callable[[], str]
     numbers: NumberPlan

@@ -27,7 +27,7 @@ from ringback.domain.zone_names import candidate_zones
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.abt_events import emit_initiated, emit_started, emit_terminal
 from ringback.flows.suppression import suppress
-from ringback.ports import Suppression, Transaction
+from ringback.storage import Suppression, UnitOfWork
 
 _log = structlog.get_logger(__name__)
 
@@ -43,7 +43,7 @@ class OutcomeRules:
 
 
 async def bind_provider_call(
-    tx: Transaction, call: Call, attempt: Attempt, provider_call_id: str, now: datetime
+    tx: UnitOfWork, call: Call, attempt: Attempt, provider_call_id: str, now: datetime
 ) -> bool:
     """Attach the provider's call to the attempt. Every source of evidence goes through here.
 
@@ -56,17 +56,17 @@ async def bind_provider_call(
         return False
     if attempt.provider_call_id == provider_call_id:
         return True
-    if await tx.is_call_of_another(provider_call_id, attempt.attempt_id):
+    if await tx.attempts.is_call_of_another(provider_call_id, attempt.attempt_id):
         claim = {"provider_call_id": provider_call_id}
-        await tx.log_decision(call.call_id, attempt.attempt_id, "claim_on_another_call", claim, now)
+        await tx.decisions.log(call.call_id, attempt.attempt_id, "claim_on_another_call", claim, now)
         _log.error("attempt.call_claimed", attempt_id=attempt.attempt_id, provider_call_id=provider_call_id)
         return False
     if attempt.provider_call_id is not None:
-        await tx.log_decision(
+        await tx.decisions.log(
             call.call_id, attempt.attempt_id, "incident_second_provider_call", {"stopped": provider_call_id}, now
         )
         payload = {"call_id": call.call_id, "provider_call_id": provider_call_id}
-        await tx.enqueue("stop_call", f"stop:{provider_call_id}", payload, None, now)
+        await tx.outbox.enqueue("stop_call", f"stop:{provider_call_id}", payload, None, now)
         _log.error("attempt.second_provider_call", attempt_id=attempt.attempt_id, provider_call_id=provider_call_id)
         return False
     attempt.provider_call_id = provider_call_id
@@ -85,16 +85,16 @@ async def bind_provider_call(
     return True
 
 
-async def consume_own_task(tx: Transaction, attempt: Attempt) -> None:
+async def consume_own_task(tx: UnitOfWork, attempt: Attempt) -> None:
     """Consume the open task if it would dial this attempt again."""
-    task = await tx.open_task(attempt.call_id)
+    task = await tx.tasks.open_for(attempt.call_id)
     if task is not None and task.task_id == attempt.task_id:
         task.status = TaskStatus.CONSUMED
         await tx.save(task)
 
 
 async def apply_report(
-    tx: Transaction, call: Call, attempt: Attempt, report: ProviderReport, rules: OutcomeRules, now: datetime
+    tx: UnitOfWork, call: Call, attempt: Attempt, report: ProviderReport, rules: OutcomeRules, now: datetime
 ) -> None:
     """Merge one report into a bound attempt, and apply its consequences."""
     was_polled = report.kind is ReportKind.SNAPSHOT and report.status is not None
@@ -110,7 +110,7 @@ async def apply_report(
 
 
 async def suppress_after_opt_out(
-    tx: Transaction, call: Call, asked_at: datetime, rules: OutcomeRules, now: datetime
+    tx: UnitOfWork, call: Call, asked_at: datetime, rules: OutcomeRules, now: datetime
 ) -> None:
     """Suppress the person once, as of the time of their request.
 
@@ -120,29 +120,29 @@ async def suppress_after_opt_out(
     if call.no_more_retries == "opt_out":
         return
     # Phone and contact are checked separately: a suppression of one must not leave the other open.
-    if not (await tx.is_suppressed(call.phone, "") and await tx.is_suppressed("", call.contact_id)):
+    if not (await tx.suppressions.covers(call.phone, "") and await tx.suppressions.covers("", call.contact_id)):
         suppression = Suppression(rules.new_id(), call.phone, call.contact_id, "opt_out", "provider", asked_at)
         await suppress(tx, suppression, now, locked_call=call)
     call.no_more_retries = "opt_out"
 
 
 async def apply_verdict(
-    tx: Transaction, call: Call, attempt: Attempt, verdict: Verdict | None, rules: OutcomeRules, occasion: Occasion
+    tx: UnitOfWork, call: Call, attempt: Attempt, verdict: Verdict | None, rules: OutcomeRules, occasion: Occasion
 ) -> None:
     """Decide the outcome of the attempt's facts and verdict, apply it, and save the attempt and its call."""
-    now, task = occasion.now, await tx.open_task(call.call_id)
+    now, task = occasion.now, await tx.tasks.open_for(call.call_id)
     inputs = OutcomeInputs(occasion, rules.policy, rules.deadlines, task)
     is_placed = attempt.placed_at is not None
     if is_placed and verdict is not None and verdict.is_failure and may_be_retried(attempt, call, task):
-        contact = await tx.contact(call.contact_id)
+        contact = await tx.contacts.get(call.contact_id)
         assert contact is not None, "calls refer to a contact"
         inputs = replace(
             inputs,
-            suppressed=await tx.is_suppressed(call.phone, call.contact_id),
+            suppressed=await tx.suppressions.covers(call.phone, call.contact_id),
             zones=candidate_zones(contact.time_zone, rules.numbers.time_zones(call.phone)),
         )
     if verdict is not None and attempt.number != call.attempts_made:
-        inputs = replace(inputs, later_attempt_decides=awaits_verdict(await tx.latest_attempt(call.call_id)))
+        inputs = replace(inputs, later_attempt_decides=awaits_verdict(await tx.attempts.latest_for(call.call_id)))
 
     outcome = decide_outcome(attempt, call, verdict, inputs)
 
@@ -158,7 +158,7 @@ async def apply_verdict(
 
 
 async def _apply_change(
-    tx: Transaction,
+    tx: UnitOfWork,
     call: Call,
     attempt: Attempt,
     change: VerdictChange,

@@ -32,7 +32,8 @@ from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.dial_results import record_answer
 from ringback.flows.ending_calls import end_call
 from ringback.messages import CallRequested
-from ringback.ports import Clock, Store, Transaction
+from ringback.ports import Clock
+from ringback.storage import Store, UnitOfWork
 
 _log = structlog.get_logger(__name__)
 
@@ -109,7 +110,7 @@ class CallProcessing:
     async def _note_action(self, claim: Claim, action: VoicemailAction) -> None:
         async with self.store.transaction() as tx:
             await tx.lock_call(claim.call_id)
-            attempt = await tx.attempt(claim.attempt_id)
+            attempt = await tx.attempts.get(claim.attempt_id)
             assert attempt is not None, "a claim is written before it is sent"
             attempt.voicemail_action = action
             await tx.save(attempt)
@@ -119,13 +120,13 @@ class CallProcessing:
         now = self.clock.now()
         async with self.store.transaction() as tx:
             call = await tx.lock_call(claim.call_id)
-            attempt = await tx.attempt(claim.attempt_id)
+            attempt = await tx.attempts.get(claim.attempt_id)
             assert call is not None and attempt is not None, "a claim is written before it is sent"
             attempt.voicemail_action = action
             if claim.is_probe and answer.provider_call_id is not None:
-                await tx.close_breaker()
+                await tx.capacity.close_breaker()
             detail = {"answer": answer.kind, "cause": answer.cause, "resend": claim.is_resend}
-            await tx.log_decision(call.call_id, attempt.attempt_id, "dial_answer", detail, now)
+            await tx.decisions.log(call.call_id, attempt.attempt_id, "dial_answer", detail, now)
             holds_claim = attempt.state is AttemptState.DIALING and attempt.fence == claim.fence
             if holds_claim or answer.provider_call_id is not None:
                 await record_answer(tx, call, attempt, answer, self.rules, now)
@@ -145,7 +146,7 @@ class CallProcessing:
             if case is None:
                 return None
             decision, capacity = await self._decide(tx, case, emulated)
-            await tx.log_decision(
+            await tx.decisions.log(
                 case.call.call_id,
                 case.own.attempt_id if case.own else None,
                 "gate",
@@ -159,7 +160,7 @@ class CallProcessing:
             assert capacity is not None, "only the capacity check admits"
             is_probe = capacity.breaker_until is not None
             if is_probe:
-                await tx.probe_breaker(now + timedelta(seconds=PROBE_S))
+                await tx.capacity.probe_breaker(now + timedelta(seconds=PROBE_S))
             attempt = await self._write_ahead(tx, case, instance)
             reach(Failpoint.CLAIM_WRITTEN)
         reach(Failpoint.CLAIM_COMMITTED)
@@ -174,20 +175,20 @@ class CallProcessing:
             is_probe,
         )
 
-    async def _read_case(self, tx: Transaction, call: Call, message: CallRequested, now: datetime) -> _Case | None:
+    async def _read_case(self, tx: UnitOfWork, call: Call, message: CallRequested, now: datetime) -> _Case | None:
         """Read the facts. Returns None, and the message is dropped, if its dispatch is not the open one."""
-        task = None if call.final else await tx.open_task(call.call_id)
+        task = None if call.final else await tx.tasks.open_for(call.call_id)
         if task is None or not _is_this_dispatch(task, message):
             return None
-        contact = await tx.contact(call.contact_id)
+        contact = await tx.contacts.get(call.contact_id)
         assert contact is not None, "calls refer to a contact"
-        own = _own_attempt(await tx.latest_attempt(call.call_id), task)
+        own = _own_attempt(await tx.attempts.latest_for(call.call_id), task)
         is_resend = own is not None and own.state is AttemptState.UNKNOWN
         person = await tx.person_facts(call, own.attempt_id if own else None, now)
         return _Case(call, task, contact, own, is_resend, person, now)
 
     async def _decide(
-        self, tx: Transaction, case: _Case, emulated: bool | None
+        self, tx: UnitOfWork, case: _Case, emulated: bool | None
     ) -> tuple[EligibilityDecision, CapacityFacts | None]:
         policy, now = self.rules.policy, case.now
         zones = candidate_zones(case.contact.time_zone, self.rules.numbers.time_zones(case.call.phone))
@@ -200,7 +201,7 @@ class CallProcessing:
         if refused is not None:
             return refused, None
         # Last, because all claims share this lock, and it is held until the commit.
-        capacity = await tx.capacity(now)
+        capacity = await tx.capacity.lock(now)
         crosses = defer_across_border(capacity, emulated, now)
         return crosses or defer_for_capacity(capacity, policy, now) or ALLOW, capacity
 
@@ -212,7 +213,7 @@ class CallProcessing:
         """Limit a resend to the time in which the provider still knows its key."""
         return min(SEND_WITHIN_S, self._same_key_left_s(case)) if case.is_resend else SEND_WITHIN_S
 
-    async def _write_ahead(self, tx: Transaction, case: _Case, instance: str) -> Attempt:
+    async def _write_ahead(self, tx: UnitOfWork, case: _Case, instance: str) -> Attempt:
         call, task, now = case.call, case.task, case.now
         attempt = case.own or self._new_attempt(call, task, instance)
         if case.own is not None:
@@ -310,7 +311,7 @@ def _inputs(decision: EligibilityDecision, case: _Case, capacity: CapacityFacts 
     return inputs
 
 
-async def _defer_or_end(tx: Transaction, case: _Case, decision: EligibilityDecision) -> None:
+async def _defer_or_end(tx: UnitOfWork, case: _Case, decision: EligibilityDecision) -> None:
     """Make the task due later, or end the call. A denied resend is only not sent."""
     call, task = case.call, case.task
     if case.is_resend and decision.verdict is EligibilityVerdict.DENY:
@@ -325,4 +326,4 @@ async def _defer_or_end(tx: Transaction, case: _Case, decision: EligibilityDecis
         await tx.save(call)
         return
     assert decision.reason is not None, "a refusal says why"
-    await end_call(tx, call, task, await tx.latest_attempt(call.call_id), decision.reason, case.now)
+    await end_call(tx, call, task, await tx.attempts.latest_for(call.call_id), decision.reason, case.now)

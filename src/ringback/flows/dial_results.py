@@ -10,13 +10,13 @@ from ringback.domain.outcome import Occasion, Verdict
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.call_outcome import OutcomeRules, apply_verdict, bind_provider_call
 from ringback.flows.ending_calls import end_call
-from ringback.ports import Transaction
+from ringback.storage import UnitOfWork
 
 LONGEST_WAIT_S = 60.0
 
 
 async def record_answer(
-    tx: Transaction, call: Call, attempt: Attempt, answer: DialAnswer, rules: OutcomeRules, now: datetime
+    tx: UnitOfWork, call: Call, attempt: Attempt, answer: DialAnswer, rules: OutcomeRules, now: datetime
 ) -> None:
     """Apply the answer to a claim in force, or late evidence that the call was placed."""
     if answer.kind is DialAnswerKind.PLACED:
@@ -44,7 +44,7 @@ async def record_answer(
         await _wait(tx, call, attempt, answer, now)
 
 
-async def become_unknown(tx: Transaction, call: Call, attempt: Attempt, deadlines: Deadlines, now: datetime) -> None:
+async def become_unknown(tx: UnitOfWork, call: Call, attempt: Attempt, deadlines: Deadlines, now: datetime) -> None:
     """Mark a claim with an unclear outcome. Each send, resends included, has the whole grace period."""
     check_transition(attempt.state, AttemptState.UNKNOWN)
     attempt.state = AttemptState.UNKNOWN
@@ -58,7 +58,7 @@ async def become_unknown(tx: Transaction, call: Call, attempt: Attempt, deadline
     reach(Failpoint.ANSWER_UNKNOWN)
 
 
-async def _wait(tx: Transaction, call: Call, attempt: Attempt, answer: DialAnswer, now: datetime) -> None:
+async def _wait(tx: UnitOfWork, call: Call, attempt: Attempt, answer: DialAnswer, now: datetime) -> None:
     """Let the attempt wait: nothing was sent, or nothing was accepted.
 
     The same attempt, number and key are claimed again later, after the whole eligibility check.
@@ -70,11 +70,11 @@ async def _wait(tx: Transaction, call: Call, attempt: Attempt, answer: DialAnswe
     attempt.holds_person = attempt.holds_slot = False
     due_at = now + timedelta(seconds=answer.retry_after_s or min(2.0**attempt.waits, LONGEST_WAIT_S))
     if answer.kind is DialAnswerKind.ACCOUNT_REFUSED:
-        due_at = await tx.open_breaker(answer.cause, now)
+        due_at = await tx.capacity.open_breaker(answer.cause, now)
     await tx.save(attempt)
-    task = await tx.open_task(call.call_id)
+    task = await tx.tasks.open_for(call.call_id)
     if task is None:
-        task = await tx.task(attempt.task_id)
+        task = await tx.tasks.get(attempt.task_id)
         assert task is not None, "attempts refer to their task"
         task.status, task.due_at, task.dispatched_at = TaskStatus.PENDING, due_at, None
         await tx.save(task)

@@ -8,14 +8,15 @@ from ringback.domain.attempt import Attempt, AttemptState, DialFact, awaits_verd
 from ringback.domain.call import Call, CallStatus, Task, TaskStatus, close, update_status
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.abt_events import emit_closing
-from ringback.ports import Clock, Store, Transaction
+from ringback.ports import Clock
+from ringback.storage import Store, UnitOfWork
 
 _STATUS = {FailReason.CANCELLED: CallStatus.CANCELLED, FailReason.EXPIRED: CallStatus.EXPIRED}
 _TASK_STATUS = {FailReason.EXPIRED: TaskStatus.EXPIRED}
 
 
 async def end_call(
-    tx: Transaction, call: Call, task: Task | None, attempt: Attempt | None, reason: FailReason, now: datetime
+    tx: UnitOfWork, call: Call, task: Task | None, attempt: Attempt | None, reason: FailReason, now: datetime
 ) -> bool:
     """Delete the call's open task and let no attempt follow.
 
@@ -58,9 +59,9 @@ async def cancel_call(store: Store, clock: Clock, call_id: str) -> Literal["canc
         if call.final:
             never_rang = call.status is CallStatus.CANCELLED or call.attempts_made == 0
             return "cancelled" if never_rang else "already_dispatched"
-        task = await tx.open_task(call_id)
-        attempt = await tx.latest_attempt(call_id)
+        task = await tx.tasks.open_for(call_id)
+        attempt = await tx.attempts.latest_for(call_id)
         is_over = await end_call(tx, call, task, attempt, FailReason.CANCELLED, now)
-        await tx.log_decision(call_id, None, "cancel_asked", {"result": is_over}, now)
+        await tx.decisions.log(call_id, None, "cancel_asked", {"result": is_over}, now)
         reach(Failpoint.CANCELLED)
     return "cancelled" if is_over else "already_dispatched"

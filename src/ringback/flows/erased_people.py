@@ -1,22 +1,12 @@
 """Recognise late evidence about an erased person, and drop everything of it except a stop."""
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
 
 from ringback.domain.provider_report import ProviderReport
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.caller_ids import caller_number
 from ringback.flows.suppression import suppress
-from ringback.ports import Suppression, Transaction
-
-
-class KnowsErased(Protocol):
-    """The knowledge of a store and its transactions about erased people."""
-
-    async def is_erased(self, ids: Sequence[str | None]) -> bool:
-        """Whether one id belongs to an erased person: of an attempt, a call, a provider call or an inbound call."""
-        ...
+from ringback.storage import Suppression, UnitOfWork
 
 
 def ids_of(report: ProviderReport) -> list[str | None]:
@@ -31,12 +21,12 @@ def person_of(report: ProviderReport, rules: OutcomeRules) -> str | None:
     return caller_number(report.to_number, report.from_number, rules)
 
 
-async def keep_stop_of_erased(tx: Transaction, report: ProviderReport, rules: OutcomeRules, now: datetime) -> None:
+async def keep_stop_of_erased(tx: UnitOfWork, report: ProviderReport, rules: OutcomeRules, now: datetime) -> None:
     """Keep a late opt-out. The phone is kept only as a keyed hash. Raises ErasureKeyMissing."""
     phone = person_of(report, rules)
     if phone is None or report.end_facts is None or not report.end_facts.opt_out:
         return
-    await tx.lock_contacts(await tx.phones_of_open_calls(phone, None), None)
-    if not await tx.is_suppressed(phone, ""):
+    await tx.lock_contacts(await tx.calls.phones_of_open(phone, None), None)
+    if not await tx.suppressions.covers(phone, ""):
         stop = Suppression(rules.new_id(), phone, None, "opt_out", "provider", now, of_erased=True)
         await suppress(tx, stop, now)

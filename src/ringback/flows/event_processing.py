@@ -13,9 +13,10 @@ from ringback.domain.provider_report import ProviderReport, ReportKind
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.call_outcome import OutcomeRules, apply_report, bind_provider_call, suppress_after_opt_out
 from ringback.flows.erased_people import ids_of, keep_stop_of_erased
-from ringback.flows.inbound_calls import InboundStore, InboundTransaction, apply_inbound, lock_caller
+from ringback.flows.inbound_calls import apply_inbound, lock_caller
 from ringback.messages import WebhookReceived
-from ringback.ports import Clock, Transaction
+from ringback.ports import Clock
+from ringback.storage import Store, UnitOfWork
 
 _log = structlog.get_logger(__name__)
 
@@ -45,7 +46,7 @@ class EventCounts:
 class EventProcessing:
     """The flow that applies webhooks. `translate(body)` returns a report, `identify(body)` the content's identity."""
 
-    store: InboundStore
+    store: Store
     clock: Clock
     rules: OutcomeRules
     translate: Callable[[str], ProviderReport]
@@ -105,7 +106,7 @@ class EventProcessing:
             return attempt.is_erased
         return await self.store.is_erased(ids_of(report))
 
-    async def _drop_erased(self, tx: InboundTransaction, report: ProviderReport) -> None:
+    async def _drop_erased(self, tx: UnitOfWork, report: ProviderReport) -> None:
         """Keep only a stop that the person asked for. Nothing else of the event is recorded."""
         self.counts.erased += 1
         await keep_stop_of_erased(tx, report, self.rules, self.clock.now())
@@ -118,7 +119,7 @@ class EventProcessing:
         identity = self.identify(body) if body is not None else _NO_CONTENT
         async with self.store.transaction() as tx:
             kept = body if handling == "unhandled" else None
-            await tx.record_provider_event(report, None, identity, kept, handling, self.clock.now())
+            await tx.provider_events.record(report, None, identity, kept, handling, self.clock.now())
             reach(Failpoint.EVENT_NOT_OURS)
         _log.info(
             "event.not_ours", provider_call_id=report.provider_call_id, event_name=report.event_name, fate=handling
@@ -139,7 +140,7 @@ class EventProcessing:
                 # Erased between the first check and the locks.
                 await self._drop_erased(tx, report)
                 return
-            if await tx.record_provider_event(report, None, self.identify(body), body, "inbound", now):
+            if await tx.provider_events.record(report, None, self.identify(body), body, "inbound", now):
                 await apply_inbound(tx, report, caller, self.rules, now)
                 reach(Failpoint.INBOUND_HEARD)
         _log.info("event.inbound", provider_call_id=report.provider_call_id, event_name=report.event_name)
@@ -153,7 +154,7 @@ class EventProcessing:
         if report.instance is not None:
             return report.instance == await self.store.instance()
         async with self.store.transaction() as tx:
-            return await tx.inbound_call(None, report.provider_call_id) is not None
+            return await tx.inbound_calls.find(None, report.provider_call_id) is not None
 
     async def _ask_provider_soon(self, message: WebhookReceived, receive_count: int) -> None:
         """Make the follow-up of the call due at once: its webhook was too large for the queue."""
@@ -172,24 +173,24 @@ class EventProcessing:
         now = self.clock.now()
         async with self.store.transaction() as tx:
             await tx.lock_call(known.call_id)
-            attempt = await tx.attempt(known.attempt_id)
+            attempt = await tx.attempts.get(known.attempt_id)
             assert attempt is not None, "attempts are never deleted while their call is open"
             if attempt.is_erased:
                 return
-            await tx.record_provider_event(report, attempt, _NO_CONTENT, None, "unhandled", now)
+            await tx.provider_events.record(report, attempt, _NO_CONTENT, None, "unhandled", now)
             if attempt.state is not AttemptState.ANALYZED:
                 attempt.next_check_at = now
                 await tx.save(attempt)
 
 
-async def lock_people_of_report(tx: Transaction, known: Attempt, report: ProviderReport) -> None:
+async def lock_people_of_report(tx: UnitOfWork, known: Attempt, report: ProviderReport) -> None:
     """Lock all people whose calls the report may end. The order of locks demands this before any call's lock."""
     if report.says_stop:
-        await tx.lock_contacts(await tx.phones_of_open_calls(known.phone, known.contact_id), known.contact_id)
+        await tx.lock_contacts(await tx.calls.phones_of_open(known.phone, known.contact_id), known.contact_id)
 
 
 async def apply_evidence(
-    tx: Transaction,
+    tx: UnitOfWork,
     known: Attempt,
     report: ProviderReport,
     rules: OutcomeRules,
@@ -204,12 +205,12 @@ async def apply_evidence(
     """
     await lock_people_of_report(tx, known, report)
     call = await tx.lock_call(known.call_id)
-    attempt = await tx.attempt(known.attempt_id)
+    attempt = await tx.attempts.get(known.attempt_id)
     assert call is not None and attempt is not None, "attempts and calls are never deleted while they are open"
     if attempt.is_erased:
         await keep_stop_of_erased(tx, report, rules, now)
         return False
-    if inbox is not None and not await tx.record_provider_event(report, attempt, *inbox, "applied", now):
+    if inbox is not None and not await tx.provider_events.record(report, attempt, *inbox, "applied", now):
         return False
     reach(Failpoint.EVENT_RECORDED)
     if not await bind_provider_call(tx, call, attempt, report.provider_call_id, now):

@@ -1,51 +1,19 @@
 """Record an inbound call, and hold the caller's tasks until that call ends."""
 
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from ringback.domain.abt_event import iso
-from ringback.domain.attempt import Attempt
-from ringback.domain.call import Call, InboundCall, Task, TaskStatus
+from ringback.domain.call import Call, InboundCall, TaskStatus
 from ringback.domain.provider_report import ProviderReport, ReportKind
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.caller_ids import caller_number, own_number
-from ringback.flows.erased_people import KnowsErased
 from ringback.flows.suppression import suppress
-from ringback.ports import Store, Suppression, Transaction
+from ringback.storage import Suppression, UnitOfWork
 
 #: The provider asks up to four times, ten seconds each, while one call rings.
 RINGS_AT_MOST = timedelta(seconds=60)
-
-
-class InboundTransaction(Transaction, KnowsErased, Protocol):
-    """A unit of work with the rows of inbound calls."""
-
-    async def insert(self, row: Call | Task | Attempt | InboundCall) -> None: ...
-    async def save(self, row: Call | Task | Attempt | InboundCall) -> None: ...
-    async def instance(self) -> str: ...
-
-    async def contact_by_phone(self, phone: str) -> str | None:
-        """The id of the contact who most likely calls from this number."""
-        ...
-
-    async def next_or_last_call(self, contact_id: str) -> str | None:
-        """The contact's call that is due next, else the last one."""
-        ...
-
-    async def inbound_call(self, inbound_id: str | None, provider_call_id: str | None) -> InboundCall | None:
-        """Find by the provider's id, else by Ringback's id if the provider's is unknown."""
-        ...
-
-    async def find_ringing(self, phone: str, to_number: str, since: datetime) -> InboundCall | None:
-        """Find one that rang since then, and of which nothing else is known."""
-        ...
-
-
-class InboundStore(Store, KnowsErased, Protocol):
-    def transaction(self) -> AbstractAsyncContextManager[InboundTransaction]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +31,23 @@ class Caller:
     called_at: datetime
 
 
-async def hold_for(tx: InboundTransaction, caller: Caller, rules: OutcomeRules, now: datetime) -> InboundCall:
+async def hold_for(tx: UnitOfWork, caller: Caller, rules: OutcomeRules, now: datetime) -> InboundCall:
     """Record the call and hold the person's tasks, dispatched ones too. The people's locks must be held."""
     inbound = await _record_inbound(tx, caller, rules, now)
     if inbound.hold_until > now and inbound.released_at is None:
-        for call_id in await tx.unfinished_calls(caller.phone, caller.contact_id):
+        for call_id in await tx.calls.unfinished_of(caller.phone, caller.contact_id):
             await _hold_task(tx, call_id, inbound, now)
         reach(Failpoint.INBOUND_HELD)
     return inbound
 
 
-async def _record_inbound(tx: InboundTransaction, caller: Caller, rules: OutcomeRules, now: datetime) -> InboundCall:
+async def _record_inbound(tx: UnitOfWork, caller: Caller, rules: OutcomeRules, now: datetime) -> InboundCall:
     """Record the call once. The provider repeats its question while it rings, and names the call once it has an id."""
     known = None
     if caller.provider_call_id is not None:
-        known = await tx.inbound_call(None, caller.provider_call_id)
-    known = known or await tx.find_ringing(caller.phone, caller.to_number, caller.called_at - RINGS_AT_MOST)
+        known = await tx.inbound_calls.find(None, caller.provider_call_id)
+    since = caller.called_at - RINGS_AT_MOST
+    known = known or await tx.inbound_calls.find_ringing(caller.phone, caller.to_number, since)
     if known is not None:
         known.provider_call_id = known.provider_call_id or caller.provider_call_id
         await tx.save(known)
@@ -96,8 +65,8 @@ async def _record_inbound(tx: InboundTransaction, caller: Caller, rules: Outcome
     return inbound
 
 
-async def _hold_task(tx: InboundTransaction, call_id: str, inbound: InboundCall, now: datetime) -> None:
-    call, task = await tx.lock_call(call_id), await tx.open_task(call_id)
+async def _hold_task(tx: UnitOfWork, call_id: str, inbound: InboundCall, now: datetime) -> None:
+    call, task = await tx.lock_call(call_id), await tx.tasks.open_for(call_id)
     if call is None or task is None:
         return
     until = await _held_until(tx, call, now) or inbound.hold_until
@@ -105,32 +74,30 @@ async def _hold_task(tx: InboundTransaction, call_id: str, inbound: InboundCall,
     task.status, task.dispatched_at = TaskStatus.HELD, None
     await tx.save(task)
     detail = {"inbound_id": inbound.inbound_id, "until": iso(until), "task_id": task.task_id}
-    await tx.log_decision(call_id, None, "held_by_inbound_call", detail, now)
+    await tx.decisions.log(call_id, None, "held_by_inbound_call", detail, now)
 
 
-async def _held_until(tx: InboundTransaction, call: Call, now: datetime) -> datetime | None:
+async def _held_until(tx: UnitOfWork, call: Call, now: datetime) -> datetime | None:
     """The end of the longest hold on the call's person, who may be on several inbound calls."""
     until = (await tx.person_facts(call, None, now)).on_inbound_call_until
     return until if until is not None and until > now else None
 
 
-async def lock_caller(
-    tx: InboundTransaction, report: ProviderReport, rules: OutcomeRules
-) -> tuple[str, str | None] | None:
+async def lock_caller(tx: UnitOfWork, report: ProviderReport, rules: OutcomeRules) -> tuple[str, str | None] | None:
     """Take the locks of the caller. Returns their phone and contact id. None if the phone is withheld."""
-    known = await tx.inbound_call(report.inbound_id, report.provider_call_id)
+    known = await tx.inbound_calls.find(report.inbound_id, report.provider_call_id)
     phone = known.phone if known else caller_number(report.from_number, report.to_number, rules)
     if phone is None:
         return None
-    contact_id = known.contact_id if known else await tx.contact_by_phone(phone)
-    await tx.lock_contacts(await tx.phones_of_open_calls(phone, contact_id), contact_id)
-    if contact_id is not None and await tx.contact(contact_id) is None:
+    contact_id = known.contact_id if known else await tx.contacts.id_by_phone(phone)
+    await tx.lock_contacts(await tx.calls.phones_of_open(phone, contact_id), contact_id)
+    if contact_id is not None and await tx.contacts.get(contact_id) is None:
         contact_id = None  # erased during the wait for the locks
     return phone, contact_id
 
 
 async def apply_inbound(
-    tx: InboundTransaction,
+    tx: UnitOfWork,
     report: ProviderReport,
     locked: tuple[str, str | None] | None,
     rules: OutcomeRules,
@@ -140,7 +107,7 @@ async def apply_inbound(
     if locked is None:
         return
     phone, contact_id = locked
-    inbound = await tx.inbound_call(report.inbound_id, report.provider_call_id)
+    inbound = await tx.inbound_calls.find(report.inbound_id, report.provider_call_id)
     if inbound is None and contact_id is not None:
         # It was answered without Ringback: the database was unavailable while it rang.
         called_at = report.started_at or now
@@ -166,13 +133,13 @@ def _absorb(inbound: InboundCall, report: ProviderReport) -> None:
     inbound.disconnection_reason = report.disconnection_reason or inbound.disconnection_reason
 
 
-async def _release(tx: InboundTransaction, inbound: InboundCall, now: datetime) -> None:
+async def _release(tx: UnitOfWork, inbound: InboundCall, now: datetime) -> None:
     if inbound.released_at is not None:
         return
     inbound.released_at = now
     await tx.save(inbound)  # first, so that it no longer counts among the holds in force
-    for call_id in await tx.unfinished_calls(inbound.phone, inbound.contact_id):
-        call, task = await tx.lock_call(call_id), await tx.open_task(call_id)
+    for call_id in await tx.calls.unfinished_of(inbound.phone, inbound.contact_id):
+        call, task = await tx.lock_call(call_id), await tx.tasks.open_for(call_id)
         if call is None or task is None or task.status is not TaskStatus.HELD:
             continue
         held_until = await _held_until(tx, call, now)
@@ -184,19 +151,19 @@ async def _release(tx: InboundTransaction, inbound: InboundCall, now: datetime) 
         task.status = TaskStatus.PENDING
         await tx.save(task)
         detail = {"inbound_id": inbound.inbound_id, "task_id": task.task_id}
-        await tx.log_decision(call_id, None, "released_after_inbound_call", detail, now)
+        await tx.decisions.log(call_id, None, "released_after_inbound_call", detail, now)
 
 
 async def _suppress_caller(
-    tx: InboundTransaction,
+    tx: UnitOfWork,
     phone: str,
     contact_id: str | None,
     report: ProviderReport,
     rules: OutcomeRules,
     now: datetime,
 ) -> None:
-    is_known_of_contact = contact_id is None or await tx.is_suppressed("", contact_id)
-    if is_known_of_contact and await tx.is_suppressed(phone, ""):
+    is_known_of_contact = contact_id is None or await tx.suppressions.covers("", contact_id)
+    if is_known_of_contact and await tx.suppressions.covers(phone, ""):
         return
     asked_at = report.ended_at or now
     await suppress(tx, Suppression(rules.new_id(), phone, contact_id, "opt_out", "provider", asked_at), now)

@@ -14,7 +14,8 @@ from ringback.domain.errors import QueueUnavailable, Retryable
 from ringback.failpoints import Failpoint, reach
 from ringback.loops import Loops, location
 from ringback.messages import CallRequested, encode
-from ringback.ports import Clock, Delivery, Engage, MessageQueue, OutboxKind, OutboxRow, OutgoingMessage, Store
+from ringback.ports import Clock, Delivery, Engage, MessageQueue, OutgoingMessage
+from ringback.storage import OutboxKind, OutboxRow, OutboxRows
 
 StopCall = Callable[[str], Awaitable[None]]
 
@@ -157,7 +158,7 @@ class OutboxRelay:
 
     def __init__(
         self,
-        store: Store,
+        store: OutboxRows,
         clock: Clock,
         rng: random.Random,
         *,

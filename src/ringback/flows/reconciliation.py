@@ -30,7 +30,8 @@ from ringback.flows.border import IdentifiedProvider, MarkedStore, check_border
 from ringback.flows.call_outcome import OutcomeRules, apply_verdict, consume_own_task
 from ringback.flows.dial_results import become_unknown
 from ringback.flows.event_processing import apply_evidence, lock_people_of_report
-from ringback.ports import Clock, Transaction
+from ringback.ports import Clock
+from ringback.storage import UnitOfWork
 
 _log = structlog.get_logger(__name__)
 
@@ -73,7 +74,7 @@ class Reconciliation:
         async with self.store.transaction() as tx:
             call, attempt = await _lock(tx, seen)
             if attempt.state is AttemptState.DIALING and attempt.fence == seen.fence:
-                await tx.log_decision(call.call_id, attempt.attempt_id, "lease_over", {"fence": attempt.fence}, now)
+                await tx.decisions.log(call.call_id, attempt.attempt_id, "lease_over", {"fence": attempt.fence}, now)
                 await become_unknown(tx, call, attempt, self.rules.deadlines, now)
                 reach(Failpoint.LEASE_OVER)
 
@@ -113,7 +114,7 @@ class Reconciliation:
             attempt.next_check_at = next_lookup_at(attempt, self.rules.deadlines, now)
             attempt.holds_slot = attempt.clean_lookups < CLEAN_LOOKUPS_TO_FREE_SLOT
             detail = {"found": False if is_clean else None, "lookups": attempt.lookups}
-            await tx.log_decision(call.call_id, attempt.attempt_id, "lookup", detail, now)
+            await tx.decisions.log(call.call_id, attempt.attempt_id, "lookup", detail, now)
             if is_clean and attempt.clean_lookups == CLEAN_LOOKUPS_TO_RESEND:
                 await self._ask_for_resend(tx, call, attempt, now)
             if is_clean and attempt.lookups >= len(self.rules.deadlines.unknown_lookups_s):
@@ -124,27 +125,27 @@ class Reconciliation:
             await tx.save(call)
             reach(Failpoint.LOOKUP_COUNTED)
 
-    async def _ask_for_resend(self, tx: Transaction, call: Call, attempt: Attempt, now: datetime) -> None:
+    async def _ask_for_resend(self, tx: UnitOfWork, call: Call, attempt: Attempt, now: datetime) -> None:
         """Make the attempt's own task due once more. The eligibility check decides about the resend."""
         assert attempt.sent_at is not None, "an unknown attempt was sent"
         window_ends = attempt.sent_at + timedelta(seconds=self.rules.deadlines.same_key_window_s)
-        has_task = await tx.open_task(call.call_id) is not None
+        has_task = await tx.tasks.open_for(call.call_id) is not None
         if attempt.resent or has_task or now >= window_ends or call.no_more_retries is not None:
             return
-        task = await tx.task(attempt.task_id)
+        task = await tx.tasks.get(attempt.task_id)
         assert task is not None, "attempts refer to their task"
         task.status, task.due_at, task.dispatched_at = TaskStatus.PENDING, now, None
         await tx.save(task)
-        await tx.log_decision(call.call_id, attempt.attempt_id, "same_key_resend_asked", {}, now)
+        await tx.decisions.log(call.call_id, attempt.attempt_id, "same_key_resend_asked", {}, now)
         reach(Failpoint.RESEND_ASKED)
 
-    async def _abandon(self, tx: Transaction, call: Call, attempt: Attempt, why: str, now: datetime) -> None:
+    async def _abandon(self, tx: UnitOfWork, call: Call, attempt: Attempt, why: str, now: datetime) -> None:
         """Give the attempt up and never redial it. Engage is told that it is unknown whether the person was called."""
         check_transition(attempt.state, AttemptState.ABANDONED)
         attempt.state = AttemptState.ABANDONED
         attempt.disconnection_reason = None
         await consume_own_task(tx, attempt)
-        await tx.log_decision(call.call_id, attempt.attempt_id, "incident_abandoned", {"why": why}, now)
+        await tx.decisions.log(call.call_id, attempt.attempt_id, "incident_abandoned", {"why": why}, now)
         verdict = Verdict(AbtType.FAILED, FailReason.OUTCOME_UNKNOWN)
         await apply_verdict(tx, call, attempt, verdict, self.rules, Occasion(now, is_given_up=True))
         reach(Failpoint.ABANDONED)
@@ -173,12 +174,12 @@ class Reconciliation:
             await tx.save(attempt)
             await self._give_up(tx, call, attempt, now)
 
-    async def _give_up(self, tx: Transaction, call: Call, attempt: Attempt, now: datetime) -> None:
+    async def _give_up(self, tx: UnitOfWork, call: Call, attempt: Attempt, now: datetime) -> None:
         """Give the attempt up after its time limit: by its facts if its end is known, else as an incident."""
         verdict = self._final_verdict(attempt, now)
         if verdict is None:
             return
-        await tx.log_decision(call.call_id, attempt.attempt_id, "incident_provider_lost", {"as": verdict.type}, now)
+        await tx.decisions.log(call.call_id, attempt.attempt_id, "incident_provider_lost", {"as": verdict.type}, now)
         await apply_verdict(tx, call, attempt, verdict, self.rules, Occasion(now, is_given_up=True))
         _log.warning("attempt.lost", call_id=call.call_id, attempt_id=attempt.attempt_id, reason=verdict.reason)
 
@@ -201,7 +202,7 @@ class Reconciliation:
             attempt.polls = 0
             await tx.save(attempt)
             detail = {"status": report.status, "reason": report.disconnection_reason}
-            await tx.log_decision(call.call_id, attempt.attempt_id, "asked_provider", detail, now)
+            await tx.decisions.log(call.call_id, attempt.attempt_id, "asked_provider", detail, now)
             await apply_evidence(tx, seen, report, self.rules, now)
             reach(Failpoint.POLL_APPLIED)
             call, attempt = await _lock(tx, seen)
@@ -221,8 +222,8 @@ class Reconciliation:
                 await tx.save(attempt)
 
 
-async def _lock(tx: Transaction, seen: Attempt) -> tuple[Call, Attempt]:
+async def _lock(tx: UnitOfWork, seen: Attempt) -> tuple[Call, Attempt]:
     call = await tx.lock_call(seen.call_id)
-    attempt = await tx.attempt(seen.attempt_id)
+    attempt = await tx.attempts.get(seen.attempt_id)
     assert call is not None and attempt is not None, "attempts and calls are never deleted while they are open"
     return call, attempt

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol
 
 from ringback.batching import run_concurrently
 from ringback.domain.abt_event import FailReason
 from ringback.domain.attempt import awaits_verdict
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.ending_calls import end_call
-from ringback.ports import Clock, MessageQueue, Store
+from ringback.ports import Clock, MessageQueue
+from ringback.storage import DueWork, Store
 
 BATCH = 500
 ENDED_AT_ONCE = 4
@@ -26,11 +28,15 @@ def most_on_their_way(calls_per_second: int) -> int:
     return max(10, 5 * calls_per_second)
 
 
+class SchedulingStore(Store, DueWork, Protocol):
+    """A store that finds due work."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScheduledCalls:
     """The flow of the scheduler."""
 
-    store: Store
+    store: SchedulingStore
     clock: Clock
     call_queue: MessageQueue
     most_dispatched: int = BATCH  # see `most_on_their_way`
@@ -63,8 +69,8 @@ class ScheduledCalls:
             call = await tx.lock_call(call_id)
             if call is None or call.final or call.expires_at > now:
                 return
-            attempt = await tx.latest_attempt(call_id)
+            attempt = await tx.attempts.latest_for(call_id)
             if not awaits_verdict(attempt):
-                await end_call(tx, call, await tx.open_task(call_id), attempt, FailReason.EXPIRED, now)
-                await tx.log_decision(call_id, None, "expired", {}, now)
+                await end_call(tx, call, await tx.tasks.open_for(call_id), attempt, FailReason.EXPIRED, now)
+                await tx.decisions.log(call_id, None, "expired", {}, now)
                 reach(Failpoint.EXPIRED)

@@ -7,31 +7,32 @@ from ringback.domain.abt_event import FailReason
 from ringback.domain.call import Call
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.ending_calls import end_call
-from ringback.ports import Clock, Store, Suppression, Transaction
+from ringback.ports import Clock
+from ringback.storage import Store, Suppression, UnitOfWork
 
 
 async def suppress(
-    tx: Transaction, suppression: Suppression, now: datetime, *, locked_call: Call | None = None
+    tx: UnitOfWork, suppression: Suppression, now: datetime, *, locked_call: Call | None = None
 ) -> list[str]:
     """Write the suppression, and end every matching unfinished call as of the time of the request.
 
     The people's locks must be held. `locked_call` is the call that is locked already. Returns the attempts that are
     possibly ringing.
     """
-    await tx.add_suppression(suppression)
+    await tx.suppressions.add(suppression)
     phone, contact_id = suppression.phone, suppression.contact_id
-    for call_id in await tx.unfinished_calls(phone, contact_id):
+    for call_id in await tx.calls.unfinished_of(phone, contact_id):
         is_locked = locked_call is not None and locked_call.call_id == call_id
         call = locked_call if is_locked else await tx.lock_call(call_id)
         if call is None or call.final:
             continue
-        task = await tx.open_task(call_id)
-        attempt = await tx.latest_attempt(call_id)
+        task = await tx.tasks.open_for(call_id)
+        attempt = await tx.attempts.latest_for(call_id)
         asked_at = max(suppression.created_at, call.accepted_at)
         await end_call(tx, call, task, attempt, FailReason.SUPPRESSED, asked_at)
-        await tx.log_decision(call_id, None, "suppressed", {"source": suppression.source}, now)
+        await tx.decisions.log(call_id, None, "suppressed", {"source": suppression.source}, now)
     reach(Failpoint.SUPPRESSED)
-    return await tx.attempts_possibly_ringing(phone, contact_id)
+    return await tx.attempts.possibly_ringing(phone, contact_id)
 
 
 async def suppress_now(
@@ -41,11 +42,11 @@ async def suppress_now(
     now = clock.now()
     suppression = Suppression(new_id(), phone, contact_id, reason, "api", now)
     async with store.transaction() as tx:
-        await tx.lock_contacts(await tx.phones_of_open_calls(phone, contact_id), contact_id)
+        await tx.lock_contacts(await tx.calls.phones_of_open(phone, contact_id), contact_id)
         return suppression.suppression_id, await suppress(tx, suppression, now)
 
 
 async def lift_suppression(store: Store, clock: Clock, suppression_id: str, reason: str) -> bool:
     """Allow new calls again. Calls that the suppression ended stay ended. Returns False if it is not in force."""
     async with store.transaction() as tx:
-        return await tx.lift_suppression(suppression_id, reason, clock.now())
+        return await tx.suppressions.lift(suppression_id, reason, clock.now())

@@ -11,8 +11,9 @@ from ringback.domain.eligibility import DialPolicy
 from ringback.flows.call_processing import CallProcessing
 from ringback.loops import Loop
 from ringback.messages import decode_call_requested
-from ringback.ports import Clock, MessageQueue, ReceivedMessage, Store
+from ringback.ports import Clock, MessageQueue, ReceivedMessage
 from ringback.process import Service, run_process
+from ringback.storage import DueWork
 from ringback.wiring import Dependencies
 
 #: A message is useless after its claim, so this only bounds how soon an unclaimed message returns.
@@ -22,7 +23,7 @@ MAX_IN_FLIGHT = 200
 
 
 def call_consumer(
-    queue: MessageQueue, processing: CallProcessing, store: Store, clock: Clock, policy: DialPolicy, loop: Loop
+    queue: MessageQueue, processing: CallProcessing, store: DueWork, clock: Clock, policy: DialPolicy, loop: Loop
 ) -> Consumer:
     """Create the consumer of queue #1. It handles one message at a time, because each is a dial of its own."""
 

@@ -100,7 +100,7 @@ async def test_nothing_is_claimed_after_an_acknowledged_pause(stack):
 
 async def test_a_pause_waits_for_the_claim_that_has_read_that_it_is_not_paused(stack):
     async with stack.store.transaction() as tx:
-        assert not (await tx.capacity(stack.clock.now())).paused
+        assert not (await tx.capacity.lock(stack.clock.now())).paused
         pausing = asyncio.create_task(PostgresDialingSwitch(stack.pool).pause("drill", stack.clock.now()))
         await asyncio.sleep(0.05)
         assert not pausing.done()
@@ -147,7 +147,7 @@ async def test_an_attempt_changed_behind_a_transactions_back_is_refused_by_compa
 async def _end_attempt_that_another_has_advanced(stack, call_id):
     attempt_id = (await stack.attempt(call_id))["attempt_id"]
     async with stack.store.transaction() as tx:
-        attempt = await tx.attempt(attempt_id)
+        attempt = await tx.attempts.get(attempt_id)
         await stack.all("UPDATE attempts SET state = 'ended' RETURNING 1")
         attempt.duration_ms = 1
         await tx.save(attempt)

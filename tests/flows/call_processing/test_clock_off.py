@@ -50,7 +50,7 @@ async def test_a_call_that_only_a_wrong_clock_calls_expired_waits_and_is_dialed_
 async def test_an_event_written_by_a_clock_that_is_ahead_leaves_when_it_is_right_again(real_stack):
     real_stack.clock.advance(NINE_DAYS_S)
     async with real_stack.store.transaction() as tx:
-        await tx.enqueue_event(
+        await tx.outbox.enqueue_event(
             AbtEvent("c/1", "voice_ai_call_started", "c", real_stack.clock.now(), {}), real_stack.clock.now()
         )
     real_stack.clock.advance(-NINE_DAYS_S + 1)

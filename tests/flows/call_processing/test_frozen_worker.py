@@ -16,14 +16,14 @@ async def freeze_in_a_claim(stack, message, limit, meanwhile):
     """Freeze for longer than the limit of PostgreSQL, which is shortened here, with every lock of a claim held."""
     async with stack.store.transaction() as tx:
         await tx.lock_call(message.call_id)
-        await tx.capacity(stack.clock.now())
+        await tx.capacity.lock(stack.clock.now())
         # A transaction's timer that runs already takes no other time: it is stopped first.
         await tx._connection.execute(f"SET LOCAL {limit} = 0")
         await tx._connection.execute(f"SET LOCAL {limit} = 100")
         if limit == FROZEN_BEHIND_A_PREPARE:
             await tx._connection.prepare("SELECT 'not executed'")
         await meanwhile
-        await tx.contact("crm-1")
+        await tx.contacts.get("crm-1")
 
 
 @pytest.mark.parametrize("limit", [FROZEN_BETWEEN_STATEMENTS, FROZEN_BEHIND_A_PREPARE])

@@ -9,7 +9,7 @@ import pytest
 
 from ringback.domain.call import TaskKind
 from ringback.domain.provider_report import ProviderStatus
-from ringback.ports import Suppression
+from ringback.storage import Suppression
 
 from .twins import AMBIGUOUS, NOT_SENT, TALKED
 
@@ -217,8 +217,8 @@ async def test_a_claim_to_a_new_number_waits_for_a_stop_of_its_contact_that_is_n
     """The call was accepted while the suppression was being written, so it is not among those it ended."""
     stop = Suppression("s-1", None, CRM, "asked", "api", stack.clock.now())
     async with stack.store.transaction() as tx:
-        await tx.lock_contacts(await tx.phones_of_open_calls(None, CRM), CRM)
-        await tx.add_suppression(stop)
+        await tx.lock_contacts(await tx.calls.phones_of_open(None, CRM), CRM)
+        await tx.suppressions.add(stop)
         placing = asyncio.create_task(stack.place(await stack.accept(OFFICE, contact_id=CRM)))
         waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
         while not placing.done() and not await stack.all(waiting):

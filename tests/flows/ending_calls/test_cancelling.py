@@ -64,7 +64,7 @@ async def test_a_callback_that_is_deleted_is_told_as_the_end_of_the_call(stack: 
     await stack.play(talk, r.PARTIAL)
     async with stack.store.transaction() as tx:
         call = await tx.lock_call(talk.call_id)
-        task, attempt = await tx.open_task(talk.call_id), await tx.latest_attempt(talk.call_id)
+        task, attempt = await tx.tasks.open_for(talk.call_id), await tx.attempts.latest_for(talk.call_id)
         assert call is not None
         assert await end_call(tx, call, task, attempt, FailReason.CANCELLED, stack.clock.now())
     assert await stack.told(talk.call_id) == ["initiated", "started", "failed cancelled"]

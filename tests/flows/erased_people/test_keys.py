@@ -16,8 +16,8 @@ from ringback.config import SettingsError, read_settings
 from ringback.domain.call import KeyReused
 from ringback.domain.errors import ErasureKeyMissing
 from ringback.flows.suppression import suppress, suppress_now
-from ringback.ports import Suppression
 from ringback.process import run_services
+from ringback.storage import Suppression
 from ringback.up.state import make_erasure_key, read_erasure_key
 from ringback.web.server import listen
 from ringback.wiring import open_dependencies
@@ -49,7 +49,7 @@ async def old(stack: ErasureStack, pool) -> ErasureStack:
 
 async def is_suppressed(stack: ErasureStack, phone: str = PHONE, contact_id: str = "") -> bool:
     async with stack.store.transaction() as tx:
-        return await tx.is_suppressed(phone, contact_id)
+        return await tx.suppressions.covers(phone, contact_id)
 
 
 async def renew(pool, *keys: str) -> None:

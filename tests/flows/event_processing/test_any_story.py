@@ -115,13 +115,13 @@ class Story:
         """What the action does once it has understood: a callback takes the place of the open task."""
         now = self.stack.clock.now()
         async with self.stack.store.transaction() as tx:
-            call, latest = await tx.lock_call(self.call_id), await tx.latest_attempt(self.call_id)
+            call, latest = await tx.lock_call(self.call_id), await tx.attempts.latest_for(self.call_id)
             if call.final or call.no_more_retries:
                 return
             asked_during = self.rng.choice([latest, None])
             if asked_during is not None and asked_during.verdict_type is not None:
                 asked_during = None
-            previous = await tx.open_task(self.call_id)
+            previous = await tx.tasks.open_for(self.call_id)
             if previous is not None:
                 previous.status = TaskStatus.SUPERSEDED
                 await tx.save(previous)

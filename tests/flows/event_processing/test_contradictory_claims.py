@@ -57,7 +57,7 @@ async def test_whatever_the_evidence_the_call_of_another_is_neither_bound_nor_st
     """As a look-up by metadata or an answer may bring it, under the call's own lock."""
     one, other = await stack.talk(contact=0, phone=0), await stack.talk(contact=1, phone=1)
     async with stack.store.transaction() as tx:
-        call, attempt = await tx.lock_call(one.call_id), await tx.attempt(one.attempt_id)
+        call, attempt = await tx.lock_call(one.call_id), await tx.attempts.get(one.attempt_id)
         assert call is not None
         assert attempt is not None
         assert not await bind_provider_call(tx, call, attempt, other.provider_call_id, stack.clock.now())

@@ -46,7 +46,7 @@ async def emit(store, clock, *names):
         for name in names:
             call_id, _, sequence = name.partition("/")
             event = AbtEvent(name, "voice_ai_call_started", call_id, clock.now(), {"sequence": int(sequence)})
-            await tx.enqueue_event(event, clock.now())
+            await tx.outbox.enqueue_event(event, clock.now())
 
 
 async def until_dead(relay, clock):

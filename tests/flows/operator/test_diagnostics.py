@@ -106,10 +106,10 @@ async def test_a_schema_that_is_behind_is_to_be_upgraded(around, pool):
 async def test_an_open_breaker_late_rows_and_dead_letters_are_wrong_but_a_pause_is_not(around, pool, store):
     now = SystemClock().now()
     async with store.transaction() as tx:
-        await tx.open_breaker("http_402", now)
-        await tx.enqueue("crm_note", "late", {}, None, now - timedelta(hours=1))
+        await tx.capacity.open_breaker("http_402", now)
+        await tx.outbox.enqueue("crm_note", "late", {}, None, now - timedelta(hours=1))
     async with store.transaction() as tx:
-        await tx.enqueue("crm_note", "dead", {}, None, now)
+        await tx.outbox.enqueue("crm_note", "dead", {}, None, now)
     await pool.execute("UPDATE outbox SET dead_at = now() WHERE message_id = 'dead'")
     await pool.execute("UPDATE installation SET paused_at = now(), pause_reason = 'wrong script'")
     queue = around.queues["event queue"]

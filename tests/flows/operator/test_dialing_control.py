@@ -66,13 +66,13 @@ async def test_what_rings_already_goes_on_and_is_counted(api, stack):
 
 async def test_a_pause_waits_for_the_claim_in_progress_and_every_later_one_sees_it(stack, pool, store, clock):
     async with store.transaction() as claim:
-        assert not (await claim.capacity(clock.now())).paused
+        assert not (await claim.capacity.lock(clock.now())).paused
         pausing = asyncio.create_task(stack.steering.pause("now"))
         await asyncio.sleep(0.1)
         assert not pausing.done(), "acknowledged before the claim was committed"
     assert (await pausing)["paused"] is True
     async with store.transaction() as claim:
-        assert (await claim.capacity(clock.now())).paused
+        assert (await claim.capacity.lock(clock.now())).paused
 
 
 async def test_nothing_is_claimed_after_an_acknowledged_pause(stack, pool):

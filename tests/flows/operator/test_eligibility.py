@@ -139,7 +139,7 @@ async def test_the_last_decisions_are_told_with_their_inputs_the_newest_first(st
 async def test_an_open_breaker_is_waited_for(stack, store, clock):
     await stack.accept()
     async with store.transaction() as tx:
-        until = await tx.open_breaker("http_402", clock.now())
+        until = await tx.capacity.open_breaker("http_402", clock.now())
     told = await stack.explain(phone=PHONE)
     assert told["because"] == "account_breaker"
     assert datetime.fromisoformat(told["next_eligible_at"]) == until

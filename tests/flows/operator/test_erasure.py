@@ -9,7 +9,8 @@ from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.domain.contact import StillInProgress
 from ringback.flows.operator.erasure import erase_person
 from ringback.flows.suppression import suppress_now
-from ringback.ports import ActionResult, Disposition, OutgoingMessage
+from ringback.ports import OutgoingMessage
+from ringback.storage import ActionResult, Disposition
 
 from .conftest import PHONE
 
@@ -38,12 +39,12 @@ async def a_life(stack, pool, store, clock):
     attempt_id = await pool.fetchval("SELECT attempt_id FROM attempts")
     async with store.transaction() as tx:
         reply = {"ok": True, "code": "x", "say": "Ada", "result": {}}
-        await tx.store_action(ActionResult("retell", "k", "x", "h", call_id, "crm-42", clock.now(), reply))
-        await tx.add_disposition(
+        await tx.action_results.store(ActionResult("retell", "k", "x", "h", call_id, "crm-42", clock.now(), reply))
+        await tx.action_results.add_disposition(
             Disposition("d", call_id, attempt_id, "crm-42", "interested", "do tell nobody", clock.now())
         )
         note = {"contact_id": "crm-42", "note": "do tell nobody", "call_id": call_id}
-        await tx.enqueue("crm_note", "note-1", note, "contact:crm-42", clock.now())
+        await tx.outbox.enqueue("crm_note", "note-1", note, "contact:crm-42", clock.now())
     await pool.execute(
         "INSERT INTO notes (note_id, contact_id, author, note, at) VALUES ('n', 'crm-42', 'agent', 'Ada', now())"
     )
@@ -115,8 +116,8 @@ async def test_a_stop_goes_on_working_against_the_hash(stack, pool, store, clock
     call = await pool.fetchrow("SELECT status, final FROM calls WHERE call_id = $1", again)
     assert (call["status"], call["final"]) == ("failed", True)
     async with store.transaction() as tx:
-        assert await tx.is_suppressed(PHONE, "crm-42")
-        assert not await tx.is_suppressed("+14155550107", "crm-7")
+        assert await tx.suppressions.covers(PHONE, "crm-42")
+        assert not await tx.suppressions.covers("+14155550107", "crm-7")
         facts = await tx.person_facts(await tx.lock_call(again), None, clock.now())
         assert facts.suppressed
     told = await stack.explain(contact_id="crm-42")

@@ -14,7 +14,7 @@ def event(call_id, sequence, clock):
 async def emit(store, clock, *facts):
     async with store.transaction() as tx:
         for call_id, sequence in facts:
-            await tx.enqueue_event(event(call_id, sequence, clock), clock.now())
+            await tx.outbox.enqueue_event(event(call_id, sequence, clock), clock.now())
 
 
 async def read_all(api, limit=200, after=None):
@@ -47,7 +47,7 @@ async def last_cursor(api):
 
 async def test_only_abt_events_are_in_the_feed(api, store, clock):
     async with store.transaction() as tx:
-        await tx.enqueue("crm_note", "note-1", {"note": "private"}, "contact:crm-42", clock.now())
+        await tx.outbox.enqueue("crm_note", "note-1", {"note": "private"}, "contact:crm-42", clock.now())
     assert await read_all(api) == ([], None)
 
 
@@ -57,7 +57,7 @@ async def test_an_event_that_commits_later_than_its_elders_is_not_missed(api, st
 
     async def slow():
         async with store.transaction() as tx:
-            await tx.enqueue_event(event("slow", 1, clock), clock.now())
+            await tx.outbox.enqueue_event(event("slow", 1, clock), clock.now())
             await tx.flush()
             tx._pending.outbox.clear()
             began.set()
@@ -82,7 +82,7 @@ async def test_a_reader_beside_many_writers_sees_each_event_once_and_a_calls_eve
         for sequence in range(1, 9):
             async with store.transaction() as tx:
                 await tx.lock_contacts([f"+{call}"], None)
-                await tx.enqueue_event(event(f"call-{call}", sequence, clock), clock.now())
+                await tx.outbox.enqueue_event(event(f"call-{call}", sequence, clock), clock.now())
                 await tx.flush()
                 tx._pending.outbox.clear()
                 await asyncio.sleep(pauses_s[(call * 8 + sequence) % 200])

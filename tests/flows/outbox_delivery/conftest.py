@@ -12,7 +12,8 @@ import pytest
 from ringback.domain.errors import QueueUnavailable, StoreUnavailable
 from ringback.flows.outbox_delivery import OutboxRelay, deliver_outbox
 from ringback.messages import CallRequested, decode_call_requested
-from ringback.ports import Delivery, OutboxKind, OutboxRow, OutgoingMessage
+from ringback.ports import Delivery, OutgoingMessage
+from ringback.storage import OutboxKind, OutboxRow
 
 
 @dataclass

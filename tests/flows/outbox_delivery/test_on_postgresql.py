@@ -24,7 +24,7 @@ async def emit(store: PostgresStore, clock: Any, *facts: tuple[str, int]) -> Non
     async with store.transaction() as unit:
         for call_id, sequence in facts:
             event = AbtEvent(f"{call_id}/{sequence}", "voice_ai_call_started", call_id, clock.now(), {"city": "Zürich"})
-            await unit.enqueue_event(event, clock.now())
+            await unit.outbox.enqueue_event(event, clock.now())
 
 
 async def test_events_of_a_call_leave_in_order_however_often_some_fail(
@@ -109,7 +109,7 @@ async def test_a_requested_call_reaches_the_queue_once(store: PostgresStore, poo
         async with store.transaction() as unit:
             for request in requests:
                 name = f"{request.task_id}:{request.dispatch}"
-                await unit.enqueue("call_message", name, asdict(request), None, clock.now())
+                await unit.outbox.enqueue("call_message", name, asdict(request), None, clock.now())
         await deliver_outbox(relay)
     received = [await queue.receive(10, 0, 30) for _ in range(3)]
     messages = [decode_call_requested(message.body) for batch in received for message in batch]

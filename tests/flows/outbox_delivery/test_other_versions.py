@@ -51,7 +51,8 @@ async def test_an_event_that_met_four_outages_is_dead_after_five_refusals_and_no
     http = EngageHttp(url, SECRET, clock)
     relay = OutboxRelay(store, clock, random.Random(5), engage=http)
     async with store.transaction() as unit:
-        await unit.enqueue_event(AbtEvent("id-1", "voice_ai_call_started", "call-1", clock.now(), {}), clock.now())
+        event = AbtEvent("id-1", "voice_ai_call_started", "call-1", clock.now(), {})
+        await unit.outbox.enqueue_event(event, clock.now())
     for refusals in range(9):
         row = await pool.fetchrow("SELECT tries, dead_at FROM outbox")
         assert (row["tries"], row["dead_at"]) == (refusals, None)
@@ -65,7 +66,7 @@ async def test_an_event_that_met_four_outages_is_dead_after_five_refusals_and_no
 
 async def test_a_row_of_an_unknown_kind_is_left_alone(store: PostgresStore, clock: Any, pool: Any, engage: Any) -> None:
     async with store.transaction() as unit:
-        await unit.enqueue("export_file", "file-1", {"file": 1}, None, clock.now())  # type: ignore[arg-type]
+        await unit.outbox.enqueue("export_file", "file-1", {"file": 1}, None, clock.now())  # type: ignore[arg-type]
     queue = PostgresQueue(pool, "calls")
     relay = OutboxRelay(store, clock, random.Random(5), queue=queue, engage=engage)
     for _ in range(3):
@@ -79,7 +80,7 @@ async def test_a_row_of_an_unknown_kind_is_left_alone(store: PostgresStore, cloc
 async def test_a_call_message_with_a_field_more_leaves(store: PostgresStore, clock: Any, pool: Any) -> None:
     payload = {"call_id": "call-1", "task_id": "task-1", "dispatch": 1, "priority": 9}
     async with store.transaction() as unit:
-        await unit.enqueue("call_message", "task-1:1", payload, None, clock.now())
+        await unit.outbox.enqueue("call_message", "task-1:1", payload, None, clock.now())
     queue = PostgresQueue(pool, "calls")
     relay = OutboxRelay(store, clock, random.Random(5), queue=queue)
     await deliver_outbox(relay)

@@ -52,7 +52,7 @@ async def test_a_task_that_a_transaction_has_in_hand_is_left_for_the_next_pass(s
     message = await stack.accept(due_at=stack.clock.now())
     async with stack.store.transaction() as tx:
         await tx.lock_call(message.call_id)
-        await tx.open_task(message.call_id)
+        await tx.tasks.open_for(message.call_id)
         releasing = asyncio.create_task(stack.scheduled.release_due_calls())
         passed, _ = await asyncio.wait({releasing}, timeout=8)
         is_through = bool(passed) and releasing.exception() is None

@@ -8,7 +8,7 @@ from ringback.adapters.postgres.person_hash import KEYS_IN_USE, Hashing, coverin
 from ringback.adapters.postgres.pool import Pool, connection_of
 from ringback.adapters.postgres.rows import columns_of, named_columns
 from ringback.domain.call import Call, Task
-from ringback.ports import AcceptedCall, PersonNow
+from ringback.storage import AcceptedCall, PersonNow
 
 _PEOPLE_NOW = f"""
 SELECT person.contact_id, contacts.time_zone, contacts.time_zone_source, {KEYS_IN_USE} AS keys_in_use,

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from ringback.adapters.postgres.capacity import CAPACITY
 from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Connection
 from ringback.adapters.postgres.rows import attempt_from, call_from, contact_from, literals, named_columns, task_from
-from ringback.adapters.postgres.statements import CAPACITY
 from ringback.domain.abt_event import iso
 from ringback.domain.attempt import NEVER_RANG, Attempt, AttemptState
 from ringback.domain.call import OPEN_TASK, Call, Task

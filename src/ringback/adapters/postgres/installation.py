@@ -4,10 +4,10 @@ from datetime import datetime
 
 import asyncpg
 
+from ringback.adapters.postgres.locks import LOCK_CAPACITY
 from ringback.adapters.postgres.pool import Pool, connection_of
 from ringback.adapters.postgres.rows import literals
 from ringback.adapters.postgres.schema import NEWEST
-from ringback.adapters.postgres.statements import LOCK_CAPACITY
 from ringback.domain.attempt import POSSIBLY_RINGING
 from ringback.domain.errors import StartRefused
 from ringback.domain.operations import DialingState, ServerFacts, WorkFacts

@@ -1,10 +1,23 @@
 """The SQL of the outbox, and its dead rows as letters for the operator."""
 
 import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
-from ringback.adapters.postgres.pool import Pool, connection_of
+from ringback.adapters.postgres.pool import Connection, Pool, connection_of, encode_json
+from ringback.domain.abt_event import AbtEvent
 from ringback.ports import DeadLetter
+from ringback.storage import OutboxKind
 
+# Due by the database's time if this process is ahead: a clock that is wrong for a minute must not delay a row by hours.
+INSERT_OUTBOX = """
+INSERT INTO outbox (kind, message_id, order_key, call_id, payload, created_at, due_at)
+SELECT kind, message_id, order_key, call_id, payload::json, at, least(at, clock_timestamp())
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
+     AS row (kind, message_id, order_key, call_id, payload, at)
+ON CONFLICT (message_id) DO NOTHING
+"""
 # A row is the first of its order key when no earlier row of that key is open. Taking a row postpones its due time, so
 # the rows of a dead relay become due again. SKIP LOCKED keeps relays from waiting for each other.
 TAKE = """
@@ -43,6 +56,31 @@ _REPLAY = """
 UPDATE outbox SET dead_at = NULL, tries = 0, refusals = 0, due_at = clock_timestamp()
 WHERE dead_at IS NOT NULL AND ($1::text IS NULL OR id::text = $1)
 """
+
+
+class PostgresOutbox:
+    """Implements `storage.Outbox`. The rows are collected, and written by `flush`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._rows: list[tuple[str, str, str | None, str | None, str, datetime]] = []
+
+    @property
+    def wrote(self) -> bool:
+        return bool(self._rows)
+
+    async def enqueue_event(self, event: AbtEvent, now: datetime) -> None:
+        order_key, payload = f"call:{event.call_id}", encode_json(event.envelope())
+        self._rows.append(("abt_event", event.event_id, order_key, event.call_id, payload, now))
+
+    async def enqueue(
+        self, kind: OutboxKind, message_id: str, payload: Mapping[str, Any], order_key: str | None, now: datetime
+    ) -> None:
+        self._rows.append((kind, message_id, order_key, payload.get("call_id"), encode_json(payload), now))
+
+    async def flush(self) -> None:
+        if self._rows:
+            await self._connection.execute(INSERT_OUTBOX, *zip(*self._rows, strict=True))
 
 
 class PostgresDeadOutbox:

@@ -19,6 +19,7 @@ from ringback.domain.errors import ErasureKeyMissing
 #: The keys under which hashes of this database were made, the oldest first.
 KEYS_IN_USE = "ARRAY(SELECT key_id FROM erasure_keys ORDER BY generation)"
 READ_KEYS_IN_USE = f"SELECT {KEYS_IN_USE}"
+IS_ERASED = "SELECT EXISTS (SELECT FROM erased WHERE mark = ANY ($1::bytea[]))"
 _LOCK_KEYS = "LOCK TABLE erasure_keys IN SHARE ROW EXCLUSIVE MODE"
 _ADD_KEY = "INSERT INTO erasure_keys (generation, key_id, since) VALUES ($1, $2, clock_timestamp())"
 _HASHED = """
@@ -76,6 +77,9 @@ class PersonHashes:
     def known_as(self, text: str) -> list[str]:
         """Return every form in which the text may be stored. An earlier version's form has no outer key."""
         return list(self._forms(text))
+
+    def forms_of(self, phone: str, contact_id: str) -> list[str]:
+        return [*self.known_as(phone), *self.known_as(contact_id)]
 
     def renewed(self, stored: str) -> str:
         """Put a stored hash, or an earlier version's inner hash, under the newest key."""

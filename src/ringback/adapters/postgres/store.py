@@ -6,90 +6,24 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-from ringback.adapters.postgres import acceptance, outbox, statements
-from ringback.adapters.postgres.person_hash import Hashing, marks_of
+from ringback.adapters.postgres import acceptance, attempts, calls, inbound_calls, outbox, tasks
+from ringback.adapters.postgres.capacity import FREE_SLOTS
+from ringback.adapters.postgres.person_hash import IS_ERASED, Hashing, marks_of
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
-from ringback.adapters.postgres.rows import attempt_from, literals, named_columns
-from ringback.adapters.postgres.transaction import PostgresTransaction
-from ringback.domain.attempt import SHOWN_AS_STATUS, Attempt
+from ringback.adapters.postgres.rows import attempt_from
+from ringback.adapters.postgres.unit_of_work import PostgresUnitOfWork
+from ringback.domain.attempt import Attempt
 from ringback.domain.eligibility import MAX_CLOCK_SKEW_S
 from ringback.domain.errors import ClockIsOff
-from ringback.ports import AcceptedCall, OutboxKind, OutboxRow, PersonNow
+from ringback.storage import AcceptedCall, OutboxKind, OutboxRow, PersonNow
 
 MOST_REDISPATCHES = 5
 
-# Task rows only: the claim decides under the contact's lock whether the call may still be dialed.
-# Nothing is released while dialing is paused. Messages would only grow old in the queue, which keeps them for days at
-# most. They would be published again as lost, and would all be received at once after the resume.
-# The queue holds no more messages than can be started soon. A backlog of any size waits here in the order of due times,
-# and a call that is triggered now does not queue behind it. Messages that are lost repeatedly do not count.
-RELEASE_DUE = """
-WITH due AS (
-    SELECT task_id FROM tasks WHERE status = 'pending' AND due_at <= $1
-      AND (SELECT paused_at IS NULL FROM installation)
-    ORDER BY due_at
-    LIMIT greatest(0, least($2, $3 - (SELECT count(*) FROM tasks WHERE status = 'dispatched' AND redispatches = 0)))
-    FOR UPDATE SKIP LOCKED),
-released AS (
-    UPDATE tasks SET status = 'dispatched', dispatch = dispatch + 1, dispatched_at = $1, redispatches = 0
-    FROM due WHERE tasks.task_id = due.task_id RETURNING tasks.task_id, call_id, dispatch)
-INSERT INTO outbox (kind, message_id, call_id, payload, created_at, due_at)
-SELECT 'call_message', task_id || ':' || dispatch, call_id,
-       json_build_object('call_id', call_id, 'task_id', task_id, 'dispatch', dispatch), $1, $1
-FROM released
-"""
-# The longest hold is over, and the end of the inbound call was not reported. This is not one statement with the next:
-# the end of an inbound call locks that call's row and then its tasks, and one statement would lock in the other order.
-GIVE_UP_INBOUND = "UPDATE inbound_calls SET released_at = hold_until WHERE released_at IS NULL AND hold_until <= $1"
-# A held task is due at the end of the longest hold.
-END_HOLDS = """
-WITH over AS (SELECT task_id FROM tasks WHERE status = 'held' AND due_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
-UPDATE tasks SET status = 'pending', due_at = coalesce(due_before_hold, due_at), due_before_hold = NULL
-FROM over WHERE tasks.task_id = over.task_id
-"""
-# A dispatch whose message is still in the outbox is late, not lost. A message that is lost repeatedly becomes a dead
-# letter each time. It is left to the operator, and the call's expiry still ends the call.
-REDISPATCH_LOST = """
-WITH lost AS (
-    SELECT task_id FROM tasks WHERE status = 'dispatched' AND dispatched_at < $1
-      AND (SELECT paused_at IS NULL FROM installation)
-      AND redispatches < $4
-      AND NOT EXISTS (SELECT FROM outbox WHERE message_id = task_id || ':' || dispatch
-                        AND delivered_at IS NULL AND dead_at IS NULL)
-    ORDER BY dispatched_at LIMIT $3 FOR UPDATE SKIP LOCKED),
-released AS (
-    UPDATE tasks SET dispatch = dispatch + 1, dispatched_at = $2, redispatches = redispatches + 1
-    FROM lost WHERE tasks.task_id = lost.task_id RETURNING tasks.task_id, call_id, dispatch)
-INSERT INTO outbox (kind, message_id, call_id, payload, created_at, due_at)
-SELECT 'call_message', task_id || ':' || dispatch, call_id,
-       json_build_object('call_id', call_id, 'task_id', task_id, 'dispatch', dispatch), $2, $2
-FROM released
-"""
-# A call whose attempt is in progress is ended by that attempt's verdict, never by its expiry.
-PAST_EXPIRY = f"""
-SELECT call_id FROM calls WHERE NOT final AND expires_at <= $1
-  AND NOT EXISTS (SELECT FROM attempts WHERE attempts.call_id = calls.call_id AND verdict_type IS NULL
-                    AND state IN {literals(SHOWN_AS_STATUS)})
-ORDER BY expires_at LIMIT $2
-"""
-TAKE_CHECKS = f"""
-WITH due AS (
-    SELECT attempt_id FROM attempts WHERE next_check_at <= $1
-    ORDER BY next_check_at LIMIT $3 FOR UPDATE SKIP LOCKED)
-UPDATE attempts SET next_check_at = $2 FROM due WHERE attempts.attempt_id = due.attempt_id
-RETURNING {named_columns(Attempt, of="attempts")}
-"""
-FREE_SLOTS = """
-SELECT CASE WHEN paused_at IS NOT NULL OR breaker_until > $3::timestamptz THEN 0
-            ELSE greatest(0, least(
-                $1 - (SELECT count(*) FROM attempts WHERE holds_slot),
-                $2 - (SELECT count(*) FROM attempts WHERE claimed_at > $3::timestamptz - interval '1 second'))) END
-FROM installation
-"""
-
 
 class PostgresStore:
-    """Implements `ports.Store`. `on_outbox` is called after each commit that wrote outbox rows, to wake a relay.
+    """Implements `storage.Store`, `Acceptance`, `DueWork` and `OutboxRows`.
+
+    `on_outbox` is called after each commit that wrote outbox rows, to wake a relay.
 
     The methods that find due, lost or expired rows raise ClockIsOff if the caller's time differs from the database's.
     """
@@ -109,14 +43,14 @@ class PostgresStore:
         self._instance: str | None = None
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[PostgresTransaction]:
+    async def transaction(self) -> AsyncIterator[PostgresUnitOfWork]:
         async with connection_of(self._pool) as connection:
             async with connection.transaction():
                 hashes = await self._hashing.hashes(connection)
-                unit = PostgresTransaction(connection, hashes, clock_is_real=self._clock_is_real)
+                unit = PostgresUnitOfWork(connection, hashes, clock_is_real=self._clock_is_real)
                 yield unit
                 await unit.flush()
-        if unit.wrote_outbox:
+        if unit.outbox.wrote:
             self._on_outbox()
 
     @asynccontextmanager
@@ -151,11 +85,11 @@ class PostgresStore:
         async with self._connection() as connection:
             record = owner = None
             if attempt_id is not None:
-                record = await connection.fetchrow(statements.ATTEMPT, attempt_id)
+                record = await connection.fetchrow(attempts.ATTEMPT, attempt_id)
             if provider_call_id is not None and (record is None or record["provider_call_id"] != provider_call_id):
-                owner = await connection.fetchrow(statements.ATTEMPT_OF_PROVIDER_CALL, provider_call_id)
+                owner = await connection.fetchrow(attempts.ATTEMPT_OF_PROVIDER_CALL, provider_call_id)
                 if record is not None and await connection.fetchval(
-                    statements.IS_CALL_OF_ANOTHER, provider_call_id, attempt_id
+                    attempts.IS_CALL_OF_ANOTHER, provider_call_id, attempt_id
                 ):
                     return None
             record = record or owner
@@ -163,7 +97,7 @@ class PostgresStore:
 
     async def is_erased(self, ids: Sequence[str | None]) -> bool:
         async with self._connection() as connection:
-            return bool(await connection.fetchval(statements.IS_ERASED, marks_of(ids)))
+            return bool(await connection.fetchval(IS_ERASED, marks_of(ids)))
 
     async def instance(self) -> str:
         if self._instance is None:
@@ -184,15 +118,15 @@ class PostgresStore:
 
     async def release_due(self, now: datetime, limit: int, most_dispatched: int) -> int:
         async with self._connection_in_time(now) as connection:
-            await connection.execute(GIVE_UP_INBOUND, now)
-            await connection.execute(END_HOLDS, now, limit)
-            status = await connection.execute(RELEASE_DUE, now, limit, most_dispatched)
+            await connection.execute(inbound_calls.GIVE_UP_INBOUND, now)
+            await connection.execute(tasks.END_HOLDS, now, limit)
+            status = await connection.execute(tasks.RELEASE_DUE, now, limit, most_dispatched)
         return self._count_published(status)
 
     async def redispatch_lost(self, dispatched_before: datetime, now: datetime, limit: int) -> int:
         most = MOST_REDISPATCHES
         async with self._connection_in_time(now) as connection:
-            status = await connection.execute(REDISPATCH_LOST, dispatched_before, now, limit, most)
+            status = await connection.execute(tasks.REDISPATCH_LOST, dispatched_before, now, limit, most)
         return self._count_published(status)
 
     def _count_published(self, status: str) -> int:
@@ -204,11 +138,11 @@ class PostgresStore:
 
     async def calls_past_expiry(self, now: datetime, limit: int) -> list[str]:
         async with self._connection_in_time(now) as connection:
-            return [row[0] for row in await connection.fetch(PAST_EXPIRY, now, limit)]
+            return [row[0] for row in await connection.fetch(calls.PAST_EXPIRY, now, limit)]
 
     async def attempts_to_check(self, now: datetime, busy_until: datetime, limit: int) -> list[Attempt]:
         async with self._connection_in_time(now) as connection:
-            records = await connection.fetch(TAKE_CHECKS, now, busy_until, limit)
+            records = await connection.fetch(attempts.TAKE_CHECKS, now, busy_until, limit)
         return [attempt_from(record) for record in records]
 
     async def take_outbox(

@@ -4,7 +4,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -12,11 +11,9 @@ from typing import Any, Literal, Protocol
 
 from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call
-from ringback.domain.contact import Contact, FieldsWrite, Note, Origin
+from ringback.domain.contact import Contact, Origin
 from ringback.domain.provider_report import ProviderReport
-from ringback.flows.erased_people import KnowsErased
-from ringback.flows.inbound_calls import InboundTransaction
-from ringback.ports import Store
+from ringback.storage import Store, UnitOfWork
 
 
 class Scope(StrEnum):
@@ -128,28 +125,6 @@ class Subject:
         )
 
 
-class ActionTransaction(InboundTransaction, Protocol):
-    """A unit of work with the writes of actions."""
-
-    async def write_fields(self, write: FieldsWrite) -> None:
-        """Write fields. The old values are kept with the new ones."""
-        ...
-
-    async def free_content_key(self, scope: str, key: str, since: datetime, undone_by: tuple[str, ...]) -> None:
-        """Free the key of an old action, so that a new request with it is no repeat. The action's record stays.
-
-        Old: done before `since`, or before an action of `undone_by` for the same contact.
-        """
-        ...
-
-    async def add_note(self, note: Note) -> None: ...
-    async def set_time_zone(self, contact_id: str, time_zone: str, source: str, now: datetime) -> None: ...
-
-
-class ActionStore(Store, KnowsErased, Protocol):
-    def transaction(self) -> AbstractAsyncContextManager[ActionTransaction]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class ActionDeclaration:
     """The arguments and replies of an action, for the agents' tool definitions and the reference.
@@ -177,11 +152,11 @@ class Action(Protocol):
         """Whether it may change every call of the person. Then all their phones are locked first."""
         ...
 
-    async def find(self, request: ActionRequest, store: ActionStore) -> Target | Reply:
+    async def find(self, request: ActionRequest, store: Store) -> Target | Reply:
         """Find the target, or the reply for an unknown person. Raises ActionError."""
         ...
 
-    async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
+    async def do(self, tx: UnitOfWork, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         """Check everything, then write. Raises ActionError."""
         ...
 
@@ -245,7 +220,7 @@ def is_for(call: FunctionCall, action: str) -> bool:
 
 
 async def forward(
-    tx: ActionTransaction,
+    tx: UnitOfWork,
     kind: Literal["crm_fields", "crm_note"],
     message_id: str,
     subject: Subject,
@@ -255,4 +230,4 @@ async def forward(
     """Enqueue one write for the CRM. A contact's writes are delivered in order."""
     origin = subject.origin
     payload = {"contact_id": origin.contact_id, "call_id": origin.call_id, **content}
-    await tx.enqueue(kind, message_id, payload, f"contact:{origin.contact_id}", now)
+    await tx.outbox.enqueue(kind, message_id, payload, f"contact:{origin.contact_id}", now)

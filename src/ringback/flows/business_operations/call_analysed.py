@@ -13,8 +13,6 @@ from ringback.flows.business_operations.action import (
     ActionDeclaration,
     ActionError,
     ActionRequest,
-    ActionStore,
-    ActionTransaction,
     Reply,
     Subject,
     Target,
@@ -24,6 +22,7 @@ from ringback.flows.business_operations.arguments import unknown_arguments as un
 from ringback.flows.business_operations.target import NOT_FOUND_SAY, find_target
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.event_processing import apply_evidence
+from ringback.storage import Store, UnitOfWork
 
 #: Limit of the analyzer's own findings as JSON. They go to Engage with the verdict.
 MAX_CUSTOM_BYTES = 16 * 1024
@@ -78,7 +77,7 @@ class CallAnalysed:
     locks_every_phone: bool = True  # the call object may report an opt-out
     declaration: ActionDeclaration = DECLARATION
 
-    async def find(self, request: ActionRequest, store: ActionStore) -> Target:
+    async def find(self, request: ActionRequest, store: Store) -> Target:
         _check(request.args)
         if "call" not in request.args:
             return await _of_named_call(request, store)
@@ -89,12 +88,12 @@ class CallAnalysed:
             raise ActionError("not_found", "There is no attempt with this call.")
         return _target(attempt)
 
-    async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
+    async def do(self, tx: UnitOfWork, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         assert subject.attempt is not None, "found before"
         report, content = self._report(subject.attempt, args)
         inbox = (self.identify(content), content)
         is_new = await apply_evidence(tx, subject.attempt, report, self.rules, now, inbox=inbox)
-        attempt = await tx.attempt(subject.attempt.attempt_id)
+        attempt = await tx.attempts.get(subject.attempt.attempt_id)
         assert attempt is not None, "read before"
         result = {"attempt_id": attempt.attempt_id, "verdict": attempt.verdict_type, "revision": attempt.revision}
         code = "analysis_applied" if is_new else "already_known"
@@ -137,14 +136,14 @@ def _is_meant(request: ActionRequest, attempt: Attempt, report: ProviderReport) 
     )
 
 
-async def _of_named_call(request: ActionRequest, store: ActionStore) -> Target:
+async def _of_named_call(request: ActionRequest, store: Store) -> Target:
     if (request.call_id, request.contact_id, request.task_id) == (None, None, None):
         raise _invalid("analysis", "needs the call_id of the call it is about")
     named = await find_target(request, store)
     if named.call_id is None:
         raise ActionError("not_found", NOT_FOUND_SAY)
     async with store.transaction() as tx:
-        attempt = await tx.latest_attempt(named.call_id)
+        attempt = await tx.attempts.latest_for(named.call_id)
     if attempt is None or attempt.is_erased or attempt.provider_call_id is None:
         raise ActionError("no_attempt", "This call was never placed.")
     return _target(attempt)

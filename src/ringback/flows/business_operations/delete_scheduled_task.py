@@ -11,13 +11,13 @@ from ringback.domain.call import OPEN_TASK, Call, Task, TaskStatus, update_statu
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
     ActionError,
-    ActionTransaction,
     Reply,
     Subject,
 )
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
 from ringback.flows.business_operations.target import find_target
 from ringback.flows.ending_calls import end_call
+from ringback.storage import UnitOfWork
 
 DELETED_SAY = "Done, we will not call you for that any more."
 
@@ -57,7 +57,7 @@ class DeleteScheduledTask:
     declaration: ActionDeclaration = DECLARATION
     find = staticmethod(find_target)
 
-    async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
+    async def do(self, tx: UnitOfWork, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         reason = read_texts(args, DECLARATION.arguments).get("reason")
         if subject.request.task_id is not None and await _is_deleted(tx, subject.request.task_id):
             return _reply([subject.request.task_id])
@@ -73,49 +73,47 @@ class DeleteScheduledTask:
         return Reply(True, "rehearsed", DELETED_SAY, {"task_id": None, "task_ids": []})
 
 
-async def _is_deleted(tx: ActionTransaction, task_id: str) -> bool:
+async def _is_deleted(tx: UnitOfWork, task_id: str) -> bool:
     """Delete the tasks. A second deletion is no error, because nothing dials."""
-    task = await tx.task(task_id)
+    task = await tx.tasks.get(task_id)
     return task is not None and task.status is TaskStatus.DELETED
 
 
-async def _planned(tx: ActionTransaction, subject: Subject) -> list[_Planned]:
+async def _planned(tx: UnitOfWork, subject: Subject) -> list[_Planned]:
     """The requested open tasks, without those that are being dialed."""
     found: list[_Planned] = []
     call_ids = [subject.call.call_id] if subject.call else subject.unfinished
     for call_id in call_ids:
-        call, task = await tx.lock_call(call_id), await tx.open_task(call_id)
+        call, task = await tx.lock_call(call_id), await tx.tasks.open_for(call_id)
         if call is None or task is None or subject.request.task_id not in (None, task.task_id):
             continue
-        planned = _Planned(call, task, await tx.latest_attempt(call_id))
+        planned = _Planned(call, task, await tx.attempts.latest_for(call_id))
         if not planned.is_being_dialed:
             found.append(planned)
     return found
 
 
-async def _refusal(tx: ActionTransaction, subject: Subject) -> ActionError:
+async def _refusal(tx: UnitOfWork, subject: Subject) -> ActionError:
     """The reply if nothing is left to delete: it was dialed, or there was no task."""
     dialed = ActionError("already_dispatched", "That call is being made already.")
     not_found = ActionError("not_found", "There is no call planned that I could cancel.")
     if subject.request.task_id is not None:
-        task = await tx.task(subject.request.task_id)
+        task = await tx.tasks.get(subject.request.task_id)
         was_dialed = task is not None and (task.status is TaskStatus.CONSUMED or task.status in OPEN_TASK)
         return dialed if was_dialed else not_found
     if subject.attempt is not None:
         # In the conversation itself the call is in progress anyway.
         return not_found
     for call_id in [subject.call.call_id] if subject.call else subject.unfinished:
-        if awaits_verdict(await tx.latest_attempt(call_id)):
+        if awaits_verdict(await tx.attempts.latest_for(call_id)):
             return dialed
     return not_found
 
 
-async def _delete(
-    tx: ActionTransaction, planned: _Planned, subject: Subject, reason: str | None, now: datetime
-) -> None:
+async def _delete(tx: UnitOfWork, planned: _Planned, subject: Subject, reason: str | None, now: datetime) -> None:
     call, task, attempt = planned.call, planned.task, planned.attempt
     detail = {"task_id": task.task_id, "source": subject.source, "reason": reason}
-    await tx.log_decision(call.call_id, None, "task_deleted", detail, now)
+    await tx.decisions.log(call.call_id, None, "task_deleted", detail, now)
     asked_in_its_conversation = subject.attempt is not None and awaits_verdict(attempt)
     if not asked_in_its_conversation:
         await end_call(tx, call, task, attempt, FailReason.CANCELLED, now)

@@ -10,7 +10,6 @@ from ringback.domain.contact import FieldsWrite
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
     ActionError,
-    ActionTransaction,
     Reply,
     Scope,
     Subject,
@@ -25,6 +24,7 @@ from ringback.flows.business_operations.arguments import (
     unknown_arguments,
 )
 from ringback.flows.business_operations.target import find_target
+from ringback.storage import UnitOfWork
 
 
 def declare(catalog: Catalog) -> ActionDeclaration:
@@ -62,12 +62,12 @@ class FieldWriteback:
     def declaration(self) -> ActionDeclaration:
         return declare(self.catalog)
 
-    async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
+    async def do(self, tx: UnitOfWork, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         if _nothing_given(args) and subject.request.scope is Scope.RETELL:
             return NOTHING_GIVEN
         written, rejected = self._sort_out(args)
         write = FieldsWrite(self.new_id(), subject.origin, written, now)
-        await tx.write_fields(write)
+        await tx.contacts.write_fields(write)
         await forward(tx, "crm_fields", write.write_id, subject, {"fields": written}, now)
         return _reply("partly_written" if rejected else "fields_written", written, rejected)
 

@@ -13,8 +13,6 @@ from ringback.domain.time_zone import find_zone, region_zone
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
     ActionRequest,
-    ActionStore,
-    ActionTransaction,
     Reply,
     Subject,
     Target,
@@ -24,6 +22,7 @@ from ringback.flows.business_operations.target import find_target
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.caller_ids import caller_number, own_number
 from ringback.flows.inbound_calls import Caller, hold_for
+from ringback.storage import Store, UnitOfWork
 
 #: Limits of the reply to a ringing phone: of each value, and of all values with their names.
 MAX_VALUE_CHARS, MAX_TOLD_CHARS = 500, 8_000
@@ -60,7 +59,7 @@ class IncomingCall:
     locks_every_phone: bool = True
     declaration: ActionDeclaration = DECLARATION
 
-    async def find(self, request: ActionRequest, store: ActionStore) -> Target | Reply:
+    async def find(self, request: ActionRequest, store: Store) -> Target | Reply:
         texts = read_texts(request.args, DECLARATION.arguments)
         phone = caller_number(texts.get("from_number"), texts.get("to_number"), self.rules)
         if phone is None:
@@ -69,20 +68,20 @@ class IncomingCall:
             contact_id: str | None = (await find_target(request, store)).contact_id
         else:
             async with store.transaction() as tx:
-                contact_id = await tx.contact_by_phone(phone)
+                contact_id = await tx.contacts.id_by_phone(phone)
         if contact_id is None:
             return unknown_caller(await store.instance())
         async with store.transaction() as tx:
-            call_id = await tx.next_or_last_call(contact_id)
+            call_id = await tx.calls.next_or_last_of(contact_id)
         return Target(phone, contact_id, call_id)
 
-    async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
+    async def do(self, tx: UnitOfWork, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         called = read_texts(args, DECLARATION.arguments).get("to_number", "")
         contact, call = subject.contact, subject.call
         to_number = own_number(called, self.rules) or called
         caller = Caller(subject.phone, contact.contact_id, to_number, subject.request.provider_call_id, now)
         inbound = await hold_for(tx, caller, self.rules, now)
-        task = await tx.open_task(call.call_id) if call is not None else None
+        task = await tx.tasks.open_for(call.call_id) if call is not None else None
         metadata = {
             "ringback_instance": await tx.instance(),
             "ringback_contact_id": contact.contact_id,

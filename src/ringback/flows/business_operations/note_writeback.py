@@ -9,13 +9,13 @@ from ringback.domain.contact import Note
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
     ActionError,
-    ActionTransaction,
     Reply,
     Subject,
     forward,
 )
 from ringback.flows.business_operations.arguments import NOT_NOTED_SAY, arguments, read_texts, text
 from ringback.flows.business_operations.target import find_target
+from ringback.storage import UnitOfWork
 
 DECLARATION = ActionDeclaration(
     name="note_writeback",
@@ -33,9 +33,9 @@ class NoteWriteback:
     declaration: ActionDeclaration = DECLARATION
     find = staticmethod(find_target)
 
-    async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
+    async def do(self, tx: UnitOfWork, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         note = Note(self.new_id(), subject.origin, _text_of(args), now)
-        await tx.add_note(note)
+        await tx.contacts.add_note(note)
         fields = {"note": note.text, "author": subject.source}
         await forward(tx, "crm_note", note.note_id, subject, fields, now)
         return _reply("note_added", note.note_id)

@@ -27,7 +27,6 @@ from ringback.flows.abt_events import emit_rescheduled
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
     ActionError,
-    ActionTransaction,
     Reply,
     Scope,
     Subject,
@@ -35,6 +34,7 @@ from ringback.flows.business_operations.action import (
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
 from ringback.flows.business_operations.target import find_target
 from ringback.ports import SpokenMoment, SpokenTime
+from ringback.storage import UnitOfWork
 
 #: An implicit expiry is extended to this long after the callback.
 AFTER_CALLBACK = timedelta(days=1)
@@ -98,10 +98,10 @@ class RescheduleCall:
     declaration: ActionDeclaration = DECLARATION
     find = staticmethod(find_target)
 
-    async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
+    async def do(self, tx: UnitOfWork, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         texts = read_texts(args, DECLARATION.arguments)
         call = _movable_call(subject)
-        if await tx.is_suppressed(call.phone, call.contact_id):
+        if await tx.suppressions.covers(call.phone, call.contact_id):
             raise ActionError("suppressed", NO_OTHER_CALL)
         zones = candidate_zones(subject.contact.time_zone, self.numbers.time_zones(call.phone))
         moment = self._read(texts.get("when"), zones, self.numbers.region(call.phone), now)
@@ -116,7 +116,7 @@ class RescheduleCall:
         callback = _promised(moment, rules, now)
         if own_zone is not None:
             source = ZONE_SOURCE[subject.request.scope]
-            await tx.set_time_zone(subject.contact.contact_id, own_zone, source, now)
+            await tx.contacts.set_time_zone(subject.contact.contact_id, own_zone, source, now)
         # After its verdict an attempt is not changed by a late repeat of its function call.
         is_undecided = subject.attempt is not None and subject.attempt.verdict_type is None
         asked_during = subject.attempt if is_undecided else None
@@ -176,10 +176,10 @@ def _movable_call(subject: Subject) -> Call:
 
 
 async def _replace_open_task(
-    tx: ActionTransaction, call: Call, task: Task, asked_during: Attempt | None, now: datetime
+    tx: UnitOfWork, call: Call, task: Task, asked_during: Attempt | None, now: datetime
 ) -> None:
     """Replace the open task, even a dispatched one before its claim. Its message then consumes nothing."""
-    previous = await tx.open_task(call.call_id)
+    previous = await tx.tasks.open_for(call.call_id)
     if previous is not None:
         previous.status = TaskStatus.SUPERSEDED
         await tx.save(previous)
@@ -188,7 +188,7 @@ async def _replace_open_task(
     if not call.expiry_is_explicit:
         call.expires_at = max(call.expires_at, task.due_at + AFTER_CALLBACK)
     await emit_rescheduled(tx, call, asked_during, task, previous.planned_at if previous else None, now)
-    update_status(call, task, await tx.latest_attempt(call.call_id))
+    update_status(call, task, await tx.attempts.latest_for(call.call_id))
     await tx.save(call)
     if asked_during is not None:
         asked_during.business["callback_asked"] = True

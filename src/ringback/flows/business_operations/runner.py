@@ -11,8 +11,6 @@ from ringback.flows.business_operations.action import (
     Action,
     ActionError,
     ActionRequest,
-    ActionStore,
-    ActionTransaction,
     Reply,
     Scope,
     Subject,
@@ -21,7 +19,8 @@ from ringback.flows.business_operations.action import (
 from ringback.flows.business_operations.arguments import as_meant
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.event_processing import apply_evidence
-from ringback.ports import ActionResult, Clock
+from ringback.ports import Clock
+from ringback.storage import ActionResult, Store, UnitOfWork
 
 #: Twice the time of Retell's repeats: it repeats an unanswered function twice, 12 s apart and a pause.
 REPEATED_WITHIN = timedelta(seconds=60)
@@ -38,9 +37,7 @@ UNDONE_BY: Mapping[str, tuple[str, ...]] = {
 }
 
 
-async def find_repeated(
-    tx: ActionTransaction, request: ActionRequest, now: datetime
-) -> tuple[ActionRequest, Reply | None]:
+async def find_repeated(tx: UnitOfWork, request: ActionRequest, now: datetime) -> tuple[ActionRequest, Reply | None]:
     """The request with the key of its stored result, and the earlier reply if it is a repeat.
 
     From Retell, one id with other arguments is another call: the transcript may show one id for two calls of a turn.
@@ -48,11 +45,11 @@ async def find_repeated(
     """
     if request.key_is_content:
         undone_by = UNDONE_BY.get(request.action, ())
-        await tx.free_content_key(request.scope, request.key, now - REPEATED_WITHIN, undone_by)
-    known = await tx.action_result(request.scope, request.key)
+        await tx.action_results.free_key(request.scope, request.key, now - REPEATED_WITHIN, undone_by)
+    known = await tx.action_results.find(request.scope, request.key)
     if known is not None and known[0] != request.fingerprint and request.scope is Scope.RETELL:
         request = replace(request, key=f"{request.key}:{request.fingerprint}")
-        known = await tx.action_result(request.scope, request.key)
+        known = await tx.action_results.find(request.scope, request.key)
     return request, None if known is None else _reply(request, *known)
 
 
@@ -70,7 +67,7 @@ TRIES = 3
 class BusinessOperations:
     """The flow that runs actions. `actions` has all actions by name."""
 
-    store: ActionStore
+    store: Store
     clock: Clock
     actions: Mapping[str, Action]
     rules: OutcomeRules
@@ -116,7 +113,7 @@ class BusinessOperations:
         except ActionError as refused:
             return refused.reply
 
-    async def _within(self, tx: ActionTransaction, request: ActionRequest, target: Target) -> Reply:
+    async def _within(self, tx: UnitOfWork, request: ActionRequest, target: Target) -> Reply:
         action = self.actions[request.action]
         says_stop = request.report is not None and request.report.says_stop
         await _lock(tx, target, every_phone=action.locks_every_phone or says_stop)
@@ -137,9 +134,7 @@ class BusinessOperations:
         await self._keep(tx, request, target, reply, now)
         return reply
 
-    async def _keep(
-        self, tx: ActionTransaction, request: ActionRequest, target: Target, reply: Reply, now: datetime
-    ) -> None:
+    async def _keep(self, tx: UnitOfWork, request: ActionRequest, target: Target, reply: Reply, now: datetime) -> None:
         result = ActionResult(
             scope=request.scope,
             key=request.key,
@@ -150,7 +145,7 @@ class BusinessOperations:
             at=now,
             reply=reply.as_json(),
         )
-        if not await tx.store_action(result):
+        if not await tx.action_results.store(result):
             raise Retryable("the idempotency key was taken by another request", 0.1)
 
 
@@ -158,32 +153,30 @@ def _with_ignored(reply: Reply, ignored: list[str]) -> Reply:
     return replace(reply, result={**reply.result, "ignored": ignored}) if ignored else reply
 
 
-async def _note_refusal(
-    tx: ActionTransaction, request: ActionRequest, target: Target, reply: Reply, now: datetime
-) -> None:
+async def _note_refusal(tx: UnitOfWork, request: ActionRequest, target: Target, reply: Reply, now: datetime) -> None:
     if target.call_id is None:
         return
     attempt_id = target.attempt.attempt_id if target.attempt is not None else None
     detail = {"action": request.action, "door": request.scope, "code": reply.code}
-    await tx.log_decision(target.call_id, attempt_id, "action_refused", detail, now)
+    await tx.decisions.log(target.call_id, attempt_id, "action_refused", detail, now)
 
 
-async def _lock(tx: ActionTransaction, target: Target, *, every_phone: bool) -> None:
+async def _lock(tx: UnitOfWork, target: Target, *, every_phone: bool) -> None:
     if every_phone:
-        await tx.lock_contacts(await tx.phones_of_open_calls(target.phone, target.contact_id), target.contact_id)
+        await tx.lock_contacts(await tx.calls.phones_of_open(target.phone, target.contact_id), target.contact_id)
     elif target.call_id is None:
         await tx.lock_contacts([target.phone], target.contact_id)
     if target.call_id is not None:
         await tx.lock_call(target.call_id)
 
 
-async def _subject(tx: ActionTransaction, request: ActionRequest, target: Target) -> Subject:
+async def _subject(tx: UnitOfWork, request: ActionRequest, target: Target) -> Subject:
     """Read after the locks and after the evidence, which wrote to the same rows."""
     call = await tx.lock_call(target.call_id) if target.call_id is not None else None
-    contact = await tx.contact(target.contact_id)
+    contact = await tx.contacts.get(target.contact_id)
     if contact is None or (call is not None and call.is_erased):
         # Erased during the wait for the locks. The retry finds no person.
         raise Retryable("the person was erased during the wait for the locks", 0.1)
-    attempt = await tx.attempt(target.attempt.attempt_id) if target.attempt is not None else None
-    unfinished = () if call is not None else tuple(await tx.unfinished_calls(None, target.contact_id))
+    attempt = await tx.attempts.get(target.attempt.attempt_id) if target.attempt is not None else None
+    unfinished = () if call is not None else tuple(await tx.calls.unfinished_of(None, target.contact_id))
     return Subject(request, target.phone, contact, call, attempt, unfinished)

@@ -13,12 +13,12 @@ from ringback.flows.abt_events import OWN_DATA, CustomEvent, emit_custom
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
     ActionError,
-    ActionTransaction,
     Reply,
     Subject,
 )
 from ringback.flows.business_operations.arguments import arguments, read_texts, refuse_if_any, text
 from ringback.flows.business_operations.target import find_target
+from ringback.storage import UnitOfWork
 
 #: Size as JSON. Engage gets it in one request, and the outbox keeps it as long as every event.
 MAX_DATA_BYTES = 16 * 1024
@@ -54,7 +54,7 @@ class SendAbtEvent:
     def declaration(self) -> ActionDeclaration:
         return declare(self.catalog)
 
-    async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
+    async def do(self, tx: UnitOfWork, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         type_, data = self._read(args)
         call = _call_of(subject)
         event_id = await emit_custom(tx, call, subject.attempt, CustomEvent(self.new_id(), type_, data), now)

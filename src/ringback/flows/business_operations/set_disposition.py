@@ -12,8 +12,6 @@ from ringback.flows.business_operations.action import (
     ActionDeclaration,
     ActionError,
     ActionRequest,
-    ActionStore,
-    ActionTransaction,
     Reply,
     Scope,
     Subject,
@@ -24,7 +22,7 @@ from ringback.flows.business_operations.target import find_target, ids_of_reques
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.erased_people import person_of
 from ringback.flows.suppression import suppress
-from ringback.ports import Disposition, Suppression
+from ringback.storage import Disposition, Store, Suppression, UnitOfWork
 
 #: Longer than any code: a model may write the person's own words instead, and an opt-out among them counts.
 MAX_CODE_CHARS = 200
@@ -64,7 +62,7 @@ class SetDisposition:
     def declaration(self) -> ActionDeclaration:
         return declare(self.catalog)
 
-    async def find(self, request: ActionRequest, store: ActionStore) -> Target | Reply:
+    async def find(self, request: ActionRequest, store: Store) -> Target | Reply:
         try:
             return await find_target(request, store)
         except ActionError:
@@ -73,7 +71,7 @@ class SetDisposition:
                 raise
             return reply
 
-    async def _of_unknown_caller(self, request: ActionRequest, store: ActionStore) -> Reply | None:
+    async def _of_unknown_caller(self, request: ActionRequest, store: Store) -> Reply | None:
         """Suppress the number of an unknown caller who asks for it. Engage may name that number later.
 
         An erased person's number is kept as a hash.
@@ -91,14 +89,14 @@ class SetDisposition:
             return None  # withheld: there is no number to suppress
         now = self.now()
         async with store.transaction() as tx:
-            await tx.lock_contacts(await tx.phones_of_open_calls(phone, None), None)
-            if not await tx.is_suppressed(phone, ""):
+            await tx.lock_contacts(await tx.calls.phones_of_open(phone, None), None)
+            if not await tx.suppressions.covers(phone, ""):
                 source = SOURCE[request.scope]
                 stop = Suppression(self.rules.new_id(), phone, None, disposition.code, source, now, of_erased=is_erased)
                 await suppress(tx, stop, now)
         return _reply("disposition_set", disposition)
 
-    async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
+    async def do(self, tx: UnitOfWork, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         texts = read_texts(args, self.declaration.arguments)
         disposition = self._known(texts.get("code"), subject.request.scope)
         await self._record(tx, subject, disposition, texts.get("note"), now)
@@ -124,10 +122,10 @@ class SetDisposition:
         return known
 
     async def _record(
-        self, tx: ActionTransaction, subject: Subject, disposition: DispositionCode, note: str | None, now: datetime
+        self, tx: UnitOfWork, subject: Subject, disposition: DispositionCode, note: str | None, now: datetime
     ) -> None:
         attempt = subject.attempt
-        await tx.add_disposition(
+        await tx.action_results.add_disposition(
             Disposition(
                 disposition_id=self.rules.new_id(),
                 call_id=subject.origin.call_id,

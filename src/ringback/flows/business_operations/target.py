@@ -4,19 +4,18 @@ from ringback.domain.contact import ERASED
 from ringback.flows.business_operations.action import (
     ActionError,
     ActionRequest,
-    ActionStore,
-    ActionTransaction,
     Scope,
     Target,
 )
 from ringback.flows.erased_people import ids_of
+from ringback.storage import Store, UnitOfWork
 
 #: The agent's sentence in an unknown conversation: a web call, another installation, an unfilled template.
 NO_CALL_SAY = "Sorry, I cannot do that in this conversation."
 NOT_FOUND_SAY = "There is no such call, contact or task."
 
 
-async def find_target(request: ActionRequest, store: ActionStore) -> Target:
+async def find_target(request: ActionRequest, store: Store) -> Target:
     """Find the target. Raises ActionError: `no_call` for Retell, `not_found` for systems."""
     if request.scope is Scope.RETELL:
         return await _of_tool_call(request, store)
@@ -24,7 +23,7 @@ async def find_target(request: ActionRequest, store: ActionStore) -> Target:
     if request.task_id is not None:
         # In a separate transaction, so that the task's row is not locked before the person.
         async with store.transaction() as tx:
-            task = await tx.task(request.task_id)
+            task = await tx.tasks.get(request.task_id)
         if task is None:
             raise ActionError("not_found", NOT_FOUND_SAY)
         call_id = task.call_id
@@ -35,7 +34,7 @@ async def find_target(request: ActionRequest, store: ActionStore) -> Target:
         return await _of_contact(tx, request.contact_id)
 
 
-async def _of_tool_call(request: ActionRequest, store: ActionStore) -> Target:
+async def _of_tool_call(request: ActionRequest, store: Store) -> Target:
     report, own_instance = request.report, await store.instance()
     if report is not None and report.instance not in (None, own_instance):
         raise ActionError("no_call", NO_CALL_SAY)
@@ -61,7 +60,7 @@ def ids_of_request(request: ActionRequest) -> list[str | None]:
     return own + (ids_of(request.report) if request.report is not None else [])
 
 
-async def _of_inbound_call(tx: ActionTransaction, request: ActionRequest) -> Target:
+async def _of_inbound_call(tx: UnitOfWork, request: ActionRequest) -> Target:
     """Find the contact of an inbound call by the ids that Ringback set on it.
 
     A contact in the metadata of another contact's inbound call does not count.
@@ -70,25 +69,25 @@ async def _of_inbound_call(tx: ActionTransaction, request: ActionRequest) -> Tar
     if await tx.is_erased(ids_of_request(request)):
         raise ActionError("no_call", NO_CALL_SAY)
     inbound_id = report.inbound_id if report is not None else request.attempt_id
-    inbound = await tx.inbound_call(inbound_id, request.provider_call_id)
-    contact = await tx.contact(inbound.contact_id) if inbound is not None else None
+    inbound = await tx.inbound_calls.find(inbound_id, request.provider_call_id)
+    contact = await tx.contacts.get(inbound.contact_id) if inbound is not None else None
     if inbound is None or contact is None:
         raise ActionError("no_call", NO_CALL_SAY)
-    return Target(inbound.phone, contact.contact_id, await tx.next_or_last_call(contact.contact_id))
+    return Target(inbound.phone, contact.contact_id, await tx.calls.next_or_last_of(contact.contact_id))
 
 
-async def _of_call(tx: ActionTransaction, call_id: str) -> Target:
+async def _of_call(tx: UnitOfWork, call_id: str) -> Target:
     call = await tx.lock_call(call_id)
     if call is None or call.is_erased:
         raise ActionError("not_found", NOT_FOUND_SAY)
     return Target(call.phone, call.contact_id, call_id)
 
 
-async def _of_contact(tx: ActionTransaction, contact_id: str) -> Target:
-    contact = await tx.contact(contact_id)
+async def _of_contact(tx: UnitOfWork, contact_id: str) -> Target:
+    contact = await tx.contacts.get(contact_id)
     if contact is None or contact.phone == ERASED:
         raise ActionError("not_found", NOT_FOUND_SAY)
-    unfinished = await tx.unfinished_calls(None, contact_id)
+    unfinished = await tx.calls.unfinished_of(None, contact_id)
     if len(unfinished) == 1:
         return await _of_call(tx, unfinished[0])
     return Target(contact.phone, contact_id, None)

@@ -19,13 +19,13 @@ from ringback.flows.abt_events import emit_rescheduled
 from ringback.flows.business_operations.action import (
     ActionDeclaration,
     ActionError,
-    ActionTransaction,
     Reply,
     Scope,
     Subject,
 )
 from ringback.flows.business_operations.arguments import arguments, read_texts, refuse_if_any, text
 from ringback.flows.business_operations.target import find_target
+from ringback.storage import UnitOfWork
 
 #: An implicit expiry is extended to this long after a moved task.
 AFTER_MOVE = timedelta(days=1)
@@ -77,14 +77,14 @@ class UpdateTimezone:
     declaration: ActionDeclaration = DECLARATION
     find = staticmethod(find_target)
 
-    async def do(self, tx: ActionTransaction, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
+    async def do(self, tx: UnitOfWork, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         near = self.numbers.time_zones(subject.phone)
         zone, source = _read(args, DEFAULT_SOURCE[subject.request.scope], near)
         _refuse_if_outranked(subject, source)
         contact_id = subject.contact.contact_id
-        await tx.set_time_zone(contact_id, zone, source, now)
+        await tx.contacts.set_time_zone(contact_id, zone, source, now)
         moved: list[Task] = []
-        for call_id in await tx.unfinished_calls(None, contact_id):
+        for call_id in await tx.calls.unfinished_of(None, contact_id):
             move = await self._plan(tx, call_id, zone, now)
             if move is not None:
                 await _move_task(tx, move, subject, now)
@@ -95,9 +95,9 @@ class UpdateTimezone:
         zone, _ = _read(args, ZoneSource.PERSON, near=())
         return Reply(True, "rehearsed", _say(zone, [], now), _result(zone, []))
 
-    async def _plan(self, tx: ActionTransaction, call_id: str, zone: str, now: datetime) -> _Move | None:
-        call, task = await tx.lock_call(call_id), await tx.open_task(call_id)
-        attempt = await tx.latest_attempt(call_id)
+    async def _plan(self, tx: UnitOfWork, call_id: str, zone: str, now: datetime) -> _Move | None:
+        call, task = await tx.lock_call(call_id), await tx.tasks.open_for(call_id)
+        attempt = await tx.attempts.latest_for(call_id)
         if call is None or task is None or _is_resend(task, attempt):
             return None
         due_at = self._due_at(task, zone, now)
@@ -155,7 +155,7 @@ def _is_resend(task: Task, attempt: Attempt | None) -> bool:
     return attempt is not None and attempt.state is AttemptState.UNKNOWN and attempt.task_id == task.task_id
 
 
-async def _move_task(tx: ActionTransaction, move: _Move, subject: Subject, now: datetime) -> None:
+async def _move_task(tx: UnitOfWork, move: _Move, subject: Subject, now: datetime) -> None:
     """Replace the old task by a new one. A message of the old task then consumes nothing."""
     call, attempt = move.call, move.attempt
     due_at, previous_due_at = move.new.planned_at, move.old.planned_at

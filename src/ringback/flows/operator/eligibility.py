@@ -18,7 +18,8 @@ from ringback.domain.contact_snapshot import (
 from ringback.domain.eligibility import DAY, Candidate, DialPolicy
 from ringback.domain.phone_number import NumberPlan
 from ringback.domain.zone_names import candidate_zones
-from ringback.ports import Clock, Views
+from ringback.ports import Clock
+from ringback.storage import Views
 
 Item = dict[str, Any]
 

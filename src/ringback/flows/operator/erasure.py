@@ -8,7 +8,8 @@ import structlog
 from ringback.domain.contact import Erased
 from ringback.domain.errors import Retryable, StoreUnavailable
 from ringback.flows.ending_calls import cancel_call
-from ringback.ports import Clock, Store
+from ringback.ports import Clock
+from ringback.storage import Store
 
 #: A call may be accepted between the end of the last one and the locks.
 TRIES = 5

@@ -12,7 +12,7 @@ from ringback.domain.access import Permission
 from ringback.domain.call import AcceptReceipt, KeyReused, NewCall
 from ringback.domain.phone_number import NumberPlan
 from ringback.failpoints import Failpoint, reach
-from ringback.ports import Views
+from ringback.storage import Views
 from ringback.web import request_models, response_models
 from ringback.web.auth import needs
 from ringback.web.problems import Problem, found

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from ringback.domain.access import Permission
 from ringback.domain.phone_number import NumberPlan
-from ringback.ports import Views
+from ringback.storage import Views
 from ringback.web import response_models
 from ringback.web.auth import needs
 from ringback.web.problems import FieldProblem, found, invalid

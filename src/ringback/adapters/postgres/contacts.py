@@ -1,0 +1,77 @@
+"""The SQL of `contacts`, `field_writes` and `notes`."""
+
+from datetime import datetime
+
+from ringback.adapters.postgres.pool import Connection
+from ringback.adapters.postgres.rows import contact_from, named_columns
+from ringback.domain.contact import Contact, FieldsWrite, Note
+
+CONTACT = f"SELECT {named_columns(Contact)} FROM contacts WHERE contact_id = $1"
+# The contact that has the number now, the last called first. Else the contact of the last call to the number.
+CONTACT_BY_PHONE = """
+SELECT contact_id FROM (
+    (SELECT contact_id, 1 AS rank FROM contacts WHERE phone = $1
+     ORDER BY (SELECT max(call_id) FROM calls WHERE calls.contact_id = contacts.contact_id AND calls.phone = $1)
+              DESC NULLS LAST, updated_at DESC, contact_id LIMIT 1)
+    UNION ALL
+    (SELECT contact_id, 2 FROM calls WHERE phone = $1 ORDER BY call_id DESC LIMIT 1)) AS found
+ORDER BY rank LIMIT 1
+"""
+#: Record the old values too, read from the row that is changed.
+WRITE_FIELDS = """
+WITH old AS (SELECT fields FROM contacts WHERE contact_id = $2 FOR UPDATE),
+written AS (
+    UPDATE contacts SET fields = contacts.fields || $6::jsonb, updated_at = $7 FROM old WHERE contact_id = $2)
+INSERT INTO field_writes (write_id, contact_id, call_id, attempt_id, source, field, old_value, new_value, at)
+SELECT $1, $2, $3, $4, $5, new.key, old.fields -> new.key, new.value, $7 FROM old, jsonb_each($6::jsonb) AS new
+"""
+ADD_NOTE = """
+INSERT INTO notes (note_id, contact_id, call_id, attempt_id, author, note, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+SET_TIME_ZONE = """
+UPDATE contacts SET time_zone = $2, time_zone_source = $3, updated_at = $4 WHERE contact_id = $1
+"""
+
+
+class PostgresContacts:
+    """Implements `storage.Contacts`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def get(self, contact_id: str) -> Contact | None:
+        record = await self._connection.fetchrow(CONTACT, contact_id)
+        return contact_from(record) if record else None
+
+    async def id_by_phone(self, phone: str) -> str | None:
+        found: str | None = await self._connection.fetchval(CONTACT_BY_PHONE, phone)
+        return found
+
+    async def write_fields(self, write: FieldsWrite) -> None:
+        origin = write.origin
+        await self._connection.execute(
+            WRITE_FIELDS,
+            write.write_id,
+            origin.contact_id,
+            origin.call_id,
+            origin.attempt_id,
+            origin.source,
+            dict(write.values),
+            write.at,
+        )
+
+    async def add_note(self, note: Note) -> None:
+        origin = note.origin
+        await self._connection.execute(
+            ADD_NOTE,
+            note.note_id,
+            origin.contact_id,
+            origin.call_id,
+            origin.attempt_id,
+            origin.source,
+            note.text,
+            note.at,
+        )
+
+    async def set_time_zone(self, contact_id: str, time_zone: str, source: str, now: datetime) -> None:
+        await self._connection.execute(SET_TIME_ZONE, contact_id, time_zone, source, now)

@@ -1,0 +1,55 @@
+"""The SQL of `suppressions`."""
+
+from datetime import datetime
+
+from ringback.adapters.postgres.person_hash import KEYS_IN_USE, READ_KEYS_IN_USE, PersonHashes, covering
+from ringback.adapters.postgres.pool import Connection
+from ringback.storage import Suppression
+
+IS_SUPPRESSED = f"""
+SELECT EXISTS (SELECT FROM suppressions WHERE {covering("$1", "$2", "$3::text[]")}) AS suppressed,
+       {KEYS_IN_USE} AS keys_in_use
+"""
+ADD_SUPPRESSION = """
+INSERT INTO suppressions (suppression_id, phone, contact_id, reason, source, created_at, phone_hash)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+LIFT_SUPPRESSION = """
+UPDATE suppressions SET lifted_at = $3, lifted_reason = $2 WHERE suppression_id = $1 AND lifted_at IS NULL
+"""
+
+
+class PostgresSuppressions:
+    """Implements `storage.Suppressions`."""
+
+    def __init__(self, connection: Connection, hashes: PersonHashes) -> None:
+        self._connection = connection
+        self._hashes = hashes
+
+    async def covers(self, phone: str, contact_id: str) -> bool:
+        forms = self._hashes.forms_of(phone, contact_id)
+        record = await self._connection.fetchrow(IS_SUPPRESSED, phone, contact_id, forms)
+        assert record is not None
+        self._hashes.check(record["keys_in_use"])
+        return bool(record["suppressed"])
+
+    async def add(self, suppression: Suppression) -> None:
+        phone = suppression.phone
+        phone_hash = None
+        if suppression.of_erased and phone is not None:
+            in_use = await self._connection.fetchval(READ_KEYS_IN_USE)
+            phone_hash = self._hashes.under_keys_in_use(phone, in_use)
+        await self._connection.execute(
+            ADD_SUPPRESSION,
+            suppression.suppression_id,
+            phone if phone_hash is None else None,
+            suppression.contact_id,
+            suppression.reason,
+            suppression.source,
+            suppression.created_at,
+            phone_hash,
+        )
+
+    async def lift(self, suppression_id: str, reason: str, now: datetime) -> bool:
+        status = await self._connection.execute(LIFT_SUPPRESSION, suppression_id, reason, now)
+        return bool(status == "UPDATE 1")

@@ -1,0 +1,91 @@
+"""One unit of work on one connection: its locks, and its repositories by table."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from ringback.adapters.postgres.action_results import PostgresActionResults
+from ringback.adapters.postgres.attempts import PostgresAttempts
+from ringback.adapters.postgres.calls import CALL_FOR_UPDATE, PostgresCalls
+from ringback.adapters.postgres.capacity import PostgresCapacity
+from ringback.adapters.postgres.contacts import PostgresContacts
+from ringback.adapters.postgres.decisions import PostgresDecisions
+from ringback.adapters.postgres.inbound_calls import PostgresInboundCalls
+from ringback.adapters.postgres.locks import LOCK_CONTACT, LOCK_CONTACTS_OF_CALL, LOCK_PHONE
+from ringback.adapters.postgres.outbox import PostgresOutbox
+from ringback.adapters.postgres.person_facts import PERSON_FACTS
+from ringback.adapters.postgres.person_hash import IS_ERASED, PersonHashes, marks_of
+from ringback.adapters.postgres.pool import Connection
+from ringback.adapters.postgres.provider_events import PostgresProviderEvents
+from ringback.adapters.postgres.rows import Row, call_from
+from ringback.adapters.postgres.suppressions import PostgresSuppressions
+from ringback.adapters.postgres.tasks import PostgresTasks
+from ringback.adapters.postgres.tracked_rows import TrackedRows
+from ringback.domain.call import Call
+from ringback.domain.eligibility import PersonFacts
+
+
+class PostgresUnitOfWork:
+    """Implements `storage.UnitOfWork`. `clock_is_real` False: a test sets the time, so skew is not measured."""
+
+    def __init__(self, connection: Connection, hashes: PersonHashes, *, clock_is_real: bool) -> None:
+        self._connection = connection
+        self._hashes = hashes
+        self._clock_is_real = clock_is_real
+        self._rows = TrackedRows(connection)
+        self.calls = PostgresCalls(connection)
+        self.tasks = PostgresTasks(connection, self._rows)
+        self.attempts = PostgresAttempts(connection, self._rows)
+        self.contacts = PostgresContacts(connection)
+        self.suppressions = PostgresSuppressions(connection, hashes)
+        self.capacity = PostgresCapacity(connection)
+        self.inbound_calls = PostgresInboundCalls(connection, self._rows)
+        self.outbox = PostgresOutbox(connection)
+        self.decisions = PostgresDecisions(connection)
+        self.provider_events = PostgresProviderEvents(connection)
+        self.action_results = PostgresActionResults(connection)
+
+    async def flush(self) -> None:
+        """Write the collected rows. Called once, as the last statements before the commit."""
+        await self.outbox.flush()
+        await self.decisions.flush()
+
+    async def lock_contacts(self, phones: Sequence[str], contact_id: str | None) -> None:
+        for phone in sorted(set(phones)):
+            await self._connection.execute(LOCK_PHONE, phone)
+        if contact_id is not None:
+            await self._connection.execute(LOCK_CONTACT, contact_id)
+
+    async def lock_call(self, call_id: str) -> Call | None:
+        # Two statements: the snapshot of the second must begin after the lock was granted.
+        if not await self._connection.fetch(LOCK_CONTACTS_OF_CALL, call_id):
+            return None
+        record = await self._connection.fetchrow(CALL_FOR_UPDATE, call_id)
+        return self._rows.remember(call_from(record)) if record else None
+
+    async def insert(self, row: Row) -> None:
+        await self._rows.insert(row)
+
+    async def save(self, row: Row) -> None:
+        await self._rows.save(row)
+
+    async def person_facts(self, call: Call, own_attempt: str | None, now: datetime) -> PersonFacts:
+        forms = self._hashes.forms_of(call.phone, call.contact_id)
+        record = await self._connection.fetchrow(PERSON_FACTS, call.phone, call.contact_id, own_attempt, now, forms)
+        assert record is not None
+        self._hashes.check(record["keys_in_use"])
+        skew_s = (now - record["database_now"]).total_seconds() if self._clock_is_real else 0.0
+        return PersonFacts(
+            suppressed=record["suppressed"],
+            held_by_attempt=record["held_by_attempt"],
+            attempts_last_day=record["attempts_last_day"],
+            oldest_attempt_in_day=record["oldest_attempt_in_day"],
+            last_attempt_at=record["last_attempt_at"],
+            on_inbound_call_until=record["on_inbound_call_until"],
+            clock_skew_s=skew_s,
+        )
+
+    async def is_erased(self, ids: Sequence[str | None]) -> bool:
+        return bool(await self._connection.fetchval(IS_ERASED, marks_of(ids)))
+
+    async def instance(self) -> str:
+        return str(await self._connection.fetchval("SELECT instance FROM installation"))
