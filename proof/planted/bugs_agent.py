@@ -133,7 +133,7 @@ marks_count_for_more_than_the_call = edited(
     "ringback.adapters.postgres.store:PostgresStore.attempt_of",
     old="""
         if record is not None and await connection.fetchval(
-            statements.IS_CALL_OF_ANOTHER, provider_call_id, attempt_id
+            attempts.IS_CALL_OF_ANOTHER, provider_call_id, attempt_id
         ):
             return None
     """,

@@ -30,19 +30,21 @@ class OneTask:
 
     def __init__(self, wanted, now):
         self.call, self.task, self.events = call(now), wanted, []
+        # Each of these has what the action asks of a repository.
+        self.calls = self.tasks = self.attempts = self.contacts = self.outbox = self
 
     async def set_time_zone(self, contact_id, time_zone, source, now): ...
 
-    async def unfinished_calls(self, phone, contact_id):
+    async def unfinished_of(self, phone, contact_id):
         return [self.call.call_id]
 
     async def lock_call(self, call_id):
         return self.call
 
-    async def open_task(self, call_id):
+    async def open_for(self, call_id):
         return self.task
 
-    async def latest_attempt(self, call_id):
+    async def latest_for(self, call_id):
         return None
 
     async def save(self, thing): ...

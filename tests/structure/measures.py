@@ -56,11 +56,13 @@ def is_headless(text: str) -> bool:
 
 
 def port_methods(source: str) -> dict[str, int]:
-    """The number of methods of each protocol."""
+    """The number of methods of each protocol. A property that names a repository is none."""
     classes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
     protocols = [one for one in classes if any(ast.unparse(base) == "Protocol" for base in one.bases)]
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return {one.name: sum(isinstance(node, kinds) for node in one.body) for one in protocols}
+    return {
+        one.name: sum(isinstance(node, kinds) and not node.decorator_list for node in one.body) for one in protocols
+    }
 
 
 def flows_with_a_test_of_their_name(flows: Iterable[Path], tests: Path) -> list[str]:

@@ -29,3 +29,4 @@ class PostgresDecisions:
     async def flush(self) -> None:
         if self._rows:
             await self._connection.execute(INSERT_DECISIONS, *zip(*self._rows, strict=True))
+            self._rows.clear()

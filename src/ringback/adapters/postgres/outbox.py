@@ -64,10 +64,7 @@ class PostgresOutbox:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._rows: list[tuple[str, str, str | None, str | None, str, datetime]] = []
-
-    @property
-    def wrote(self) -> bool:
-        return bool(self._rows)
+        self.wrote = False
 
     async def enqueue_event(self, event: AbtEvent, now: datetime) -> None:
         order_key, payload = f"call:{event.call_id}", encode_json(event.envelope())
@@ -81,6 +78,8 @@ class PostgresOutbox:
     async def flush(self) -> None:
         if self._rows:
             await self._connection.execute(INSERT_OUTBOX, *zip(*self._rows, strict=True))
+            self._rows.clear()
+            self.wrote = True
 
 
 class PostgresDeadOutbox:
