@@ -138,8 +138,8 @@ a_lease_of_an_earlier_claim_ends_the_later_one = edited(
 
 a_check_that_died_is_never_made_again = edited(
     "ringback.adapters.postgres.attempts:TAKE_CHECKS",
-    old="SET next_check_at = $2 FROM due",
-    new="SET next_check_at = nullif($2::timestamptz, $2) FROM due",
+    old="SET next_check_at = $2 WHERE",
+    new="SET next_check_at = nullif($2::timestamptz, $2) WHERE",
     aims=(I20, I6, I13),
     why="The process that took the check makes it and sets the next one.",
     tests=(f"{_SILENT}test_a_check_that_died_with_its_process_is_taken_up_again_after_a_minute",),

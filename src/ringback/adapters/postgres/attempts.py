@@ -16,8 +16,8 @@ TAKE_CHECKS = f"""
 WITH due AS (
     SELECT attempt_id FROM attempts WHERE next_check_at <= $1
     ORDER BY next_check_at LIMIT $3 FOR UPDATE SKIP LOCKED)
-UPDATE attempts SET next_check_at = $2 FROM due WHERE attempts.attempt_id = due.attempt_id
-RETURNING {named_columns(Attempt, of="attempts")}
+UPDATE attempts SET next_check_at = $2 WHERE attempt_id = ANY (ARRAY(SELECT attempt_id FROM due))
+RETURNING {named_columns(Attempt)}
 """
 
 

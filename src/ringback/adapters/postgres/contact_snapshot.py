@@ -16,8 +16,10 @@ from ringback.domain.eligibility import CapacityFacts
 
 # The explanation needs the open calls and the last decisions, not the whole history.
 _CONTACTS = f"""
-SELECT {named_columns(Contact)} FROM contacts WHERE phone = $1 OR contact_id = $2
-   OR contact_id IN (SELECT contact_id FROM calls WHERE phone = $1) ORDER BY updated_at DESC LIMIT 50
+SELECT {named_columns(Contact)} FROM contacts WHERE contact_id IN (
+    SELECT $2 UNION SELECT contact_id FROM contacts WHERE phone = $1
+    UNION SELECT contact_id FROM calls WHERE phone = $1)
+ORDER BY updated_at DESC LIMIT 50
 """
 _OPEN_CALLS = f"""
 SELECT {named_columns(Call)} FROM calls WHERE NOT final AND (phone = ANY ($1::text[]) OR contact_id = ANY ($2::text[]))
@@ -36,16 +38,18 @@ WITH asked_phone AS (
 asked_contact AS (
     SELECT contact_id, string_to_array(hashes, ' ') AS hashes
     FROM unnest($2::text[], $4::text[]) AS asked (contact_id, hashes)),
+found AS (
+    SELECT suppression_id FROM suppressions WHERE phone = ANY ($1::text[])
+    UNION SELECT suppression_id FROM suppressions WHERE contact_id = ANY ($2::text[])
+    UNION SELECT suppression_id FROM suppressions, asked_phone WHERE phone_hash = ANY (hashes)
+    UNION SELECT suppression_id FROM suppressions, asked_contact WHERE contact_hash = ANY (hashes)),
 covering AS (
     SELECT suppression_id, reason, source, created_at,
            ARRAY(SELECT asked.phone FROM asked_phone AS asked
                  WHERE asked.phone = suppressions.phone OR phone_hash = ANY (asked.hashes)) AS phones,
            ARRAY(SELECT asked.contact_id FROM asked_contact AS asked
                  WHERE asked.contact_id = suppressions.contact_id OR contact_hash = ANY (asked.hashes)) AS contact_ids
-    FROM suppressions WHERE lifted_at IS NULL AND (
-        phone = ANY ($1::text[]) OR contact_id = ANY ($2::text[])
-        OR phone_hash IN (SELECT unnest(hashes) FROM asked_phone)
-        OR contact_hash IN (SELECT unnest(hashes) FROM asked_contact)))
+    FROM suppressions JOIN found USING (suppression_id) WHERE lifted_at IS NULL)
 SELECT suppression_id, reason, source, created_at, phones, contact_ids FROM covering ORDER BY created_at
 """
 _RANG = f"state NOT IN {literals(NEVER_RANG)} AND sent_at IS NOT NULL"

@@ -65,7 +65,7 @@ UPDATE installation SET paused_at = coalesce(paused_at, $1), pause_reason = coal
 _RESUME = "UPDATE installation SET paused_at = NULL, pause_reason = NULL"
 _STATE = f"""
 SELECT paused_at, pause_reason AS reason,
-       (SELECT count(*) FROM attempts WHERE state IN {literals(POSSIBLY_RINGING)}) AS live
+       (SELECT count(*) FROM attempts WHERE holds_person AND state IN {literals(POSSIBLY_RINGING)}) AS live
 FROM installation
 """
 

@@ -19,18 +19,21 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::time
 ON CONFLICT (message_id) DO NOTHING
 """
 # A row is the first of its order key when no earlier row of that key is open. Taking a row postpones its due time, so
-# the rows of a dead relay become due again. SKIP LOCKED keeps relays from waiting for each other.
+# the rows of a dead relay become due again. SKIP LOCKED keeps relays from waiting for each other. Each kind is read in
+# the order of its index, so a backlog of one kind is neither sorted nor read whole.
 TAKE = """
 WITH taken AS (
-    SELECT id FROM outbox AS row
-    WHERE delivered_at IS NULL AND dead_at IS NULL AND kind = ANY($1::text[]) AND due_at <= $2
-      AND (order_key IS NULL OR NOT EXISTS (
-            SELECT FROM outbox AS earlier
-            WHERE earlier.order_key = row.order_key AND earlier.id < row.id
-              AND earlier.delivered_at IS NULL AND earlier.dead_at IS NULL))
-    ORDER BY due_at, id LIMIT $4 FOR UPDATE SKIP LOCKED)
-UPDATE outbox SET due_at = $3, tries = tries + 1 FROM taken WHERE outbox.id = taken.id
-RETURNING outbox.id, kind, message_id, call_id, payload, created_at, tries, refusals
+    SELECT first.id FROM unnest($1::text[]) AS wanted (kind), LATERAL (
+        SELECT id, due_at FROM outbox AS row
+        WHERE kind = wanted.kind AND delivered_at IS NULL AND dead_at IS NULL AND due_at <= $2
+          AND (order_key IS NULL OR NOT EXISTS (
+                SELECT FROM outbox AS earlier
+                WHERE earlier.order_key = row.order_key AND earlier.id < row.id
+                  AND earlier.delivered_at IS NULL AND earlier.dead_at IS NULL))
+        ORDER BY due_at, id LIMIT $4 FOR UPDATE SKIP LOCKED) AS first
+    ORDER BY first.due_at, first.id LIMIT $4)
+UPDATE outbox SET due_at = $3, tries = tries + 1 WHERE id = ANY (ARRAY(SELECT id FROM taken))
+RETURNING id, kind, message_id, call_id, payload, created_at, tries, refusals
 """
 # The last events of an erased person hold Engage's id of them, so they are deleted once delivered.
 DELIVERED = """

@@ -5,12 +5,11 @@ from datetime import datetime
 from ringback.adapters.postgres.pool import Pool, connection_of
 
 
-def _oldest(table: str, key: str, condition: str) -> str:
+def _oldest(table: str, condition: str) -> str:
     """Build a DELETE of old rows. Locked rows are left for the next run."""
     return f"""
-        WITH old AS (SELECT {key} FROM {table} WHERE {condition} LIMIT $2 FOR UPDATE SKIP LOCKED)
-        DELETE FROM {table} USING old WHERE ({", ".join(f"{table}.{name}" for name in key.split(", "))})
-            = ({", ".join(f"old.{name}" for name in key.split(", "))})
+        DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM {table} WHERE {condition} LIMIT $2 FOR UPDATE SKIP LOCKED))
     """
 
 
@@ -22,36 +21,36 @@ WITH old AS (
       AND NOT EXISTS (SELECT FROM outbox WHERE outbox.call_id = calls.call_id
                         AND delivered_at IS NULL AND dead_at IS NULL)
     LIMIT $2 FOR UPDATE SKIP LOCKED),
-their_attempts AS (DELETE FROM attempts USING old WHERE attempts.call_id = old.call_id),
-their_tasks AS (DELETE FROM tasks USING old WHERE tasks.call_id = old.call_id)
-DELETE FROM calls USING old WHERE calls.call_id = old.call_id
+their_attempts AS (DELETE FROM attempts WHERE call_id = ANY (ARRAY(SELECT call_id FROM old))),
+their_tasks AS (DELETE FROM tasks WHERE call_id = ANY (ARRAY(SELECT call_id FROM old)))
+DELETE FROM calls WHERE call_id = ANY (ARRAY(SELECT call_id FROM old))
 """
 
 STATEMENTS = {
-    "delivered_call_messages": _oldest("outbox", "id", "kind = 'call_message' AND delivered_at < $1"),
-    "delivered_events_and_writes": _oldest("outbox", "id", "kind <> 'call_message' AND delivered_at < $1"),
-    "dead_outbox_rows": _oldest("outbox", "id", "dead_at < $1"),
+    "delivered_call_messages": _oldest("outbox", "kind = 'call_message' AND delivered_at < $1"),
+    "delivered_events_and_writes": _oldest("outbox", "kind <> 'call_message' AND delivered_at < $1"),
+    "dead_outbox_rows": _oldest("outbox", "dead_at < $1"),
     # Rows that an earlier version's process delivered, and dead rows.
-    "last_events_of_erased_people": _oldest("outbox", "id", "erased AND coalesce(delivered_at, dead_at) < $1"),
-    "dead_queue_messages": _oldest("queue_messages", "id", "dead_at < $1"),
-    "gate_decisions": _oldest("gate_decisions", "id", "at < $1"),
-    "provider_events": _oldest("provider_events", "provider_call_id, event, content_hash", "received_at < $1"),
-    "action_results": _oldest("action_results", "door, key", "at < $1"),
-    "inbound_calls": _oldest("inbound_calls", "inbound_id", "rang_at < $1 AND released_at IS NOT NULL"),
-    "notes": _oldest("notes", "note_id", "at < $1"),
-    "field_writes": _oldest("field_writes", "write_id, field", "at < $1"),
-    "dispositions": _oldest("dispositions", "disposition_id", "at < $1"),
+    "last_events_of_erased_people": _oldest("outbox", "erased AND coalesce(delivered_at, dead_at) < $1"),
+    "dead_queue_messages": _oldest("queue_messages", "dead_at < $1"),
+    "gate_decisions": _oldest("gate_decisions", "at < $1"),
+    "provider_events": _oldest("provider_events", "received_at < $1"),
+    "action_results": _oldest("action_results", "at < $1"),
+    "inbound_calls": _oldest("inbound_calls", "rang_at < $1 AND released_at IS NOT NULL"),
+    "notes": _oldest("notes", "at < $1"),
+    "field_writes": _oldest("field_writes", "at < $1"),
+    "dispositions": _oldest("dispositions", "at < $1"),
     "finished_calls": _FINISHED_CALLS,
+    # OFFSET 0 keeps each look-up one by index. The planner would join whole tables.
     "contacts_without_calls": _oldest(
         "contacts",
-        "contact_id",
         """updated_at < $1
-        AND NOT EXISTS (SELECT FROM calls WHERE calls.contact_id = contacts.contact_id)
-        AND NOT EXISTS (SELECT FROM notes WHERE notes.contact_id = contacts.contact_id)
-        AND NOT EXISTS (SELECT FROM field_writes WHERE field_writes.contact_id = contacts.contact_id)
-        AND NOT EXISTS (SELECT FROM inbound_calls WHERE inbound_calls.contact_id = contacts.contact_id)""",
+        AND NOT EXISTS (SELECT FROM calls WHERE calls.contact_id = contacts.contact_id OFFSET 0)
+        AND NOT EXISTS (SELECT FROM notes WHERE notes.contact_id = contacts.contact_id OFFSET 0)
+        AND NOT EXISTS (SELECT FROM field_writes WHERE field_writes.contact_id = contacts.contact_id OFFSET 0)
+        AND NOT EXISTS (SELECT FROM inbound_calls WHERE inbound_calls.contact_id = contacts.contact_id OFFSET 0)""",
     ),
-    "erased": _oldest("erased", "mark", "erased_at < $1"),
+    "erased": _oldest("erased", "erased_at < $1"),
 }
 
 
@@ -62,6 +61,8 @@ class PostgresPurge:
         self._pool = pool
 
     async def purge_expired(self, what: str, before: datetime, limit: int) -> int:
-        async with connection_of(self._pool) as connection:
+        async with connection_of(self._pool) as connection, connection.transaction():
+            # A plan for any `before` expects a third of the table to be old, and would read all of it.
+            await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
             status: str = await connection.execute(STATEMENTS[what], before, limit)
         return int(status.removeprefix("DELETE "))

@@ -14,7 +14,7 @@ from ringback.adapters.postgres.pool import CONDEMNS
 from ringback.domain.errors import StoreUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-NEWEST = "0008"
+NEWEST = "0009"
 #: Two processes that start together must not both migrate. The lock is polled: a statement that waits for it would hold
 #: a snapshot, and CREATE INDEX CONCURRENTLY waits for all snapshots.
 _LOCK = "SELECT pg_try_advisory_lock(hashtextextended('ringback-migrations', 0))"

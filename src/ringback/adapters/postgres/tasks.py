@@ -25,7 +25,7 @@ WITH due AS (
     FOR UPDATE SKIP LOCKED),
 released AS (
     UPDATE tasks SET status = 'dispatched', dispatch = dispatch + 1, dispatched_at = $1, redispatches = 0
-    FROM due WHERE tasks.task_id = due.task_id RETURNING tasks.task_id, call_id, dispatch)
+    WHERE task_id = ANY (ARRAY(SELECT task_id FROM due)) RETURNING task_id, call_id, dispatch)
 INSERT INTO outbox (kind, message_id, call_id, payload, created_at, due_at)
 SELECT 'call_message', task_id || ':' || dispatch, call_id,
        json_build_object('call_id', call_id, 'task_id', task_id, 'dispatch', dispatch), $1, $1
@@ -35,7 +35,7 @@ FROM released
 END_HOLDS = """
 WITH over AS (SELECT task_id FROM tasks WHERE status = 'held' AND due_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
 UPDATE tasks SET status = 'pending', due_at = coalesce(due_before_hold, due_at), due_before_hold = NULL
-FROM over WHERE tasks.task_id = over.task_id
+WHERE task_id = ANY (ARRAY(SELECT task_id FROM over))
 """
 # A dispatch whose message is still in the outbox is late, not lost. A message that is lost repeatedly becomes a dead
 # letter each time. It is left to the operator, and the call's expiry still ends the call.
@@ -49,7 +49,7 @@ WITH lost AS (
     ORDER BY dispatched_at LIMIT $3 FOR UPDATE SKIP LOCKED),
 released AS (
     UPDATE tasks SET dispatch = dispatch + 1, dispatched_at = $2, redispatches = redispatches + 1
-    FROM lost WHERE tasks.task_id = lost.task_id RETURNING tasks.task_id, call_id, dispatch)
+    WHERE task_id = ANY (ARRAY(SELECT task_id FROM lost)) RETURNING task_id, call_id, dispatch)
 INSERT INTO outbox (kind, message_id, call_id, payload, created_at, due_at)
 SELECT 'call_message', task_id || ':' || dispatch, call_id,
        json_build_object('call_id', call_id, 'task_id', task_id, 'dispatch', dispatch), $2, $2

@@ -10,7 +10,7 @@ from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.adapters.postgres.rows import literals
 from ringback.domain.abt_event import iso
-from ringback.domain.call import OPEN_TASK
+from ringback.domain.call import OPEN_TASK, CallStatus
 from ringback.domain.contact_snapshot import ContactSnapshot
 
 Item = dict[str, Any]
@@ -23,6 +23,13 @@ _CALLS = f"""
 SELECT c.call_id, c.contact_id, {_STATUS} AS status, c.reason, c.final, {_DUE_AT.format("t")} AS next_eligible_at
 FROM calls c LEFT JOIN tasks t ON t.call_id = c.call_id AND t.status IN {literals(OPEN_TASK)}
 """
+# The conditions for a shown status that is not the stored one, by index: few tasks are released at a time.
+_AND_SHOWN_AS: dict[str, str] = {
+    CallStatus.SCHEDULED: " AND t.status IS DISTINCT FROM 'dispatched'",
+    CallStatus.QUEUED: f""" AND {_STATUS} = 'queued' AND c.call_id IN (
+        SELECT call_id FROM calls WHERE status = 'queued'
+        UNION SELECT call_id FROM tasks WHERE status = 'dispatched')""",
+}
 _ATTEMPTS = """
 SELECT call_id, attempt_id, number, state, provider_call_id, dial, party, "end", business, disconnection_reason,
        placed_at, started_at, ended_at, duration_ms, cost_cents, recording_url, transcript, summary, sentiment, analysis
@@ -46,14 +53,17 @@ WHERE kind = 'abt_event' AND xact < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY xact, id LIMIT $3
 """
 _FIRST_CURSOR = "0-0"
+_SUPPRESSIONS_OF_CALL = " UNION ".join(
+    f"SELECT suppressions.* FROM suppressions JOIN calls USING ({key}) WHERE call_id = $1"
+    for key in ("phone", "contact_id")
+)
 # Each statement takes the call id and returns `at`, `kind` and the facts of that kind. Entries with the same `at` keep
 # the order of the statements: causes before effects. No phone number, no transcript and no raw body is selected.
 _TRACES = (
-    """SELECT s.created_at AS at, 'suppression_added' AS kind, s.suppression_id, s.source, s.reason
-       FROM suppressions s JOIN calls c ON s.phone = c.phone OR s.contact_id = c.contact_id WHERE c.call_id = $1""",
-    """SELECT s.lifted_at AS at, 'suppression_lifted' AS kind, s.suppression_id, s.lifted_reason AS reason
-       FROM suppressions s JOIN calls c ON s.phone = c.phone OR s.contact_id = c.contact_id
-       WHERE c.call_id = $1 AND s.lifted_at IS NOT NULL""",
+    f"""SELECT s.created_at AS at, 'suppression_added' AS kind, s.suppression_id, s.source, s.reason
+       FROM ({_SUPPRESSIONS_OF_CALL}) AS s""",
+    f"""SELECT s.lifted_at AS at, 'suppression_lifted' AS kind, s.suppression_id, s.lifted_reason AS reason
+       FROM ({_SUPPRESSIONS_OF_CALL}) AS s WHERE s.lifted_at IS NOT NULL""",
     """SELECT accepted_at AS at, 'call_accepted' AS kind, contact_id, agent_id, expires_at
        FROM calls WHERE call_id = $1""",
     """SELECT created_at AS at, 'task_created' AS kind, task_id, kind AS task_kind,
@@ -105,8 +115,10 @@ class PostgresViews:
         """Return a page of calls, the newest first."""
         # The statement holds only the conditions with a value: one plan for all conditions could not use an index.
         # Ids are UUIDv7, so their order is the order of time, and the last id of a page is the cursor.
-        asked = {"c.contact_id = ": contact_id, f"{_STATUS} = ": status, "c.call_id < ": cursor}
+        stored_status = None if status == CallStatus.QUEUED else status
+        asked = {"c.contact_id = ": contact_id, "c.status = ": stored_status, "c.call_id < ": cursor}
         conditions, values = _conditions(asked)
+        conditions += _AND_SHOWN_AS.get(status or "", "")
         statement = f"{_CALLS} WHERE true {conditions} ORDER BY c.call_id DESC LIMIT {limit + 1:d}"
         async with connection_of(self._pool) as connection:
             found = await _read_calls(connection, statement, values)

@@ -1,0 +1,163 @@
+"""No statement of the product reads a whole growing table, nor sorts it."""
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from benchmarks.filling import fill
+from ringback.adapters import postgres
+from ringback.adapters.postgres import erasure, purge
+from ringback.adapters.postgres.views import PostgresViews
+from ringback.domain.call import CallStatus
+from tests.postgresql import short_lived_copy
+
+CALLS = 60_000
+GROWING = (
+    "contacts calls tasks attempts provider_events outbox gate_decisions suppressions action_results dispositions notes"
+    " field_writes inbound_calls"
+)
+BEGINS = re.compile(r"\s*(?:SELECT|WITH|UPDATE|INSERT|DELETE)\b")
+#: Statements that need not be quick, or are none.
+EXEMPT = {
+    "erasure.ASKED": "the beginning of the statements of ERASE",
+    "erasure.ERASE[outbox]": "an operator's request; delivered rows of a contact without a call have no index",
+    "views._CALLS": "the beginning of statements that the second test reads",
+    "views._SUPPRESSIONS": "the beginning of statements that the second test reads",
+}
+#: Planned for the values of each execution. They come as their real values, because a plan for any values differs.
+LONG_AGO = datetime.now(UTC) - timedelta(days=400)
+OF_VALUES = {f"purge.STATEMENTS[{name}]": f"('{LONG_AGO}', 500)" for name in purge.STATEMENTS}
+OF_VALUES["purge._FINISHED_CALLS"] = f"('{LONG_AGO}', 500)"
+
+
+def statements() -> dict[str, str]:
+    """Every text of the adapter that begins as a statement, by module and name."""
+    found = {}
+    for module in pkgutil.iter_modules(postgres.__path__):
+        if module.name == "migrations":
+            continue
+        for name, value in vars(importlib.import_module(f"{postgres.__name__}.{module.name}")).items():
+            members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, tuple) else ()
+            for text_name, text in [(name, value), *((f"{name}[{key}]", member) for key, member in members)]:
+                if isinstance(text, str) and BEGINS.match(text):
+                    found[f"{module.name}.{text_name}"] = text
+    return {
+        name: erasure.ASKED + text if name.startswith("erasure.ERASE[") else text
+        for name, text in found.items()
+        if name not in EXEMPT
+    }
+
+
+def scans(plan: list[str]) -> list[str]:
+    """The lines that read the whole of a growing table."""
+    found = [(line.strip(), re.search(r"Seq Scan on (\w+)", line)) for line in plan]
+    return [line for line, match in found if match and match[1] in GROWING.split()]
+
+
+async def slow_statements(connection: Any) -> dict[str, list[str]]:
+    """The scans of the slow ones. Plans are made for any values, as after some executions."""
+    slow = {}
+    for name, text in statements().items():
+        mode = "force_custom_plan" if name in OF_VALUES else "force_generic_plan"
+        await connection.execute(f"SET plan_cache_mode = {mode}")
+        await connection.execute(f"PREPARE examined AS {text}")
+        count = await connection.fetchval(
+            "SELECT coalesce(cardinality(parameter_types), 0) FROM pg_prepared_statements WHERE name = 'examined'"
+        )
+        values = OF_VALUES.get(name) or (f"({', '.join(['NULL'] * count)})" if count else "")
+        plan = [row[0] for row in await connection.fetch(f"EXPLAIN EXECUTE examined{values}")]
+        await connection.execute("DEALLOCATE examined")
+        if scans(plan):
+            slow[name] = scans(plan)
+    return slow
+
+
+@pytest.fixture(scope="module")
+def filled(server_url: str, template_database: str) -> Iterator[str]:
+    with short_lived_copy(server_url, template_database) as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(filled: str) -> str:
+    return filled
+
+
+@pytest.fixture
+async def connection(pool):
+    async with pool.acquire() as connection:
+        if not await connection.fetchval("SELECT EXISTS (SELECT FROM calls)"):
+            await fill(connection, CALLS)
+        yield connection
+
+
+async def test_no_statement_scans_a_growing_table(connection):
+    assert len(statements()) > 100
+    assert await slow_statements(connection) == {}
+
+
+# A deletion looks for the rows that refer to the deleted one.
+FOREIGN_KEYS_WITHOUT_INDEX = """
+SELECT conrelid::regclass::text || '.' || attname FROM pg_constraint
+JOIN pg_attribute ON attrelid = conrelid AND attnum = conkey[1]
+WHERE contype = 'f' AND NOT EXISTS (
+    SELECT FROM pg_index WHERE indrelid = conrelid AND indkey[0] = conkey[1] AND indpred IS NULL AND indisvalid)
+"""
+
+
+async def test_each_foreign_key_has_an_index(connection):
+    assert await connection.fetchval("SELECT count(*) FROM pg_constraint WHERE contype = 'f'") > 5
+    assert await connection.fetch(FOREIGN_KEYS_WITHOUT_INDEX) == []
+
+
+INDEXES = (
+    "attempts_task",
+    "suppressions_of_phone",
+    "suppressions_of_contact",
+    "inbound_calls_of_phone",
+    "inbound_calls_of_contact",
+    "inbound_calls_held",
+    "action_results_contact",
+    "dispositions_contact",
+    "notes_age",
+    "field_writes_age",
+)
+
+
+@pytest.mark.parametrize("index", INDEXES)
+async def test_a_missing_index_is_found(connection, index):
+    transaction = connection.transaction()
+    await transaction.start()
+    await connection.execute(f"DROP INDEX {index}")
+    missed = await connection.fetch(FOREIGN_KEYS_WITHOUT_INDEX) or await slow_statements(connection)
+    await transaction.rollback()
+    assert missed
+
+
+async def test_the_views_scan_no_growing_table(connection, pool):
+    views, seen = PostgresViews(pool), []
+    call_id = await connection.fetchval("SELECT call_id FROM calls WHERE final LIMIT 1")
+    async with pool.acquire() as of_the_views:
+        of_the_views.add_query_logger(seen.append)
+    for status in (None, *CallStatus):
+        for contact_id in (None, "crm-7"):
+            await views.calls(contact_id=contact_id, status=status, cursor=None, limit=50)
+            await views.calls(contact_id=contact_id, status=status, cursor=call_id, limit=50)
+    await views.timeline(call_id)
+    await views.events(after=None, limit=50)
+    for phone, contact_id in (("+14160000007", None), (None, "crm-7"), ("+14160000007", "crm-7")):
+        await views.suppressions(phone=phone, contact_id=contact_id, cursor=None, limit=50)
+        await views.contact_snapshot(phone, contact_id, datetime.now(UTC))
+    read = {(one.query, tuple(map(repr, one.args))): one.args for one in seen if BEGINS.match(one.query)}
+    assert len(read) > 40
+    slow = {}
+    for (query, _), values in read.items():
+        plan = [row[0] for row in await connection.fetch(f"EXPLAIN {query}", *values)]
+        if scans(plan):
+            slow[query] = scans(plan)
+    assert slow == {}
