@@ -54,7 +54,8 @@ ORDER BY xact, id LIMIT $3
 """
 _FIRST_CURSOR = "0-0"
 _SUPPRESSIONS_OF_CALL = " UNION ".join(
-    f"SELECT suppressions.* FROM suppressions JOIN calls USING ({key}) WHERE call_id = $1"
+    f"""SELECT s.suppression_id, s.source, s.reason, s.created_at, s.lifted_at, s.lifted_reason
+        FROM suppressions s JOIN calls USING ({key}) WHERE call_id = $1"""
     for key in ("phone", "contact_id")
 )
 # Each statement takes the call id and returns `at`, `kind` and the facts of that kind. Entries with the same `at` keep
