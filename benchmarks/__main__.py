@@ -12,6 +12,7 @@ from pathlib import Path as File
 from benchmarks import actions
 from benchmarks.actions import ActionResults, run_actions
 from benchmarks.child import ROOT, BenchmarkFailed
+from benchmarks.filled import measure_filled
 from benchmarks.ground import Ground, open_ground
 from benchmarks.paths import PATHS, Path
 from benchmarks.report import Machine, render
@@ -32,6 +33,9 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--write", action="store_true", help=f"also write {REPORT.relative_to(ROOT)}")
     parser.add_argument(
         "--profile", type=File, metavar="DIR", help="cProfile of the product; its rates mean nothing then"
+    )
+    parser.add_argument(
+        "--filled", type=int, metavar="CALLS", help="only the statements, over tables with this many calls"
     )
     asked = parser.parse_args(arguments)
     if unknown := sorted(set(asked.names) - set(names)):
@@ -69,6 +73,9 @@ def main(arguments: Sequence[str]) -> int:
     began = time.monotonic()
     try:
         with open_ground() as ground:
+            if asked.filled is not None:
+                sys.stdout.write(asyncio.run(measure_filled(ground, asked.filled)))
+                return 0
             measured = asyncio.run(measure(ground, asked.names, plan))
     except BenchmarkFailed as failure:
         sys.stderr.write(f"{failure}\n")

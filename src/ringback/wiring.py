@@ -1,6 +1,5 @@
 """The composition root: builds the adapters, and gives each flow its ports."""
 
-import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -47,7 +46,7 @@ from ringback.flows.operator.diagnostics import DiagnosticTargets
 from ringback.flows.operator.dialing_control import pause_dialing, resume_dialing
 from ringback.flows.operator.eligibility import EligibilityExplainer
 from ringback.flows.operator.retention import Retention
-from ringback.flows.outbox_delivery import OutboxRelay
+from ringback.flows.outbox_delivery import OutboxRelay, OutboxWakeup
 from ringback.flows.reconciliation import Reconciliation
 from ringback.flows.scheduled_calls import ScheduledCalls, most_on_their_way
 from ringback.loops import Loops
@@ -90,7 +89,7 @@ class Dependencies:
     bodies: BodyReader  # of Retell's endpoints
     webhooks_waiting: ConcurrencyLimit
     relay: OutboxRelay
-    outbox_wakeup: asyncio.Event
+    outbox_wakeup: OutboxWakeup
 
     def call_initiation(self) -> CallInitiation:
         return CallInitiation(self.store, self.clock, new_id, self.numbers, self.rules.policy)
@@ -195,12 +194,12 @@ async def open_dependencies(settings: Settings, another_clock: Clock | None = No
     """
     assert settings.database_url is not None, "the caller has checked that the process has a database"
     async with AsyncExitStack() as stack:
-        clock, outbox_wakeup, loops = another_clock or SystemClock(), asyncio.Event(), Loops()
+        clock, outbox_wakeup, loops = another_clock or SystemClock(), OutboxWakeup(), Loops()
         pool = await open_pool(settings.database_url, max_size=POOL_SIZE)
         stack.callback(pool.terminate)
         hashing = Hashing(settings.erasure_key)
         clock_is_real = another_clock is None
-        store = PostgresStore(pool, on_outbox=outbox_wakeup.set, clock_is_real=clock_is_real, hashing=hashing)
+        store = PostgresStore(pool, on_outbox=outbox_wakeup.notify, clock_is_real=clock_is_real, hashing=hashing)
         call_queue = await open_queue(settings.call_queue, pool, settings.aws_region, loops)
         stack.push_async_callback(call_queue.close)
         event_queue = await open_queue(settings.event_queue, pool, settings.aws_region, loops)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -141,6 +141,25 @@ STRAGGLER_S = 0.25
 
 _log = structlog.get_logger(__name__)
 
+
+class OutboxWakeup:
+    """Wakes the channels of this process that have a kind of row which was just committed, and no other."""
+
+    def __init__(self) -> None:
+        self._by_kind: dict[str, asyncio.Event] = {}
+
+    def event_for(self, kinds: Sequence[OutboxKind]) -> asyncio.Event:
+        """Return the event that is set for rows of these kinds."""
+        event = asyncio.Event()
+        self._by_kind |= dict.fromkeys(kinds, event)
+        return event
+
+    def notify(self, kinds: Collection[str]) -> None:
+        for kind in kinds:
+            if kind in self._by_kind:
+                self._by_kind[kind].set()
+
+
 _Batches = dict[asyncio.Task[list[Delivery]], Sequence[OutboxRow]]
 
 
@@ -273,33 +292,24 @@ def _outcomes(channel: Channel, batches: _Batches) -> list[tuple[OutboxRow, Deli
 
 
 async def run_relay(
-    relay: OutboxRelay, wake: asyncio.Event, stop: asyncio.Event, loops: Loops, poll_s: float = 1.0
+    relay: OutboxRelay, wakeup: OutboxWakeup, stop: asyncio.Event, loops: Loops, poll_s: float = 1.0
 ) -> None:
-    """Deliver whenever `wake` is set and at least every `poll_s`, until `stop`. Finish sent batches."""
-    wake_ups = {channel.name: asyncio.Event() for channel in relay.channels}
+    """Deliver each channel when `wakeup` names a kind of it and at least every `poll_s`, until `stop`.
+
+    Sent batches are finished.
+    """
+
+    async def deliver_channel(channel: Channel, woken: asyncio.Event) -> None:
+        woken.clear()
+        await _drain(relay, channel, stop)
+        waits = [asyncio.ensure_future(event.wait()) for event in (woken, stop)]
+        try:
+            await asyncio.wait(waits, timeout=poll_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
     async with asyncio.TaskGroup() as group:
         for channel in relay.channels:
-            one_pass = partial(_run_channel_once, relay, channel, wake_ups[channel.name], stop)
+            one_pass = partial(deliver_channel, channel, wakeup.event_for(channel.kinds))
             group.create_task(loops.named("outbox", channel.name).run(one_pass, stop))
-        while not stop.is_set():
-            wake.clear()
-            for wake_up in wake_ups.values():
-                wake_up.set()
-            await _first_of(poll_s, wake, stop)
-        for wake_up in wake_ups.values():
-            wake_up.set()
-
-
-async def _run_channel_once(relay: OutboxRelay, channel: Channel, wake_up: asyncio.Event, stop: asyncio.Event) -> None:
-    await wake_up.wait()
-    wake_up.clear()
-    await _drain(relay, channel, stop)
-
-
-async def _first_of(timeout_s: float, *events: asyncio.Event) -> None:
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

@@ -9,7 +9,7 @@ import pytest
 
 from ringback import loops
 from ringback.flows import outbox_delivery
-from ringback.flows.outbox_delivery import OutboxRelay, deliver_outbox, run_relay
+from ringback.flows.outbox_delivery import OutboxRelay, OutboxWakeup, deliver_outbox, run_relay
 from ringback.loops import Loops
 
 
@@ -20,12 +20,12 @@ async def until(condition: Callable[[], bool], timeout_s: float = 2.0) -> None:
 
 
 @asynccontextmanager
-async def running(relay: OutboxRelay, poll_s: float) -> AsyncIterator[asyncio.Event]:
-    wake, stop = asyncio.Event(), asyncio.Event()
-    task = asyncio.create_task(run_relay(relay, wake, stop, Loops(), poll_s))
+async def running(relay: OutboxRelay, poll_s: float) -> AsyncIterator[OutboxWakeup]:
+    wakeup, stop = OutboxWakeup(), asyncio.Event()
+    task = asyncio.create_task(run_relay(relay, wakeup, stop, Loops(), poll_s))
     await asyncio.sleep(0.01)
     try:
-        yield wake
+        yield wakeup
     finally:
         stop.set()
         async with asyncio.timeout(2):
@@ -33,15 +33,32 @@ async def running(relay: OutboxRelay, poll_s: float) -> AsyncIterator[asyncio.Ev
 
 
 async def test_a_wake_delivers_at_once(relay: OutboxRelay, outbox: Any, queue: Any) -> None:
-    async with running(relay, poll_s=60) as wake:
+    async with running(relay, poll_s=60) as wakeup:
         outbox.add_call_message(1)
         await asyncio.sleep(0.02)
         assert queue.batches == []
         takes = outbox.takes
-        wake.set()
+        wakeup.notify(["call_message"])
         await until(lambda: len(queue.batches) == 1)
         await asyncio.sleep(0.02)
-        assert outbox.takes - takes == 3, "one pass of each lane, and one more of the lane that delivered"
+        assert outbox.takes - takes == 2, "a pass of the channel that is named, and one more because it delivered"
+
+
+async def test_a_wake_for_another_kind_delivers_nothing(relay: OutboxRelay, outbox: Any, queue: Any) -> None:
+    async with running(relay, poll_s=60) as wakeup:
+        outbox.add_call_message(1)
+        wakeup.notify(["abt_event", "a kind of a newer version"])
+        await asyncio.sleep(0.05)
+        assert queue.batches == []
+
+
+async def test_wakes_for_another_kind_do_not_stop_the_poll(relay: OutboxRelay, outbox: Any, queue: Any) -> None:
+    async with running(relay, poll_s=0.1) as wakeup:
+        outbox.add_call_message(1)
+        async with asyncio.timeout(2):
+            while not queue.batches:
+                wakeup.notify(["abt_event"])
+                await asyncio.sleep(0.005)
 
 
 async def test_a_wake_during_a_pass_is_not_missed(
@@ -50,10 +67,10 @@ async def test_a_wake_during_a_pass_is_not_missed(
     monkeypatch.setattr(outbox_delivery, "STRAGGLER_S", 60)
     engage.hold["first"] = asyncio.Event()
     outbox.add("abt_event", "first", "call:1")
-    async with running(relay, poll_s=60) as wake:
+    async with running(relay, poll_s=60) as wakeup:
         await until(lambda: engage.seen == ["first"])
         outbox.add("abt_event", "second", "call:2")
-        wake.set()
+        wakeup.notify(["abt_event"])
         await asyncio.sleep(0.01)
         engage.hold["first"].set()
         await until(lambda: engage.seen == ["first", "second"])
@@ -82,8 +99,8 @@ async def test_a_stop_finishes_the_deliveries_in_progress_and_starts_no_other(
     engage.hold["first"] = asyncio.Event()
     outbox.add("abt_event", "first", "call:1")
     outbox.add("abt_event", "second", "call:1")
-    wake, stop = asyncio.Event(), asyncio.Event()
-    task = asyncio.create_task(run_relay(relay, wake, stop, Loops()))
+    stop = asyncio.Event()
+    task = asyncio.create_task(run_relay(relay, OutboxWakeup(), stop, Loops()))
     await until(lambda: engage.seen == ["first"])
     stop.set()
     await asyncio.sleep(0.01)

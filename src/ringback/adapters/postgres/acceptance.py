@@ -101,6 +101,10 @@ async def insert_accepted(pool: Pool, accepted: Sequence[AcceptedCall], now: dat
     return {record["call_id"] for record in records}
 
 
+def kinds_of_outbox_rows(accepted: Sequence[AcceptedCall]) -> set[str]:
+    return {row["kind"] for one in accepted if (row := _outbox_row(one)) is not None}
+
+
 def _row(one: AcceptedCall) -> dict[str, Any]:
     contact = one.contact
     columns = columns_of(one.call)

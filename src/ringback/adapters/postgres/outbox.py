@@ -67,7 +67,7 @@ class PostgresOutbox:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._rows: list[tuple[str, str, str | None, str | None, str, datetime]] = []
-        self.wrote = False
+        self.written: set[str] = set()  # the kinds of rows
 
     async def enqueue_event(self, event: AbtEvent, now: datetime) -> None:
         order_key, payload = f"call:{event.call_id}", encode_json(event.envelope())
@@ -81,8 +81,8 @@ class PostgresOutbox:
     async def flush(self) -> None:
         if self._rows:
             await self._connection.execute(INSERT_OUTBOX, *zip(*self._rows, strict=True))
+            self.written.update(row[0] for row in self._rows)
             self._rows.clear()
-            self.wrote = True
 
 
 class PostgresDeadOutbox:

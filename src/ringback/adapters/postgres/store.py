@@ -1,7 +1,7 @@
 """The store: transactions, and statements that are a unit of work by themselves."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -23,7 +23,7 @@ MOST_REDISPATCHES = 5
 class PostgresStore:
     """Implements `storage.Store`, `Acceptance`, `DueWork` and `OutboxRows`.
 
-    `on_outbox` is called after each commit that wrote outbox rows, to wake a relay.
+    `on_outbox` is called with the kinds of rows after each commit that wrote outbox rows, to wake their channels.
 
     The methods that find due, lost or expired rows raise ClockIsOff if the caller's time differs from the database's.
     """
@@ -32,7 +32,7 @@ class PostgresStore:
         self,
         pool: Pool,
         *,
-        on_outbox: Callable[[], None] = lambda: None,
+        on_outbox: Callable[[Collection[str]], None] = lambda _: None,
         clock_is_real: bool = True,
         hashing: Hashing | None = None,
     ) -> None:
@@ -50,8 +50,8 @@ class PostgresStore:
                 unit = PostgresUnitOfWork(connection, hashes, clock_is_real=self._clock_is_real)
                 yield unit
                 await unit.flush()
-        if unit.outbox.wrote:
-            self._on_outbox()
+        if unit.outbox.written:
+            self._on_outbox(unit.outbox.written)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
@@ -78,7 +78,7 @@ class PostgresStore:
 
     async def insert_accepted(self, accepted: Sequence[AcceptedCall], now: datetime) -> set[str]:
         written = await acceptance.insert_accepted(self._pool, accepted, now)
-        self._on_outbox()
+        self._on_outbox(acceptance.kinds_of_outbox_rows(accepted))
         return written
 
     async def attempt_of(self, attempt_id: str | None, provider_call_id: str | None) -> Attempt | None:
@@ -133,7 +133,7 @@ class PostgresStore:
         """Return the number in a status such as `INSERT 0 12`, and wake the relay if it is not zero."""
         count = int(status.rpartition(" ")[2])
         if count:
-            self._on_outbox()
+            self._on_outbox({"call_message"})
         return count
 
     async def calls_past_expiry(self, now: datetime, limit: int) -> list[str]:
