@@ -18,8 +18,11 @@ Handle = Callable[[Sequence[ReceivedMessage]], Awaitable[None]]
 AvailableSlots = Callable[[], Awaitable[int]]
 
 BATCH = 10  # messages in one call of a queue
-ACK_DELAY_S = 0.005
+#: An acknowledgement waits this long for others of its call, unless nothing is being handled.
+ACK_DELAY_S = 0.05
 NO_SLOT_PAUSE_S = 0.05
+#: Under a backlog each finished message frees one place. A receive waits this long for more of them.
+FILL_S = 0.02
 LAST_POLL_S = 0.25  # time for a poll that is in progress at stop, before it is cancelled
 GIVEN_BACK_S = 1  # at stop; with 0 the last poll of this process could receive the message again
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
@@ -120,6 +123,7 @@ class Consumer:
         self._store_backoff = Backoff(rng)
         self._queue_backoff = Backoff(rng)
         self._successes = 0
+        self._has_backlog = False  # the last receive returned as many messages as it asked for
         self._handling = 0  # messages that are handled now
         self._unfinished = 0  # messages that are handled now, or handled and not yet deleted
         self._acks: list[str] = []
@@ -169,6 +173,10 @@ class Consumer:
             if free <= 0:
                 await self._sleep(NO_SLOT_PAUSE_S)
             capacity = min(capacity, free)
+        if 0 < capacity < BATCH and self._has_backlog:
+            self._has_backlog = False
+            await self._sleep(FILL_S)
+            return 0
         return min(capacity, 1) if self._store_backoff.failures else capacity
 
     async def _receive(self, limit: int) -> Sequence[ReceivedMessage]:
@@ -191,6 +199,7 @@ class Consumer:
             polling.cancel()
         self._report_recovered(self._queue_backoff)
         self.stats.received += len(messages)
+        self._has_backlog = len(messages) == limit
         return messages
 
     def _start(self, messages: Sequence[ReceivedMessage]) -> None:

@@ -1,6 +1,7 @@
 """Voice Call Processor: receives due calls from queue #1 and places each through the provider."""
 
 import asyncio
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -20,6 +21,8 @@ from ringback.wiring import Dependencies
 VISIBILITY_S = 10
 #: Messages are received only for calls that can start now. All others wait in the queue.
 MAX_IN_FLIGHT = 200
+#: The free slots are counted this often at most. Between two counts each received message takes one.
+SLOTS_REMEMBERED_S = 0.05
 
 
 def call_consumer(
@@ -31,13 +34,23 @@ def call_consumer(
         for message in messages:
             await processing.place_call(decode_call_requested(message.body))
 
+    counted_at, counted_free, received_then = -math.inf, 0, 0
+
     async def available_slots() -> int:
+        nonlocal counted_at, counted_free, received_then
         if await processing.provider.is_emulated() is None:
             return 0  # the claim would defer the calls, and another process may know its provider
-        return await store.free_slots(policy.max_live_calls, policy.calls_per_second, clock.now())
+        left = counted_free - (consumer.stats.received - received_then)
+        if left > 0 and clock.monotonic() - counted_at < SLOTS_REMEMBERED_S:
+            return left
+        received_then = consumer.stats.received
+        counted_free = await store.free_slots(policy.max_live_calls, policy.calls_per_second, clock.now())
+        counted_at = clock.monotonic()
+        return counted_free
 
     config = ConsumerConfig(max_in_flight=min(MAX_IN_FLIGHT, policy.max_live_calls), visibility_s=VISIBILITY_S)
-    return Consumer(queue, handle, config, loop=loop, rng=random.Random(), available_slots=available_slots)
+    consumer = Consumer(queue, handle, config, loop=loop, rng=random.Random(), available_slots=available_slots)
+    return consumer
 
 
 def build_service(deps: Dependencies) -> Service:
