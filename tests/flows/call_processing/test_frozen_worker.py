@@ -21,7 +21,7 @@ async def freeze_in_a_claim(stack, message, limit, meanwhile):
         await tx._connection.execute(f"SET LOCAL {limit} = 0")
         await tx._connection.execute(f"SET LOCAL {limit} = 100")
         if limit == FROZEN_BEHIND_A_PREPARE:
-            await tx._connection.prepare("SELECT 'not executed'")
+            await tx._connection.raw.prepare("SELECT 'not executed'")
         await meanwhile
         await tx.contacts.get("crm-1")
 

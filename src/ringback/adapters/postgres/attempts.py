@@ -1,8 +1,7 @@
 """The SQL of `attempts`."""
 
-from ringback.adapters.postgres.pool import Connection
 from ringback.adapters.postgres.rows import attempt_from, literals, named_columns
-from ringback.adapters.postgres.tracked_rows import TrackedRows
+from ringback.adapters.postgres.tracked_rows import FlushingConnection, TrackedRows
 from ringback.domain.attempt import POSSIBLY_RINGING, Attempt
 
 ATTEMPT = f"SELECT {named_columns(Attempt)} FROM attempts WHERE attempt_id = $1"
@@ -36,7 +35,7 @@ ATTEMPTS_POSSIBLY_RINGING = of_person("attempt_id", f"state IN {literals(POSSIBL
 class PostgresAttempts:
     """Implements `storage.Attempts`."""
 
-    def __init__(self, connection: Connection, rows: TrackedRows) -> None:
+    def __init__(self, connection: FlushingConnection, rows: TrackedRows) -> None:
         self._connection = connection
         self._rows = rows
 

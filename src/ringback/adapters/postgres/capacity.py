@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from ringback.adapters.postgres.locks import LOCK_CAPACITY
-from ringback.adapters.postgres.pool import Connection
+from ringback.adapters.postgres.tracked_rows import FlushingConnection
 from ringback.domain.eligibility import CapacityFacts
 
 CAPACITY = """
@@ -34,7 +34,7 @@ FROM installation
 class PostgresCapacity:
     """Implements `storage.Capacity`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: FlushingConnection) -> None:
         self._connection = connection
 
     async def lock(self, now: datetime) -> CapacityFacts:

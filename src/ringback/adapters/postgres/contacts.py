@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from ringback.adapters.postgres.pool import Connection
 from ringback.adapters.postgres.rows import contact_from, named_columns
+from ringback.adapters.postgres.tracked_rows import FlushingConnection
 from ringback.domain.contact import Contact, FieldsWrite, Note
 
 CONTACT = f"SELECT {named_columns(Contact)} FROM contacts WHERE contact_id = $1"
@@ -36,7 +36,7 @@ UPDATE contacts SET time_zone = $2, time_zone_source = $3, updated_at = $4 WHERE
 class PostgresContacts:
     """Implements `storage.Contacts`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: FlushingConnection) -> None:
         self._connection = connection
 
     async def get(self, contact_id: str) -> Contact | None:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from ringback.adapters.postgres.pool import Connection, encode_json
+from ringback.adapters.postgres.pool import encode_json
+from ringback.adapters.postgres.tracked_rows import Write
 
 INSERT_DECISIONS = """
 INSERT INTO gate_decisions (call_id, attempt_id, at, kind, detail)
@@ -15,10 +16,9 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
 
 
 class PostgresDecisions:
-    """Implements `storage.Decisions`. The rows are collected, and written by `flush`."""
+    """Implements `storage.Decisions`. The rows are collected, and written before the commit."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self) -> None:
         self._rows: list[tuple[str, str | None, str, str, datetime]] = []
 
     async def log(
@@ -26,7 +26,7 @@ class PostgresDecisions:
     ) -> None:
         self._rows.append((call_id, attempt_id, kind, encode_json(detail), now))
 
-    async def flush(self) -> None:
-        if self._rows:
-            await self._connection.execute(INSERT_DECISIONS, *zip(*self._rows, strict=True))
-            self._rows.clear()
+    def take_writes(self) -> list[Write]:
+        """Return the write of the collected rows, if there are any, and forget them."""
+        rows, self._rows = self._rows, []
+        return [Write(INSERT_DECISIONS, list(zip(*rows, strict=True)))] if rows else []

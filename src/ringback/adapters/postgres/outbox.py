@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from ringback.adapters.postgres.pool import Connection, Pool, connection_of, encode_json
+from ringback.adapters.postgres.pool import Pool, connection_of, encode_json
+from ringback.adapters.postgres.tracked_rows import Write
 from ringback.domain.abt_event import AbtEvent
 from ringback.ports import DeadLetter
 from ringback.storage import OutboxKind
@@ -62,10 +63,9 @@ WHERE dead_at IS NOT NULL AND ($1::text IS NULL OR id::text = $1)
 
 
 class PostgresOutbox:
-    """Implements `storage.Outbox`. The rows are collected, and written by `flush`."""
+    """Implements `storage.Outbox`. The rows are collected, and written before the commit."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self) -> None:
         self._rows: list[tuple[str, str, str | None, str | None, str, datetime]] = []
         self.written: set[str] = set()  # the kinds of rows
 
@@ -78,11 +78,11 @@ class PostgresOutbox:
     ) -> None:
         self._rows.append((kind, message_id, order_key, payload.get("call_id"), encode_json(payload), now))
 
-    async def flush(self) -> None:
-        if self._rows:
-            await self._connection.execute(INSERT_OUTBOX, *zip(*self._rows, strict=True))
-            self.written.update(row[0] for row in self._rows)
-            self._rows.clear()
+    def take_writes(self) -> list[Write]:
+        """Return the write of the collected rows, if there are any, and forget them."""
+        rows, self._rows = self._rows, []
+        self.written.update(row[0] for row in rows)
+        return [Write(INSERT_OUTBOX, list(zip(*rows, strict=True)))] if rows else []
 
 
 class PostgresDeadOutbox:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from ringback.adapters.postgres.pool import Connection
+from ringback.adapters.postgres.tracked_rows import FlushingConnection
 from ringback.domain.attempt import Attempt
 from ringback.domain.provider_report import ProviderReport
 
@@ -15,7 +15,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
 class PostgresProviderEvents:
     """Implements `storage.ProviderEvents`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: FlushingConnection) -> None:
         self._connection = connection
 
     async def record(

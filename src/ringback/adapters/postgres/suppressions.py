@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from ringback.adapters.postgres.person_hash import KEYS_IN_USE, READ_KEYS_IN_USE, PersonHashes, covering
-from ringback.adapters.postgres.pool import Connection
+from ringback.adapters.postgres.tracked_rows import FlushingConnection
 from ringback.storage import Suppression
 
 IS_SUPPRESSED = f"""
@@ -22,7 +22,7 @@ UPDATE suppressions SET lifted_at = $3, lifted_reason = $2 WHERE suppression_id 
 class PostgresSuppressions:
     """Implements `storage.Suppressions`."""
 
-    def __init__(self, connection: Connection, hashes: PersonHashes) -> None:
+    def __init__(self, connection: FlushingConnection, hashes: PersonHashes) -> None:
         self._connection = connection
         self._hashes = hashes
 

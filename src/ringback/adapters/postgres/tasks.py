@@ -1,8 +1,7 @@
 """The SQL of `tasks`."""
 
-from ringback.adapters.postgres.pool import Connection
 from ringback.adapters.postgres.rows import literals, named_columns, task_from
-from ringback.adapters.postgres.tracked_rows import TrackedRows
+from ringback.adapters.postgres.tracked_rows import FlushingConnection, TrackedRows
 from ringback.domain.call import OPEN_TASK as OPEN_TASK_STATUSES
 from ringback.domain.call import Task
 
@@ -60,7 +59,7 @@ FROM released
 class PostgresTasks:
     """Implements `storage.Tasks`."""
 
-    def __init__(self, connection: Connection, rows: TrackedRows) -> None:
+    def __init__(self, connection: FlushingConnection, rows: TrackedRows) -> None:
         self._connection = connection
         self._rows = rows
 

@@ -19,7 +19,7 @@ from ringback.adapters.postgres.provider_events import PostgresProviderEvents
 from ringback.adapters.postgres.rows import Row, call_from
 from ringback.adapters.postgres.suppressions import PostgresSuppressions
 from ringback.adapters.postgres.tasks import PostgresTasks
-from ringback.adapters.postgres.tracked_rows import TrackedRows
+from ringback.adapters.postgres.tracked_rows import FlushingConnection, TrackedRows
 from ringback.domain.call import Call
 from ringback.domain.eligibility import PersonFacts
 
@@ -28,26 +28,25 @@ class PostgresUnitOfWork:
     """Implements `storage.UnitOfWork`. `clock_is_real` False: a test sets the time, so skew is not measured."""
 
     def __init__(self, connection: Connection, hashes: PersonHashes, *, clock_is_real: bool) -> None:
-        self._connection = connection
         self._hashes = hashes
         self._clock_is_real = clock_is_real
         self._rows = TrackedRows(connection)
-        self.calls = PostgresCalls(connection)
-        self.tasks = PostgresTasks(connection, self._rows)
-        self.attempts = PostgresAttempts(connection, self._rows)
-        self.contacts = PostgresContacts(connection)
-        self.suppressions = PostgresSuppressions(connection, hashes)
-        self.capacity = PostgresCapacity(connection)
-        self.inbound_calls = PostgresInboundCalls(connection, self._rows)
-        self.outbox = PostgresOutbox(connection)
-        self.decisions = PostgresDecisions(connection)
-        self.provider_events = PostgresProviderEvents(connection)
-        self.action_results = PostgresActionResults(connection)
+        self._connection = flushing = FlushingConnection(connection, self._rows)
+        self.calls = PostgresCalls(flushing)
+        self.tasks = PostgresTasks(flushing, self._rows)
+        self.attempts = PostgresAttempts(flushing, self._rows)
+        self.contacts = PostgresContacts(flushing)
+        self.suppressions = PostgresSuppressions(flushing, hashes)
+        self.capacity = PostgresCapacity(flushing)
+        self.inbound_calls = PostgresInboundCalls(flushing, self._rows)
+        self.outbox = PostgresOutbox()
+        self.decisions = PostgresDecisions()
+        self.provider_events = PostgresProviderEvents(flushing)
+        self.action_results = PostgresActionResults(flushing)
 
     async def flush(self) -> None:
-        """Write the collected rows. Called once, as the last statements before the commit."""
-        await self.outbox.flush()
-        await self.decisions.flush()
+        """Write everything that was collected, in one statement. Called once, before the commit. Raises Retryable."""
+        await self._rows.flush([*self.outbox.take_writes(), *self.decisions.take_writes()])
 
     async def lock_contacts(self, phones: Sequence[str], contact_id: str | None) -> None:
         for phone in sorted(set(phones)):
