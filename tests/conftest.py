@@ -43,6 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Here and not with the races, because pytest reads the options of this folder before it looks at any other."""
     parser.addoption("--trials", type=int, default=25, help="trials of each race in tests/races (default: 25)")
+    parser.addoption("--write-examples", action="store_true", help="write the examples of ABT events anew")
     parser.addoption("--race-seed", type=int, default=20261201, help="what their delays are drawn from")
 
 

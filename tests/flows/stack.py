@@ -15,6 +15,7 @@ from ringback.flows.call_initiation import CallInitiation
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.call_processing import CallProcessing
 from ringback.messages import CallRequested
+from tests.event_schemas import checked_event
 
 Row = dict[str, Any]
 
@@ -165,4 +166,4 @@ class Stack:
     async def envelopes(self, call_id: str) -> list[Row]:
         """The call's ABT events in order, as Engage gets them."""
         query = "SELECT payload FROM outbox WHERE kind = 'abt_event' AND call_id = $1 ORDER BY id"
-        return [row["payload"] for row in await self.all(query, call_id)]
+        return [checked_event(row["payload"]) for row in await self.all(query, call_id)]

@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 import psutil
 
+from tests.event_schemas import checked_event
+
 Json = dict[str, Any]
 T = TypeVar("T")
 
@@ -104,6 +106,8 @@ class SystemClient:
     def deliveries(self) -> list[Json]:
         """Return all that Engage received, repeats too, in order of arrival."""
         items: list[Json] = ask("GET", f"{self.engage_url}/emulator/engage/events").body["items"]
+        for item in items:
+            checked_event(item["event"])
         return items
 
     def deliveries_of(self, call_id: str) -> list[Json]:

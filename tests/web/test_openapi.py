@@ -1,5 +1,7 @@
 """/openapi.json tells what every operation takes and answers, refusals included."""
 
+import json
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -11,11 +13,13 @@ from ringback.services.internal_api import internal_routes
 from ringback.telemetry import make_metrics
 from ringback.web import request_models, response_models
 from ringback.web.app import create_application
+from ringback.web.event_models import EVENT_MODELS, event_schema
 from ringback.web.request_models import RequestModel, read_action, read_new_call
 from ringback.web.response_models import AnswerModel
 from ringback.web.routes.actions import BusinessApi, action_routes
 from ringback.web.routes.calls import VoiceApi
 from ringback.web.routes.operator import OperatorRoutes, operator_routes
+from tests.event_schemas import checked_event
 
 
 async def no_key(request: Request) -> None:
@@ -151,3 +155,32 @@ def test_a_route_that_describes_nothing_still_tells_its_refusals():
 
     described = create_application("test", [router], [], make_metrics()).openapi()
     assert set(described["paths"]["/plain"]["get"]["responses"]) == {"200", "401", "403", "413", "422", "500", "503"}
+
+
+def test_the_events_that_ringback_sends_are_webhooks_with_the_schemas_of_the_package(described):
+    assert set(described["webhooks"]) == set(EVENT_MODELS)
+    for name, methods in described["webhooks"].items():
+        operation = methods["post"]
+        assert operation["security"] == []
+        assert [one["name"] for one in operation["parameters"]] == [
+            "webhook-id",
+            "webhook-timestamp",
+            "webhook-signature",
+        ]
+        assert set(operation["responses"]) == {"2XX", "408", "4XX", "5XX"}
+        (content,) = operation["requestBody"]["content"].items()
+        assert content[0] == "application/cloudevents+json"
+        component = content[1]["schema"]["$ref"].rpartition("/")[2]
+        assert component == EVENT_MODELS[name].__name__
+        own = event_schema(name)
+        assert described["components"]["schemas"][component]["required"] == own["required"]
+        assert checked_event(content[1]["example"])
+
+
+def test_every_reference_of_the_description_leads_to_a_component(described):
+    names = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(described)))
+    assert names <= set(described["components"]["schemas"])
+
+
+def test_a_process_without_an_api_describes_no_webhooks():
+    assert "webhooks" not in create_application("test", [], [], make_metrics()).openapi()

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ringback.telemetry import Metrics
 from ringback.web.docs_page import docs_routes
+from ringback.web.event_webhooks import describe, event_webhooks
 from ringback.web.limits import REJECTED_IN, Authenticate, AuthenticatedBody, BodyReader, LoadShedding, RequestTimeout
 from ringback.web.problems import MEDIA_TYPE, install_problems
 from ringback.web.response_models import AnswerModel, ProblemAnswer
@@ -46,6 +47,8 @@ def create_application(
     # Retell's routes come first, because they are called most and have the least time to answer. The routers' routes
     # are added flat: a router that is included matches each request twice.
     app.router.routes.extend([*routes, *docs_routes(), *(route for router in routers for route in router.routes)])
+    if routers:
+        app.webhooks.include_router(event_webhooks())
     install_problems(app)
     # The last one added is the first one asked.
     app.add_middleware(LoadShedding)
@@ -67,6 +70,7 @@ class Application(FastAPI):
                         operation = schema["paths"][route.path_format][method.lower()]
                         _add_examples(operation, route)
                         _add_refusals(operation["responses"])
+            describe(schema.get("webhooks", {}))
             components = schema.setdefault("components", {})
             models = components.setdefault("schemas", {})
             # FastAPI's own shape of a 422, which is never answered.

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 
 from ringback.domain.attempt import AttemptState
 from ringback.domain.call import CallStatus, TaskKind, TaskStatus
+from ringback.web.event_models import AnyEvent
 
 #: RFC 3339 in UTC with milliseconds; null while there is no such moment.
 Time = str
@@ -36,6 +37,27 @@ _SUPPRESSION = {
     "reason": "asked by letter",
     "source": "api",
     "created_at": "2026-12-01T17:00:00.000Z",
+}
+
+_STARTED = {
+    "specversion": "1.0",
+    "id": "12129b02-cd2d-5f9d-b524-8be883f3926c",
+    "source": "/ringback",
+    "type": "voice_ai_call_started",
+    "subject": _CALL_ID,
+    "time": "2026-12-01T17:00:06.500Z",
+    "datacontenttype": "application/json",
+    "data": {
+        "call_id": _CALL_ID,
+        "contact_id": "crm-42",
+        "attempt": 1,
+        "attempt_id": _ATTEMPT_ID,
+        "provider_call_id": "call_1",
+        "sequence": 2,
+        "occurred_at": "2026-12-01T17:00:06.500Z",
+        "metadata": {},
+        "started_at": "2026-12-01T17:00:06.500Z",
+    },
 }
 
 
@@ -212,20 +234,16 @@ class WhyAnswer(AnswerModel):
 
 
 class FeedItem(BaseModel):
-    cursor: str
-    event: dict[str, Any] = Field(description="A CloudEvent, as Engage received it.")
+    cursor: str = Field(description="The place of the event in the feed.")
+    event: AnyEvent = Field(description="The body of the delivery to Engage.")
 
 
 class EventsPage(AnswerModel):
-    EXAMPLE = dict[str, Any](
-        items=[
-            {"cursor": "812-4", "event": {"specversion": "1.0", "type": "voice_ai_call_started", "subject": _CALL_ID}}
-        ],
-        next_cursor="812-4",
-    )
+    EXAMPLE = dict[str, Any](items=[{"cursor": "812-4", "event": _STARTED}], next_cursor="812-4", has_more=False)
 
     items: list[FeedItem]
-    next_cursor: str | None
+    next_cursor: str = Field(description="The value of `after` for the next page, also of a page without items.")
+    has_more: bool = Field(description="Whether more events are there now.")
 
 
 class ActionAnswer(AnswerModel):

@@ -143,12 +143,17 @@ class PostgresViews:
         async with connection_of(self._pool) as connection:
             return await read_contact_snapshot(connection, self._hashing, phone, contact_id, now)
 
-    async def events(self, *, after: str | None, limit: int) -> tuple[list[Item], str | None]:
-        """Return a page of ABT events. `after` is a cursor: two numbers with a hyphen between them."""
-        xact, _, row_id = (after or _FIRST_CURSOR).partition("-")
+    async def events(self, *, after: str | None, limit: int) -> tuple[list[Item], str, bool]:
+        """Return a page of ABT events, the cursor behind it, and whether more events are there.
+
+        `after` is a cursor: two numbers with a hyphen between them. An empty page has the cursor that was given.
+        """
+        cursor = after or _FIRST_CURSOR
+        xact, _, row_id = cursor.partition("-")
         async with connection_of(self._pool) as connection:
             rows = await connection.fetch(_EVENTS, xact, int(row_id), limit + 1)
-        return _page([dict(row) for row in rows], "cursor", limit)
+        items = [dict(row) for row in rows[:limit]]
+        return items, items[-1]["cursor"] if items else cursor, len(rows) > limit
 
     async def suppressions(
         self, *, phone: str | None, contact_id: str | None, cursor: str | None, limit: int

@@ -57,7 +57,7 @@ def operator_routes(api: OperatorRoutes, require_key: Callable[[Request], Awaita
 
     @router.get("/events", dependencies=[needs(Permission.READ_EVENTS)], response_model=response_models.EventsPage)
     async def list_events(query: Annotated[EventsQuery, Query()]) -> Item:
-        items, next_cursor = await api.views.events(**dict(query))
-        return {"items": items, "next_cursor": next_cursor}
+        items, next_cursor, has_more = await api.views.events(**dict(query))
+        return {"items": items, "next_cursor": next_cursor, "has_more": has_more}
 
     return router
