@@ -29,11 +29,28 @@ _ANSWER_TIMEOUT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
+class EngageRequest:
     method: str
     path: str  # already percent-encoded
     body: str
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def event_request(webhook: Webhook, message_id: str, event: Mapping[str, Any], now: datetime) -> EngageRequest:
+    """The request that delivers an ABT event, signed as of `now`."""
+    body = _json(event)
+    headers = {"Content-Type": "application/cloudevents+json", **_signed(webhook, message_id, body, now)}
+    return EngageRequest("POST", "/abt-events", body, headers)
+
+
+def _signed(webhook: Webhook, message_id: str, body: str, now: datetime) -> dict[str, str]:
+    """Sign by Standard Webhooks 1.0: the signature covers the id, the time and the exact bytes of the body."""
+    moment = now.astimezone(UTC)
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(moment.timestamp())),
+        "webhook-signature": webhook.sign(message_id, moment, body),
+    }
 
 
 class _CleanConnections(aiohttp.TCPConnector):
@@ -97,12 +114,11 @@ class EngageHttp:
         except (KeyError, TypeError, ValueError):
             return Delivery(delivered=False, permanent=True, detail="malformed")
 
-    def _request(self, kind: str, message_id: str, payload: Mapping[str, Any]) -> _Request:
+    def _request(self, kind: str, message_id: str, payload: Mapping[str, Any]) -> EngageRequest:
+        now = self._clock.now()
         match kind:
             case "abt_event":
-                body = _json(payload)
-                headers = {"Content-Type": "application/cloudevents+json", **self._signed(message_id, body)}
-                return _Request("POST", "/abt-events", body, headers)
+                return event_request(self._webhook, message_id, payload, now)
             case "crm_fields":
                 method, resource, body = "PATCH", "fields", _json({"fields": payload["fields"]})
             case "crm_note":
@@ -110,22 +126,14 @@ class EngageHttp:
                 method, resource, body = "POST", "notes", _json(note)
             case _:
                 raise ValueError(f"Engage takes no {kind}")
-        headers = {"Content-Type": "application/json", "Idempotency-Key": message_id, **self._signed(message_id, body)}
+        signed = _signed(self._webhook, message_id, body, now)
+        headers = {"Content-Type": "application/json", "Idempotency-Key": message_id, **signed}
         contact_id = payload["contact_id"]
         if contact_id in ("", ".", ".."):
             raise ValueError("a server would resolve this contact id away (RFC 3986, 5.2.4)")
-        return _Request(method, f"/contacts/{quote(contact_id, safe='')}/{resource}", body, headers)
+        return EngageRequest(method, f"/contacts/{quote(contact_id, safe='')}/{resource}", body, headers)
 
-    def _signed(self, message_id: str, body: str) -> dict[str, str]:
-        """Sign by Standard Webhooks 1.0: the signature covers the id, the time and the exact bytes of the body."""
-        now = self._clock.now().astimezone(UTC)
-        return {
-            "webhook-id": message_id,
-            "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": self._webhook.sign(message_id, now, body),
-        }
-
-    async def _send(self, request: _Request) -> Delivery:
+    async def _send(self, request: EngageRequest) -> Delivery:
         async with self._session.request(
             request.method,
             URL(self._base_url + request.path, encoded=True),

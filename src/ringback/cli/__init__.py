@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from ringback.cli import calls, dead_letters, dialing, installation, keys, running
+from ringback.cli import calls, conformance, dead_letters, dialing, installation, keys, running
 from ringback.config import SettingsError
 from ringback.domain.errors import ErasureKeyMissing, StartRefused, StoreUnavailable
 
@@ -29,6 +29,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     installation.doctor,
     installation.catalog,
     installation.erase,
+    conformance.conformance,
 )
 for command in COMMANDS:
     app.command()(command)
