@@ -11,7 +11,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ringback.web.event_models import EVENT_MODELS, REASONS, EventData, event_schema
+from pydantic import BaseModel
+
+from ringback.web.event_models import EVENT_MODELS, REASONS, Analysis, EventData, event_schema
 
 SCHEMAS = Path(str(files("ringback"))) / "schemas" / "abt"
 #: Streams of one call each, in order. A test records them from the real flows.
@@ -65,8 +67,8 @@ def _reasons(examples: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
 
 
 def _members(name: str) -> Iterator[str]:
-    """The members of `data` that every event has (`all`), or those that an event of this type has besides."""
-    model = EventData if name == "all" else _data_model(f"voice_ai_call_{name}")
+    """Members of `data`: those of every event (`all`), or those that this type adds; or the members of `analysis`."""
+    model = _described(name)
     yield "| member | type | meaning |"
     yield "|---|---|---|"
     schema = model.model_json_schema()
@@ -78,8 +80,10 @@ def _members(name: str) -> Iterator[str]:
         yield f"| `{member}` | {_type(declared)}{absent} | {meaning.partition(chr(10))[0]} |"
 
 
-def _data_model(type_: str) -> type[EventData]:
-    model: type[EventData] = EVENT_MODELS[type_].__annotations__["data"]
+def _described(name: str) -> type[BaseModel]:
+    if name in ("all", "analysis"):
+        return EventData if name == "all" else Analysis
+    model: type[BaseModel] = EVENT_MODELS[f"voice_ai_call_{name}"].__annotations__["data"]
     return model
 
 
