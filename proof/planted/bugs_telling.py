@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from standardwebhooks import Webhook
+
 from proof.invariants import Invariant
 from proof.planted.bug import Right, edited, planted
-from ringback.adapters.engage_http import EngageHttp
 from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call, TaskKind
 from ringback.domain.outcome import OutcomeInputs
@@ -224,13 +225,15 @@ def a_call_message_can_die(right: RetryPace) -> RetryPace:
 
 
 @planted(
-    f"{ENGAGE}:EngageHttp._signed",
+    f"{ENGAGE}:_signed",
     aims=(I14,),
     why="Every delivery is a message of its own.",
     tests=("adapters/test_engage_http.py::test_the_same_row_sends_the_same_bytes_and_id_every_time",),
 )
-def engage_is_told_under_a_new_id(right: Right, engage: EngageHttp, message_id: str, body: str) -> Mapping[str, str]:
-    return {**right(engage, message_id, body), "webhook-id": f"{message_id}-{uuid.uuid4()}"}
+def engage_is_told_under_a_new_id(
+    right: Right, webhook: Webhook, message_id: str, body: str, now: datetime
+) -> Mapping[str, str]:
+    return {**right(webhook, message_id, body, now), "webhook-id": f"{message_id}-{uuid.uuid4()}"}
 
 
 @planted(
