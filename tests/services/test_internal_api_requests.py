@@ -366,9 +366,9 @@ async def test_lifting_a_suppression_needs_a_reason_and_a_suppression(api, flows
 async def test_the_description_of_the_api_has_the_bodies_written_out(api):
     described = (await api.get("/openapi.json")).json()
     written = described["paths"]["/v1/calls"]["post"]["requestBody"]["content"]["application/json"]
-    assert written["schema"] == {"$ref": "#/components/schemas/CallBody"}
+    assert written["schema"] == {"$ref": "#/components/schemas/CallRequest"}
     schemas = described["components"]["schemas"]
-    assert schemas["CallBody"]["properties"]["contact"] == {"$ref": "#/components/schemas/ContactBody"}
-    assert schemas["ContactBody"]["required"] == ["contact_id", "phone"]
+    assert schemas["CallRequest"]["properties"]["contact"] == {"$ref": "#/components/schemas/Contact"}
+    assert schemas["Contact"]["required"] == ["contact_id", "phone"]
     assert set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(described))) <= set(schemas)
     assert (await api.get("/docs")).status_code == 200

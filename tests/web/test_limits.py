@@ -7,7 +7,7 @@ import pytest
 
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.web.problems import Problem
-from ringback.web.request_models import SuppressionBody, read_new_call
+from ringback.web.request_models import SuppressionRequest, read_new_call
 
 NOW = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)
 PHONE = "+14155550100"
@@ -79,7 +79,7 @@ def test_an_id_with_a_character_that_shows_nothing_is_refused_to_calls_and_suppr
     asked = body(contact=contact(contact_id=contact_id))
     assert problems_of(read_new_call, asked, NOW, PLAN) == {"#/contact/contact_id": "bad_characters"}
     suppressed = {"contact_id": contact_id, "reason": "asked"}
-    assert problems_of(SuppressionBody.read, suppressed, PLAN) == {"#/contact_id": "bad_characters"}
+    assert problems_of(SuppressionRequest.read, suppressed, PLAN) == {"#/contact_id": "bad_characters"}
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_every_other_id_is_taken(contact_id: str) -> None:
 
 
 def test_a_contact_that_was_taken_before_can_still_be_suppressed() -> None:
-    assert SuppressionBody.read({"contact_id": "crm/42", "reason": "asked"}, PLAN).contact_id == "crm/42"
+    assert SuppressionRequest.read({"contact_id": "crm/42", "reason": "asked"}, PLAN).contact_id == "crm/42"
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,10 @@ def described():
     return create_application("test", routers, [], make_metrics()).openapi()
 
 
+def operations_of(described):
+    return [operation for methods in described["paths"].values() for operation in methods.values()]
+
+
 @pytest.fixture(scope="module")
 def operations(described):
     return {
@@ -105,8 +109,8 @@ def test_the_examples_of_requests_are_accepted():
     assert len(models) == 9
     for model in models:
         assert model.read(model.EXAMPLE, numbers)
-    assert read_new_call(request_models.CallBody.EXAMPLE, datetime.now(UTC), numbers).contact_id == "crm-42"
-    assert read_action(request_models.ActionBody.EXAMPLE, None, needs_target=True)[0].args
+    assert read_new_call(request_models.CallRequest.EXAMPLE, datetime.now(UTC), numbers).contact_id == "crm-42"
+    assert read_action(request_models.ActionRequest.EXAMPLE, None, needs_target=True)[0].args
 
 
 def test_the_examples_of_answers_have_every_field_of_their_models():
@@ -184,3 +188,40 @@ def test_every_reference_of_the_description_leads_to_a_component(described):
 
 def test_a_process_without_an_api_describes_no_webhooks():
     assert "webhooks" not in create_application("test", [], [], make_metrics()).openapi()
+
+
+def test_components_are_named_as_a_client_would_name_its_classes(described):
+    """A generated client has these names. A change of one breaks the clients."""
+    named = {"CallRequest", "Contact", "RetryPolicy", "AcceptedCall", "Call", "Attempt", "Task", "CallsPage", "Problem"}
+    assert named <= set(described["components"]["schemas"])
+    assert not [
+        name for name in described["components"]["schemas"] if re.search("Body|Answer|Model|Input|Output", name)
+    ]
+
+
+def test_every_member_has_a_description_and_every_optional_one_of_a_request_its_default(described):
+    components = described["components"]["schemas"]
+    members = {
+        f"{name}.{member}": (declared, member in component.get("required", []))
+        for name, component in components.items()
+        for member, declared in component.get("properties", {}).items()
+    }
+    assert len(members) > 100
+    fixed = {"specversion", "source", "type", "datacontenttype", "data"}  # of the envelope, CloudEvents describes them
+    # A member that only refers to an object has the description of that.
+    told = {
+        name: one | components.get(one.get("$ref", "").rpartition("/")[2], {}) for name, (one, _) in members.items()
+    }
+    silent = [name for name, one in told.items() if "description" not in one]
+    assert [name for name in silent if name.split(".")[1] not in fixed] == []
+    requests = {model.__name__ for model in models_of(request_models, RequestModel)} & set(components)
+    assert {"CallRequest", "Contact", "RetryPolicy", "ActionRequest"} <= requests
+    optional = {name: one for name, (one, is_required) in members.items() if not is_required}
+    # FastAPI leaves out a default of null.
+    told = {name: one for name, one in optional.items() if {"type": "null"} not in one.get("anyOf", [])}
+    assert [name for name, one in told.items() if name.split(".")[0] in requests and "default" not in one] == []
+    queried = [
+        one for operation in operations_of(described) for one in operation.get("parameters", []) if one["in"] == "query"
+    ]
+    assert queried
+    assert all("description" in one for one in queried)

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.web.problems import Problem
-from ringback.web.request_models import LiftBody, SuppressionBody, read_new_call
+from ringback.web.request_models import LiftRequest, SuppressionRequest, read_new_call
 from ringback.web.strict_route import parse_json
 
 NOW = datetime(2026, 12, 1, 17, 0, tzinfo=UTC)
@@ -55,8 +55,8 @@ def refusal_of(body: bytes, read: Callable[[Any], Any]) -> Problem | None:
 def taken_or_refused(body: bytes) -> None:
     readers = (
         lambda value: read_new_call(value, NOW, PLAN),
-        lambda value: SuppressionBody.read(value, PLAN),
-        LiftBody.read,
+        lambda value: SuppressionRequest.read(value, PLAN),
+        LiftRequest.read,
     )
     for read in readers:
         problem = refusal_of(body, read)

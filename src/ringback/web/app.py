@@ -17,7 +17,7 @@ from ringback.web.docs_page import docs_routes
 from ringback.web.event_webhooks import describe, event_webhooks
 from ringback.web.limits import REJECTED_IN, Authenticate, AuthenticatedBody, BodyReader, LoadShedding, RequestTimeout
 from ringback.web.problems import MEDIA_TYPE, install_problems
-from ringback.web.response_models import AnswerModel, ProblemAnswer
+from ringback.web.response_models import AnswerModel, Problem
 from ringback.web.strict_route import model_of
 
 #: The refusals of every operation; each route declares its others.
@@ -76,7 +76,7 @@ class Application(FastAPI):
             # FastAPI's own shape of a 422, which is never answered.
             for unused in ("HTTPValidationError", "ValidationError"):
                 models.pop(unused, None)
-            problem = ProblemAnswer.model_json_schema(ref_template="#/components/schemas/{model}")
+            problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             models |= problem.pop("$defs") | {"Problem": problem}
             components["securitySchemes"] = _KEYS
             schema["security"] = [{name: []} for name in _KEYS]

@@ -8,7 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ringback.domain.call import CallStatus, NewCall, RetryPolicy
+from ringback.domain import call as domain
+from ringback.domain.call import CallStatus, NewCall
 from ringback.domain.phone_number import NumberPlan
 from ringback.domain.zone_names import resolve_zone_code
 from ringback.web.problems import FieldProblem, Point, from_pydantic, invalid, pointer_to
@@ -67,23 +68,33 @@ class RequestModel(BaseModel):
             return None, from_pydantic(error.errors(include_url=False, include_input=False), point)
 
 
-class ContactBody(RequestModel):
-    contact_id: ContactId
-    phone: Phone
+class Contact(RequestModel):
+    """The person to call."""
+
+    contact_id: ContactId = Field(description="Your id of the contact. It is a segment of your CRM's paths.")
+    phone: Phone = Field(description="E.164: + and 7 to 15 digits.")
     time_zone: Annotated[str | None, Field(description="A region such as America/New_York; no offset.")] = None
-    fields: Fields = {}
+    fields: Fields = Field({}, description="What is known of the contact, for the agent and the catalogue's fields.")
 
 
-class RetryBody(RequestModel):
-    max_attempts: Annotated[int, Field(ge=1, le=10)]
-    delay_s: Annotated[list[Annotated[int, Field(ge=0, le=MAX_DELAY_S)]], Field(min_length=1)] = [3600]
-    on: list[Literal["no_answer", "busy"]] = ["no_answer", "busy"]
+class RetryPolicy(RequestModel):
+    """When to dial again after a failed dial. Without it there is one dial."""
 
-    def policy(self) -> RetryPolicy:
-        return RetryPolicy(self.max_attempts, tuple(self.delay_s), frozenset(self.on))
+    max_attempts: Annotated[int, Field(ge=1, le=10)] = Field(description="The number of dials, the first one included.")
+    delay_s: Annotated[list[Annotated[int, Field(ge=0, le=MAX_DELAY_S)]], Field(min_length=1)] = Field(
+        [3600], description="Seconds from one dial to the next. The last one repeats."
+    )
+    on: list[Literal["no_answer", "busy"]] = Field(
+        ["no_answer", "busy"], description="The reasons of a failed dial after which another follows."
+    )
+
+    def policy(self) -> domain.RetryPolicy:
+        return domain.RetryPolicy(self.max_attempts, tuple(self.delay_s), frozenset(self.on))
 
 
-class CallBody(RequestModel):
+class CallRequest(RequestModel):
+    """A request to call a person."""
+
     EXAMPLE = dict[str, Any](
         contact={"contact_id": "crm-42", "phone": "+14155550100", "time_zone": "America/Los_Angeles", "fields": {}},
         agent_id="agent_1",
@@ -93,22 +104,28 @@ class CallBody(RequestModel):
         retry={"max_attempts": 3, "delay_s": [3600, 14400], "on": ["no_answer", "busy"]},
     )
 
-    contact: ContactBody
-    agent_id: Name
-    from_number: Phone
-    variables: Variables = {}
-    metadata: Metadata = {}
-    not_before: Moment | None = None
-    expires_at: Moment | None = None
-    retry: RetryBody | None = None
+    contact: Contact = Field(description="The person to call.")
+    agent_id: Name = Field(description="Retell's id of the agent (`override_agent_id`).")
+    from_number: Phone = Field(description="A number of your Retell account, in E.164.")
+    variables: Variables = Field(
+        {}, description="Retell's dynamic variables. Numbers and booleans are made strings, as JSON writes them."
+    )
+    metadata: Metadata = Field({}, description="Yours. It comes back in every event.")
+    not_before: Moment | None = Field(None, description="The earliest time of the first dial. Null or past: now.")
+    expires_at: Moment | None = Field(
+        None, description="When the call ends without a dial. Null: 7 days after it is accepted or due."
+    )
+    retry: RetryPolicy | None = Field(None, description="When to dial again. Null: never.")
 
 
-class SuppressionBody(RequestModel):
+class SuppressionRequest(RequestModel):
+    """An order not to call a phone, a contact, or both."""
+
     EXAMPLE = dict[str, Any](phone="+14155550100", reason="asked by letter")
 
-    phone: Phone | None = None
-    contact_id: VisibleName | None = None
-    reason: Sentence
+    phone: Phone | None = Field(None, description="The number that is not called any more, in E.164.")
+    contact_id: VisibleName | None = Field(None, description="The contact that is not called any more.")
+    reason: Sentence = Field(description="Why, for the operator.")
 
     @classmethod
     def problems_between_fields(cls, given: Any) -> list[FieldProblem]:
@@ -117,66 +134,72 @@ class SuppressionBody(RequestModel):
         return [FieldProblem("#", "required", "A phone or a contact_id is required.")]
 
 
-class LiftBody(RequestModel):
+class LiftRequest(RequestModel):
+    """The end of a suppression."""
+
     EXAMPLE = dict[str, Any](reason="a mistake")
 
-    reason: Sentence
+    reason: Sentence = Field(description="Why the person may be called again.")
 
 
-class PauseBody(RequestModel):
+class PauseRequest(RequestModel):
+    """A pause of all dialing."""
+
     EXAMPLE = dict[str, Any](reason="the CRM is down")
 
-    reason: Sentence | None = None
+    reason: Sentence | None = Field(None, description="Shown by `doctor`, `why` and the log.")
 
 
-class ActionBody(RequestModel):
+class ActionRequest(RequestModel):
     """Exactly one of the three ids names the target; none is needed where the arguments do."""
 
     EXAMPLE = dict[str, Any](call_id="01a20491-7446-7438-8476-b9da1cc0a52a", args={"note": "Call after lunch."})
 
-    call_id: Name | None = None
-    contact_id: Name | None = None
-    task_id: Name | None = None
-    args: dict[str, Any]
-    idempotency_key: BodyIdempotencyKey | None = None
+    call_id: Name | None = Field(None, description="The call that the action is about.")
+    contact_id: Name | None = Field(None, description="Or the contact.")
+    task_id: Name | None = Field(None, description="Or the planned dial.")
+    args: dict[str, Any] = Field(description="The arguments of the action.")
+    idempotency_key: BodyIdempotencyKey | None = Field(
+        None, description="The same key with the same request gets the first answer again. Also a header."
+    )
 
 
 class CallsQuery(RequestModel):
     EXAMPLE = dict[str, Any](contact_id="crm-42", status="scheduled", limit=50)
 
-    cursor: Cursor | None = None
-    limit: PageSize = 50
-    contact_id: Name | None = None
-    status: Annotated[CallStatus, Field(strict=False)] | None = None
+    cursor: Cursor | None = Field(None, description="The `next_cursor` of the page before. Null: from the newest.")
+    limit: PageSize = Field(50, description="The most items of a page.")
+    contact_id: Name | None = Field(None, description="Your id of the contact.")
+    status: Annotated[CallStatus, Field(strict=False)] | None = Field(None, description="Only calls of this status.")
 
 
 class SuppressionsQuery(RequestModel):
     EXAMPLE = dict[str, Any](phone="+14155550100", limit=50)
 
-    cursor: Cursor | None = None
-    limit: PageSize = 50
-    phone: Phone | None = None
-    contact_id: Name | None = None
+    cursor: Cursor | None = Field(None, description="The `next_cursor` of the page before. Null: from the newest.")
+    limit: PageSize = Field(50, description="The most items of a page.")
+    phone: Phone | None = Field(None, description="The person's number, in E.164.")
+    contact_id: Name | None = Field(None, description="Your id of the contact.")
 
 
 class WhyQuery(RequestModel):
     EXAMPLE = dict[str, Any](phone="+14155550100")
 
-    phone: Phone | None = None
-    contact_id: Name | None = None
+    phone: Phone | None = Field(None, description="The person's number, in E.164.")
+    contact_id: Name | None = Field(None, description="Your id of the contact.")
 
 
 class EventsQuery(RequestModel):
     EXAMPLE = dict[str, Any](after="812-4", limit=50)
 
-    after: EventCursor | None = None
-    limit: PageSize = 50
+    after: EventCursor | None = Field(None, description="The `next_cursor` of the page before. Null: from the start.")
+    limit: PageSize = Field(50, description="The most items of a page.")
 
 
 def read_new_call(body: Any, now: datetime, numbers: NumberPlan) -> NewCall:
     """Validate the body of a new call. Raises Problem 422 with every problem of the body at once."""
     time_zone, zone_problems = _read_zone(body, numbers.time_zones)
-    request, problems = CallBody.check(body, numbers)
+    request, problems = CallRequest.check(body, numbers)
     problems += zone_problems + _time_problems(body, now)
     if request is None or problems:
         raise invalid(problems)
@@ -191,7 +214,7 @@ def read_new_call(body: Any, now: datetime, numbers: NumberPlan) -> NewCall:
         metadata=request.metadata,
         not_before=request.not_before if request.not_before and request.not_before > now else None,
         expires_at=request.expires_at,
-        retry=request.retry.policy() if request.retry else RetryPolicy(),
+        retry=request.retry.policy() if request.retry else domain.RetryPolicy(),
         fingerprint=fingerprint(body),
     )
 
@@ -201,12 +224,12 @@ def fingerprint(body: Any) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def read_action(body: Any, header_key: str | None, *, needs_target: bool) -> tuple[ActionBody, str | None]:
+def read_action(body: Any, header_key: str | None, *, needs_target: bool) -> tuple[ActionRequest, str | None]:
     """Validate the body of an action. The idempotency key may stand in the body or in the header.
 
     Returns the body and the key. Raises Problem 422 with every problem at once.
     """
-    read, problems = ActionBody.check(body)
+    read, problems = ActionRequest.check(body)
     named = [name for name in ACTION_TARGETS if body.get(name) is not None] if isinstance(body, dict) else None
     if named is not None and len(named) != 1 and (named or needs_target):
         code = "several_targets" if named else "required"

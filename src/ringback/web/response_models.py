@@ -68,93 +68,101 @@ class AnswerModel(BaseModel):
     EXAMPLE: ClassVar[dict[str, Any]] = {}
 
 
-class FieldProblemAnswer(BaseModel):
+class FieldProblem(BaseModel):
+    """One problem of a request."""
+
     pointer: str = Field(description="A JSON pointer into the body, or query:name, path:name, header:name.")
-    code: str
-    message: str
+    code: str = Field(description="A word for programs.")
+    message: str = Field(description="A sentence for people.")
 
 
-class ProblemAnswer(BaseModel):
+class Problem(BaseModel):
     """RFC 9457, with every problem of the request in `errors`. It never repeats what was sent."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    errors: list[FieldProblemAnswer]
+    type: str = Field(description="The kind of problem, as a URI.")
+    title: str = Field(description="The kind of problem, in words.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="A sentence about this problem.")
+    code: str = Field(description="A word for programs.")
+    errors: list[FieldProblem] = Field(description="Every problem of the request.")
 
 
-class AcceptedAnswer(AnswerModel):
+class AcceptedCall(AnswerModel):
     EXAMPLE = dict[str, Any](
         call_id=_CALL_ID, status="scheduled", reason=None, next_eligible_at="2026-12-01T17:00:00.000Z"
     )
 
-    call_id: str
-    status: CallStatus
+    call_id: str = Field(description="The call's id, for all other requests about it.")
+    status: CallStatus = Field(description="`queued`: due now. `scheduled`: due later. `failed`: it ended at once.")
     reason: str | None = Field(description="Why the call ended at once.")
-    next_eligible_at: Time | None
+    next_eligible_at: Time | None = Field(description="When it may be dialed. Null: never.")
 
 
-class AttemptAnswer(BaseModel):
-    attempt_id: str
-    number: int
-    state: AttemptState
-    provider_call_id: str | None
-    dial: str | None
-    party: str | None
-    end: str | None
-    business: list[str] | dict[str, Any]
-    disconnection_reason: str | None
-    placed_at: Time | None
-    started_at: Time | None
-    ended_at: Time | None
-    duration_ms: int | None
-    cost_cents: float | None
-    recording_url: str | None
-    transcript: str | None
-    summary: str | None
-    sentiment: str | None
-    analysis: dict[str, Any] | None
+class Attempt(BaseModel):
+    """One dial of a call."""
+
+    attempt_id: str = Field(description="The dial's id, as in the events.")
+    number: int = Field(description="From 1.")
+    state: AttemptState = Field(description="How far the dial is.")
+    provider_call_id: str | None = Field(description="Retell's id of the call.")
+    dial: str | None = Field(
+        description="answered, no_answer, busy, declined, invalid, rejected, … Null: not known yet."
+    )
+    party: str | None = Field(description="human, voicemail, ivr or unknown.")
+    end: str | None = Field(description="The side that ended the call.")
+    business: list[str] | dict[str, Any] = Field(description="Facts of the talk, such as an opt-out.")
+    disconnection_reason: str | None = Field(description="Retell's own word.")
+    placed_at: Time | None = Field(description="When the dial was sent to Retell.")
+    started_at: Time | None = Field(description="When it was answered.")
+    ended_at: Time | None = Field(description="When it ended.")
+    duration_ms: int | None = Field(description="Milliseconds of the talk.")
+    cost_cents: float | None = Field(description="Retell's price.")
+    recording_url: str | None = Field(description="Where Retell keeps the recording.")
+    transcript: str | None = Field(description="The talk in words.")
+    summary: str | None = Field(description="The analysis: a summary.")
+    sentiment: str | None = Field(description="The analysis: the person's mood.")
+    analysis: dict[str, Any] | None = Field(description="The analysis: the fields of your agent.")
 
 
-class TaskAnswer(BaseModel):
-    task_id: str
-    kind: TaskKind
-    due_at: Time
-    local_time: str | None
-    time_zone: str | None
-    status: TaskStatus
+class Task(BaseModel):
+    """A planned dial."""
+
+    task_id: str = Field(description="The task's id.")
+    kind: TaskKind = Field(description="The first dial, a retry, or a callback that was asked for.")
+    due_at: Time = Field(description="The earliest time of the dial.")
+    local_time: str | None = Field(description="The wall-clock time that was promised. Null: an instant.")
+    time_zone: str | None = Field(description="The zone of `local_time`.")
+    status: TaskStatus = Field(description="Whether it is still to come.")
 
 
-class CallAnswer(AnswerModel):
+class Call(AnswerModel):
     EXAMPLE = dict[str, Any](**_CALL)
 
-    call_id: str
-    contact_id: str
-    status: CallStatus
+    call_id: str = Field(description="The call's id.")
+    contact_id: str = Field(description="Your id of the contact.")
+    status: CallStatus = Field(description="What the call is doing, or how it ended.")
     reason: str | None = Field(description="As in the call's last `failed` event.")
-    final: bool
-    next_eligible_at: Time | None
-    attempts: list[AttemptAnswer]
-    tasks: list[TaskAnswer]
+    final: bool = Field(description="Whether the call is over: nothing more is dialed for it.")
+    next_eligible_at: Time | None = Field(description="When the open task is due. Null: there is none.")
+    attempts: list[Attempt] = Field(description="The dials, in order.")
+    tasks: list[Task] = Field(description="The planned dials, old ones included.")
 
 
 class CallsPage(AnswerModel):
     EXAMPLE = dict[str, Any](items=[_CALL], next_cursor=None)
 
-    items: list[CallAnswer]
-    next_cursor: str | None
+    items: list[Call] = Field(description="The newest first.")
+    next_cursor: str | None = Field(description="The value of `cursor` for the next page. Null: this is the last.")
 
 
 class TimelineEntry(BaseModel):
     """And what belongs to the kind of entry."""
 
-    at: Time
-    kind: str
+    at: Time = Field(description="When it happened.")
+    kind: str = Field(description="What happened.")
 
 
-class TimelineAnswer(AnswerModel):
+class Timeline(AnswerModel):
     EXAMPLE = dict[str, Any](
         call_id=_CALL_ID,
         entries=[
@@ -162,49 +170,53 @@ class TimelineAnswer(AnswerModel):
         ],
     )
 
-    call_id: str
-    entries: list[TimelineEntry]
+    call_id: str = Field(description="The call's id.")
+    entries: list[TimelineEntry] = Field(description="In order of time.")
 
 
-class CancelAnswer(AnswerModel):
+class Cancellation(AnswerModel):
     EXAMPLE = dict[str, Any](result="cancelled")
 
-    result: Literal["cancelled", "already_dispatched"]
+    result: Literal["cancelled", "already_dispatched"] = Field(
+        description="`cancelled`: it will not dial. `already_dispatched`: a phone may be ringing, and no dial follows."
+    )
 
 
-class SuppressedAnswer(AnswerModel):
+class SuppressionReceipt(AnswerModel):
     EXAMPLE = dict[str, Any](suppression_id=_SUPPRESSION["suppression_id"], already_dispatched=[_ATTEMPT_ID])
 
-    suppression_id: str
+    suppression_id: str = Field(description="The suppression's id, to lift it.")
     already_dispatched: list[str] = Field(description="Attempts that may be ringing or talking.")
 
 
-class SuppressionAnswer(BaseModel):
-    suppression_id: str
-    phone: str | None
-    contact_id: str | None
-    reason: str
-    source: str
-    created_at: Time
+class Suppression(BaseModel):
+    """An order not to call a phone, a contact, or both."""
+
+    suppression_id: str = Field(description="The suppression's id, to lift it.")
+    phone: str | None = Field(description="The number, in E.164.")
+    contact_id: str | None = Field(description="Your id of the contact.")
+    reason: str = Field(description="Why.")
+    source: str = Field(description="Where it came from: `api`, `provider`, an action, …")
+    created_at: Time = Field(description="Since when.")
 
 
 class SuppressionsPage(AnswerModel):
     EXAMPLE = dict[str, Any](items=[_SUPPRESSION], next_cursor=None)
 
-    items: list[SuppressionAnswer]
-    next_cursor: str | None
+    items: list[Suppression] = Field(description="Those in force, the newest first.")
+    next_cursor: str | None = Field(description="The value of `cursor` for the next page. Null: this is the last.")
 
 
-class DialingAnswer(AnswerModel):
+class DialingState(AnswerModel):
     EXAMPLE = dict[str, Any](paused=True, paused_at="2026-12-01T17:00:00.000Z", reason="the CRM is down", live=3)
 
-    paused: bool
-    paused_at: Time | None
-    reason: str | None
-    live: int
+    paused: bool = Field(description="Whether dialing is paused.")
+    paused_at: Time | None = Field(description="Since when.")
+    reason: str | None = Field(description="Why, in the operator's words.")
+    live: int = Field(description="Calls that are ringing or talking.")
 
 
-class WhyAnswer(AnswerModel):
+class Explanation(AnswerModel):
     EXAMPLE = dict[str, Any](
         next_eligible_at="2026-12-02T17:00:00.000Z",
         because="calling_hours",
@@ -223,17 +235,19 @@ class WhyAnswer(AnswerModel):
     )
 
     next_eligible_at: Time | None = Field(description="null when no time can be promised; `because` says why.")
-    because: str
-    dialing: dict[str, Any]
-    calling_hours: dict[str, Any]
-    contacts: list[dict[str, Any]]
-    suppressions: list[dict[str, Any]]
-    open_tasks: list[dict[str, Any]]
-    attempts_last_24h: list[dict[str, Any]]
-    decisions: list[dict[str, Any]]
+    because: str = Field(description="The rule that decides.")
+    dialing: dict[str, Any] = Field(description="Whether dialing is paused, or the account is refused.")
+    calling_hours: dict[str, Any] = Field(description="The hours in the person's time zones, and when they open.")
+    contacts: list[dict[str, Any]] = Field(description="The contacts with this phone or id.")
+    suppressions: list[dict[str, Any]] = Field(description="Those in force.")
+    open_tasks: list[dict[str, Any]] = Field(description="The planned dials.")
+    attempts_last_24h: list[dict[str, Any]] = Field(description="The dials that count toward the limits.")
+    decisions: list[dict[str, Any]] = Field(description="The last decisions to dial or not to dial.")
 
 
 class FeedItem(BaseModel):
+    """An event with its place in the feed."""
+
     cursor: str = Field(description="The place of the event in the feed.")
     event: AnyEvent = Field(description="The body of the delivery to Engage.")
 
@@ -241,15 +255,15 @@ class FeedItem(BaseModel):
 class EventsPage(AnswerModel):
     EXAMPLE = dict[str, Any](items=[{"cursor": "812-4", "event": _STARTED}], next_cursor="812-4", has_more=False)
 
-    items: list[FeedItem]
+    items: list[FeedItem] = Field(description="In order of commit.")
     next_cursor: str = Field(description="The value of `after` for the next page, also of a page without items.")
     has_more: bool = Field(description="Whether more events are there now.")
 
 
-class ActionAnswer(AnswerModel):
+class ActionReply(AnswerModel):
     EXAMPLE = dict[str, Any](ok=True, code="ok", say="I have made a note of that.", result={})
 
-    ok: Literal[True]
-    code: str
-    say: str
-    result: dict[str, Any]
+    ok: Literal[True] = Field(description="A refusal is a problem, with another status.")
+    code: str = Field(description="What was done, as docs/actions.md lists it.")
+    say: str = Field(description="One sentence that an agent may speak.")
+    result: dict[str, Any] = Field(description="What the action gives back.")

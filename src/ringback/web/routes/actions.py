@@ -9,13 +9,14 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
 from ringback.domain.access import Permission
-from ringback.flows.business_operations.action import ActionRequest, Reply, Scope
+from ringback.flows.business_operations import action as business
+from ringback.flows.business_operations.action import Reply, Scope
 from ringback.flows.business_operations.runner import BusinessOperations
 from ringback.web import response_models
 from ringback.web.auth import needs
 from ringback.web.problems import MEDIA_TYPE, not_found, pointer_to
 from ringback.web.request_fields import ActionName, IdempotencyKey
-from ringback.web.request_models import ActionBody, read_action
+from ringback.web.request_models import ActionRequest, read_action
 from ringback.web.strict_route import JsonOf, strict_router
 
 STATUS_OF_CODE = {"not_found": 404, "already_dispatched": 409, "key_reused": 409}
@@ -39,13 +40,13 @@ def action_routes(api: BusinessApi, require_key: Callable[[Request], Awaitable[N
     may_act = [Depends(require_key), needs(Permission.ACT), Depends(require_action)]
     router = strict_router("/v1/actions", "Business API", dependencies=may_act)
 
-    @router.post("/{action}", response_model=response_models.ActionAnswer, responses={404: {}, 409: {}})
+    @router.post("/{action}", response_model=response_models.ActionReply, responses={404: {}, 409: {}})
     async def perform_action(
-        action: ActionName, body: JsonOf[ActionBody], idempotency_key: IdempotencyKey = None
+        action: ActionName, body: JsonOf[ActionRequest], idempotency_key: IdempotencyKey = None
     ) -> Response:
         needs_target = api.operations.actions[action].declaration.needs_target
         asked, key = read_action(body.value, idempotency_key, needs_target=needs_target)
-        request = ActionRequest(
+        request = business.ActionRequest(
             action=action,
             scope=Scope.SYSTEMS,
             key=key or api.new_id(),

@@ -17,7 +17,7 @@ from ringback.web import request_models, response_models
 from ringback.web.auth import needs
 from ringback.web.problems import Problem, found
 from ringback.web.request_fields import CallId, IdempotencyKey, known_id
-from ringback.web.request_models import CallBody, CallsQuery
+from ringback.web.request_models import CallRequest, CallsQuery
 from ringback.web.strict_route import JsonOf
 
 
@@ -44,10 +44,10 @@ def add_call_routes(router: APIRouter, api: VoiceApi) -> None:
         "/calls",
         status_code=202,
         dependencies=may_place,
-        response_model=response_models.AcceptedAnswer,
+        response_model=response_models.AcceptedCall,
         responses={409: {}},
     )
-    async def place_call(body: JsonOf[CallBody], idempotency_key: IdempotencyKey = None) -> Response:
+    async def place_call(body: JsonOf[CallRequest], idempotency_key: IdempotencyKey = None) -> Response:
         try:
             request = request_models.read_new_call(body.value, api.now(), api.numbers)
             accepted = await api.accept(request, idempotency_key)
@@ -68,16 +68,14 @@ def add_call_routes(router: APIRouter, api: VoiceApi) -> None:
         items, next_cursor = await api.views.calls(**dict(query))
         return {"items": items, "next_cursor": next_cursor}
 
-    @router.get(
-        "/calls/{call_id}", dependencies=may_read, response_model=response_models.CallAnswer, responses={404: {}}
-    )
+    @router.get("/calls/{call_id}", dependencies=may_read, response_model=response_models.Call, responses={404: {}})
     async def get_call(call_id: CallId) -> Any:
         return found(await api.views.call(known_id(call_id, "call")), "call")
 
     @router.get(
         "/calls/{call_id}/timeline",
         dependencies=may_read,
-        response_model=response_models.TimelineAnswer,
+        response_model=response_models.Timeline,
         responses={404: {}},
     )
     async def get_call_timeline(call_id: CallId) -> Any:
@@ -87,7 +85,7 @@ def add_call_routes(router: APIRouter, api: VoiceApi) -> None:
     @router.post(
         "/calls/{call_id}/cancel",
         dependencies=may_cancel,
-        response_model=response_models.CancelAnswer,
+        response_model=response_models.Cancellation,
         responses={404: {}},
     )
     async def cancel_call(call_id: CallId) -> Any:

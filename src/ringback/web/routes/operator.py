@@ -12,11 +12,11 @@ from ringback.storage import Views
 from ringback.web import response_models
 from ringback.web.auth import needs
 from ringback.web.problems import FieldProblem, found, invalid
-from ringback.web.request_models import EventsQuery, PauseBody, WhyQuery
+from ringback.web.request_models import EventsQuery, PauseRequest, WhyQuery
 from ringback.web.strict_route import strict_router
 
 Item = dict[str, Any]
-_WITHOUT_REASON = PauseBody()
+_WITHOUT_REASON = PauseRequest(reason=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +33,18 @@ class OperatorRoutes:
 def operator_routes(api: OperatorRoutes, require_key: Callable[[Request], Awaitable[None]]) -> APIRouter:
     router = strict_router("/v1", "Operator", api.numbers, dependencies=[Depends(require_key)])
 
-    @router.post("/dialing/pause", dependencies=[needs(Permission.PAUSE)], response_model=response_models.DialingAnswer)
-    async def pause_dialing(body: PauseBody = _WITHOUT_REASON) -> Item:
+    @router.post("/dialing/pause", dependencies=[needs(Permission.PAUSE)], response_model=response_models.DialingState)
+    async def pause_dialing(body: PauseRequest = _WITHOUT_REASON) -> Item:
         return await api.pause(body.reason)
 
-    @router.post(
-        "/dialing/resume", dependencies=[needs(Permission.PAUSE)], response_model=response_models.DialingAnswer
-    )
+    @router.post("/dialing/resume", dependencies=[needs(Permission.PAUSE)], response_model=response_models.DialingState)
     async def resume_dialing() -> Item:
         return await api.resume()
 
     @router.get(
         "/why",
         dependencies=[needs(Permission.EXPLAIN)],
-        response_model=response_models.WhyAnswer,
+        response_model=response_models.Explanation,
         responses={404: {}},
     )
     async def explain_contact(query: Annotated[WhyQuery, Query()]) -> Item:

@@ -10,7 +10,7 @@ from ringback.web import response_models
 from ringback.web.auth import needs
 from ringback.web.problems import not_found
 from ringback.web.request_fields import SuppressionId, known_id
-from ringback.web.request_models import LiftBody, SuppressionBody, SuppressionsQuery
+from ringback.web.request_models import LiftRequest, SuppressionRequest, SuppressionsQuery
 from ringback.web.routes.calls import VoiceApi
 
 
@@ -19,9 +19,9 @@ def add_suppression_routes(router: APIRouter, api: VoiceApi) -> None:
         "/suppressions",
         status_code=201,
         dependencies=[needs(Permission.SUPPRESS)],
-        response_model=response_models.SuppressedAnswer,
+        response_model=response_models.SuppressionReceipt,
     )
-    async def create_suppression(body: SuppressionBody) -> Response:
+    async def create_suppression(body: SuppressionRequest) -> Response:
         suppression_id, already_dispatched = await api.suppress(**dict(body))
         return JSONResponse({"suppression_id": suppression_id, "already_dispatched": already_dispatched}, 201)
 
@@ -40,7 +40,7 @@ def add_suppression_routes(router: APIRouter, api: VoiceApi) -> None:
         dependencies=[needs(Permission.SUPPRESS)],
         responses={404: {}},
     )
-    async def lift_suppression(suppression_id: SuppressionId, body: LiftBody) -> Response:
+    async def lift_suppression(suppression_id: SuppressionId, body: LiftRequest) -> Response:
         if not await api.lift(known_id(suppression_id, "suppression"), body.reason):
             raise not_found("suppression")
         return Response(status_code=204)
