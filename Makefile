@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 SQS_READY := .venv-sqs/.ready
+CLIENT_READY := .venv-client/.ready
 WORKERS ?= 4
 # Compiling what they import is most of a short-lived process's work; container images often forbid to keep the result.
 unexport PYTHONDONTWRITEBYTECODE
@@ -19,7 +20,7 @@ demo: $(READY) ## a handful of real calls through every part, with a live timeli
 up: $(READY) ## the whole system on this machine, until Ctrl-C
 	$(BIN)/ringback up
 
-test: $(READY) $(SQS_READY) ## every test, lint and type check, in under five minutes
+test: $(READY) $(SQS_READY) $(CLIENT_READY) ## every test, lint and type check, in under five minutes
 	$(MAKE) check
 	$(BIN)/pytest -q -n $(WORKERS)
 
@@ -47,10 +48,11 @@ bench: $(READY) ## throughput and latency beside the bare floor of the same run
 lock: $(READY) ## resolve the dependencies anew, hashes pinned, no index address written
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --extra dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade requirements/sqs-server.in -o requirements/sqs-server.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade requirements/client-generator.in -o requirements/client-generator.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade requirements/installer.in -o requirements/installer.txt
 
 clean: ## remove the environments and caches
-	rm -rf .venv .venv-sqs .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-sqs .venv-client .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # A virtual environment made by hand may exist already: `--clear` is not used, the installer is put into it either way.
 .venv/bin/uv: requirements/installer.txt
@@ -61,6 +63,11 @@ clean: ## remove the environments and caches
 $(READY): .venv/bin/uv requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(CLIENT_READY): .venv/bin/uv requirements/client-generator.txt
+	$(PYTHON) -m venv .venv-client
+	$(BIN)/uv pip install -q --python .venv-client/bin/python --require-hashes -r requirements/client-generator.txt
 	@touch $@
 
 $(SQS_READY): .venv/bin/uv requirements/sqs-server.txt
