@@ -52,6 +52,11 @@ class RefusesAType(GoodReceiver):
         return 400 if event["type"] == "voice_ai_call_left_voicemail" else super().record(id_, event)
 
 
+class HasAnotherSecret(GoodReceiver):
+    def answer(self, headers: Headers, body: bytes) -> int:
+        return 401
+
+
 class Redirects(RefusesAType):
     def record(self, id_: str, event: Json) -> int:
         return 302 if super().record(id_, event) == 400 else 202

@@ -24,7 +24,7 @@ MOST_TIMEOUTS = 3
 
 
 class Unreachable(Exception):
-    """The receiver accepts no connection, or has left too many requests without an answer."""
+    """The receiver accepts no connection, or no event, or has left too many requests without an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Receiver:
                 raise Unreachable(f"{MOST_TIMEOUTS} requests got no answer within {self.timeout_s:g} s") from None
             return Answer(None, f"got no answer within {self.timeout_s:g} s")
         except aiohttp.ClientConnectorError as error:
-            raise Unreachable(f"no connection is accepted ({type(error.os_error).__name__})") from None
+            raise Unreachable(f"No connection is accepted ({type(error.os_error).__name__})") from None
         except (aiohttp.ClientError, OSError):
             return Answer(None, "lost its connection before an answer")
 
@@ -124,4 +124,4 @@ class Receiver:
                 with suppress(OSError):
                     await writer.wait_closed()
         except (OSError, TimeoutError) as error:
-            raise Unreachable(f"no connection is accepted ({type(error).__name__})") from None
+            raise Unreachable(f"No connection is accepted ({type(error).__name__})") from None

@@ -78,6 +78,13 @@ class Verdict:
     problems: list[str] | None = field(default=None)
 
 
+async def first_event(examination: Examination) -> list[str]:
+    """Deliver one event. Raises Unreachable if it is refused: then all are, and no other rule can be examined."""
+    for problem in await examination.accepted(examination.stream("completed")[0]):
+        raise Unreachable(problem.removesuffix("."))
+    return []
+
+
 async def every_event(examination: Examination) -> list[str]:
     problems = []
     for name in examination.examples:
@@ -240,6 +247,12 @@ ACCEPT = "Answer 2xx as soon as the event is stored."
 REFUSE = "Verify the signature over the received bytes with the shared secret, and answer 401 if it does not match."
 RULES = (
     Rule(
+        "first_event",
+        "It accepts a signed event.",
+        "Has the receiver the same secret? The events go to URL/abt-events.",
+        first_event,
+    ),
+    Rule(
         "every_event",
         "It accepts every event of every kind of call.",
         f"{ACCEPT} Ringback sends a refused event (4xx) five times and one that fails otherwise for a day, "
@@ -322,7 +335,7 @@ async def examine(examination: Examination) -> list[Verdict]:
         try:
             verdict.problems = await verdict.rule.check(examination)
         except Unreachable as problem:
-            verdict.problems = [f"{problem}; the examination ends here.".capitalize()]
+            verdict.problems = [f"{problem}; the examination ends here."]
             break
     if verdicts[-1].problems is None and examination.receiver.late:
         verdicts[-1].problems = await in_time(examination)
