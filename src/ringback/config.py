@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import urlsplit
@@ -24,6 +25,8 @@ LEASE_MARGIN_S = 30
 PROVIDER_KEY_MEMORY_S = 3600
 #: 32 hexadecimal digits are 128 bits, too many to try out.
 MIN_KEY_LENGTH = 32
+#: The origin of a value that has no default and is not in the environment.
+MADE_BY_UP = "a running ringback up"
 
 
 class SettingsError(Exception):
@@ -133,12 +136,21 @@ def _number(low: float, high: float) -> Callable[[str], float]:
 
 def _url(*schemes: str) -> Callable[[str], str]:
     def read(text: str) -> str:
+        begins = f"must be a URL that begins with {' or '.join(f'{known}://' for known in schemes)}"
         try:
-            scheme = urlsplit(text).scheme
+            parts = urlsplit(text)
         except ValueError:
-            scheme = ""
-        if scheme not in schemes or "//" not in text:
-            raise ValueError(f"must be a URL that begins with {' or '.join(f'{known}://' for known in schemes)}")
+            raise ValueError(begins) from None
+        if parts.scheme not in schemes or "//" not in text:
+            raise ValueError(begins)
+        if parts.scheme.startswith("http") and not parts.hostname:
+            raise ValueError("must name a host")
+        try:
+            # A PostgreSQL URL may name several hosts, each with its port.
+            for address in parts.netloc.rpartition("@")[2].split(","):
+                _ = urlsplit(f"//{address}").port
+        except ValueError:
+            raise ValueError("must have a number from 0 to 65535 as its port") from None
         return text
 
     return read
@@ -188,7 +200,16 @@ def _countries(text: str) -> frozenset[str]:
     codes = [part.strip().upper() for part in text.split(",")]
     if not all(re.fullmatch(r"[A-Z]{2}", code) for code in codes):
         raise ValueError("must be ISO 3166 country codes, separated by commas, for example US,CA")
+    unknown = sorted(set(codes) - _known_countries())
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)} is no country of ISO 3166, for example GB is the United Kingdom")
     return frozenset(codes)
+
+
+def _known_countries() -> frozenset[str]:
+    """Return the ISO 3166 codes in the time zone database, and three more regions with numbers of their own."""
+    lines = resources.files("tzdata.zoneinfo").joinpath("iso3166.tab").read_text("utf-8").splitlines()
+    return frozenset(line[:2] for line in lines if not line.startswith("#")) | {"AC", "TA", "XK"}
 
 
 def _number_types(text: str) -> frozenset[NumberType]:
@@ -308,13 +329,13 @@ def describe(settings: Settings) -> list[tuple[str, str, str]]:
     for entry in _ENTRIES:
         value = getattr(settings, entry.field)
         shown = "" if value in (None, ()) else _shown(entry, value)
-        rows.append((entry.name, shown, _origin(entry, settings)))
+        rows.append((entry.name, shown, _origin(entry, settings, is_set=bool(shown))))
     return rows
 
 
 def read_access(env: Mapping[str, str], up_file: Path) -> Access:
     """Return RINGBACK_URL and RINGBACK_API_KEY, else the values in the file of `ringback up`. Raises SettingsError."""
-    url, api_key = env.get("RINGBACK_URL"), env.get("RINGBACK_API_KEY")
+    url, api_key = read_url(env), env.get("RINGBACK_API_KEY")
     try:
         running = json.loads(up_file.read_text()) if not (url and api_key) else {}
     except (OSError, ValueError):
@@ -327,29 +348,42 @@ def read_access(env: Mapping[str, str], up_file: Path) -> Access:
     return Access(access.url.rstrip("/"), access.api_key)
 
 
+def read_access_url(env: Mapping[str, str], up_file: Path) -> str:
+    """Return RINGBACK_URL, else the address in the file of `ringback up`, for requests without a key."""
+    return read_access({"RINGBACK_API_KEY": "unused"} | dict(env), up_file).url
+
+
 def read_url(env: Mapping[str, str]) -> str | None:
-    """Return RINGBACK_URL alone, the public address of a running Ringback."""
-    return env.get("RINGBACK_URL", "").strip() or None
+    """Return RINGBACK_URL alone, the public address of a running Ringback. Raises SettingsError."""
+    url = env.get("RINGBACK_URL", "").strip()
+    try:
+        return _url("http", "https")(url) if url else None
+    except ValueError as error:
+        raise SettingsError([f"RINGBACK_URL: {error}"]) from None
 
 
 def _contradictions(values: Mapping[str, Any]) -> list[str]:
     problems = []
     if values["engage_url"] and not values["engage_secret"]:
         problems.append("RINGBACK_ENGAGE_SECRET: must be set with RINGBACK_ENGAGE_URL, because every event is signed")
+    if values["call_queue"] and values["call_queue"] == values["event_queue"]:
+        problems.append("RINGBACK_EVENT_QUEUE: must be another queue than RINGBACK_CALL_QUEUE")
     first, last = values["analysis_deadline_s"], values["analysis_give_up_s"]
     if first and last and first > last:
         problems.append("RINGBACK_ANALYSIS_GIVE_UP_S: must not be shorter than RINGBACK_ANALYSIS_DEADLINE_S")
     return problems
 
 
-def _origin(entry: _Entry, settings: Settings) -> str:
+def _origin(entry: _Entry, settings: Settings, *, is_set: bool) -> str:
     if entry.name in settings.given:
         return "environment"
     if settings.emulated and entry.emulated is not None:
         return "default beside the emulators"
-    if entry.name == "RETELL_WEBHOOK_KEY" and settings.retell_webhook_key:
+    if entry.name == "RETELL_WEBHOOK_KEY" and settings.retell_webhook_key == (settings.retell_api_key,):
         return "RETELL_API_KEY"
-    return "not set" if entry.default is None else "default"
+    if entry.default is None:
+        return MADE_BY_UP if is_set else "not set"
+    return "default"
 
 
 def _shown(entry: _Entry, value: object) -> str:

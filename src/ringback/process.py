@@ -106,7 +106,11 @@ def run_loop(main: Coroutine[Any, Any, T]) -> T:
 
 
 async def begin(deps: Dependencies) -> None:
-    """Check the installation and register the API key. Raises StartRefused if emulated and real calls would mix."""
+    """Check the installation and register the API key.
+
+    Raises StartRefused if the database is not upgraded, or if emulated and real calls would mix.
+    """
+    await deps.check_schema()
     await deps.border().enter()
     if not await deps.put_api_key():
         _log.error("api_key.revoked", setting="RINGBACK_API_KEY", action="set another; requests with this one get 401")

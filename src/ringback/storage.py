@@ -339,13 +339,29 @@ class OutboxRows(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFilter:
+    """The calls of a list. None is no condition. `since` and `until` compare with the time of acceptance.
+
+    `stuck`: unfinished calls whose task or whose next look-up is late by minutes, or whose outcome is unknown.
+    """
+
+    contact_id: str | None = None
+    phone: str | None = None
+    status: str | None = None
+    agent_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    stuck: bool = False
+
+
 class Views(Protocol):
     """Reads in the shapes of the API. Times are RFC 3339 texts, and a page is (items, next cursor or None). All raise
     StoreUnavailable."""
 
     async def call(self, call_id: str) -> dict[str, Any] | None: ...
     async def calls(
-        self, *, contact_id: str | None, status: str | None, cursor: str | None, limit: int
+        self, wanted: CallFilter, *, cursor: str | None, limit: int
     ) -> tuple[list[dict[str, Any]], str | None]: ...
     async def timeline(self, call_id: str) -> list[dict[str, Any]] | None: ...
     async def contact_snapshot(self, phone: str | None, contact_id: str | None, now: datetime) -> ContactSnapshot: ...

@@ -4,11 +4,12 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import CounterMetricFamily, Metric
-from prometheus_client.registry import Collector
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry, Counter, Histogram
+    from prometheus_client.core import Metric
+    from prometheus_client.registry import Collector
 
 #: Create-phone-call takes more than a second; the emulator and the database respond in milliseconds.
 DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -50,10 +51,10 @@ class HttpRefusal(StrEnum):
 class Metrics:
     """The metrics of a process. Label values are from closed sets (an enum, a route's template), not from requests."""
 
-    registry: CollectorRegistry
-    http_requests: Counter  # method, route, status
-    http_duration_s: Histogram  # route
-    http_refused: Counter  # reason
+    registry: "CollectorRegistry"
+    http_requests: "Counter"  # method, route, status
+    http_duration_s: "Histogram"  # route
+    http_refused: "Counter"  # reason
 
     def refused(self, reason: HttpRefusal) -> None:
         """Count a connection or body that exceeded a limit."""
@@ -61,11 +62,14 @@ class Metrics:
 
     def watch(self, name: str, label: str, read: Callable[[], Iterable[tuple[str, float]]]) -> None:
         """Publish counts of another object. `read` yields (label value, count) at every scrape."""
-        self.registry.register(_CountCollector(name, label, read))
+        self.registry.register(_count_collector(name, label, read))
 
 
 def make_metrics() -> Metrics:
     """Create the metrics of one process, all at zero."""
+    # Imported here, because the command line imports this module and counts nothing.
+    from prometheus_client import CollectorRegistry, Counter, Histogram
+
     registry = CollectorRegistry()
 
     def counter(name: str, help_text: str, *labels: str) -> Counter:
@@ -82,14 +86,15 @@ def make_metrics() -> Metrics:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _CountCollector(Collector):
-    name: str
-    label: str
-    read: Callable[[], Iterable[tuple[str, float]]]
+def _count_collector(name: str, label: str, read: Callable[[], Iterable[tuple[str, float]]]) -> "Collector":
+    from prometheus_client.core import CounterMetricFamily
+    from prometheus_client.registry import Collector
 
-    def collect(self) -> Iterable[Metric]:
-        family = CounterMetricFamily(f"ringback_{self.name}", f"Counted by the {self.name} itself", labels=[self.label])
-        for value, count in self.read():
-            family.add_metric([value], count)
-        yield family
+    class CountCollector(Collector):
+        def collect(self) -> "Iterable[Metric]":
+            family = CounterMetricFamily(f"ringback_{name}", f"Counted by the {name} itself", labels=[label])
+            for value, count in read():
+                family.add_metric([value], count)
+            yield family
+
+    return CountCollector()

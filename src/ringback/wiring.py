@@ -19,6 +19,7 @@ from ringback.adapters.postgres.outbox import PostgresDeadOutbox
 from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Pool, connection_of, open_pool
 from ringback.adapters.postgres.purge import PostgresPurge
+from ringback.adapters.postgres.schema import require_schema
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.adapters.postgres.views import PostgresViews
 from ringback.adapters.retell.account import RetellAccount
@@ -30,9 +31,9 @@ from ringback.adapters.retell.wire import content_identity
 from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.adapters.sqs.queue import open_sqs_queue
 from ringback.batching import Batcher
-from ringback.config import Settings, SettingsError
+from ringback.config import Settings, SettingsError, describe
 from ringback.domain.call import AcceptReceipt, NewCall
-from ringback.domain.catalog import Catalog, built_in_catalog, parse_catalog
+from ringback.domain.catalog import Catalog, CatalogError, built_in_catalog, parse_catalog
 from ringback.domain.errors import ErasureKeyMissing, Retryable, StoreUnavailable
 from ringback.flows.border import Border, stop_call_here
 from ringback.flows.business_operations import business_actions, declarations
@@ -120,12 +121,17 @@ class Dependencies:
             pause=partial(pause_dialing, switch, self.clock),
             resume=partial(resume_dialing, switch),
             why=EligibilityExplainer(self.views, self.clock, self.numbers, self.rules.policy).explain,
+            settings=partial(describe, self.settings),
             views=self.views,
             numbers=self.numbers,
         )
 
     def retention(self) -> Retention:
         return Retention(PostgresPurge(self.pool), self.clock)
+
+    async def check_schema(self) -> None:
+        """Raise StartRefused if the database is not upgraded."""
+        await require_schema(self.pool)
 
     async def check_erasure_key(self) -> None:
         """Raise SettingsError without a key in use: the process could not recognise suppressions of erased people."""
@@ -168,7 +174,7 @@ class Dependencies:
 
 
 def tool_definitions(settings: Settings, functions_url: str, *, args_at_root: bool) -> list[dict[str, Any]]:
-    """Return the custom functions of a Retell agent. Raises the errors of `read_catalog`."""
+    """Return the custom functions of a Retell agent. Raises SettingsError."""
     declared = [one for one in declarations(read_catalog(settings)) if one.for_agents]
     return [
         tool_definition(one.name, one.description, one.arguments, functions_url, args_at_root=args_at_root)
@@ -258,8 +264,13 @@ def batched_acceptance(initiation: CallInitiation) -> Callable[[NewCall, str | N
 
 
 @asynccontextmanager
-async def open_diagnostic_targets(settings: Settings) -> AsyncIterator[DiagnosticTargets]:
-    """Open the targets of the settings. An unavailable one is given as its error."""
+async def open_diagnostic_targets(
+    settings: Settings, known_elsewhere: frozenset[str] = frozenset()
+) -> AsyncIterator[DiagnosticTargets]:
+    """Open the targets of the settings. An unavailable one is given as its error.
+
+    `known_elsewhere` has the settings that a running system has and this process lacks.
+    """
     async with AsyncExitStack() as stack:
         pool: Pool | None = None
         unavailable: Retryable = StoreUnavailable("it is in the database, which is not configured")
@@ -279,21 +290,44 @@ async def open_diagnostic_targets(settings: Settings) -> AsyncIterator[Diagnosti
             except Retryable as error:
                 queues[subject] = error
         api_key = settings.retell_api_key
+        engage = None
+        if settings.engage_url is not None and settings.engage_secret is not None:
+            engage = EngageHttp(settings.engage_url, settings.engage_secret, SystemClock())
+            stack.push_async_callback(engage.close)
         yield DiagnosticTargets(
             clock=SystemClock(),
-            database=PostgresInspection(pool) if pool is not None else unavailable if settings.database_url else None,
+            database=_inspection(pool, settings)
+            if pool is not None
+            else unavailable
+            if settings.database_url
+            else None,
             outbox=PostgresDeadOutbox(pool) if pool is not None else None,
             queues=queues,
             account=RetellAccount(api_key, settings.retell_base_url) if api_key is not None else None,
             api_key=api_key,
             webhook_keys=settings.retell_webhook_key,
+            engage=engage,
             engage_url=settings.engage_url,
+            known_elsewhere=known_elsewhere,
         )
 
 
+def _inspection(pool: Pool, settings: Settings) -> PostgresInspection:
+    return PostgresInspection(pool, Hashing(settings.erasure_key))
+
+
 def read_catalog(settings: Settings) -> Catalog:
-    """Read the catalogue in force. Raises CatalogError, and OSError for a file that cannot be read."""
-    return built_in_catalog() if settings.catalog is None else parse_catalog(settings.catalog.read_text())
+    """Read the catalogue in force. Raises SettingsError."""
+    if settings.catalog is None:
+        return built_in_catalog()
+    try:
+        return parse_catalog(settings.catalog.read_text())
+    except OSError as error:
+        raise SettingsError([f"RINGBACK_CATALOG: {settings.catalog} cannot be read ({error.strerror})"]) from None
+    except UnicodeDecodeError:
+        raise SettingsError([f"RINGBACK_CATALOG: {settings.catalog} is not UTF-8 text"]) from None
+    except CatalogError as error:
+        raise SettingsError([f"RINGBACK_CATALOG: {error}"]) from None
 
 
 def readiness(deps: Dependencies) -> tuple[dict[str, Check], IsPaused]:

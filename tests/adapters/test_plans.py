@@ -14,6 +14,7 @@ from ringback.adapters import postgres
 from ringback.adapters.postgres import erasure, purge
 from ringback.adapters.postgres.views import PostgresViews
 from ringback.domain.call import CallStatus
+from ringback.storage import CallFilter
 from tests.postgresql import short_lived_copy
 
 CALLS = 60_000
@@ -144,10 +145,11 @@ async def test_the_views_scan_no_growing_table(connection, pool):
     call_id = await connection.fetchval("SELECT call_id FROM calls WHERE final LIMIT 1")
     async with pool.acquire() as of_the_views:
         of_the_views.add_query_logger(seen.append)
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
     for status in (None, *CallStatus):
-        for contact_id in (None, "crm-7"):
-            await views.calls(contact_id=contact_id, status=status, cursor=None, limit=50)
-            await views.calls(contact_id=contact_id, status=status, cursor=call_id, limit=50)
+        for asked in ({}, {"contact_id": "crm-7"}, {"phone": "+14150000007"}, {"since": an_hour_ago}, {"stuck": True}):
+            for cursor in (None, call_id):
+                await views.calls(CallFilter(status=status, **asked), cursor=cursor, limit=50)
     await views.timeline(call_id)
     await views.events(after=None, limit=50)
     for phone, contact_id in (("+14160000007", None), (None, "crm-7"), ("+14160000007", "crm-7")):

@@ -9,7 +9,8 @@ import structlog
 
 DEAD_EVENT = """
 INSERT INTO outbox (kind, message_id, order_key, call_id, payload, created_at, due_at, tries, dead_at, last_error)
-VALUES ('abt_event', 'e-1', 'call:c-1', 'c-1', '{"id": "e-1"}', now(), now(), 5, '2026-12-01T17:00:00Z', 'http_400')
+VALUES ('abt_event', 'e-1', 'call:c-1', 'c-1', '{"id": "e-1", "type": "voice_ai_call_failed"}', now(), now(), 5,
+        '2026-12-01T17:00:00Z', 'http_400')
 """
 
 

@@ -3,12 +3,15 @@
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from typer.testing import CliRunner
 
 from ringback import cli
+from ringback.config import SettingsError
 
 CALL = {
     "call_id": "019ad9f0-call",
@@ -134,7 +137,8 @@ def test_trace_prints_one_line_when_the_server_does_not_respond(monkeypatch):
     monkeypatch.setenv("RINGBACK_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("RINGBACK_API_KEY", "rbk_1")
     result = run(cli.app, ["trace", "c-1"])
-    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert isinstance(result.exception, SettingsError)
+    assert "no Ringback responds at http://127.0.0.1:9" in str(result.exception)
 
 
 def test_trace_prints_the_timeline_line_by_line(voice_api):
@@ -142,23 +146,66 @@ def test_trace_prints_the_timeline_line_by_line(voice_api):
     result = run(cli.app, ["trace", "c-1"])
     assert result.exit_code == 0
     lines = [line.rstrip() for line in result.stdout.splitlines()]
-    assert lines[0] == "call 019ad9f0-call  scheduled  contact crm-42  next at 12-01 18:00:00.000"
-    story = {line.split("  ")[0]: line for line in lines[3:] if line}
-    assert "#1" in story["12-01 17:00:00.250"]
-    assert "verdict=admit  rule=admitted" in story["12-01 17:00:00.250"]
-    assert "+0.250 s" in story["12-01 17:00:00.250"]
-    assert "event=call_ended" in story["12-01 17:00:03.000"]
-    last = story["12-01 18:01:04.000"]
-    assert "+1:01:04" in last
-    assert "voice_ai_call_failed" in last
-    assert "reason=busy  is_final=false  delivered_at=12-01 18:01:04.020" in last
-    assert "dial_busy" in lines[-1]
+    assert lines == [
+        "call 019ad9f0-call  scheduled  contact crm-42  next at 2026-12-01 18:00:00.000",
+        "",
+        "2026-12-01 17:00:00.000  +0.000 s      call_accepted         contact_id=crm-42  agent_id=agent_1",
+        "2026-12-01 17:00:00.250  +0.250 s  #1  gate                  verdict=admit  rule=admitted",
+        "2026-12-01 17:00:03.000  +3.000 s  #1  provider_event        event=call_ended  fate=applied",
+        "2026-12-01 18:01:04.000  +1:01:04      voice_ai_call_failed  reason=busy  is_final=false"
+        "  delivered_at=2026-12-01 18:01:04.020",
+        "",
+        "attempt 1  state=analyzed  dial=busy  party=unknown  end=provider  disconnection_reason=dial_busy"
+        "  duration_ms=0  provider_call_id=call_9",
+    ]
 
 
 def test_trace_as_json_is_the_response_of_the_api(voice_api):
     voice_api.responses = {"/v1/calls/c-1": (200, CALL), "/v1/calls/c-1/timeline": (200, {"entries": ENTRIES})}
     printed = json.loads(run(cli.app, ["trace", "c-1", "--json"]).stdout)
     assert printed == {"call": CALL, "entries": ENTRIES}
+
+
+def test_calls_lists_a_row_per_call_with_its_reason(voice_api):
+    talking = {**CALL["attempts"][0], "state": "ongoing", "ended_at": None, "started_at": "2026-12-01T17:00:04.000Z"}
+    open_call = {**CALL, "reason": None, "next_eligible_at": "2020-12-01T18:00:00.000Z"}
+    on_the_phone = {**CALL, "call_id": "c-2", "status": "in_progress", "next_eligible_at": None, "attempts": [talking]}
+    refused = {**CALL, "call_id": "c-3", "status": "failed", "reason": "suppressed", "attempts": []}
+    voice_api.responses = {
+        "/v1/calls?phone=%2B14155550100&stuck=true&limit=3": (200, {"items": [open_call], "next_cursor": "c-9"}),
+        "/v1/calls?phone=%2B14155550100&stuck=true&limit=2&cursor=c-9": (
+            200,
+            {"items": [{**on_the_phone, "reason": None}, refused], "next_cursor": "c-3"},
+        ),
+    }
+    arguments = ["calls", "--phone", "+14155550100", "--stuck", "--limit", "3"]
+    result = run(cli.app, arguments)
+    assert result.stdout.splitlines() == [
+        "call           status       contact  attempts  reason",
+        "019ad9f0-call  scheduled    crm-42   1         was due 2020-12-01 18:00:00.000, after dial_busy",
+        "c-2            in_progress  crm-42   1         talking since 2026-12-01 17:00:04.000",
+        "c-3            failed       crm-42   0         suppressed",
+    ]
+    assert result.stderr == "3 calls; there are more, see --limit\n"
+    listed = json.loads(run(cli.app, [*arguments, "--json"]).stdout)
+    assert [call["call_id"] for call in listed] == ["019ad9f0-call", "c-2", "c-3"]
+
+
+def test_calls_sends_since_as_a_time_and_refuses_another_text(voice_api):
+    class AnyPage(dict):
+        def __getitem__(self, path):
+            return 200, {"items": [], "next_cursor": None}
+
+    voice_api.responses = AnyPage()
+    began = datetime.now(UTC)
+    for text, ago in {"90s": 90, "30m": 1800, "1h": 3600, "2d": 172800}.items():
+        assert run(cli.app, ["calls", "--since", text]).exit_code == 0
+        sent = parse_qs(urlsplit(voice_api.requests[-1][1]).query)["since"][0]
+        assert abs((began - datetime.fromisoformat(sent)).total_seconds() - ago) < 10
+    assert run(cli.app, ["calls", "--since", "2026-12-01T18:00:00+01:00"]).exit_code == 0
+    assert "since=2026-12-01T17%3A00%3A00.000Z" in voice_api.requests[-1][1]
+    refused = run(cli.app, ["calls", "--since", "yesterday"])
+    assert (refused.exit_code, "90s, 30m, 1h, 2d" in refused.stderr) == (2, True)
 
 
 def test_trace_encodes_an_id_with_odd_characters_as_one_path_segment(voice_api):

@@ -2,15 +2,30 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from ringback import cli
 from ringback.config import SettingsError
 
 run = CliRunner().invoke
+#: Without pydantic, with which typer itself reads the options of a command.
+HEAVY = {
+    "asyncio",
+    "asyncpg",
+    "fastapi",
+    "aiohttp",
+    "retell",
+    "alembic",
+    "uvicorn",
+    "aiobotocore",
+    "rich",
+    "phonenumbers",
+}
 
 
 def test_serve_names_the_setting_when_there_is_no_database(monkeypatch):
@@ -54,11 +69,58 @@ def test_a_command_prints_one_sentence_and_ends_with_2_when_the_database_is_unav
     assert "hunter2" not in ended.stderr
 
 
-def test_the_command_line_imports_nothing_heavy():
+@pytest.mark.parametrize(
+    "command", ["--version", "--help", "why +14155550100", "calls", "trace c-1", "pause", "retell try note_writeback"]
+)
+def test_a_light_command_imports_nothing_heavy(tmp_path: Path, command: str):
+    (tmp_path / "up.json").write_text('{"url": "http://127.0.0.1:9", "api_key": "rbk_1"}')
     code = (
-        "import sys; from ringback import cli\n"
-        "heavy = {'asyncpg', 'fastapi', 'aiohttp', 'retell', 'pydantic', 'alembic', 'uvicorn', 'aiobotocore'}\n"
-        "sys.stdout.write(','.join(sorted(heavy & set(sys.modules))))"
+        "import atexit, sys; from ringback import cli\n"
+        f"heavy = {HEAVY}\n"
+        "atexit.register(lambda: sys.stderr.write('heavy: ' + ','.join(sorted(heavy & set(sys.modules)))))\n"
+        "cli.main()"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (ended.stdout, ended.stderr) == ("", "")
+    words = command.split() if command.startswith("--") else [*command.split(), "--data-dir", "."]
+    env = {"PATH": "/usr/bin", "RETELL_WEBHOOK_KEY": "key_1"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *words], env=env, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr.endswith("heavy: "), ended.stderr
+
+
+def test_version_is_that_of_the_package():
+    assert run(cli.app, ["--version"]).stdout == f"ringback {version('ringback')}\n"
+
+
+def test_the_shell_completes_commands_and_options():
+    for words, completed in {
+        "ringback ca": {"call", "calls", "catalog"},
+        "ringback dead-letters re": {"replay"},
+        "ringback calls --st": {"--status", "--stuck"},
+        "ringback calls --status unk": {"unknown"},
+    }.items():
+        env = {
+            "PATH": "/usr/bin",
+            "_RINGBACK_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split()) - 1),
+        }
+        code = "import sys; sys.argv[0] = 'ringback'; from ringback.cli import main; main()"
+        ended = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+        assert set(ended.stdout.split()) == completed, ended.stderr
+
+
+def test_every_command_that_prints_data_has_json():
+    def leaves(group, path=()):
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                yield from leaves(command, (*path, name))
+            else:
+                yield " ".join((*path, name)), {option for parameter in command.params for option in parameter.opts}
+
+    without = {name for name, options in leaves(get_command(cli.app)) if "--json" not in options}
+    # These run until a signal, tell a result in one word, or print JSON only.
+    assert without == {
+        "demo", "serve", "emulate", "db upgrade", "db rekey", "keys revoke", "dead-letters show", "retell tools",
+    }  # fmt: skip

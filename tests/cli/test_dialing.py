@@ -1,11 +1,16 @@
 """ringback pause, resume and why, against recorded responses of the API."""
 
+import inspect
 import json
+import re
 
 import pytest
 from typer.testing import CliRunner
 
 from ringback import cli
+from ringback.cli.explanation import RULES
+from ringback.domain import contact_snapshot, eligibility
+from ringback.domain.abt_event import FailReason
 
 run = CliRunner().invoke
 WHY = {
@@ -51,24 +56,68 @@ def test_pause_prints_its_start_and_the_number_of_live_calls(api):
     assert requests == [("POST", "/v1/dialing/pause", {"reason": "wrong script"})]
 
 
-def test_resume_prints_that_dialing_is_on(api):
+def test_resume_tells_the_pause_that_it_ended(api):
     responses, _ = api
-    responses["POST", "/v1/dialing/resume"] = {"paused": False}
-    assert run(cli.app, ["resume"]).stdout == "dialing\n"
+    resumed = {"paused": False, "was_paused_at": "2026-12-01T17:00:00.000Z", "was_reason": "wrong script"}
+    for was, said in {
+        ("2026-12-01T17:00:00.000Z", "wrong script"): "it was paused since 2026-12-01 17:00:00.000 UTC because "
+        "wrong script",
+        ("2026-12-01T17:00:00.000Z", None): "it was paused since 2026-12-01 17:00:00.000 UTC, no reason was given",
+        (None, None): "it was not paused",
+    }.items():
+        responses["POST", "/v1/dialing/resume"] = resumed | {"was_paused_at": was[0], "was_reason": was[1]}
+        assert run(cli.app, ["resume"]).stdout == f"dialing; {said}\n"
+    assert json.loads(run(cli.app, ["resume", "--json"]).stdout) == responses["POST", "/v1/dialing/resume"]
 
 
-def test_why_explains_line_by_line_by_phone_or_by_contact(api):
+def test_why_explains_in_sentences_by_phone_or_by_contact(api):
     responses, _ = api
     responses["GET", "/v1/why?phone=%2B14155550100"] = responses["GET", "/v1/why?contact_id=a%26b"] = WHY
     assert run(cli.app, ["why", "a&b"]).exit_code == 0
     assert run(cli.app, ["why", "+14155550100"]).stdout.splitlines() == [
-        "next call    2026-12-02T14:00:00.000Z  because outside_calling_hours",
-        "hours        closed until 2026-12-02T14:00:00.000Z  (mon-sat 09:00-20:00 in America/New_York)",
-        "dialing      on, 2 calls live",
-        "suppressed   s-1  2026-12-01T17:00:00.000Z  api  asked",
-        "open task    callback of call c-1  held (held)  due 2026-12-02T01:00:00.000Z"
-        "  then outside_calling_hours until 2026-12-02T14:00:00.000Z",
-        "attempt      2026-12-01T17:00:00.000Z  c-1  analyzed  dial_busy",
-        'decision     2026-12-01T17:00:00.000Z  call c-1  gate  verdict="wait"  rule="attempt_gap"',
+        "The next call is possible Wed 2 Dec 09:00 in New York (2026-12-02 14:00:00.000 UTC), because it is outside the"
+        " calling hours (outside_calling_hours).",
+        "The calling hours are mon-sat 09:00-20:00: closed until Wed 2 Dec 09:00 in New York.",
+        "Dialing is on, and 2 calls are live.",
+        "Suppressed since 2026-12-01 17:00:00.000 UTC because asked (by phone, from api, suppression s-1).",
+        "Open task: the callback of call c-1 is held by an inbound call, due 2026-12-02 01:00:00.000 UTC; then it waits"
+        " until Wed 2 Dec 09:00 in New York because it is outside the calling hours (outside_calling_hours).",
+        "Attempt 1 of call c-1 was sent at 2026-12-01 17:00:00.000 UTC and is analyzed, dial_busy.",
+        "Decision at 2026-12-01 17:00:00.000 UTC about call c-1: gate, verdict wait, rule attempt_gap.",
     ]
     assert json.loads(run(cli.app, ["why", "a&b", "--json"]).stdout) == WHY
+
+
+def test_why_says_what_else_may_decide(api):
+    responses, _ = api
+    hours = {**WHY["calling_hours"], "time_zones": ["America/Los_Angeles", "America/New_York"]}
+    paused = {**WHY["dialing"], "paused": True, "reason": "wrong script"}
+    broken = {**WHY["dialing"], "breaker_until": "2026-12-01T17:00:30.000Z"}
+    empty = dict.fromkeys(("suppressions", "open_tasks", "attempts_last_24h", "decisions"), ())
+    for changed, said in (
+        ({"next_eligible_at": None, "because": "paused", "dialing": paused},
+         ["No time can be promised for the next call, because all dialing is paused (paused).",
+          "Dialing is paused: wrong script."]),
+        ({"because": "admitted", "calling_hours": {**hours, "open_now": True}, "dialing": broken},
+         ["A call is possible now, because nothing prevents a call (admitted).",
+          "The calling hours are mon-sat 09:00-20:00, as in all of America/Los_Angeles, America/New_York: open now.",
+          "Retell refuses the account; the next try is at 2026-12-01 17:00:30.000 UTC."]),
+        ({"calling_hours": {**hours, "time_zones": [], "opens_at": None}},
+         ["The next call is possible Wed 2 Dec 14:00 UTC (2026-12-02 14:00:00.000 UTC), because it is outside the"
+          " calling hours (outside_calling_hours).",
+          "The calling hours are mon-sat 09:00-20:00: closed, and they never open."]),
+    ):  # fmt: skip
+        responses["GET", "/v1/why?contact_id=crm-42"] = {**WHY, **empty, **changed}
+        lines = run(cli.app, ["why", "crm-42"]).stdout.splitlines()
+        assert [line for line in said if line not in lines] == []
+
+
+def test_every_rule_of_the_eligibility_check_has_a_sentence():
+    source = inspect.getsource(eligibility) + inspect.getsource(contact_snapshot)
+    rules = set(re.findall(r'_(?:defer|deny)\("(\w+)"', source)) | {contact_snapshot.NEVER_OPEN, contact_snapshot.DUE}
+    assert len(rules) > 10
+    assert rules | {contact_snapshot.NOW, *map(str, refusals())} == RULES.keys()
+
+
+def refusals() -> list[FailReason]:
+    return [FailReason.COUNTRY_NOT_ALLOWED, FailReason.NUMBER_TYPE_NOT_ALLOWED]

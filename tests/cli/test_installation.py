@@ -1,14 +1,14 @@
 """The commands for an installation: catalogue, agent's functions, doctor, erasure, new keys for hashes."""
 
 import json
+import tomllib
 from dataclasses import replace
 
 from typer.testing import CliRunner
 
 from ringback import cli
 from ringback.adapters.postgres.schema import NEWEST
-from ringback.cli.installation import show_settings
-from ringback.config import SettingsError, read_settings
+from ringback.config import SettingsError, describe, read_settings
 from ringback.domain.catalog import built_in_catalog, catalog_toml, parse_catalog
 
 run = CliRunner().invoke
@@ -18,6 +18,7 @@ def test_catalog_prints_toml_that_parses_to_the_same_catalogue(monkeypatch, tmp_
     monkeypatch.delenv("RINGBACK_CATALOG", raising=False)
     printed = run(cli.app, ["catalog"]).stdout
     assert parse_catalog(printed) == built_in_catalog()
+    assert json.loads(run(cli.app, ["catalog", "--json"]).stdout) == tomllib.loads(printed)
     own = tmp_path / "catalog.toml"
     own.write_text('[fields]\n"plan" = ["a\\u007f", "Zoë \\"x\\""]\n[dispositions]\n')
     monkeypatch.setenv("RINGBACK_CATALOG", str(own))
@@ -72,12 +73,11 @@ def test_doctor_gives_advice_and_ends_with_1_if_something_is_wrong(dead_event):
     assert f"schema              {NEWEST}, the newest" in result.stdout
 
 
-def test_doctor_names_the_origin_of_a_webhook_key_that_is_not_the_api_key(capsys):
+def test_doctor_names_the_origin_of_a_webhook_key_that_is_not_the_api_key():
     defaults = read_settings({}, emulated=True)
     for keys, origin in ((("key_1",), "RETELL_API_KEY"), (("key_2",), "a running ringback up")):
-        show_settings(replace(defaults, retell_api_key="key_1", retell_webhook_key=keys))
-        [shown] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("RETELL_WEBHOOK_KEY")]
-        assert shown.endswith(f"({origin})")
+        shown = describe(replace(defaults, retell_api_key="key_1", retell_webhook_key=keys))
+        assert [row[2] for row in shown if row[0] == "RETELL_WEBHOOK_KEY"] == [origin]
 
 
 SUPPRESSED = """INSERT INTO suppressions (suppression_id, phone, reason, source, created_at)
@@ -93,12 +93,17 @@ def test_erase_prints_the_number_of_erased_rows(database, monkeypatch):
     monkeypatch.setenv("RINGBACK_ERASURE_KEY", "a" * 32)
     assert run(cli.app, ["db", "rekey"]).stdout == "there is no hash of an erased person\n"
     database(SUPPRESSED)
-    result = run(cli.app, ["erase", "+14155550100", "--reason", "request 17"])
+    declined = run(cli.app, ["erase", "+14155550100", "--reason", "request 17"], input="n\n")
+    assert declined.exit_code == 1
+    counts = ("contacts              1", "calls                 0", "suppressions          1")
+    assert all(count in declined.stderr for count in counts)
+    assert declined.stderr.endswith("nothing was erased\n")
+    result = run(cli.app, ["erase", "+14155550100", "--reason", "request 17"], input="y\n")
     assert result.exit_code == 0
     assert "contacts              1" in result.stdout
     assert "4155550100" not in result.stdout + result.stderr
     for phone in ("4155550100", "+1415555010"):
-        refused = run(cli.app, ["erase", phone, "--reason", "x"])
+        refused = run(cli.app, ["erase", phone, "--reason", "x", "--yes"])
         assert (refused.exit_code, phone in refused.stderr) == (1, False)
     monkeypatch.setenv("RINGBACK_ERASURE_KEY", f"{'b' * 32},{'a' * 32}")
     assert run(cli.app, ["db", "rekey"]).stdout == "every hash is under the newest key\n"
@@ -109,6 +114,6 @@ def test_erase_prints_the_number_of_erased_rows(database, monkeypatch):
 def test_erase_accepts_any_spelling_of_the_number(monkeypatch, database):
     monkeypatch.setenv("RINGBACK_ERASURE_KEY", "a" * 32)
     database("INSERT INTO contacts (contact_id, phone, updated_at) VALUES ('crm-42', '+14155550100', now())")
-    result = run(cli.app, ["erase", "+114155550100", "--reason", "request 18"])
+    result = run(cli.app, ["erase", "+114155550100", "--reason", "request 18", "--yes", "--json"])
     assert result.exit_code == 0
-    assert "contacts              1" in result.stdout
+    assert json.loads(result.stdout)["rows"]["contacts"] == 1

@@ -104,7 +104,9 @@ async def stack(pool, store, clock) -> AsyncIterator[Stack]:
         numbers=numbers,
     )
     explanation = EligibilityExplainer(views, clock, numbers, POLICY)
-    steering = OperatorRoutes(pause=None, resume=None, why=explanation.explain, views=views, numbers=numbers)
+    steering = OperatorRoutes(
+        pause=None, resume=None, settings=None, why=explanation.explain, views=views, numbers=numbers
+    )
 
     async def find_key(key_hash: str) -> KnownKey | None:
         return KnownKey("test", Role.ADMIN) if key_hash == hash_key(KEY) else None

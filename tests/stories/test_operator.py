@@ -34,15 +34,64 @@ def client(system: RunningSystem) -> SystemClient:
 
 
 def _command(system: RunningSystem, *words: str) -> subprocess.CompletedProcess[str]:
+    return _run(system, {}, *words, "--data-dir", str(system.home / "data"))
+
+
+def _run(system: RunningSystem, env: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "ringback.cli", *words, "--data-dir", str(system.home / "data")],
-        env=clean_environment({}),
+        [sys.executable, "-m", "ringback.cli", *words],
+        env=clean_environment(env),
         cwd=system.home,
         capture_output=True,
         text=True,
         timeout=30,
         check=False,
     )
+
+
+def test_doctor_of_another_shell_warns_and_knows_what_it_does_not_know(system: RunningSystem) -> None:
+    env = {
+        "RINGBACK_URL": system.ready["url"],
+        "RINGBACK_API_KEY": system.ready["api_key"],
+        "RINGBACK_COUNTRIES": "CA",
+        "RINGBACK_DATABASE_URL": "",
+    }
+    result = _run(system, env, "doctor", "--data-dir", str(system.home / "none"))
+    assert "RINGBACK_COUNTRIES                US  (default)" in result.stdout, result.stdout
+    assert "RINGBACK_COUNTRIES  is CA in this shell, and US in the running system, which counts" in result.stdout
+    assert "RETELL_API_KEY                    ••••  (a running ringback up, not known here)" in result.stdout
+    assert "warn   Retell API key      RETELL_API_KEY of the running system is not known here" in result.stdout
+    assert system.ready["url"] + " is ready" in result.stdout
+
+
+def test_doctor_says_when_up_is_not_running(system: RunningSystem) -> None:
+    data_dir = system.home / "stopped"
+    data_dir.mkdir()
+    (data_dir / "up.json").write_text('{"url": "http://127.0.0.1:9", "api_key": "rbk_1"}')
+    result = _run(system, {}, "doctor", "--data-dir", str(data_dir))
+    assert "warn   running system      ringback up is not running: no Ringback responds at http://127.0.0.1:9" in (
+        result.stdout
+    )
+    assert "none is configured: events and CRM writes wait in the outbox" in result.stdout
+
+
+def test_retell_try_tells_what_the_agent_would_hear_and_writes_nothing(
+    system: RunningSystem, client: SystemClient
+) -> None:
+    heard = _command(system, "retell", "try", "reschedule_call", "--args", '{"when": "tomorrow at 3pm"}')
+    assert heard.returncode == 0, heard.stderr
+    assert heard.stdout.startswith("The agent would hear: ")
+    assert heard.stdout.endswith("Nothing was written: this was the playground.\n")
+    unclear = _command(system, "retell", "try", "reschedule_call", "--args", '{"when": "soon"}', "--json")
+    reply = json.loads(unclear.stdout)
+    assert (unclear.returncode, reply["ok"], reply["code"]) == (1, False, "needs_clarification")
+    unknown = _command(system, "retell", "try", "call_analysed")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert unknown.stderr == "there is no function call_analysed for agents: see ringback retell tools\n"
+    real = _command(system, "retell", "try", "note_writeback", "--args", '{"note": "x"}', "--call-id", "call_unknown")
+    assert (real.returncode, "Nothing was written" in real.stdout) == (1, False)
+    no_object = _command(system, "retell", "try", "note_writeback", "--args", "[]")
+    assert (no_object.returncode, "--args is a JSON object" in no_object.stderr) == (2, True)
 
 
 def _why(client: SystemClient, phone: str) -> Json:
@@ -77,6 +126,7 @@ def test_doctor_reports_no_problem_of_a_running_system(system: RunningSystem) ->
     assert "WRONG" not in result.stdout
     for key in (system.ready["api_key"], "whsec_"):
         assert key not in result.stdout
+    assert "warn" not in result.stdout
     examined = {line[7:26].strip() for line in result.stdout.splitlines() if line.startswith("ok ")}
     assert examined >= {"database", "clock", "schema", "dialing", "call queue", "event queue", "Retell API key"}
 
@@ -119,7 +169,9 @@ def resumed(system: RunningSystem, client: SystemClient, pause: Pause) -> dateti
     """Resume dialing and return its time, after all calls that waited have ended."""
     moment = datetime.now(UTC)
     result = _command(system, "resume")
-    assert (result.returncode, result.stdout) == (0, "dialing\n")
+    assert result.returncode == 0
+    assert result.stdout.startswith("dialing; it was paused since ")
+    assert result.stdout.endswith("UTC because wrong script\n")
     for call_id in pause.placed:
         client.wait_final(call_id)
         client.wait_delivered(call_id)
@@ -188,8 +240,8 @@ def test_why_explains_a_suppressed_person(system: RunningSystem, client: SystemC
     assert why["attempts_last_24h"] == []
     assert client.get(f"/v1/why?contact_id={body['contact']['contact_id']}")["because"] == "suppressed"
     result = _command(system, "why", asked["phone"]).stdout
-    assert "because suppressed" in result
-    assert "asked by letter" in result
+    assert "because this person is suppressed (suppressed)." in result
+    assert "UTC because asked by letter (by phone, from api" in result
 
 
 def test_why_explains_a_person_whose_call_is_not_due_yet(client: SystemClient) -> None:

@@ -31,6 +31,7 @@ MAY = {
     "DELETE /v1/suppressions/{suppression_id}": {"engage", "operator", "admin"},
     "POST /v1/dialing/pause": {"operator", "admin"},
     "POST /v1/dialing/resume": {"operator", "admin"},
+    "GET /v1/settings": {"operator", "admin"},
     "GET /v1/why": {"engage", "viewer", "operator", "admin"},
     "GET /v1/events": {"engage", "viewer", "operator", "admin"},
     "POST /v1/actions/{action}": {"engage", "admin"},

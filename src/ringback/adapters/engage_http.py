@@ -15,6 +15,7 @@ from standardwebhooks import Webhook
 from yarl import URL
 
 from ringback.adapters.retry_after import retry_after_s
+from ringback.domain.errors import Retryable
 from ringback.failpoints import Failpoint, reach
 from ringback.ports import Clock, Delivery
 
@@ -113,6 +114,15 @@ class EngageHttp:
             return Delivery(delivered=False, detail="connection_lost")
         except (KeyError, TypeError, ValueError):
             return Delivery(delivered=False, permanent=True, detail="malformed")
+
+    async def status(self) -> int:
+        """Return the status of a request that delivers nothing. Raises Retryable if there is no response."""
+        try:
+            url = URL(f"{self._base_url}/abt-events", encoded=True)
+            async with self._session.options(url, allow_redirects=False) as response:
+                return response.status
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise Retryable(f"no response: {type(error).__name__}") from None
 
     def _request(self, kind: str, message_id: str, payload: Mapping[str, Any]) -> EngageRequest:
         now = self._clock.now()

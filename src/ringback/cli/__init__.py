@@ -2,18 +2,19 @@
 
 import sys
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
-from ringback.cli import calls, conformance, dead_letters, dialing, installation, keys, running
+from ringback.cli import calls, conformance, dead_letters, dialing, doctor, installation, keys, retell, running
 from ringback.config import SettingsError
-from ringback.domain.errors import ErasureKeyMissing, StartRefused, StoreUnavailable
+from ringback.domain.errors import ErasureKeyMissing, Retryable, StartRefused, StoreUnavailable
 
 app = typer.Typer(
     name="ringback",
     help="Outbound AI voice calls through Retell, with the true outcome of every one.",
     no_args_is_help=True,
-    add_completion=False,
+    rich_markup_mode=None,  # the formatted help takes a fifth of a second to import, and cuts words
     pretty_exceptions_enable=False,  # its tracebacks print local variables, which hold keys and phone numbers
 )
 COMMANDS: tuple[Callable[..., None], ...] = (
@@ -22,11 +23,12 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     running.serve,
     running.emulate,
     calls.call,
+    calls.calls,
     calls.trace,
     dialing.why,
     dialing.pause,
     dialing.resume,
-    installation.doctor,
+    doctor.doctor,
     installation.catalog,
     installation.erase,
     conformance.conformance,
@@ -39,11 +41,28 @@ db_app.command("rekey")(installation.rekey_database)
 app.add_typer(keys.app, name="keys")
 app.add_typer(db_app, name="db")
 app.add_typer(dead_letters.app, name="dead-letters")
-app.add_typer(installation.retell_app, name="retell")
+app.add_typer(retell.app, name="retell")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"ringback {version('ringback')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Outbound AI voice calls through Retell, with the true outcome of every one."""
 
 
 def main() -> None:
-    """Run a command. A wrong setting, a refused start or an unavailable database ends it with exit code 2."""
+    """Run a command. A wrong setting, a refused start or an unavailable dependency ends it with exit code 2."""
     try:
         app()
     except SettingsError as error:
@@ -55,4 +74,7 @@ def main() -> None:
         sys.exit(2)
     except StoreUnavailable as error:
         typer.echo(f"the database of RINGBACK_DATABASE_URL cannot be used: {error}", err=True)
+        sys.exit(2)
+    except Retryable as error:
+        typer.echo(str(error), err=True)
         sys.exit(2)

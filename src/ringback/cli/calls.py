@@ -1,17 +1,26 @@
-"""ringback call and ringback trace: over the Voice API of a running system."""
+"""ringback call, calls and trace: over the Voice API of a running system."""
 
 import hashlib
-import json
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import typer
 
 from ringback.cli.client import request
-from ringback.cli.settings import DEFAULT_DATA_DIR, DataDir
+from ringback.cli.output import print_json, print_row, print_table
+from ringback.cli.render import CALLS_HEADER, attempt_rows, call_row, headline, timeline_rows
+from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir
+from ringback.domain.abt_event import iso
+from ringback.domain.call import CallStatus
+from ringback.domain.instant import NotAnInstant, read_instant
 
 #: In the fictional range. The emulator accepts any caller id; a real account needs one of its own numbers.
 DEFAULT_FROM_NUMBER = "+14155550199"
+#: The largest page of the API.
+PAGE = 200
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def call(  # noqa: PLR0913 - each is an option of the command line
@@ -23,6 +32,7 @@ def call(  # noqa: PLR0913 - each is an option of the command line
     not_before: Annotated[str | None, typer.Option(help="A time with an offset; none means now.")] = None,
     contact: Annotated[str | None, typer.Option(help="The contact's id; made from the number if absent.")] = None,
     from_number: Annotated[str, typer.Option("--from", help="The number that calls.")] = DEFAULT_FROM_NUMBER,
+    as_json: AsJson = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Place a call through the Voice API."""
@@ -36,35 +46,75 @@ def call(  # noqa: PLR0913 - each is an option of the command line
         body["not_before"] = not_before
     accepted = request(data_dir, "POST", "/v1/calls", body)
     due = f", not before {accepted['next_eligible_at']}" if accepted["status"] == "scheduled" else ""
-    typer.echo(accepted["call_id"])
+    if as_json:
+        print_json(accepted)
+    else:
+        typer.echo(accepted["call_id"])
     because = f" ({accepted['reason']})" if accepted.get("reason") else ""
     typer.echo(f"{accepted['status']}{because}{due}; its story: ringback trace {accepted['call_id']}", err=True)
     if because:
         raise typer.Exit(1)
 
 
-def trace(
-    call_id: str,
-    as_json: Annotated[bool, typer.Option("--json", help="The call and its timeline as JSON.")] = False,
+def calls(  # noqa: PLR0913 - each is an option of the command line
+    phone: Annotated[str | None, typer.Option(help="Of this number, in E.164.")] = None,
+    contact: Annotated[str | None, typer.Option(help="Of this contact.")] = None,
+    status: Annotated[CallStatus | None, typer.Option(help="With this status.")] = None,
+    since: Annotated[str | None, typer.Option(help="Accepted since then: 90s, 30m, 1h, 2d, or a time.")] = None,
+    stuck: Annotated[
+        bool, typer.Option("--stuck", help="Late by five minutes or more, or with an unknown outcome.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
+    as_json: AsJson = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Print a call's timeline: every decision, message, webhook and ABT event, with times."""
+    """List calls, a row each with its reason. The newest come first."""
+    now = datetime.now(UTC)
+    asked = {
+        "phone": phone,
+        "contact_id": contact,
+        "status": status and str(status),
+        "since": since and iso(_moment(since, now)),
+        "stuck": "true" if stuck else None,
+    }
+    items: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        page = {**asked, "limit": str(min(PAGE, limit - len(items))), "cursor": cursor}
+        query = urlencode({name: value for name, value in page.items() if value is not None})
+        answer = request(data_dir, "GET", f"/v1/calls?{query}")
+        items += answer["items"]
+        cursor = answer["next_cursor"]
+        if cursor is None or len(items) >= limit:
+            break
+    if as_json:
+        print_json(items)
+    elif items:
+        print_table([call_row(item, now) for item in items], CALLS_HEADER)
+    more = "; there are more, see --limit" if cursor is not None else ""
+    typer.echo(f"{len(items)} calls{more}", err=True)
+
+
+def trace(call_id: str, as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Print a call's timeline: every decision, message, webhook and ABT event, with times in UTC."""
     path = f"/v1/calls/{quote(call_id, safe='')}"
     shown = request(data_dir, "GET", path)
     entries = request(data_dir, "GET", f"{path}/timeline")["entries"]
     if as_json:
-        typer.echo(json.dumps({"call": shown, "entries": entries}, ensure_ascii=False, indent=2))
+        print_json({"call": shown, "entries": entries})
         return
-    from rich.console import Console
+    for row in [headline(shown), [], *timeline_rows(shown, entries), [], *attempt_rows(shown["attempts"])]:
+        print_row(row)
 
-    from ringback.cli.render import attempts_table, headline, timeline_table
 
-    console = Console(highlight=False)
-    console.print(headline(shown), end="\n\n")
-    console.print(timeline_table(shown, entries))
-    if shown["attempts"]:
-        console.print()
-        console.print(attempts_table(shown["attempts"]))
+def _moment(text: str, now: datetime) -> datetime:
+    """Read `1h` as an hour before now, and any other text as an instant."""
+    if match := re.fullmatch(r"([0-9]{1,6})([smhd])", text):
+        return now - timedelta(**{_UNITS[match[2]]: int(match[1])})
+    try:
+        return read_instant(text)
+    except NotAnInstant:
+        raise typer.BadParameter("--since is 90s, 30m, 1h, 2d, or a time such as 2026-12-01T17:00:00Z") from None
 
 
 def _contact_id_for(phone: str) -> str:

@@ -1,40 +1,70 @@
-"""The HTTP client of the commands."""
+"""The HTTP client of the commands. It uses the standard library, because an HTTP library would double their start."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from ringback.cli.settings import UP_FILE
-from ringback.config import process_environment, read_access
+from ringback.config import SettingsError, process_environment, read_access
+
+TIMEOUT_S = 30
 
 
 def request(data_dir: Path, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    """Return the parsed response. On a problem, print all its errors and end the command with exit code 1."""
-    import urllib.error
-    import urllib.request
+    """Return the parsed response. On a problem, print all its errors and end the command with exit code 1.
 
+    Raises SettingsError if no Ringback responds at the address, or if it does not accept the key.
+    """
     access = read_access(process_environment(), data_dir / UP_FILE)
-    headers = {"Authorization": f"Bearer {access.api_key}", "Content-Type": "application/json"}
     content = None if body is None else json.dumps(body).encode()
-    message = urllib.request.Request(access.url + path, content, headers, method=method)
-    # An internal API has no proxy, even if the environment names one.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(message, timeout=30) as response:
-            return json.load(response)
-    except urllib.error.HTTPError as error:
-        typer.echo("\n".join(_problem_lines(error.code, error.read())), err=True)
-    except (OSError, ValueError) as error:
-        typer.echo(f"no usable answer from {access.url}: {type(error).__name__}", err=True)
+    status, answer = send(access.url, method, path, content, {"Authorization": f"Bearer {access.api_key}"})
+    if 200 <= status < 300:
+        return answer
+    if status == 401:
+        raise SettingsError([f"RINGBACK_API_KEY: {access.url} does not accept this key; list them: ringback keys list"])
+    typer.echo("\n".join(_problem_lines(status, answer)), err=True)
     raise typer.Exit(1)
 
 
-def _problem_lines(status: int, body: bytes) -> list[str]:
+def send(url: str, method: str, path: str, content: bytes | None, headers: Mapping[str, str]) -> tuple[int, Any]:
+    """Return the status and the parsed body. Raises SettingsError if no Ringback responds there."""
+    import http.client
+    import urllib.error
+    import urllib.request
+
+    message = urllib.request.Request(
+        url + path, content, {"Content-Type": "application/json", **headers}, method=method
+    )
+    # An internal API has no proxy, even if the environment names one.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        problem = json.loads(body)
+        with opener.open(message, timeout=TIMEOUT_S) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        try:
+            return error.code, json.loads(error.read())
+        except (OSError, ValueError):
+            raise _no_ringback(url) from None
+    except TimeoutError:
+        raise SettingsError([f"the Ringback at {url} did not respond in {TIMEOUT_S} s"]) from None
+    except urllib.error.URLError as error:
+        reason = getattr(error.reason, "strerror", None) or type(error.reason).__name__
+        advice = "start it with ringback up, or correct RINGBACK_URL"
+        raise SettingsError([f"no Ringback responds at {url} ({reason}): {advice}"]) from None
+    except (OSError, http.client.HTTPException, ValueError):
+        raise _no_ringback(url) from None
+
+
+def _no_ringback(url: str) -> SettingsError:
+    return SettingsError([f"what responds at {url} is no Ringback: correct RINGBACK_URL"])
+
+
+def _problem_lines(status: int, problem: Any) -> list[str]:
+    try:
         errors = [f"  {error['pointer']}: {error['message']}" for error in problem["errors"]]
         return [f"{status}: {problem['detail']}", *errors]
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return [f"{status}"]

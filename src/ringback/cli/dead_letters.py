@@ -1,13 +1,13 @@
 """ringback dead-letters: list, show and replay the dead letters of the outbox and of both queues."""
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from ringback.cli.output import print_json, print_table, visible
 from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, fail, settings_of, start_logs
 from ringback.config import SettingsError
 from ringback.domain.abt_event import iso
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from ringback.flows.operator.dead_letters import DeadLetters
 
 Result = TypeVar("Result")
+
+COLUMNS = ("name", "dead_at", "kind", "event", "call", "tries", "reason")
+WHAT_FOLLOWS = (
+    "A running Ringback sends it within seconds. If it is refused again, it is a dead letter again: "
+    "look with ringback dead-letters list, and at its call with ringback trace CALL_ID."
+)
 
 app = typer.Typer(no_args_is_help=True, help="Messages that were given up: outbox, calls and events.")
 
@@ -28,19 +34,15 @@ def show_all(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> N
     """List all dead letters, a line each."""
     entries = _with_letters(data_dir, lambda letters: letters.list())
     rows = [
-        {
-            "name": entry.name,
-            "dead_at": iso(entry.letter.dead_at),
-            "kind": _kind(entry.letter.body),
-            "reason": entry.letter.reason,
-        }
+        {"name": entry.name, "dead_at": iso(entry.letter.dead_at), "reason": entry.letter.reason}
+        | _facts(entry.letter.body)
         for entry in entries
     ]
     if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        print_json(rows)
         return
-    for row in rows:
-        typer.echo(f"{row['name']}  {row['dead_at'] or '-'}  {row['kind']}  {row['reason'] or 'unknown'}")
+    if rows:
+        print_table([[visible(row[name] or "-") for name in COLUMNS] for row in rows], COLUMNS)
     typer.echo(f"{len(rows)} dead letters", err=True)
 
 
@@ -61,17 +63,25 @@ def show(name: Name, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 @app.command()
 def replay(
     name: Annotated[str, typer.Argument(metavar="LETTER|SOURCE", help="outbox:17, or all of outbox, calls or events.")],
+    as_json: AsJson = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Send one dead letter, or all of a source, as if new. Ids and order stay, so no call and no event is repeated."""
     count = _with_letters(data_dir, lambda letters: letters.replay(name))
-    typer.echo(f"{count} replayed")
-    if not count and ":" in name:
+    if as_json:
+        print_json({"replayed": count})
+    else:
+        typer.echo(f"{count} replayed")
+    if count:
+        typer.echo(WHAT_FOLLOWS, err=True)
+    elif ":" in name:
         raise typer.Exit(1)
 
 
 def _with_letters(data_dir: Path, work: Callable[["DeadLetters"], Awaitable[Result]]) -> Result:
     """Run `work` on the dead letters of the installation. A wrong name ends the command with exit code 1."""
+    import asyncio
+
     from ringback.flows.operator.dead_letters import UnknownSource
     from ringback.wiring import open_dependencies
 
@@ -82,6 +92,7 @@ def _with_letters(data_dir: Path, work: Callable[["DeadLetters"], Awaitable[Resu
     async def run() -> Result:
         start_logs(settings)
         async with open_dependencies(settings) as deps:
+            await deps.check_schema()
             return await work(deps.dead_letters())
 
     try:
@@ -92,11 +103,26 @@ def _with_letters(data_dir: Path, work: Callable[["DeadLetters"], Awaitable[Resu
         fail(str(error) or type(error).__name__)
 
 
-def _kind(body: str) -> str:
-    """Return the kind of an outbox row or the type of a queue message, else `unreadable`."""
+def _facts(body: str) -> dict[str, Any]:
+    """Return the kind, event, call and tries of a letter. Each is None where the body does not tell it."""
+    facts: dict[str, Any] = dict.fromkeys(("kind", "event", "call", "tries"))
     try:
         fields = json.loads(body)
         kind = fields.get("kind") or fields.get("type")
     except (ValueError, AttributeError):
-        kind = None
-    return kind if isinstance(kind, str) else "unreadable"
+        return facts | {"kind": "unreadable"}
+    facts |= {"kind": kind if isinstance(kind, str) else "unreadable", "tries": fields.get("tries")}
+    payload, webhook = fields.get("payload"), _webhook(fields)
+    event = payload.get("type") if isinstance(payload, dict) else webhook.get("event")
+    call = webhook.get("call")
+    provider_call_id = call.get("call_id") if isinstance(call, dict) else fields.get("provider_call_id")
+    return facts | {"event": event, "call": fields.get("call_id") or provider_call_id}
+
+
+def _webhook(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the webhook in a message of the event queue, or what the message tells of a webhook without its body."""
+    try:
+        webhook = json.loads(fields["body"])
+    except (KeyError, TypeError, ValueError):
+        return fields
+    return webhook if isinstance(webhook, dict) else fields

@@ -1,7 +1,5 @@
 """ringback keys: create, list and revoke the keys of the HTTP APIs."""
 
-import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -10,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from ringback.cli.output import print_json, print_table
 from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, database_url, fail
 from ringback.domain.abt_event import iso
 from ringback.domain.access import Role
@@ -28,6 +27,7 @@ app = typer.Typer(no_args_is_help=True, help="API keys.")
 def create(
     name: str,
     role: Annotated[Role, typer.Option(help="What the key may do; docs/operations.md has the table.")] = Role.ADMIN,
+    as_json: AsJson = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Create an API key and show it once. The database keeps only its hash."""
@@ -38,7 +38,10 @@ def create(
     key = make_key()
     if not _with_keys(data_dir, lambda keys: keys.add(name, hash_key(key), datetime.now(UTC), role)):
         fail("there is a key of that name")
-    typer.echo(key)
+    if as_json:
+        print_json({"name": name, "role": role, "key": key})
+    else:
+        typer.echo(key)
 
 
 @app.command("list")
@@ -48,13 +51,11 @@ def show_all(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> N
     times = ("created_at", "last_used_at", "revoked_at")
     rows = [asdict(record) | {name: iso(getattr(record, name)) for name in times} for record in records]
     if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        print_json(rows)
         return
-    width = max((len(row["name"]) for row in rows), default=0)
-    for row in rows:
-        end = f"  revoked {row['revoked_at']}" if row["revoked_at"] else ""
-        used = row["last_used_at"] or "never"
-        typer.echo(f"{row['name']:<{width}}  {row['role']:<8}  made {row['created_at']}  last used {used}{end}")
+    if rows:
+        header = ("name", "role", *times)
+        print_table([[row["name"], row["role"], *(row[name] or "never" for name in times)] for row in rows], header)
 
 
 @app.command()
@@ -67,14 +68,18 @@ def revoke(name: str, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 
 def _with_keys(data_dir: Path, work: Callable[["PostgresApiKeys"], Awaitable[Result]]) -> Result:
     """Run `work` on the keys of the installation, over one connection."""
+    import asyncio
+
     from ringback.adapters.postgres.api_keys import PostgresApiKeys
     from ringback.adapters.postgres.pool import open_pool
+    from ringback.adapters.postgres.schema import require_schema
 
     url = database_url(data_dir)
 
     async def run() -> Result:
         pool = await open_pool(url, max_size=1)
         try:
+            await require_schema(pool)
             return await work(PostgresApiKeys(pool))
         finally:
             await pool.close()

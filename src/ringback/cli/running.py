@@ -14,6 +14,9 @@ from ringback.config import SettingsError, process_environment, read_settings
 Process = Literal[
     "internal-api", "business-api", "call-processor", "webhook-processor", "scheduler", "webhook-receiver"
 ]
+EMULATOR_PORTS = {"retell": 8090, "engage": 8091}
+#: The processes that place calls and look them up.
+ASKS_RETELL = ("call-processor", "scheduler")
 
 
 def up(
@@ -41,6 +44,10 @@ def serve(process: Process, host: Host = "127.0.0.1", port: int = 8080) -> None:
     needs_queue_alone = process == "webhook-receiver" and settings.event_queue.startswith("http")
     if settings.database_url is None and not needs_queue_alone:
         raise SettingsError(["RINGBACK_DATABASE_URL: must be set to serve a process"])
+    if process in ASKS_RETELL and settings.retell_api_key is None:
+        raise SettingsError([f"RETELL_API_KEY: must be set to serve the {process}"])
+    if process == "webhook-receiver" and not settings.retell_webhook_key:
+        raise SettingsError([f"RETELL_WEBHOOK_KEY: must be set to serve the {process}"])
     start_logs(settings)
     service = importlib.import_module(f"ringback.services.{process.replace('-', '_')}")
     service.run(settings, host, port)
@@ -63,13 +70,18 @@ def emulate(  # noqa: PLR0913 - each is an option of the command line
 
     Its control paths accept RINGBACK_API_KEY, or without that setting the emulator's own key.
     """
+    from ringback.up.state import make_directory
+    from ringback.web.server import listen
     from ringback_emulator.engage import run_engage
     from ringback_emulator.retell import run_retell
     from ringback_emulator.settings import EngageEmulatorSettings, RetellEmulatorSettings
 
     settings = read_settings(process_environment(), emulated=True)
     state_dir = state or DEFAULT_DATA_DIR / what
-    state_dir.mkdir(parents=True, exist_ok=True)
+    make_directory(state_dir)
+    port = port or EMULATOR_PORTS[what]
+    # The emulator knows no errors of Ringback's, so a port in use is found here.
+    listen("127.0.0.1", port).close()
     if what == "engage":
         secret = settings.engage_secret or _print_new(
             "RINGBACK_ENGAGE_SECRET", "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
@@ -77,7 +89,7 @@ def emulate(  # noqa: PLR0913 - each is an option of the command line
         engage = EngageEmulatorSettings(
             state_dir=state_dir, secret=secret, control_key=settings.api_key or secret, owner_file=owner_file
         )
-        run_engage(engage, port or 8091)
+        run_engage(engage, port)
         return
     webhook_keys = settings.retell_webhook_key or (_print_new("RETELL_WEBHOOK_KEY", f"key_{secrets.token_hex(14)}"),)
     api_key = settings.retell_api_key or _print_new("RETELL_API_KEY", f"key_{secrets.token_hex(14)}")
@@ -94,7 +106,7 @@ def emulate(  # noqa: PLR0913 - each is an option of the command line
         # An account that accepts every call that may be placed.
         concurrency_limit=max(1000, settings.max_live_calls),
     )
-    run_retell(emulated, port or 8090)
+    run_retell(emulated, port)
 
 
 def _print_new(name: str, value: str) -> str:

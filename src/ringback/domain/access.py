@@ -24,6 +24,7 @@ class Permission(StrEnum):
     SUPPRESS = "suppress a person or lift a suppression"
     ACT = "perform business actions"
     PAUSE = "pause or resume dialing"
+    READ_SETTINGS = "read the settings"
 
 
 _P = Permission
@@ -32,7 +33,7 @@ _VIEWER = frozenset({_P.READ_CALLS, _P.READ_SUPPRESSIONS, _P.READ_EVENTS, _P.EXP
 #: A viewer only reads. Engage triggers and follows its own calls. An operator stops, and does not place calls.
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWER,
-    Role.OPERATOR: _VIEWER | {_P.CANCEL_CALLS, _P.SUPPRESS, _P.PAUSE},
+    Role.OPERATOR: _VIEWER | {_P.CANCEL_CALLS, _P.SUPPRESS, _P.PAUSE, _P.READ_SETTINGS},
     Role.ENGAGE: frozenset(
         {
             _P.PLACE_CALLS,

@@ -15,6 +15,14 @@ class DialingState:
 
 
 @dataclass(frozen=True, slots=True)
+class EndedPause:
+    """The pause that a resume ended. `paused_at` is None if dialing was not paused."""
+
+    paused_at: datetime | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ServerFacts:
     """Facts about the database. `schema` is its last migration, None before the first. `newest` is this program's."""
 
@@ -26,6 +34,15 @@ class ServerFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedDelivery:
+    """The last delivery to Engage that failed and did not succeed since. `is_dead`: it was given up."""
+
+    error: str
+    tries: int
+    is_dead: bool
+
+
+@dataclass(frozen=True, slots=True)
 class WorkFacts:
     paused_at: datetime | None
     pause_reason: str | None
@@ -33,6 +50,7 @@ class WorkFacts:
     breaker_reason: str | None
     waiting: int  # undelivered rows of the outbox
     oldest: datetime | None
+    failed_delivery: FailedDelivery | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import aiohttp
 from rich.console import Console
@@ -26,6 +26,9 @@ POLL_S = 0.1
 GIVE_UP_AFTER_S = 60.0
 #: The wait after the last expected event, in which a superfluous event would arrive.
 QUIET_S = 0.5
+
+#: Wider than any line.
+PIPED_WIDTH = 400
 
 #: Prefixes of settings that would change the demonstration.
 _NOT_FOR_THE_DEMO = ("RINGBACK_", "RETELL_", "AWS_")
@@ -112,7 +115,7 @@ class _Progress:
 
 def run_demo() -> None:
     """Run `ringback demo`. The exit code is 0 only if every call ended as expected."""
-    console = Console(highlight=False)
+    console = make_console(sys.stdout)
     env = {name: value for name, value in process_environment().items() if not name.startswith(_NOT_FOR_THE_DEMO)}
     with tempfile.TemporaryDirectory(prefix="ringback-demo-", ignore_cleanup_errors=True) as directory:
         data_dir = Path(directory) / "data"
@@ -128,6 +131,11 @@ def run_demo() -> None:
                 if plan.server is not None:
                     plan.server.stop()
     sys.exit(0 if is_as_expected else 1)
+
+
+def make_console(stream: TextIO) -> Console:
+    """A terminal wraps long lines, and a pipe gets them whole."""
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else PIPED_WIDTH)
 
 
 async def _demonstrate(plan: Plan, bound: socket.socket, console: Console) -> bool:
@@ -165,13 +173,13 @@ async def _follow_cases(plan: Plan, session: aiohttp.ClientSession, console: Con
             answer.raise_for_status()
             calls.append(_Progress(case, (await answer.json())["call_id"]))
         line = _line(clock() - began, case, Text("call accepted", "bold"), "Voice API", case.story)
-        console.print(line, no_wrap=True, overflow="ellipsis")
+        console.print(line, soft_wrap=True)
     seen = {"rings": 0, "events": 0}
     quiet_since = None
     while clock() - began < GIVE_UP_AFTER_S:
         for case, what, source, detail in await _new_entries(plan, session, calls, seen):
             line = _line(clock() - began, case, what, source, detail)
-            console.print(line, no_wrap=True, overflow="ellipsis")
+            console.print(line, soft_wrap=True)
             quiet_since = None
         if all(one.is_as_expected for one in calls):
             quiet_since = quiet_since or clock()

@@ -13,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ringback.domain.errors import StartRefused
+
 START_WITHIN_S = 30.0
 STOP_WITHIN_S = 10.0
 POLL_S = 0.05
@@ -20,7 +22,7 @@ LOOPBACK = "127.0.0.1"
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-class EmulatorDidNotStart(Exception):
+class EmulatorDidNotStart(StartRefused):
     """The child ended, or did not respond in time. Its log has the reason."""
 
 

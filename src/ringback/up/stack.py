@@ -10,12 +10,12 @@ from pathlib import Path
 
 import structlog
 
-from ringback.adapters.postgres.schema import SchemaIsLocked, upgrade
+from ringback.adapters.postgres.schema import upgrade
 from ringback.config import Settings, process_environment, read_settings
 from ringback.domain.errors import StartRefused
 from ringback.domain.operations import masked_url
 from ringback.embedded import EmbeddedPostgresError
-from ringback.embedded.data_dir import LOCK_FILE, DataDirectoryInUse, DataDirectoryLock
+from ringback.embedded.data_dir import LOCK_FILE, DataDirectoryLock
 from ringback.embedded.server import PostgresServer
 from ringback.logs import choose_format, configure_logs
 from ringback.loops import Loop, rest
@@ -29,8 +29,8 @@ from ringback.services import (
     webhook_receiver,
 )
 from ringback.up.emulators import Emulator, EmulatorDidNotStart
-from ringback.up.state import UpState, load_state, make_erasure_key, new_state, save_state
-from ringback.web.server import PortTaken, listen
+from ringback.up.state import UpState, load_state, make_directory, make_erasure_key, new_state, save_state
+from ringback.web.server import listen
 from ringback.wiring import open_dependencies
 
 _log = structlog.get_logger(__name__)
@@ -189,26 +189,22 @@ async def _watch(plan: Plan, stop: asyncio.Event, loop: Loop) -> None:
 
 
 def run_up(data_dir: Path, host: str, port: int | None, as_json: bool) -> None:
-    """Run `ringback up`. The exit code is 0 after a clean stop, 2 if the start is refused."""
+    """Run `ringback up` until a signal. Raises SettingsError and StartRefused."""
     data_dir = data_dir.resolve()
-    data_dir.mkdir(parents=True, exist_ok=True)
+    make_directory(data_dir)
     env = process_environment()
     settings = read_settings(env, emulated="RETELL_BASE_URL" not in env)
     configure_logs(choose_format(settings.log_format, sys.stderr), sys.stderr)
-    try:
-        with DataDirectoryLock(data_dir):
-            state = load_state(data_dir)
-            last = state.port if state is not None else DEFAULT_PORT if port is None else 0
-            bound = listen(host, port or last)
-            plan = make_plan(data_dir, host, bound.getsockname()[1], env)
-            try:
-                run_loop(_run_until_signal(plan, bound, as_json))
-            finally:
-                if plan.server is not None:
-                    plan.server.stop()
-    except (DataDirectoryInUse, PortTaken, StartRefused, SchemaIsLocked) as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(2)
+    with DataDirectoryLock(data_dir):
+        state = load_state(data_dir)
+        last = state.port if state is not None else DEFAULT_PORT if port is None else 0
+        bound = listen(host, port or last)
+        plan = make_plan(data_dir, host, bound.getsockname()[1], env)
+        try:
+            run_loop(_run_until_signal(plan, bound, as_json))
+        finally:
+            if plan.server is not None:
+                plan.server.stop()
 
 
 async def _run_until_signal(plan: Plan, bound: socket.socket, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ringback.web.auth import make_key
+from ringback.domain.errors import StartRefused
 
 UP_FILE = "up.json"
 #: The key to the hashes of erased people. It is outside the database that holds the hashes.
@@ -60,6 +60,9 @@ def save_state(data_dir: Path, state: UpState) -> None:
 
 def new_state(host: str, port: int) -> UpState:
     """Make new keys, and find free ports for the emulators."""
+    # Imported here, because commands read the state, and the web framework takes half a second to import.
+    from ringback.web.auth import make_key
+
     return UpState(
         url=f"http://{host}:{port}",
         api_key=make_key(),
@@ -71,6 +74,14 @@ def new_state(host: str, port: int) -> UpState:
         retell_webhook_key=f"key_{secrets.token_hex(14)}",
         engage_secret="whsec_" + base64.b64encode(secrets.token_bytes(24)).decode(),
     )
+
+
+def make_directory(directory: Path) -> None:
+    """Make a directory for data. Raises StartRefused if that is not possible."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartRefused(f"{directory} cannot be a data directory ({error.strerror}): name another one") from None
 
 
 def free_port() -> int:

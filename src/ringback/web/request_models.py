@@ -170,7 +170,14 @@ class CallsQuery(RequestModel):
     cursor: Cursor | None = Field(None, description="The `next_cursor` of the page before. Null: from the newest.")
     limit: PageSize = Field(50, description="The most items of a page.")
     contact_id: Name | None = Field(None, description="Your id of the contact.")
+    phone: Phone | None = Field(None, description="The number that the calls are to.")
     status: Annotated[CallStatus, Field(strict=False)] | None = Field(None, description="Only calls of this status.")
+    agent_id: Name | None = Field(None, description="Retell's id of the agent.")
+    since: Moment | None = Field(None, description="Accepted at this time or later.")
+    until: Moment | None = Field(None, description="Accepted before this time.")
+    stuck: Annotated[bool, Field(strict=False)] = Field(
+        False, description="Only calls that are late by minutes, or whose outcome is unknown."
+    )
 
 
 class SuppressionsQuery(RequestModel):

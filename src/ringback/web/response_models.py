@@ -216,6 +216,27 @@ class DialingState(AnswerModel):
     live: int = Field(description="Calls that are ringing or talking.")
 
 
+class ResumedState(DialingState):
+    EXAMPLE = dict[str, Any](
+        paused=False, paused_at=None, reason=None, live=3, was_paused_at="2026-12-01T17:00:00.000Z", was_reason="lunch"
+    )
+
+    was_paused_at: Time | None = Field(description="Since when dialing was paused. Null: it was not.")
+    was_reason: str | None = Field(description="Why it was paused, in the operator's words.")
+
+
+class SettingEntry(BaseModel):
+    name: str = Field(description="The environment variable.")
+    value: str = Field(description="Empty if it is not set. Secrets are masked.")
+    origin: str = Field(description="Where the value comes from.")
+
+
+class Settings(AnswerModel):
+    EXAMPLE = dict[str, Any](items=[{"name": "RINGBACK_COUNTRIES", "value": "US", "origin": "default"}])
+
+    items: list[SettingEntry] = Field(description="Every setting of the running system.")
+
+
 class Explanation(AnswerModel):
     EXAMPLE = dict[str, Any](
         next_eligible_at="2026-12-02T17:00:00.000Z",

@@ -10,6 +10,7 @@ from typing import cast
 import uvicorn
 from starlette.types import ASGIApp
 
+from ringback.domain.errors import StartRefused
 from ringback.telemetry import Metrics, make_metrics
 from ringback.web.connections import IDLE_WITHIN_S, Connections, LimitedProtocol, most_connections
 
@@ -28,7 +29,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-class PortTaken(Exception):
+class PortTaken(StartRefused):
     """Another process listens there, or the address is none of this machine."""
 
 

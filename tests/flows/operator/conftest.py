@@ -11,6 +11,7 @@ from ringback.adapters.postgres.api_keys import PostgresApiKeys
 from ringback.adapters.postgres.installation import PostgresDialingSwitch
 from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.views import PostgresViews
+from ringback.config import describe, read_settings
 from ringback.domain.calling_hours import CallingHours
 from ringback.domain.eligibility import DialPolicy
 from ringback.flows.operator.dialing_control import pause_dialing, resume_dialing
@@ -43,6 +44,7 @@ class OperatorStack(Stack):
             pause=partial(pause_dialing, self.switch, clock),
             resume=partial(resume_dialing, self.switch),
             why=self.explanation.explain,
+            settings=lambda: describe(read_settings({}, emulated=True)),
             views=views,
             numbers=self.numbers,
         )

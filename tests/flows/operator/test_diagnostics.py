@@ -1,5 +1,6 @@
 """Findings and advice of the doctor, on a real database and with recorded answers of Retell."""
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -7,14 +8,17 @@ import pytest
 from aiohttp import web
 
 from ringback.adapters.clock import SystemClock
+from ringback.adapters.engage_http import EngageHttp
 from ringback.adapters.postgres.installation import PostgresInspection
 from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.adapters.postgres.outbox import PostgresDeadOutbox
+from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.retell.account import RetellAccount
 from ringback.domain.errors import QueueUnavailable, StoreUnavailable
 from ringback.flows.operator.diagnostics import DiagnosticTargets, diagnose
 from ringback.ports import OutgoingMessage
 
+SECRET = "whsec_c2VjcmV0LW9mLXRoZS10ZXN0cw=="
 KEY = "key_0123456789abcdef"
 AGENTS = {
     "agent_ok": {"agent_id": "agent_ok", "webhook_url": "https://x.example/retell/webhook"},
@@ -45,17 +49,40 @@ async def retell_url():
 
 
 @pytest.fixture
-def around(pool, retell_url) -> DiagnosticTargets:
-    return DiagnosticTargets(
+async def engage_url():
+    """An Engage that allows POST alone, as a receiver of events does."""
+
+    async def accept(request):
+        return web.Response(status=202)
+
+    app = web.Application()
+    app.add_routes([web.post("/abt-events", accept), web.options("/broken/abt-events", broken)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+async def broken(request):
+    return web.Response(status=503)
+
+
+@pytest.fixture
+async def around(pool, retell_url, engage_url) -> AsyncIterator[DiagnosticTargets]:
+    engage = EngageHttp(engage_url, SECRET, SystemClock())
+    yield DiagnosticTargets(
         clock=SystemClock(),
-        database=PostgresInspection(pool),
+        database=PostgresInspection(pool, Hashing()),
         outbox=PostgresDeadOutbox(pool),
         queues={"call queue": PostgresQueue(pool, "calls"), "event queue": PostgresQueue(pool, "events")},
         account=RetellAccount(KEY, retell_url),
         api_key=KEY,
         webhook_keys=("key_fedcba9876543210",),
-        engage_url="https://engage.example",
+        engage=engage,
+        engage_url=engage_url,
     )
+    await engage.close()
 
 
 async def wrongs(around, *more):
@@ -87,6 +114,58 @@ async def test_an_unavailable_dependency_is_reported_and_hides_no_other(around):
 async def test_what_is_not_configured_is_named_by_its_setting(around):
     found = await wrongs(replace(around, database=None, account=None, queues={}, engage_url=None))
     assert {advice for _, advice in found.values()} == {"set RINGBACK_DATABASE_URL", "set RETELL_API_KEY"}
+
+
+async def warnings(around):
+    return {finding.subject: finding.said for finding in await diagnose(around) if finding.warning}
+
+
+async def test_an_engage_that_is_not_configured_is_a_warning(around):
+    told = await warnings(replace(around, engage=None, engage_url=None))
+    assert told == {"Engage": "none is configured: events and CRM writes wait in the outbox"}
+
+
+async def test_engage_is_really_tried(around, engage_url):
+    [sound] = [finding for finding in await diagnose(around) if finding.subject == "Engage"]
+    assert (sound.wrong, sound.said) == (False, f"{engage_url} responds; only an event can prove the secret")
+    for url, said in {f"{engage_url}/broken": "responds 503", "http://127.0.0.1:9": "no response"}.items():
+        engage = EngageHttp(url, SECRET, SystemClock())
+        found = await wrongs(replace(around, engage=engage, engage_url=url))
+        await engage.close()
+        assert said in found["Engage"][0]
+
+
+async def test_the_last_failed_delivery_is_named_until_it_succeeds(around, pool, store):
+    assert await warnings(around) == {}
+    async with store.transaction() as tx:
+        await tx.outbox.enqueue("crm_note", "late", {}, None, SystemClock().now())
+    await pool.execute("UPDATE outbox SET last_error = 'http_410', tries = 3")
+    assert await warnings(around) == {
+        "deliveries": "the last one failed with http_410 after 3 tries and is tried again"
+    }
+    await pool.execute("UPDATE outbox SET dead_at = now()")
+    assert (await warnings(around))["deliveries"].endswith("and was given up")
+    await pool.execute("UPDATE outbox SET dead_at = NULL, delivered_at = now(), last_error = NULL")
+    assert await warnings(around) == {}
+
+
+async def test_a_missing_erasure_key_is_wrong_unless_only_this_process_lacks_it(around, pool):
+    await pool.execute("INSERT INTO erasure_keys (generation, key_id, since) VALUES (1, 'another', now())")
+    said, advice = (await wrongs(around))["erasure key"]
+    assert "no call is accepted or dialed" in said
+    assert "RINGBACK_ERASURE_KEY" in advice
+    elsewhere = replace(around, known_elsewhere=frozenset({"RINGBACK_ERASURE_KEY"}))
+    assert "erasure key" not in await wrongs(elsewhere)
+    assert "not known here" in (await warnings(elsewhere))["erasure key"]
+
+
+async def test_settings_that_only_the_running_system_has_are_not_wrong(around):
+    names = ("RINGBACK_DATABASE_URL", "RETELL_API_KEY", "RINGBACK_ENGAGE_URL")
+    lacking = replace(around, database=None, account=None, engage=None, queues={}, known_elsewhere=frozenset(names))
+    assert await wrongs(lacking) == {}
+    told = await warnings(lacking)
+    assert set(told) == {"database", "Retell API key", "Engage"}
+    assert all("not known here" in said for said in told.values())
 
 
 async def test_a_clock_that_is_off_stops_dialing_and_is_found(around):

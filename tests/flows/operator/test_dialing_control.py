@@ -18,8 +18,9 @@ async def test_a_pause_is_told_and_a_second_one_keeps_its_time(api, clock):
     assert (await api.post("/v1/dialing/pause")).json() == first
     assert (await api.post("/v1/dialing/pause", json={"reason": "still"})).json() == first | {"reason": "still"}
     running = {"paused": False, "paused_at": None, "reason": None, "live": 0}
-    for _ in range(2):
-        assert (await api.post("/v1/dialing/resume")).json() == running
+    ended = {"was_paused_at": first["paused_at"], "was_reason": "still"}
+    assert (await api.post("/v1/dialing/resume")).json() == running | ended
+    assert (await api.post("/v1/dialing/resume")).json() == running | dict.fromkeys(ended)
 
 
 @pytest.mark.parametrize("body", [b'{"reason": 5}', b'{"why": "x"}', b"[]", b"{", b'{"reason": "a\\u0000"}'])

@@ -35,6 +35,18 @@ UNFINISHED = """
 SELECT call_id FROM calls WHERE NOT final AND (phone = $1 OR contact_id = ANY ($2::text[])) ORDER BY call_id
 """
 CALLS = "SELECT call_id FROM calls WHERE phone = ANY ($1::text[]) OR contact_id = ANY ($2::text[])"
+#: What the operator is asked about before an erasure. The erasure finds the same people.
+PREVIEW = """
+WITH person AS (SELECT call_id, final FROM calls WHERE phone = $1 OR contact_id = ANY ($2::text[]))
+SELECT cardinality($2::text[]) AS contacts, (SELECT count(*) FROM person) AS calls,
+       (SELECT count(*) FROM person WHERE NOT final) AS unfinished_calls,
+       (SELECT count(*) FROM attempts JOIN person USING (call_id)) AS attempts,
+       (SELECT count(*) FROM notes WHERE contact_id = ANY ($2::text[])) AS notes,
+       (SELECT count(*) FROM inbound_calls
+        WHERE phone = ANY ($3::text[]) OR contact_id = ANY ($2::text[])) AS inbound_calls,
+       (SELECT count(*) FROM suppressions WHERE lifted_at IS NULL
+          AND (phone = ANY ($3::text[]) OR contact_id = ANY ($2::text[]))) AS suppressions
+"""
 # A call that is to be stopped at the provider may still be talking.
 IN_PROGRESS = f"""
 SELECT (SELECT count(*) FROM attempts WHERE call_id = ANY ($1::text[])
@@ -165,6 +177,15 @@ class PostgresEraser:
         async with connection_of(self._pool) as connection:
             contact_ids = await _column(connection, CONTACTS, phone)
             return await _column(connection, UNFINISHED, phone, contact_ids)
+
+    async def preview(self, phone: str) -> dict[str, int]:
+        """Count the main rows of the person, without locks."""
+        async with connection_of(self._pool) as connection:
+            contact_ids = await _column(connection, CONTACTS, phone)
+            phones = await _column(connection, PHONES, phone, contact_ids)
+            row = await connection.fetchrow(PREVIEW, phone, contact_ids, phones)
+        assert row is not None, "a select without FROM has one row"
+        return dict(row)
 
     async def erase(self, phone: str, reason: str, now: datetime) -> Erased | None:
         try:

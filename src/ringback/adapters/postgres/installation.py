@@ -5,12 +5,13 @@ from datetime import datetime
 import asyncpg
 
 from ringback.adapters.postgres.locks import LOCK_CAPACITY
+from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Pool, connection_of
 from ringback.adapters.postgres.rows import literals
 from ringback.adapters.postgres.schema import NEWEST
 from ringback.domain.attempt import POSSIBLY_RINGING
 from ringback.domain.errors import StartRefused
-from ringback.domain.operations import DialingState, ServerFacts, WorkFacts
+from ringback.domain.operations import DialingState, EndedPause, FailedDelivery, ServerFacts, WorkFacts
 
 # Only the emulator writes this agent name and this recording host. The query runs once in an installation's life, if
 # the installation was used before the mark existed.
@@ -62,6 +63,7 @@ class PostgresBorder:
 _PAUSE = """
 UPDATE installation SET paused_at = coalesce(paused_at, $1), pause_reason = coalesce($2, pause_reason)
 """
+_PAUSED = "SELECT paused_at, pause_reason AS reason FROM installation"
 _RESUME = "UPDATE installation SET paused_at = NULL, pause_reason = NULL"
 _STATE = f"""
 SELECT paused_at, pause_reason AS reason,
@@ -77,20 +79,23 @@ class PostgresDialingSwitch:
         self._pool = pool
 
     async def pause(self, reason: str | None, now: datetime) -> DialingState:
-        return await self._set(_PAUSE, now, reason)
+        state, _ = await self._set(_PAUSE, now, reason)
+        return state
 
-    async def resume(self) -> DialingState:
+    async def resume(self) -> tuple[DialingState, EndedPause]:
         return await self._set(_RESUME)
 
-    async def _set(self, statement: str, *values: object) -> DialingState:
+    async def _set(self, statement: str, *values: object) -> tuple[DialingState, EndedPause]:
+        """Return the state after the statement, and the pause before it."""
         async with connection_of(self._pool) as connection:
             async with connection.transaction():
                 await connection.execute(LOCK_CAPACITY)
+                before = await connection.fetchrow(_PAUSED)
                 await connection.execute(statement, *values)
             # After the commit: counting attempts must not make the claims wait.
             row = await connection.fetchrow(_STATE)
-        assert row is not None, "the installation row is made by the migration"
-        return DialingState(**row)
+        assert row is not None and before is not None, "the installation row is made by the migration"
+        return DialingState(**row), EndedPause(**before)
 
 
 _SERVER = """
@@ -102,13 +107,19 @@ _INSTALLATION = "SELECT paused_at, pause_reason, breaker_until, breaker_reason F
 _OUTBOX = """
 SELECT count(*) AS waiting, min(created_at) AS oldest FROM outbox WHERE delivered_at IS NULL AND dead_at IS NULL
 """
+_FAILED_DELIVERY = """
+SELECT last_error AS error, tries, dead_at IS NOT NULL AS is_dead FROM outbox
+WHERE delivered_at IS NULL AND last_error IS NOT NULL AND kind IN ('abt_event', 'crm_fields', 'crm_note')
+ORDER BY greatest(due_at, dead_at) DESC LIMIT 1
+"""
 
 
 class PostgresInspection:
     """Implements `flows.operator.diagnostics.Database`."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, hashing: Hashing) -> None:
         self._pool = pool
+        self._hashing = hashing
 
     async def server(self) -> ServerFacts:
         async with connection_of(self._pool) as connection:
@@ -119,4 +130,9 @@ class PostgresInspection:
     async def work(self) -> WorkFacts:
         async with connection_of(self._pool) as connection:
             rows = await connection.fetch(_INSTALLATION), await connection.fetch(_OUTBOX)
-        return WorkFacts(**rows[0][0], **rows[1][0])
+            failed = await connection.fetchrow(_FAILED_DELIVERY)
+        return WorkFacts(**rows[0][0], **rows[1][0], failed_delivery=FailedDelivery(**failed) if failed else None)
+
+    async def check_erasure_key(self) -> None:
+        async with connection_of(self._pool) as connection:
+            await self._hashing.check(connection)

@@ -1,6 +1,7 @@
 """Database connections, and the translation of their errors."""
 
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -37,6 +38,21 @@ UNAVAILABLE = (
     asyncpg.LockNotAvailableError,
     asyncpg.InvalidCachedStatementError,
 )
+
+#: Why a server or a URL cannot be used, for the operator who set it. The first class that matches counts.
+_REASONS: tuple[tuple[type[BaseException], str], ...] = (
+    (ConnectionRefusedError, "no server listens there"),
+    (socket.gaierror, "the host has no address"),
+    (TimeoutError, "there is no answer in time"),
+    (FileNotFoundError, "the socket does not exist"),
+    (asyncpg.InvalidAuthorizationSpecificationError, "the server refuses the user or the password"),
+    (asyncpg.InvalidCatalogNameError, "the server has no such database"),
+    (asyncpg.TooManyConnectionsError, "the server has no free connection"),
+    (asyncpg.TargetServerAttributeNotMatched, "the server is read-only"),
+    (ValueError, "the URL is malformed"),  # asyncpg's own error about a URL is a ValueError too
+)
+#: Errors of a first connection besides UNAVAILABLE. Once connected, they would be bugs.
+_WRONG_ADDRESS = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError, ValueError)
 
 Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
 Pool = asyncpg.Pool
@@ -77,7 +93,7 @@ async def _keep_session(_: asyncpg.Connection) -> None:
 
 async def open_pool(database_url: str, *, max_size: int) -> Pool:
     """Open a pool that reconnects by itself. Raises StoreUnavailable, also if every server of the URL is read-only."""
-    async with _translated():
+    async with opening():
         return await asyncpg.create_pool(
             database_url,
             min_size=1,
@@ -95,6 +111,16 @@ async def open_pool(database_url: str, *, max_size: int) -> Pool:
                 "lock_timeout": f"{LOCK_TIMEOUT_S}s",
             },
         )
+
+
+@asynccontextmanager
+async def opening() -> AsyncIterator[None]:
+    """Translate the errors of a first connection. Raises StoreUnavailable with the reason."""
+    try:
+        yield
+    except (*UNAVAILABLE, *_WRONG_ADDRESS) as error:
+        reason = next((said for kind, said in _REASONS if isinstance(error, kind)), type(error).__name__)
+        raise StoreUnavailable(reason) from error
 
 
 @asynccontextmanager

@@ -10,8 +10,8 @@ from typing import Any
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
 
-from ringback.adapters.postgres.pool import CONDEMNS
-from ringback.domain.errors import StoreUnavailable
+from ringback.adapters.postgres.pool import Pool, connection_of, opening
+from ringback.domain.errors import StartRefused
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 NEWEST = "0009"
@@ -42,7 +42,7 @@ class LockWaits:
     whole_s: float = 900.0
 
 
-class SchemaIsLocked(Exception):
+class SchemaIsLocked(StartRefused):
     """Another session kept a lock on a table, or was upgrading, for as long as the upgrade may wait."""
 
 
@@ -54,10 +54,8 @@ async def upgrade(database_url: str, *, instance: str | None = None, waits: Lock
     """
     waits = waits or LockWaits()
     give_up_at = asyncio.get_running_loop().time() + waits.whole_s
-    try:
+    async with opening():
         connection = await asyncpg.connect(database_url, target_session_attrs=SessionAttribute.read_write)
-    except CONDEMNS as error:
-        raise StoreUnavailable(type(error).__name__) from error
     try:
         while not await connection.fetchval(_LOCK):
             if asyncio.get_running_loop().time() > give_up_at:
@@ -77,6 +75,16 @@ async def upgrade(database_url: str, *, instance: str | None = None, waits: Lock
         return is_old
     finally:
         await connection.close()
+
+
+async def require_schema(pool: Pool) -> None:
+    """Raise StartRefused if the database is not upgraded. A newer schema serves this version too."""
+    async with connection_of(pool) as connection:
+        is_made = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
+        version = await connection.fetchval("SELECT version_num FROM alembic_version") if is_made else None
+    if version is None or version < NEWEST:
+        found = "has no tables yet" if version is None else f"is at {version}, and this program needs {NEWEST}"
+        raise StartRefused(f"the database is not upgraded, it {found}: run ringback db upgrade")
 
 
 async def _migrate(connection: Any, database_url: str, waits: LockWaits, give_up_at: float) -> None:

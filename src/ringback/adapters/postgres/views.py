@@ -1,8 +1,9 @@
 """Reads for the API and the command line: calls, their timelines, events and suppressions."""
 
+import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ringback.adapters.postgres.contact_snapshot import read_contact_snapshot
@@ -12,6 +13,7 @@ from ringback.adapters.postgres.rows import literals
 from ringback.domain.abt_event import iso
 from ringback.domain.call import OPEN_TASK, CallStatus
 from ringback.domain.contact_snapshot import ContactSnapshot
+from ringback.storage import CallFilter
 
 Item = dict[str, Any]
 
@@ -30,6 +32,13 @@ _AND_SHOWN_AS: dict[str, str] = {
         SELECT call_id FROM calls WHERE status = 'queued'
         UNION SELECT call_id FROM tasks WHERE status = 'dispatched')""",
 }
+#: More than two machines' clocks differ while calls are accepted and dialed.
+_IDS_DIFFER = timedelta(hours=1)
+_STUCK = f"""
+NOT c.final AND ({_DUE_AT.format("t")} < clock_timestamp() - interval '5 minutes' OR EXISTS (
+    SELECT FROM attempts AS a WHERE a.call_id = c.call_id
+      AND (a.state = 'unknown' OR a.next_check_at < clock_timestamp() - interval '5 minutes')))
+"""
 _ATTEMPTS = """
 SELECT call_id, attempt_id, number, state, provider_call_id, dial, party, "end", business, disconnection_reason,
        placed_at, started_at, ended_at, duration_ms, cost_cents, recording_url, transcript, summary, sentiment, analysis
@@ -110,16 +119,26 @@ class PostgresViews:
             found = await _read_calls(connection, _CALLS + "WHERE c.call_id = $1", [call_id])
         return found[0] if found else None
 
-    async def calls(
-        self, *, contact_id: str | None, status: str | None, cursor: str | None, limit: int
-    ) -> tuple[list[Item], str | None]:
+    async def calls(self, wanted: CallFilter, *, cursor: str | None, limit: int) -> tuple[list[Item], str | None]:
         """Return a page of calls, the newest first."""
         # The statement holds only the conditions with a value: one plan for all conditions could not use an index.
         # Ids are UUIDv7, so their order is the order of time, and the last id of a page is the cursor.
-        stored_status = None if status == CallStatus.QUEUED else status
-        asked = {"c.contact_id = ": contact_id, "c.status = ": stored_status, "c.call_id < ": cursor}
+        since, until = wanted.since, wanted.until
+        asked = {
+            "c.contact_id = ": wanted.contact_id,
+            "c.phone = ": wanted.phone,
+            "c.status = ": None if wanted.status == CallStatus.QUEUED else wanted.status,
+            "c.agent_id = ": wanted.agent_id,
+            "c.accepted_at >= ": since,
+            "c.accepted_at < ": until,
+            # No index orders the times of acceptance. The ids are in that order, but for the clocks' differences.
+            "c.call_id >= ": _id_of(since - _IDS_DIFFER) if since is not None else None,
+            "c.call_id <= ": _id_of(until + _IDS_DIFFER) if until is not None else None,
+            "c.call_id < ": cursor,
+        }
         conditions, values = _conditions(asked)
-        conditions += _AND_SHOWN_AS.get(status or "", "")
+        conditions += _AND_SHOWN_AS.get(wanted.status or "", "")
+        conditions += f" AND {_STUCK}" if wanted.stuck else ""
         statement = f"{_CALLS} WHERE true {conditions} ORDER BY c.call_id DESC LIMIT {limit + 1:d}"
         async with connection_of(self._pool) as connection:
             found = await _read_calls(connection, statement, values)
@@ -168,14 +187,20 @@ class PostgresViews:
         return _page([_item(row) for row in rows], "suppression_id", limit)
 
 
-def _conditions(asked: Mapping[str, str | None], *, joined_by: str = "AND", first: int = 1) -> tuple[str, list[str]]:
+def _id_of(moment: datetime) -> str:
+    """Return the first UUIDv7 of a moment (RFC 9562, 5.7)."""
+    milliseconds = max(0, int(moment.timestamp() * 1000))
+    return str(uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | 0x2 << 62))
+
+
+def _conditions(asked: Mapping[str, object], *, joined_by: str = "AND", first: int = 1) -> tuple[str, list[Any]]:
     """Build the SQL for the conditions with a value, and their values. Parameters are numbered from `first`."""
     values = [value for value in asked.values() if value is not None]
     texts = [text for text, value in asked.items() if value is not None]
     return " ".join(f"{joined_by} {text}${number}" for number, text in enumerate(texts, first)), values
 
 
-async def _read_calls(connection: Connection, statement: str, values: Sequence[str]) -> list[Item]:
+async def _read_calls(connection: Connection, statement: str, values: Sequence[object]) -> list[Item]:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         calls = [_item(row) for row in await connection.fetch(statement, *values)]
         ids = [call["call_id"] for call in calls]

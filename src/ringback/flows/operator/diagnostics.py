@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from ringback.domain.eligibility import MAX_CLOCK_SKEW_S
-from ringback.domain.errors import Permanent, ProviderUnavailable, Retryable
+from ringback.domain.errors import ErasureKeyMissing, Permanent, ProviderUnavailable, Retryable
 from ringback.domain.operations import AgentWebhook, ServerFacts, WorkFacts, masked_url
 from ringback.flows.operator.dead_letters import DeadLetterSource
 from ringback.ports import Clock, MessageQueue
@@ -19,10 +19,13 @@ WANTED_EVENTS = ("call_started", "call_ended", "call_analyzed")
 
 
 class Database(Protocol):
-    """Facts of the database. Both methods raise StoreUnavailable."""
+    """Facts of the database. All methods raise StoreUnavailable."""
 
     async def server(self) -> ServerFacts: ...
     async def work(self) -> WorkFacts: ...
+    async def check_erasure_key(self) -> None:
+        """Raise ErasureKeyMissing without a key under which erased people are hashed."""
+        ...
 
 
 class Account(Protocol):
@@ -37,23 +40,37 @@ class Account(Protocol):
         ...
 
 
+class EngageProbe(Protocol):
+    async def status(self) -> int:
+        """The status of a request that delivers nothing. Raises Retryable if there is no response."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding. `advice` says how to repair it."""
+    """One finding. `advice` says how to repair it. A warning is no fault, but may surprise the operator."""
 
     subject: str
     said: str
     advice: str = ""
     wrong: bool = False
+    warning: bool = False
 
 
 def _wrong(subject: str, said: str, advice: str) -> Check:
     return Check(subject, said, advice, wrong=True)
 
 
+def warn(subject: str, said: str, advice: str = "") -> Check:
+    return Check(subject, said, advice, warning=True)
+
+
 @dataclass(frozen=True, slots=True)
 class DiagnosticTargets:
-    """Targets of the settings. A target that could not be opened is its error. None is not configured."""
+    """Targets of the settings. A target that could not be opened is its error. None is not configured.
+
+    `known_elsewhere` has the settings that a running system has and this process lacks. They are not wrong.
+    """
 
     clock: Clock
     database: Database | Retryable | None
@@ -62,7 +79,9 @@ class DiagnosticTargets:
     account: Account | None
     api_key: str | None
     webhook_keys: tuple[str, ...]
+    engage: EngageProbe | None
     engage_url: str | None
+    known_elsewhere: frozenset[str] = frozenset()
 
 
 async def diagnose(
@@ -73,15 +92,35 @@ async def diagnose(
     for subject, queue in targets.queues.items():
         checks += await _queue(subject, queue)
     checks += await _retell(targets, agent_id, webhook_url)
-    said = "none is configured: events and CRM writes wait in the outbox"
-    if targets.engage_url is not None:
-        said = f"events go to {masked_url(targets.engage_url)}, signed"
-    return [*checks, Check("Engage", said)]
+    return [*checks, *await _engage(targets)]
+
+
+def _not_known(subject: str, setting: str) -> Check:
+    return warn(subject, f"{setting} of the running system is not known here, so this is not checked")
+
+
+async def _engage(targets: DiagnosticTargets) -> list[Check]:
+    if targets.engage is None or targets.engage_url is None:
+        if "RINGBACK_ENGAGE_URL" in targets.known_elsewhere:
+            return [_not_known("Engage", "RINGBACK_ENGAGE_URL")]
+        said = "none is configured: events and CRM writes wait in the outbox"
+        return [warn("Engage", said, "set RINGBACK_ENGAGE_URL and RINGBACK_ENGAGE_SECRET")]
+    url = masked_url(targets.engage_url)
+    try:
+        status = await targets.engage.status()
+    except Retryable as error:
+        return [_wrong("Engage", f"{url}: {error}", "start it, or correct RINGBACK_ENGAGE_URL; events wait meanwhile")]
+    if status >= 500:
+        return [_wrong("Engage", f"{url} responds {status}", "repair it; events wait meanwhile")]
+    # Any status shows that an HTTP server is there. Only an event can show that it accepts events.
+    return [Check("Engage", f"{url} responds; only an event can prove the secret")]
 
 
 async def _database(targets: DiagnosticTargets) -> list[Check]:
     database = targets.database
     if database is None:
+        if "RINGBACK_DATABASE_URL" in targets.known_elsewhere:
+            return [_not_known("database", "RINGBACK_DATABASE_URL")]
         return [_wrong("database", "none is configured", "set RINGBACK_DATABASE_URL")]
     try:
         if isinstance(database, Retryable):
@@ -92,10 +131,22 @@ async def _database(targets: DiagnosticTargets) -> list[Check]:
         checks = _server_checks(server, asked_at + (answered_at - asked_at) / 2)
         if not checks[-1].wrong:
             checks += _work_checks(await database.work(), server.now)
+            checks.append(await _erasure_key(database, targets))
             checks += [await _dead("outbox", targets.outbox)] if targets.outbox is not None else []
     except Retryable as error:
         return [_unavailable("database", error, "start it, or correct RINGBACK_DATABASE_URL")]
     return checks
+
+
+async def _erasure_key(database: Database, targets: DiagnosticTargets) -> Check:
+    try:
+        await database.check_erasure_key()
+    except ErasureKeyMissing:
+        if "RINGBACK_ERASURE_KEY" in targets.known_elsewhere:
+            return _not_known("erasure key", "RINGBACK_ERASURE_KEY")
+        said = "a key that hashed erased people is missing: no call is accepted or dialed"
+        return _wrong("erasure key", said, "set RINGBACK_ERASURE_KEY to every key in use, the newest first")
+    return Check("erasure key", "no key in use is missing")
 
 
 def _server_checks(server: ServerFacts, local_now: datetime) -> list[Check]:
@@ -135,7 +186,12 @@ def _work_checks(work: WorkFacts, now: datetime) -> list[Check]:
     if late_s > LATE_S:
         advice = "see whether the processes run, and whether Engage and the queues answer"
         outbox = _wrong("outbox", outbox.said, advice)
-    return [dialing, breaker, outbox]
+    failed = work.failed_delivery
+    if failed is None:
+        return [dialing, breaker, outbox]
+    end = "and was given up" if failed.is_dead else "and is tried again"
+    said = f"the last one failed with {failed.error} after {failed.tries} tries {end}"
+    return [dialing, breaker, outbox, warn("deliveries", said, "look at Engage's side")]
 
 
 async def _queue(subject: str, queue: MessageQueue | Retryable) -> list[Check]:
@@ -159,6 +215,8 @@ async def _dead(subject: str, place: DeadLetterSource) -> Check:
 async def _retell(targets: DiagnosticTargets, agent_id: str | None, webhook_url: str | None) -> list[Check]:
     account = targets.account
     if account is None:
+        if "RETELL_API_KEY" in targets.known_elsewhere:
+            return [_not_known("Retell API key", "RETELL_API_KEY")]
         return [_wrong("Retell API key", "not set", "set RETELL_API_KEY")]
     checks = [await _asked("Retell API key", lambda: _api_key(account)), _webhook_key(targets)]
     if agent_id is not None:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import structlog
 
 from ringback.domain.abt_event import iso
-from ringback.domain.operations import DialingState
+from ringback.domain.operations import DialingState, EndedPause
 from ringback.ports import Clock
 
 _log = structlog.get_logger(__name__)
@@ -22,7 +22,7 @@ class DialingSwitch(Protocol):
         """Pause dialing. A second pause keeps the time of the first. Its reason, if any, replaces the first."""
         ...
 
-    async def resume(self) -> DialingState: ...
+    async def resume(self) -> tuple[DialingState, EndedPause]: ...
 
 
 async def pause_dialing(switch: DialingSwitch, clock: Clock, reason: str | None) -> dict[str, Any]:
@@ -34,10 +34,13 @@ async def pause_dialing(switch: DialingSwitch, clock: Clock, reason: str | None)
 
 
 async def resume_dialing(switch: DialingSwitch) -> dict[str, Any]:
-    """Resume dialing. The scheduler releases due calls in batches, and they start at the configured rate."""
-    state = await switch.resume()
+    """Resume dialing. The scheduler releases due calls in batches, and they start at the configured rate.
+
+    The result names the pause that ended.
+    """
+    state, ended = await switch.resume()
     _log.warning("dialing.resumed", live=state.live)
-    return state_as_json(state)
+    return state_as_json(state) | {"was_paused_at": iso(ended.paused_at), "was_reason": ended.reason}
 
 
 def state_as_json(state: DialingState) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The operator's endpoints: pause and resume dialing, explain why a person is or is not called, and list events."""
+"""The operator's endpoints: dialing, explanations, events and settings."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ class OperatorRoutes:
     pause: Callable[[str | None], Awaitable[Item]]  # the reason
     resume: Callable[[], Awaitable[Item]]
     why: Callable[..., Awaitable[Item | None]]  # phone=, contact_id=; None: no such contact
+    settings: Callable[[], list[tuple[str, str, str]]]  # name, value with secrets masked, origin
     views: Views
     numbers: NumberPlan
 
@@ -37,7 +38,7 @@ def operator_routes(api: OperatorRoutes, require_key: Callable[[Request], Awaita
     async def pause_dialing(body: PauseRequest = _WITHOUT_REASON) -> Item:
         return await api.pause(body.reason)
 
-    @router.post("/dialing/resume", dependencies=[needs(Permission.PAUSE)], response_model=response_models.DialingState)
+    @router.post("/dialing/resume", dependencies=[needs(Permission.PAUSE)], response_model=response_models.ResumedState)
     async def resume_dialing() -> Item:
         return await api.resume()
 
@@ -52,6 +53,11 @@ def operator_routes(api: OperatorRoutes, require_key: Callable[[Request], Awaita
             message = "Either a phone or a contact_id is required."
             raise invalid([FieldProblem("query:phone", "required", message)])
         return found(await api.why(phone=query.phone, contact_id=query.contact_id), "contact")
+
+    @router.get("/settings", dependencies=[needs(Permission.READ_SETTINGS)], response_model=response_models.Settings)
+    async def list_settings() -> Item:
+        names = ("name", "value", "origin")
+        return {"items": [dict(zip(names, row, strict=True)) for row in api.settings()]}
 
     @router.get("/events", dependencies=[needs(Permission.READ_EVENTS)], response_model=response_models.EventsPage)
     async def list_events(query: Annotated[EventsQuery, Query()]) -> Item:

@@ -1,0 +1,94 @@
+"""ringback retell: the functions of an agent, to set up at Retell and to try here."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ringback.cli.client import send
+from ringback.cli.output import print_json, print_sentences, visible
+from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, fail, settings_of
+from ringback.config import SettingsError, process_environment, read_access_url, read_url
+
+FUNCTIONS_PATH = "/v1/retell/functions"
+#: Retell's dashboard tries functions with this call id, and Ringback then writes nothing.
+PLAYGROUND = "playground"
+
+app = typer.Typer(no_args_is_help=True, help="The agent's functions at Retell.")
+
+
+@app.callback()
+def retell() -> None:
+    """Show what is to be set up at Retell, and try an agent's function."""
+
+
+@app.command()
+def tools(
+    url: Annotated[str | None, typer.Option(help="Where Retell reaches Ringback; RINGBACK_URL if absent.")] = None,
+    args_at_root: Annotated[bool, typer.Option(help='For agents that send "args only".')] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Print the custom functions as JSON, ready to paste into an agent's tools."""
+    from ringback.wiring import tool_definitions
+
+    known_url = url or read_url(process_environment())
+    if known_url is None:
+        raise SettingsError(["RINGBACK_URL: must be set, or --url be given: where Retell reaches this installation"])
+    functions_url = known_url.rstrip("/") + FUNCTIONS_PATH
+    print_json(tool_definitions(settings_of(data_dir), functions_url, args_at_root=args_at_root))
+
+
+@app.command("try")
+def try_function(
+    action: Annotated[str, typer.Argument(help="One of the functions of `ringback retell tools`.")],
+    args: Annotated[str, typer.Option(help="The arguments as the agent would give them, a JSON object.")] = "{}",
+    call_id: Annotated[
+        str, typer.Option(help="Retell's id of a call. With a real one the function does its work.")
+    ] = PLAYGROUND,
+    as_json: AsJson = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Call a function as Retell's agent would, signed. Nothing is written unless --call-id names a call."""
+    from ringback.adapters.retell.signature import sign
+
+    body = json.dumps({"name": action, "call": {"call_id": call_id}, "args": _arguments(args)}).encode()
+    url, key = read_access_url(process_environment(), data_dir / "up.json"), _webhook_key(data_dir)
+    headers = {"x-retell-signature": sign(body, key, int(time.time() * 1000))}
+    status, reply = send(url, "POST", f"{FUNCTIONS_PATH}/{action}", body, headers)
+    if status == 401:
+        raise SettingsError([f"RETELL_WEBHOOK_KEY: {url} does not accept a signature with this key"])
+    if status == 404:
+        fail(f"there is no function {visible(action)} for agents: see ringback retell tools")
+    if status != 200:
+        fail(f"{url} responded {status}; the agent would hear nothing")
+    if as_json:
+        print_json(reply)
+    else:
+        print_sentences(_told(reply, is_playground=call_id == PLAYGROUND))
+    if not reply["ok"]:
+        raise typer.Exit(1)
+
+
+def _told(reply: dict[str, Any], *, is_playground: bool) -> list[str]:
+    nothing = ["Nothing was written: this was the playground."] if is_playground else []
+    result = [f"The model reads as the result: {visible(reply['result'])}"] if reply.get("result") else []
+    return [f"The agent would hear: {visible(reply['say'])}", f"The code is {reply['code']}.", *result, *nothing]
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    try:
+        args = json.loads(text)
+    except ValueError:
+        args = None
+    if not isinstance(args, dict):
+        raise typer.BadParameter('--args is a JSON object, for example \'{"when": "tomorrow at 3pm"}\'')
+    return args
+
+
+def _webhook_key(data_dir: Path) -> str:
+    keys = settings_of(data_dir).retell_webhook_key
+    if not keys:
+        raise SettingsError(["RETELL_WEBHOOK_KEY: must be set to sign as Retell does"])
+    return keys[0]
