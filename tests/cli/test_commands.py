@@ -14,7 +14,7 @@ from ringback.config import SettingsError
 
 run = CliRunner().invoke
 #: Without pydantic, with which typer itself reads the options of a command.
-HEAVY = {
+HEAVY = {*("asyncio", "asyncpg", "fastapi", "aiohttp", "retell", "alembic", "uvicorn", "aiobotocore", "rich", "phonenumbers")}
     "asyncio",
     "asyncpg",
     "fastapi",
