@@ -87,7 +87,7 @@ async def test_no_connection_that_met_a_read_only_server_is_lent_again(pool: Poo
 
 async def test_a_read_only_server_is_not_connected_to(url: str, pool: Pool, set_read_only: Any) -> None:
     await set_read_only(True)
-    with pytest.raises(StoreUnavailable, match="TargetServerAttributeNotMatched"):
+    with pytest.raises(StoreUnavailable, match="the server is read-only"):
         await open_pool(url, max_size=1)
 
 

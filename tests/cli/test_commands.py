@@ -14,17 +14,8 @@ from ringback.config import SettingsError
 
 run = CliRunner().invoke
 #: Without pydantic, with which typer itself reads the options of a command.
-HEAVY = {*("asyncio", "asyncpg", "fastapi", "aiohttp", "retell", "alembic", "uvicorn", "aiobotocore", "rich", "phonenumbers")}
-    "asyncio",
-    "asyncpg",
-    "fastapi",
-    "aiohttp",
-    "retell",
-    "alembic",
-    "uvicorn",
-    "aiobotocore",
-    "rich",
-    "phonenumbers",
+HEAVY = {
+    *("asyncio", "asyncpg", "fastapi", "aiohttp", "retell", "alembic", "uvicorn", "aiobotocore", "rich", "phonenumbers")
 }
 
 
