@@ -4,9 +4,10 @@ import json
 import re
 from pathlib import Path
 
+import phonenumbers
 import pytest
 
-from ringback.config import Access, SettingsError, describe, read_access, read_settings
+from ringback.config import Access, SettingsError, describe, read_access, read_access_url, read_settings
 from ringback.domain.follow_up import Deadlines
 
 
@@ -163,3 +164,24 @@ def test_the_key_of_the_running_system_is_not_used_with_another_url(tmp_path: Pa
     with pytest.raises(SettingsError):
         read_access({"RINGBACK_URL": "https://voice.example"}, up_file)
     assert read_access({"RINGBACK_API_KEY": "rbk_far"}, up_file) == Access("http://127.0.0.1:8080", "rbk_local")
+
+
+def test_every_country_of_the_number_plan_may_be_a_setting():
+    countries = ",".join(sorted(phonenumbers.SUPPORTED_REGIONS))
+    read = read_settings({"RINGBACK_COUNTRIES": countries}, emulated=False)
+    assert read.countries == phonenumbers.SUPPORTED_REGIONS
+    with pytest.raises(SettingsError, match="QQ, ZZ is no country of ISO 3166"):
+        read_settings({"RINGBACK_COUNTRIES": "ZZ,US,QQ"}, emulated=False)
+
+
+@pytest.mark.parametrize("hosts", ["a", "a:5432", "u:p@a:5432,b:5433", "[::1]:5432", "/x?host=a,b&port=5432,5432"])
+def test_a_database_may_have_several_hosts(hosts):
+    url = f"postgresql://{hosts}"
+    assert read_settings({"RINGBACK_DATABASE_URL": url}, emulated=False).database_url == url
+
+
+def test_the_address_of_a_running_system_is_a_url(tmp_path):
+    for url in ("localhost:8080", "http://", "ftp://x"):
+        with pytest.raises(SettingsError, match="RINGBACK_URL: must"):
+            read_access({"RINGBACK_URL": url, "RINGBACK_API_KEY": "rbk_1"}, tmp_path / "up.json")
+    assert read_access_url({"RINGBACK_URL": "https://x.example/"}, tmp_path / "up.json") == "https://x.example"
