@@ -1,6 +1,7 @@
 """Webhooks that no provider sends: each with its permitted answers, and whether it may leave a trace."""
 
 import json
+import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -98,8 +99,8 @@ class WebhookCorpus:
             "byte order mark": b"\xef\xbb\xbf{}",
             "no end": b'{"event":"call_ended"',
             "gzip": b"\x1f\x8b\x08\x00" + b"\0" * 40,
-            "deep and too large for the queue": _deep(150_000),
-            "large, and nothing usable": b'{"event":"' + b"x" * 400_000 + b'"}',
+            "deep and too large for the queue": _deep(150_000, noise=_noise(600_000)),
+            "large, and nothing usable": b'{"event":"' + _noise(600_000) + b'"}',
         }
         for name, body in bodies.items():
             yield self.signed(name, body, status=400)
@@ -141,12 +142,20 @@ class WebhookCorpus:
         yield "long number", '{"event":"call_ended","call":{"call_id":"n2","duration_ms":' + "9" * 6000 + "}}"
         yield "deep", _deep(20_000).decode()
         yield "deeper", _deep(100_000).decode()
+        yield "deep, large and compressed", _deep(150_000).decode()
+        yield "large, compressed, and nothing usable", '{"event":"' + "x" * 400_000 + '"}'
         yield "deep objects", '{"event":"call_ended","call":{"call_id":"d2","a":' + '{"a":' * 9000 + "1" + "}" * 9002
         yield "unended", '{"event":"call_ended","call":{"call_id":"u"}'
 
 
-def _deep(levels: int) -> bytes:
-    return b'{"event":"call_ended","call":{"call_id":"d1","a":' + b"[" * levels + b"]" * levels + b"}}"
+def _deep(levels: int, noise: bytes = b"") -> bytes:
+    nested = b"[" * levels + b"]" * levels
+    return b'{"event":"call_ended","call":{"call_id":"d1","a":' + nested + b',"b":"' + noise + b'"}}'
+
+
+def _noise(characters: int) -> bytes:
+    """Text that is more than half as long when it is compressed."""
+    return random.Random(characters).randbytes(characters // 2).hex().encode()
 
 
 def _now_ms() -> int:

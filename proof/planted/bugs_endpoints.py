@@ -199,6 +199,48 @@ def enqueued_and_then_verified(
     return read
 
 
+the_limit_is_checked_before_the_compression = edited(
+    "ringback.messages:encode_webhook",
+    old="raw = body.encode()",
+    new="""
+        raw = body.encode()
+        if len(raw) > MAX_MESSAGE_BYTES: return None
+    """,
+    aims=(I12,),
+    why="A body over the limit of a message is not for the queue.",
+    tests=("flows/test_webhook_intake.py::test_a_conversation_of_500_kb_travels_whole",),
+)
+
+the_limit_is_not_checked_after_the_compression = edited(
+    "ringback.messages:encode_webhook",
+    old="text if len(text) <= MAX_MESSAGE_BYTES else None",
+    new="text",
+    aims=(I12,),
+    why="The compression ends at the limit.",
+    tests=("flows/test_webhook_intake.py::test_the_limit_of_the_queue_is_kept_to_the_byte",),
+)
+
+inflated_without_a_limit = edited(
+    "ringback.messages:_inflated",
+    old="""
+        raw = inflater.decompress(base64.b64decode(deflated, validate=True), MAX_BODY_BYTES + 1)
+        if len(raw) > MAX_BODY_BYTES: raise Permanent(f"compressed body is longer than {MAX_BODY_BYTES} bytes")
+    """,
+    new="raw = inflater.decompress(base64.b64decode(deflated, validate=True))",
+    aims=(I16,),
+    why="A message has at most 256 KiB.",
+    tests=("test_messages.py::test_a_few_kilobytes_that_stand_for_much_more_are_not_inflated",),
+)
+
+a_body_that_is_cut_short_is_read = edited(
+    "ringback.messages:_inflated",
+    old="not inflater.eof or inflater.unused_data",
+    new="inflater.unused_data",
+    aims=(I16,),
+    why="zlib reports damage itself.",
+    tests=("test_messages.py::test_a_damaged_compressed_body_is_permanent_and_its_reason_has_no_content",),
+)
+
 poison_is_never_dead = edited(
     RECEIVING,
     old="dead_at = CASE WHEN receive_count >= $4",

@@ -24,6 +24,15 @@ _BESIDE = f"{_LATE}test_what_waits_beside_the_erasure_for_the_person_leaves_noth
 _KEYS = "flows/erased_people/test_keys.py::"
 _STOP = "flows/erased_people/test_late_stop.py::"
 
+compressed_messages_are_not_searched = edited(
+    "ringback.adapters.postgres.erasure:_erase_rows",
+    old='rows["queue_messages"] += await _erase_compressed(connection, pattern_of(person.phones), provider_call_ids)',
+    new="",
+    aims=(I21,),
+    why="The search covers every message of the table.",
+    tests=(f"{_LATE}test_compressed_messages_about_the_person_are_erased_and_no_others",),
+)
+
 tombstones_of_our_own_ids_alone = edited(
     ERASING,
     old="sorted({*ids, *provider_call_ids, *searched})",

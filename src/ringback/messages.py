@@ -1,16 +1,29 @@
 """The versioned wire contracts of both queues. Standard library only, because the Lambda includes this file."""
 
+import base64
 import json
+import zlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ringback.domain.errors import AnotherVersion, Permanent
 
 VERSION = 1
+#: A WebhookReceived with `deflated` instead of `body`: base64 of the signed bytes, compressed by zlib.
+COMPRESSED_VERSION = 2
+COMPRESSED_START = f'{{"type":"WebhookReceived","v":{COMPRESSED_VERSION},'
 MAX_NAME_CHARS = 40
 
 #: Amazon SQS accepted 256 KiB per message until 2025, and its emulators still do. A larger body is left out.
 MAX_MESSAGE_BYTES = 256 * 1024
+
+#: The largest body that a Lambda can receive, and the most that is inflated.
+MAX_BODY_BYTES = 6 * 1024 * 1024
+
+#: A larger body is compressed. A batch of a queue has the same limit as one message, so ten webhooks share it. JSON
+#: escapes make at most six characters of a byte, so a body up to this size fits the queue as it is.
+MAX_PLAIN_BYTES = 32 * 1024
+DEFLATED_AT_ONCE = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +45,64 @@ class WebhookReceived:
     event: str | None = None
 
 
-_TYPES = ("CallRequested", "WebhookReceived")
+_VERSIONS = {"CallRequested": (VERSION,), "WebhookReceived": (VERSION, COMPRESSED_VERSION)}
 
 
 def encode(message: CallRequested | WebhookReceived) -> str:
     """Return the JSON text of a message: {"type", "v", …fields}."""
-    fields = {"type": type(message).__name__, "v": VERSION, **asdict(message)}
+    return _text({"type": type(message).__name__, "v": VERSION, **asdict(message)})
+
+
+def encode_webhook(received_at: str, body: str) -> str | None:
+    """Return the text of a message with this body, compressed if it is large. None: the queue would reject it."""
+    raw = body.encode()
+    if len(raw) <= MAX_PLAIN_BYTES:
+        return encode(WebhookReceived(received_at, body))
+    deflated = _deflated(raw)
+    if deflated is None:
+        return None
+    fields = {"type": WebhookReceived.__name__, "v": COMPRESSED_VERSION, "received_at": received_at}
+    text = _text({**fields, "deflated": base64.b64encode(deflated).decode()})
+    return text if len(text) <= MAX_MESSAGE_BYTES else None
+
+
+def _text(fields: dict[str, Any]) -> str:
     # ASCII, because no queue accepts a lone surrogate or U+FFFE of a webhook as it is.
     return json.dumps(fields, separators=(",", ":"))
+
+
+def _deflated(raw: bytes) -> bytes | None:
+    """Compress a body. None: it is too large for a message.
+
+    This ends as soon as that is known, because a Lambda has three seconds and a small share of a core.
+    """
+    compressor, pieces, free_bytes = zlib.compressobj(), [], MAX_MESSAGE_BYTES // 4 * 3
+    for first in range(0, len(raw), DEFLATED_AT_ONCE):
+        pieces.append(compressor.compress(raw[first : first + DEFLATED_AT_ONCE]))
+        free_bytes -= len(pieces[-1])
+        if free_bytes < 0:
+            return None
+    pieces.append(compressor.flush())
+    return b"".join(pieces)
+
+
+def _inflated(deflated: object) -> str:
+    """Return the body. Raises Permanent if it is damaged or longer than any webhook.
+
+    The limit holds while it is inflated, because a few kilobytes may stand for gigabytes.
+    """
+    if not isinstance(deflated, str):
+        raise Permanent("deflated is no text")
+    inflater = zlib.decompressobj()
+    try:
+        raw = inflater.decompress(base64.b64decode(deflated, validate=True), MAX_BODY_BYTES + 1)
+        if len(raw) > MAX_BODY_BYTES:
+            raise Permanent(f"compressed body is longer than {MAX_BODY_BYTES} bytes")
+        if not inflater.eof or inflater.unused_data:
+            raise Permanent("compressed body is cut short, or more follows it")
+        return raw.decode()
+    except (ValueError, zlib.error) as error:
+        raise Permanent(f"compressed body is damaged: {type(error).__name__}") from None
 
 
 def _fields(text: str, name: str) -> dict[str, Any]:
@@ -50,12 +113,13 @@ def _fields(text: str, name: str) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise Permanent(f"message is not a {name}")
     kind, version = fields.get("type"), fields.get("v")
-    if (kind, version) == (name, VERSION):
-        return fields
-    is_known = kind in _TYPES and version == VERSION
-    if isinstance(kind, str) and type(version) is int and version >= VERSION and not is_known:
-        raise AnotherVersion(f"message is a {kind[:MAX_NAME_CHARS]} of version {version}, not a {name} of {VERSION}")
-    raise Permanent(f"message is not a {name} of version {VERSION}")
+    newest = _VERSIONS[name][-1]
+    if isinstance(kind, str) and type(version) is int and version >= VERSION:
+        if version not in _VERSIONS.get(kind, ()):
+            raise AnotherVersion(f"message is a {kind[:MAX_NAME_CHARS]} of version {version}, not a {name} of {newest}")
+        if kind == name:
+            return fields
+    raise Permanent(f"message is not a {name} of version {newest} or earlier")
 
 
 def decode_call_requested(text: str) -> CallRequested:
@@ -71,11 +135,23 @@ def decode_call_requested(text: str) -> CallRequested:
 
 
 def decode_webhook_received(text: str) -> WebhookReceived:
-    """Parse a message, with the errors of `decode_call_requested`."""
+    """Parse a message in either form, with the errors of `decode_call_requested`."""
     fields = _fields(text, "WebhookReceived")
     try:
+        if fields["v"] == COMPRESSED_VERSION:
+            return WebhookReceived(fields["received_at"], _inflated(fields["deflated"]))
         return WebhookReceived(
             fields["received_at"], fields["body"], fields.get("provider_call_id"), fields.get("event")
         )
     except KeyError:
-        raise Permanent("WebhookReceived needs received_at and body") from None
+        raise Permanent("WebhookReceived needs received_at and body, or received_at and deflated") from None
+
+
+def readable(text: str) -> str:
+    """Return the plain form of a compressed webhook. Any other text, and a damaged one, is returned as it is."""
+    if not text.startswith(COMPRESSED_START):
+        return text
+    try:
+        return encode(decode_webhook_received(text))
+    except Permanent:
+        return text

@@ -1,11 +1,18 @@
 """A webhook comes in: what is accepted, what is refused, and what the queue gets."""
 
 import json
+import random
 
 import pytest
 
-from ringback.flows.webhook_intake import MAX_BODY_BYTES, Intake, IntakePorts, read_webhook
-from ringback.messages import MAX_MESSAGE_BYTES, decode_webhook_received
+from ringback.flows.webhook_intake import Intake, IntakePorts, read_webhook
+from ringback.messages import (
+    COMPRESSED_START,
+    MAX_BODY_BYTES,
+    MAX_MESSAGE_BYTES,
+    MAX_PLAIN_BYTES,
+    decode_webhook_received,
+)
 
 BODY = '{"event":"call_ended","call":{"call_id":"call_ünï","disconnection_reason":"dial_no_answer"}}'
 NOW_MS = 1_760_000_000_123
@@ -42,26 +49,73 @@ def test_a_body_over_six_mebibytes_is_refused_before_it_is_hashed():
     assert read_webhook(b"{" * (MAX_BODY_BYTES + 1), "signed", NOW_MS, ports) is Intake.TOO_LARGE
 
 
-def padded(size):
-    """A body whose message for the queue has exactly this many bytes."""
+def noise_of(size):
+    """A body of this many bytes that zlib makes about half as long, and no shorter."""
     frame = '{"event":"call_ended","call":{"call_id":"call_1"},"p":"%s"}'
-    empty = read((frame % "").encode()).message
-    return (frame % ("x" * (size - len(empty.encode())))).encode()
+    empty = len(frame % "")
+    return (frame % random.Random(20261129).randbytes(size)[: (size - empty) // 2].hex()).encode()
 
 
-def test_the_largest_body_the_queue_takes_travels_whole():
-    message = read(padded(MAX_MESSAGE_BYTES)).message
-    assert len(message.encode()) == MAX_MESSAGE_BYTES
-    assert decode_webhook_received(message).body is not None
+def talk_of(size):
+    """A body as Retell sends it after a conversation, of at least this many bytes."""
+    words = ["about", "billing", "call", "date", "email", "insurance", "monday", "really", "thank", "visit"]
+    turns, dice = [], random.Random(7)
+    while len(turns) * 110 < size:
+        turns.append({"role": "user", "content": " ".join(dice.choice(words) for _ in range(15)), "n": len(turns)})
+    return json.dumps({"event": "call_ended", "call": {"call_id": "call_1", "transcript_object": turns}}).encode()
 
 
-def test_a_body_over_the_queues_limit_travels_as_its_names():
-    message = decode_webhook_received(read(padded(MAX_MESSAGE_BYTES + 1)).message)
+@pytest.mark.parametrize("size", [MAX_PLAIN_BYTES, MAX_PLAIN_BYTES + 1])
+def test_only_a_body_over_32_kib_is_compressed(size):
+    body = b'{"p":"' + b"x" * (size - 8) + b'"}'
+    assert len(body) == size
+    message = read(body).message
+    assert message.startswith(COMPRESSED_START) is (size > MAX_PLAIN_BYTES)
+    assert decode_webhook_received(message).body == body.decode()
+
+
+def test_a_body_of_one_byte_characters_that_json_escapes_sixfold_fits_the_queue_uncompressed():
+    body = b'{"p":"' + b"\x01" * (MAX_PLAIN_BYTES - 8) + b'"}'
+    assert len(read(body).message) <= MAX_MESSAGE_BYTES
+
+
+def test_a_conversation_of_500_kb_travels_whole():
+    body = talk_of(500_000)
+    message = read(body).message
+    assert len(body) >= 500_000
+    assert len(message) <= MAX_MESSAGE_BYTES
+    assert decode_webhook_received(message).body.encode() == body
+
+
+def test_the_limit_of_the_queue_is_kept_to_the_byte():
+    """Bodies around the largest that travels whole: each fits, or travels as its names."""
+    whole = []
+    for size in range(320_000, 362_000, 2_000):
+        message = read(noise_of(size)).message
+        assert len(message) <= MAX_MESSAGE_BYTES
+        whole.append(decode_webhook_received(message).body is not None)
+    assert whole == sorted(whole, reverse=True)
+    assert {True, False} == set(whole)
+
+
+def test_a_body_that_is_too_large_even_compressed_travels_as_its_names():
+    message = decode_webhook_received(read(noise_of(600_000)).message)
     assert (message.body, message.provider_call_id, message.event) == (None, "call_1", "call_ended")
 
 
-def test_a_body_over_the_queues_limit_without_names_is_refused():
-    assert read(padded(MAX_MESSAGE_BYTES + 1), names=None) is Intake.MALFORMED
+def test_a_body_that_is_too_large_even_compressed_and_has_no_names_is_refused():
+    assert read(noise_of(600_000), names=None) is Intake.MALFORMED
+
+
+def test_the_signature_is_checked_on_the_bytes_that_were_signed():
+    body, signed = talk_of(100_000), []
+
+    def verify(raw, signature, at_ms):
+        signed.append(raw)
+        return True
+
+    read_webhook(body, "signed", NOW_MS, IntakePorts(lambda *_: True, verify, lambda text: None))
+    assert signed == [body]
 
 
 def test_characters_that_queues_refuse_arrive_escaped_and_decode_to_the_signed_body():

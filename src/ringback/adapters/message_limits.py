@@ -16,6 +16,8 @@ MAX_LETTERS = 1000
 #: SQS accepts only the characters of XML 1.0. Its documentation says that others are rejected, and also that they are
 #: replaced by U+FFFD, which would break a signed body. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: The same for ASCII. Removing them by a table costs a tenth of the search, and the product's messages are ASCII.
+_ALLOWED_ASCII = bytes([*b"\t\n\r", *range(0x20, 0x80)])
 _ATTRIBUTE_NAME = re.compile(r"[A-Za-z0-9_\-]+(\.[A-Za-z0-9_\-]+)*")
 
 
@@ -23,8 +25,7 @@ def body_rejection(body: str) -> str | None:
     """Return the reason why a queue rejects this text as a body. None: it is accepted."""
     if not body:
         return "empty body"
-    # Compact JSON passes the first two checks, at a tenth of the cost of the search.
-    if not (body.isascii() and body.isprintable()) and _FORBIDDEN.search(body):
+    if body.encode().translate(None, _ALLOWED_ASCII) if body.isascii() else _FORBIDDEN.search(body):
         return "characters outside XML 1.0"
     # A character has at most four bytes, so most bodies are measured without encoding them.
     if len(body) * 4 > MAX_MESSAGE_BYTES and len(body.encode()) > MAX_MESSAGE_BYTES:

@@ -6,10 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from ringback.failpoints import Failpoint, reach
-from ringback.messages import MAX_MESSAGE_BYTES, WebhookReceived, encode
-
-#: The largest body that a Lambda can receive.
-MAX_BODY_BYTES = 6 * 1024 * 1024
+from ringback.messages import MAX_BODY_BYTES, WebhookReceived, encode, encode_webhook
 
 
 class Intake(StrEnum):
@@ -25,7 +22,7 @@ class IntakePorts:
     """Functions of the provider's edge.
 
     `may_be_genuine(signature, now_ms)` judges the head alone. `verify(body, signature, now_ms)` decides.
-    `identify(text)` returns event and call id of a body that is too large for the queue.
+    `identify(text)` returns event and call id of a body that is too large for the queue, even compressed.
     """
 
     may_be_genuine: Callable[[str | None, int], bool]
@@ -65,13 +62,9 @@ def read_webhook(body: bytes, signature: str | None, now_ms: int, ports: IntakeP
 
 def _message(text: str, now_ms: int, identify: Callable[[str], tuple[str, str] | None]) -> str | None:
     received_at = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=now_ms)).isoformat()
-    if len(text) <= MAX_MESSAGE_BYTES:  # a message is never shorter than its body
-        whole = encode(WebhookReceived(received_at, text))
-        # Queues accept the characters of XML 1.0. JSON leaves only these two unescaped that XML forbids. The body must
-        # arrive byte for byte as it was signed.
-        whole = whole.replace("\ufffe", r"\ufffe").replace("\uffff", r"\uffff")
-        if len(whole.encode()) <= MAX_MESSAGE_BYTES:
-            return whole
+    whole = encode_webhook(received_at, text)
+    if whole is not None:
+        return whole
     # The body is left out. The processor asks the provider for the call instead.
     names = identify(text)
     if names is None:

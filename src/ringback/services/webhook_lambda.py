@@ -15,7 +15,8 @@ from typing import Any
 from ringback.adapters.retell.signature import identify, may_be_genuine, verify
 from ringback.domain.errors import Retryable
 from ringback.failpoints import Failpoint, reach
-from ringback.flows.webhook_intake import MAX_BODY_BYTES, Intake, IntakePorts, read_webhook
+from ringback.flows.webhook_intake import Intake, IntakePorts, read_webhook
+from ringback.messages import MAX_BODY_BYTES
 
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 

@@ -16,7 +16,8 @@ from starlette.routing import BaseRoute, Route
 from ringback.batching import Send, send_through
 from ringback.config import Settings
 from ringback.domain.errors import Retryable
-from ringback.flows.webhook_intake import MAX_BODY_BYTES, Intake, IntakePorts, read_webhook
+from ringback.flows.webhook_intake import Intake, IntakePorts, read_webhook
+from ringback.messages import MAX_BODY_BYTES
 from ringback.process import Service, run_loop, run_process, stop_on_signals
 from ringback.services.webhook_lambda import answer, webhook_ports
 from ringback.telemetry import Metrics, make_metrics

@@ -27,7 +27,7 @@ from ringback.flows.event_processing import EventCounts, EventProcessing
 from ringback.flows.operator.erasure import erase_person
 from ringback.flows.outbox_delivery import OutboxRelay, deliver_outbox
 from ringback.flows.reconciliation import Reconciliation
-from ringback.messages import WebhookReceived, encode
+from ringback.messages import WebhookReceived, encode_webhook
 from ringback.ports import Delivery, OutgoingMessage
 from tests.flows.business_operations.conftest import POLICY, ActionStack, Talk
 
@@ -200,7 +200,12 @@ class ErasureStack(ActionStack):
         await deliver_outbox(self.relay)
 
     async def enqueue(self, body: dict[str, Any], *, dead: bool = False) -> None:
-        await self.queue.send([OutgoingMessage(encode(WebhookReceived("2026-12-01T17:00:00Z", json.dumps(body))))])
+        message = encode_webhook("2026-12-01T17:00:00Z", json.dumps(body))
+        assert message is not None
+        await self.enqueue_message(message, dead=dead)
+
+    async def enqueue_message(self, message: str, *, dead: bool = False) -> None:
+        await self.queue.send([OutgoingMessage(message)])
         if dead:
             (message,) = await self.queue.receive(1, 0.0, 60)
             await self.queue.dead_letter(message, "received too often")

@@ -10,7 +10,7 @@ from ringback.adapters.retell.events import report_from_call
 from ringback.domain.provider_report import ReportKind
 from ringback.flows.event_processing import PARKED_TRIES
 from ringback.flows.suppression import suppress_now
-from ringback.messages import decode_webhook_received
+from ringback.messages import COMPRESSED_START, decode_webhook_received, encode_webhook
 from tests.flows.business_operations.conftest import Talk
 
 from .conftest import CALL, CANARIES, CONTACT, INBOUND, OURS, PHONE, ErasureStack
@@ -326,6 +326,30 @@ async def test_a_message_that_no_search_reaches_is_dropped_when_it_comes(stack: 
     assert await stack.found() == set()
     assert (await attempt_of(stack, talk))["provider_call_id"] is None
     assert stack.counts.erased == 2
+
+
+async def test_compressed_messages_about_the_person_are_erased_and_no_others(stack: ErasureStack):
+    """Their text is not in the table, so a search of the table does not find the person."""
+    talk, long = await stack.place(), "filler " * 10_000
+    await stack.webhook(stack.body(talk, "call_ended"))
+    await stack.webhook(stack.body(talk, "call_analyzed"))
+    by_its_id = {"event": "call_ended", "call": {"call_id": CALL}, "p": long}
+    by_a_number = {"event": "chat_ended", "sms": "1-415-555.0160", "nul": "a", "p": long}
+    of_others = {"event": "chat_ended", "sms": "1-415-555.0161", "p": long}
+    await stack.enqueue(by_its_id)
+    await stack.enqueue(by_its_id | {"call": None, "n": CALL}, dead=True)
+    await stack.enqueue(by_a_number, dead=True)
+    nul = encode_webhook("2026-12-01T17:00:00Z", json.dumps(by_a_number).replace('"a"', '"\0"'))
+    await stack.enqueue_message(nul)
+    await stack.enqueue_message(
+        f'{COMPRESSED_START}"received_at":"2026-12-01T17:00:00Z","deflated":"damaged"}}', dead=True
+    )
+    await stack.enqueue(of_others)
+    left = "SELECT body FROM queue_messages WHERE queue = 'events'"
+    assert all(row["body"].startswith(COMPRESSED_START) for row in await stack.all(left))
+    erased = await stack.erase()
+    assert [json.loads(decode_webhook_received(row["body"]).body) for row in await stack.all(left)] == [of_others]
+    assert erased.rows["queue_messages"] == 5
 
 
 async def test_when_the_rows_are_gone_the_tombstones_still_know_the_person(stack: ErasureStack):

@@ -12,6 +12,7 @@ from ringback.adapters.postgres.outbox import PostgresDeadOutbox
 from ringback.domain.abt_event import AbtEvent
 from ringback.flows.operator.dead_letters import DeadLetters, UnknownSource
 from ringback.flows.outbox_delivery import OutboxRelay, deliver_outbox
+from ringback.messages import encode_webhook
 from ringback.ports import Delivery, OutgoingMessage
 
 
@@ -116,3 +117,20 @@ async def test_the_three_places_are_told_apart_and_no_other_is_known(letters, po
         with pytest.raises(UnknownSource):
             await letters.replay(name)
     assert await letters.find("outbox:x") is None
+
+
+async def test_a_compressed_webhook_is_shown_readable_and_a_damaged_one_as_it_is(letters):
+    queue = letters.sources["events"]
+    whole = encode_webhook("2026-12-01T17:00:00Z", '{"event":"chat","p":"' + "said " * 20_000 + '"}')
+    damaged = whole.replace('"deflated":"e', '"deflated":"f')
+    assert whole != damaged
+    for message in (whole, damaged):
+        await queue.send([OutgoingMessage(message)])
+        [received] = await queue.receive(1, 1, 30)
+        await queue.dead_letter(received, "Permanent: no event")
+    shown = [await letters.find(entry.name) for entry in await letters.list()]
+    assert "said said" in shown[0].body
+    assert shown[1].body == damaged
+    # What is shown is not what is replayed.
+    assert await letters.replay("events") == 2
+    assert {message.body for message in await queue.receive(10, 1, 30)} == {whole, damaged}

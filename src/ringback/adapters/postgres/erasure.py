@@ -14,8 +14,9 @@ from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.adapters.postgres.rows import literals
 from ringback.domain.attempt import POSSIBLY_RINGING
 from ringback.domain.contact import Erased, StillInProgress
-from ringback.domain.errors import Retryable
+from ringback.domain.errors import Permanent, Retryable
 from ringback.domain.operations import TRACES_KEPT
+from ringback.messages import COMPRESSED_START, decode_webhook_received
 
 #: One statement searches the bodies of this time span, because a statement may take seconds, not minutes.
 SEARCHED_AT_ONCE = timedelta(days=1)
@@ -153,6 +154,9 @@ ERASE = {
         FROM asked WHERE call_id = ANY (asked.call_ids)""",
     "contacts": "DELETE FROM contacts USING asked WHERE contact_id = ANY (asked.contact_ids)",
 }
+COMPRESSED = "SELECT id, body FROM queue_messages WHERE starts_with(body, $1)"
+#: The criterion of `queue_messages` above, for a body that only the product can read.
+IS_ABOUT = "SELECT $1 ~ $2 OR EXISTS (SELECT FROM unnest($3::text[]) AS mark WHERE strpos($1, mark) > 0)"
 NOTE = """
 INSERT INTO gate_decisions (call_id, at, kind, detail)
 SELECT call_id, $2, 'erased', jsonb_build_object('reason', $3::text) FROM unnest($1::text[]) AS call_id
@@ -270,7 +274,27 @@ async def _erase_rows(
     for kind, statement in ERASE.items():
         status = await connection.execute(ASKED + statement, *asked)
         rows[kind] = int(status.rpartition(" ")[2])
+    rows["queue_messages"] += await _erase_compressed(connection, pattern_of(person.phones), provider_call_ids)
     return rows
+
+
+async def _erase_compressed(connection: Connection, pattern: str, provider_call_ids: Sequence[str]) -> int:
+    """Delete the compressed webhooks about the person. Returns how many.
+
+    A damaged one may be about the person, so it is deleted too.
+    """
+    erased = []
+    async for message in connection.cursor(COMPRESSED, COMPRESSED_START, prefetch=10):
+        try:
+            body = decode_webhook_received(message["body"]).body or ""
+        except Permanent:
+            erased.append(message["id"])
+            continue
+        # PostgreSQL has no text with NUL.
+        if await connection.fetchval(IS_ABOUT, body.replace("\0", ""), pattern, provider_call_ids):
+            erased.append(message["id"])
+    await connection.execute("DELETE FROM queue_messages WHERE id = ANY ($1::bigint[])", erased)
+    return len(erased)
 
 
 async def _column(connection: Connection, statement: str, *values: object) -> list[str]:

@@ -1,11 +1,12 @@
 """List and replay the dead letters of the outbox and of both queues."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
 
+from ringback.messages import readable
 from ringback.ports import DeadLetter
 
 _log = structlog.get_logger(__name__)
@@ -50,9 +51,11 @@ class DeadLetters:
         return found
 
     async def find(self, name: str) -> DeadLetter | None:
+        """Find one letter. The body of a compressed webhook is readable."""
         source, letter_id = self._parted(name)
         letters = await self.sources[source].dead_letters(LISTED)
-        return next((letter for letter in letters if letter.letter_id == letter_id), None)
+        found = next((letter for letter in letters if letter.letter_id == letter_id), None)
+        return found and replace(found, body=readable(found.body))
 
     async def replay(self, name: str) -> int:
         """Replay one letter by its name, or all of a source by the source's name.
