@@ -101,6 +101,12 @@ SET_UPS = (
         "the server has no such database",
         {"RINGBACK_DATABASE_URL": "{unknown_database}"},
     ),
+    WrongSetUp(
+        "a queue without a region",
+        SERVE,
+        "AWS_REGION: must be set, because the URL of the queue names no region",
+        {**GOOD, **RETELL, "RINGBACK_EVENT_QUEUE": "http://127.0.0.1:1/queue"},
+    ),
     WrongSetUp("a database before its upgrade", "keys list", "it has no tables yet: run ringback db upgrade",
                {"RINGBACK_DATABASE_URL": "{empty}"}),
     WrongSetUp("a process before the upgrade", SERVE, "the database is not upgraded",

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession, get_session
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 
 from ringback.adapters.message_limits import (
     MAX_LETTERS,
@@ -184,6 +184,8 @@ def _translated() -> Iterator[None]:
         yield
     except ClientError as error:
         raise QueueUnavailable(f"the queue refused: {error.response['Error']['Code']}") from error
+    except NoRegionError:
+        raise QueueUnavailable("AWS_REGION: must be set, because the URL of the queue names no region") from None
     except (BotoCoreError, aiohttp.ClientError, OSError) as error:
         raise QueueUnavailable(f"the queue is unavailable: {type(error).__name__}") from error
 
