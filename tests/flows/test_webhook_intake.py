@@ -84,7 +84,7 @@ def test_a_conversation_of_500_kb_travels_whole():
     message = read(body).message
     assert len(body) >= 500_000
     assert len(message) <= MAX_MESSAGE_BYTES
-    assert decode_webhook_received(message).body.encode() == body
+    assert decode_webhook_received(message).body == body.decode()
 
 
 def test_the_limit_of_the_queue_is_kept_to_the_byte():
