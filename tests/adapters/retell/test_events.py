@@ -314,3 +314,15 @@ def test_any_fields_are_a_report_or_permanent(changes):
         assert not isinstance(changes.get("call_id", ""), str) or not changes["call_id"]
     else:
         assert report.provider_call_id
+
+
+@pytest.mark.parametrize("call", ['{"call_id":"call_1"}', '{"call_id":"call_1","p":"\\u0000"}', None])
+def test_a_name_that_no_index_can_hold_is_permanent(call):
+    """The inbox could not record it, so the message would be tried again in vain."""
+    rest = "" if call is None else f',"call":{call}'
+    with pytest.raises(Permanent, match="too long") as raised:
+        report_from_webhook(f'{{"event":"{"e" * 251}"{rest}}}')
+    assert type(raised.value) is Permanent
+    with pytest.raises(Permanent, match="too long"):
+        report_from_webhook(f'{{"event":"call_ended","call":{{"call_id":"{"c" * 251}"}}}}')
+    assert report_from_webhook(f'{{"event":"{"e" * 250}","call":{{"call_id":"{"c" * 250}"}}}}').event_name == "e" * 250

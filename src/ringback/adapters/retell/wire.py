@@ -58,6 +58,8 @@ class Webhook(msgspec.Struct):
 # json.loads joins proper surrogate pairs, so any surrogate that remains is a lone one.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _webhook = msgspec.json.Decoder(Webhook)
+#: Retell's names have at most 40 characters. An index of the inbox holds both, and a row of it at most 2,704 bytes.
+MAX_NAME_CHARS = 250
 _CALL_FIELDS = {field.name: field.type for field in msgspec.structs.fields(CallBody)}
 _LISTS = {"transcript_object", "transcript_with_tool_calls", "scrubbed_transcript_with_tool_calls"}
 
@@ -65,7 +67,7 @@ _LISTS = {"transcript_object", "transcript_with_tool_calls", "scrubbed_transcrip
 def decode_webhook(body: str | bytes) -> Webhook:
     """Decode a webhook. Raises NotAboutACall if the event is not about a call.
 
-    Raises Permanent unless the body is an object with an event's name and a call with an id.
+    Raises Permanent unless the body is an object with an event's name and a call with an id, both of a usual length.
     """
     raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
     if b"\\u0000" not in raw:
@@ -74,15 +76,20 @@ def decode_webhook(body: str | bytes) -> Webhook:
         except (ValueError, RecursionError):
             pass  # decoded again below, without the unusable fields
         else:
-            if decoded.event and decoded.call.call_id:
+            if 0 < len(decoded.event) <= MAX_NAME_CHARS and 0 < len(decoded.call.call_id) <= MAX_NAME_CHARS:
                 return decoded
     envelope = decode_object(raw)
     event = envelope.get("event")
     if not isinstance(event, str) or not event:
         raise Permanent("webhook without an event name")
+    if len(event) > MAX_NAME_CHARS:
+        raise Permanent("event name is too long")
     if "call" not in envelope and not event.startswith("call_"):
         raise NotAboutACall(event)
-    return Webhook(event, call_body(envelope.get("call")))
+    call = call_body(envelope.get("call"))
+    if len(call.call_id) > MAX_NAME_CHARS:
+        raise Permanent("call_id is too long")
+    return Webhook(event, call)
 
 
 def decode_object(body: str | bytes) -> dict[str, Any]:
