@@ -202,7 +202,8 @@ async def test_an_unavailable_queue_is_polled_seldom_and_used_again_after_its_re
             assert 2 <= len(queue.limits) <= 5
             queue.is_unavailable = False
             await until(lambda: not queue.rows)
-    assert [line["event"] for line in lines] == ["dependency.unavailable", "dependency.recovered"]
+    told = [(line["event"], line["dependency"]) for line in lines]
+    assert told == [("dependency.unavailable", "queue"), ("dependency.recovered", "queue")]
 
 
 async def test_an_acknowledgement_is_repeated_after_it_failed():

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from ringback.log_text import redact
 from ringback.logs import choose_format, configure_logs
-from ringback.telemetry import make_metrics, redact
+from ringback.telemetry import make_metrics
 
 PHONE = "+14155550100"
 SECRETS = ("key_0123456789abcdef", "whsec_aGVsbG8gd29ybGQ=", "rbk_0123456789abcdef", "hunter22")

@@ -58,7 +58,7 @@ async def test_an_expected_error_pauses_the_loop_and_is_not_counted():
     loop, passes = Loop("outbox", "engage"), Passes(*(StoreUnavailable("gone") for _ in range(3)))
     with capture_logs() as lines:
         await loop.run(passes, passes.stop)
-    assert [line["event"] for line in lines] == ["outbox.waits"]
+    assert [(line["event"], line["dependency"]) for line in lines] == [("dependency.unavailable", "database")]
     assert loop.failures == 0
 
 

@@ -36,7 +36,7 @@ any_server_will_do = edited(
 )
 
 ready_to_read = edited(
-    "ringback.wiring:readiness",
+    "ringback.adapters.postgres.monitoring:PostgresMonitoring.check",
     old='"SELECT 1 FROM installation FOR KEY SHARE"',
     new='"SELECT 1 FROM installation"',
     aims=(I1,),

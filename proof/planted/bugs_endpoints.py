@@ -351,7 +351,7 @@ a_problem_quotes_the_callers_text = edited(
 
 
 @planted(
-    "ringback.telemetry:_PHONE",
+    "ringback.log_text:_PHONE",
     aims=(I19,),
     why="A phone number begins with a plus sign.",
     tests=("test_logs.py::test_whatever_is_logged_no_number_and_no_secret_comes_out",),

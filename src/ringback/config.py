@@ -17,7 +17,7 @@ from ringback.domain.eligibility import DialPolicy
 from ringback.domain.follow_up import Deadlines
 from ringback.domain.operations import MASK, masked_url
 from ringback.domain.phone_number import NumberType
-from ringback.telemetry import LogFormat
+from ringback.log_text import LogFormat
 
 #: A lease outlives the create call by this much, for the time to record an answer.
 LEASE_MARGIN_S = 30

@@ -11,7 +11,7 @@ import structlog
 
 from ringback.domain.errors import AnotherVersion, Permanent, QueueUnavailable, Retryable, StoreUnavailable
 from ringback.failpoints import Failpoint, reach
-from ringback.loops import Loop, location
+from ringback.loops import Loop, is_database_lost, location
 from ringback.ports import MessageQueue, ReceivedMessage
 
 Handle = Callable[[Sequence[ReceivedMessage]], Awaitable[None]]
@@ -55,7 +55,7 @@ class ConsumerConfig:
     """Limits of one consumer.
 
     `visibility_s` is extended while a message is handled. It bounds how soon the messages of a dead process return.
-    `drain_s` is the time for messages in flight after stop.
+    `drain_s` is the time for messages in flight after stop. `dependency` names the queue in the log.
     """
 
     max_in_flight: int
@@ -63,6 +63,7 @@ class ConsumerConfig:
     visibility_s: int = 60
     wait_s: float = 20.0
     drain_s: float = 25.0
+    dependency: str = "queue"
 
 
 class Backoff:
@@ -169,7 +170,7 @@ class Consumer:
             except Retryable as error:
                 self._report_unavailable(self._store_backoff, error)
                 return 0
-            self._report_recovered(self._store_backoff)
+            self._report_recovered(self._store_backoff, "database")
             if free <= 0:
                 await self._sleep(NO_SLOT_PAUSE_S)
             capacity = min(capacity, free)
@@ -197,7 +198,7 @@ class Consumer:
             return ()
         finally:
             polling.cancel()
-        self._report_recovered(self._queue_backoff)
+        self._report_recovered(self._queue_backoff, self._config.dependency)
         self.stats.received += len(messages)
         self._has_backlog = len(messages) == limit
         return messages
@@ -249,7 +250,7 @@ class Consumer:
                 await self._sleep(backoff.pause_s())
             else:
                 self._successes += len(group)
-                self._report_recovered(self._store_backoff)
+                self._report_recovered(self._store_backoff, "database")
                 return True
 
     async def _handle_failure(self, message: ReceivedMessage, error: Exception) -> None:
@@ -365,10 +366,14 @@ class Consumer:
 
     def _report_unavailable(self, backoff: Backoff, error: Exception) -> None:
         backoff.failed()
-        if backoff.failures == 1:
-            self._log.warning("dependency.unavailable", error=type(error).__name__, at=location(error))
+        if isinstance(error, QueueUnavailable):
+            self._loop.availability.lost(self._config.dependency, error)
+        elif is_database_lost(error):
+            self._loop.availability.lost("database", error)
+        elif backoff.failures == 1:
+            self._log.warning("consumer.waits", error=type(error).__name__, at=location(error))
 
-    def _report_recovered(self, backoff: Backoff) -> None:
+    def _report_recovered(self, backoff: Backoff, dependency: str) -> None:
         if backoff.failures:
-            self._log.info("dependency.recovered", after_failures=backoff.failures)
+            self._loop.availability.found(dependency)
         backoff.worked()

@@ -8,7 +8,7 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
-from ringback.telemetry import LogFormat, redact
+from ringback.log_text import LogFormat, redact
 
 #: Libraries that log requests, with their URLs or bodies, at the level that Ringback uses for decisions.
 _VERBOSE_LIBRARIES = (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from ringback.domain.errors import Retryable
+from ringback.domain.errors import ErasureKeyMissing, Retryable, StoreUnavailable
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 #: Failures in a row after which the process is not ready, until a pass works or this time has passed.
@@ -21,6 +21,28 @@ _PACKAGE = str(Path(__file__).parent)
 _log = structlog.get_logger(__name__)
 
 
+class Availability:
+    """The dependencies that this process last found unavailable. Each change is logged once."""
+
+    def __init__(self) -> None:
+        self._lost_at_s: dict[str, float] = {}
+
+    def lost(self, dependency: str, error: BaseException | str) -> None:
+        """Record that the dependency is unavailable."""
+        if dependency not in self._lost_at_s:
+            self._lost_at_s[dependency] = time.monotonic()
+            where = {"at": location(error)} if isinstance(error, BaseException) else {}
+            name = error if isinstance(error, str) else type(error).__name__
+            _log.warning("dependency.unavailable", dependency=dependency, error=name, **where)
+
+    def found(self, dependency: str) -> None:
+        """Record that the dependency works."""
+        lost_at_s = self._lost_at_s.pop(dependency, None)
+        if lost_at_s is not None:
+            after_s = round(time.monotonic() - lost_at_s, 1)
+            _log.info("dependency.recovered", dependency=dependency, after_s=after_s)
+
+
 class Loop:
     """One loop of a process. Log events begin with `kind`. Metrics and `/readyz` name it by kind and name.
 
@@ -28,9 +50,10 @@ class Loop:
     A Retryable is expected: the loop pauses, and neither count changes.
     """
 
-    def __init__(self, kind: str, name: str) -> None:
+    def __init__(self, kind: str, name: str, availability: Availability | None = None) -> None:
         self.kind = kind
         self.name = name
+        self.availability = availability or Availability()
         self.failures = 0
         self.failures_in_a_row = 0
         self._failed_at_s = 0.0
@@ -57,6 +80,8 @@ class Loop:
             self._errors_in_a_row += 1
             if not isinstance(error, Retryable):
                 self.failed(error)
+            elif is_database_lost(error):
+                self.availability.lost("database", error)
             elif self._errors_in_a_row == 1:
                 _log.warning(f"{self.kind}.waits", loop=self.name, error=type(error).__name__)
 
@@ -89,11 +114,12 @@ class Loops:
     """The loops of one process, by label."""
 
     def __init__(self) -> None:
+        self.availability = Availability()
         self._loops: dict[str, Loop] = {}
 
     def named(self, kind: str, name: str) -> Loop:
         """Return the loop of this kind and name; the same names give the same loop."""
-        return self._loops.setdefault(f"{kind}.{name}", Loop(kind, name))
+        return self._loops.setdefault(f"{kind}.{name}", Loop(kind, name, self.availability))
 
     def failures(self) -> Iterable[tuple[str, float]]:
         """Return (label, count of unexpected errors) of every loop."""
@@ -102,6 +128,11 @@ class Loops:
     def failing(self) -> list[str]:
         """Return the labels of the loops that fail repeatedly."""
         return [label for label, loop in self._loops.items() if loop.is_failing()]
+
+
+def is_database_lost(error: BaseException) -> bool:
+    """Report whether the error says that the database is unavailable. A missing erasure key is no such error."""
+    return isinstance(error, StoreUnavailable) and not isinstance(error, ErasureKeyMissing)
 
 
 async def rest(seconds: float, stop: asyncio.Event) -> None:

@@ -99,6 +99,10 @@ class MessageQueue(Protocol):
         """Return the approximate number of messages that wait to be received."""
         ...
 
+    async def oldest_age_s(self) -> float | None:
+        """Return the age in seconds of the oldest waiting message, 0 if none waits. None: this queue does not tell."""
+        ...
+
     async def dead_letters(self, limit: int) -> list[DeadLetter]:
         """Return some dead letters, at most a thousand. The oldest are first if the queue knows their age."""
         ...

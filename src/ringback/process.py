@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -11,14 +11,19 @@ from typing import Any, TypeVar
 import structlog
 import uvloop
 from fastapi import APIRouter, FastAPI
-from starlette.routing import BaseRoute
+from prometheus_client import CollectorRegistry
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
 from ringback.config import Settings
+from ringback.flows.operator.monitoring import Dependency, Monitoring
 from ringback.flows.outbox_delivery import run_relay
+from ringback.loops import Loops
+from ringback.telemetry import Metrics
 from ringback.web.app import create_application
-from ringback.web.health import health_routes
+from ringback.web.health import Check, CheckResult, IsPaused, health_routes
 from ringback.web.server import listen, serve_http
-from ringback.wiring import Dependencies, open_dependencies, readiness
+from ringback.wiring import Dependencies, open_dependencies
 
 _log = structlog.get_logger(__name__)
 
@@ -28,6 +33,8 @@ Counts = Callable[[], Iterable[tuple[str, float]]]
 
 #: The time for work in progress after a stop; below the 30 s that platforms usually allow.
 STOP_WITHIN_S = 25.0
+
+EVERY_DEPENDENCY = ("database", "call_queue", "event_queue")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +46,53 @@ class Service:
     routes: Sequence[BaseRoute] = ()
     loops: Sequence[Loop] = ()
     counts: Mapping[str, Counts] = field(default_factory=dict)  # shown in /metrics
+    needs: Collection[str] = EVERY_DEPENDENCY  # checked by /readyz
 
 
 BuildService = Callable[[Dependencies], Service]
 
 
-def application(deps: Dependencies, services: Sequence[Service]) -> FastAPI:
+def application(deps: Dependencies, services: Sequence[Service], monitoring: Monitoring | None = None) -> FastAPI:
     """Create one HTTP application for these services, with health, readiness and metrics."""
-    checks, is_paused = readiness(deps)
-    operator = health_routes(checks, deps.metrics.registry, is_paused)
+    monitoring = monitoring or deps.monitoring(needs_of(services))
+    # The receiver works without the database where the pause is kept.
+    is_paused = deps.is_paused() if "database" in monitoring.dependencies else None
+    operator = process_health(monitoring, deps.loops, deps.metrics.registry, is_paused)
     for service in services:
         for name, read in service.counts.items():
             deps.metrics.watch(name, "what", read)
     deps.metrics.watch("loop_failures", "loop", deps.loops.failures)
     deps.metrics.watch("outbox_delivered", "lane", deps.relay.stats.delivered.items)
     deps.metrics.watch("outbox_dead", "lane", deps.relay.stats.dead.items)
+    results = deps.relay.stats.results
+    deps.metrics.watch_all("deliveries", ("channel", "result"), results.items)
     routers = [router for service in services for router in service.routers]
     routes = [route for service in services for route in service.routes]
     return create_application("Ringback", routers, [*routes, *operator], deps.metrics, authenticate=deps.require_key())
+
+
+def needs_of(services: Sequence[Service]) -> frozenset[str]:
+    """Return the names of the dependencies that one of the services needs."""
+    return frozenset(name for service in services for name in service.needs) or frozenset(EVERY_DEPENDENCY)
+
+
+def process_health(
+    monitoring: Monitoring, loops: Loops, registry: CollectorRegistry, is_paused: IsPaused | None = None
+) -> list[Route]:
+    """Return the routes of health, readiness and metrics."""
+
+    def check_of(dependency: Dependency) -> Check:
+        async def check() -> CheckResult:
+            return CheckResult(True, await dependency.check())
+
+        return check
+
+    async def check_loops() -> CheckResult:
+        failing = loops.failing()
+        return CheckResult(not failing, f"failing again and again: {', '.join(failing)}" if failing else "")
+
+    checks = {name: check_of(dependency) for name, dependency in monitoring.dependencies.items()}
+    return health_routes({**checks, "loops": check_loops}, registry, is_paused, monitoring.read_gauges)
 
 
 async def run_services(
@@ -67,9 +103,11 @@ async def run_services(
     Raises SettingsError at the start.
     """
     await deps.check_erasure_key()
-    http_stop = asyncio.Event()
+    http_stop, monitoring = asyncio.Event(), deps.monitoring(needs_of(services))
+    app = application(deps, services, monitoring)
     async with asyncio.TaskGroup() as group:
-        http = group.create_task(serve_http(application(deps, services), bound, http_stop, ready, deps.metrics))
+        http = group.create_task(serve_http(app, bound, http_stop, ready, deps.metrics))
+        group.create_task(watch_process(process_name(services), monitoring, deps.loops, ready, stop))
         outbox: Loop = partial(run_relay, deps.relay, deps.outbox_wakeup, loops=deps.loops)
         running = [("outbox", outbox), *((service.name, loop) for service in services for loop in service.loops)]
         loops = [
@@ -81,6 +119,42 @@ async def run_services(
         # HTTP stays open until the work in progress is finished, because that work may need it.
         await asyncio.wait(loops, timeout=STOP_WITHIN_S)
         http_stop.set()
+    _log.info("process.stopped", service=process_name(services))
+
+
+def process_name(services: Sequence[Service]) -> str:
+    """Return the name of a process in its log: its service, or `up`."""
+    return services[0].name if len(services) == 1 else "up"
+
+
+async def watch_process(
+    name: str, monitoring: Monitoring, loops: Loops, ready: asyncio.Event, stop: asyncio.Event
+) -> None:
+    """Watch the dependencies until `stop`. Log when HTTP responds, and when the stop begins."""
+    loop = loops.named("monitoring", "dependencies")
+    watching = asyncio.create_task(loop.run(partial(monitoring.watch, stop), stop))
+    waits = [asyncio.ensure_future(event.wait()) for event in (ready, stop)]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    if ready.is_set():
+        _log.info("process.ready", service=name)
+    await stop.wait()
+    waits[0].cancel()
+    _log.info("process.stopping", service=name)
+    await watching
+
+
+async def serve_alone(
+    name: str, app: ASGIApp, bound: socket.socket, monitoring: Monitoring, loops: Loops, metrics: Metrics
+) -> None:
+    """Serve an application without loops of its own, until SIGINT or SIGTERM."""
+    stop, ready = asyncio.Event(), asyncio.Event()
+    stop_on_signals(stop)
+    _log.info("process.started", service=name, port=bound.getsockname()[1])
+    async with asyncio.TaskGroup() as group:
+        group.create_task(watch_process(name, monitoring, loops, ready, stop))
+        await serve_http(app, bound, stop, ready, metrics)
+        stop.set()
+    _log.info("process.stopped", service=name)
 
 
 def run_process(settings: Settings, host: str, port: int, build_service: BuildService) -> None:

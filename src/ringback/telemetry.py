@@ -1,37 +1,15 @@
-"""Metrics with bounded labels, and the last guard against secrets in text."""
+"""Metrics with bounded labels."""
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
 
-if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry, Counter, Histogram
-    from prometheus_client.core import Metric
-    from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 #: Create-phone-call takes more than a second; the emulator and the database respond in milliseconds.
 DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-
-LogFormat = Literal["console", "json"]
-
-HIDDEN = "[hidden]"
-
-# A plus sign, as typed or URL-encoded, before 7 to 15 digits. Offsets such as +00:00 begin with zero or are too short.
-_PHONE = re.compile(r"(?:\+|%2[Bb])[1-9][0-9]{6,14}(?![0-9])")
-# Retell's keys, Standard Webhooks secrets, Ringback's API keys, any bearer token, a password within a URL.
-_SECRET = re.compile(
-    r"\b(?:key_|whsec_|rbk_)[A-Za-z0-9+/=_\-]{8,}"
-    r"|(?<=bearer )\s*[^\s\"',;]+"
-    r"|(?<=://)[^\s:/@]*:[^\s@]+(?=@)",
-    re.IGNORECASE,
-)
-
-
-def redact(text: str) -> str:
-    """Return the text without phone numbers and secrets. Callers still must not write them."""
-    return _PHONE.sub(HIDDEN, _SECRET.sub(HIDDEN, text))
 
 
 class HttpRefusal(StrEnum):
@@ -47,14 +25,47 @@ class HttpRefusal(StrEnum):
     ANSWER_NOT_TAKEN = "answer_not_taken"
 
 
+#: A gauge's name, the value of its label ("" if it has none), and its value.
+Reading = tuple[str, str, float]
+
+#: Gauges that are read when they are scraped: label ("" for none) and help text, by name.
+GAUGES = {
+    "up": ("dependency", "1 if the dependency answered at this scrape"),
+    "outbox_waiting_rows": ("channel", "Rows that are neither delivered nor dead"),
+    "outbox_oldest_age_seconds": ("channel", "Age of the oldest of these rows"),
+    "queue_waiting_messages": ("queue", "Messages that wait to be received"),
+    "queue_oldest_age_seconds": ("queue", "Age of the oldest of these messages"),
+    "dialing_paused": ("", "1 while dialing is paused"),
+    "breaker_open": ("", "1 while the breaker of the provider's account is open"),
+    "live_calls": ("", "Attempts that hold a slot"),
+    "free_slots": ("", "RINGBACK_MAX_LIVE_CALLS less the attempts that hold a slot"),
+}
+
+
+class Gauges(Collector):
+    """The gauges as they were read last. A gauge that could not be read has no value: an old one would mislead."""
+
+    def __init__(self) -> None:
+        self.readings: Sequence[Reading] = ()
+
+    def collect(self) -> Iterable[Metric]:
+        for name, (label, help_text) in GAUGES.items():
+            family = GaugeMetricFamily(f"ringback_{name}", help_text, labels=[label] if label else [])
+            for read, value, number in self.readings:
+                if read == name:
+                    family.add_metric([value] if label else [], number)
+            yield family
+
+
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """The metrics of a process. Label values are from closed sets (an enum, a route's template), not from requests."""
 
-    registry: "CollectorRegistry"
-    http_requests: "Counter"  # method, route, status
-    http_duration_s: "Histogram"  # route
-    http_refused: "Counter"  # reason
+    registry: CollectorRegistry
+    http_requests: Counter  # method, route, status
+    http_duration_s: Histogram  # route
+    http_refused: Counter  # reason
+    gauges: Gauges
 
     def refused(self, reason: HttpRefusal) -> None:
         """Count a connection or body that exceeded a limit."""
@@ -62,15 +73,22 @@ class Metrics:
 
     def watch(self, name: str, label: str, read: Callable[[], Iterable[tuple[str, float]]]) -> None:
         """Publish counts of another object. `read` yields (label value, count) at every scrape."""
-        self.registry.register(_count_collector(name, label, read))
+        self.watch_all(name, (label,), lambda: (((value,), count) for value, count in read()))
+
+    def watch_all(self, name: str, labels: Sequence[str], read: "ReadCounts") -> None:
+        """Publish counts with several labels. `read` yields (label values, count) at every scrape."""
+        self.registry.register(_CountCollector(name, labels, read))
+
+
+ReadCounts = Callable[[], Iterable[tuple[tuple[str, ...], float]]]
 
 
 def make_metrics() -> Metrics:
     """Create the metrics of one process, all at zero."""
-    # Imported here, because the command line imports this module and counts nothing.
-    from prometheus_client import CollectorRegistry, Counter, Histogram
-
-    registry = CollectorRegistry()
+    # Without it every counter and histogram has a second series, with the time of its birth.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    registry, gauges = CollectorRegistry(), Gauges()
+    registry.register(gauges)
 
     def counter(name: str, help_text: str, *labels: str) -> Counter:
         return Counter(f"ringback_{name}", help_text, labels, registry=registry)
@@ -83,18 +101,18 @@ def make_metrics() -> Metrics:
         http_requests=counter("http_requests", "Requests answered", "method", "route", "status"),
         http_duration_s=duration("http_request_duration", "From the request's head to the end of the answer", "route"),
         http_refused=counter("http_refused", "Connections and bodies that ran into a limit", "reason"),
+        gauges=gauges,
     )
 
 
-def _count_collector(name: str, label: str, read: Callable[[], Iterable[tuple[str, float]]]) -> "Collector":
-    from prometheus_client.core import CounterMetricFamily
-    from prometheus_client.registry import Collector
+@dataclass(frozen=True, slots=True)
+class _CountCollector(Collector):
+    name: str
+    labels: Sequence[str]
+    read: ReadCounts
 
-    class CountCollector(Collector):
-        def collect(self) -> "Iterable[Metric]":
-            family = CounterMetricFamily(f"ringback_{name}", f"Counted by the {name} itself", labels=[label])
-            for value, count in read():
-                family.add_metric([value], count)
-            yield family
-
-    return CountCollector()
+    def collect(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(f"ringback_{self.name}", f"Counted by the {self.name} itself", labels=self.labels)
+        for values, count in self.read():
+            family.add_metric(values, count)
+        yield family

@@ -1,7 +1,7 @@
 """The composition root: builds the adapters, and gives each flow its ports."""
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +15,7 @@ from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.adapters.postgres.api_keys import PostgresApiKeys
 from ringback.adapters.postgres.installation import PostgresBorder, PostgresDialingSwitch, PostgresInspection
 from ringback.adapters.postgres.message_queue import PostgresQueue
+from ringback.adapters.postgres.monitoring import PostgresMonitoring
 from ringback.adapters.postgres.outbox import PostgresDeadOutbox
 from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Pool, connection_of, open_pool
@@ -46,6 +47,7 @@ from ringback.flows.operator.dead_letters import DeadLetters
 from ringback.flows.operator.diagnostics import DiagnosticTargets
 from ringback.flows.operator.dialing_control import pause_dialing, resume_dialing
 from ringback.flows.operator.eligibility import EligibilityExplainer
+from ringback.flows.operator.monitoring import Monitoring, database_dependency, queue_dependency
 from ringback.flows.operator.retention import Retention
 from ringback.flows.outbox_delivery import OutboxRelay, OutboxWakeup
 from ringback.flows.reconciliation import Reconciliation
@@ -54,7 +56,7 @@ from ringback.loops import Loops
 from ringback.ports import Clock, MessageQueue
 from ringback.telemetry import Metrics, make_metrics
 from ringback.web.auth import ApiKeys, hash_key, require_api_key
-from ringback.web.health import Check, CheckResult, IsPaused
+from ringback.web.health import IsPaused
 from ringback.web.limits import WEBHOOKS_AT_ONCE, BodyReader, ConcurrencyLimit
 from ringback.web.routes.operator import OperatorRoutes
 
@@ -125,6 +127,19 @@ class Dependencies:
             views=self.views,
             numbers=self.numbers,
         )
+
+    def is_paused(self) -> IsPaused:
+        return PostgresMonitoring(self.pool).is_paused
+
+    def monitoring(self, needs: Collection[str]) -> Monitoring:
+        """Return the monitoring of a process that needs these dependencies."""
+        dependencies = {
+            "database": database_dependency(PostgresMonitoring(self.pool), self.settings.max_live_calls),
+            "call_queue": queue_dependency("call_queue", self.call_queue),
+            "event_queue": queue_dependency("event_queue", self.event_queue),
+        }
+        needed = {name: one for name, one in dependencies.items() if name in needs}
+        return Monitoring(needed, self.metrics.gauges, self.loops.availability)
 
     def retention(self) -> Retention:
         return Retention(PostgresPurge(self.pool), self.clock)
@@ -328,27 +343,3 @@ def read_catalog(settings: Settings) -> Catalog:
         raise SettingsError([f"RINGBACK_CATALOG: {settings.catalog} is not UTF-8 text"]) from None
     except CatalogError as error:
         raise SettingsError([f"RINGBACK_CATALOG: {error}"]) from None
-
-
-def readiness(deps: Dependencies) -> tuple[dict[str, Check], IsPaused]:
-    """Return the checks of /readyz, and a function that reports whether dialing is paused."""
-
-    async def database() -> CheckResult:
-        async with connection_of(deps.pool) as connection:
-            # A row lock is a durable write. It changes no row, and waits for no statement of Ringback.
-            await connection.execute("SELECT 1 FROM installation FOR KEY SHARE")
-        return CheckResult(True)
-
-    async def is_paused() -> bool:
-        async with connection_of(deps.pool) as connection:
-            return bool(await connection.fetchval("SELECT paused_at IS NOT NULL FROM installation"))
-
-    async def queues() -> CheckResult:
-        waiting = [await queue.depth() for queue in (deps.call_queue, deps.event_queue)]
-        return CheckResult(True, f"{waiting[0]} calls and {waiting[1]} events waiting")
-
-    async def loops() -> CheckResult:
-        failing = deps.loops.failing()
-        return CheckResult(not failing, f"failing again and again: {', '.join(failing)}" if failing else "")
-
-    return {"database": database, "queues": queues, "loops": loops}, is_paused

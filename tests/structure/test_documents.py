@@ -91,7 +91,8 @@ def test_how_long_rows_are_kept_is_told_as_it_is():
 
 def test_every_metric_is_explained():
     sources = "\n".join(path.read_text() for path in python_files(PRODUCT))
-    watched = set(re.findall(r"watch\(\s*\"(\w+)\"", sources)) | set(re.findall(r"\"(\w+)\": lambda: asdict", sources))
+    watched = set(re.findall(r"watch(?:_all)?\(\s*\"(\w+)\"", sources))
+    watched |= set(re.findall(r"\"(\w+)\": lambda: asdict", sources))
     names = {f"ringback_{name}_total" for name in watched}
     names |= {
         f"{family.name}_total" if family.type == "counter" else family.name

@@ -54,6 +54,24 @@ class WorkFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """The undelivered rows of one kind in the outbox, and the age of the oldest."""
+
+    kind: str
+    rows: int
+    oldest_age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DialingFacts:
+    """The state of dialing. `live` counts the attempts that hold a slot."""
+
+    is_paused: bool
+    is_breaker_open: bool
+    live: int
+
+
+@dataclass(frozen=True, slots=True)
 class AgentWebhook:
     """Target of an agent's webhooks. `url` None: the account's webhook is used."""
 

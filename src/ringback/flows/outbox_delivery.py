@@ -12,7 +12,7 @@ import structlog
 
 from ringback.domain.errors import QueueUnavailable, Retryable
 from ringback.failpoints import Failpoint, reach
-from ringback.loops import Loops, location
+from ringback.loops import Availability, Loops, location
 from ringback.messages import CallRequested, encode
 from ringback.ports import Clock, Delivery, Engage, MessageQueue, OutgoingMessage
 from ringback.storage import OutboxKind, OutboxRow, OutboxRows
@@ -22,6 +22,15 @@ StopCall = Callable[[str], Awaitable[None]]
 DELIVERED = Delivery(delivered=True)
 # Another version of this program wrote the row. The other rows of its batch are sent all the same.
 MALFORMED = Delivery(delivered=False, permanent=True, detail="malformed")
+
+#: The kinds of rows of each channel.
+CHANNEL_KINDS: dict[str, tuple[OutboxKind, ...]] = {
+    "queue": ("call_message",),
+    "engage": ("abt_event", "crm_fields", "crm_note"),
+    "stop": ("stop_call",),
+}
+#: Failures without a response of Engage, or with one of a proxy in front of it. They concern every delivery.
+_ENGAGE_IS_LOST = frozenset({"timeout", "tls", "connect", "connection_lost", "http_502", "http_503", "http_504"})
 
 #: A row with a permanent refusal is sent this often.
 REFUSED_TRIES = 5
@@ -93,7 +102,7 @@ def queue_channel(queue: MessageQueue) -> Channel:
             outcomes[position] = Delivery(delivered=False, detail=detail) if entry in refused else DELIVERED
         return outcomes
 
-    return Channel("queue", ("call_message",), send, QUEUE_RETRY, max_in_flight=100, batch_size=10)
+    return Channel("queue", CHANNEL_KINDS["queue"], send, QUEUE_RETRY, max_in_flight=100, batch_size=10)
 
 
 def _call_message(row: OutboxRow) -> OutgoingMessage | None:
@@ -112,7 +121,7 @@ def engage_channel(engage: Engage) -> Channel:
     async def send(rows: Sequence[OutboxRow]) -> list[Delivery]:
         return [await engage.deliver(row.kind, row.message_id, row.payload) for row in rows]
 
-    return Channel("engage", ("abt_event", "crm_fields", "crm_note"), send, ENGAGE_RETRY, max_in_flight=50)
+    return Channel("engage", CHANNEL_KINDS["engage"], send, ENGAGE_RETRY, max_in_flight=50)
 
 
 def stop_channel(stop_call: StopCall) -> Channel:
@@ -131,7 +140,7 @@ def stop_channel(stop_call: StopCall) -> Channel:
             return Delivery(delivered=False, detail="provider_unavailable")
         return DELIVERED
 
-    return Channel("stop", ("stop_call",), send, STOP_RETRY, max_in_flight=20)
+    return Channel("stop", CHANNEL_KINDS["stop"], send, STOP_RETRY, max_in_flight=20)
 
 
 # The lease of a row. Taken rows are sent at once, and Engage has 10 s, so a running relay finishes in time.
@@ -165,11 +174,12 @@ _Batches = dict[asyncio.Task[list[Delivery]], Sequence[OutboxRow]]
 
 @dataclass(slots=True)
 class RelayStats:
-    """Deliveries of rows since the start, by kind."""
+    """Deliveries of rows since the start, by kind, and all results by channel and result."""
 
     delivered: Counter[str] = field(default_factory=Counter)
     postponed: Counter[str] = field(default_factory=Counter)
     dead: Counter[str] = field(default_factory=Counter)
+    results: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 class OutboxRelay:
@@ -195,6 +205,7 @@ class OutboxRelay:
         self.rng = rng
         self._store = store
         self._clock = clock
+        self.availability = Availability()  # replaced by that of the process
 
     async def take(self, channel: Channel, limit: int) -> list[OutboxRow]:
         now = self._clock.now()
@@ -214,10 +225,17 @@ class OutboxRelay:
             await self._store.outbox_delivered([row.row_id for row in delivered], self._clock.now())
             reach(Failpoint.OUTBOX_MARKED)
             self.stats.delivered.update(row.kind for row in delivered)
+            self.stats.results[channel.name, "delivered"] += len(delivered)
+            self.availability.found(channel.name)
+            for row in delivered:
+                if row.kind == "abt_event":
+                    _log.info("event.delivered", **_ids_of_event(row))
         reasons: Counter[str] = Counter()
         for row, delivery in outcomes:
             if not delivery.delivered and await self._postpone(channel, row, delivery):
                 reasons[delivery.detail] += 1
+        if not delivered and channel.name == "engage" and (lost := _ENGAGE_IS_LOST & reasons.keys()):
+            self.availability.lost(channel.name, min(lost))
         if reasons:
             _log.warning("outbox.postponed", lane=channel.name, reasons=dict(reasons))
         return len(outcomes) > reasons.total()
@@ -231,10 +249,25 @@ class OutboxRelay:
         reach(Failpoint.OUTBOX_POSTPONED)
         if due_at is not None:
             self.stats.postponed[row.kind] += 1
+            self.stats.results[channel.name, "postponed"] += 1
             return True
         self.stats.dead[row.kind] += 1
+        self.stats.results[channel.name, "dead"] += 1
         _log.error("outbox.dead", row_id=row.row_id, kind=row.kind, tries=row.tries, error=delivery.detail)
         return False
+
+
+def _ids_of_event(row: OutboxRow) -> dict[str, object]:
+    # Another version may have written the envelope.
+    data = row.payload.get("data")
+    attempt_id = data.get("attempt_id") if isinstance(data, dict) else None
+    return {
+        "call_id": row.call_id,
+        "attempt_id": attempt_id,
+        "type": row.payload.get("type"),
+        "event_id": row.message_id,
+        "tries": row.tries,
+    }
 
 
 async def deliver_outbox(relay: OutboxRelay, stop: asyncio.Event | None = None) -> None:
@@ -309,6 +342,7 @@ async def run_relay(
             for wait in waits:
                 wait.cancel()
 
+    relay.availability = loops.availability
     async with asyncio.TaskGroup() as group:
         for channel in relay.channels:
             one_pass = partial(deliver_channel, channel, wakeup.event_for(channel.kinds))

@@ -48,7 +48,8 @@ def call_consumer(
         counted_at = clock.monotonic()
         return counted_free
 
-    config = ConsumerConfig(max_in_flight=min(MAX_IN_FLIGHT, policy.max_live_calls), visibility_s=VISIBILITY_S)
+    most = min(MAX_IN_FLIGHT, policy.max_live_calls)
+    config = ConsumerConfig(max_in_flight=most, visibility_s=VISIBILITY_S, dependency="call_queue")
     consumer = Consumer(queue, handle, config, loop=loop, rng=random.Random(), available_slots=available_slots)
     return consumer
 

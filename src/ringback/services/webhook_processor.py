@@ -39,7 +39,7 @@ def event_consumer(
         await asyncio.sleep(CROWD_PAUSE_S)
         return 1
 
-    config = ConsumerConfig(max_in_flight=MAX_IN_FLIGHT, visibility_s=VISIBILITY_S)
+    config = ConsumerConfig(max_in_flight=MAX_IN_FLIGHT, visibility_s=VISIBILITY_S, dependency="event_queue")
     return Consumer(queue, handle, config, loop=loop, rng=random.Random(), available_slots=available_slots)
 
 

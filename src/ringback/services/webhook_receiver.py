@@ -16,18 +16,20 @@ from starlette.routing import BaseRoute, Route
 from ringback.batching import Send, send_through
 from ringback.config import Settings
 from ringback.domain.errors import Retryable
+from ringback.flows.operator.monitoring import Monitoring, queue_dependency
 from ringback.flows.webhook_intake import Intake, IntakePorts, read_webhook
+from ringback.loops import Loops
 from ringback.messages import MAX_BODY_BYTES
-from ringback.process import Service, run_loop, run_process, stop_on_signals
+from ringback.process import Service, process_health, run_loop, run_process, serve_alone
 from ringback.services.webhook_lambda import answer, webhook_ports
 from ringback.telemetry import Metrics, make_metrics
-from ringback.web.health import health_routes
 from ringback.web.limits import WEBHOOKS_AT_ONCE, BodyReader, ConcurrencyLimit
 from ringback.web.problems import Problem
-from ringback.web.server import listen, serve_http
+from ringback.web.server import listen
 from ringback.wiring import Dependencies, open_queue
 
-PATH = "/retell/webhook"
+NAME, PATH = "webhook-receiver", "/retell/webhook"
+EVENT_QUEUE = "event_queue"
 NowMs = Callable[[], int]
 
 #: Retell gets a response within 3 s, even while the queue is unavailable.
@@ -94,7 +96,7 @@ def _response(outcome: Intake) -> Response:
 def build_service(deps: Dependencies) -> Service:
     ports, send = webhook_ports(deps.settings.retell_webhook_key), send_through(deps.event_queue)
     route = webhook_route(ports, deps.now_ms, send, deps.bodies, deps.webhooks_waiting)
-    return Service("webhook-receiver", routes=[route])
+    return Service(NAME, routes=[route], needs=(EVENT_QUEUE,))
 
 
 def run(settings: Settings, host: str, port: int) -> None:
@@ -106,12 +108,12 @@ def run(settings: Settings, host: str, port: int) -> None:
 
 
 async def _serve_alone(settings: Settings, bound: socket.socket) -> None:
-    stop, metrics = asyncio.Event(), make_metrics()
-    stop_on_signals(stop)
+    metrics, loops = make_metrics(), Loops()
     queue = await open_queue(settings.event_queue, None, settings.aws_region)
     try:
-        ports, health = webhook_ports(settings.retell_webhook_key), health_routes({}, metrics.registry)
+        monitoring = Monitoring({EVENT_QUEUE: queue_dependency(EVENT_QUEUE, queue)}, metrics.gauges, loops.availability)
+        ports, health = webhook_ports(settings.retell_webhook_key), process_health(monitoring, loops, metrics.registry)
         app = create_receiver(ports, lambda: time.time_ns() // 1_000_000, send_through(queue), metrics, health)
-        await serve_http(app, bound, stop, asyncio.Event(), metrics)
+        await serve_alone(NAME, app, bound, monitoring, loops, metrics)
     finally:
         await queue.close()

@@ -24,10 +24,14 @@ class CheckResult:
 
 Check = Callable[[], Awaitable[CheckResult]]
 IsPaused = Callable[[], Awaitable[bool]]
+ReadGauges = Callable[[], Awaitable[None]]
 
 
 def health_routes(
-    checks: Mapping[str, Check], registry: CollectorRegistry, is_paused: IsPaused | None = None
+    checks: Mapping[str, Check],
+    registry: CollectorRegistry,
+    is_paused: IsPaused | None = None,
+    read_gauges: ReadGauges | None = None,
 ) -> list[Route]:
     """`/readyz` answers 503 while a check fails. A pause is shown and is no failure: the process works as told.
 
@@ -52,6 +56,8 @@ def health_routes(
         return JSONResponse(body, 200 if ready else 503)
 
     async def metrics(request: Request) -> Response:
+        if read_gauges is not None:
+            await read_gauges()
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]

@@ -75,6 +75,11 @@ _DEPTH = """
     WHERE queue = $1 AND dead_at IS NULL AND visible_at <= (SELECT clock_timestamp())
 """
 
+_OLDEST = """
+    SELECT coalesce(extract(epoch FROM clock_timestamp() - min(sent_at)), 0)::float FROM queue_messages
+    WHERE queue = $1 AND dead_at IS NULL AND visible_at <= (SELECT clock_timestamp())
+"""
+
 _DEAD_LETTERS = """
     SELECT id::text AS letter_id, body, dead_reason AS reason, dead_at FROM queue_messages
     WHERE queue = $1 AND dead_at IS NOT NULL ORDER BY dead_at, id LIMIT $2
@@ -175,6 +180,10 @@ class PostgresQueue(MessageQueue):
     async def depth(self) -> int:
         rows = await self._fetch(_DEPTH, self.name)
         return int(rows[0]["count"])
+
+    async def oldest_age_s(self) -> float | None:
+        rows = await self._fetch(_OLDEST, self.name)
+        return float(rows[0]["coalesce"])
 
     async def dead_letters(self, limit: int) -> list[DeadLetter]:
         return [DeadLetter(**row) for row in await self._fetch(_DEAD_LETTERS, self.name, min(limit, MAX_LETTERS))]

@@ -170,6 +170,10 @@ class SqsQueue(MessageQueue):
             )
         return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
+    async def oldest_age_s(self) -> float | None:
+        """Return None: SQS tells the age to CloudWatch only (ApproximateAgeOfOldestMessage)."""
+        return None
+
     async def close(self) -> None:
         await self._clients.aclose()
 
