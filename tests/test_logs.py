@@ -114,3 +114,13 @@ def test_metrics_start_at_zero_and_publish_counts_of_other_objects():
     assert 'ringback_http_requests_total{method="GET",route="/v1/calls",status="200"} 1.0' in text
     assert 'ringback_consumer_messages_total{fate="acked"} 3.0' in text
     assert "/v1/calls" not in generate_latest(second.registry).decode()
+
+
+def test_lines_on_a_terminal_are_aligned_pairs_of_key_and_value():
+    def write():
+        structlog.get_logger().info("call.dialed", call_id="c-1", attempt_id="a-1")
+        structlog.get_logger().warning("dependency.unavailable", dependency="database")
+
+    lines = logged("console", write).splitlines()
+    assert "call_id=c-1" in lines[0] and "attempt_id=a-1" in lines[0]
+    assert lines[0].index("attempt_id=") == lines[1].index("dependency=")

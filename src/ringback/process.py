@@ -65,6 +65,8 @@ def application(deps: Dependencies, services: Sequence[Service], monitoring: Mon
     deps.metrics.watch("outbox_delivered", "lane", deps.relay.stats.delivered.items)
     deps.metrics.watch("outbox_dead", "lane", deps.relay.stats.dead.items)
     results = deps.relay.stats.results
+    deps.metrics.watch_all("attempts", ("dial", "party", "end"), deps.rules.attempts.items)
+    deps.metrics.watch_all("final_events", ("type", "reason"), deps.store.final_events.items)
     deps.metrics.watch_all("deliveries", ("channel", "result"), results.items)
     routers = [router for service in services for router in service.routers]
     routes = [route for service in services for route in service.routes]

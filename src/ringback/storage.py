@@ -1,6 +1,6 @@
 """The storage port: a unit of work with repositories by table or concern, and work that needs no unit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -255,6 +255,10 @@ class UnitOfWork(KnowsErased, Protocol):
     def provider_events(self) -> ProviderEvents: ...
     @property
     def action_results(self) -> ActionResults: ...
+
+    def after_commit(self, report: Callable[[], None]) -> None:
+        """Call `report` once the transaction is committed. It is not called after a rollback, nor an unclear commit."""
+        ...
 
     async def lock_contacts(self, phones: Sequence[str], contact_id: str | None) -> None: ...
 

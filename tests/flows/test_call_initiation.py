@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.domain.call import AcceptReceipt, CallStatus, KeyReused, NewCall, RetryPolicy
@@ -244,3 +245,17 @@ async def test_one_bad_request_does_no_harm_to_its_neighbours(initiation, store,
     ends = await asyncio.gather(*(accept(one, None) for one in asked), return_exceptions=True)
     assert [type(end) for end in ends] == [AcceptReceipt, ValueError, AcceptReceipt]
     assert await pool.fetchval("SELECT count(*) FROM calls") == 2
+
+
+async def test_an_accepted_call_is_one_line_of_the_log_and_a_replay_is_none(initiation, store):
+    with capture_logs() as lines:
+        accepted = await initiation.accept_call(request(), "key-1")
+        await initiation.accept_call(request(), "key-1")
+        denied = await initiation.accept_call(request("crm-43", "+442079460100"))
+    told = [(line["event"], line["call_id"], line["status"], line["reason"]) for line in lines]
+    assert told == [
+        ("call.accepted", accepted.call_id, "queued", None),
+        ("call.accepted", denied.call_id, "failed", "country_not_allowed"),
+    ]
+    assert "4155550100" not in repr(lines)
+    assert store.final_events == {("voice_ai_call_failed", "country_not_allowed"): 1}

@@ -67,6 +67,8 @@ class Unhurried:
         found = getattr(self._unit, name)
         if not callable(found):
             return Unhurried(found, self._rng)  # a repository
+        if not asyncio.iscoroutinefunction(found):
+            return found  # no statement
 
         async def slowly(*args: Any, **named: Any) -> Any:
             await dawdle(self._rng)

@@ -206,9 +206,13 @@ class DialAnswerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DialAnswer:
-    """The provider's answer to a dial. `cause` is a short code (`http_500`, `server_disconnected`), never a body."""
+    """The provider's answer to a dial. `cause` is a short code (`http_500`, `server_disconnected`), never a body.
+
+    `message` is the provider's own text about a refusal, without the values of the request. It is logged, not stored.
+    """
 
     kind: DialAnswerKind
     cause: str
     provider_call_id: str | None = None
     retry_after_s: float | None = None
+    message: str | None = None

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
+
 from ringback.domain.abt_event import FailReason
 from ringback.domain.call import (
     DEFAULT_LIFETIME,
@@ -28,6 +30,8 @@ from ringback.flows.abt_events import closing_event
 from ringback.messages import CallRequested
 from ringback.ports import Clock
 from ringback.storage import Acceptance, AcceptedCall, PersonNow, StoredAnswer
+
+_log = structlog.get_logger(__name__)
 
 #: Without a zone the calling hours are unknown. The eligibility check looks again this much later and never guesses.
 _HOURS_UNKNOWN = timedelta(days=1)
@@ -102,6 +106,9 @@ class CallInitiation:
         reach(Failpoint.ACCEPT_DRAFTED)
         written = await self.store.insert_accepted([row for row, _ in drafts.values()], now)
         reach(Failpoint.ACCEPT_COMMITTED)
+        for row, answer in drafts.values():
+            if row.call.call_id in written:
+                _log.info("call.accepted", call_id=answer.call_id, status=answer.status, reason=answer.reason)
         answers |= {position: answer for position, (row, answer) in drafts.items() if row.call.call_id in written}
         late = {position: one for position, one in asked.items() if position not in answers}
         try:

@@ -1,8 +1,10 @@
 """Bind an attempt to the provider's call, merge reports into it, and apply its outcome once."""
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 import structlog
 
@@ -34,12 +36,16 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRules:
-    """Rules and services for deciding and applying an outcome."""
+    """Rules and services for deciding and applying an outcome.
+
+    `attempts` counts the concluded attempts of this process by dial, party and end.
+    """
 
     policy: DialPolicy
     deadlines: Deadlines
     numbers: NumberPlan
     new_id: Callable[[], str]
+    attempts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
 
 async def bind_provider_call(
@@ -149,12 +155,35 @@ async def apply_verdict(
     if outcome.emits_started:
         await emit_started(tx, call, attempt, now)
     if outcome.change is not None:
+        is_first = attempt.verdict_type is None
         await _apply_change(tx, call, attempt, outcome.change, inputs, rules.new_id)
+        tx.after_commit(partial(_report_conclusion, attempt, verdict, outcome.change, rules if is_first else None))
     attempt.holds_slot, attempt.holds_person = outcome.holds_slot, outcome.holds_person
     attempt.next_check_at = outcome.next_check_at
     call.status = outcome.status
     await tx.save(attempt)
     await tx.save(call)
+
+
+def _report_conclusion(
+    attempt: Attempt, verdict: Verdict | None, change: VerdictChange, counted_by: OutcomeRules | None
+) -> None:
+    """Log a committed verdict. Count the attempt's first one: a correction concludes no other attempt."""
+    facts = (attempt.dial or "unknown", attempt.party or "unknown", attempt.end or "unknown")
+    if counted_by is not None:
+        counted_by.attempts[facts] += 1
+    _log.info(
+        "attempt.concluded",
+        call_id=attempt.call_id,
+        attempt_id=attempt.attempt_id,
+        type=change.type,
+        reason=verdict.reason if verdict is not None else None,
+        dial=facts[0],
+        party=facts[1],
+        end=facts[2],
+        is_final=change.event.is_final if change.event is not None else False,
+        corrects=change.event.corrects if change.event is not None else None,
+    )
 
 
 async def _apply_change(

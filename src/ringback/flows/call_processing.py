@@ -103,7 +103,13 @@ class CallProcessing:
         answer = await self.provider.dial(claim.request, claim.lease_deadline)
         reach(Failpoint.DIAL_ANSWERED)
         _log.info(
-            "call.dialed", call_id=claim.call_id, attempt_id=claim.attempt_id, answer=answer.kind, cause=answer.cause
+            "call.dialed",
+            call_id=claim.call_id,
+            attempt_id=claim.attempt_id,
+            answer=answer.kind,
+            cause=answer.cause,
+            provider_call_id=answer.provider_call_id,
+            **({"message": answer.message} if answer.message else {}),
         )
         await _retry_write(lambda: self._record(claim, answer, action))
 

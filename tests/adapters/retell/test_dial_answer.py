@@ -1,12 +1,18 @@
 """The errors that prove that nothing was sent, and the statuses that prove that nothing was accepted."""
 
+import json
 from datetime import UTC, datetime
 
 import aiohttp
 import pytest
 
-from ringback.adapters.retell.dial_answer import answer_from_error, answer_from_status, answer_from_success
-from ringback.domain.attempt import DialAnswerKind
+from ringback.adapters.retell.dial_answer import (
+    answer_from_error,
+    answer_from_status,
+    answer_from_success,
+    refusal_message,
+)
+from ringback.domain.attempt import DialAnswerKind, DialRequest
 
 PROOFS = {
     "ClientConnectorError",
@@ -84,3 +90,21 @@ def test_an_answer_that_names_another_attempt_was_left_over_by_another_request()
     answer = answer_from_success(201, b'{"call_id": "call_1", "metadata": {"ringback_attempt_id": "a2"}}', "a1")
     assert (answer.kind, answer.provider_call_id) == (DialAnswerKind.AMBIGUOUS, None)
     assert answer.cause == "http_201_of_another_attempt"
+
+
+def test_a_refusals_message_is_kept_without_numbers_and_values_of_the_request():
+    request = DialRequest(
+        to_number="+14155550100",
+        from_number="+14155550199",
+        agent_id="agent_1",
+        variables={"first_name": "Quentina Tarantola"},
+        metadata={"crm": {"note": "owes 4711"}},
+        idempotency_key="a-1",
+    )
+    said = "from_number (415) 555-0199 of 14155550100 for quentina is not yours: owes 4711"
+    body = json.dumps({"status": "error", "message": said}).encode()
+    assert refusal_message(body, request) == ("from_number ([hidden] of [hidden] for [hidden] is not yours: [hidden]")
+    assert refusal_message(json.dumps({"error_message": "agent\nnot found"}).encode(), request) == "agent not found"
+    assert len(refusal_message(json.dumps({"message": "x y " * 999}).encode(), request)) == 200
+    for body in (b"", b"<html>", b"[]", b"{}", b'{"message": 7}'):
+        assert refusal_message(body, request) is None

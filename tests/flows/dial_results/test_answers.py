@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from ringback.domain.attempt import DialAnswer, DialAnswerKind
 from ringback.domain.call import RetryPolicy, Task, TaskKind, TaskStatus
@@ -253,3 +254,16 @@ async def test_any_other_answer_after_the_lease_was_swept_leaves_it_unknown(stac
     await stack.place(message)
     assert (await stack.attempt(message.call_id))["state"] == "unknown"
     assert await stack.events(message.call_id) == []
+
+
+async def test_a_refused_dial_is_logged_with_the_providers_message(stack):
+    refusal = DialAnswer(DialAnswerKind.REJECTED, "http_422", message="from_number is not yours")
+    with capture_logs() as lines:
+        call_id = await answered(stack, refusal)
+    (line,) = [line for line in lines if line["event"] == "call.dialed"]
+    attempt_id = (await stack.attempt(call_id))["attempt_id"]
+    assert (line["call_id"], line["attempt_id"], line["message"]) == (call_id, attempt_id, "from_number is not yours")
+    assert (line["answer"], line["cause"]) == ("refused", "http_422")
+    (concluded,) = [line for line in lines if line["event"] == "attempt.concluded"]
+    assert (concluded["dial"], concluded["reason"]) == ("rejected", "refused")
+    assert stack.rules.attempts == {("rejected", "unknown", "unknown"): 1}

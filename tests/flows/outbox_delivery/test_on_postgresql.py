@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.adapters.postgres.store import PostgresStore
@@ -115,3 +116,20 @@ async def test_a_requested_call_reaches_the_queue_once(store: PostgresStore, poo
     messages = [decode_call_requested(message.body) for batch in received for message in batch]
     assert sorted(messages, key=str) == sorted(requests, key=str)
     await queue.close()
+
+
+async def test_a_delivered_event_is_one_line_of_the_log_and_every_result_is_counted(
+    relay: OutboxRelay, store: PostgresStore, engage: Any, clock: Any
+) -> None:
+    await emit(store, clock, ("call-1", 1))
+    engage.fail("call-1/1", 503, times=1)
+    with capture_logs() as lines:
+        await deliver_outbox(relay)
+        clock.advance(8)
+        await deliver_outbox(relay)
+    (line,) = [line for line in lines if line["event"] == "event.delivered"]
+    assert (line["call_id"], line["event_id"], line["type"]) == ("call-1", "call-1/1", "voice_ai_call_started")
+    assert (line["attempt_id"], line["tries"]) == (None, 2)
+    changes = [(one["event"], one["dependency"]) for one in lines if one["event"].startswith("dependency.")]
+    assert changes == [("dependency.unavailable", "engage"), ("dependency.recovered", "engage")]
+    assert relay.stats.results == {("engage", "postponed"): 1, ("engage", "delivered"): 1}

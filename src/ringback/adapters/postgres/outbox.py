@@ -7,7 +7,7 @@ from typing import Any
 
 from ringback.adapters.postgres.pool import Pool, connection_of, encode_json
 from ringback.adapters.postgres.tracked_rows import Write
-from ringback.domain.abt_event import AbtEvent
+from ringback.domain.abt_event import LIFECYCLE_NAMES, AbtEvent
 from ringback.ports import DeadLetter
 from ringback.storage import OutboxKind
 
@@ -62,16 +62,26 @@ WHERE dead_at IS NOT NULL AND ($1::text IS NULL OR id::text = $1)
 """
 
 
+def final_event_of(event: AbtEvent) -> tuple[str, str] | None:
+    """Return (type, reason) of an event that ends a call. A correction ends no other call."""
+    if event.type not in LIFECYCLE_NAMES or event.data.get("is_final") is not True or "corrects" in event.data:
+        return None
+    return str(event.type), str(event.data.get("reason") or "none")
+
+
 class PostgresOutbox:
     """Implements `storage.Outbox`. The rows are collected, and written before the commit."""
 
     def __init__(self) -> None:
         self._rows: list[tuple[str, str, str | None, str | None, str, datetime]] = []
         self.written: set[str] = set()  # the kinds of rows
+        self.finals: list[tuple[str, str]] = []  # (type, reason) of the events that end a call
 
     async def enqueue_event(self, event: AbtEvent, now: datetime) -> None:
         order_key, payload = f"call:{event.call_id}", encode_json(event.envelope())
         self._rows.append(("abt_event", event.event_id, order_key, event.call_id, payload, now))
+        if (final := final_event_of(event)) is not None:
+            self.finals.append(final)
 
     async def enqueue(
         self, kind: OutboxKind, message_id: str, payload: Mapping[str, Any], order_key: str | None, now: datetime

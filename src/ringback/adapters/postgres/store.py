@@ -1,6 +1,7 @@
 """The store: transactions, and statements that are a unit of work by themselves."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -41,6 +42,7 @@ class PostgresStore:
         self._on_outbox = on_outbox
         self._clock_is_real = clock_is_real
         self._instance: str | None = None
+        self.final_events: Counter[tuple[str, str]] = Counter()  # committed by this process, by type and reason
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresUnitOfWork]:
@@ -52,6 +54,9 @@ class PostgresStore:
                 await unit.flush()
         if unit.outbox.written:
             self._on_outbox(unit.outbox.written)
+        self.final_events.update(unit.outbox.finals)
+        for report in unit.reports:
+            report()
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
@@ -78,6 +83,8 @@ class PostgresStore:
 
     async def insert_accepted(self, accepted: Sequence[AcceptedCall], now: datetime) -> set[str]:
         written = await acceptance.insert_accepted(self._pool, accepted, now)
+        closings = [one.closing for one in accepted if one.closing is not None and one.call.call_id in written]
+        self.final_events.update(final for event in closings if (final := outbox.final_event_of(event)) is not None)
         self._on_outbox(acceptance.kinds_of_outbox_rows(accepted))
         return written
 

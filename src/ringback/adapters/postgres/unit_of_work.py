@@ -1,6 +1,6 @@
 """One unit of work on one connection: its locks, and its repositories by table."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from ringback.adapters.postgres.action_results import PostgresActionResults
@@ -31,6 +31,7 @@ class PostgresUnitOfWork:
         self._hashes = hashes
         self._clock_is_real = clock_is_real
         self._rows = TrackedRows(connection)
+        self.reports: list[Callable[[], None]] = []  # called after the commit
         self._connection = flushing = FlushingConnection(connection, self._rows)
         self.calls = PostgresCalls(flushing)
         self.tasks = PostgresTasks(flushing, self._rows)
@@ -43,6 +44,9 @@ class PostgresUnitOfWork:
         self.decisions = PostgresDecisions()
         self.provider_events = PostgresProviderEvents(flushing)
         self.action_results = PostgresActionResults(flushing)
+
+    def after_commit(self, report: Callable[[], None]) -> None:
+        self.reports.append(report)
 
     async def flush(self) -> None:
         """Write everything that was collected, in one statement. Called once, before the commit. Raises Retryable."""

@@ -4,11 +4,17 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ringback.adapters.retell.account import DEFAULT_BASE_URL, leads_to_emulator
-from ringback.adapters.retell.dial_answer import answer_from_error, answer_from_status, answer_from_success
+from ringback.adapters.retell.dial_answer import (
+    answer_from_error,
+    answer_from_status,
+    answer_from_success,
+    refusal_message,
+)
 from ringback.adapters.retell.events import ATTEMPT_KEY, CALL_KEY, report_from_call
 from ringback.domain.attempt import DialAnswer, DialAnswerKind, DialRequest, VoicemailAction
 from ringback.domain.errors import Permanent, ProviderUnavailable
@@ -101,7 +107,8 @@ class RetellProvider(VoiceProvider):
             attempt_id = request.metadata.get(ATTEMPT_KEY)
             return answer_from_success(raw.status_code, raw.http_response.content, attempt_id)
         except APIStatusError as error:
-            return answer_from_status(error.status_code, error.response.headers.get("retry-after"), self._clock.now())
+            answer = answer_from_status(error.status_code, error.response.headers.get("retry-after"), self._clock.now())
+            return replace(answer, message=refusal_message(error.response.content, request))
         except _network_errors() as error:
             return answer_from_error(error)
 

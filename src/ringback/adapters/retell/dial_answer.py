@@ -10,7 +10,8 @@ import msgspec
 
 from ringback.adapters.retell.events import ATTEMPT_KEY
 from ringback.adapters.retry_after import retry_after_s
-from ringback.domain.attempt import DialAnswer, DialAnswerKind
+from ringback.domain.attempt import DialAnswer, DialAnswerKind, DialRequest
+from ringback.telemetry import HIDDEN
 
 # Only these two are raised before the first byte of the request is written (aiohttp 3.14, connector and client).
 _BEFORE_THE_FIRST_BYTE = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
@@ -25,6 +26,11 @@ _KINDS: dict[int, DialAnswerKind] = {
     HTTPStatus.NOT_FOUND: DialAnswerKind.ACCOUNT_REFUSED,
     HTTPStatus.TOO_MANY_REQUESTS: DialAnswerKind.DEFERRED,
 }
+
+
+_SHORTEST_HIDDEN, _LONGEST_MESSAGE = 3, 200  # characters
+# Seven digits or more, with the separators of phone numbers between them.
+_DIGITS = re.compile(r"\+?\d(?:[\s().\-]*\d){6,}")
 
 
 class _Created(msgspec.Struct):
@@ -57,6 +63,32 @@ def answer_from_status(status: int, retry_after: str | None, now: datetime) -> D
     kind = _KINDS.get(status, DialAnswerKind.AMBIGUOUS)
     wait_s = retry_after_s(retry_after, now) if kind is DialAnswerKind.DEFERRED else None
     return DialAnswer(kind, f"http_{status}", retry_after_s=wait_s)
+
+
+def refusal_message(body: bytes, request: DialRequest) -> str | None:
+    """Return Retell's own message about a refused dial, without numbers and without the values of the request."""
+    try:
+        said = msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        return None
+    text = (said.get("message") or said.get("error_message")) if isinstance(said, dict) else None
+    if not isinstance(text, str):
+        return None
+    values = _texts([request.variables, request.metadata, request.to_number, request.from_number])
+    words = {word for value in values for word in (value, *value.split()) if len(word) >= _SHORTEST_HIDDEN}
+    # The longest first, so that a whole name goes before its parts.
+    for word in sorted(words, key=len, reverse=True):
+        text = re.sub(re.escape(word), HIDDEN, text, flags=re.IGNORECASE)
+    return " ".join(_DIGITS.sub(HIDDEN, text).split())[:_LONGEST_MESSAGE]
+
+
+def _texts(value: object) -> list[str]:
+    """Return every text within a JSON value, numbers as text."""
+    if isinstance(value, dict):
+        return [text for one in value.values() for text in _texts(one)]
+    if isinstance(value, list):
+        return [text for one in value for text in _texts(one)]
+    return [] if value is None or isinstance(value, bool) else [str(value)]
 
 
 def answer_from_error(error: BaseException) -> DialAnswer:
