@@ -3,6 +3,7 @@
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
+from ringback.adapters.postgres import monitoring as statements
 from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.adapters.postgres.monitoring import PostgresMonitoring
 from ringback.adapters.postgres.pool import connection_of
@@ -91,3 +92,15 @@ def test_no_counter_or_histogram_has_a_series_of_its_birth():
     metrics.http_requests.labels("GET", "/v1/calls", 200).inc()
     metrics.http_duration_s.labels("/v1/calls").observe(0.1)
     assert "_created" not in generate_latest(metrics.registry).decode()
+
+
+async def test_the_backlog_is_read_from_an_index_of_waiting_rows(pool):
+    delivered = """
+    INSERT INTO outbox (kind, message_id, payload, created_at, due_at, delivered_at)
+    SELECT 'abt_event', 'd-' || number, '{}', now(), now(), now() FROM generate_series(1, 2000) AS number
+    """
+    async with connection_of(pool) as connection, connection.transaction():
+        await connection.execute(delivered)
+        await connection.execute(statements._BY_INDEX)
+        plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {statements._BACKLOG}"))
+    assert "Index Scan using outbox_open" in plan or "Index Scan using outbox_order" in plan, plan

@@ -4,7 +4,9 @@ from ringback.adapters.postgres.pool import Pool, connection_of
 from ringback.domain.operations import Backlog, DialingFacts
 
 _IS_PAUSED = "SELECT paused_at IS NOT NULL FROM installation"
-# Both read small partial indexes: outbox_open of the waiting rows, attempts_slots of the attempts that hold a slot.
+# PostgreSQL prefers the BRIN index outbox_age, which leads to all pages that ever had a waiting row. Without bitmap and
+# sequential scans it reads an index of the waiting rows only.
+_BY_INDEX = "SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off"
 _BACKLOG = """
 SELECT kind, count(*) AS rows, extract(epoch FROM clock_timestamp() - min(created_at))::float AS oldest_age_s
 FROM outbox WHERE delivered_at IS NULL AND dead_at IS NULL GROUP BY kind
@@ -32,7 +34,8 @@ class PostgresMonitoring:
             return bool(await connection.fetchval(_IS_PAUSED))
 
     async def backlog(self) -> list[Backlog]:
-        async with connection_of(self._pool) as connection:
+        async with connection_of(self._pool) as connection, connection.transaction():
+            await connection.execute(_BY_INDEX)
             return [Backlog(**row) for row in await connection.fetch(_BACKLOG)]
 
     async def dialing(self) -> DialingFacts:
