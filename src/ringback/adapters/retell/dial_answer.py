@@ -11,7 +11,7 @@ import msgspec
 from ringback.adapters.retell.events import ATTEMPT_KEY
 from ringback.adapters.retry_after import retry_after_s
 from ringback.domain.attempt import DialAnswer, DialAnswerKind, DialRequest
-from ringback.telemetry import HIDDEN
+from ringback.log_text import HIDDEN
 
 # Only these two are raised before the first byte of the request is written (aiohttp 3.14, connector and client).
 _BEFORE_THE_FIRST_BYTE = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
