@@ -137,8 +137,8 @@ async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready:
 
     Raises StartRefused if the database belongs to the other side, emulated or real. It is then unchanged.
     """
-    _log.info("process.started", service="up", port=bound.getsockname()[1])
     async with open_dependencies(plan.settings) as deps:
+        _log.info("process.started", service="up", port=bound.getsockname()[1])
         border = deps.border(plan.was_emulated)
         emulated = True if plan.retell is not None else await border.side()
         await border.compare(emulated)

@@ -33,15 +33,9 @@ class SqsDeadLetters:
                     break
         finally:
             await self._release(found)
-        return [
-            DeadLetter(
-                letter["MessageId"],
-                letter["Body"],
-                letter.get("MessageAttributes", {}).get("dead_reason", {}).get("StringValue"),
-                None,
-            )
-            for letter in found[:limit]
-        ]
+        letters = found[:limit]
+        reasons = [letter.get("MessageAttributes", {}).get("dead_reason", {}).get("StringValue") for letter in letters]
+        return [DeadLetter(one["MessageId"], one["Body"], why, None) for one, why in zip(letters, reasons, strict=True)]
 
     async def replay(self, letter_id: str | None) -> int:
         replayed = 0

@@ -1,6 +1,5 @@
 """ringback conformance: play golden streams of events against a receiver, and say which rules it breaks."""
 
-import asyncio
 import json
 import sys
 import uuid
@@ -35,6 +34,8 @@ def conformance(
         raise SettingsError(
             ["RINGBACK_ENGAGE_SECRET: must be set, or --secret be given, because every event is signed"]
         )
+    import asyncio
+
     report = asyncio.run(_examine(url, known_secret))
     if as_json:
         typer.echo(json.dumps(report, ensure_ascii=False, indent=2))
