@@ -92,7 +92,8 @@ def calls(  # noqa: PLR0913 - each is an option of the command line
     elif items:
         print_table([call_row(item, now) for item in items], CALLS_HEADER)
     more = "; there are more, see --limit" if cursor is not None else ""
-    typer.echo(f"{len(items)} calls{more}", err=True)
+    noun = "call" if len(items) == 1 else "calls"
+    typer.echo(f"{len(items)} {noun}{more}", err=True)
 
 
 def trace(call_id: str, as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
