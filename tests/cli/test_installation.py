@@ -4,6 +4,7 @@ import json
 import tomllib
 from dataclasses import replace
 
+import pytest
 from typer.testing import CliRunner
 
 from ringback import cli
@@ -56,6 +57,35 @@ def test_functions_with_args_at_the_root_have_the_attempt_id_as_a_constant():
         mark = tool["parameters"]["properties"]["ringback_attempt_id"]
         assert (tool["args_at_root"], mark["const"]) == (True, "{{ringback_attempt_id}}")
         assert "ringback_attempt_id" in tool["parameters"]["required"]
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("http://calls.example", "begins with https://"),
+        ("calls.example", "begins with https://"),
+        ("https://", "begins with https://"),
+        ("https://calls.example?x=1", "has neither a query"),
+        ("https://me:secret@calls.example", "has neither a query"),
+        ("https://127.0.0.1:8080", "Retell cannot reach 127.0.0.1"),
+        ("https://10.1.2.3", "Retell cannot reach 10.1.2.3"),
+        ("https://[::1]", "Retell cannot reach ::1"),
+        ("https://localhost", "Retell cannot reach localhost"),
+        ("https://ringback.internal", "Retell cannot reach ringback.internal"),
+    ],
+)
+def test_retell_tools_refuses_a_url_that_retell_cannot_call(url, fault):
+    result = run(cli.app, ["retell", "tools", "--url", url])
+    assert isinstance(result.exception, SettingsError)
+    assert fault in str(result.exception)
+    assert "secret" not in str(result.exception)
+    assert result.stdout == ""
+
+
+def test_retell_tools_says_where_to_paste_its_output():
+    result = run(cli.app, ["retell", "tools", "--url", "https://x.example"])
+    assert "general_tools" in result.stderr
+    assert len(json.loads(result.stdout)) == 7
 
 
 def test_retell_tools_needs_a_url(monkeypatch):

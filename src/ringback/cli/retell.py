@@ -2,8 +2,10 @@
 
 import json
 import time
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -30,14 +32,39 @@ def tools(
     args_at_root: Annotated[bool, typer.Option(help='For agents that send "args only".')] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Print the custom functions as JSON, ready to paste into an agent's tools."""
+    """Print the custom functions as JSON, ready to paste into an agent's tools.
+
+    Retell's servers call them, so the URL must be reachable from outside.
+    """
     from ringback.wiring import tool_definitions
 
     known_url = url or read_url(process_environment())
     if known_url is None:
         raise SettingsError(["RINGBACK_URL: must be set, or --url be given: where Retell reaches this installation"])
+    if fault := _fault_of(known_url):
+        raise SettingsError([f"{'--url' if url else 'RINGBACK_URL'}: {fault}"])
     functions_url = known_url.rstrip("/") + FUNCTIONS_PATH
     print_json(tool_definitions(settings_of(data_dir), functions_url, args_at_root=args_at_root))
+    typer.echo(
+        "Paste each object into the agent's functions as a custom function (JSON editor), or all of them into "
+        "general_tools of its response engine. Keep the names.",
+        err=True,
+    )
+
+
+def _fault_of(url: str) -> str | None:
+    """Say why Retell's servers could not call functions below this URL. None: nothing speaks against it."""
+    parts = urlsplit(url)
+    host = parts.hostname
+    if parts.scheme != "https" or not host:
+        return "begins with https:// and has a host, because phone numbers travel to it"
+    if parts.query or parts.fragment or parts.username is not None:
+        return "has neither a query, nor a fragment, nor a user's name"
+    try:
+        is_local = not ip_address(host).is_global
+    except ValueError:
+        is_local = host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
+    return f"Retell cannot reach {visible(host)}: give the public address of this installation" if is_local else None
 
 
 @app.command("try")

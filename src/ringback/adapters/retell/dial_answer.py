@@ -22,12 +22,9 @@ _KINDS: dict[int, DialAnswerKind] = {
     HTTPStatus.UNAUTHORIZED: DialAnswerKind.ACCOUNT_REFUSED,
     HTTPStatus.PAYMENT_REQUIRED: DialAnswerKind.ACCOUNT_REFUSED,
     HTTPStatus.FORBIDDEN: DialAnswerKind.ACCOUNT_REFUSED,
-    # The route create-phone-call does not exist: the base URL is wrong, not the call.
-    HTTPStatus.NOT_FOUND: DialAnswerKind.ACCOUNT_REFUSED,
+    HTTPStatus.NOT_FOUND: DialAnswerKind.ACCOUNT_REFUSED,  # no such route: the base URL is wrong, not the call
     HTTPStatus.TOO_MANY_REQUESTS: DialAnswerKind.DEFERRED,
 }
-
-
 _SHORTEST_HIDDEN, _LONGEST_MESSAGE = 3, 200  # characters
 # Seven digits or more, with the separators of phone numbers between them.
 _DIGITS = re.compile(r"\+?\d(?:[\s().\-]*\d){6,}")
