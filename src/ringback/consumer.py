@@ -18,10 +18,9 @@ Handle = Callable[[Sequence[ReceivedMessage]], Awaitable[None]]
 AvailableSlots = Callable[[], Awaitable[int]]
 
 BATCH = 10  # messages in one call of a queue
-#: An acknowledgement waits this long for others of its call, unless nothing is being handled.
-ACK_DELAY_S = 0.05
+ACK_DELAY_S = 0.005
 NO_SLOT_PAUSE_S = 0.05
-#: Under a backlog each finished message frees one place. A receive waits this long for more of them.
+#: Under a backlog each finished call frees one slot. A receive waits this long for more of them.
 FILL_S = 0.02
 LAST_POLL_S = 0.25  # time for a poll that is in progress at stop, before it is cancelled
 GIVEN_BACK_S = 1  # at stop; with 0 the last poll of this process could receive the message again
@@ -174,10 +173,10 @@ class Consumer:
             if free <= 0:
                 await self._sleep(NO_SLOT_PAUSE_S)
             capacity = min(capacity, free)
-        if 0 < capacity < BATCH and self._has_backlog:
-            self._has_backlog = False
-            await self._sleep(FILL_S)
-            return 0
+            if 0 < free < BATCH and self._has_backlog:
+                self._has_backlog = False
+                await self._sleep(FILL_S)
+                return 0
         return min(capacity, 1) if self._store_backoff.failures else capacity
 
     async def _receive(self, limit: int) -> Sequence[ReceivedMessage]:
