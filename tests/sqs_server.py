@@ -17,10 +17,10 @@ AWS = {
 }
 
 
-def sqs_server(port: int, home: Path) -> tuple[list[str], dict[str, str]]:
+def sqs_server(port: int, home: Path, services: str = "sqs") -> tuple[list[str], dict[str, str]]:
     """Its command and environment. It keeps its messages in memory: after a kill they are gone."""
     assert MINISTACK.exists(), f"{MINISTACK} is missing: `make test` builds the environment of the SQS server"
-    own = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "sqs", "LOG_LEVEL": "WARNING"}
+    own = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": services, "LOG_LEVEL": "WARNING"}
     return [str(MINISTACK)], {"PATH": "/usr/bin:/bin", "HOME": str(home), "TMPDIR": str(home), **own}
 
 

@@ -125,6 +125,35 @@ def test_a_refusal_is_a_problem_without_any_text_of_the_request():
     }
 
 
+def test_every_outcome_is_one_log_line_with_the_call_and_without_the_body(caplog):
+    caplog.set_level("INFO", logger="ringback")
+
+    def unavailable(message):
+        raise QueueUnavailable("the queue refused: ServiceUnavailable")
+
+    handled(http_event(BODY))
+    handled(http_event(BODY, key="wrong"))
+    handled(http_event(BODY, headers={}))
+    handled(http_event(BODY), send=unavailable)
+    own = ("event", "provider_call_id", "bytes", "reason", "dependency", "problem")
+    lines = [
+        {"message": one.message} | {key: value for key, value in vars(one).items() if key in own}
+        for one in caplog.records
+    ]
+    length = len(BODY.encode())
+    assert lines == [
+        {"message": "webhook.enqueued", "event": "call_ended", "provider_call_id": "call_ü", "bytes": length},
+        {"message": "webhook.refused", "reason": "forged", "bytes": length},
+        {"message": "webhook.refused", "reason": "forged", "bytes": 0},
+        {
+            "message": "dependency.unavailable",
+            "dependency": "event_queue",
+            "problem": "the queue refused: ServiceUnavailable",
+        },
+        {"message": "webhook.refused", "reason": "queue_down", "bytes": length},
+    ]
+
+
 @pytest.mark.parametrize("body", ["", "[]", "{}", '{"event":"e"}', '{"event":1,"call":{"call_id":"c"}}', "[" * 100_000])
 def test_identify_returns_none_for_a_body_without_usable_ids(body):
     assert identify(body) is None
@@ -133,7 +162,7 @@ def test_identify_returns_none_for_a_body_without_usable_ids(body):
 @pytest.fixture
 def deployed(monkeypatch):
     """Return a function that sets the environment of the Lambda. The handler is built anew."""
-    for name in ("RINGBACK_EVENT_QUEUE", "RETELL_WEBHOOK_KEY", "RETELL_API_KEY"):
+    for name in ("RINGBACK_EVENT_QUEUE", "RETELL_WEBHOOK_KEY", "RETELL_WEBHOOK_KEY_SECRET", "RETELL_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
@@ -154,6 +183,12 @@ def test_a_lambda_without_its_queue_raises_missing_setting(deployed):
 def test_a_lambda_without_its_key_raises_missing_setting(deployed):
     deployed(RINGBACK_EVENT_QUEUE="http://127.0.0.1:9/1/events", RETELL_WEBHOOK_KEY=" , ")
     with pytest.raises(MissingSetting, match="RETELL_WEBHOOK_KEY"):
+        handler(http_event(BODY), None)
+
+
+def test_a_lambda_with_a_wrong_secret_raises_missing_setting(deployed):
+    deployed(RINGBACK_EVENT_QUEUE="http://127.0.0.1:9/1/events", RETELL_WEBHOOK_KEY_SECRET="webhook-key")
+    with pytest.raises(MissingSetting, match="RETELL_WEBHOOK_KEY_SECRET must be the ARN"):
         handler(http_event(BODY), None)
 
 
@@ -208,6 +243,7 @@ def test_the_lambda_imports_only_its_own_modules():
         "ringback.adapters",
         "ringback.adapters.retell",
         "ringback.adapters.retell.signature",
+        "ringback.adapters.secrets_manager",
         "ringback.domain",
         "ringback.domain.errors",
         "ringback.failpoints",

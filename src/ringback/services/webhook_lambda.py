@@ -6,19 +6,25 @@ The Lambda includes neither `wiring` nor `config`: its composition root, at the 
 import base64
 import functools
 import json
+import logging
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from ringback.adapters.retell.signature import identify, may_be_genuine, verify
+from ringback.adapters.secrets_manager import make_key_reader, split_keys
 from ringback.domain.errors import Retryable
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.webhook_intake import Intake, IntakePorts, read_webhook
 from ringback.messages import MAX_BODY_BYTES
 
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
+
+# Lambda's JSON log format writes the extra keys as fields. The template counts the refusals with a metric filter.
+_log = logging.getLogger(__name__)
 
 # Retell repeats a webhook after any status but 2xx. So 2xx ends it, and every other status asks for a repeat.
 _STATUS = {
@@ -44,20 +50,32 @@ def make_handler(send: Callable[[str], None], keys: Sequence[str], now_ms: Calla
 
     def handle(event: dict[str, Any], context: object) -> dict[str, Any]:
         at_ms, signature = now_ms(), _header(event, "x-retell-signature")
+        body: bytes | None = b""
         if not ports.may_be_genuine(signature, at_ms):
-            return answer(Intake.FORGED)
-        try:
-            body = _raw_body(event)
-        except ValueError:
-            return answer(Intake.MALFORMED)
-        read = Intake.TOO_LARGE if body is None else read_webhook(body, signature, at_ms, ports)
+            outcome = Intake.FORGED
+        else:
+            try:
+                body = _raw_body(event)
+                outcome = Intake.TOO_LARGE if body is None else enqueue(body, signature, at_ms)
+            except ValueError:
+                outcome = Intake.MALFORMED
+        if outcome is not Intake.ACCEPTED:
+            _log.warning("webhook.refused", extra={"reason": outcome.value, "bytes": len(body or b"")})
+        return answer(outcome)
+
+    def enqueue(body: bytes, signature: str | None, at_ms: int) -> Intake:
+        read = read_webhook(body, signature, at_ms, ports)
         if isinstance(read, Intake):
-            return answer(read)
+            return read
         try:
             send(read.message)
-        except Retryable:
-            return answer(Intake.QUEUE_DOWN)
-        return answer(Intake.ACCEPTED)
+        except Retryable as error:
+            _log.error("dependency.unavailable", extra={"dependency": "event_queue", "problem": str(error)})
+            return Intake.QUEUE_DOWN
+        event, provider_call_id = identify(body.decode()) or (None, None)
+        extra = {"event": event, "provider_call_id": provider_call_id, "bytes": len(body)}
+        _log.info("webhook.enqueued", extra=extra)
+        return Intake.ACCEPTED
 
     return handle
 
@@ -102,19 +120,31 @@ class MissingSetting(RuntimeError):
 
 
 @functools.cache
-def _from_environment() -> Handler:
+def _from_environment() -> tuple[Callable[[str], None], Callable[[], Sequence[str]]]:
+    """Return the sender, and a function that returns the webhook keys."""
     from ringback.adapters.sqs.sender import make_sender  # botocore is most of the cold start; only this needs it
 
+    logging.getLogger("ringback").setLevel(logging.INFO)
     queue_url = os.environ.get("RINGBACK_EVENT_QUEUE", "")
     if not queue_url.startswith("http"):
         raise MissingSetting("RINGBACK_EVENT_QUEUE must be the URL of the SQS event queue")
-    configured = os.environ.get("RETELL_WEBHOOK_KEY") or os.environ.get("RETELL_API_KEY") or ""
-    keys = [key.strip() for key in configured.split(",") if key.strip()]
+    if secret := os.environ.get("RETELL_WEBHOOK_KEY_SECRET"):
+        if not re.match(r"arn:[a-z-]+:secretsmanager:[a-z0-9-]+:", secret):
+            raise MissingSetting("RETELL_WEBHOOK_KEY_SECRET must be the ARN of a secret in Secrets Manager")
+        return make_sender(queue_url), make_key_reader(secret, time.monotonic)
+    keys = split_keys(os.environ.get("RETELL_WEBHOOK_KEY") or os.environ.get("RETELL_API_KEY") or "")
     if not keys:
-        raise MissingSetting("RETELL_WEBHOOK_KEY must be the Retell key with the webhook badge")
-    return make_handler(make_sender(queue_url), keys, lambda: time.time_ns() // 1_000_000)
+        raise MissingSetting(
+            "RETELL_WEBHOOK_KEY must be the Retell key with the webhook badge, or RETELL_WEBHOOK_KEY_SECRET its secret"
+        )
+    return make_sender(queue_url), lambda: keys
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Handle one event; the deployment names this entry point. Raises MissingSetting after a wrong deployment."""
-    return _from_environment()(event, context)
+    """Handle one event; the deployment names this entry point.
+
+    Raises MissingSetting after a wrong deployment, and KeysUnavailable: API Gateway then responds 500, and Retell
+    repeats the webhook.
+    """
+    send, keys = _from_environment()
+    return make_handler(send, keys(), lambda: time.time_ns() // 1_000_000)(event, context)
