@@ -148,3 +148,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """
     send, keys = _from_environment()
     return make_handler(send, keys(), lambda: time.time_ns() // 1_000_000)(event, context)
+
+
+# Lambda gives the start of a function a whole CPU, and an invocation only the share of its memory.
+if "AWS_LAMBDA_RUNTIME_API" in os.environ:
+    _from_environment()

@@ -1,0 +1,1 @@
+"""What brings Ringback onto other machines."""

@@ -1,0 +1,1 @@
+"""The AWS template, and the commands that build, check and try what it deploys."""
