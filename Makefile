@@ -4,11 +4,12 @@ BIN := .venv/bin
 READY := .venv/.ready
 SQS_READY := .venv-sqs/.ready
 CLIENT_READY := .venv-client/.ready
+AWS_READY := .venv-aws/.ready
 WORKERS ?= 4
 # Compiling what they import is most of a short-lived process's work; container images often forbid to keep the result.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up test slow check prove races properties bench lock clean
+.PHONY: help setup demo up test slow check prove races properties bench bundle deploy-check aws-story cold-start lock clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -20,7 +21,7 @@ demo: $(READY) ## a handful of real calls through every part, with a live timeli
 up: $(READY) ## the whole system on this machine, until Ctrl-C
 	$(BIN)/ringback up
 
-test: $(READY) $(SQS_READY) $(CLIENT_READY) ## every test, lint and type check, in under five minutes
+test: $(READY) $(SQS_READY) $(CLIENT_READY) $(AWS_READY) ## every test, lint and type check, in under five minutes
 	$(MAKE) check
 	$(BIN)/pytest -q -n $(WORKERS)
 
@@ -45,14 +46,29 @@ properties: $(READY) ## the time properties at sixty times their size
 bench: $(READY) ## throughput and latency beside the bare floor of the same run
 	$(BIN)/python -m benchmarks
 
+bundle: $(READY) ## the webhook function's folder, build/webhook_lambda, which the AWS template deploys
+	$(BIN)/python -m deploy.aws.bundle build/webhook_lambda
+
+deploy-check: $(READY) $(AWS_READY) bundle ## the AWS templates: linter, SAM's validator, our own assertions
+	.venv-aws/bin/cfn-lint deploy/aws/*.yaml
+	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv-aws/bin/sam validate --lint --template-file deploy/aws/template.yaml
+	$(BIN)/python -m deploy.aws.check
+
+aws-story: $(READY) $(SQS_READY) $(AWS_READY) ## deploys the template into an emulated AWS and runs calls through it
+	$(BIN)/pytest -q -s -m slow tests/deploy
+
+cold-start: $(READY) $(AWS_READY) bundle ## the webhook function's first answer beside that of an empty function
+	$(BIN)/python -m deploy.aws.cold_start build/webhook_lambda
+
 lock: $(READY) ## resolve the dependencies anew, hashes pinned, no index address written
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --extra dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade requirements/sqs-server.in -o requirements/sqs-server.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade requirements/client-generator.in -o requirements/client-generator.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade requirements/aws-tools.in -o requirements/aws-tools.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade requirements/installer.in -o requirements/installer.txt
 
 clean: ## remove the environments and caches
-	rm -rf .venv .venv-sqs .venv-client .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build .venv .venv-sqs .venv-client .venv-aws .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # A virtual environment made by hand may exist already: `--clear` is not used, the installer is put into it either way.
 .venv/bin/uv: requirements/installer.txt
@@ -73,4 +89,11 @@ $(CLIENT_READY): .venv/bin/uv requirements/client-generator.txt
 $(SQS_READY): .venv/bin/uv requirements/sqs-server.txt
 	$(PYTHON) -m venv .venv-sqs
 	$(BIN)/uv pip install -q --python .venv-sqs/bin/python --require-hashes -r requirements/sqs-server.txt
+	@touch $@
+
+# SAM's wheel has the emulator of Lambda's Runtime API as a file that is not executable.
+$(AWS_READY): .venv/bin/uv requirements/aws-tools.txt
+	$(PYTHON) -m venv .venv-aws
+	.venv/bin/uv pip install -q --python .venv-aws/bin/python --require-hashes -r requirements/aws-tools.txt
+	chmod +x .venv-aws/lib/python3*/site-packages/samcli/local/rapid/aws-lambda-rie-*
 	@touch $@

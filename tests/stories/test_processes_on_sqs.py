@@ -1,11 +1,8 @@
 """Every service as a process of its own, with SQS between them as in production, and both emulators."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,6 +10,7 @@ from tests.loopback import answers, free_ports
 from tests.sqs_server import AWS, create_queue, health_of, sqs_client, sqs_server
 
 from .running_system import SystemClient, clean_environment, new_call, wait_until
+from .separate_processes import API_KEY, ENGAGE, RETELL, Processes, ringback, waiting
 
 PROCESSES = (
     "internal-api",
@@ -22,33 +20,6 @@ PROCESSES = (
     "scheduler",
     "webhook-receiver",
 )
-API_KEY = "rbk_for_the_story"
-RETELL = {"RETELL_API_KEY": "key_retell_places_calls", "RETELL_WEBHOOK_KEY": "key_retell_signs_webhooks"}
-ENGAGE = {"RINGBACK_ENGAGE_SECRET": "whsec_c3Rvcnktb2YtdGhlLXByb2Nlc3Nlcw=="}
-
-
-class Processes:
-    """Child processes with one log each. All get SIGTERM at the end and must exit with 0."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
-
-    def start(self, name: str, command: list[str], environment: dict[str, str]) -> None:
-        with (self.home / f"{name}.log").open("wb") as log:
-            self._children[name] = subprocess.Popen(
-                command, cwd=self.home, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-
-    def stop(self, names: tuple[str, ...]) -> dict[str, int]:
-        for name in names:
-            self._children[name].terminate()
-        return {name: self._children[name].wait(timeout=40) for name in names}
-
-    def discard(self) -> None:
-        for child in self._children.values():
-            child.kill()
-            child.wait()
 
 
 @pytest.fixture
@@ -66,17 +37,6 @@ def _start_sqs(processes: Processes, port: int) -> str:
     return endpoint
 
 
-def _waiting(sqs: Any, url: str) -> int:
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    return sum(
-        int(count) for count in sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"].values()
-    )
-
-
-def _ringback(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "ringback.cli", *arguments]
-
-
 def test_calls_pass_through_every_process_and_both_queues(processes: Processes, database_url: str) -> None:
     began = time.monotonic()
     names = ("sqs", "retell", "engage", *PROCESSES)
@@ -87,7 +47,7 @@ def test_calls_pass_through_every_process_and_both_queues(processes: Processes, 
     tools += ["--functions-url", f"{urls['business-api']}/v1/retell/functions"]
     for what, options in (("retell", tools), ("engage", [])):
         place = ["--port", str(ports[what]), "--state", str(processes.home / f"state-{what}")]
-        processes.start(what, _ringback("emulate", what, *place, *options), emulator_environment)
+        processes.start(what, ringback("emulate", what, *place, *options), emulator_environment)
     endpoint = _start_sqs(processes, ports["sqs"])
     sqs = sqs_client(endpoint)
     queues = [create_queue(sqs, name) for name in ("calls", "events")]
@@ -109,7 +69,7 @@ def test_calls_pass_through_every_process_and_both_queues(processes: Processes, 
     for name in PROCESSES:
         # With SQS the receiver needs only its queue, as the Lambda does.
         own = without_database if name == "webhook-receiver" else settings
-        command = _ringback("serve", name, "--port", str(ports[name]))
+        command = ringback("serve", name, "--port", str(ports[name]))
         processes.start(name, command, clean_environment(own))
     for name in PROCESSES:
         wait_until(lambda name=name: answers(f"{urls[name]}/readyz"), 60, f"{name} answers")
@@ -132,7 +92,7 @@ def test_calls_pass_through_every_process_and_both_queues(processes: Processes, 
         sources = {entry["event"] for entry in client.timeline(call_id) if entry["kind"] == "provider_event"}
         assert sources >= ({"call_ended"} if code == "01" else {"call_started"})
     for url in queues:
-        wait_until(lambda url=url: _waiting(sqs, url) == 0, 10, "every message acknowledged")
-        assert _waiting(sqs, f"{url}-dead") == 0
+        wait_until(lambda url=url: waiting(sqs, url) == 0, 10, "every message acknowledged")
+        assert waiting(sqs, f"{url}-dead") == 0
     print(f"\nup after {started_s:.1f} s, done after {time.monotonic() - began:.1f} s")  # noqa: T201 - a measurement, for -s
     assert processes.stop(PROCESSES) == dict.fromkeys(PROCESSES, 0)

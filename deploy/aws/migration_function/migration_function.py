@@ -21,7 +21,7 @@ def handler(event, context):
         if event["RequestType"] != "Delete":
             migrate(event["ResourceProperties"], context)
         answer(event, "SUCCESS", "the database has the newest schema")
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - CloudFormation waits an hour for an answer that never comes
         answer(event, "FAILED", f"{type(error).__name__}: {error}"[:1000])
 
 
@@ -59,6 +59,8 @@ def answer(event, status, reason):
     """Tell CloudFormation the result."""
     fields = ("StackId", "RequestId", "LogicalResourceId")
     body = {"Status": status, "Reason": reason, "PhysicalResourceId": "migration"} | {key: event[key] for key in fields}
-    request = urllib.request.Request(event["ResponseURL"], json.dumps(body).encode(), {"Content-Type": ""}, method="PUT")
+    request = urllib.request.Request(
+        event["ResponseURL"], json.dumps(body).encode(), {"Content-Type": ""}, method="PUT"
+    )
     urllib.request.urlopen(request, timeout=10).close()
-    print(json.dumps({"message": "migration.answered", "status": status, "reason": reason}))
+    print(json.dumps({"message": "migration.answered", "status": status, "reason": reason}))  # noqa: T201

@@ -1,0 +1,41 @@
+"""Each fault that `make deploy-check` names is planted into the templates."""
+
+import pytest
+
+from deploy.aws.check import FOLDER, TEMPLATES, faults, read
+
+EDGE, PROCESSES = ((FOLDER / name).read_text() for name in TEMPLATES)
+
+
+def test_the_templates_have_no_fault():
+    assert list(faults(read(EDGE), read(PROCESSES))) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("VisibilityTimeout: 60", "VisibilityTimeout: 59", "VisibilityTimeout must be 6 times"),
+        ("      Timeout: 10\n", "      Timeout: 11\n", "VisibilityTimeout must be 6 times"),
+        ("SqsManagedSseEnabled: true", "SqsManagedSseEnabled: false", "is not encrypted"),
+        ("MessageRetentionPeriod: 1209600", "MessageRetentionPeriod: 345600", "longer than CallQueue keeps messages"),
+        ("GetAtt CallQueue.QueueName}]", "GetAtt EventQueue.QueueName}]", "CallQueue: no alarm on ApproximateAge"),
+        ("Action: sqs:SendMessage", "Action: sqs:*", "WebhookRole: webhook has the wildcard sqs:*"),
+        ("Action: sqs:SendMessage", "Action: sqs:ReceiveMessage", "WebhookRole: may"),
+        ("Resource: !GetAtt EventQueue.Arn", 'Resource: "*"', "WebhookRole: webhook has the wildcard *"),
+        (
+            "webhook_lambda.handler",
+            "webhook_lambda.handle",
+            "and the code has ringback.services.webhook_lambda.handler",
+        ),
+        ("StopTimeout: 90", "StopTimeout: 60", "longer than a lease, 60 s"),
+        ("[serve, scheduler,", "[serve, clock,", "clock, scheduler are served and unknown"),
+        ("/healthz", "/", "has no health check"),
+        ("DependsOn: Migration\n", "DependsOn: Cluster\n", "must wait for Migration"),
+        ("MultiAZ: true", "MultiAZ: false", "Database: MultiAZ must be True"),
+        ("{Name: RINGBACK_ENGAGE_URL,", "{Name: RINGBACK_ENGAGE_SECRET,", "is not read from a secret"),
+    ],
+)
+def test_a_planted_fault_is_named(old, new, fault):
+    assert old in EDGE + PROCESSES
+    found = list(faults(read(EDGE.replace(old, new)), read(PROCESSES.replace(old, new))))
+    assert any(fault in one for one in found), found
