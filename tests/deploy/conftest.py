@@ -11,5 +11,5 @@ def bundle(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundle") / "webhook_lambda"
     command = [sys.executable, "-m", "deploy.aws.bundle", str(folder)]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "20 modules" in run.stdout
+    assert "21 modules" in run.stdout
     return folder

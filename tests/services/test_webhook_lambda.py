@@ -243,7 +243,7 @@ def test_the_lambda_imports_only_its_own_modules():
         "ringback.adapters",
         "ringback.adapters.retell",
         "ringback.adapters.retell.signature",
-        "ringback.adapters.secrets_manager",
+        "ringback.adapters.webhook_keys",
         "ringback.domain",
         "ringback.domain.errors",
         "ringback.failpoints",
@@ -252,4 +252,5 @@ def test_the_lambda_imports_only_its_own_modules():
         "ringback.messages",
         "ringback.services",
         "ringback.services.webhook_lambda",
+        "ringback.services.lambda_event",
     }

@@ -21,7 +21,7 @@ def python_files(*folders: Path) -> list[Path]:
 def our_files(root: Path = ROOT) -> Iterator[Path]:
     """Every file that may be committed."""
     for path in sorted(root.iterdir()):
-        if path.name == "__pycache__" or (path.name.startswith(".") and path.name not in DOTTED):
+        if path.name in ("__pycache__", "build") or (path.name.startswith(".") and path.name not in DOTTED):
             continue
         if path.is_dir():
             yield from our_files(path)

@@ -3,37 +3,24 @@
 The Lambda includes neither `wiring` nor `config`: its composition root, at the end, reads the environment.
 """
 
-import base64
 import functools
-import json
 import logging
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from http import HTTPStatus
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ringback.adapters.retell.signature import identify, may_be_genuine, verify
-from ringback.adapters.secrets_manager import make_key_reader, split_keys
+from ringback.adapters.webhook_keys import make_key_reader, split_keys
 from ringback.domain.errors import Retryable
-from ringback.failpoints import Failpoint, reach
 from ringback.flows.webhook_intake import Intake, IntakePorts, read_webhook
-from ringback.messages import MAX_BODY_BYTES
+from ringback.services.lambda_event import answer, header, raw_body
 
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
 # Lambda's JSON log format writes the extra keys as fields. The template counts the refusals with a metric filter.
 _log = logging.getLogger(__name__)
-
-# Retell repeats a webhook after any status but 2xx. So 2xx ends it, and every other status asks for a repeat.
-_STATUS = {
-    Intake.ACCEPTED: HTTPStatus.NO_CONTENT,
-    Intake.FORGED: HTTPStatus.UNAUTHORIZED,
-    Intake.MALFORMED: HTTPStatus.BAD_REQUEST,
-    Intake.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    Intake.QUEUE_DOWN: HTTPStatus.SERVICE_UNAVAILABLE,
-}
 
 
 def webhook_ports(keys: Sequence[str]) -> IntakePorts:
@@ -49,13 +36,13 @@ def make_handler(send: Callable[[str], None], keys: Sequence[str], now_ms: Calla
     ports = webhook_ports(keys)
 
     def handle(event: dict[str, Any], context: object) -> dict[str, Any]:
-        at_ms, signature = now_ms(), _header(event, "x-retell-signature")
+        at_ms, signature = now_ms(), header(event, "x-retell-signature")
         body: bytes | None = b""
         if not ports.may_be_genuine(signature, at_ms):
             outcome = Intake.FORGED
         else:
             try:
-                body = _raw_body(event)
+                body = raw_body(event)
                 outcome = Intake.TOO_LARGE if body is None else enqueue(body, signature, at_ms)
             except ValueError:
                 outcome = Intake.MALFORMED
@@ -78,41 +65,6 @@ def make_handler(send: Callable[[str], None], keys: Sequence[str], now_ms: Calla
         return Intake.ACCEPTED
 
     return handle
-
-
-def answer(outcome: Intake) -> dict[str, Any]:
-    """Return the HTTP response of payload format 2.0. A refusal has an RFC 9457 problem."""
-    status = _STATUS[outcome]
-    if outcome is Intake.ACCEPTED:
-        reach(Failpoint.WEBHOOK_ENQUEUED)
-        return {"statusCode": status.value}
-    problem: dict[str, Any] = {
-        "type": "about:blank",
-        "title": status.phrase,
-        "status": status.value,
-        "code": outcome.value,
-        "errors": [],
-    }
-    headers = {"content-type": "application/problem+json"}
-    if outcome is Intake.QUEUE_DOWN:
-        headers["retry-after"] = "1"
-    return {"statusCode": status.value, "headers": headers, "body": json.dumps(problem)}
-
-
-def _raw_body(event: Mapping[str, Any]) -> bytes | None:
-    """Return the signed bytes, None if they are too many. Raises ValueError for bad base64."""
-    body = event.get("body") or ""
-    if not event.get("isBase64Encoded"):
-        return str(body).encode()
-    if len(body) > MAX_BODY_BYTES * 4 // 3 + 4:
-        return None
-    return base64.b64decode(body, validate=True)
-
-
-def _header(event: Mapping[str, Any], name: str) -> str | None:
-    """Find a header in any case. API Gateway lower-cases names; other senders of this event may not."""
-    headers: Mapping[str, str] = event.get("headers") or {}
-    return next((value for key, value in headers.items() if key.lower() == name), None)
 
 
 class MissingSetting(RuntimeError):

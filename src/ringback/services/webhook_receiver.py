@@ -21,7 +21,8 @@ from ringback.flows.webhook_intake import Intake, IntakePorts, read_webhook
 from ringback.loops import Loops
 from ringback.messages import MAX_BODY_BYTES
 from ringback.process import Service, process_health, run_loop, run_process, serve_alone
-from ringback.services.webhook_lambda import answer, webhook_ports
+from ringback.services.lambda_event import answer
+from ringback.services.webhook_lambda import webhook_ports
 from ringback.telemetry import Metrics, make_metrics
 from ringback.web.limits import WEBHOOKS_AT_ONCE, BodyReader, ConcurrencyLimit
 from ringback.web.problems import Problem

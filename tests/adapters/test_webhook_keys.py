@@ -8,7 +8,7 @@ import time
 import botocore.session
 import pytest
 
-from ringback.adapters.secrets_manager import REMEMBERED_S, RETRY_S, KeysUnavailable, make_key_reader
+from ringback.adapters.webhook_keys import REMEMBERED_S, RETRY_S, KeysUnavailable, make_key_reader
 from tests.loopback import answers, free_ports
 from tests.sqs_server import AWS, health_of, sqs_server
 
