@@ -29,13 +29,16 @@ def call_object(call: Call, stage: Stage, seed: int) -> dict[str, Any]:
         "retell_llm_dynamic_variables": call.dynamic_variables,
         "custom_sip_headers": call.custom_sip_headers,
     }
+    status: str = stage
+    if stage in ("ended", "analyzed"):
+        status = "not_connected" if call.connected_ms is None else "ended"
     body: dict[str, Any] = {
         "call_id": call.call_id,
         "call_type": "phone_call",
         "agent_id": call.agent_id,
         "agent_version": call.agent_version,
         "agent_name": "Emulated agent",
-        "call_status": _call_status(call, stage),
+        "call_status": status,
         "direction": call.direction,
         "from_number": call.from_number,
         "to_number": call.to_number,
@@ -65,12 +68,6 @@ def call_in_progress(call: Call, span_ms: int) -> dict[str, Any]:
 def hangs_up_on_voicemail(agent_id: str) -> bool:
     """An agent with "hangup" in its id never leaves a message."""
     return "hangup" in agent_id
-
-
-def _call_status(call: Call, stage: Stage) -> str:
-    if stage in ("registered", "ongoing"):
-        return stage
-    return "not_connected" if call.connected_ms is None else "ended"
 
 
 def _call_analysis(call: Call) -> dict[str, Any]:
@@ -112,7 +109,9 @@ def _ending(call: Call, seed: int) -> dict[str, Any]:
     }
     turns = sum(utterance["role"] == "agent" for utterance in transcripts["transcript_object"])
     if turns:
-        body |= {"latency": _latency(rng, turns), "llm_token_usage": _llm_token_usage(rng, turns)}
+        body["latency"] = _latency(rng, turns)
+        tokens = [rng.randint(900, 1800) for _ in range(turns)]
+        body["llm_token_usage"] = {"values": tokens, "average": round(sum(tokens) / turns, 2), "num_requests": turns}
     return body
 
 
@@ -142,11 +141,6 @@ def _latency(rng: random.Random, turns: int) -> dict[str, Any]:
     return latencies
 
 
-def _llm_token_usage(rng: random.Random, turns: int) -> dict[str, Any]:
-    values = [rng.randint(900, 1800) for _ in range(turns)]
-    return {"values": values, "average": round(sum(values) / len(values), 2), "num_requests": len(values)}
-
-
 def _transcripts(call: Call, span_ms: int) -> dict[str, Any]:
     """Return the three forms of the transcript, spread over `span_ms` of audio.
 
@@ -160,7 +154,12 @@ def _transcripts(call: Call, span_ms: int) -> dict[str, Any]:
     places = [index for index, (_, text) in enumerate(dialogue) if text == SAY]
     function_calls = list(zip(places, call.tool_calls, strict=False))
     pending = [index for index, function_call in function_calls if function_call.content is None]
-    turns = _spoken_turns(dialogue[: pending[0]] if pending else dialogue, call)
+    first_name = (call.dynamic_variables or {}).get("first_name", "there")
+    contents = (function_call.content for function_call in call.tool_calls)
+    turns: list[Turn] = [
+        (role, _say(next(contents, None)) if text == SAY else text.replace("{name}", first_name))
+        for role, text in (dialogue[: pending[0]] if pending else dialogue)
+    ]
     utterances = _utterances(turns, span_ms / 1000)
     with_tool_calls: list[dict[str, Any]] = list(utterances)
     for index, function_call in reversed(function_calls):
@@ -170,14 +169,6 @@ def _transcripts(call: Call, span_ms: int) -> dict[str, Any]:
         "transcript_object": utterances,
         "transcript_with_tool_calls": with_tool_calls,
     }
-
-
-def _spoken_turns(dialogue: tuple[Turn, ...], call: Call) -> list[Turn]:
-    name = (call.dynamic_variables or {}).get("first_name", "there")
-    contents = (function_call.content for function_call in call.tool_calls)
-    return [
-        (role, _say(next(contents, None)) if text == SAY else text.replace("{name}", name)) for role, text in dialogue
-    ]
 
 
 def _say(content: str | None) -> str:

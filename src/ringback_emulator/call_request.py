@@ -57,19 +57,35 @@ def read_call_request(body: dict[str, Any], account_webhook_url: str | None) -> 
     """
     version = body.get("override_agent_version")
     override = _object(_object(body, "agent_override") or {}, "agent") or {}
+    to_number = _number(body, "to_number", any_format=False)
+    from_number = _number(body, "from_number", any_format=body.get("ignore_e164_validation") is True)
+    agent_id = body.get("override_agent_id", DEFAULT_AGENT_ID)
+    if not isinstance(agent_id, str):
+        raise RequestRejected(400, "`override_agent_id` must be string")
+    if not agent_exists(agent_id):
+        raise RequestRejected(422)
+    metadata = _object(body, "metadata")
+    if metadata is not None and len(json.dumps(metadata, ensure_ascii=False).encode()) > _METADATA_LIMIT_BYTES:
+        raise RequestRejected(400, "`metadata` must not exceed 50kB")
+    events = override.get("webhook_events")
+    if events is not None and not isinstance(events, list):
+        raise RequestRejected(400, "`webhook_events` must be array")
+    storage_setting = override.get("data_storage_setting") or "everything"
+    if not isinstance(storage_setting, str) or storage_setting not in _STORAGE_SETTINGS:
+        raise RequestRejected(400, "`data_storage_setting` must be equal to one of the allowed values")
     return CallRequest(
-        to_number=_number(body, "to_number", any_format=False),
-        from_number=_number(body, "from_number", any_format=body.get("ignore_e164_validation") is True),
-        agent_id=_agent_id(body),
+        to_number=to_number,
+        from_number=from_number,
+        agent_id=agent_id,
         agent_version=version if isinstance(version, int) else 0,
-        metadata=_metadata(body),
+        metadata=metadata,
         dynamic_variables=string_values(body, "retell_llm_dynamic_variables"),
         custom_sip_headers=string_values(body, "custom_sip_headers"),
         idempotency_key=_string(body, "idempotency_key"),
         honor_internal_dnc=body.get("honor_internal_dnc") is True,
         webhook_url=_string(override, "webhook_url") or account_webhook_url,
-        webhook_events=_webhook_events(override),
-        data_storage_setting=_storage_setting(override),
+        webhook_events=_DEFAULT_EVENTS if events is None else tuple(events),
+        data_storage_setting=storage_setting,
     )
 
 
@@ -97,36 +113,6 @@ def _number(body: dict[str, Any], name: str, *, any_format: bool) -> str:
     if not (any_format or is_e164(number)):
         raise RequestRejected(400, f"`{name}` must be in E.164 format")
     return number
-
-
-def _agent_id(body: dict[str, Any]) -> str:
-    agent_id = body.get("override_agent_id", DEFAULT_AGENT_ID)
-    if not isinstance(agent_id, str):
-        raise RequestRejected(400, "`override_agent_id` must be string")
-    if not agent_exists(agent_id):
-        raise RequestRejected(422)
-    return agent_id
-
-
-def _metadata(body: dict[str, Any]) -> dict[str, Any] | None:
-    metadata = _object(body, "metadata")
-    if metadata is not None and len(json.dumps(metadata, ensure_ascii=False).encode()) > _METADATA_LIMIT_BYTES:
-        raise RequestRejected(400, "`metadata` must not exceed 50kB")
-    return metadata
-
-
-def _webhook_events(override: dict[str, Any]) -> tuple[str, ...]:
-    events = override.get("webhook_events")
-    if events is not None and not isinstance(events, list):
-        raise RequestRejected(400, "`webhook_events` must be array")
-    return _DEFAULT_EVENTS if events is None else tuple(events)
-
-
-def _storage_setting(override: dict[str, Any]) -> str:
-    setting = override.get("data_storage_setting") or "everything"
-    if not isinstance(setting, str) or setting not in _STORAGE_SETTINGS:
-        raise RequestRejected(400, "`data_storage_setting` must be equal to one of the allowed values")
-    return setting
 
 
 def _string(body: dict[str, Any], name: str) -> str | None:

@@ -1,6 +1,5 @@
 """Calls of the emulated Retell, read from their file at every start."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -63,6 +62,26 @@ class Call:
             return "ended"
         return "registered" if self.connected_ms is None else "ongoing"
 
+    def apply(self, record: dict[str, Any]) -> None:
+        """Apply a change that the file records. Raises ValueError for an unknown one."""
+        match record["what"]:
+            case "connected":
+                self.connected_ms = record["at_ms"]
+            case "tool_called":
+                self.tool_calls.append(FunctionCall(record["tool_call_id"], record["name"], record["args"]))
+            case "tool_answered":
+                for function_call in self.tool_calls:
+                    if function_call.tool_call_id == record["tool_call_id"]:
+                        function_call.content, function_call.successful = record["content"], record["successful"]
+            case "ended":
+                self.ended_ms, self.disconnection_reason = record["at_ms"], record["reason"]
+            case "analyzed":
+                self.analyzed_ms = record["at_ms"]
+            case "settled":
+                self.settled.append(record["delivery"])
+            case unknown:
+                raise ValueError(f"{unknown} is not a change of a call")
+
 
 class CallStore:
     """Calls in memory. Every change is written to the file first, then applied; a restart applies them all again."""
@@ -74,63 +93,32 @@ class CallStore:
         self.by_idempotency_key: dict[str, Call] = {}
         self.throttled_creates: dict[str, int] = {}
         self.do_not_call: set[str] = set()
-        self._appliers: dict[str, Callable[[dict[str, Any]], None]] = {
-            "created": self._apply_created,
-            "connected": self._apply_connected,
-            "tool_called": self._apply_tool_called,
-            "tool_answered": self._apply_tool_answered,
-            "ended": self._apply_ended,
-            "analyzed": self._apply_analyzed,
-            "settled": self._apply_settled,
-            "throttled": self._apply_throttled,
-            "opted_out": self._apply_opted_out,
-        }
         for record in file.records():
-            self._appliers[record["what"]](record)
+            self._apply(record)
 
     def write(self, what: str, **facts: Any) -> None:
         record = {"what": what, **facts}
         self._file.append(record)
-        self._appliers[what](record)
+        self._apply(record)
 
     def create(self, call: Call) -> Call:
         """Write the call and return the stored copy."""
         self.write("created", call=asdict(call))
         return self.calls[call.call_id]
 
-    def _apply_created(self, record: dict[str, Any]) -> None:
-        call = Call(**record["call"])
-        self.calls[call.call_id] = call
-        self.unended.add(call.call_id)
-        if call.idempotency_key is not None:
-            self.by_idempotency_key[call.idempotency_key] = call
-
-    def _apply_connected(self, record: dict[str, Any]) -> None:
-        self.calls[record["call_id"]].connected_ms = record["at_ms"]
-
-    def _apply_tool_called(self, record: dict[str, Any]) -> None:
-        function_call = FunctionCall(record["tool_call_id"], record["name"], record["args"])
-        self.calls[record["call_id"]].tool_calls.append(function_call)
-
-    def _apply_tool_answered(self, record: dict[str, Any]) -> None:
-        for function_call in self.calls[record["call_id"]].tool_calls:
-            if function_call.tool_call_id == record["tool_call_id"]:
-                function_call.content = record["content"]
-                function_call.successful = record["successful"]
-
-    def _apply_ended(self, record: dict[str, Any]) -> None:
-        call = self.calls[record["call_id"]]
-        call.ended_ms, call.disconnection_reason = record["at_ms"], record["reason"]
-        self.unended.discard(call.call_id)
-
-    def _apply_analyzed(self, record: dict[str, Any]) -> None:
-        self.calls[record["call_id"]].analyzed_ms = record["at_ms"]
-
-    def _apply_settled(self, record: dict[str, Any]) -> None:
-        self.calls[record["call_id"]].settled.append(record["delivery"])
-
-    def _apply_throttled(self, record: dict[str, Any]) -> None:
-        self.throttled_creates[record["key"]] = self.throttled_creates.get(record["key"], 0) + 1
-
-    def _apply_opted_out(self, record: dict[str, Any]) -> None:
-        self.do_not_call.add(record["phone"])
+    def _apply(self, record: dict[str, Any]) -> None:
+        match record["what"]:
+            case "created":
+                call = Call(**record["call"])
+                self.calls[call.call_id] = call
+                self.unended.add(call.call_id)
+                if call.idempotency_key is not None:
+                    self.by_idempotency_key[call.idempotency_key] = call
+            case "throttled":
+                self.throttled_creates[record["key"]] = self.throttled_creates.get(record["key"], 0) + 1
+            case "opted_out":
+                self.do_not_call.add(record["phone"])
+            case what:
+                self.calls[record["call_id"]].apply(record)
+                if what == "ended":
+                    self.unended.discard(record["call_id"])

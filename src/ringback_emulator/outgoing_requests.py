@@ -127,9 +127,21 @@ class WebhookSender:
 
     def send_due(self, call: Call) -> None:
         """Start sending the webhooks that the call's progress requires and that are not sent yet."""
-        deliveries = [item for item in _due_deliveries(call) if (call.call_id, item) not in self._in_progress]
+        if call.webhook_url is None:
+            return
+        mode = SCENARIOS[call.scenario].webhooks
+        events = [event for event in _event_times(call) if event in call.webhook_events]
+        if mode == "twice_reversed":
+            # Nothing is sent before the last event, or there would be no order to reverse.
+            events = [] if call.analyzed_ms is None else events[::-1]
+        deliveries = [Delivery(event, copy) for event in events for copy in range(_COPIES[mode])]
+        deliveries = [
+            item
+            for item in deliveries
+            if str(item) not in call.settled and (call.call_id, item) not in self._in_progress
+        ]
         self._in_progress.update((call.call_id, item) for item in deliveries)
-        if SCENARIOS[call.scenario].webhooks == "twice_reversed":
+        if mode == "twice_reversed":
             self._spawn(self._deliver(call, deliveries))
         else:
             for delivery in deliveries:
@@ -147,19 +159,6 @@ class WebhookSender:
                 await post_until_accepted(self._post, call.webhook_url or "", encoded(body), self._settings.speed)
             self._store.write("settled", call_id=call.call_id, delivery=str(delivery))
             self._in_progress.discard((call.call_id, delivery))
-
-
-def _due_deliveries(call: Call) -> list[Delivery]:
-    """Return the unfinished deliveries of the events so far, in the order of sending."""
-    if call.webhook_url is None:
-        return []
-    mode = SCENARIOS[call.scenario].webhooks
-    events = [event for event in _event_times(call) if event in call.webhook_events]
-    if mode == "twice_reversed":
-        # Nothing is sent before the last event, or there would be no order to reverse.
-        events = [] if call.analyzed_ms is None else events[::-1]
-    deliveries = [Delivery(event, copy) for event in events for copy in range(_COPIES[mode])]
-    return [delivery for delivery in deliveries if str(delivery) not in call.settled]
 
 
 def _event_times(call: Call) -> dict[str, int]:
@@ -184,12 +183,19 @@ class FunctionCaller:
             return
         function = SCENARIOS[call.scenario].functions[index]
         if len(call.tool_calls) == index:
+            variables = call.dynamic_variables or {}
             self._store.write(
                 "tool_called",
                 call_id=call.call_id,
                 tool_call_id=f"tool_call_{secrets.token_hex(3)}",
                 name=function.name,
-                args=_filled(function.args, call.dynamic_variables or {}),
+                # A template without its variable stays as it is, as with Retell.
+                args={
+                    key: _TEMPLATE.sub(lambda found: variables.get(found[1], found[0]), value)
+                    if isinstance(value, str)
+                    else value
+                    for key, value in function.args.items()
+                },
             )
         function_call = call.tool_calls[index]
         if function_call.content is not None:
@@ -226,11 +232,3 @@ class FunctionCaller:
             if result.is_accepted:
                 break
         return result
-
-
-def _filled(args: dict[str, Any], variables: dict[str, str]) -> dict[str, Any]:
-    """Fill the templates in the arguments. One without its variable stays as it is, as with Retell."""
-    return {
-        key: _TEMPLATE.sub(lambda found: variables.get(found[1], found[0]), value) if isinstance(value, str) else value
-        for key, value in args.items()
-    }
