@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ringback import cli
-from ringback.cli.explanation import RULES
+from ringback.cli.dialing import RULES
 from ringback.domain import contact_snapshot, eligibility
 from ringback.domain.abt_event import FailReason
 

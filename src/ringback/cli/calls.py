@@ -36,11 +36,23 @@ def call(  # noqa: PLR0913 - each is an option of the command line
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Place a call through the Voice API."""
+    if not contact:
+        from ringback.adapters.number_plan import PhoneNumbersPlan
+
+        # One contact id for all spellings of a number. The number cannot be read from it.
+        spelled = PhoneNumbersPlan().canonical(phone) or phone
+        contact = f"cli-{hashlib.sha256(spelled.encode()).hexdigest()[:12]}"
+    variables = {}
+    for text in var or []:
+        name, separator, value = text.partition("=")
+        if not separator or not name:
+            raise typer.BadParameter("a variable is written name=value")
+        variables[name] = value
     body: dict[str, Any] = {
-        "contact": {"contact_id": contact or _contact_id_for(phone), "phone": phone},
+        "contact": {"contact_id": contact, "phone": phone},
         "agent_id": agent,
         "from_number": from_number,
-        "variables": dict(_pair(text) for text in var or []),
+        "variables": variables,
     }
     if not_before is not None:
         body["not_before"] = not_before
@@ -116,18 +128,3 @@ def _moment(text: str, now: datetime) -> datetime:
         return read_instant(text)
     except NotAnInstant:
         raise typer.BadParameter("--since is 90s, 30m, 1h, 2d, or a time such as 2026-12-01T17:00:00Z") from None
-
-
-def _contact_id_for(phone: str) -> str:
-    """Make one contact id for all spellings of a number. The number cannot be read from it."""
-    from ringback.adapters.number_plan import PhoneNumbersPlan
-
-    spelled = PhoneNumbersPlan().canonical(phone) or phone
-    return f"cli-{hashlib.sha256(spelled.encode()).hexdigest()[:12]}"
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not separator or not name:
-        raise typer.BadParameter("a variable is written name=value")
-    return name, value

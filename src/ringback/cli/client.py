@@ -25,7 +25,12 @@ def request(data_dir: Path, method: str, path: str, body: dict[str, Any] | None 
         return answer
     if status == 401:
         raise SettingsError([f"RINGBACK_API_KEY: {access.url} does not accept this key; list them: ringback keys list"])
-    typer.echo("\n".join(_problem_lines(status, answer)), err=True)
+    try:
+        errors = [f"  {error['pointer']}: {error['message']}" for error in answer["errors"]]
+        lines = [f"{status}: {answer['detail']}", *errors]
+    except (KeyError, TypeError):
+        lines = [f"{status}"]
+    typer.echo("\n".join(lines), err=True)
     raise typer.Exit(1)
 
 
@@ -60,11 +65,3 @@ def send(url: str, method: str, path: str, content: bytes | None, headers: Mappi
 
 def _no_ringback(url: str) -> SettingsError:
     return SettingsError([f"what responds at {url} is no Ringback: correct RINGBACK_URL"])
-
-
-def _problem_lines(status: int, problem: Any) -> list[str]:
-    try:
-        errors = [f"  {error['pointer']}: {error['message']}" for error in problem["errors"]]
-        return [f"{status}: {problem['detail']}", *errors]
-    except (KeyError, TypeError):
-        return [f"{status}"]

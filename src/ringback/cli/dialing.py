@@ -1,15 +1,41 @@
 """ringback pause, resume and why: over the API of a running system."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import typer
 
 from ringback.cli.client import request
-from ringback.cli.explanation import explanation_sentences
 from ringback.cli.output import print_json, print_sentences, visible
 from ringback.cli.render import short_time
 from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir
+
+#: The rules of the eligibility check, and what else may decide the time of the next call.
+RULES = {
+    "admitted": "nothing prevents a call",
+    "due_at": "the planned time has not come",
+    "paused": "all dialing is paused",
+    "account_breaker": "Retell refuses the account",
+    "no_free_slot": "all slots for live calls are in use",
+    "start_rate": "the limit of calls per second is reached",
+    "outside_calling_hours": "it is outside the calling hours",
+    "calling_hours_never_open": "the calling hours are never open for this person",
+    "attempt_gap": "the last attempt was a short time ago",
+    "attempts_per_day": "the attempts of one day are used up",
+    "person_on_another_attempt": "another attempt to this person is in progress",
+    "person_on_inbound_call": "this person is calling us",
+    "clock_skew": "the clock differs from the database's",
+    "across_the_border": "the provider is not known to be on this installation's side, emulated or real",
+    "suppressed": "this person is suppressed",
+    "expired": "the call has expired",
+    "country_not_allowed": "RINGBACK_COUNTRIES does not have the number's country",
+    "number_type_not_allowed": "RINGBACK_NUMBER_TYPES does not have the number's kind",
+    "no_more_retries": "the retries have ended",
+    "budget_spent": "the attempts of the call are used up",
+}
 
 
 def pause(
@@ -53,3 +79,75 @@ def why(
         print_json(explanation)
         return
     print_sentences(explanation_sentences(explanation))
+
+
+def explanation_sentences(explanation: dict[str, Any]) -> list[str]:
+    """Explain line by line: the next call, the hours, dialing, then each suppression, task, attempt and decision."""
+    zones = explanation["calling_hours"]["time_zones"]
+    sentences = [_next_call(explanation, zones), _hours(explanation["calling_hours"])]
+    dialing = explanation["dialing"]
+    if dialing["paused"]:
+        sentences.append(f"Dialing is paused: {visible(dialing['reason'] or 'no reason was given')}.")
+    elif dialing["breaker_until"]:
+        retry_at = short_time(dialing["breaker_until"])
+        sentences.append(f"Retell refuses the account; the next try is at {retry_at} UTC.")
+    else:
+        sentences.append(f"Dialing is on, and {dialing['live']} calls are live.")
+    for one in explanation["suppressions"]:
+        matches = " and ".join(one["matches"]) or "hash"
+        since = f"Suppressed since {short_time(one['created_at'])} UTC because {visible(one['reason'])}"
+        sentences.append(f"{since} (by {matches}, from {one['source']}, suppression {one['suppression_id']}).")
+    for task in explanation["open_tasks"]:
+        held = " by an inbound call" if task["held"] else ""
+        waits = "".join(
+            f"; then it waits until {local_time(wait['until'], zones)} because {_because(wait['rule'])}"
+            for wait in task["waits"]
+        )
+        due = f"{short_time(task['due_at'])} UTC"
+        task_of_call = f"the {task['kind']} of call {task['call_id']}"
+        sentences.append(f"Open task: {task_of_call} is {task['status']}{held}, due {due}{waits}.")
+    for attempt in explanation["attempts_last_24h"]:
+        sent = f"sent at {short_time(attempt['sent_at'])} UTC" if attempt["sent_at"] else "not sent"
+        ended = f", {attempt['disconnection_reason']}" if attempt["disconnection_reason"] else ""
+        attempt_of_call = f"Attempt {attempt['number']} of call {attempt['call_id']}"
+        sentences.append(f"{attempt_of_call} was {sent} and is {attempt['state']}{ended}.")
+    for decision in explanation["decisions"]:
+        known = {name: value for name, value in decision["detail"].items() if value is not None}
+        inputs = ", ".join(f"{name} {visible(value)}" for name, value in known.items())
+        about = f"Decision at {short_time(decision['at'])} UTC about call {decision['call_id']}"
+        sentences.append(f"{about}: {decision['kind']}, {inputs}.")
+    return sentences
+
+
+def _next_call(explanation: dict[str, Any], zones: Sequence[str]) -> str:
+    at, rule = explanation["next_eligible_at"], explanation["because"]
+    because = f"because {_because(rule)}"
+    if at is None:
+        return f"No time can be promised for the next call, {because}."
+    if rule == "admitted":
+        return f"A call is possible now, because {_because(rule)}."
+    return f"The next call is possible {local_time(at, zones)} ({short_time(at)} UTC), {because}."
+
+
+def _because(rule: str) -> str:
+    return f"{RULES[rule]} ({rule})" if rule in RULES else rule
+
+
+def local_time(at: str, zones: Sequence[str]) -> str:
+    """Format an instant as the clock of the person shows it, for example `Mon 30 Nov 10:00 in New York`."""
+    moment = datetime.fromisoformat(at)
+    if not zones:
+        return f"{moment:%a %-d %b %H:%M} UTC"
+    local = moment.astimezone(ZoneInfo(zones[0]))
+    return f"{local:%a %-d %b %H:%M} in {zones[0].rpartition('/')[2].replace('_', ' ')}"
+
+
+def _hours(hours: dict[str, Any]) -> str:
+    zones = hours["time_zones"]
+    guessed = f", as in all of {', '.join(zones)}" if len(zones) > 1 else ""
+    policy = f"The calling hours are {hours['policy']}{guessed}"
+    if hours["open_now"]:
+        return f"{policy}: open now."
+    if hours["opens_at"] is None:
+        return f"{policy}: closed, and they never open."
+    return f"{policy}: closed until {local_time(hours['opens_at'], zones)}."

@@ -40,9 +40,18 @@ def doctor(
     checks = [*checks, *_differences(running, here), *asyncio.run(_diagnose(settings, missing, agent, webhook_url))]
     shown = running or here
     if as_json:
-        print_json({"settings": _as_items(shown), "checks": [_as_item(check) for check in checks]})
+        items = [{"name": name, "value": value, "origin": origin} for name, (value, origin) in shown.items()]
+        marked = [
+            {"mark": _mark(check), "subject": check.subject, "said": check.said, "advice": check.advice}
+            for check in checks
+        ]
+        print_json({"settings": items, "checks": marked})
     else:
-        _print(shown, missing, checks)
+        show_settings(shown, missing)
+        typer.echo()
+        for check in checks:
+            advice = f"; {check.advice}" if check.advice else ""
+            print_sentences([f"{_mark(check):<6} {check.subject:<19} {check.said}{advice}"])
     if any(check.wrong for check in checks):
         raise typer.Exit(1)
 
@@ -104,14 +113,6 @@ async def _diagnose(
         return await diagnose(targets, agent, webhook_url)
 
 
-def _print(shown: Shown, missing: frozenset[str], checks: "list[Check]") -> None:
-    show_settings(shown, missing)
-    typer.echo()
-    for check in checks:
-        advice = f"; {check.advice}" if check.advice else ""
-        print_sentences([f"{_mark(check):<6} {check.subject:<19} {check.said}{advice}"])
-
-
 def show_settings(shown: Shown, missing: frozenset[str] = frozenset()) -> None:
     """Print every setting with its origin, secrets masked."""
     for name, (value, origin) in shown.items():
@@ -121,11 +122,3 @@ def show_settings(shown: Shown, missing: frozenset[str] = frozenset()) -> None:
 
 def _mark(check: "Check") -> str:
     return "WRONG" if check.wrong else "warn" if check.warning else "ok"
-
-
-def _as_items(shown: Shown) -> list[dict[str, str]]:
-    return [{"name": name, "value": value, "origin": origin} for name, (value, origin) in shown.items()]
-
-
-def _as_item(check: "Check") -> dict[str, str]:
-    return {"mark": _mark(check), "subject": check.subject, "said": check.said, "advice": check.advice}

@@ -96,15 +96,6 @@ def erase(
         typer.echo("\n".join(erased.provider_call_ids), err=True)
 
 
-def _confirm(counts: dict[str, int]) -> None:
-    """Show what would be erased, and end the command unless the operator agrees."""
-    for kind, count in counts.items():
-        typer.echo(f"{kind.replace('_', ' '):<22}{count}", err=True)
-    typer.echo("Unfinished calls end now. Suppressions stay in force as hashes. Nothing can be restored.", err=True)
-    if not typer.confirm("Erase this person?", err=True):
-        fail("nothing was erased")
-
-
 async def _erase(settings: Settings, phone: str, reason: str, *, may_ask: bool) -> "Erased":
     from ringback.adapters.postgres.erasure import PostgresEraser
     from ringback.flows.operator.erasure import erase_person
@@ -120,5 +111,11 @@ async def _erase(settings: Settings, phone: str, reason: str, *, may_ask: bool) 
         await deps.check_erasure_key()
         eraser = PostgresEraser(deps.pool, deps.hashing)
         if may_ask:
-            _confirm(await eraser.preview(phone))
+            for kind, count in (await eraser.preview(phone)).items():
+                typer.echo(f"{kind.replace('_', ' '):<22}{count}", err=True)
+            typer.echo(
+                "Unfinished calls end now. Suppressions stay in force as hashes. Nothing can be restored.", err=True
+            )
+            if not typer.confirm("Erase this person?", err=True):
+                fail("nothing was erased")
         return await erase_person(deps.store, eraser, deps.clock, phone, reason)

@@ -51,8 +51,13 @@ def print_row(cells: Sequence[Cell], gap: str = GAP) -> None:
     for number, line in enumerate(lines):
         if line:
             line[-1] = replace(line[-1], text=line[-1].text.rstrip())
-        text = gap.join(_styled(cell) if width is not None else cell.text for cell in line)
-        typer.echo((INDENT if number else "") + text.rstrip())
+        texts = [
+            typer.style(cell.text, fg=cell.colour, bold=cell.bold or None)
+            if width is not None and (cell.colour or cell.bold)
+            else cell.text
+            for cell in line
+        ]
+        typer.echo((INDENT if number else "") + gap.join(texts).rstrip())
 
 
 def print_table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:
@@ -64,15 +69,15 @@ def print_table(rows: Sequence[Sequence[str]], header: Sequence[str]) -> None:
         print_row([Cell(text, bold=number == 0) for text in (*padded, row[-1])])
 
 
-def _styled(cell: Cell) -> str:
-    return typer.style(cell.text, fg=cell.colour, bold=cell.bold or None) if cell.colour or cell.bold else cell.text
-
-
 def _wrapped(cells: Sequence[Cell], gap: str, width: int) -> list[list[Cell]]:
     lines: list[list[Cell]] = [[]]
     used = 0
     for cell in cells:
-        for piece in _pieces(cell, width - len(INDENT)):
+        pieces = [cell]
+        if len(cell.text.rstrip()) > width - len(INDENT):
+            texts = textwrap.wrap(cell.text, width - len(INDENT), break_long_words=False, break_on_hyphens=False)
+            pieces = [Cell(text, cell.colour, cell.bold) for text in texts]
+        for piece in pieces:
             length = len(piece.text.rstrip()) if piece is cell else len(piece.text)
             if lines[-1] and used + len(gap) + length > width:
                 lines.append([])
@@ -80,10 +85,3 @@ def _wrapped(cells: Sequence[Cell], gap: str, width: int) -> list[list[Cell]]:
             used += (len(gap) if lines[-1] else 0) + len(piece.text)
             lines[-1].append(piece)
     return lines
-
-
-def _pieces(cell: Cell, width: int) -> list[Cell]:
-    if len(cell.text.rstrip()) <= width:
-        return [cell]
-    texts = textwrap.wrap(cell.text, width, break_long_words=False, break_on_hyphens=False)
-    return [Cell(text, cell.colour, cell.bold) for text in texts]

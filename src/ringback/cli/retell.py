@@ -3,15 +3,14 @@
 import json
 import time
 from ipaddress import ip_address
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
 
 from ringback.cli.client import send
 from ringback.cli.output import print_json, print_sentences, visible
-from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, fail, settings_of
+from ringback.cli.settings import DEFAULT_DATA_DIR, UP_FILE, AsJson, DataDir, fail, settings_of
 from ringback.config import SettingsError, process_environment, read_access_url, read_url
 
 FUNCTIONS_PATH = "/v1/retell/functions"
@@ -80,9 +79,18 @@ def try_function(
     """Call a function as Retell's agent would, signed. Nothing is written unless --call-id names a call."""
     from ringback.adapters.retell.signature import sign
 
-    body = json.dumps({"name": action, "call": {"call_id": call_id}, "args": _arguments(args)}).encode()
-    url, key = read_access_url(process_environment(), data_dir / "up.json"), _webhook_key(data_dir)
-    headers = {"x-retell-signature": sign(body, key, int(time.time() * 1000))}
+    try:
+        arguments = json.loads(args)
+    except ValueError:
+        arguments = None
+    if not isinstance(arguments, dict):
+        raise typer.BadParameter('--args is a JSON object, for example \'{"when": "tomorrow at 3pm"}\'')
+    body = json.dumps({"name": action, "call": {"call_id": call_id}, "args": arguments}).encode()
+    url = read_access_url(process_environment(), data_dir / UP_FILE)
+    keys = settings_of(data_dir).retell_webhook_key
+    if not keys:
+        raise SettingsError(["RETELL_WEBHOOK_KEY: must be set to sign as Retell does"])
+    headers = {"x-retell-signature": sign(body, keys[0], int(time.time() * 1000))}
     status, reply = send(url, "POST", f"{FUNCTIONS_PATH}/{action}", body, headers)
     if status == 401:
         raise SettingsError([f"RETELL_WEBHOOK_KEY: {url} does not accept a signature with this key"])
@@ -93,29 +101,9 @@ def try_function(
     if as_json:
         print_json(reply)
     else:
-        print_sentences(_told(reply, is_playground=call_id == PLAYGROUND))
+        result = [f"The model reads as the result: {visible(reply['result'])}"] if reply.get("result") else []
+        nothing = ["Nothing was written: this was the playground."] if call_id == PLAYGROUND else []
+        said = [f"The agent would hear: {visible(reply['say'])}", f"The code is {reply['code']}."]
+        print_sentences([*said, *result, *nothing])
     if not reply["ok"]:
         raise typer.Exit(1)
-
-
-def _told(reply: dict[str, Any], *, is_playground: bool) -> list[str]:
-    nothing = ["Nothing was written: this was the playground."] if is_playground else []
-    result = [f"The model reads as the result: {visible(reply['result'])}"] if reply.get("result") else []
-    return [f"The agent would hear: {visible(reply['say'])}", f"The code is {reply['code']}.", *result, *nothing]
-
-
-def _arguments(text: str) -> dict[str, Any]:
-    try:
-        args = json.loads(text)
-    except ValueError:
-        args = None
-    if not isinstance(args, dict):
-        raise typer.BadParameter('--args is a JSON object, for example \'{"when": "tomorrow at 3pm"}\'')
-    return args
-
-
-def _webhook_key(data_dir: Path) -> str:
-    keys = settings_of(data_dir).retell_webhook_key
-    if not keys:
-        raise SettingsError(["RETELL_WEBHOOK_KEY: must be set to sign as Retell does"])
-    return keys[0]
