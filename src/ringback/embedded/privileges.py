@@ -72,9 +72,18 @@ def choose_identity(binaries: Binaries, directory: Path) -> Identity:
         # Inside the namespace, ids without a mapping appear as nobody's: root outside is nobody inside.
         Identity("namespace", nobody.pw_uid, nobody.pw_gid, (0, os.getegid()), client=nobody.pw_name),
     ):
-        refusal = _refusal(identity, binaries, directory)
-        if refusal is None:
+        # Only a trial tells: mode bits would miss access lists and containers.
+        trial = subprocess.run(
+            identity.command(directory, [str(binaries.postgres), "--version"]),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        if trial.returncode == 0:
             return identity
+        refusal = trial.stderr.strip() or f"exit code {trial.returncode}"
         refusals.append(f"as {'another user' if identity.kind == 'dropped' else 'namespace'}: {refusal}")
     raise EmbeddedPostgresError(
         f"PostgreSQL refuses to run as root, and nothing else works here ({'; '.join(refusals)}). Run as an ordinary "
@@ -109,16 +118,3 @@ def _nobody() -> pwd.struct_passwd:
         return pwd.getpwnam("nobody")
     except KeyError:
         raise EmbeddedPostgresError("run as an ordinary user: there is no user `nobody` to run PostgreSQL as") from None
-
-
-def _refusal(identity: Identity, binaries: Binaries, directory: Path) -> str | None:
-    """Try to run PostgreSQL, and return the error. None: it works. Mode bits would miss access lists and containers."""
-    trial = subprocess.run(
-        identity.command(directory, [str(binaries.postgres), "--version"]),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    return None if trial.returncode == 0 else trial.stderr.strip() or f"exit code {trial.returncode}"

@@ -133,10 +133,20 @@ class PostgresServer:
         self._lock.release()
 
     def _end_child(self, timeout_s: float) -> None:
-        if self._child is not None:
-            _end(self._child, timeout_s)
-            end_leftovers(self._cluster.pgdata)
-            self._child = None
+        if self._child is None:
+            return
+        signals = ((signal.SIGINT, timeout_s), (signal.SIGQUIT, KILL_TAKES_S), (signal.SIGKILL, KILL_TAKES_S))
+        for number, wait_s in signals:
+            self._child.send_signal(number)
+            try:
+                self._child.wait(wait_s)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        else:
+            raise EmbeddedPostgresError(f"PostgreSQL process {self._child.pid} does not die")
+        end_leftovers(self._cluster.pgdata)
+        self._child = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -148,21 +158,6 @@ class PostgresServer:
         self.stop()
 
 
-def _end(child: subprocess.Popen[bytes], timeout_s: float) -> None:
-    for number, wait_s in (
-        (signal.SIGINT, timeout_s),
-        (signal.SIGQUIT, KILL_TAKES_S),
-        (signal.SIGKILL, KILL_TAKES_S),
-    ):
-        child.send_signal(number)
-        try:
-            child.wait(wait_s)
-            return
-        except subprocess.TimeoutExpired:
-            continue
-    raise EmbeddedPostgresError(f"PostgreSQL process {child.pid} does not die")
-
-
 def prepare_socket_dir(home: Path, identity: Identity) -> Path:
     """Make the socket's directory (0700) for the identity, without leftovers of a killed server.
 
@@ -170,7 +165,10 @@ def prepare_socket_dir(home: Path, identity: Identity) -> Path:
     a start after kill -9 uses it again and the URL stays the same.
     """
     beside = home / "socket"
-    socket_dir = beside if _fits(beside) else _recorded(home, identity)
+    path = str(beside / SOCKET_NAME)
+    # Commas separate hosts in a URL and directories in postgresql.conf. An unusual path gets the short directory.
+    fits = len(path) <= LONGEST_SOCKET_PATH and re.fullmatch(r"[A-Za-z0-9/._-]+", path)
+    socket_dir = beside if fits else _recorded(home, identity)
     if socket_dir is None:
         socket_dir = Path(tempfile.mkdtemp(prefix="ringback-", dir=SHORT_ROOT))
         (home / RECORD_NAME).write_text(str(socket_dir))
@@ -188,12 +186,6 @@ def discard_short_socket_dir(home: Path) -> None:
     if record.exists():
         shutil.rmtree(record.read_text(), ignore_errors=True)
         record.unlink()
-
-
-def _fits(socket_dir: Path) -> bool:
-    # Commas separate hosts in a URL and directories in postgresql.conf. An unusual path gets the short directory.
-    path = str(socket_dir / SOCKET_NAME)
-    return len(path) <= LONGEST_SOCKET_PATH and re.fullmatch(r"[A-Za-z0-9/._-]+", path) is not None
 
 
 def _recorded(home: Path, identity: Identity) -> Path | None:

@@ -207,8 +207,12 @@ async def _new_entries(
         one = by_call[item["event"]["subject"]]
         if item["id"] not in {event["id"] for event in one.events}:
             one.events.append(item["event"])
+            short = _short(item["event"])
+            text = Text(short, _COLOURS.get(short, "red" if short == "failed" else "blue"))
+            if not item["signature_ok"]:
+                text.append(" (bad signature)", "bold red")
             facts = _detail(item["event"]["data"])
-            news.append((item["received_at"], (one.case, _event_text(item), "ABT event", facts)))
+            news.append((item["received_at"], (one.case, text, "ABT event", facts)))
     seen["rings"], seen["events"] = len(rings), len(events)
     for one in calls:
         async with session.get(f"{plan.state.url}/v1/calls/{one.call_id}") as answer:
@@ -220,12 +224,6 @@ async def _items(session: aiohttp.ClientSession, url: str) -> list[dict[str, Any
     async with session.get(url) as answer:
         items: list[dict[str, Any]] = (await answer.json())["items"]
         return items
-
-
-def _event_text(item: dict[str, Any]) -> Text:
-    short = _short(item["event"])
-    text = Text(short, _COLOURS.get(short, "red" if short == "failed" else "blue"))
-    return text if item["signature_ok"] else text.append(" (bad signature)", "bold red")
 
 
 def _short(event: dict[str, Any]) -> str:

@@ -91,7 +91,11 @@ def make_plan(data_dir: Path, host: str, port: int, env: Mapping[str, str]) -> P
     else:
         state = replace(state, database_url=given.database_url)
     retell = None if given.retell_base_url else _retell(data_dir, state, given)
-    engage = None if given.engage_url else _engage(data_dir, state)
+    engage = None
+    if not given.engage_url:
+        secret = {"RINGBACK_ENGAGE_SECRET": state.engage_secret}
+        owner = ["--owner-file", str(data_dir / LOCK_FILE)]
+        engage = Emulator("engage", state.engage_port, data_dir / "engage", state.api_key, secret, owner)
     settings = replace(
         given,
         database_url=state.database_url,
@@ -124,12 +128,6 @@ def _retell(data_dir: Path, state: UpState, settings: Settings) -> Emulator:
             *("--owner-file", str(data_dir / LOCK_FILE)),
         ],
     )
-
-
-def _engage(data_dir: Path, state: UpState) -> Emulator:
-    secret = {"RINGBACK_ENGAGE_SECRET": state.engage_secret}
-    owner = ["--owner-file", str(data_dir / LOCK_FILE)]
-    return Emulator("engage", state.engage_port, data_dir / "engage", state.api_key, secret, owner)
 
 
 async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event) -> None:

@@ -51,11 +51,7 @@ def load_state(data_dir: Path) -> UpState | None:
 
 def save_state(data_dir: Path, state: UpState) -> None:
     """Replace the file in one step: a kill leaves the old or the new file, never half a file."""
-    draft = data_dir / f"{UP_FILE}.new"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(asdict(state), file)
-    draft.replace(data_dir / UP_FILE)
+    _write_private(data_dir / UP_FILE, json.dumps(asdict(state)))
 
 
 def new_state(host: str, port: int) -> UpState:
@@ -102,12 +98,16 @@ def read_erasure_key(data_dir: Path) -> tuple[str, ...]:
 def make_erasure_key(data_dir: Path) -> tuple[str, ...]:
     """Return the key of this directory, made with mode 0600 if there is none. It is never replaced, because its
     hashes would be lost."""
-    draft = data_dir / f"{ERASURE_KEY_FILE}.new"
     if not (data_dir / ERASURE_KEY_FILE).exists():
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(f"{secrets.token_hex(32)}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(data_dir / ERASURE_KEY_FILE)
+        _write_private(data_dir / ERASURE_KEY_FILE, f"{secrets.token_hex(32)}\n")
     return read_erasure_key(data_dir)
+
+
+def _write_private(path: Path, text: str) -> None:
+    draft = path.with_name(f"{path.name}.new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
