@@ -200,16 +200,13 @@ def _countries(text: str) -> frozenset[str]:
     codes = [part.strip().upper() for part in text.split(",")]
     if not all(re.fullmatch(r"[A-Z]{2}", code) for code in codes):
         raise ValueError("must be ISO 3166 country codes, separated by commas, for example US,CA")
-    unknown = sorted(set(codes) - _known_countries())
+    # The ISO 3166 codes in the time zone database, and three more regions with numbers of their own.
+    lines = resources.files("tzdata.zoneinfo").joinpath("iso3166.tab").read_text("utf-8").splitlines()
+    known = {line[:2] for line in lines if not line.startswith("#")} | {"AC", "TA", "XK"}
+    unknown = sorted(set(codes) - known)
     if unknown:
         raise ValueError(f"{', '.join(unknown)} is no country of ISO 3166, for example GB is the United Kingdom")
     return frozenset(codes)
-
-
-def _known_countries() -> frozenset[str]:
-    """Return the ISO 3166 codes in the time zone database, and three more regions with numbers of their own."""
-    lines = resources.files("tzdata.zoneinfo").joinpath("iso3166.tab").read_text("utf-8").splitlines()
-    return frozenset(line[:2] for line in lines if not line.startswith("#")) | {"AC", "TA", "XK"}
 
 
 def _number_types(text: str) -> frozenset[NumberType]:

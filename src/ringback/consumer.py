@@ -148,7 +148,7 @@ class Consumer:
                 with self._loop.guard():
                     capacity = await self._free_capacity()
                     if capacity > 0 and not self._stopped.done():
-                        self._start(await self._receive(capacity))
+                        await self._receive(capacity)
                     self._loop.worked()
                 await self._sleep(self._loop.pause_s())
             await self._drain()
@@ -179,7 +179,8 @@ class Consumer:
                 return 0
         return min(capacity, 1) if self._store_backoff.failures else capacity
 
-    async def _receive(self, limit: int) -> Sequence[ReceivedMessage]:
+    async def _receive(self, limit: int) -> None:
+        """Receive messages and start to handle them."""
         self.stats.receive_calls += 1
         polling = asyncio.ensure_future(self._queue.receive(limit, self._config.wait_s, self._config.visibility_s))
         try:
@@ -190,19 +191,16 @@ class Consumer:
                 # Messages that it has just received return after their visibility.
                 polling.cancel()
                 await asyncio.wait({polling})
-                return ()
+                return
             messages = polling.result()
         except QueueUnavailable as error:
             self._report_unavailable(self._queue_backoff, error)
-            return ()
+            return
         finally:
             polling.cancel()
         self._report_recovered(self._queue_backoff, self._config.dependency)
         self.stats.received += len(messages)
         self._has_backlog = len(messages) == limit
-        return messages
-
-    def _start(self, messages: Sequence[ReceivedMessage]) -> None:
         half_time = asyncio.get_running_loop().time() + self._config.visibility_s / 2
         self._extend_at.update((message.receipt, half_time) for message in messages)
         self._handling += len(messages)

@@ -196,7 +196,12 @@ def _week(words: list[str]) -> tuple[tuple[Window, ...], ...]:
     days_have_window = True
     for word in [*words, ";"]:
         if word[0].isalpha():
-            days = _days(word) | (set() if days_have_window else days)
+            names = [_DAY_NAME.fullmatch(name) for name in word.split("-")]
+            _check(len(names) <= 2 and all(names), f'"{word}" is no day or range of days')
+            first, *rest = [DAYS.index(name[1]) for name in names if name]
+            last = rest[0] if rest else first
+            named = {(first + step) % 7 for step in range((last - first) % 7 + 1)}
+            days = named if days_have_window else days | named
             days_have_window = False
         elif word[0] in ";!":
             _check(days_have_window, "Every day needs its hours")
@@ -209,14 +214,6 @@ def _week(words: list[str]) -> tuple[tuple[Window, ...], ...]:
                 week[day].add(window)
     _check(any(week), "The calling hours have no window")
     return tuple(tuple(sorted(windows)) for windows in week)
-
-
-def _days(word: str) -> set[int]:
-    names = [_DAY_NAME.fullmatch(name) for name in word.split("-")]
-    _check(len(names) <= 2 and all(names), f'"{word}" is no day or range of days')
-    first, *rest = [DAYS.index(name[1]) for name in names if name]
-    last = rest[0] if rest else first
-    return {(first + step) % 7 for step in range((last - first) % 7 + 1)}
 
 
 def _window(word: str) -> Window:

@@ -156,7 +156,14 @@ def next_call(
     because = NOW if at == now else DUE
     waits: list[EligibilityDecision] = []
     for _ in range(MAX_WAITS):
-        decision = _first_refusal(candidate, own_attempt, snapshot, policy, (now, at))
+        person = snapshot.facts(candidate.call.phone, candidate.call.contact_id, own_attempt, at)
+        # Used slots and the start rate are known for the current moment only.
+        capacity = snapshot.capacity if at == now else replace(snapshot.capacity, live=0, started_last_second=0)
+        decision = (
+            deny(candidate, person, policy, at)
+            or defer_for_person(candidate, person, policy, at)
+            or defer_for_capacity(capacity, policy, at)
+        )
         if decision is None:
             return NextCall(at, because, tuple(waits))
         if decision.until is None or decision.rule in OPEN_ENDED:
@@ -166,22 +173,3 @@ def next_call(
         waits.append(decision)
         at, because = decision.until, decision.rule
     return NextCall(None, because, tuple(waits))
-
-
-def _first_refusal(
-    candidate: Candidate,
-    own_attempt: str | None,
-    snapshot: ContactSnapshot,
-    policy: DialPolicy,
-    moments: tuple[datetime, datetime],
-) -> EligibilityDecision | None:
-    """The first rule of the eligibility check that refuses, at the second of `moments` as seen from the first."""
-    now, at = moments
-    person = snapshot.facts(candidate.call.phone, candidate.call.contact_id, own_attempt, at)
-    # Used slots and the start rate are known for the current moment only.
-    capacity = snapshot.capacity if at == now else replace(snapshot.capacity, live=0, started_last_second=0)
-    return (
-        deny(candidate, person, policy, at)
-        or defer_for_person(candidate, person, policy, at)
-        or defer_for_capacity(capacity, policy, at)
-    )

@@ -138,21 +138,17 @@ def deny(candidate: Candidate, person: PersonFacts, policy: DialPolicy, now: dat
         return _deny("suppressed", FailReason.SUPPRESSED)
     if refused := policy.refusal(candidate.region, candidate.number_type):
         return _deny(refused, refused)
-    return _deny_by_budget(candidate)
-
-
-def _clock_is_off(person: PersonFacts) -> bool:
-    return abs(person.clock_skew_s) > MAX_CLOCK_SKEW_S
-
-
-def _deny_by_budget(candidate: Candidate) -> EligibilityDecision | None:
-    """A callback that the person asked for is no retry. After a cancellation it is denied too."""
+    # A callback that the person asked for is no retry. After a cancellation it is denied too.
     call, is_retry = candidate.call, candidate.task.kind is TaskKind.RETRY
     if call.no_more_retries and (is_retry or call.no_more_retries == FailReason.CANCELLED):
         return _deny("no_more_retries", FailReason.CANCELLED)
     if is_retry and candidate.is_new_attempt and call.budget_used >= call.retry.max_attempts:
         return _deny("budget_spent", FailReason.CANCELLED)
     return None
+
+
+def _clock_is_off(person: PersonFacts) -> bool:
+    return abs(person.clock_skew_s) > MAX_CLOCK_SKEW_S
 
 
 def defer_for_person(
@@ -168,12 +164,8 @@ def defer_for_person(
         return _defer("person_on_inbound_call", now + timedelta(seconds=PERSON_BUSY_RETRY_S))
     if not policy.calling_hours.open_for(now, candidate.zones, timedelta(seconds=policy.lease_s)):
         return _defer("outside_calling_hours", policy.opens_at(now, candidate.zones) or now + DAY)
-    if candidate.task.kind is not TaskKind.CALLBACK:
-        return _defer_for_caps(person, policy, now)
-    return None
-
-
-def _defer_for_caps(person: PersonFacts, policy: DialPolicy, now: datetime) -> EligibilityDecision | None:
+    if candidate.task.kind is TaskKind.CALLBACK:
+        return None
     if policy.attempts_per_day and person.attempts_last_day >= policy.attempts_per_day:
         return _defer("attempts_per_day", (person.oldest_attempt_in_day or now) + DAY)
     if policy.attempt_gap_s and person.last_attempt_at is not None:

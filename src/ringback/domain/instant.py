@@ -67,18 +67,14 @@ def say_clock(local: datetime) -> str:
 def say_moment(local: datetime, now_local: datetime) -> str:
     """ "tomorrow at 3 PM"; both times are the wall clock of the person who hears it."""
     days_ahead = (local.date() - now_local.date()) // timedelta(days=1)
-    return f"{_day(local, days_ahead)} at {say_clock(local)}"
+    day = f"on {DAYS[local.weekday()]}"
+    if days_ahead in (0, 1):
+        day = ("today", "tomorrow")[days_ahead]
+    elif not 1 < days_ahead < 7:
+        day += f", {MONTHS[local.month - 1]} {local.day},"
+    return f"{day} at {say_clock(local)}"
 
 
 def say_zone(zone: str) -> str:
     """ "America/New_York" is "New York time"."""
     return f"{zone.rpartition('/')[2].replace('_', ' ')} time"
-
-
-def _day(local: datetime, days_ahead: int) -> str:
-    if days_ahead in (0, 1):
-        return ("today", "tomorrow")[days_ahead]
-    weekday = DAYS[local.weekday()]
-    if 1 < days_ahead < 7:
-        return f"on {weekday}"
-    return f"on {weekday}, {MONTHS[local.month - 1]} {local.day},"

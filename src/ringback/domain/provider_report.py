@@ -119,7 +119,11 @@ def absorb(attempt: Attempt, report: ProviderReport) -> None:
     if evidence in (AttemptState.ENDED, AttemptState.ANALYZED):
         _absorb_end(attempt, report, is_ahead)
     if evidence is AttemptState.ANALYZED:
-        _absorb_analysis(attempt, report.analysis or Analysis(), is_ahead)
+        analysis = report.analysis or Analysis()
+        for name in ("summary", "sentiment", "successful", "in_voicemail"):
+            _take(attempt, name, getattr(analysis, name), is_ahead)
+        _take(attempt, "analysis", analysis.custom, is_ahead)
+        _take(attempt, "analysis_source", analysis.source, is_ahead)
     attempt.state = furthest(attempt.state, _reached(attempt, report, evidence))
     _derive(attempt)
 
@@ -158,29 +162,14 @@ def _absorb_end(attempt: Attempt, report: ProviderReport, is_ahead: bool) -> Non
     if facts is None and report.kind is ReportKind.SNAPSHOT and attempt.dial is None:
         facts = _NO_REASON
     if facts is not None and (is_ahead or attempt.dial is None):
-        _absorb_end_facts(attempt, facts)
-
-
-def _absorb_end_facts(attempt: Attempt, facts: EndFacts) -> None:
-    attempt.connected = attempt.connected or facts.connected
-    attempt.dial = facts.dial
-    attempt.party = facts.party
-    attempt.end = facts.end
-    if facts.opt_out:
-        attempt.business["opt_out"] = True
-    if facts.capacity:
-        attempt.business["capacity"] = True
-    if facts.callback_asked:
-        attempt.business["callback_asked"] = True
-
-
-def _absorb_analysis(attempt: Attempt, analysis: Analysis, is_ahead: bool) -> None:
-    _take(attempt, "summary", analysis.summary, is_ahead)
-    _take(attempt, "sentiment", analysis.sentiment, is_ahead)
-    _take(attempt, "successful", analysis.successful, is_ahead)
-    _take(attempt, "in_voicemail", analysis.in_voicemail, is_ahead)
-    _take(attempt, "analysis", analysis.custom, is_ahead)
-    _take(attempt, "analysis_source", analysis.source, is_ahead)
+        attempt.connected = attempt.connected or facts.connected
+        attempt.dial, attempt.party, attempt.end = facts.dial, facts.party, facts.end
+        if facts.opt_out:
+            attempt.business["opt_out"] = True
+        if facts.capacity:
+            attempt.business["capacity"] = True
+        if facts.callback_asked:
+            attempt.business["callback_asked"] = True
 
 
 def _take(attempt: Attempt, name: str, value: object, is_ahead: bool) -> None:
