@@ -114,7 +114,9 @@ def read_value(field: WritableField, value: object) -> object:
         case FieldType.EMAIL:
             return _address(value)
         case FieldType.NUMBER:
-            return _fit(value, _is_number(value), "must be a number, without currency or separators")
+            # True and false are numbers in Python, but not here. The comparison is false for infinity and NaN.
+            is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER
+            return _fit(value, is_number, "must be a number, without currency or separators")
         case FieldType.BOOLEAN:
             return _fit(value, isinstance(value, bool), "must be true or false")
         case FieldType.INSTANT:
@@ -150,11 +152,6 @@ def _instant(value: object) -> str:
     return value.strip(" ").upper()
 
 
-def _is_number(value: object) -> bool:
-    # True and false are numbers in Python, but not here. The comparison is false for infinity and NaN.
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER
-
-
 #: Words that models write for a missing value.
 NO_VALUE = frozenset({"null", "none", "nil", "undefined", "n/a", "n.a."})
 #: A variable that the platform could not fill in.
@@ -177,7 +174,9 @@ def as_meant(args: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[dict[s
         if declared is None:
             ignored.append(name)
             continue
-        value = _text(value) if declared["type"] == "string" else value
+        if declared["type"] == "string" and isinstance(value, list) and value:
+            # Models write a list of texts for one text.
+            value = " ".join(value) if all(isinstance(one, str) for one in value) else value
         value = _object(value) if declared["type"] == "object" else value
         if not _has_value(value, declared):
             continue
@@ -199,13 +198,6 @@ def _gathered(args: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[st
         if members and args.get(name) is None:
             return {**{key: value for key, value in args.items() if key not in members}, name: members}
     return dict(args)
-
-
-def _text(value: object) -> object:
-    """Join a list of texts, which models write for one text. Everything else is unchanged."""
-    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
-        return " ".join(value)
-    return value
 
 
 def _object(value: object) -> object:

@@ -84,13 +84,31 @@ class CallAnalysed:
         report = self._report_of_call(request.args["call"])
         is_ours = report.instance == await store.instance()
         attempt = await store.attempt_of(report.attempt_id if is_ours else None, report.provider_call_id)
-        if attempt is None or attempt.is_erased or not _is_meant(request, attempt, report):
+        if (
+            attempt is None
+            or attempt.is_erased
+            # Nothing in the request may name another call: neither its target, nor the call object beside its marks.
+            or request.call_id not in (None, attempt.call_id)
+            or request.contact_id not in (None, attempt.contact_id)
+            or attempt.provider_call_id not in (None, report.provider_call_id)
+        ):
             raise ActionError("not_found", "There is no attempt with this call.")
         return _target(attempt)
 
     async def do(self, tx: UnitOfWork, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         assert subject.attempt is not None, "found before"
-        report, content = self._report(subject.attempt, args)
+        if "call" in args:
+            # In the form of the webhook, so that the second of the two is a repeat.
+            report = self._report_of_call(args["call"])
+            content = json.dumps({"event": "call_analyzed", "call": args["call"]})
+        else:
+            provider_call_id, given = subject.attempt.provider_call_id, args["analysis"]
+            assert provider_call_id is not None, "checked before"
+            source = f"{args['source']} {args.get('version') or ''}".strip()
+            analysis = Analysis(**{**given, "custom": given.get("custom") or {}}, source=source)
+            name = f"call_analysed by {source}"
+            report = ProviderReport(ReportKind.ANALYZED, provider_call_id, name, analysis=analysis)
+            content = json.dumps({"analysis": given, "source": source})
         inbox = (self.identify(content), content)
         is_new = await apply_evidence(tx, subject.attempt, report, self.rules, now, inbox=inbox)
         attempt = await tx.attempts.get(subject.attempt.attempt_id)
@@ -103,20 +121,6 @@ class CallAnalysed:
         _check(args)
         return Reply(True, "rehearsed", "The analysis is kept.")
 
-    def _report(self, attempt: Attempt, args: Mapping[str, Any]) -> tuple[ProviderReport, str]:
-        """The report, and its content in the form that the inbox compares."""
-        if "call" in args:
-            # In the form of the webhook, so that the second of the two is a repeat.
-            return self._report_of_call(args["call"]), json.dumps({"event": "call_analyzed", "call": args["call"]})
-        assert attempt.provider_call_id is not None, "checked before"
-        given = args["analysis"]
-        source = f"{args['source']} {args.get('version') or ''}".strip()
-        analysis = Analysis(**{**given, "custom": given.get("custom") or {}}, source=source)
-        report = ProviderReport(
-            ReportKind.ANALYZED, attempt.provider_call_id, f"call_analysed by {source}", analysis=analysis
-        )
-        return report, json.dumps({"analysis": given, "source": source})
-
     def _report_of_call(self, call: object) -> ProviderReport:
         try:
             report = self.read_call(call, ReportKind.ANALYZED)
@@ -125,15 +129,6 @@ class CallAnalysed:
         if report.analysis is None or report.analysis == Analysis():
             raise ActionError("not_analysed", "This call has no analysis yet.")
         return report
-
-
-def _is_meant(request: ActionRequest, attempt: Attempt, report: ProviderReport) -> bool:
-    """Whether nothing in the request names another call: its target, or the call object beside the marks in it."""
-    return (
-        request.call_id in (None, attempt.call_id)
-        and request.contact_id in (None, attempt.contact_id)
-        and attempt.provider_call_id in (None, report.provider_call_id)
-    )
 
 
 async def _of_named_call(request: ActionRequest, store: Store) -> Target:

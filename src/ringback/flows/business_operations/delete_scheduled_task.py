@@ -59,24 +59,31 @@ class DeleteScheduledTask:
 
     async def do(self, tx: UnitOfWork, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         reason = read_texts(args, DECLARATION.arguments).get("reason")
-        if subject.request.task_id is not None and await _is_deleted(tx, subject.request.task_id):
-            return _reply([subject.request.task_id])
+        if subject.request.task_id is not None:
+            named = await tx.tasks.get(subject.request.task_id)
+            if named is not None and named.status is TaskStatus.DELETED:
+                # A second deletion is no error, because nothing dials.
+                return _reply([named.task_id])
         planned = await _planned(tx, subject)
         if not planned:
             raise await _refusal(tx, subject)
-        for each in sorted(planned, key=lambda each: each.task.planned_at):
-            await _delete(tx, each, subject, reason, now)
-        return _reply([each.task.task_id for each in sorted(planned, key=lambda each: each.task.planned_at)])
+        planned.sort(key=lambda each: each.task.planned_at)
+        for each in planned:
+            detail = {"task_id": each.task.task_id, "source": subject.source, "reason": reason}
+            await tx.decisions.log(each.call.call_id, None, "task_deleted", detail, now)
+            if subject.attempt is not None and awaits_verdict(each.attempt):
+                # The conversation continues. It may promise another time, or else it ends the call.
+                each.task.status = TaskStatus.DELETED
+                await tx.save(each.task)
+                update_status(each.call, None, each.attempt)
+                await tx.save(each.call)
+            else:
+                await end_call(tx, each.call, each.task, each.attempt, FailReason.CANCELLED, now)
+        return _reply([each.task.task_id for each in planned])
 
     def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:
         read_texts(args, DECLARATION.arguments)
         return Reply(True, "rehearsed", DELETED_SAY, {"task_id": None, "task_ids": []})
-
-
-async def _is_deleted(tx: UnitOfWork, task_id: str) -> bool:
-    """Delete the tasks. A second deletion is no error, because nothing dials."""
-    task = await tx.tasks.get(task_id)
-    return task is not None and task.status is TaskStatus.DELETED
 
 
 async def _planned(tx: UnitOfWork, subject: Subject) -> list[_Planned]:
@@ -108,21 +115,6 @@ async def _refusal(tx: UnitOfWork, subject: Subject) -> ActionError:
         if awaits_verdict(await tx.attempts.latest_for(call_id)):
             return dialed
     return not_found
-
-
-async def _delete(tx: UnitOfWork, planned: _Planned, subject: Subject, reason: str | None, now: datetime) -> None:
-    call, task, attempt = planned.call, planned.task, planned.attempt
-    detail = {"task_id": task.task_id, "source": subject.source, "reason": reason}
-    await tx.decisions.log(call.call_id, None, "task_deleted", detail, now)
-    asked_in_its_conversation = subject.attempt is not None and awaits_verdict(attempt)
-    if not asked_in_its_conversation:
-        await end_call(tx, call, task, attempt, FailReason.CANCELLED, now)
-        return
-    # The conversation continues. It may promise another time, or else it ends the call.
-    task.status = TaskStatus.DELETED
-    await tx.save(task)
-    update_status(call, None, attempt)
-    await tx.save(call)
 
 
 def _reply(task_ids: list[str]) -> Reply:

@@ -84,8 +84,12 @@ class FieldWriteback:
         written: dict[str, Any] = {}
         rejected: dict[str, str] = {}
         for name, value in fields.items():
+            field = self.catalog.fields.get(name)
+            if field is None:
+                rejected[name] = f"unknown field; allowed: {', '.join(self.catalog.fields)}"
+                continue
             try:
-                written[name] = self._read(name, value)
+                written[name] = read_value(field, value)
             except UnfitValue as unfit:
                 rejected[name] = str(unfit)
         if not written:
@@ -95,12 +99,6 @@ class FieldWriteback:
             )
             raise ActionError("nothing_written", say, {"written": {}, "rejected": rejected})
         return written, rejected
-
-    def _read(self, name: str, value: object) -> object:
-        field = self.catalog.fields.get(name)
-        if field is None:
-            raise UnfitValue(f"unknown field; allowed: {', '.join(self.catalog.fields)}")
-        return read_value(field, value)
 
 
 def _nothing_given(args: Mapping[str, Any]) -> bool:

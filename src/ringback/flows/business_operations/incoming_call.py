@@ -124,7 +124,10 @@ def _allowed(names: tuple[str, ...], contact: Contact, call: Call | None, task: 
 
 
 def _own(contact: Contact, call: Call | None, task: Task | None, inbound: InboundCall, now: datetime) -> dict[str, str]:
-    """Ringback's own facts. They override Engage's values of the same name."""
+    """Ringback's own facts. They override Engage's values of the same name.
+
+    `callback_spoken` is told only if the person's zone is known.
+    """
     variables = {"is_known": "true", "contact_id": contact.contact_id, "has_callback": _text(task is not None)}
     region = region_zone(contact.time_zone) if contact.time_zone is not None else None
     if region is not None:
@@ -133,17 +136,12 @@ def _own(contact: Contact, call: Call | None, task: Task | None, inbound: Inboun
         variables["ringback_call_id"] = call.call_id
     # In place of an attempt's id. Functions with arguments at the root return it as their only mark.
     variables["ringback_attempt_id"] = inbound.inbound_id
-    return variables | (_callback(task, contact, now) if task is not None else {})
-
-
-def _callback(task: Task, contact: Contact, now: datetime) -> dict[str, str]:
-    """The planned call. `callback_spoken` only if the person's zone is known."""
-    known = {"callback_at": iso(task.planned_at) or "", "callback_kind": task.kind.value}
-    region = region_zone(contact.time_zone) if contact.time_zone is not None else None
-    zone = find_zone(region) if region is not None else None
-    if zone is not None and task.planned_at > now:
-        known["callback_spoken"] = say_moment(task.planned_at.astimezone(zone), now.astimezone(zone))
-    return known
+    if task is not None:
+        variables |= {"callback_at": iso(task.planned_at) or "", "callback_kind": task.kind.value}
+        zone = find_zone(region) if region is not None else None
+        if zone is not None and task.planned_at > now:
+            variables["callback_spoken"] = say_moment(task.planned_at.astimezone(zone), now.astimezone(zone))
+    return variables
 
 
 def _text(value: object) -> str:

@@ -120,8 +120,18 @@ class RescheduleCall:
         # After its verdict an attempt is not changed by a late repeat of its function call.
         is_undecided = subject.attempt is not None and subject.attempt.verdict_type is None
         asked_during = subject.attempt if is_undecided else None
-        task = self._task(call, callback, asked_during, now)
-        task.source, task.reason = subject.source, texts.get("reason")
+        task = Task(
+            self.new_id(),
+            call.call_id,
+            TaskKind.CALLBACK,
+            callback.due_at,
+            local_time=callback.local_time,
+            time_zone=callback.time_zone,
+            from_attempt=asked_during.attempt_id if asked_during else None,
+            created_at=now,
+            source=subject.source,
+            reason=texts.get("reason"),
+        )
         await _replace_open_task(tx, call, task, asked_during, now)
         # The reply uses the zone that the person named, else their own, if known.
         said_in = moment.zone or (rules.zones[0] if len(rules.zones) == 1 else None)
@@ -144,18 +154,6 @@ class RescheduleCall:
         if moment.instant is None and moment.local is None:
             raise ActionError("needs_clarification", moment.ask or ASK_WHEN)
         return moment
-
-    def _task(self, call: Call, callback: Callback, asked_during: Attempt | None, now: datetime) -> Task:
-        return Task(
-            self.new_id(),
-            call.call_id,
-            TaskKind.CALLBACK,
-            callback.due_at,
-            local_time=callback.local_time,
-            time_zone=callback.time_zone,
-            from_attempt=asked_during.attempt_id if asked_during else None,
-            created_at=now,
-        )
 
 
 def _movable_call(subject: Subject) -> Call:

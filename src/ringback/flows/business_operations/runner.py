@@ -50,13 +50,12 @@ async def find_repeated(tx: UnitOfWork, request: ActionRequest, now: datetime) -
     if known is not None and known[0] != request.fingerprint and request.scope is Scope.RETELL:
         request = replace(request, key=f"{request.key}:{request.fingerprint}")
         known = await tx.action_results.find(request.scope, request.key)
-    return request, None if known is None else _reply(request, *known)
-
-
-def _reply(request: ActionRequest, fingerprint: str, stored: Mapping[str, Any]) -> Reply:
+    if known is None:
+        return request, None
+    fingerprint, stored = known
     if fingerprint != request.fingerprint:
-        return Reply(False, "key_reused", "This idempotency key was used for another request.")
-    return Reply.from_json(stored)
+        return request, Reply(False, "key_reused", "This idempotency key was used for another request.")
+    return request, Reply.from_json(stored)
 
 
 #: Tries after a deadlock, a serialization failure or a lost race for the key. A person may be waiting: no pauses.
@@ -116,7 +115,12 @@ class BusinessOperations:
     async def _within(self, tx: UnitOfWork, request: ActionRequest, target: Target) -> Reply:
         action = self.actions[request.action]
         says_stop = request.report is not None and request.report.says_stop
-        await _lock(tx, target, every_phone=action.locks_every_phone or says_stop)
+        if action.locks_every_phone or says_stop:
+            await tx.lock_contacts(await tx.calls.phones_of_open(target.phone, target.contact_id), target.contact_id)
+        elif target.call_id is None:
+            await tx.lock_contacts([target.phone], target.contact_id)
+        if target.call_id is not None:
+            await tx.lock_call(target.call_id)
         now = self.clock.now()
         request, repeated = await find_repeated(tx, request, now)
         if repeated is not None:
@@ -128,7 +132,10 @@ class BusinessOperations:
             reply = await action.do(tx, await _subject(tx, request, target), request.args, now)
         except ActionError as refused:
             # Caught inside the transaction, so that the evidence and the refusal are committed.
-            await _note_refusal(tx, request, target, refused.reply, now)
+            if target.call_id is not None:
+                attempt_id = target.attempt.attempt_id if target.attempt is not None else None
+                detail = {"action": request.action, "door": request.scope, "code": refused.reply.code}
+                await tx.decisions.log(target.call_id, attempt_id, "action_refused", detail, now)
             return refused.reply
         reach(Failpoint.ACTION_DONE)
         await self._keep(tx, request, target, reply, now)
@@ -151,23 +158,6 @@ class BusinessOperations:
 
 def _with_ignored(reply: Reply, ignored: list[str]) -> Reply:
     return replace(reply, result={**reply.result, "ignored": ignored}) if ignored else reply
-
-
-async def _note_refusal(tx: UnitOfWork, request: ActionRequest, target: Target, reply: Reply, now: datetime) -> None:
-    if target.call_id is None:
-        return
-    attempt_id = target.attempt.attempt_id if target.attempt is not None else None
-    detail = {"action": request.action, "door": request.scope, "code": reply.code}
-    await tx.decisions.log(target.call_id, attempt_id, "action_refused", detail, now)
-
-
-async def _lock(tx: UnitOfWork, target: Target, *, every_phone: bool) -> None:
-    if every_phone:
-        await tx.lock_contacts(await tx.calls.phones_of_open(target.phone, target.contact_id), target.contact_id)
-    elif target.call_id is None:
-        await tx.lock_contacts([target.phone], target.contact_id)
-    if target.call_id is not None:
-        await tx.lock_call(target.call_id)
 
 
 async def _subject(tx: UnitOfWork, request: ActionRequest, target: Target) -> Subject:

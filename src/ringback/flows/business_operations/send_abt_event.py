@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from ringback.domain.abt_event import LIFECYCLE_NAMES
-from ringback.domain.call import Call
 from ringback.domain.catalog import Catalog
 from ringback.flows.abt_events import OWN_DATA, CustomEvent, emit_custom
 from ringback.flows.business_operations.action import (
@@ -56,7 +55,12 @@ class SendAbtEvent:
 
     async def do(self, tx: UnitOfWork, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         type_, data = self._read(args)
-        call = _call_of(subject)
+        call = subject.call
+        if call is None and subject.unfinished:
+            say = "This contact has several calls; name one by its call_id."
+            raise ActionError("which_call", say, {"call_ids": list(subject.unfinished)})
+        if call is None:
+            raise ActionError("not_found", "This contact has no call to which the event could belong.")
         event_id = await emit_custom(tx, call, subject.attempt, CustomEvent(self.new_id(), type_, data), now)
         await tx.save(call)
         return _reply("event_sent", event_id, type_)
@@ -109,15 +113,6 @@ def _problem_inside(data: object) -> str | None:
             return None
         level = parts
     return f"nested deeper than {MAX_DATA_DEPTH} levels"
-
-
-def _call_of(subject: Subject) -> Call:
-    if subject.call is None and subject.unfinished:
-        say = "This contact has several calls; name one by its call_id."
-        raise ActionError("which_call", say, {"call_ids": list(subject.unfinished)})
-    if subject.call is None:
-        raise ActionError("not_found", "This contact has no call to which the event could belong.")
-    return subject.call
 
 
 def _reply(code: str, event_id: str | None, type_: str) -> Reply:

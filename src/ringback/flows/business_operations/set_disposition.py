@@ -99,7 +99,20 @@ class SetDisposition:
     async def do(self, tx: UnitOfWork, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         texts = read_texts(args, self.declaration.arguments)
         disposition = self._known(texts.get("code"), subject.request.scope)
-        await self._record(tx, subject, disposition, texts.get("note"), now)
+        await tx.action_results.add_disposition(
+            Disposition(
+                disposition_id=self.rules.new_id(),
+                call_id=subject.origin.call_id,
+                attempt_id=subject.origin.attempt_id,
+                contact_id=subject.origin.contact_id,
+                code=disposition.code,
+                note=texts.get("note"),
+                at=now,
+            )
+        )
+        if subject.attempt is not None:
+            subject.attempt.business["disposition"] = disposition.code
+            await tx.save(subject.attempt)
         if disposition.suppresses:
             # The number of the conversation. The contact's may have changed since the call was accepted.
             phone, contact_id = subject.phone, subject.contact.contact_id
@@ -120,25 +133,6 @@ class SetDisposition:
             say = "Sorry, I could not file this conversation."
             raise ActionError("unknown_disposition", say, {"valid": valid})
         return known
-
-    async def _record(
-        self, tx: UnitOfWork, subject: Subject, disposition: DispositionCode, note: str | None, now: datetime
-    ) -> None:
-        attempt = subject.attempt
-        await tx.action_results.add_disposition(
-            Disposition(
-                disposition_id=self.rules.new_id(),
-                call_id=subject.origin.call_id,
-                attempt_id=subject.origin.attempt_id,
-                contact_id=subject.origin.contact_id,
-                code=disposition.code,
-                note=note,
-                at=now,
-            )
-        )
-        if attempt is not None:
-            attempt.business["disposition"] = disposition.code
-            await tx.save(attempt)
 
 
 def _reply(code: str, disposition: DispositionCode) -> Reply:

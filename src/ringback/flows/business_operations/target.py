@@ -51,29 +51,21 @@ async def _of_tool_call(request: ActionRequest, store: Store) -> Target:
         # The marks of an attempt on another attempt's call. The conversation is unknown.
         raise ActionError("no_call", NO_CALL_SAY)
     async with store.transaction() as tx:
-        return await _of_inbound_call(tx, request)
+        # An inbound call is found by the ids that Ringback set on it. A contact in its metadata does not count.
+        if await tx.is_erased(ids_of_request(request)):
+            raise ActionError("no_call", NO_CALL_SAY)
+        inbound_id = report.inbound_id if report is not None else request.attempt_id
+        inbound = await tx.inbound_calls.find(inbound_id, request.provider_call_id)
+        contact = await tx.contacts.get(inbound.contact_id) if inbound is not None else None
+        if inbound is None or contact is None:
+            raise ActionError("no_call", NO_CALL_SAY)
+        return Target(inbound.phone, contact.contact_id, await tx.calls.next_or_last_of(contact.contact_id))
 
 
 def ids_of_request(request: ActionRequest) -> list[str | None]:
     """All ids by which a function call may name its conversation."""
     own = [request.attempt_id, request.provider_call_id]
     return own + (ids_of(request.report) if request.report is not None else [])
-
-
-async def _of_inbound_call(tx: UnitOfWork, request: ActionRequest) -> Target:
-    """Find the contact of an inbound call by the ids that Ringback set on it.
-
-    A contact in the metadata of another contact's inbound call does not count.
-    """
-    report = request.report
-    if await tx.is_erased(ids_of_request(request)):
-        raise ActionError("no_call", NO_CALL_SAY)
-    inbound_id = report.inbound_id if report is not None else request.attempt_id
-    inbound = await tx.inbound_calls.find(inbound_id, request.provider_call_id)
-    contact = await tx.contacts.get(inbound.contact_id) if inbound is not None else None
-    if inbound is None or contact is None:
-        raise ActionError("no_call", NO_CALL_SAY)
-    return Target(inbound.phone, contact.contact_id, await tx.calls.next_or_last_of(contact.contact_id))
 
 
 async def _of_call(tx: UnitOfWork, call_id: str) -> Target:

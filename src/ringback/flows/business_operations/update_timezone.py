@@ -80,7 +80,11 @@ class UpdateTimezone:
     async def do(self, tx: UnitOfWork, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         near = self.numbers.time_zones(subject.phone)
         zone, source = _read(args, DEFAULT_SOURCE[subject.request.scope], near)
-        _refuse_if_outranked(subject, source)
+        known = subject.contact.time_zone
+        known_source = ZoneSource(subject.contact.time_zone_source) if subject.contact.time_zone_source else None
+        if known is not None and region_zone(known) is not None and not source.may_replace(known_source):
+            say = "The person has named another time zone, which stands."
+            raise ActionError("outranked", say, {"time_zone": known, "source": known_source})
         contact_id = subject.contact.contact_id
         await tx.contacts.set_time_zone(contact_id, zone, source, now)
         moved: list[Task] = []
@@ -137,17 +141,6 @@ def _read(args: Mapping[str, Any], default: ZoneSource, near: tuple[str, ...]) -
         say = f"Is that {' or '.join(map(say_zone, candidates))}?" if candidates else ASK_ZONE
         raise ActionError("needs_clarification", say, {"candidates": candidates})
     return answer.zone, ZoneSource(source)
-
-
-def _refuse_if_outranked(subject: Subject, source: ZoneSource) -> None:
-    known, zone = subject.contact.time_zone_source, subject.contact.time_zone
-    if (
-        zone is not None
-        and region_zone(zone) is not None
-        and not source.may_replace(ZoneSource(known) if known else None)
-    ):
-        say = "The person has named another time zone, which stands."
-        raise ActionError("outranked", say, {"time_zone": zone, "source": known})
 
 
 def _is_resend(task: Task, attempt: Attempt | None) -> bool:
