@@ -70,31 +70,22 @@ def _section(declaration: ActionDeclaration) -> Iterator[str]:
     yield ""
     yield declaration.description
     yield ""
-    yield _callers(declaration)
+    callers = "For systems and agents." if declaration.for_agents else "For systems."
+    yield callers if declaration.needs_target else f"{callers} The arguments may be enough to name the contact."
     yield ""
-    yield from _arguments(declaration.arguments)
+    rows = []
+    for name, declared in declaration.arguments["properties"].items():
+        need = "required" if name in declaration.arguments["required"] else ""
+        rows.append((f"`{name}`", _type(declared), need, declared.get("description", "")))
+    yield from _rows(("argument", "type", "", "meaning"), rows)
     yield ""
     yield from _rows(("result", "is"), declaration.result.items(), code_first=True)
     yield ""
-    codes = [(f"`{code}`{_status(code)}", meaning) for code, meaning in declaration.codes.items()]
+    codes = [
+        (f"`{code}` ({STATUS_OF_CODE[code]})" if code in STATUS_OF_CODE else f"`{code}`", meaning)
+        for code, meaning in declaration.codes.items()
+    ]
     yield from _rows(("code", "means"), codes)
-
-
-def _callers(declaration: ActionDeclaration) -> str:
-    callers = "For systems and agents." if declaration.for_agents else "For systems."
-    return callers if declaration.needs_target else f"{callers} The arguments may be enough to name the contact."
-
-
-def _status(code: str) -> str:
-    return f" ({STATUS_OF_CODE[code]})" if code in STATUS_OF_CODE else ""
-
-
-def _arguments(schema: Mapping[str, Any]) -> Iterator[str]:
-    rows = []
-    for name, declared in schema["properties"].items():
-        need = "required" if name in schema["required"] else ""
-        rows.append((f"`{name}`", _type(declared), need, declared.get("description", "")))
-    yield from _rows(("argument", "type", "", "meaning"), rows)
 
 
 def _type(declared: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ from ringback.web.strict_route import model_of
 
 #: The refusals of every operation; each route declares its others.
 ALWAYS = (401, 403, 413, 422, 500, 503)
+_KNOWN_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS")
 _KEYS = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -130,7 +131,8 @@ class CountRequests:
             await self._app(scope, receive, counted)
         finally:
             template = _template(scope)
-            self._metrics.http_requests.labels(_method(scope), template, answer.status).inc()
+            method = scope["method"] if scope["method"] in _KNOWN_METHODS else "other"
+            self._metrics.http_requests.labels(method, template, answer.status).inc()
             self._metrics.http_duration_s.labels(template).observe(time.perf_counter() - began_s)
 
 
@@ -146,8 +148,3 @@ def _template(scope: Scope) -> str:
         return rejected_in
     names = {str(value): name for name, value in scope.get("path_params", {}).items()}
     return "/".join(f"{{{names[part]}}}" if part in names else part for part in scope["path"].split("/"))
-
-
-def _method(scope: Scope) -> str:
-    known = ("GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS")
-    return scope["method"] if scope["method"] in known else "other"

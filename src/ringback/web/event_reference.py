@@ -68,7 +68,9 @@ def _reasons(examples: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
 
 def _members(name: str) -> Iterator[str]:
     """Members of `data`: those of every event (`all`), or those that this type adds; or the members of `analysis`."""
-    model = _described(name)
+    model: type[BaseModel] = EventData if name == "all" else Analysis
+    if name not in ("all", "analysis"):
+        model = EVENT_MODELS[f"voice_ai_call_{name}"].__annotations__["data"]
     yield "| member | type | meaning |"
     yield "|---|---|---|"
     schema = model.model_json_schema()
@@ -78,13 +80,6 @@ def _members(name: str) -> Iterator[str]:
         absent = "" if member in schema["required"] else ", or absent"
         meaning = model.model_fields[member].description or ""
         yield f"| `{member}` | {_type(declared)}{absent} | {meaning.partition(chr(10))[0]} |"
-
-
-def _described(name: str) -> type[BaseModel]:
-    if name in ("all", "analysis"):
-        return EventData if name == "all" else Analysis
-    model: type[BaseModel] = EVENT_MODELS[f"voice_ai_call_{name}"].__annotations__["data"]
-    return model
 
 
 def _type(declared: dict[str, Any]) -> str:

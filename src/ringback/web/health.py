@@ -42,15 +42,20 @@ def health_routes(
         return JSONResponse({"status": "ok"})
 
     async def readyz(request: Request) -> Response:
-        asked = dict(checks)
-        paused: list[bool] = []
-        if is_paused is not None:
-            asked["dialing"] = _dialing(is_paused, paused)
+        paused = False
+
+        async def dialing() -> CheckResult:
+            nonlocal paused
+            assert is_paused is not None, "asked only where dialing can be paused"
+            paused = await is_paused()
+            return CheckResult(True, "paused" if paused else "running")
+
+        asked = dict(checks) if is_paused is None else {**checks, "dialing": dialing}
         results = dict(zip(asked, await asyncio.gather(*(_run(check) for check in asked.values())), strict=True))
         ready = all(result.ok for result in results.values())
         body = {
             "status": "ready" if ready else "not_ready",
-            "paused": any(paused),
+            "paused": paused,
             "checks": {name: asdict(result) for name, result in results.items()},
         }
         return JSONResponse(body, 200 if ready else 503)
@@ -61,14 +66,6 @@ def health_routes(
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
-
-
-def _dialing(is_paused: IsPaused, paused: list[bool]) -> Check:
-    async def check() -> CheckResult:
-        paused.append(await is_paused())
-        return CheckResult(True, "paused" if paused[-1] else "running")
-
-    return check
 
 
 async def _run(check: Check) -> CheckResult:

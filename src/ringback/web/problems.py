@@ -1,7 +1,7 @@
 """The errors of the APIs: RFC 9457 problems, which never repeat their input."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -152,36 +152,22 @@ def response_to(error: Problem | Retryable) -> Response:
     return unavailable(max(1, round(error.retry_after_s))).response()
 
 
-async def _answer_expected(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem | Retryable)
-    return response_to(error)
-
-
-async def _answer_http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    status = HTTPStatus(error.status_code)
-    code = status.name.lower()
-    return Problem(status, code, f"{status.phrase}.", headers=error.headers or {}).response()
-
-
-async def _answer_disconnected(request: Request, error: Exception) -> Response:
-    """The client disconnected before its body was complete. This response is never read."""
-    return Response(status_code=400)
-
-
-async def _answer_bug(request: Request, error: Exception) -> Response:
-    log.error("http.bug", cause=type(error).__name__)
-    return Problem(500, "internal_error", "This is a fault of the service; it has been noted.").response()
+async def _answer(request: Request, error: Exception) -> Response:
+    match error:
+        case Problem() | Retryable():
+            return response_to(error)
+        case HTTPException():
+            status = HTTPStatus(error.status_code)
+            return Problem(status, status.name.lower(), f"{status.phrase}.", headers=error.headers or {}).response()
+        case ClientDisconnect():
+            # The client disconnected before its body was complete. This response is never read.
+            return Response(status_code=400)
+        case _:
+            log.error("http.bug", cause=type(error).__name__)
+            return Problem(500, "internal_error", "This is a fault of the service; it has been noted.").response()
 
 
 def install_problems(app: FastAPI) -> None:
     """Turn every failure of a request into a problem."""
-    handlers: list[tuple[type[Exception], Callable[[Request, Exception], Awaitable[Response]]]] = [
-        (Problem, _answer_expected),
-        (Retryable, _answer_expected),
-        (HTTPException, _answer_http),
-        (ClientDisconnect, _answer_disconnected),
-        (Exception, _answer_bug),
-    ]
-    for kind, handler in handlers:
-        app.add_exception_handler(kind, handler)
+    for kind in (Problem, Retryable, HTTPException, ClientDisconnect, Exception):
+        app.add_exception_handler(kind, _answer)

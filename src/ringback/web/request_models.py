@@ -266,7 +266,12 @@ def _read_zone(body: Any, zones_of: Callable[[str], tuple[str, ...]]) -> tuple[s
 
 def _time_problems(body: Any, now: datetime) -> list[FieldProblem]:
     """Compare the two times. The model would compare nothing while any field is wrong."""
-    times = {name: _moment_or_none(body, name) for name in ("not_before", "expires_at")}
+    times: dict[str, datetime | None] = {}
+    for name in ("not_before", "expires_at"):
+        try:
+            times[name] = read_moment(body[name])
+        except (ValueError, TypeError, KeyError):
+            times[name] = None
     problems = [
         FieldProblem(pointer_to(name), "too_far", "This is more than ten years ahead.")
         for name, moment in times.items()
@@ -279,10 +284,3 @@ def _time_problems(body: Any, now: datetime) -> list[FieldProblem]:
         message = "This must lie after not_before."
         problems.append(FieldProblem(pointer_to("expires_at"), "not_after_not_before", message))
     return problems
-
-
-def _moment_or_none(body: Any, name: str) -> datetime | None:
-    try:
-        return read_moment(body[name])
-    except (ValueError, TypeError, KeyError):
-        return None

@@ -51,7 +51,9 @@ def _check(value: Any) -> None:
             if isinstance(each, str):
                 _check_text(each)
             elif isinstance(each, int | float):
-                _check_number(each)
+                in_range = -(2**63) <= each < 2**64 if isinstance(each, int) else math.isfinite(each)
+                if not in_range:
+                    raise _not_json("The body has a number that is out of range.")
             elif isinstance(each, dict):
                 below += each.keys()
                 below += each.values()
@@ -66,12 +68,6 @@ def _check(value: Any) -> None:
 def _check_text(text: str) -> None:
     if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
         raise _not_json("The body has a NUL character or half of a surrogate pair.")
-
-
-def _check_number(number: int | float) -> None:
-    is_right = -(2**63) <= number < 2**64 if isinstance(number, int) else math.isfinite(number)
-    if not is_right:
-        raise _not_json("The body has a number that is out of range.")
 
 
 def _reject_constant(name: str) -> Never:
