@@ -13,7 +13,6 @@ from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call, TaskKind
 from ringback.domain.outcome import OutcomeInputs
 from ringback.flows.outbox_delivery import RetryPace
-from ringback.ports import Delivery
 from ringback.storage import UnitOfWork
 
 I1, I10, I11, I14, I20 = Invariant.I1, Invariant.I10, Invariant.I11, Invariant.I14, Invariant.I20
@@ -236,12 +235,11 @@ def engage_is_told_under_a_new_id(
     return {**right(webhook, message_id, body, now), "webhook-id": f"{message_id}-{uuid.uuid4()}"}
 
 
-@planted(
-    f"{ENGAGE}:_judge",
+a_redirect_counts_as_delivered = edited(
+    f"{ENGAGE}:EngageHttp._send",
+    old="200 <= answer.status < 300",
+    new="200 <= answer.status < 400",
     aims=(I14,),
     why="A 3xx is no error.",
     tests=("adapters/test_engage_http.py::test_a_redirect_is_a_failure_and_is_not_followed",),
 )
-def a_redirect_counts_as_delivered(right: Right, status: int, retry_after: str | None, now: datetime) -> Delivery:
-    delivery: Delivery = right(status, retry_after, now)
-    return replace(delivery, delivered=200 <= status < 400)

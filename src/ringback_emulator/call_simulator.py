@@ -143,23 +143,21 @@ class CallSimulator:
             else:
                 self._advance(call, "ended", reason=scenario.disconnection_reason)
         if call.stage == "ongoing":
-            was_stopped = await self._run_conversation(call, scenario)
-            self._advance(call, "ended", reason="manual_stopped" if was_stopped else scenario.disconnection_reason)
+            conversation = asyncio.get_running_loop().create_task(self._converse(call, scenario))
+            self._conversations[call.call_id] = conversation
+            try:
+                await asyncio.wait([conversation])
+            finally:
+                conversation.cancel()
+                del self._conversations[call.call_id]
+            if conversation.cancelled():
+                # A stop request ended it.
+                self._advance(call, "ended", reason="manual_stopped")
+            else:
+                conversation.result()
+                self._advance(call, "ended", reason=scenario.disconnection_reason)
         await self._sleep_until(call.ended_ms or call.created_ms, scenario.analysis_s)
         self._advance(call, "analyzed")
-
-    async def _run_conversation(self, call: Call, scenario: Scenario) -> bool:
-        """Return whether a stop request ended the conversation."""
-        conversation = asyncio.get_running_loop().create_task(self._converse(call, scenario))
-        self._conversations[call.call_id] = conversation
-        try:
-            await asyncio.wait([conversation])
-        finally:
-            conversation.cancel()
-            del self._conversations[call.call_id]
-        if not conversation.cancelled():
-            conversation.result()
-        return conversation.cancelled()
 
     async def _converse(self, call: Call, scenario: Scenario) -> None:
         began_ms = call.connected_ms or call.created_ms

@@ -150,7 +150,11 @@ async def list_calls(request: Request) -> Response:
     calls.sort(key=lambda call: (call.created_ms, call.call_id), reverse=True)
     start = 0
     if body.get("pagination_key") is not None:
-        start = _position_after(calls, body["pagination_key"])
+        try:
+            last_id = base64.urlsafe_b64decode(str(body["pagination_key"])).decode()
+            start = [call.call_id for call in calls].index(last_id) + 1
+        except ValueError:
+            raise RequestRejected(400, "`pagination_key` is invalid") from None
     page, has_more = calls[start : start + limit], len(calls) > start + limit
     answer = {"items": [light_call_object(call, simulator.settings.seed) for call in page], "has_more": has_more}
     if has_more:
@@ -175,17 +179,6 @@ def _wanted_metadata(criteria: object) -> list[tuple[str, str]]:
             case _:
                 raise RequestRejected(400, "`filter_criteria.metadata` must be a filter object")
     return wanted
-
-
-def _position_after(calls: list[Call], pagination_key: object) -> int:
-    try:
-        last_id = base64.urlsafe_b64decode(str(pagination_key)).decode()
-    except ValueError:
-        raise RequestRejected(400, "`pagination_key` is invalid") from None
-    for index, call in enumerate(calls):
-        if call.call_id == last_id:
-            return index + 1
-    raise RequestRejected(400, "`pagination_key` is invalid")
 
 
 def _call_in_path(request: Request) -> Call:

@@ -151,22 +151,19 @@ class EngageHttp:
             headers=request.headers,
             allow_redirects=False,
         ) as answer:
-            delivery = _judge(answer.status, answer.headers.get("Retry-After"), self._clock.now())
+            status, is_delivered = answer.status, 200 <= answer.status < 300
+            delivery = Delivery(
+                delivered=is_delivered,
+                permanent=400 <= status < 500 and status not in TEMPORARY_4XX,
+                detail=f"http_{status}",
+                retry_after_s=None
+                if is_delivered
+                else retry_after_s(answer.headers.get("Retry-After"), self._clock.now()),
+            )
             with suppress(EOFError, aiohttp.ClientError, TimeoutError, OSError):
                 async with asyncio.timeout(_ANSWER_TIMEOUT_S):
                     await answer.content.readexactly(_ANSWER_BYTES)
         return delivery
-
-
-def _judge(status: int, retry_after: str | None, now: datetime) -> Delivery:
-    if 200 <= status < 300:
-        return Delivery(delivered=True, detail=f"http_{status}")
-    return Delivery(
-        delivered=False,
-        permanent=400 <= status < 500 and status not in TEMPORARY_4XX,
-        detail=f"http_{status}",
-        retry_after_s=retry_after_s(retry_after, now),
-    )
 
 
 def _json(value: Mapping[str, Any]) -> str:

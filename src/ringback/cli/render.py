@@ -129,11 +129,11 @@ def _facts(entry: dict[str, Any]) -> list[str]:
         del facts["tries"]
     # The sort is stable: within results and within inputs the order stays.
     ordered = sorted(facts.items(), key=lambda fact: fact[0] not in _RESULTS)
-    return [f"{name}={_value(name, value)}" for name, value in ordered if value is not None]
-
-
-def _value(name: str, value: Any) -> str:
-    return short_time(value) if name in _TIMES and isinstance(value, str) else visible(value)
+    return [
+        f"{name}={short_time(value) if name in _TIMES and isinstance(value, str) else visible(value)}"
+        for name, value in ordered
+        if value is not None
+    ]
 
 
 def _elapsed(began: str, at: str) -> str:

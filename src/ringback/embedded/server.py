@@ -168,10 +168,15 @@ def prepare_socket_dir(home: Path, identity: Identity) -> Path:
     path = str(beside / SOCKET_NAME)
     # Commas separate hosts in a URL and directories in postgresql.conf. An unusual path gets the short directory.
     fits = len(path) <= LONGEST_SOCKET_PATH and re.fullmatch(r"[A-Za-z0-9/._-]+", path)
-    socket_dir = beside if fits else _recorded(home, identity)
+    socket_dir, record = beside if fits else None, home / RECORD_NAME
+    if socket_dir is None and record.exists():
+        recorded = Path(record.read_text())
+        # Another user may have made a directory of that name after ours was removed.
+        if recorded.is_dir() and not recorded.is_symlink() and recorded.stat().st_uid == identity.file_owner[0]:
+            socket_dir = recorded
     if socket_dir is None:
         socket_dir = Path(tempfile.mkdtemp(prefix="ringback-", dir=SHORT_ROOT))
-        (home / RECORD_NAME).write_text(str(socket_dir))
+        record.write_text(str(socket_dir))
     socket_dir.mkdir(mode=0o700, exist_ok=True)
     identity.own(socket_dir)
     # The pid in the lock file may be another program's by now, and PostgreSQL would refuse to start.
@@ -186,14 +191,3 @@ def discard_short_socket_dir(home: Path) -> None:
     if record.exists():
         shutil.rmtree(record.read_text(), ignore_errors=True)
         record.unlink()
-
-
-def _recorded(home: Path, identity: Identity) -> Path | None:
-    record = home / RECORD_NAME
-    if not record.exists():
-        return None
-    socket_dir = Path(record.read_text())
-    # Another user may have made a directory of that name after ours was removed.
-    if socket_dir.is_symlink() or not socket_dir.is_dir() or socket_dir.stat().st_uid != identity.file_owner[0]:
-        return None
-    return socket_dir

@@ -49,12 +49,11 @@ def report_from_call(call: object, kind: ReportKind) -> ProviderReport:
 
 def _report(call: CallBody, kind: ReportKind, event_name: str) -> ProviderReport:
     metadata = call.metadata or {}
-    utterances = _utterances(call)
-    agent_spoke, user_turns = _count_turns(call.transcript, utterances)
-    transcript = call.transcript or _as_text(utterances) or call.transcript
+    transcript, agent_spoke, user_turns = _transcript(call)
     # With these settings Retell does not store the transcript.
     stores_nothing = call.data_storage_setting == "basic_attributes_only" or call.opt_out_sensitive_data_storage is True
     withheld = not transcript and stores_nothing
+    length_ms = call.duration_ms
     return ProviderReport(
         kind=kind,
         provider_call_id=call.call_id,
@@ -68,7 +67,8 @@ def _report(call: CallBody, kind: ReportKind, event_name: str) -> ProviderReport
         status=_STATUSES.get(call.call_status or ""),
         started_at=_instant(call.start_timestamp),
         ended_at=_instant(call.end_timestamp),
-        duration_ms=_whole(call.duration_ms),
+        # In whole milliseconds that a bigint of PostgreSQL can hold.
+        duration_ms=int(length_ms) if length_ms is not None and 0 <= length_ms < 2**63 else None,
         disconnection_reason=call.disconnection_reason or None,
         end_facts=end_facts(call.disconnection_reason),
         transcript=transcript,
@@ -84,30 +84,23 @@ def _report(call: CallBody, kind: ReportKind, event_name: str) -> ProviderReport
     )
 
 
-def _utterances(call: CallBody) -> list[Utterance] | None:
-    """Return the first transcript with content. With `everything_except_pii` it may be the scrubbed one."""
+def _transcript(call: CallBody) -> tuple[str | None, bool, int | None]:
+    """Return the text, whether the agent spoke, and how often the user did. None: there is no transcript."""
     kinds = (call.transcript_object, call.transcript_with_tool_calls, call.scrubbed_transcript_with_tool_calls)
     present = [kind for kind in kinds if kind is not None]
-    return next((kind for kind in present if kind), present[0] if present else None)
-
-
-def _count_turns(transcript: str | None, utterances: list[Utterance] | None) -> tuple[bool, int | None]:
-    """Return whether the agent spoke, and how often the user did. None: there is no transcript."""
+    # With `everything_except_pii` the first one with content may be the scrubbed one.
+    utterances: list[Utterance] = next((kind for kind in present if kind), [])
     if utterances:
         roles = [item.role for item in utterances if item.content is None or item.content.strip()]
-    elif transcript is not None:
-        lines = (line.partition(":") for line in transcript.splitlines())
+    elif call.transcript is not None:
+        lines = (line.partition(":") for line in call.transcript.splitlines())
         roles = [speaker.strip().lower() for speaker, _, words in lines if words.strip()]
     else:
-        return False, None if utterances is None else 0
-    return "agent" in roles, roles.count("user")
-
-
-def _as_text(utterances: list[Utterance] | None) -> str | None:
-    """Format a transcript as Retell does, for bodies that have only the list."""
+        return None, False, 0 if present else None
+    # As Retell formats it, for bodies that have only the list.
     speakers = {"agent": "Agent", "user": "User", "transfer_target": "Transfer Target"}
-    lines = [f"{speakers[i.role]}: {i.content}" for i in utterances or () if i.role in speakers and i.content]
-    return "\n".join(lines) or None
+    said = [f"{speakers[i.role]}: {i.content}" for i in utterances if i.role in speakers and i.content]
+    return call.transcript or "\n".join(said) or call.transcript, "agent" in roles, roles.count("user")
 
 
 def _analysis(raw: dict[str, Any] | None, kind: ReportKind) -> Analysis | None:
@@ -143,13 +136,6 @@ def _number(raw: Mapping[str, Any] | None, key: str) -> float | None:
         return float(value)
     except OverflowError:
         return None
-
-
-def _whole(value: int | float | None) -> int | None:
-    """Round to whole milliseconds that a bigint of PostgreSQL can hold."""
-    if value is None or not 0 <= value < 2**63:
-        return None
-    return int(value)
 
 
 def _instant(unix_ms: int | float | None) -> datetime | None:

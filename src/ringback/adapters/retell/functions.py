@@ -75,11 +75,7 @@ def parse_tool_call(body: str | bytes) -> ToolCall:
         own, attempt_id = _take_attempt_id(fields)
         return ToolCall(own, None, attempt_id, None, playground=False, report=None)
     beside = {key: value for key, value in fields.items() if key not in _ENVELOPE}
-    return _nested(name, call, args or beside)
-
-
-def _nested(name: str | None, call: dict[str, Any], args: dict[str, Any]) -> ToolCall:
-    own, attempt_id = _take_attempt_id(args)
+    own, attempt_id = _take_attempt_id(args or beside)
     if call.get("call_id") == _PLAYGROUND:
         return ToolCall(own, None, None, None, playground=True, report=None, name=name)
     try:

@@ -53,7 +53,12 @@ class EnglishSpokenTime(SpokenTime):
 
 def _read(text: str, now: datetime, zones: tuple[str, ...], *, is_month_first: bool) -> SpokenMoment:
     if _INSTANT.fullmatch(text.upper()):
-        return _read_written(text.upper())
+        # RFC 3339, or the same without an offset.
+        try:
+            at = datetime.fromisoformat(text.upper().replace(" Z", "Z").replace(" +", "+").replace(" -", "-"))
+            return SpokenMoment(local=at) if at.tzinfo is None else SpokenMoment(instant=at.astimezone(UTC))
+        except (ValueError, OverflowError):
+            raise Unclear(ASK_DAY_AND_TIME) from None
     plain = plain_words(text)
     span = read_span(plain)
     if span is not None:
@@ -73,15 +78,6 @@ def _read(text: str, now: datetime, zones: tuple[str, ...], *, is_month_first: b
 
 def _wall_clock(now: datetime, zone: str) -> datetime:
     return now.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
-
-
-def _read_written(text: str) -> SpokenMoment:
-    """Read RFC 3339, or the same without an offset."""
-    try:
-        at = datetime.fromisoformat(text.replace(" Z", "Z").replace(" +", "+").replace(" -", "-"))
-        return SpokenMoment(local=at) if at.tzinfo is None else SpokenMoment(instant=at.astimezone(UTC))
-    except (ValueError, OverflowError):
-        raise Unclear(ASK_DAY_AND_TIME) from None
 
 
 def _read_day_and_clock(plain: str, now: datetime, is_month_first: bool) -> datetime:
