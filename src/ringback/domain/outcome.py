@@ -52,10 +52,7 @@ def decide(attempt: Attempt, *, was_polled: bool = False, gave_up: bool = False)
         return Verdict(AbtType.FAILED, reason)
     if not has_analysis and not gave_up:
         return None
-    return _decide_connected(attempt, analysis_missing=not has_analysis)
-
-
-def _decide_connected(attempt: Attempt, *, analysis_missing: bool) -> Verdict:
+    analysis_missing = not has_analysis
     if attempt.party is Party.VOICEMAIL:
         if attempt.agent_spoke and attempt.voicemail_action is not VoicemailAction.HANGUP:
             return Verdict(AbtType.LEFT_VOICEMAIL, analysis_missing=analysis_missing)

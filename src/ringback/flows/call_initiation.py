@@ -136,7 +136,10 @@ class CallInitiation:
             answer = AcceptReceipt(call.call_id, call.status, None, refused)
             row = AcceptedCall(contact, call, None, closing=event, decision={"reason": refused})
         else:
-            task = self._first_task(call, _known_zone(contact, person), request, now)
+            zone = request.time_zone
+            if person.time_zone is not None and (person.time_zone_source == "person" or zone is None):
+                zone = person.time_zone  # after the write too: the person's zone outranks the CRM's
+            task = self._first_task(call, zone, request, now)
             message = CallRequested(call.call_id, task.task_id, task.dispatch) if task.dispatch else None
             status = CallStatus.QUEUED if message is not None else CallStatus.SCHEDULED
             answer = AcceptReceipt(call.call_id, status, task.due_at)
@@ -167,9 +170,9 @@ class CallInitiation:
             return FailReason.SUPPRESSED
         return self.policy.refusal(self.numbers.region(request.phone), self.numbers.number_type(request.phone))
 
-    def _first_task(self, call: Call, contact: Contact, request: NewCall, now: datetime) -> Task:
+    def _first_task(self, call: Call, zone: str | None, request: NewCall, now: datetime) -> Task:
         wanted = max(now, request.not_before or now)
-        zones = candidate_zones(contact.time_zone, self.numbers.time_zones(call.phone))
+        zones = candidate_zones(zone, self.numbers.time_zones(call.phone))
         opens = self.policy.opens_at(wanted, zones)
         due_at = opens or wanted + _HOURS_UNKNOWN
         task = Task(self.new_id(), call.call_id, TaskKind.FIRST, due_at, created_at=now)
@@ -195,13 +198,6 @@ def _waves(asked: Sequence[AcceptRequest]) -> Iterator[list[int]]:
             seen |= marks
         yield wave
         left = [position for position in left if position not in wave]
-
-
-def _known_zone(contact: Contact, person: PersonNow) -> Contact:
-    """The contact after the write: the person's zone outranks the CRM's."""
-    if person.time_zone is not None and (person.time_zone_source == "person" or contact.time_zone is None):
-        return Contact(contact.contact_id, contact.phone, person.time_zone, person.time_zone_source)
-    return contact
 
 
 def _replay(response: Mapping[str, Any]) -> AcceptReceipt:

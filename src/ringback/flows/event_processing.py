@@ -130,7 +130,13 @@ class EventProcessing:
             # An outbound call of this installation. An inbound event says nothing about it.
             await self._record_only(report, body, "foreign")
             return
-        if not await self._rang_here(report):
+        if report.instance is None:
+            # The answer came too late for the provider to set the mark. Ringback recorded the call while it rang.
+            async with self.store.transaction() as tx:
+                rang_here = await tx.inbound_calls.find(None, report.provider_call_id) is not None
+        else:
+            rang_here = report.instance == await self.store.instance()
+        if not rang_here:
             await self._record_only(report, body, "inbound")
             return
         now = self.clock.now()
@@ -144,17 +150,6 @@ class EventProcessing:
                 await apply_inbound(tx, report, caller, self.rules, now)
                 reach(Failpoint.INBOUND_HEARD)
         _log.info("event.inbound", provider_call_id=report.provider_call_id, event_name=report.event_name)
-
-    async def _rang_here(self, report: ProviderReport) -> bool:
-        """Whether the inbound call was to this installation.
-
-        It has no mark if the answer came too late for the provider. A call that was recorded while it rang counts too,
-        and holds the person's tasks.
-        """
-        if report.instance is not None:
-            return report.instance == await self.store.instance()
-        async with self.store.transaction() as tx:
-            return await tx.inbound_calls.find(None, report.provider_call_id) is not None
 
     async def _ask_provider_soon(self, message: WebhookReceived, receive_count: int) -> None:
         """Make the follow-up of the call due at once: its webhook was too large for the queue."""

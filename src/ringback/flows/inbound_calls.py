@@ -36,7 +36,15 @@ async def hold_for(tx: UnitOfWork, caller: Caller, rules: OutcomeRules, now: dat
     inbound = await _record_inbound(tx, caller, rules, now)
     if inbound.hold_until > now and inbound.released_at is None:
         for call_id in await tx.calls.unfinished_of(caller.phone, caller.contact_id):
-            await _hold_task(tx, call_id, inbound, now)
+            call, task = await tx.lock_call(call_id), await tx.tasks.open_for(call_id)
+            if call is None or task is None:
+                continue
+            until = await _held_until(tx, call, now) or inbound.hold_until
+            task.due_before_hold, task.due_at = task.planned_at, until
+            task.status, task.dispatched_at = TaskStatus.HELD, None
+            await tx.save(task)
+            detail = {"inbound_id": inbound.inbound_id, "until": iso(until), "task_id": task.task_id}
+            await tx.decisions.log(call_id, None, "held_by_inbound_call", detail, now)
         reach(Failpoint.INBOUND_HELD)
     return inbound
 
@@ -63,18 +71,6 @@ async def _record_inbound(tx: UnitOfWork, caller: Caller, rules: OutcomeRules, n
     )
     await tx.insert(inbound)
     return inbound
-
-
-async def _hold_task(tx: UnitOfWork, call_id: str, inbound: InboundCall, now: datetime) -> None:
-    call, task = await tx.lock_call(call_id), await tx.tasks.open_for(call_id)
-    if call is None or task is None:
-        return
-    until = await _held_until(tx, call, now) or inbound.hold_until
-    task.due_before_hold, task.due_at = task.planned_at, until
-    task.status, task.dispatched_at = TaskStatus.HELD, None
-    await tx.save(task)
-    detail = {"inbound_id": inbound.inbound_id, "until": iso(until), "task_id": task.task_id}
-    await tx.decisions.log(call_id, None, "held_by_inbound_call", detail, now)
 
 
 async def _held_until(tx: UnitOfWork, call: Call, now: datetime) -> datetime | None:
@@ -116,21 +112,20 @@ async def apply_inbound(
         record = hold_for if report.kind is ReportKind.STARTED else _record_inbound
         inbound = await record(tx, caller, rules, now)
     if inbound is not None:
-        _absorb(inbound, report)
+        inbound.provider_call_id = report.provider_call_id
+        inbound.started_at = inbound.started_at or report.started_at
+        inbound.ended_at = inbound.ended_at or report.ended_at
+        if report.duration_ms is not None:
+            inbound.duration_ms = report.duration_ms
+        inbound.disconnection_reason = report.disconnection_reason or inbound.disconnection_reason
         if report.kind in (ReportKind.ENDED, ReportKind.ANALYZED):
             await _release(tx, inbound, now)
         await tx.save(inbound)
     if report.says_stop:
-        await _suppress_caller(tx, phone, contact_id, report, rules, now)
-
-
-def _absorb(inbound: InboundCall, report: ProviderReport) -> None:
-    inbound.provider_call_id = report.provider_call_id
-    inbound.started_at = inbound.started_at or report.started_at
-    inbound.ended_at = inbound.ended_at or report.ended_at
-    if report.duration_ms is not None:
-        inbound.duration_ms = report.duration_ms
-    inbound.disconnection_reason = report.disconnection_reason or inbound.disconnection_reason
+        is_known_of_contact = contact_id is None or await tx.suppressions.covers("", contact_id)
+        if not (is_known_of_contact and await tx.suppressions.covers(phone, "")):
+            asked_at = report.ended_at or now
+            await suppress(tx, Suppression(rules.new_id(), phone, contact_id, "opt_out", "provider", asked_at), now)
 
 
 async def _release(tx: UnitOfWork, inbound: InboundCall, now: datetime) -> None:
@@ -152,18 +147,3 @@ async def _release(tx: UnitOfWork, inbound: InboundCall, now: datetime) -> None:
         await tx.save(task)
         detail = {"inbound_id": inbound.inbound_id, "task_id": task.task_id}
         await tx.decisions.log(call_id, None, "released_after_inbound_call", detail, now)
-
-
-async def _suppress_caller(
-    tx: UnitOfWork,
-    phone: str,
-    contact_id: str | None,
-    report: ProviderReport,
-    rules: OutcomeRules,
-    now: datetime,
-) -> None:
-    is_known_of_contact = contact_id is None or await tx.suppressions.covers("", contact_id)
-    if is_known_of_contact and await tx.suppressions.covers(phone, ""):
-        return
-    asked_at = report.ended_at or now
-    await suppress(tx, Suppression(rules.new_id(), phone, contact_id, "opt_out", "provider", asked_at), now)

@@ -128,17 +128,18 @@ def stop_channel(stop_call: StopCall) -> Channel:
     """Calls that must be ended at the provider."""
 
     async def send(rows: Sequence[OutboxRow]) -> list[Delivery]:
-        return [await _stopped(row) for row in rows]
-
-    async def _stopped(row: OutboxRow) -> Delivery:
-        provider_call_id = row.payload.get("provider_call_id")
-        if not isinstance(provider_call_id, str):
-            return MALFORMED
-        try:
-            await stop_call(provider_call_id)
-        except Retryable:
-            return Delivery(delivered=False, detail="provider_unavailable")
-        return DELIVERED
+        outcomes = []
+        for row in rows:
+            provider_call_id = row.payload.get("provider_call_id")
+            if not isinstance(provider_call_id, str):
+                outcomes.append(MALFORMED)
+                continue
+            try:
+                await stop_call(provider_call_id)
+                outcomes.append(DELIVERED)
+            except Retryable:
+                outcomes.append(Delivery(delivered=False, detail="provider_unavailable"))
+        return outcomes
 
     return Channel("stop", CHANNEL_KINDS["stop"], send, STOP_RETRY, max_in_flight=20)
 

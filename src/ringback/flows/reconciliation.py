@@ -87,17 +87,17 @@ class Reconciliation:
             return
         reach(Failpoint.LOOKUP_ANSWERED)
         own_reports = [report for report in listed if report.instance == instance]
-        found = [await self._apply(seen, await self._in_detail(report)) for report in own_reports]
-        if not any(found):
+        is_found = False
+        for report in own_reports:
+            try:
+                whole = await self.provider.fetch_call(report.provider_call_id)
+            except ProviderUnavailable:
+                whole = None
+            # The list's entry is enough without the whole call: it proves that the call exists.
+            is_found = await self._apply(seen, whole or report) or is_found
+        if not is_found:
             # A call with Ringback's marks that is another attempt's does not show whether this attempt rang.
             await self._count_lookup(seen, is_clean=not own_reports)
-
-    async def _in_detail(self, report: ProviderReport) -> ProviderReport:
-        """Fetch the whole call. The list entry is enough if that fails: it proves that the call exists."""
-        try:
-            return await self.provider.fetch_call(report.provider_call_id) or report
-        except ProviderUnavailable:
-            return report
 
     async def _count_lookup(self, seen: Attempt, *, is_clean: bool) -> None:
         now = self.clock.now()
@@ -158,12 +158,9 @@ class Reconciliation:
             reach(Failpoint.POLL_ANSWERED)
         except ProviderUnavailable:
             report = None
-        if report is None:
-            await self._ask_again_later(seen)
-        else:
+        if report is not None:
             await self._apply(seen, report)
-
-    async def _ask_again_later(self, seen: Attempt) -> None:
+            return
         now = self.clock.now()
         async with self.store.transaction() as tx:
             call, attempt = await _lock(tx, seen)
@@ -176,20 +173,19 @@ class Reconciliation:
 
     async def _give_up(self, tx: UnitOfWork, call: Call, attempt: Attempt, now: datetime) -> None:
         """Give the attempt up after its time limit: by its facts if its end is known, else as an incident."""
-        verdict = self._final_verdict(attempt, now)
+        verdict = None
+        if attempt.state is AttemptState.ENDED and attempt.dial is not None:
+            if analysis_is_given_up(attempt, self.rules.deadlines, now):
+                verdict = decide(attempt, gave_up=True)
+        else:
+            assert attempt.placed_at is not None, "a placed attempt has its time"
+            if now >= attempt.placed_at + GIVE_UP_UNREACHABLE:
+                verdict = Verdict(AbtType.FAILED, FailReason.PROVIDER_LOST)
         if verdict is None:
             return
         await tx.decisions.log(call.call_id, attempt.attempt_id, "incident_provider_lost", {"as": verdict.type}, now)
         await apply_verdict(tx, call, attempt, verdict, self.rules, Occasion(now, is_given_up=True))
         _log.warning("attempt.lost", call_id=call.call_id, attempt_id=attempt.attempt_id, reason=verdict.reason)
-
-    def _final_verdict(self, attempt: Attempt, now: datetime) -> Verdict | None:
-        if attempt.state is AttemptState.ENDED and attempt.dial is not None:
-            is_over = analysis_is_given_up(attempt, self.rules.deadlines, now)
-            return decide(attempt, gave_up=True) if is_over else None
-        assert attempt.placed_at is not None, "a placed attempt has its time"
-        is_over = now >= attempt.placed_at + GIVE_UP_UNREACHABLE
-        return Verdict(AbtType.FAILED, FailReason.PROVIDER_LOST) if is_over else None
 
     async def _apply(self, seen: Attempt, report: ProviderReport) -> bool:
         """Apply a report. Returns False if the call is another attempt's, and this one stays unknown."""

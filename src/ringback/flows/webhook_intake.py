@@ -53,21 +53,14 @@ def read_webhook(body: bytes, signature: str | None, now_ms: int, ports: IntakeP
         return Intake.MALFORMED
     if not (text.lstrip().startswith("{") and text.rstrip().endswith("}")):
         return Intake.MALFORMED
-    message = _message(text, now_ms, ports.identify)
+    received_at = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=now_ms)).isoformat()
+    message = encode_webhook(received_at, text)
     if message is None:
-        return Intake.MALFORMED
+        # The body is left out. The processor asks the provider for the call instead.
+        names = ports.identify(text)
+        if names is None:
+            return Intake.MALFORMED
+        event, provider_call_id = names
+        message = encode(WebhookReceived(received_at, None, provider_call_id, event))
     reach(Failpoint.WEBHOOK_VERIFIED)
     return ToEnqueue(message)
-
-
-def _message(text: str, now_ms: int, identify: Callable[[str], tuple[str, str] | None]) -> str | None:
-    received_at = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=now_ms)).isoformat()
-    whole = encode_webhook(received_at, text)
-    if whole is not None:
-        return whole
-    # The body is left out. The processor asks the provider for the call instead.
-    names = identify(text)
-    if names is None:
-        return None
-    event, provider_call_id = names
-    return encode(WebhookReceived(received_at, None, provider_call_id, event))

@@ -259,16 +259,12 @@ async def _agent(account: Account, agent_id: str, expected: str | None) -> Check
     if missing:
         advice = "let the agent send all three call events; without them calls are settled by polling, later"
         return _wrong("agent's webhook", f"does not send {', '.join(missing)}", advice)
-    return _where_it_goes(webhook, expected)
-
-
-def _where_it_goes(webhook: AgentWebhook, expected: str | None) -> Check:
     if webhook.url is None:
         return Check("agent's webhook", "none of its own: the account's webhook URL is used; see the dashboard")
+    told = f"goes to {masked_url(webhook.url)}"
     if expected is not None and webhook.url != expected:
-        told = f"goes to {masked_url(webhook.url)}"
         return _wrong("agent's webhook", told, f"set the agent's webhook_url to {masked_url(expected)}")
-    return Check("agent's webhook", f"goes to {masked_url(webhook.url)}")
+    return Check("agent's webhook", told)
 
 
 def _unavailable(subject: str, error: Exception, advice: str) -> Check:
