@@ -169,7 +169,7 @@ the_second_call_goes_on_ringing = edited(
 )
 
 a_webhook_is_known_by_its_call_id_alone = edited(
-    f"{EVENTS}._attempt_of",
+    f"{EVENTS}.apply_call_event",
     old="report.attempt_id if report.instance == own_instance else None",
     new="None",
     aims=(I7, I6),
@@ -182,8 +182,8 @@ a_webhook_is_known_by_its_call_id_alone = edited(
 
 a_webhook_that_is_early_is_foreign = edited(
     f"{EVENTS}.apply_call_event",
-    old="report.instance == await self.store.instance() and receive_count <= PARKED_TRIES",
-    new="report.instance == await self.store.instance() and receive_count > PARKED_TRIES",
+    old="report.instance == own_instance and receive_count <= PARKED_TRIES",
+    new="report.instance == own_instance and receive_count > PARKED_TRIES",
     aims=(I7,),
     why="The comparison reads well either way.",
     tests=(

@@ -312,7 +312,13 @@ def read_settings(env: Mapping[str, str], emulated: bool) -> Settings:
         except ValueError as error:
             problems.append(f"{entry.name}: {error}")
             values[entry.field] = None
-    problems += _contradictions(values)
+    if values["engage_url"] and not values["engage_secret"]:
+        problems.append("RINGBACK_ENGAGE_SECRET: must be set with RINGBACK_ENGAGE_URL, because every event is signed")
+    if values["call_queue"] and values["call_queue"] == values["event_queue"]:
+        problems.append("RINGBACK_EVENT_QUEUE: must be another queue than RINGBACK_CALL_QUEUE")
+    first, last = values["analysis_deadline_s"], values["analysis_give_up_s"]
+    if first and last and first > last:
+        problems.append("RINGBACK_ANALYSIS_GIVE_UP_S: must not be shorter than RINGBACK_ANALYSIS_DEADLINE_S")
     if problems:
         raise SettingsError(problems)
     values["retell_webhook_key"] = values["retell_webhook_key"] or tuple(filter(None, (values["retell_api_key"],)))
@@ -357,18 +363,6 @@ def read_url(env: Mapping[str, str]) -> str | None:
         return _url("http", "https")(url) if url else None
     except ValueError as error:
         raise SettingsError([f"RINGBACK_URL: {error}"]) from None
-
-
-def _contradictions(values: Mapping[str, Any]) -> list[str]:
-    problems = []
-    if values["engage_url"] and not values["engage_secret"]:
-        problems.append("RINGBACK_ENGAGE_SECRET: must be set with RINGBACK_ENGAGE_URL, because every event is signed")
-    if values["call_queue"] and values["call_queue"] == values["event_queue"]:
-        problems.append("RINGBACK_EVENT_QUEUE: must be another queue than RINGBACK_CALL_QUEUE")
-    first, last = values["analysis_deadline_s"], values["analysis_give_up_s"]
-    if first and last and first > last:
-        problems.append("RINGBACK_ANALYSIS_GIVE_UP_S: must not be shorter than RINGBACK_ANALYSIS_DEADLINE_S")
-    return problems
 
 
 def _origin(entry: _Entry, settings: Settings, *, is_set: bool) -> str:

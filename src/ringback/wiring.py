@@ -311,7 +311,7 @@ async def open_diagnostic_targets(
             stack.push_async_callback(engage.close)
         yield DiagnosticTargets(
             clock=SystemClock(),
-            database=_inspection(pool, settings)
+            database=PostgresInspection(pool, Hashing(settings.erasure_key))
             if pool is not None
             else unavailable
             if settings.database_url
@@ -325,10 +325,6 @@ async def open_diagnostic_targets(
             engage_url=settings.engage_url,
             known_elsewhere=known_elsewhere,
         )
-
-
-def _inspection(pool: Pool, settings: Settings) -> PostgresInspection:
-    return PostgresInspection(pool, Hashing(settings.erasure_key))
 
 
 def read_catalog(settings: Settings) -> Catalog:

@@ -51,7 +51,19 @@ def call_object(call: Call, stage: Stage, seed: int) -> dict[str, Any]:
     if stage in ("ended", "analyzed"):
         body |= _ending(call, seed)
     if stage == "analyzed":
-        body["call_analysis"] = _call_analysis(call)
+        analysis = SCENARIOS[call.scenario].analysis
+        if analysis is None or call.connected_ms is None:
+            # A call that never connected has the empty form, without `in_voicemail`.
+            empty = {"call_summary": "", "user_sentiment": "Unknown", "call_successful": False}
+            body["call_analysis"] = empty | {"custom_analysis_data": {}}
+        else:
+            body["call_analysis"] = {
+                "call_summary": analysis.summary,
+                "in_voicemail": analysis.in_voicemail,
+                "user_sentiment": analysis.sentiment,
+                "call_successful": analysis.successful and call.disconnection_reason != "manual_stopped",
+                "custom_analysis_data": analysis.custom,
+            }
     return body
 
 
@@ -68,20 +80,6 @@ def call_in_progress(call: Call, span_ms: int) -> dict[str, Any]:
 def hangs_up_on_voicemail(agent_id: str) -> bool:
     """An agent with "hangup" in its id never leaves a message."""
     return "hangup" in agent_id
-
-
-def _call_analysis(call: Call) -> dict[str, Any]:
-    """Return `call_analysis`. A call that never connected has the empty form, without `in_voicemail`."""
-    analysis = SCENARIOS[call.scenario].analysis
-    if analysis is None or call.connected_ms is None:
-        return {"call_summary": "", "user_sentiment": "Unknown", "call_successful": False, "custom_analysis_data": {}}
-    return {
-        "call_summary": analysis.summary,
-        "in_voicemail": analysis.in_voicemail,
-        "user_sentiment": analysis.sentiment,
-        "call_successful": analysis.successful and call.disconnection_reason != "manual_stopped",
-        "custom_analysis_data": analysis.custom,
-    }
 
 
 def _ending(call: Call, seed: int) -> dict[str, Any]:
@@ -109,7 +107,14 @@ def _ending(call: Call, seed: int) -> dict[str, Any]:
     }
     turns = sum(utterance["role"] == "agent" for utterance in transcripts["transcript_object"])
     if turns:
-        body["latency"] = _latency(rng, turns)
+        # Milliseconds per kind of latency, one value for each turn of the agent.
+        body["latency"] = {}
+        for kind, span in _LATENCY_RANGES.items():
+            values = [rng.randint(*span) for _ in range(turns)]
+            ordered = sorted(values)
+            quantiles = {f"p{q}": ordered[math.ceil(turns * q / 100) - 1] for q in (50, 90, 95, 99)}
+            extremes = {"min": ordered[0], "max": ordered[-1]}
+            body["latency"][kind] = {**quantiles, **extremes, "num": turns, "values": values}
         tokens = [rng.randint(900, 1800) for _ in range(turns)]
         body["llm_token_usage"] = {"values": tokens, "average": round(sum(tokens) / turns, 2), "num_requests": turns}
     return body
@@ -128,17 +133,6 @@ def _call_cost(duration_ms: int) -> dict[str, Any]:
         "total_duration_seconds": seconds,
         "total_duration_unit_price": round(sum(prices.values()), 4),
     }
-
-
-def _latency(rng: random.Random, turns: int) -> dict[str, Any]:
-    """Return milliseconds per kind of latency, one value for each turn of the agent."""
-    latencies: dict[str, Any] = {}
-    for kind, span in _LATENCY_RANGES.items():
-        values = [rng.randint(*span) for _ in range(turns)]
-        ordered = sorted(values)
-        quantiles = {f"p{q}": ordered[math.ceil(turns * q / 100) - 1] for q in (50, 90, 95, 99)}
-        latencies[kind] = {**quantiles, "min": ordered[0], "max": ordered[-1], "num": turns, "values": values}
-    return latencies
 
 
 def _transcripts(call: Call, span_ms: int) -> dict[str, Any]:

@@ -33,11 +33,19 @@ def doctor(
     """
     import asyncio
 
+    from ringback.flows.operator.diagnostics import warn
+
     settings = settings_of(data_dir)
     here = {name: (value, origin) for name, value, origin in describe(settings)}
     running, checks = _ask_running(data_dir)
     missing = frozenset(name for name, (value, _) in running.items() if value and not here.get(name, ("", ""))[0])
-    checks = [*checks, *_differences(running, here), *asyncio.run(_diagnose(settings, missing, agent, webhook_url))]
+    checks += [
+        warn(name, f"is {value} in this shell, and {running[name][0] or 'not set'} in the running system, which counts")
+        for name, (value, origin) in here.items()
+        if origin == "environment" and name in running and name not in _OWN
+        if value not in (MASK, running[name][0])
+    ]
+    checks += asyncio.run(_diagnose(settings, missing, agent, webhook_url))
     shown = running or here
     if as_json:
         items = [{"name": name, "value": value, "origin": origin} for name, (value, origin) in shown.items()]
@@ -89,18 +97,6 @@ def _readiness(subject: str, url: str, body: Any) -> "Check":
     if failing:
         return Check(subject, f"{url} is not ready; {', '.join(failing)}", "see docs/operations.md", wrong=True)
     return Check(subject, f"{url} is ready")
-
-
-def _differences(running: Shown, here: Shown) -> "list[Check]":
-    """Warn of each setting in this shell's environment whose value is another one in the running system."""
-    from ringback.flows.operator.diagnostics import warn
-
-    return [
-        warn(name, f"is {value} in this shell, and {running[name][0] or 'not set'} in the running system, which counts")
-        for name, (value, origin) in here.items()
-        if origin == "environment" and name in running and name not in _OWN
-        if value not in (MASK, running[name][0])
-    ]
 
 
 async def _diagnose(

@@ -117,25 +117,22 @@ class CallingHours:
         """
         local = at.astimezone(zone)
         wall = local.replace(tzinfo=None)
-        midnight = datetime.combine(wall.date(), time())
+        day = wall.date()
+        midnight = datetime.combine(day, time())
         minute = wall.hour * 60 + wall.minute
-        windows = self._windows_touching(wall.date())
+        windows: list[Window] = []
+        if self.week is not None and day not in self.holidays:
+            windows += self.week[day.weekday()]
+            # The rest of the evening before. The index weekday() - 1 wraps from Monday to Sunday, and date.min has no
+            # day before it.
+            if day - date.min > DAY and day - DAY not in self.holidays:
+                evening = self.week[day.weekday() - 1]
+                windows += [Window(0, w.end_min - DAY_MIN) for w in evening if w.end_min > DAY_MIN]
         is_open = any(window.start_min <= minute < window.end_min for window in windows)
         edges = (edge for window in windows for edge in (window.start_min, window.end_min))
         next_edge = min((edge for edge in edges if minute < edge < DAY_MIN), default=DAY_MIN)
         until = at + (midnight + timedelta(minutes=next_edge) - wall)
         return is_open, _before_clock_change(at, until, zone)
-
-    def _windows_touching(self, day: date) -> list[Window]:
-        """The day's windows and the rest of the evening before. Minutes count from the day's midnight."""
-        if self.week is None or day in self.holidays:
-            return []
-        windows = list(self.week[day.weekday()])
-        # date.min has no day before it. The index weekday() - 1 wraps from Monday to Sunday.
-        if day - date.min > DAY and day - DAY not in self.holidays:
-            evening = self.week[day.weekday() - 1]
-            windows += [Window(0, w.end_min - DAY_MIN) for w in evening if w.end_min > DAY_MIN]
-        return windows
 
 
 def resolve_local(local: datetime, zone: str) -> datetime:

@@ -44,23 +44,17 @@ def next_check_after_report(
         case AttemptState.ENDED if not attempt.connected:
             return now + timedelta(seconds=deadlines.not_connected_s)
         case AttemptState.ENDED:
-            return _next_analysis_check(attempt, deadlines, now)
+            # From the end of the call, so that earlier questions do not delay this check.
+            ended_at = attempt.ended_at or attempt.placed_at or now
+            given_up_at = ended_at + timedelta(seconds=deadlines.analysis_give_up_s)
+            pause = timedelta(seconds=max(deadlines.analysis_s, 1))
+            check_at = ended_at + pause
+            while check_at <= now < given_up_at:
+                pause *= 2
+                check_at += pause
+            return max(now, min(check_at, given_up_at))
         case _:
             return None
-
-
-def _next_analysis_check(attempt: Attempt, deadlines: Deadlines, now: datetime) -> datetime:
-    """Count from the end of the call, so that earlier questions do not delay this check."""
-    ended_at = attempt.ended_at or attempt.placed_at or now
-    given_up_at = ended_at + timedelta(seconds=deadlines.analysis_give_up_s)
-    if now >= given_up_at:
-        return now
-    pause = timedelta(seconds=max(deadlines.analysis_s, 1))
-    check_at = ended_at + pause
-    while check_at <= now:
-        pause *= 2
-        check_at += pause
-    return min(check_at, given_up_at)
 
 
 def next_check_after_failure(attempt: Attempt, deadlines: Deadlines, now: datetime) -> datetime:

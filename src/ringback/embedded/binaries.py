@@ -73,21 +73,19 @@ def find_binaries(explicit: Path | None = None, *, major: int | None = None) -> 
 
 
 def _newest_first(bin_dirs: Iterable[Path]) -> list[Binaries]:
-    found = [binaries for binaries in map(_inspect, bin_dirs) if binaries is not None]
+    """Return the directories with PostgreSQL's programs, without those that are too old."""
+    found = []
+    for bin_dir in bin_dirs:
+        if not (bin_dir / "initdb").is_file():
+            continue
+        try:
+            answer = subprocess.run(
+                [bin_dir / "postgres", "--version"], capture_output=True, text=True, timeout=10, check=False
+            )
+        except OSError:
+            continue
+        # "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", "postgres (PostgreSQL) 19beta1"
+        version = re.search(r"\(PostgreSQL\) (\d+)(?:\.(\d+))?", answer.stdout)
+        if version is not None and int(version[1]) >= OLDEST_MAJOR:
+            found.append(Binaries(bin_dir.resolve(), (int(version[1]), int(version[2] or 0))))
     return sorted(found, key=lambda binaries: binaries.version, reverse=True)
-
-
-def _inspect(bin_dir: Path) -> Binaries | None:
-    if not (bin_dir / "initdb").is_file():
-        return None
-    try:
-        answer = subprocess.run(
-            [bin_dir / "postgres", "--version"], capture_output=True, text=True, timeout=10, check=False
-        )
-    except OSError:
-        return None
-    # "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", "postgres (PostgreSQL) 19beta1"
-    version = re.search(r"\(PostgreSQL\) (\d+)(?:\.(\d+))?", answer.stdout)
-    if version is None or int(version[1]) < OLDEST_MAJOR:
-        return None
-    return Binaries(bin_dir.resolve(), (int(version[1]), int(version[2] or 0)))

@@ -23,16 +23,16 @@ def postgres_processes(pgdata: Path) -> list[int]:
         wanted = pgdata.stat()
     except FileNotFoundError:
         return []
-    return [int(entry.name) for entry in PROC.glob("[0-9]*") if _serves(entry, wanted)]
-
-
-def _serves(process: Path, wanted: os.stat_result) -> bool:
-    try:
-        # An upgrade of the wheel leaves "…/postgres (deleted)" behind.
-        program = os.readlink(process / "exe").removesuffix(" (deleted)")
-        return Path(program).name in PROGRAMS and os.path.samestat(os.stat(process / "cwd"), wanted)
-    except OSError:
-        return False  # ended, a zombie, or another user's
+    found = []
+    for entry in PROC.glob("[0-9]*"):
+        try:
+            # An upgrade of the wheel leaves "…/postgres (deleted)" behind.
+            program = os.readlink(entry / "exe").removesuffix(" (deleted)")
+            if Path(program).name in PROGRAMS and os.path.samestat(os.stat(entry / "cwd"), wanted):
+                found.append(int(entry.name))
+        except OSError:
+            continue  # ended, a zombie, or another user's
+    return found
 
 
 def postmaster_pid(pgdata: Path) -> int | None:

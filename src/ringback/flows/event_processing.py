@@ -63,7 +63,10 @@ class EventProcessing:
         except NotAboutACall as event:
             await self._record_only(ProviderReport(ReportKind.OTHER, "", event.event_name), message.body, "unhandled")
             return
-        attempt = await self._attempt_of(report)
+        own_instance, attempt = await self.store.instance(), None
+        if report.direction != "inbound" and report.instance in (None, own_instance):
+            attempt_id = report.attempt_id if report.instance == own_instance else None
+            attempt = await self.store.attempt_of(attempt_id, report.provider_call_id)
         if await self._is_about_an_erased_person(report, attempt):
             async with self.store.transaction() as tx:
                 await self._drop_erased(tx, report)
@@ -72,7 +75,7 @@ class EventProcessing:
             await self._apply_inbound(report, message.body)
             return
         if attempt is None:
-            if report.instance == await self.store.instance() and receive_count <= PARKED_TRIES:
+            if report.instance == own_instance and receive_count <= PARKED_TRIES:
                 raise Retryable("an event whose attempt is missing", PARKED_S)
             await self._record_only(report, message.body, "foreign")
             return
@@ -90,15 +93,6 @@ class EventProcessing:
             call_id=attempt.call_id,
             attempt_id=attempt.attempt_id,
             event_name=report.event_name,
-        )
-
-    async def _attempt_of(self, report: ProviderReport) -> Attempt | None:
-        """The attempt that the report is about. None if the call is not of this installation."""
-        own_instance = await self.store.instance()
-        if report.direction == "inbound" or report.instance not in (None, own_instance):
-            return None
-        return await self.store.attempt_of(
-            report.attempt_id if report.instance == own_instance else None, report.provider_call_id
         )
 
     async def _is_about_an_erased_person(self, report: ProviderReport, attempt: Attempt | None) -> bool:

@@ -230,7 +230,16 @@ class OutboxRelay:
             self.availability.found(channel.name)
             for row in delivered:
                 if row.kind == "abt_event":
-                    _log.info("event.delivered", **_ids_of_event(row))
+                    # Another version may have written the envelope.
+                    data = row.payload.get("data")
+                    _log.info(
+                        "event.delivered",
+                        call_id=row.call_id,
+                        attempt_id=data.get("attempt_id") if isinstance(data, dict) else None,
+                        type=row.payload.get("type"),
+                        event_id=row.message_id,
+                        tries=row.tries,
+                    )
         reasons: Counter[str] = Counter()
         for row, delivery in outcomes:
             if not delivery.delivered and await self._postpone(channel, row, delivery):
@@ -256,19 +265,6 @@ class OutboxRelay:
         self.stats.results[channel.name, "dead"] += 1
         _log.error("outbox.dead", row_id=row.row_id, kind=row.kind, tries=row.tries, error=delivery.detail)
         return False
-
-
-def _ids_of_event(row: OutboxRow) -> dict[str, object]:
-    # Another version may have written the envelope.
-    data = row.payload.get("data")
-    attempt_id = data.get("attempt_id") if isinstance(data, dict) else None
-    return {
-        "call_id": row.call_id,
-        "attempt_id": attempt_id,
-        "type": row.payload.get("type"),
-        "event_id": row.message_id,
-        "tries": row.tries,
-    }
 
 
 async def deliver_outbox(relay: OutboxRelay, stop: asyncio.Event | None = None) -> None:

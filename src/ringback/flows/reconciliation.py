@@ -66,7 +66,12 @@ class Reconciliation:
             case state if state in PLACED_OR_LATER and not attempt.is_final:
                 await self._ask(attempt)
             case _:
-                await self._clear_check(attempt)
+                # The attempt was finished before its check became due.
+                async with self.store.transaction() as tx:
+                    _, current = await _lock(tx, attempt)
+                    if current.state is attempt.state:
+                        current.next_check_at = None
+                        await tx.save(current)
 
     async def _lease_is_over(self, seen: Attempt) -> None:
         """Mark the attempt unknown. Its worker died or stopped between claim and answer, and may have sent."""
@@ -208,14 +213,6 @@ class Reconciliation:
                 # A provider that reports "ringing" for a day knows as little as one that does not respond.
                 await self._give_up(tx, call, attempt, now)
         return True
-
-    async def _clear_check(self, seen: Attempt) -> None:
-        """Clear a check that became due after the attempt was finished."""
-        async with self.store.transaction() as tx:
-            _, attempt = await _lock(tx, seen)
-            if attempt.state is seen.state:
-                attempt.next_check_at = None
-                await tx.save(attempt)
 
 
 async def _lock(tx: UnitOfWork, seen: Attempt) -> tuple[Call, Attempt]:

@@ -90,11 +90,23 @@ def make_plan(data_dir: Path, host: str, port: int, env: Mapping[str, str]) -> P
         state = replace(state, database_url=server.start())
     else:
         state = replace(state, database_url=given.database_url)
-    retell = None if given.retell_base_url else _retell(data_dir, state, given)
-    engage = None
+    retell = engage = None
+    owner = ("--owner-file", str(data_dir / LOCK_FILE))
+    if not given.retell_base_url:
+        environment = {
+            "RETELL_API_KEY": state.retell_api_key,
+            "RETELL_WEBHOOK_KEY": state.retell_webhook_key,
+            "RINGBACK_EMULATOR_SPEED": f"{given.emulator_speed:g}",
+        }
+        options = [
+            *("--webhook-url", f"{state.own_url}/retell/webhook"),
+            *("--functions-url", f"{state.own_url}/v1/retell/functions"),
+            *("--inbound-url", f"{state.own_url}/v1/retell/inbound"),
+            *owner,
+        ]
+        retell = Emulator("retell", state.retell_port, data_dir / "retell", state.api_key, environment, options)
     if not given.engage_url:
         secret = {"RINGBACK_ENGAGE_SECRET": state.engage_secret}
-        owner = ["--owner-file", str(data_dir / LOCK_FILE)]
         engage = Emulator("engage", state.engage_port, data_dir / "engage", state.api_key, secret, owner)
     settings = replace(
         given,
@@ -108,26 +120,6 @@ def make_plan(data_dir: Path, host: str, port: int, env: Mapping[str, str]) -> P
         erasure_key=given.erasure_key or make_erasure_key(data_dir),
     )
     return Plan(settings, state, host, data_dir, server, retell, engage, was_emulated)
-
-
-def _retell(data_dir: Path, state: UpState, settings: Settings) -> Emulator:
-    return Emulator(
-        "retell",
-        state.retell_port,
-        data_dir / "retell",
-        state.api_key,
-        {
-            "RETELL_API_KEY": state.retell_api_key,
-            "RETELL_WEBHOOK_KEY": state.retell_webhook_key,
-            "RINGBACK_EMULATOR_SPEED": f"{settings.emulator_speed:g}",
-        },
-        [
-            *("--webhook-url", f"{state.own_url}/retell/webhook"),
-            *("--functions-url", f"{state.own_url}/v1/retell/functions"),
-            *("--inbound-url", f"{state.own_url}/v1/retell/inbound"),
-            *("--owner-file", str(data_dir / LOCK_FILE)),
-        ],
-    )
 
 
 async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready: asyncio.Event) -> None:

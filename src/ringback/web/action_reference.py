@@ -61,31 +61,22 @@ def reference(declared: Iterable[ActionDeclaration]) -> str:
     """The whole document, with one section for each action."""
     lines = [HEAD + "\n".join(_rows(("code", "means"), COMMON_CODES.items(), code_first=True))]
     for declaration in declared:
-        lines += ["", *_section(declaration)]
+        callers = "For systems and agents." if declaration.for_agents else "For systems."
+        enough = "" if declaration.needs_target else " The arguments may be enough to name the contact."
+        given = declaration.arguments
+        rows = [
+            (f"`{name}`", _type(one), "required" if name in given["required"] else "", one.get("description", ""))
+            for name, one in given["properties"].items()
+        ]
+        codes = [
+            (f"`{code}` ({STATUS_OF_CODE[code]})" if code in STATUS_OF_CODE else f"`{code}`", meaning)
+            for code, meaning in declaration.codes.items()
+        ]
+        lines += ["", f"## {declaration.name}", "", declaration.description, "", callers + enough, ""]
+        lines += [*_rows(("argument", "type", "", "meaning"), rows), ""]
+        lines += [*_rows(("result", "is"), declaration.result.items(), code_first=True), ""]
+        lines += _rows(("code", "means"), codes)
     return "\n".join(lines) + "\n"
-
-
-def _section(declaration: ActionDeclaration) -> Iterator[str]:
-    yield f"## {declaration.name}"
-    yield ""
-    yield declaration.description
-    yield ""
-    callers = "For systems and agents." if declaration.for_agents else "For systems."
-    yield callers if declaration.needs_target else f"{callers} The arguments may be enough to name the contact."
-    yield ""
-    rows = []
-    for name, declared in declaration.arguments["properties"].items():
-        need = "required" if name in declaration.arguments["required"] else ""
-        rows.append((f"`{name}`", _type(declared), need, declared.get("description", "")))
-    yield from _rows(("argument", "type", "", "meaning"), rows)
-    yield ""
-    yield from _rows(("result", "is"), declaration.result.items(), code_first=True)
-    yield ""
-    codes = [
-        (f"`{code}` ({STATUS_OF_CODE[code]})" if code in STATUS_OF_CODE else f"`{code}`", meaning)
-        for code, meaning in declaration.codes.items()
-    ]
-    yield from _rows(("code", "means"), codes)
 
 
 def _type(declared: Mapping[str, Any]) -> str:

@@ -266,7 +266,17 @@ class LimitedProtocol(HttpToolsProtocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if not (self._is_answering and self.cycle.response_started):
-            self.wire.write(_answer(status, why))
+            problem: dict[str, Any] = {
+                "type": "about:blank",
+                "title": status.phrase,
+                "status": status.value,
+                "detail": f"{status.phrase}.",
+                "code": why.value,
+                "errors": [],
+            }
+            body = json.dumps(problem).encode()
+            head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            self.wire.write(STATUS_LINE[status] + head.encode() + body)
         self.wire.close()
 
 
@@ -283,22 +293,3 @@ def most_connections() -> int:
 def _fits(url: bytes, headers: list[tuple[bytes, bytes]]) -> bool:
     size = len(url) + sum(len(name) + len(value) for name, value in headers)
     return len(headers) <= MAX_HEADERS and size <= MAX_HEAD_BYTES
-
-
-def _answer(status: HTTPStatus, why: HttpRefusal) -> bytes:
-    problem: dict[str, Any] = {
-        "type": "about:blank",
-        "title": status.phrase,
-        "status": status.value,
-        "detail": f"{status.phrase}.",
-        "code": why.value,
-        "errors": [],
-    }
-    body = json.dumps(problem).encode()
-    lines = (
-        STATUS_LINE[status],
-        b"content-type: " + MEDIA_TYPE.encode() + b"\r\n",
-        b"content-length: " + str(len(body)).encode() + b"\r\n",
-        b"connection: close\r\n\r\n",
-    )
-    return b"".join(lines) + body

@@ -70,7 +70,11 @@ def read_day(text: str, calendar: Calendar) -> date | None:
     if named:
         first = calendar.today + timedelta(days=1) if named["next"] else calendar.first_ahead
         day = first + timedelta(days=(_DAYS.index(named["weekday"]) - first.weekday()) % 7)
-        return _checked_next(day, calendar) if named["next"] else day
+        weeks = {_week_of(day, start) - _week_of(calendar.today, start) for start in _WEEK_STARTS}
+        if named["next"] and timedelta(0) in weeks:
+            # "Next Tuesday" is unclear in the same week, from Monday or from Sunday: some mean the one after it.
+            raise Unclear(which_day(day, day + timedelta(weeks=1)))
+        return day
     if match := _WEEKS_FROM.fullmatch(text):
         start = read_day(match["weekday"], calendar)
         return start and start + timedelta(weeks=int(_count(match["count"])))
@@ -80,28 +84,13 @@ def read_day(text: str, calendar: Calendar) -> date | None:
     rest = text.replace(beside[0], "", 1).strip()
     weekday = _DAYS.index(beside["weekday"] or beside["last"])
     if rest in ("next week", "of next week"):
-        return _weekday_next_week(weekday, calendar)
+        starts = [_week_of(calendar.today, start) + timedelta(weeks=1) for start in _WEEK_STARTS]
+        one, other = sorted(start + timedelta(days=(weekday - start.weekday()) % 7) for start in starts)
+        if one != other:
+            raise Unclear(which_day(one, other))
+        return one
     dated = _day_without_weekday(rest, calendar)
     return dated if dated is not None and dated.weekday() == weekday else None
-
-
-def _checked_next(day: date, calendar: Calendar) -> date:
-    """Return the first day ahead if it is in another week, with weeks from Monday and from Sunday. Raises Unclear.
-
-    "Next Tuesday" is unclear in the same week: some people mean the one after it.
-    """
-    weeks = {_week_of(day, start) - _week_of(calendar.today, start) for start in _WEEK_STARTS}
-    if timedelta(0) in weeks:
-        raise Unclear(which_day(day, day + timedelta(weeks=1)))
-    return day
-
-
-def _weekday_next_week(weekday: int, calendar: Calendar) -> date:
-    starts = [_week_of(calendar.today, start) + timedelta(weeks=1) for start in _WEEK_STARTS]
-    one, other = sorted(start + timedelta(days=(weekday - start.weekday()) % 7) for start in starts)
-    if one != other:
-        raise Unclear(which_day(one, other))
-    return one
 
 
 def _week_of(day: date, start: int) -> date:

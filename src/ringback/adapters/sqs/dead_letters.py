@@ -77,7 +77,16 @@ class SqsDeadLetters:
             for letter in letters
         ]
         for batch in in_batches(sizes):
-            entries = [{"Id": str(at), **_copy(letters[at])} for at in batch]
+            entries = []
+            for at in batch:
+                # The message as it was before it became a dead letter.
+                attributes = {
+                    name: {"DataType": value["DataType"], "StringValue": value["StringValue"]}
+                    for name, value in letters[at].get("MessageAttributes", {}).items()
+                    if name != "dead_reason" and "StringValue" in value
+                }
+                entry = {"Id": str(at), "MessageBody": letters[at]["Body"]}
+                entries.append({**entry, "MessageAttributes": attributes} if attributes else entry)
             answer = await self.calls.send_message_batch(QueueUrl=self.queue_url, Entries=entries)
             sent += [letters[int(entry["Id"])] for entry in answer.get("Successful", [])]
         if sent:
@@ -93,14 +102,3 @@ class SqsDeadLetters:
                 for at, letter in enumerate(letters[start : start + 10])
             ]
             await self.calls.change_message_visibility_batch(QueueUrl=self.dead_letter_url, Entries=entries)
-
-
-def _copy(letter: Letter) -> dict[str, Any]:
-    """Build the message as it was before it became a dead letter."""
-    attributes = {
-        name: {"DataType": value["DataType"], "StringValue": value["StringValue"]}
-        for name, value in letter.get("MessageAttributes", {}).items()
-        if name != "dead_reason" and "StringValue" in value
-    }
-    copy = {"MessageBody": letter["Body"]}
-    return {**copy, "MessageAttributes": attributes} if attributes else copy

@@ -80,7 +80,16 @@ class CallAnalysed:
     async def find(self, request: ActionRequest, store: Store) -> Target:
         _check(request.args)
         if "call" not in request.args:
-            return await _of_named_call(request, store)
+            if (request.call_id, request.contact_id, request.task_id) == (None, None, None):
+                raise _invalid("analysis", "needs the call_id of the call it is about")
+            named = await find_target(request, store)
+            if named.call_id is None:
+                raise ActionError("not_found", NOT_FOUND_SAY)
+            async with store.transaction() as tx:
+                attempt = await tx.attempts.latest_for(named.call_id)
+            if attempt is None or attempt.is_erased or attempt.provider_call_id is None:
+                raise ActionError("no_attempt", "This call was never placed.")
+            return _target(attempt)
         report = self._report_of_call(request.args["call"])
         is_ours = report.instance == await store.instance()
         attempt = await store.attempt_of(report.attempt_id if is_ours else None, report.provider_call_id)
@@ -129,19 +138,6 @@ class CallAnalysed:
         if report.analysis is None or report.analysis == Analysis():
             raise ActionError("not_analysed", "This call has no analysis yet.")
         return report
-
-
-async def _of_named_call(request: ActionRequest, store: Store) -> Target:
-    if (request.call_id, request.contact_id, request.task_id) == (None, None, None):
-        raise _invalid("analysis", "needs the call_id of the call it is about")
-    named = await find_target(request, store)
-    if named.call_id is None:
-        raise ActionError("not_found", NOT_FOUND_SAY)
-    async with store.transaction() as tx:
-        attempt = await tx.attempts.latest_for(named.call_id)
-    if attempt is None or attempt.is_erased or attempt.provider_call_id is None:
-        raise ActionError("no_attempt", "This call was never placed.")
-    return _target(attempt)
 
 
 def _target(attempt: Attempt) -> Target:

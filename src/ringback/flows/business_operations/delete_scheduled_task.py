@@ -64,7 +64,14 @@ class DeleteScheduledTask:
             if named is not None and named.status is TaskStatus.DELETED:
                 # A second deletion is no error, because nothing dials.
                 return _reply([named.task_id])
-        planned = await _planned(tx, subject)
+        planned: list[_Planned] = []
+        for call_id in [subject.call.call_id] if subject.call else subject.unfinished:
+            call, task = await tx.lock_call(call_id), await tx.tasks.open_for(call_id)
+            if call is None or task is None or subject.request.task_id not in (None, task.task_id):
+                continue
+            found = _Planned(call, task, await tx.attempts.latest_for(call_id))
+            if not found.is_being_dialed:
+                planned.append(found)
         if not planned:
             raise await _refusal(tx, subject)
         planned.sort(key=lambda each: each.task.planned_at)
@@ -84,20 +91,6 @@ class DeleteScheduledTask:
     def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:
         read_texts(args, DECLARATION.arguments)
         return Reply(True, "rehearsed", DELETED_SAY, {"task_id": None, "task_ids": []})
-
-
-async def _planned(tx: UnitOfWork, subject: Subject) -> list[_Planned]:
-    """The requested open tasks, without those that are being dialed."""
-    found: list[_Planned] = []
-    call_ids = [subject.call.call_id] if subject.call else subject.unfinished
-    for call_id in call_ids:
-        call, task = await tx.lock_call(call_id), await tx.tasks.open_for(call_id)
-        if call is None or task is None or subject.request.task_id not in (None, task.task_id):
-            continue
-        planned = _Planned(call, task, await tx.attempts.latest_for(call_id))
-        if not planned.is_being_dialed:
-            found.append(planned)
-    return found
 
 
 async def _refusal(tx: UnitOfWork, subject: Subject) -> ActionError:

@@ -1,6 +1,7 @@
 """update_timezone: set the contact's zone, and move their planned calls accordingly."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -104,8 +105,16 @@ class UpdateTimezone:
         attempt = await tx.attempts.latest_for(call_id)
         if call is None or task is None or _is_resend(task, attempt):
             return None
-        due_at = self._due_at(task, zone, now)
-        if due_at == task.planned_at:
+        # A wall-clock task keeps its local time, any other its instant, both inside calling hours.
+        wanted = task.planned_at
+        if task.local_time is not None and task.time_zone != zone:
+            wanted = resolve_local(datetime.fromisoformat(task.local_time), zone)
+        due_at = earliest = max(wanted, now)
+        rules = CallbackRules(self.policy.calling_hours, timedelta(seconds=self.policy.lease_s), (zone,))
+        with suppress(CallbackRefused):  # closed for weeks: the eligibility check defers the call and says why
+            due_at = into_hours(earliest, rules)
+        is_due_either_way = earliest == now and task.planned_at <= now
+        if due_at == task.planned_at or (is_due_either_way and due_at == earliest):
             return None
         new = replace(task, task_id=self.new_id(), status=TaskStatus.PENDING, dispatch=0, dispatched_at=None)
         new.due_at, new.created_at, new.source = due_at, now, "timezone"
@@ -114,20 +123,6 @@ class UpdateTimezone:
         if task.local_time is not None:
             new.local_time, new.time_zone = local_time(due_at, zone), zone
         return _Move(call, attempt, task, new)
-
-    def _due_at(self, task: Task, zone: str, now: datetime) -> datetime:
-        """The new due time. Wall-clock tasks keep the local time, others the instant, both inside calling hours."""
-        wanted = task.planned_at
-        if task.local_time is not None and task.time_zone != zone:
-            wanted = resolve_local(datetime.fromisoformat(task.local_time), zone)
-        earliest = max(wanted, now)
-        rules = CallbackRules(self.policy.calling_hours, timedelta(seconds=self.policy.lease_s), (zone,))
-        try:
-            opens = into_hours(earliest, rules)
-        except CallbackRefused:
-            opens = earliest  # closed for weeks: the eligibility check defers the call and says why
-        is_due_either_way = earliest == now and task.planned_at <= now
-        return task.planned_at if is_due_either_way and opens == earliest else opens
 
 
 def _read(args: Mapping[str, Any], default: ZoneSource, near: tuple[str, ...]) -> tuple[str, ZoneSource]:

@@ -12,7 +12,6 @@ from ringback.domain.contact_snapshot import (
     NextCall,
     OpenCall,
     PastAttempt,
-    SuppressionInForce,
     next_call,
 )
 from ringback.domain.eligibility import DAY, Candidate, DialPolicy
@@ -42,6 +41,8 @@ class EligibilityExplainer:
         tasks = [(one.task, self._next(one, one.task, snapshot, now)) for one in snapshot.open_calls if one.task]
         person, task = _new_call(snapshot, phone, contact_id or "", now)
         expected = [plan for _, plan in tasks] or [self._next(person, task, snapshot, now)]
+        hours = self.policy.calling_hours
+        zones = candidate_zones(person.contact.time_zone, self.numbers.time_zones(person.call.phone))
         first = min(expected, key=lambda plan: (plan.at is None, plan.at or now))
         return {
             "next_eligible_at": iso(first.at),
@@ -52,7 +53,12 @@ class EligibilityExplainer:
                 "breaker_until": iso(snapshot.capacity.breaker_until),
                 "live": snapshot.capacity.live,
             },
-            "calling_hours": self._hours(person, now),
+            "calling_hours": {
+                "policy": str(hours),
+                "time_zones": list(zones),
+                "open_now": hours.is_open(now, zones),
+                "opens_at": iso(hours.next_open(now, zones)),
+            },
             "contacts": [
                 {
                     "contact_id": contact.contact_id,
@@ -61,7 +67,16 @@ class EligibilityExplainer:
                 }
                 for contact in snapshot.contacts
             ],
-            "suppressions": [_suppression(one) for one in snapshot.suppressions],
+            "suppressions": [
+                {
+                    "suppression_id": one.suppression_id,
+                    "matches": ["phone"] * bool(one.phones) + ["contact_id"] * bool(one.contact_ids),
+                    "reason": one.reason,
+                    "source": one.source,
+                    "created_at": iso(one.created_at),
+                }
+                for one in snapshot.suppressions
+            ],
             "open_tasks": [_task(task) | plan.as_json() for task, plan in tasks],
             "attempts_last_24h": [
                 _attempt(one)
@@ -76,16 +91,6 @@ class EligibilityExplainer:
         region, number_type = self.numbers.region(one.call.phone), self.numbers.number_type(one.call.phone)
         candidate = Candidate(one.call, task, zones, region, number_type, one.own is None)
         return next_call(candidate, one.own.attempt_id if one.own else None, snapshot, self.policy, now)
-
-    def _hours(self, person: OpenCall, now: datetime) -> Item:
-        zones = candidate_zones(person.contact.time_zone, self.numbers.time_zones(person.call.phone))
-        hours = self.policy.calling_hours
-        return {
-            "policy": str(hours),
-            "time_zones": list(zones),
-            "open_now": hours.is_open(now, zones),
-            "opens_at": iso(hours.next_open(now, zones)),
-        }
 
 
 def _new_call(snapshot: ContactSnapshot, phone: str | None, contact_id: str, now: datetime) -> tuple[OpenCall, Task]:
@@ -106,17 +111,6 @@ def _new_call(snapshot: ContactSnapshot, phone: str | None, contact_id: str, now
     )
     task = Task("", "", TaskKind.FIRST, now)
     return OpenCall(call, task, contact, None), task
-
-
-def _suppression(one: SuppressionInForce) -> Item:
-    matches = ["phone"] * bool(one.phones) + ["contact_id"] * bool(one.contact_ids)
-    return {
-        "suppression_id": one.suppression_id,
-        "matches": matches,
-        "reason": one.reason,
-        "source": one.source,
-        "created_at": iso(one.created_at),
-    }
 
 
 def _task(task: Task) -> Item:

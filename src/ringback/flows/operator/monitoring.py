@@ -1,7 +1,7 @@
 """Check the dependencies of a process, and read the gauges of its metrics."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -96,18 +96,17 @@ class Monitoring:
         async with self._reading:
             if clock() < self._read_at_s + CACHE_S:
                 return
-            found = await asyncio.gather(*(self._read(name) for name in self.dependencies))
-            self.gauges.readings = [reading for readings in found for reading in readings]
+            found = await asyncio.gather(*(self._try(name, one.read) for name, one in self.dependencies.items()))
+            readings: list[Reading] = []
+            for name, read in zip(self.dependencies, found, strict=True):
+                readings += [("up", name, read is not None), *(read or ())]
+            self.gauges.readings = readings
             self._read_at_s = clock()
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Check every dependency once, then wait. A process without work logs a lost dependency too."""
         await asyncio.gather(*(self._try(name, one.check) for name, one in self.dependencies.items()))
         await rest(WATCH_EVERY_S, stop)
-
-    async def _read(self, name: str) -> Sequence[Reading]:
-        readings = await self._try(name, self.dependencies[name].read)
-        return [("up", name, readings is not None), *(readings or ())]
 
     async def _try(self, name: str, ask: Callable[[], Awaitable[T]]) -> T | None:
         try:

@@ -1,6 +1,7 @@
 """Alembic's connection to the database, over asyncpg, the product's only driver."""
 
 import asyncio
+from functools import partial
 
 import asyncpg
 from alembic import context
@@ -18,18 +19,16 @@ def _migrate(connection: Connection) -> None:
         context.run_migrations()
 
 
-async def _connect() -> asyncpg.Connection:
+async def _run() -> None:
     attributes = context.config.attributes
-    return await asyncpg.connect(
-        # asyncpg reads every form of a PostgreSQL URL, including unix sockets. SQLAlchemy's own parser does not.
+    # asyncpg reads every form of a PostgreSQL URL, including unix sockets. SQLAlchemy's own parser does not.
+    connect = partial(
+        asyncpg.connect,
         attributes["database_url"],
         target_session_attrs=SessionAttribute.read_write,
         server_settings={"application_name": "ringback-upgrade", "lock_timeout": f"{attributes.get('lock_s', 0)}s"},
     )
-
-
-async def _run() -> None:
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=_connect)
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_migrate)
