@@ -3,30 +3,18 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ringback.telemetry import Metrics
-from ringback.web.docs_page import docs_routes
-from ringback.web.event_webhooks import describe, event_webhooks
+from ringback.web.description import Application, docs_routes, event_webhooks
 from ringback.web.limits import REJECTED_IN, Authenticate, AuthenticatedBody, BodyReader, LoadShedding, RequestTimeout
-from ringback.web.problems import MEDIA_TYPE, install_problems
-from ringback.web.response_models import AnswerModel, Problem
-from ringback.web.strict_route import model_of
+from ringback.web.problems import install_problems
 
-#: The refusals of every operation; each route declares its others.
-ALWAYS = (401, 403, 413, 422, 500, 503)
 _KNOWN_METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS")
-_KEYS = {
-    "bearer": {"type": "http", "scheme": "bearer"},
-    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-}
 
 
 def create_application(
@@ -57,55 +45,6 @@ def create_application(
     app.add_middleware(RequestTimeout)
     app.add_middleware(CountRequests, metrics=metrics)
     return app
-
-
-class Application(FastAPI):
-    """FastAPI, whose description also has examples, the keys, and the refusals of every operation."""
-
-    def openapi(self) -> dict[str, Any]:
-        if self.openapi_schema is None:
-            schema = super().openapi()
-            for route in self.routes:
-                if isinstance(route, APIRoute) and route.include_in_schema:
-                    for method in route.methods or ():
-                        operation = schema["paths"][route.path_format][method.lower()]
-                        _add_examples(operation, route)
-                        _add_refusals(operation["responses"])
-            describe(schema.get("webhooks", {}))
-            components = schema.setdefault("components", {})
-            models = components.setdefault("schemas", {})
-            # FastAPI's own shape of a 422, which is never answered.
-            for unused in ("HTTPValidationError", "ValidationError"):
-                models.pop(unused, None)
-            problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-            models |= problem.pop("$defs") | {"Problem": problem}
-            components["securitySchemes"] = _KEYS
-            schema["security"] = [{name: []} for name in _KEYS]
-        assert self.openapi_schema is not None, "FastAPI keeps what it made"
-        return self.openapi_schema
-
-
-def _add_examples(operation: dict[str, Any], route: APIRoute) -> None:
-    """Give the operation the examples of its models. FastAPI would drop every null from them."""
-    if isinstance(route.response_model, type) and issubclass(route.response_model, AnswerModel):
-        success = operation["responses"][str(route.status_code or 200)]
-        success["content"]["application/json"]["example"] = route.response_model.EXAMPLE
-    if route.body_field is not None:
-        body = model_of(route.body_field)
-        operation["requestBody"]["content"]["application/json"]["example"] = body.EXAMPLE
-    queried = {name: value for field in route.dependant.query_params for name, value in model_of(field).EXAMPLE.items()}
-    for parameter in operation.get("parameters", []):
-        if parameter["in"] == "query" and parameter["name"] in queried:
-            parameter["example"] = queried[parameter["name"]]
-
-
-def _add_refusals(responses: dict[str, Any]) -> None:
-    problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    for status in sorted(set(responses) | {str(status) for status in ALWAYS}):
-        answer = responses.setdefault(status, {})
-        answer["description"] = HTTPStatus(int(status)).phrase
-        if int(status) >= 400:
-            answer["content"] = problem
 
 
 class CountRequests:
