@@ -31,14 +31,6 @@ class OutboxRow:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredAnswer:
-    """The stored response of an idempotency key."""
-
-    request_hash: str
-    response: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
 class PersonNow:
     """The state of a contact before its call is accepted. The zone of a new contact is None."""
 
@@ -51,7 +43,8 @@ class PersonNow:
 class AcceptedCall:
     """The rows of an accepted call. `message` is for a first task that is due now.
 
-    A call that fails at once has a `closing` event, and a `decision` with the reason.
+    A call that fails at once has a `closing` event, and a `decision` with the reason. With an idempotency key come the
+    hash of its request and the response, which a repeat gets.
     """
 
     contact: Contact
@@ -61,7 +54,8 @@ class AcceptedCall:
     closing: AbtEvent | None = None
     decision: dict[str, Any] | None = None
     idempotency_key: str | None = None
-    answer: StoredAnswer | None = None
+    request_hash: str | None = None
+    response: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from ringback.failpoints import Failpoint, reach
 from ringback.flows.abt_events import closing_event
 from ringback.messages import CallRequested
 from ringback.ports import Clock
-from ringback.storage import Acceptance, AcceptedCall, PersonNow, StoredAnswer
+from ringback.storage import Acceptance, AcceptedCall, PersonNow
 
 _log = structlog.get_logger(__name__)
 
@@ -145,8 +145,12 @@ class CallInitiation:
             answer = AcceptReceipt(call.call_id, status, task.due_at)
             row = AcceptedCall(contact, call, task, message=message)
         if asked.idempotency_key is not None:
-            stored = StoredAnswer(request.fingerprint, answer.as_json())
-            row = replace(row, idempotency_key=asked.idempotency_key, answer=stored)
+            row = replace(
+                row,
+                idempotency_key=asked.idempotency_key,
+                request_hash=request.fingerprint,
+                response=answer.as_json(),
+            )
         return row, answer
 
     def _new_call(self, request: NewCall, now: datetime) -> Call:

@@ -108,9 +108,7 @@ def kinds_of_outbox_rows(accepted: Sequence[AcceptedCall]) -> set[str]:
 def _row(one: AcceptedCall) -> dict[str, Any]:
     contact = one.contact
     columns = columns_of(one.call)
-    columns |= {"idempotency_key": one.idempotency_key, "request_hash": None, "response": None}
-    if one.answer is not None:
-        columns |= {"request_hash": one.answer.request_hash, "response": one.answer.response}
+    columns |= {"idempotency_key": one.idempotency_key, "request_hash": one.request_hash, "response": one.response}
     return {
         "call": columns,
         "contact": {
