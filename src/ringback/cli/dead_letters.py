@@ -112,17 +112,14 @@ def _facts(body: str) -> dict[str, Any]:
     except (ValueError, AttributeError):
         return facts | {"kind": "unreadable"}
     facts |= {"kind": kind if isinstance(kind, str) else "unreadable", "tries": fields.get("tries")}
-    payload, webhook = fields.get("payload"), _webhook(fields)
+    try:
+        webhook = json.loads(fields["body"])
+    except (KeyError, TypeError, ValueError):
+        webhook = None
+    if not isinstance(webhook, dict):
+        webhook = fields  # a message without its body tells of the webhook itself
+    payload = fields.get("payload")
     event = payload.get("type") if isinstance(payload, dict) else webhook.get("event")
     call = webhook.get("call")
     provider_call_id = call.get("call_id") if isinstance(call, dict) else fields.get("provider_call_id")
     return facts | {"event": event, "call": fields.get("call_id") or provider_call_id}
-
-
-def _webhook(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the webhook in a message of the event queue, or what the message tells of a webhook without its body."""
-    try:
-        webhook = json.loads(fields["body"])
-    except (KeyError, TypeError, ValueError):
-        return fields
-    return webhook if isinstance(webhook, dict) else fields

@@ -80,26 +80,38 @@ class Application(FastAPI):
     """FastAPI, whose description also has examples, the keys, and the refusals of every operation."""
 
     def openapi(self) -> dict[str, Any]:
-        if self.openapi_schema is None:
-            schema = super().openapi()
-            for route in self.routes:
-                if isinstance(route, APIRoute) and route.include_in_schema:
-                    for method in route.methods or ():
-                        operation = schema["paths"][route.path_format][method.lower()]
-                        _add_examples(operation, route)
-                        _add_refusals(operation["responses"])
-            _describe_events(schema.get("webhooks", {}))
-            components = schema.setdefault("components", {})
-            models = components.setdefault("schemas", {})
-            # FastAPI's own shape of a 422, which is never answered.
-            for unused in ("HTTPValidationError", "ValidationError"):
-                models.pop(unused, None)
-            problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-            models |= problem.pop("$defs") | {"Problem": problem}
-            components["securitySchemes"] = _KEYS
-            schema["security"] = [{name: []} for name in _KEYS]
-        assert self.openapi_schema is not None, "FastAPI keeps what it made"
-        return self.openapi_schema
+        if self.openapi_schema is not None:
+            return self.openapi_schema
+        schema = super().openapi()
+        for route in self.routes:
+            if isinstance(route, APIRoute) and route.include_in_schema:
+                for method in route.methods or ():
+                    operation = schema["paths"][route.path_format][method.lower()]
+                    _add_examples(operation, route)
+                    _add_refusals(operation["responses"])
+        examples = {event["type"]: event for events in read_examples().values() for event in events}
+        custom = examples["lead_qualified"]
+        for name, methods in schema.get("webhooks", {}).items():
+            operation = methods["post"]
+            content = operation["requestBody"]["content"]
+            content[_EVENT_MEDIA_TYPE] = content.pop("application/json") | {"example": examples.get(name, custom)}
+            operation["parameters"] = [
+                {"in": "header", "name": header, "required": True, "description": means, "schema": {"type": "string"}}
+                for header, means in _EVENT_HEADERS.items()
+            ]
+            operation["responses"] = {status: {"description": means} for status, means in _EVENT_ANSWERS.items()}
+            # No key of Ringback's is asked for: the signature is the proof.
+            operation["security"] = []
+        components = schema.setdefault("components", {})
+        models = components.setdefault("schemas", {})
+        # FastAPI's own shape of a 422, which is never answered.
+        for unused in ("HTTPValidationError", "ValidationError"):
+            models.pop(unused, None)
+        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        models |= problem.pop("$defs") | {"Problem": problem}
+        components["securitySchemes"] = _KEYS
+        schema["security"] = [{name: []} for name in _KEYS]
+        return schema
 
 
 def _add_examples(operation: dict[str, Any], route: APIRoute) -> None:
@@ -126,7 +138,7 @@ def _add_refusals(responses: dict[str, Any]) -> None:
 
 
 def event_webhooks() -> APIRouter:
-    """One operation for each event. FastAPI describes their bodies; `describe` adds the rest."""
+    """One operation for each event. FastAPI describes their bodies; `Application` adds the rest."""
     router = APIRouter()
     for name, model in EVENT_MODELS.items():
 
@@ -137,23 +149,6 @@ def event_webhooks() -> APIRouter:
         summary = (model.__doc__ or "").partition("\n")[0]
         router.post(name, name=name, operation_id=f"receive_{name}", summary=summary, tags=["Events"])(receive)
     return router
-
-
-def _describe_events(webhooks: dict[str, Any]) -> None:
-    """Add headers, examples and answers. No key of Ringback's is asked for: the signature is the proof."""
-    examples = {event["type"]: event for events in read_examples().values() for event in events}
-    custom = examples["lead_qualified"]
-    for name, methods in webhooks.items():
-        operation = methods["post"]
-        schema = operation["requestBody"]["content"].pop("application/json")
-        schema["example"] = examples.get(name, custom)
-        operation["requestBody"]["content"][_EVENT_MEDIA_TYPE] = schema
-        operation["parameters"] = [
-            {"in": "header", "name": header, "required": True, "description": means, "schema": {"type": "string"}}
-            for header, means in _EVENT_HEADERS.items()
-        ]
-        operation["responses"] = {status: {"description": means} for status, means in _EVENT_ANSWERS.items()}
-        operation["security"] = []
 
 
 def docs_routes() -> list[Route]:

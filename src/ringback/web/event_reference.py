@@ -42,11 +42,15 @@ def fill(document: str) -> str:
     def filled(place: re.Match[str]) -> str:
         kind, name, number = place.group(1, 2, 3)
         if kind == "example":
-            lines = _code(json.dumps(examples[name][int(number) - 1], indent=2))
+            lines = list(_code(json.dumps(examples[name][int(number) - 1], indent=2)))
         elif kind == "members":
-            lines = _members(name)
+            lines = list(_members(name))
         else:
-            lines = _reasons(examples)
+            lines = []
+            for reason, means in REASONS.items():
+                data = examples[f"failed_{reason}"][-1]["data"]
+                own = {key: data[key] for key in data if key == "attempt" or key not in EventData.model_fields}
+                lines += [*([""] if lines else []), f"`{reason}`: {means}", "", *_code(json.dumps(own))]
         return "".join([place[0][: place.start(5) - place.start()], "\n", *(f"{line}\n" for line in lines), "\n"])
 
     return _PLACE.sub(filled, document)
@@ -54,16 +58,6 @@ def fill(document: str) -> str:
 
 def _code(text: str) -> Iterator[str]:
     yield from ("```json", text, "```")
-
-
-def _reasons(examples: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
-    for position, (reason, means) in enumerate(REASONS.items()):
-        data = examples[f"failed_{reason}"][-1]["data"]
-        own = {name: value for name, value in data.items() if name == "attempt" or name not in EventData.model_fields}
-        yield from ([""] if position else [])
-        yield f"`{reason}`: {means}"
-        yield ""
-        yield from _code(json.dumps(own))
 
 
 def _members(name: str) -> Iterator[str]:

@@ -168,7 +168,13 @@ def as_meant(args: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[dict[s
     An optional text must not stop an action that a person asked for. It is cut or left out.
     """
     properties = schema["properties"]
-    given, meant, ignored = _gathered(args, properties), {}, []
+    given, meant, ignored = dict(args), {}, []
+    for name, declared in properties.items():
+        members = {key: args[key] for key in declared.get("properties", ()) if key in args and key not in properties}
+        if members and args.get(name) is None:
+            # The model wrote the members of a missing object at the top level.
+            given = {key: value for key, value in args.items() if key not in members} | {name: members}
+            break
     for name, value in given.items():
         declared = properties.get(name)
         if declared is None:
@@ -189,15 +195,6 @@ def as_meant(args: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[dict[s
             value = value[: declared["maxLength"]]
         meant[name] = value
     return meant, [name[:MAX_IGNORED_CHARS] for name in ignored[:MAX_IGNORED]]
-
-
-def _gathered(args: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Put members of a missing object back into it, if the model wrote them at the top level."""
-    for name, declared in properties.items():
-        members = {key: args[key] for key in declared.get("properties", ()) if key in args and key not in properties}
-        if members and args.get(name) is None:
-            return {**{key: value for key, value in args.items() if key not in members}, name: members}
-    return dict(args)
 
 
 def _object(value: object) -> object:
@@ -228,16 +225,14 @@ def _members(given: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[st
         if not _has_value(value, declared) or (isinstance(value, str) and _TEMPLATE.search(value)):
             continue
         if isinstance(value, str):
-            value = _unwrapped_address(value) if declared.get("format") == "email" else trimmed(value)
+            value = trimmed(value)
+            if declared.get("format") == "email":
+                # As people and models write it: in brackets after a name, after `mailto:`, before a comma.
+                value = value.rstrip(",;.").strip("\"'` ")
+                wrapped = _IN_BRACKETS.fullmatch(value)
+                value = wrapped["address"] if wrapped else value
+                scheme = _MAILTO.match(value)
+                value = value[scheme.end() :].partition("?")[0] if scheme else value
+                value = value.strip()
         members[name] = value
     return members
-
-
-def _unwrapped_address(text: str) -> str:
-    """Unwrap an address as people and models write it: in brackets after a name, after `mailto:`, before a comma."""
-    text = trimmed(text).rstrip(",;.").strip("\"'` ")
-    if wrapped := _IN_BRACKETS.fullmatch(text):
-        text = wrapped["address"]
-    if scheme := _MAILTO.match(text):
-        text = text[scheme.end() :].partition("?")[0]
-    return text.strip()
