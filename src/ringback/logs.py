@@ -41,9 +41,18 @@ def configure_logs(log_format: LogFormat, stream: TextIO) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    renderers: list[Processor]
+    if log_format == "json":
+        exceptions = structlog.processors.ExceptionRenderer(exception_formatter=format_traceback)
+        renderers = [exceptions, _redacting(structlog.processors.JSONRenderer(ensure_ascii=False))]
+    else:
+        console = structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), exception_formatter=_write_traceback, pad_event_to=28
+        )
+        renderers = [_redacting(console)]
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[_first_line_of_asyncio, *shared],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(log_format, stream)],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
@@ -59,16 +68,6 @@ def configure_logs(log_format: LogFormat, stream: TextIO) -> None:
         # A cached logger would keep the stream of an earlier configuration.
         cache_logger_on_first_use=False,
     )
-
-
-def _renderers(log_format: LogFormat, stream: TextIO) -> list[Processor]:
-    if log_format == "json":
-        exceptions = structlog.processors.ExceptionRenderer(exception_formatter=format_traceback)
-        return [exceptions, _redacting(structlog.processors.JSONRenderer(ensure_ascii=False))]
-    console = structlog.dev.ConsoleRenderer(
-        colors=stream.isatty(), exception_formatter=_write_traceback, pad_event_to=28
-    )
-    return [_redacting(console)]
 
 
 def format_traceback(exc_info: ExcInfo) -> str:

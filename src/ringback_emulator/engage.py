@@ -27,7 +27,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ringback_emulator.json_lines import JsonLinesFile
-from ringback_emulator.server import protect, run, stop_route
+from ringback_emulator.server import health_route, ledger_route, protect, run, stop_route
 from ringback_emulator.settings import EngageEmulatorSettings, EngageFault
 
 
@@ -78,10 +78,10 @@ def create_app(settings: EngageEmulatorSettings) -> Starlette:
             Route("/abt-events", _receive_event, methods=["POST"]),
             Route("/contacts/{contact_id:path}/fields", _receive_write, methods=["PATCH"], name="fields"),
             Route("/contacts/{contact_id:path}/notes", _receive_write, methods=["POST"], name="notes"),
-            Route("/emulator/engage/events", _events, methods=["GET"]),
-            Route("/emulator/engage/writes", _writes, methods=["GET"]),
+            ledger_route("/emulator/engage/events", lambda request: _store(request).events),
+            ledger_route("/emulator/engage/writes", lambda request: _store(request).writes),
             Route("/emulator/engage/faults", _change_faults, methods=["POST"]),
-            Route("/healthz", _health, methods=["GET"]),
+            health_route("engage", settings.state_dir),
             stop_route("engage"),
         ],
         lifespan=lifespan,
@@ -143,22 +143,9 @@ async def _receive_write(request: Request) -> Response:
     return await store.receive(store.writes, record, 204 if signature_ok else 401)
 
 
-async def _events(request: Request) -> Response:
-    return Response(_store(request).events.as_items(), media_type="application/json")
-
-
-async def _writes(request: Request) -> Response:
-    return Response(_store(request).writes.as_items(), media_type="application/json")
-
-
 async def _change_faults(request: Request) -> Response:
     fault = _parsed(await request.body())
     if not isinstance(fault, dict) or not fault.keys() <= {"status", "times", "delay_s", "keep"}:
         return JSONResponse({"error": "status, times, delay_s and keep are known"}, status_code=400)
     _store(request).fault = EngageFault(**fault)
     return Response(status_code=204)
-
-
-async def _health(request: Request) -> Response:
-    state_dir = _store(request).settings.state_dir.resolve()
-    return JSONResponse({"status": "ok", "emulator": "engage", "state_dir": str(state_dir)})

@@ -29,7 +29,7 @@ from ringback_emulator.call_simulator import CallSimulator
 from ringback_emulator.inbound_calls import read_caller, receive_inbound_call
 from ringback_emulator.outgoing_requests import now_ms
 from ringback_emulator.retell_api import error_response, json_object, simulator_of
-from ringback_emulator.server import protect, run, stop_route
+from ringback_emulator.server import health_route, ledger_route, protect, run, stop_route
 from ringback_emulator.settings import RetellEmulatorSettings
 
 
@@ -46,8 +46,8 @@ def create_app(settings: RetellEmulatorSettings) -> Starlette:
     app = Starlette(
         routes=[
             *retell_api.ROUTES,
-            Route("/healthz", _health, methods=["GET"]),
-            Route("/emulator/retell/rings", _rings, methods=["GET"]),
+            health_route("retell", settings.state_dir),
+            ledger_route("/emulator/retell/rings", lambda request: simulator_of(request).rings),
             Route("/emulator/retell/faults", _change_faults, methods=["POST"]),
             Route("/emulator/retell/inbound", _receive_inbound_call, methods=["POST"]),
             stop_route("retell"),
@@ -63,15 +63,6 @@ def create_app(settings: RetellEmulatorSettings) -> Starlette:
 def run_retell(settings: RetellEmulatorSettings, port: int = 8090) -> None:
     """Serve until SIGTERM, SIGINT or a stop request."""
     run(create_app(settings), port, settings.owner_file)
-
-
-async def _health(request: Request) -> Response:
-    state_dir = simulator_of(request).settings.state_dir.resolve()
-    return JSONResponse({"status": "ok", "emulator": "retell", "state_dir": str(state_dir)})
-
-
-async def _rings(request: Request) -> Response:
-    return Response(simulator_of(request).rings.as_items(), media_type="application/json")
 
 
 async def _change_faults(request: Request) -> Response:

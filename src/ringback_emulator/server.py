@@ -18,6 +18,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ringback_emulator.json_lines import JsonLinesFile
+
 LOOPBACK = "127.0.0.1"
 #: Requests with another Host header are rejected. They come from a web page by DNS rebinding.
 LOCAL_NAMES = (LOOPBACK, "localhost")
@@ -67,6 +69,24 @@ def stop_route(emulator: str) -> Route:
         return Response(status_code=202)
 
     return Route(f"{CONTROL_PREFIX}{emulator}/stop", stop, methods=["POST"])
+
+
+def health_route(emulator: str, state_dir: Path) -> Route:
+    """Return the route `GET /healthz`: the emulator's name and its state directory."""
+
+    async def health(request: Request) -> Response:
+        return JSONResponse({"status": "ok", "emulator": emulator, "state_dir": str(state_dir.resolve())})
+
+    return Route("/healthz", health, methods=["GET"])
+
+
+def ledger_route(path: str, ledger_of: Callable[[Request], JsonLinesFile]) -> Route:
+    """Return the route `GET path`, which lists the records of a ledger."""
+
+    async def items(request: Request) -> Response:
+        return Response(ledger_of(request).as_items(), media_type="application/json")
+
+    return Route(path, items, methods=["GET"])
 
 
 class _Server(uvicorn.Server):

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from ringback.adapters.spoken_time.clocks import Clock, bare_day, clocks_in, without_period, without_zone
+from ringback.adapters.spoken_time.clocks import bare_day, clocks_in, without_period, without_zone
 from ringback.adapters.spoken_time.days import Calendar, read_day, read_span
 from ringback.adapters.spoken_time.questions import (
     ASK_DAY,
@@ -92,22 +92,20 @@ def _read_day_and_clock(plain: str, now: datetime, is_month_first: bool) -> date
         is_clock_alone = is_clock_alone or not rest
         at = time(clock.hours[0], clock.minute) if len(clock.hours) == 1 else time.max
         day = read_day(rest, Calendar(now, at, is_month_first))
-        if day is not None:
-            return _on_day(datetime.combine(day, time()), clock, now)
+        if day is None:
+            continue
+        if clock.is_midnight:
+            raise Unclear(ASK_MIDNIGHT)
+        midnight = datetime.combine(day, time())
+        readings = [midnight + timedelta(hours=hour, minutes=clock.minute) for hour in clock.hours]
+        if not readings:
+            raise Unclear(ASK_TIME)
+        if len(readings) > 1 and (day > now.date() or readings[0] > now):
+            raise Unclear(which_half(clock.hours[0], clock.minute))
+        # Today, and the morning's reading is past: the later one is meant.
+        return readings[-1]
     if is_clock_alone:
         # A lone "10" may be a day as well as an hour.
         raise Unclear(ASK_DAY_AND_TIME if plain.isdecimal() and len(plain) < 3 else ASK_DAY)
     is_day_alone = read_day(bare_day(text), Calendar(now, time.max, is_month_first)) is not None
     raise Unclear(ASK_TIME if is_day_alone else ASK_DAY_AND_TIME)
-
-
-def _on_day(midnight: datetime, clock: Clock, now: datetime) -> datetime:
-    if clock.is_midnight:
-        raise Unclear(ASK_MIDNIGHT)
-    readings = [midnight + timedelta(hours=hour, minutes=clock.minute) for hour in clock.hours]
-    if not readings:
-        raise Unclear(ASK_TIME)
-    if len(readings) > 1 and (midnight.date() > now.date() or readings[0] > now):
-        raise Unclear(which_half(clock.hours[0], clock.minute))
-    # Today, and the morning's reading is past: the later one is meant.
-    return readings[-1]

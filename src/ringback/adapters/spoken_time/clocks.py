@@ -105,7 +105,12 @@ def _clock(parts: dict[str, str | None], period: str | None) -> Clock | None:
     hour, meridiem = int(digits), "pm" if parts.get("noon") else parts.get("meridiem")
     if hour > 23 or minute > 59:
         return None
-    hours = _hours(hour, meridiem, is_24_hour=digits.startswith("0") or bool(parts.get("military")))
+    # The hours of the day that the hour on the clock may mean.
+    hours: tuple[int, ...] = (hour % 12, hour % 12 + 12)
+    if meridiem is not None:
+        hours = (hour % 12 + (12 if meridiem == "pm" else 0),) if 1 <= hour <= 12 else ()
+    elif digits.startswith("0") or parts.get("military") or hour > 12:
+        hours = (hour,)
     if parts.get("before"):
         # "A quarter to twelve pm" may be 11:45 in the morning or at night. Before midnight it is another date.
         is_unclear = (meridiem and hours == (12,)) or hours == (0,)
@@ -113,15 +118,6 @@ def _clock(parts: dict[str, str | None], period: str | None) -> Clock | None:
     if period is not None:
         hours = tuple(hour for hour in hours if hour in _PERIOD_HOURS[period])
     return Clock(hours, minute)
-
-
-def _hours(hour: int, meridiem: str | None, *, is_24_hour: bool) -> tuple[int, ...]:
-    """List the hours of the day that an hour on the clock may mean."""
-    if meridiem is not None:
-        return (hour % 12 + (12 if meridiem == "pm" else 0),) if 1 <= hour <= 12 else ()
-    if is_24_hour or hour == 0 or hour > 12:
-        return (hour,)
-    return (hour % 12, hour % 12 + 12)
 
 
 def without_zone(plain: str, near: tuple[str, ...]) -> tuple[str, str | None]:

@@ -108,7 +108,14 @@ def _day_without_weekday(text: str, calendar: Calendar) -> date | None:
     if match := _DAY_OF_MONTH.fullmatch(text):
         return _next_day_of_month(int(match[1]), calendar.first_ahead)
     if match := _NUMERIC_DATE.fullmatch(text):
-        return _numeric_date(int(match[1]), int(match[2]), match[3], calendar)
+        # "25/12" is clear everywhere. Outside the US "12/3" may be December or March.
+        one, other, year = int(match[1]), int(match[2]), match[3]
+        month, number = (one, other) if one <= 12 else (other, one)
+        if other <= 12 and one <= 12 and one != other and not calendar.is_month_first:
+            readings = (_numeric(month, number, year, calendar), _numeric(number, month, year, calendar))
+            dates = [day for day in readings if day is not None]
+            raise Unclear(which_day(dates[0], dates[1]))
+        return _numeric(month, number, year, calendar)
     if _ISO_DATE.fullmatch(text):
         return _date_or_none(*map(int, text.split("-")))
     return _named_month(text, calendar.first_ahead)
@@ -121,16 +128,6 @@ def _next_day_of_month(number: int, first: date) -> date | None:
         if day is not None and day >= first:
             return day
     return None
-
-
-def _numeric_date(one: int, other: int, year: str | None, calendar: Calendar) -> date | None:
-    """Read "25/12", which is clear everywhere. Outside the US "12/3" may be December or March, so it raises Unclear."""
-    month, number = (one, other) if one <= 12 else (other, one)
-    if other <= 12 and one <= 12 and one != other and not calendar.is_month_first:
-        readings = (_numeric(month, number, year, calendar), _numeric(number, month, year, calendar))
-        days = [day for day in readings if day is not None]
-        raise Unclear(which_day(days[0], days[1]))
-    return _numeric(month, number, year, calendar)
 
 
 def _numeric(month: int, number: int, year: str | None, calendar: Calendar) -> date | None:

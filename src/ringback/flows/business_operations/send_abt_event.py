@@ -96,12 +96,8 @@ def _problem_with(data: object) -> str | None:
         return "holds a value that is not JSON"
     if len(encoded) > MAX_DATA_BYTES:
         return f"longer than {MAX_DATA_BYTES} bytes"
-    return _problem_inside(data)
-
-
-def _problem_inside(data: object) -> str | None:
-    """Values that JSON allows and its readers reject."""
-    level = [data]
+    # Values that JSON allows and its readers reject.
+    level: list[object] = [data]
     for _ in range(MAX_DATA_DEPTH):
         parts = [part for each in level if isinstance(each, dict) for part in (*each.keys(), *each.values())]
         parts += [part for each in level if isinstance(each, list) for part in each]
