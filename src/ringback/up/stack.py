@@ -20,14 +20,7 @@ from ringback.embedded.server import PostgresServer
 from ringback.logs import choose_format, configure_logs
 from ringback.loops import Loop, rest
 from ringback.process import Service, run_loop, run_services, stop_on_signals
-from ringback.services import (
-    business_api,
-    call_processor,
-    internal_api,
-    scheduler,
-    webhook_processor,
-    webhook_receiver,
-)
+from ringback.services import business_api, call_processor, internal_api, scheduler, webhook_processor, webhook_receiver
 from ringback.up.emulators import Emulator, EmulatorDidNotStart
 from ringback.up.state import UpState, load_state, make_directory, make_erasure_key, new_state, save_state
 from ringback.web.server import listen

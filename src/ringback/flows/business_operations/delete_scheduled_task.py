@@ -8,12 +8,7 @@ from typing import Any
 from ringback.domain.abt_event import FailReason
 from ringback.domain.attempt import Attempt, awaits_verdict
 from ringback.domain.call import OPEN_TASK, Call, Task, TaskStatus, update_status
-from ringback.flows.business_operations.action import (
-    ActionDeclaration,
-    ActionError,
-    Reply,
-    Subject,
-)
+from ringback.flows.business_operations.action import ActionDeclaration, ActionError, Reply, Subject
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
 from ringback.flows.business_operations.target import find_target
 from ringback.flows.ending_calls import end_call

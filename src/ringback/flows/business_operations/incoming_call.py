@@ -10,13 +10,7 @@ from ringback.domain.call import Call, InboundCall, Task, TaskKind
 from ringback.domain.contact import Contact
 from ringback.domain.instant import say_moment
 from ringback.domain.time_zone import find_zone, region_zone
-from ringback.flows.business_operations.action import (
-    ActionDeclaration,
-    ActionRequest,
-    Reply,
-    Subject,
-    Target,
-)
+from ringback.flows.business_operations.action import ActionDeclaration, ActionRequest, Reply, Subject, Target
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
 from ringback.flows.business_operations.target import find_target
 from ringback.flows.call_outcome import OutcomeRules

@@ -6,13 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ringback.domain.contact import Note
-from ringback.flows.business_operations.action import (
-    ActionDeclaration,
-    ActionError,
-    Reply,
-    Subject,
-    forward,
-)
+from ringback.flows.business_operations.action import ActionDeclaration, ActionError, Reply, Subject, forward
 from ringback.flows.business_operations.arguments import NOT_NOTED_SAY, arguments, read_texts, text
 from ringback.flows.business_operations.target import find_target
 from ringback.storage import UnitOfWork

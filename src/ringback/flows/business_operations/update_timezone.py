@@ -17,13 +17,7 @@ from ringback.domain.phone_number import NumberPlan
 from ringback.domain.time_zone import ZoneSource, find_zone, region_zone
 from ringback.domain.zone_names import resolve_zone_name
 from ringback.flows.abt_events import emit_rescheduled
-from ringback.flows.business_operations.action import (
-    ActionDeclaration,
-    ActionError,
-    Reply,
-    Scope,
-    Subject,
-)
+from ringback.flows.business_operations.action import ActionDeclaration, ActionError, Reply, Scope, Subject
 from ringback.flows.business_operations.arguments import arguments, read_texts, refuse_if_any, text
 from ringback.flows.business_operations.target import find_target
 from ringback.storage import UnitOfWork

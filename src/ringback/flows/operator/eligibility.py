@@ -7,13 +7,7 @@ from typing import Any
 from ringback.domain.abt_event import iso
 from ringback.domain.call import DEFAULT_LIFETIME, Call, RetryPolicy, Task, TaskKind, TaskStatus
 from ringback.domain.contact import Contact
-from ringback.domain.contact_snapshot import (
-    ContactSnapshot,
-    NextCall,
-    OpenCall,
-    PastAttempt,
-    next_call,
-)
+from ringback.domain.contact_snapshot import ContactSnapshot, NextCall, OpenCall, PastAttempt, next_call
 from ringback.domain.eligibility import DAY, Candidate, DialPolicy
 from ringback.domain.phone_number import NumberPlan
 from ringback.domain.zone_names import candidate_zones
