@@ -25,7 +25,8 @@ AroundJob = Callable[[Job], Job]
 def services_of(deps: Dependencies, around_job: AroundJob) -> list[Service]:
     """All services of `ringback up`; each job of the scheduler is replaced by what `around_job` makes of it."""
     services: list[Service] = [module.build_service(deps) for module in SERVICES if module is not scheduler]
-    to_do = tuple(map(around_job, scheduler.jobs(deps.scheduled_calls(), deps.reconciliation(), deps.retention())))
+    all_jobs = scheduler.jobs(deps.scheduled_calls(), deps.reconciliation(), deps.retention(), deps.rollups())
+    to_do = tuple(map(around_job, all_jobs))
     return [*services, Service("scheduler", loops=[lambda stop: scheduler.run_scheduler(to_do, stop, deps.loops)])]
 
 

@@ -11,12 +11,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from ringback.domain.calling_hours import CallingHours
 from ringback.domain.eligibility import DialPolicy
 from ringback.domain.follow_up import Deadlines
 from ringback.domain.operations import MASK, masked_url
 from ringback.domain.phone_number import NumberType
+from ringback.domain.time_zone import report_zone
 from ringback.log_text import LogFormat
 
 #: A lease outlives the create call by this much, for the time to record an answer.
@@ -74,6 +76,7 @@ class Settings:
     max_call_s: int
     inbound_hold_s: int
     catalog: Path | None
+    report_zone: ZoneInfo
     emulator_speed: float
     log_format: LogFormat | None
     emulated: bool
@@ -282,6 +285,7 @@ _ENTRIES = (
     _Entry("RINGBACK_MAX_CALL_S", _whole(1, _DAY_S), "3600", "600"),
     _Entry("RINGBACK_INBOUND_HOLD_S", _whole(0, _DAY_S), "1800"),
     _Entry("RINGBACK_CATALOG", Path),
+    _Entry("RINGBACK_REPORT_ZONE", report_zone, "UTC"),
     _Entry("RINGBACK_EMULATOR_SPEED", _number(0.01, 100_000), "20"),
     _Entry("RINGBACK_LOG_FORMAT", _log_format),
 )
@@ -384,5 +388,4 @@ def _shown(entry: _Entry, value: object) -> str:
         return ",".join(str(part) for part in (sorted(value) if isinstance(value, frozenset) else value)) or "none"
     if isinstance(value, float):
         return f"{value:g}"
-    text = str(value)
-    return masked_url(text) if "://" in text else text
+    return masked_url(str(value)) if "://" in str(value) else str(value)

@@ -75,6 +75,11 @@ class Failpoint(StrEnum):
     POLL_ANSWERED = "poll.answered"
     POLL_APPLIED = "poll.applied"
 
+    # The statistics are added up.
+    ROLLUP_COUNTED = "rollup.counted"
+    ROLLUP_FOLDED = "rollup.folded"
+    ROLLUP_FOLD_COMMITTED = "rollup.fold_committed"
+
     # An action is done.
     INBOUND_HELD = "action.inbound_held"
     RESCHEDULED = "action.rescheduled"

@@ -20,6 +20,7 @@ from ringback.adapters.postgres.outbox import PostgresDeadOutbox
 from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Pool, connection_of, open_pool
 from ringback.adapters.postgres.purge import PostgresPurge
+from ringback.adapters.postgres.rollup_rows import PostgresRollupRows
 from ringback.adapters.postgres.schema import require_schema
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.adapters.postgres.views import PostgresViews
@@ -51,6 +52,7 @@ from ringback.flows.operator.monitoring import Monitoring, database_dependency, 
 from ringback.flows.operator.retention import Retention
 from ringback.flows.outbox_delivery import OutboxRelay, OutboxWakeup
 from ringback.flows.reconciliation import Reconciliation
+from ringback.flows.rollups import Rollups
 from ringback.flows.scheduled_calls import ScheduledCalls, most_on_their_way
 from ringback.loops import Loops
 from ringback.ports import Clock, MessageQueue
@@ -144,6 +146,9 @@ class Dependencies:
     def retention(self) -> Retention:
         return Retention(PostgresPurge(self.pool), self.clock)
 
+    def rollups(self) -> Rollups:
+        return Rollups(PostgresRollupRows(self.pool, self.settings.report_zone))
+
     async def check_schema(self) -> None:
         """Raise StartRefused if the database is not upgraded."""
         await require_schema(self.pool)
@@ -220,7 +225,13 @@ async def open_dependencies(settings: Settings, another_clock: Clock | None = No
         stack.callback(pool.terminate)
         hashing = Hashing(settings.erasure_key)
         clock_is_real = another_clock is None
-        store = PostgresStore(pool, on_outbox=outbox_wakeup.notify, clock_is_real=clock_is_real, hashing=hashing)
+        store = PostgresStore(
+            pool,
+            on_outbox=outbox_wakeup.notify,
+            clock_is_real=clock_is_real,
+            hashing=hashing,
+            report_zone=settings.report_zone,
+        )
         call_queue = await open_queue(settings.call_queue, pool, settings.aws_region, loops)
         stack.push_async_callback(call_queue.close)
         event_queue = await open_queue(settings.event_queue, pool, settings.aws_region, loops)

@@ -151,6 +151,8 @@ class Attempt:
     in_voicemail: bool | None = None
     analysis: dict[str, Any] | None = None  # the agent's custom analysis fields
     analysis_source: str | None = None
+    agent_version: int | None = None
+    time_zone: str | None = None  # the contact's at the last claim
 
     # The events emitted last for this attempt. A changed verdict corrects them.
     initiated_event: bool = False
@@ -159,6 +161,7 @@ class Attempt:
     verdict_event_id: str | None = None
     verdict_digest: str | None = None
     revision: int = 0
+    counted: dict[str, Any] | None = None  # what it adds to the statistics; None before its verdict
 
     @property
     def is_final(self) -> bool:

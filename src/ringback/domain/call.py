@@ -92,6 +92,7 @@ class Call:
     no_more_retries: str | None = None
     closing_event_id: str | None = None  # the uncorrected event that carried is_final: true
     reason: str | None = None  # of the last `failed` event
+    counted: dict[str, Any] | None = None  # what it adds to the statistics
 
     @property
     def is_erased(self) -> bool:

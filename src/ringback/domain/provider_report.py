@@ -74,6 +74,7 @@ class ProviderReport:
     recording_url: str | None = None
     cost_cents: float | None = None
     latency: dict[str, Any] | None = None
+    agent_version: int | None = None
     analysis: Analysis | None = None
     from_number: str | None = None
     to_number: str | None = None
@@ -84,6 +85,15 @@ class ProviderReport:
         return self.end_facts is not None and self.end_facts.opt_out
 
 
+_END_FACTS = (
+    "ended_at",
+    "duration_ms",
+    "disconnection_reason",
+    "cost_cents",
+    "latency",
+    "recording_url",
+    "agent_version",
+)
 _BY_PROVIDER = Analysis().source
 #: The end of a polled call for which the provider gives no reason.
 _NO_REASON = EndFacts(DialFact.PROVIDER_ERROR, Party.UNKNOWN, "unknown", connected=None)
@@ -151,7 +161,7 @@ def _rank(state: AttemptState) -> int:
 
 
 def _absorb_end(attempt: Attempt, report: ProviderReport, is_ahead: bool) -> None:
-    for name in ("ended_at", "duration_ms", "disconnection_reason", "cost_cents", "latency", "recording_url"):
+    for name in _END_FACTS:
         _take(attempt, name, getattr(report, name), is_ahead)
     if report.transcript is not None and (is_ahead or attempt.transcript is None):
         attempt.transcript = report.transcript

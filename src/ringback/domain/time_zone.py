@@ -150,3 +150,10 @@ def clock_of(zone: str) -> tuple[timedelta | None, ...]:
 def abbreviations_of(zones: Iterable[str]) -> set[str]:
     """The abbreviations of these regions: "MST" and "MDT" in Denver, "MST" alone in Phoenix."""
     return {sample.astimezone(ZoneInfo(zone)).strftime("%Z") for zone in zones for sample in _SAMPLES}
+
+
+def report_zone(name: str) -> ZoneInfo:
+    """Return the zone whose days reports use: a region, or UTC. Raises ValueError for any other name."""
+    if name != "UTC" and name not in available_timezones() - NO_PLACE:
+        raise ValueError("must be UTC or a region such as America/New_York")
+    return ZoneInfo(name)

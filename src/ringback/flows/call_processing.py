@@ -226,6 +226,8 @@ class CallProcessing:
             check_transition(attempt.state, AttemptState.DIALING)
             attempt.state = AttemptState.DIALING
         attempt.task_id = task.task_id
+        zones = candidate_zones(case.contact.time_zone, self.rules.numbers.time_zones(call.phone))
+        attempt.time_zone = zones[0] if zones else None
         attempt.fence += 1
         attempt.claimed_at = now
         attempt.lease_until = attempt.next_check_at = now + timedelta(seconds=self.rules.policy.lease_s)

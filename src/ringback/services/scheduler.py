@@ -1,4 +1,4 @@
-"""Scheduler: releases due calls, publishes lost ones, ends expired ones, reconciles attempts, purges old rows."""
+"""Scheduler: releases due calls, publishes lost ones, ends expired ones, reconciles attempts, adds up, purges."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ringback.config import Settings
 from ringback.flows.operator.retention import BATCH, Retention
 from ringback.flows.reconciliation import Reconciliation
+from ringback.flows.rollups import COUNTED_TOGETHER, FOLDED_TOGETHER, Rollups
 from ringback.flows.scheduled_calls import ScheduledCalls
 from ringback.loops import Loop, Loops, rest
 from ringback.process import Service, run_process
@@ -26,13 +27,17 @@ class Job:
     batch: int
 
 
-def jobs(scheduled: ScheduledCalls, reconciliation: Reconciliation, retention: Retention) -> tuple[Job, ...]:
+def jobs(
+    scheduled: ScheduledCalls, reconciliation: Reconciliation, retention: Retention, rollups: Rollups
+) -> tuple[Job, ...]:
     """Return the jobs with their pauses in seconds and their batch sizes."""
     return (
         Job("release_due_calls", scheduled.release_due_calls, 0.25, 500),
         Job("look_after_attempts", reconciliation.reconcile_due_attempts, 0.5, 100),
         Job("end_expired_calls", scheduled.end_expired_calls, 1.0, 500),
         Job("publish_lost_calls", scheduled.publish_lost_calls, 10.0, 500),
+        Job("count_uncounted", rollups.count_uncounted, 1.0, COUNTED_TOGETHER),
+        Job("fold_deltas", rollups.fold_deltas, 1.0, FOLDED_TOGETHER),
         Job("discard_old", retention.purge_expired, HOUR_S, BATCH),
     )
 
@@ -58,7 +63,7 @@ async def _repeat(job: Job, stop: asyncio.Event, loop: Loop) -> None:
 
 
 def build_service(deps: Dependencies) -> Service:
-    all_jobs = jobs(deps.scheduled_calls(), deps.reconciliation(), deps.retention())
+    all_jobs = jobs(deps.scheduled_calls(), deps.reconciliation(), deps.retention(), deps.rollups())
     return Service("scheduler", loops=[lambda stop: run_scheduler(all_jobs, stop, deps.loops)])
 
 

@@ -1,13 +1,15 @@
 """Accept calls: one read for a whole group, and one statement that writes each call whole or not at all."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 from ringback.adapters.postgres.person_hash import KEYS_IN_USE, Hashing, covering
 from ringback.adapters.postgres.pool import Pool, connection_of
+from ringback.adapters.postgres.rollups import DELTA_COLUMNS, delta_values
 from ringback.adapters.postgres.rows import columns_of, named_columns
 from ringback.domain.call import Call, Task
+from ringback.domain.contribution import count_call
 from ringback.storage import AcceptedCall, PersonNow
 
 _PEOPLE_NOW = f"""
@@ -29,8 +31,8 @@ _KEYED = ("idempotency_key", "request_hash", "response")
 # person named is changed by a person only.
 _INSERT = f"""
 WITH given AS (
-    SELECT call, contact, task, outbox_row, decision FROM jsonb_to_recordset($1::jsonb)
-        AS given (call jsonb, contact jsonb, task jsonb, outbox_row jsonb, decision jsonb)),
+    SELECT call, contact, task, outbox_row, decision, deltas FROM jsonb_to_recordset($1::jsonb)
+        AS given (call jsonb, contact jsonb, task jsonb, outbox_row jsonb, decision jsonb, deltas jsonb)),
 people AS (
     INSERT INTO contacts (contact_id, phone, time_zone, time_zone_source, fields, updated_at)
     SELECT person.contact_id, person.phone, person.time_zone, person.time_zone_source, person.fields, $2
@@ -60,7 +62,11 @@ queued AS (
 decided AS (
     INSERT INTO gate_decisions (call_id, at, kind, detail)
     SELECT call_id, $2, 'refused_at_acceptance', decision
-    FROM given, accepted WHERE given.call ->> 'call_id' = accepted.call_id AND decision IS NOT NULL)
+    FROM given, accepted WHERE given.call ->> 'call_id' = accepted.call_id AND decision IS NOT NULL),
+counted AS (
+    INSERT INTO rollup_deltas ({DELTA_COLUMNS}) SELECT {delta_values("row")}
+    FROM given, accepted, jsonb_populate_recordset(NULL::rollup_deltas, given.deltas) AS row
+    WHERE deltas IS NOT NULL AND given.call ->> 'call_id' = accepted.call_id)
 SELECT call_id FROM accepted
 """
 
@@ -94,10 +100,10 @@ async def read_answers(pool: Pool, hashing: Hashing, asked: Mapping[str, str]) -
     return answers
 
 
-async def insert_accepted(pool: Pool, accepted: Sequence[AcceptedCall], now: datetime) -> set[str]:
+async def insert_accepted(pool: Pool, accepted: Sequence[AcceptedCall], now: datetime, report_zone: tzinfo) -> set[str]:
     """Return the ids of the written calls. A missing call lost its idempotency key to another request."""
     async with connection_of(pool) as connection:
-        records = await connection.fetch(_INSERT, [_row(one) for one in accepted], now)
+        records = await connection.fetch(_INSERT, [_row(one, report_zone) for one in accepted], now)
     return {record["call_id"] for record in records}
 
 
@@ -105,8 +111,9 @@ def kinds_of_outbox_rows(accepted: Sequence[AcceptedCall]) -> set[str]:
     return {row["kind"] for one in accepted if (row := _outbox_row(one)) is not None}
 
 
-def _row(one: AcceptedCall) -> dict[str, Any]:
+def _row(one: AcceptedCall, report_zone: tzinfo) -> dict[str, Any]:
     contact = one.contact
+    count_call(one.call, (), report_zone)
     columns = columns_of(one.call)
     columns |= {"idempotency_key": one.idempotency_key, "request_hash": one.request_hash, "response": one.response}
     return {
@@ -121,6 +128,7 @@ def _row(one: AcceptedCall) -> dict[str, Any]:
         "task": None if one.task is None else columns_of(one.task),
         "outbox_row": _outbox_row(one),
         "decision": one.decision,
+        "deltas": one.call.counted["rows"] if one.call.counted is not None else None,
     }
 
 

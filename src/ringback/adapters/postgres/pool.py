@@ -79,10 +79,16 @@ def encode_json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-async def _prepare_connection(connection: asyncpg.Connection) -> None:
+async def _prepare_any_connection(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec("jsonb", encoder=encode_json, decoder=msgspec.json.decode, schema="pg_catalog")
+    # Every statement here that changes an attempt or a call counts it too. Migration 0011 marks what others change.
+    await connection.execute("SET ringback.counts = 'on'")
     # `json` keeps the text as written. The standard decoder keeps the order of the keys too.
     await connection.set_type_codec("json", encoder=encode_json, decoder=json.loads, schema="pg_catalog")
+
+
+async def _prepare_connection(connection: asyncpg.Connection) -> None:
+    await _prepare_any_connection(connection)
     if connection.get_server_version() >= _HAS_TRANSACTION_TIMEOUT:
         await connection.execute(f"SET transaction_timeout = '{TRANSACTION_TIMEOUT_S}s'")
 
@@ -91,16 +97,19 @@ async def _keep_session(_: asyncpg.Connection) -> None:
     """Skip the RESET round trip: the product uses transaction-scoped locks and settings only."""
 
 
-async def open_pool(database_url: str, *, max_size: int) -> Pool:
-    """Open a pool that reconnects by itself. Raises StoreUnavailable, also if every server of the URL is read-only."""
+async def open_pool(database_url: str, *, max_size: int, is_unlimited: bool = False) -> Pool:
+    """Open a pool that reconnects by itself. Raises StoreUnavailable, also if every server of the URL is read-only.
+
+    `is_unlimited`: without limits of a statement's and a transaction's time, for work that holds no lock of dialing.
+    """
     async with opening():
         return await asyncpg.create_pool(
             database_url,
             min_size=1,
             max_size=max_size,
-            init=_prepare_connection,
+            init=_prepare_any_connection if is_unlimited else _prepare_connection,
             reset=_keep_session,
-            command_timeout=COMMAND_TIMEOUT_S,
+            command_timeout=None if is_unlimited else COMMAND_TIMEOUT_S,
             statement_cache_size=512,
             # The URL may name several hosts, or a name that now leads to another server. Only a writable one is used.
             target_session_attrs=SessionAttribute.read_write,

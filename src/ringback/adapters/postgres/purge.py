@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from ringback.adapters.postgres.pool import Pool, connection_of
+from ringback.adapters.postgres.rollups import DELTA_COLUMNS, delta_values
 
 
 def _oldest(table: str, condition: str) -> str:
@@ -13,16 +14,29 @@ def _oldest(table: str, condition: str) -> str:
     """
 
 
-_FINISHED_CALLS = """
+# The statistics keep the deleted rows, but apart: `check` recomputes only what still exists.
+_FINISHED_CALLS = f"""
 WITH old AS (
-    SELECT call_id FROM calls WHERE final AND expires_at < $1
+    SELECT call_id FROM calls WHERE final AND expires_at < $1 AND counted IS NOT NULL AND NOT recount
       -- An attempt that is still checked may yet correct the call's end.
-      AND NOT EXISTS (SELECT FROM attempts WHERE attempts.call_id = calls.call_id AND next_check_at IS NOT NULL)
+      AND NOT EXISTS (SELECT FROM attempts WHERE attempts.call_id = calls.call_id
+                        AND (next_check_at IS NOT NULL OR recount OR (verdict_type IS NOT NULL AND counted IS NULL)))
       AND NOT EXISTS (SELECT FROM outbox WHERE outbox.call_id = calls.call_id
                         AND delivered_at IS NULL AND dead_at IS NULL)
     LIMIT $2 FOR UPDATE SKIP LOCKED),
-their_attempts AS (DELETE FROM attempts WHERE call_id = ANY (ARRAY(SELECT call_id FROM old))),
-their_tasks AS (DELETE FROM tasks WHERE call_id = ANY (ARRAY(SELECT call_id FROM old)))
+their_attempts AS (DELETE FROM attempts WHERE call_id = ANY (ARRAY(SELECT call_id FROM old)) RETURNING counted),
+their_tasks AS (DELETE FROM tasks WHERE call_id = ANY (ARRAY(SELECT call_id FROM old))),
+counted_rows AS (
+    SELECT counted AS row FROM their_attempts WHERE counted <> '{{}}'
+    UNION ALL SELECT jsonb_array_elements(counted -> 'rows') FROM calls
+    WHERE call_id = ANY (ARRAY(SELECT call_id FROM old))),
+moved AS (
+    INSERT INTO rollup_deltas ({DELTA_COLUMNS})
+    SELECT {delta_values("row", sign="-")}
+    FROM counted_rows, jsonb_populate_record(NULL::rollup_deltas, counted_rows.row) AS row
+    UNION ALL
+    SELECT {delta_values("row", purged="true")}
+    FROM counted_rows, jsonb_populate_record(NULL::rollup_deltas, counted_rows.row) AS row)
 DELETE FROM calls WHERE call_id = ANY (ARRAY(SELECT call_id FROM old))
 """
 

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from ringback.adapters.postgres import acceptance, attempts, calls, inbound_calls, outbox, tasks
@@ -36,11 +36,13 @@ class PostgresStore:
         on_outbox: Callable[[Collection[str]], None] = lambda _: None,
         clock_is_real: bool = True,
         hashing: Hashing | None = None,
+        report_zone: tzinfo = UTC,
     ) -> None:
         self._pool = pool
         self._hashing = hashing or Hashing()
         self._on_outbox = on_outbox
         self._clock_is_real = clock_is_real
+        self._report_zone = report_zone
         self._instance: str | None = None
         self.final_events: Counter[tuple[str, str]] = Counter()  # committed by this process, by type and reason
 
@@ -49,7 +51,9 @@ class PostgresStore:
         async with connection_of(self._pool) as connection:
             async with connection.transaction():
                 hashes = await self._hashing.hashes(connection)
-                unit = PostgresUnitOfWork(connection, hashes, clock_is_real=self._clock_is_real)
+                unit = PostgresUnitOfWork(
+                    connection, hashes, clock_is_real=self._clock_is_real, report_zone=self._report_zone
+                )
                 yield unit
                 await unit.flush()
         if unit.outbox.written:
@@ -82,7 +86,7 @@ class PostgresStore:
         return await acceptance.read_people(self._pool, self._hashing, people)
 
     async def insert_accepted(self, accepted: Sequence[AcceptedCall], now: datetime) -> set[str]:
-        written = await acceptance.insert_accepted(self._pool, accepted, now)
+        written = await acceptance.insert_accepted(self._pool, accepted, now, self._report_zone)
         closings = [one.closing for one in accepted if one.closing is not None and one.call.call_id in written]
         self.final_events.update(final for event in closings if (final := outbox.final_event_of(event)) is not None)
         self._on_outbox(acceptance.kinds_of_outbox_rows(accepted))

@@ -1,7 +1,7 @@
 """One unit of work on one connection: its locks, and its repositories by table."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 
 from ringback.adapters.postgres.action_results import PostgresActionResults
 from ringback.adapters.postgres.attempts import PostgresAttempts
@@ -16,20 +16,33 @@ from ringback.adapters.postgres.person_facts import PERSON_FACTS
 from ringback.adapters.postgres.person_hash import IS_ERASED, PersonHashes, marks_of
 from ringback.adapters.postgres.pool import Connection
 from ringback.adapters.postgres.provider_events import PostgresProviderEvents
+from ringback.adapters.postgres.rollups import PostgresDeltas
 from ringback.adapters.postgres.rows import Row, call_from
 from ringback.adapters.postgres.suppressions import PostgresSuppressions
 from ringback.adapters.postgres.tasks import PostgresTasks
 from ringback.adapters.postgres.tracked_rows import FlushingConnection, TrackedRows
+from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call
+from ringback.domain.contribution import count_attempt, count_call
 from ringback.domain.eligibility import PersonFacts
 
 
 class PostgresUnitOfWork:
-    """Implements `storage.UnitOfWork`. `clock_is_real` False: a test sets the time, so skew is not measured."""
+    """Implements `storage.UnitOfWork`. `clock_is_real` False: a test sets the time, so skew is not measured.
 
-    def __init__(self, connection: Connection, hashes: PersonHashes, *, clock_is_real: bool) -> None:
+    `report_zone` defines the days of the statistics. Every attempt and call that is saved is counted here, so that no
+    flow can change one and leave the statistics as they were.
+    """
+
+    def __init__(
+        self, connection: Connection, hashes: PersonHashes, *, clock_is_real: bool, report_zone: tzinfo = UTC
+    ) -> None:
         self._hashes = hashes
         self._clock_is_real = clock_is_real
+        self._report_zone = report_zone
+        self._locked: dict[str, Call] = {}
+        self._counted: dict[str, dict[str, Attempt]] = {}  # attempts by id that their call does not yet count, by call
+        self._deltas = PostgresDeltas()
         self._rows = TrackedRows(connection)
         self.reports: list[Callable[[], None]] = []  # called after the commit
         self._connection = flushing = FlushingConnection(connection, self._rows)
@@ -50,7 +63,13 @@ class PostgresUnitOfWork:
 
     async def flush(self) -> None:
         """Write everything that was collected, in one statement. Called once, before the commit. Raises Retryable."""
-        await self._rows.flush([*self.outbox.take_writes(), *self.decisions.take_writes()])
+        for call_id in list(self._counted):
+            if call_id in self._locked:
+                await self.save(self._locked[call_id])
+            else:
+                self._deltas.count_again(call_id)
+        writes = (*self.outbox.take_writes(), *self.decisions.take_writes(), *self._deltas.take_writes())
+        await self._rows.flush(writes)
 
     async def lock_contacts(self, phones: Sequence[str], contact_id: str | None) -> None:
         for phone in sorted(set(phones)):
@@ -63,13 +82,27 @@ class PostgresUnitOfWork:
         if not await self._connection.fetch(LOCK_CONTACTS_OF_CALL, call_id):
             return None
         record = await self._connection.fetchrow(CALL_FOR_UPDATE, call_id)
-        return self._rows.remember(call_from(record)) if record else None
+        if record is None:
+            return None
+        self._locked[call_id] = call = self._rows.remember(call_from(record))
+        return call
 
     async def insert(self, row: Row) -> None:
+        self._count(row)
         await self._rows.insert(row)
 
     async def save(self, row: Row) -> None:
+        self._count(row)
         await self._rows.save(row)
+
+    def _count(self, row: Row) -> None:
+        if isinstance(row, Attempt):
+            if changes := count_attempt(row, self._report_zone):
+                self._deltas.add(changes)
+                self._counted.setdefault(row.call_id, {})[row.attempt_id] = row
+        elif isinstance(row, Call):
+            counted = self._counted.pop(row.call_id, {}).values()
+            self._deltas.add(count_call(row, counted, self._report_zone))
 
     async def person_facts(self, call: Call, own_attempt: str | None, now: datetime) -> PersonFacts:
         forms = self._hashes.forms_of(call.phone, call.contact_id)

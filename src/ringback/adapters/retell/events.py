@@ -78,6 +78,7 @@ def _report(call: CallBody, kind: ReportKind, event_name: str) -> ProviderReport
         recording_url=call.recording_url or call.scrubbed_recording_url or None,
         cost_cents=_number(call.call_cost, "combined_cost"),
         latency=call.latency,
+        agent_version=_whole(call.agent_version),
         analysis=_analysis(call.call_analysis, kind),
         from_number=call.from_number,
         to_number=call.to_number,

@@ -45,6 +45,7 @@ class CallBody(msgspec.Struct):
     scrubbed_recording_url: str | None = None
     call_cost: dict[str, Any] | None = None
     latency: dict[str, Any] | None = None
+    agent_version: int | float | None = None
     call_analysis: dict[str, Any] | None = None
     data_storage_setting: str | None = None
     opt_out_sensitive_data_storage: bool | None = None

@@ -1,0 +1,52 @@
+"""The stack that plays recorded calls, and a database of this folder's own: the check reads all of it."""
+
+from collections.abc import Iterator
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from ringback.adapters.postgres.pool import Pool
+from ringback.adapters.postgres.rollup_rows import PostgresRollupRows
+from ringback.adapters.postgres.store import PostgresStore
+from ringback.flows.rollups import Rollups
+from tests.flows.event_processing.conftest import EventStack
+from tests.postgresql import short_lived_copy
+
+ZONE = ZoneInfo("America/New_York")
+
+
+@pytest.fixture
+def database_url(server_url: str, template_database: str) -> Iterator[str]:
+    with short_lived_copy(server_url, template_database) as url:
+        yield url
+
+
+class CountingStack(EventStack):
+    """A stack whose days are those of New York."""
+
+    def __init__(self, pool: Pool, clock: Any) -> None:
+        super().__init__(PostgresStore(pool, clock_is_real=False, report_zone=ZONE), pool, clock)
+        self.rows = PostgresRollupRows(pool, ZONE)
+        self.rollups = Rollups(self.rows)
+
+    async def shown(self, table: str, *keys: str) -> dict[Any, dict[str, int]]:
+        """The cells of a rollup table after a fold, by these keys, without zeros."""
+        while await self.rollups.fold_deltas():
+            pass
+        cells: dict[Any, dict[str, int]] = {}
+        for row in await self.all(f"SELECT * FROM {table} WHERE NOT purged"):
+            cell = cells.setdefault(tuple(row[key] for key in keys), {})
+            for name, value in row.items():
+                if isinstance(value, int) and name not in ("purged", "attempt_no", "weekday", "local_hour", "bucket"):
+                    cell[name] = cell.get(name, 0) + value
+        return {
+            key: {name: value for name, value in cell.items() if value}
+            for key, cell in cells.items()
+            if any(cell.values())
+        }
+
+
+@pytest.fixture
+def stack(pool: Pool, clock: Any) -> CountingStack:
+    return CountingStack(pool, clock)
