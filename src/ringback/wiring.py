@@ -12,7 +12,9 @@ import structlog
 from ringback.adapters.clock import SystemClock, new_id
 from ringback.adapters.engage_http import EngageHttp
 from ringback.adapters.number_plan import PhoneNumbersPlan
+from ringback.adapters.postgres.analytics import PostgresAnalytics
 from ringback.adapters.postgres.api_keys import PostgresApiKeys
+from ringback.adapters.postgres.export_rows import PostgresExportRows
 from ringback.adapters.postgres.installation import PostgresBorder, PostgresDialingSwitch, PostgresInspection
 from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.adapters.postgres.monitoring import PostgresMonitoring
@@ -37,6 +39,7 @@ from ringback.config import Settings, SettingsError, describe
 from ringback.domain.call import AcceptReceipt, NewCall
 from ringback.domain.catalog import Catalog, CatalogError, built_in_catalog, parse_catalog
 from ringback.domain.errors import ErasureKeyMissing, Retryable, StoreUnavailable
+from ringback.flows.analytics import Analytics
 from ringback.flows.border import Border, stop_call_here
 from ringback.flows.business_operations import business_actions, declarations
 from ringback.flows.business_operations.runner import BusinessOperations
@@ -44,6 +47,7 @@ from ringback.flows.call_initiation import AcceptRequest, AcceptResult, CallInit
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.call_processing import CallProcessing
 from ringback.flows.event_processing import EventCounts, EventProcessing
+from ringback.flows.exports import Exports
 from ringback.flows.operator.dead_letters import DeadLetters
 from ringback.flows.operator.diagnostics import DiagnosticTargets
 from ringback.flows.operator.dialing_control import pause_dialing, resume_dialing
@@ -148,6 +152,12 @@ class Dependencies:
 
     def rollups(self) -> Rollups:
         return Rollups(PostgresRollupRows(self.pool, self.settings.report_zone))
+
+    def analytics(self) -> Analytics:
+        return Analytics(PostgresAnalytics(self.pool), self.clock, self.settings.report_zone)
+
+    def exports(self) -> Exports:
+        return Exports(PostgresExportRows(self.pool), self.clock, self.settings.report_zone)
 
     async def check_schema(self) -> None:
         """Raise StartRefused if the database is not upgraded."""

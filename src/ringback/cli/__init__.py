@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from ringback.cli import calls, conformance, dead_letters, dialing, doctor, installation, keys, retell, running
+from ringback.cli import (
+    analytics,
+    calls,
+    conformance,
+    dead_letters,
+    dialing,
+    doctor,
+    installation,
+    keys,
+    retell,
+    running,
+)
 from ringback.config import SettingsError
 from ringback.domain.errors import ErasureKeyMissing, Retryable, StartRefused, StoreUnavailable
 
@@ -32,6 +43,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     installation.catalog,
     installation.erase,
     conformance.conformance,
+    analytics.export,
 )
 for command in COMMANDS:
     app.command()(command)
@@ -41,6 +53,7 @@ db_app.command("rekey")(installation.rekey_database)
 app.add_typer(keys.app, name="keys")
 app.add_typer(db_app, name="db")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(analytics.app, name="analytics")
 app.add_typer(retell.app, name="retell")
 
 

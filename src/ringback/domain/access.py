@@ -25,10 +25,12 @@ class Permission(StrEnum):
     ACT = "perform business actions"
     PAUSE = "pause or resume dialing"
     READ_SETTINGS = "read the settings"
+    READ_ANALYTICS = "read analytics"
+    EXPORT = "export rows"
 
 
 _P = Permission
-_VIEWER = frozenset({_P.READ_CALLS, _P.READ_SUPPRESSIONS, _P.READ_EVENTS, _P.EXPLAIN})
+_VIEWER = frozenset({_P.READ_CALLS, _P.READ_SUPPRESSIONS, _P.READ_EVENTS, _P.EXPLAIN, _P.READ_ANALYTICS})
 
 #: A viewer only reads. Engage triggers and follows its own calls. An operator stops, and does not place calls.
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
@@ -44,6 +46,8 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
             _P.ACT,
             _P.READ_EVENTS,
             _P.EXPLAIN,
+            _P.READ_ANALYTICS,
+            _P.EXPORT,
         }
     ),
     Role.ADMIN: frozenset(Permission),

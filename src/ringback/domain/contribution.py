@@ -32,7 +32,7 @@ ATTEMPT_MEASURES = (
     "callback",
     "transferred",
     "unknown",
-    "analysis_missing",
+    "analysed",
     "sentiment_positive",
     "sentiment_neutral",
     "sentiment_negative",
@@ -143,7 +143,7 @@ def _measures(attempt: Attempt) -> dict[str, int]:
         "callback": attempt.verdict_type == AbtType.RESCHEDULED or bool(attempt.business.get("callback_asked")),
         "transferred": attempt.end == "transfer",
         "unknown": attempt.state is AttemptState.ABANDONED or _reason_of(attempt) in _UNKNOWN,
-        "analysis_missing": conversation and not analysed,
+        "analysed": conversation and analysed,
     }
     if conversation and analysed:
         numbers[f"sentiment_{sentiment if sentiment in _SENTIMENTS else 'unknown'}"] = 1

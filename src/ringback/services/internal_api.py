@@ -9,7 +9,9 @@ from ringback.config import Settings
 from ringback.flows.ending_calls import cancel_call
 from ringback.flows.suppression import lift_suppression, suppress_now
 from ringback.process import Service, run_process
+from ringback.web.routes.analytics import analytics_routes
 from ringback.web.routes.calls import VoiceApi, add_call_routes
+from ringback.web.routes.exports import export_routes
 from ringback.web.routes.operator import operator_routes
 from ringback.web.routes.suppressions import add_suppression_routes
 from ringback.web.strict_route import strict_router
@@ -36,7 +38,13 @@ def build_service(deps: Dependencies) -> Service:
         numbers=deps.numbers,
     )
     guard = deps.require_key()
-    return Service("internal-api", routers=(internal_routes(api, guard), operator_routes(deps.operator(), guard)))
+    routers = (
+        internal_routes(api, guard),
+        operator_routes(deps.operator(), guard),
+        analytics_routes(deps.analytics(), deps.numbers, guard),
+        export_routes(deps.exports(), deps.numbers, guard),
+    )
+    return Service("internal-api", routers=routers)
 
 
 def run(settings: Settings, host: str, port: int) -> None:

@@ -143,6 +143,7 @@ Variables = Annotated[dict[_FieldName, Annotated[str, BeforeValidator(_variable)
 Metadata = Annotated[dict[Annotated[str, AfterValidator(_own_key)], Any], _at_most(MAX_METADATA_BYTES)]
 CallId = Annotated[str, Path(examples=["01a20491-7446-7438-8476-b9da1cc0a52a"])]
 SuppressionId = Annotated[str, Path(examples=["01a20491-a1b2-7c3d-8e4f-5a6b7c8d9e0f"])]
+ExportName = Annotated[str, Path(examples=["attempts.csv"])]
 ActionName = Annotated[str, Path(examples=["note_writeback"])]
 #: In the body of an action. The header's form of it is IdempotencyKey.
 BodyIdempotencyKey = Annotated[str, Field(pattern=f"^{_IDEMPOTENCY_KEY}$")]

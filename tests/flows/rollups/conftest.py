@@ -1,5 +1,6 @@
 """The stack that plays recorded calls, and a database of this folder's own: the check reads all of it."""
 
+import uuid
 from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,6 +10,7 @@ import pytest
 from ringback.adapters.postgres.pool import Pool
 from ringback.adapters.postgres.rollup_rows import PostgresRollupRows
 from ringback.adapters.postgres.store import PostgresStore
+from ringback.adapters.postgres.views import id_of
 from ringback.flows.rollups import Rollups
 from tests.flows.event_processing.conftest import EventStack
 from tests.postgresql import short_lived_copy
@@ -23,12 +25,17 @@ def database_url(server_url: str, template_database: str) -> Iterator[str]:
 
 
 class CountingStack(EventStack):
-    """A stack whose days are those of New York."""
+    """A stack whose days are those of New York, and whose ids are UUIDv7, as those of the product."""
 
     def __init__(self, pool: Pool, clock: Any) -> None:
         super().__init__(PostgresStore(pool, clock_is_real=False, report_zone=ZONE), pool, clock)
         self.rows = PostgresRollupRows(pool, ZONE)
         self.rollups = Rollups(self.rows)
+
+    def _next_id(self) -> str:
+        self.last_id += 1
+        first = uuid.UUID(id_of(self.clock.now()))
+        return str(uuid.UUID(int=first.int | self.person << 20 | self.last_id))
 
     async def shown(self, table: str, *keys: str) -> dict[Any, dict[str, int]]:
         """The cells of a rollup table after a fold, by these keys, without zeros."""

@@ -29,6 +29,7 @@ async def test_a_call_that_met_its_goal_is_counted_in_the_transaction_of_its_ver
             "human": 1,
             "conversation": 1,
             "goal_met": 1,
+            "analysed": 1,
             "sentiment_positive": 1,
             "cost_known": 1,
             "cost_millicents": 14500,

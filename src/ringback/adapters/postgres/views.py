@@ -132,8 +132,8 @@ class PostgresViews:
             "c.accepted_at >= ": since,
             "c.accepted_at < ": until,
             # No index orders the times of acceptance. The ids are in that order, but for the clocks' differences.
-            "c.call_id >= ": _id_of(since - _IDS_DIFFER) if since is not None else None,
-            "c.call_id <= ": _id_of(until + _IDS_DIFFER) if until is not None else None,
+            "c.call_id >= ": id_of(since - _IDS_DIFFER) if since is not None else None,
+            "c.call_id <= ": id_of(until + _IDS_DIFFER) if until is not None else None,
             "c.call_id < ": cursor,
         }
         conditions, values = _conditions(asked)
@@ -187,7 +187,7 @@ class PostgresViews:
         return _page([_item(row) for row in rows], "suppression_id", limit)
 
 
-def _id_of(moment: datetime) -> str:
+def id_of(moment: datetime) -> str:
     """Return the first UUIDv7 of a moment (RFC 9562, 5.7)."""
     milliseconds = max(0, int(moment.timestamp() * 1000))
     return str(uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | 0x2 << 62))

@@ -12,7 +12,7 @@ down_revision = "0009"
 
 _ATTEMPTS = (
     "attempts, rang, answered, human, conversation, voicemail, message_left, goal_met, opt_out, callback, transferred, "
-    "unknown, analysis_missing, sentiment_positive, sentiment_neutral, sentiment_negative, sentiment_unknown, "
+    "unknown, analysed, sentiment_positive, sentiment_neutral, sentiment_negative, sentiment_unknown, "
     "cost_known, cost_millicents, talk_ms"
 )
 _PERSONS = "persons, persons_reached, persons_goal, persons_opted_out"
@@ -99,6 +99,7 @@ def upgrade() -> None:
         for name, definition in {
             "attempts_to_count": "attempts (call_id) WHERE recount OR (verdict_type IS NOT NULL AND counted IS NULL)",
             "calls_to_count": "calls (call_id) WHERE recount OR (final AND counted IS NULL)",
+            "outbox_created": "outbox USING brin (created_at)",  # for exports
             "attempts_sent": "attempts (sent_at, attempt_id) WHERE verdict_type IS NOT NULL",
         }.items():
             op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")

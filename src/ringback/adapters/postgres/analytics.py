@@ -1,0 +1,119 @@
+"""Reads of the statistics: rollups and unfolded deltas in one statement, and the rows behind a number."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from ringback.adapters.postgres.pool import Pool, connection_of
+from ringback.adapters.postgres.rollups import DAY, HIST, HOUR, LOCAL, NUMBER, PERSON, REASON
+from ringback.adapters.postgres.views import id_of
+from ringback.domain.abt_event import iso
+from ringback.domain.analytics_query import Cut, Filter
+from ringback.domain.metrics import is_of_persons
+
+_GRAINS = {
+    "hour": HOUR,
+    "day": DAY,
+    "number": NUMBER,
+    "local": LOCAL,
+    "hist": HIST,
+    "reason": REASON,
+    "person": PERSON,
+}
+_TIMES = {"hour": "hour", "local": "month"}
+
+_ATTEMPT_ROWS = """
+SELECT call_id, contact_id, attempt_id AS row_id, attempt_id, number, sent_at, counted ->> 'outcome' AS outcome,
+       counted ->> 'reason' AS reason, cost_cents, duration_ms
+FROM attempts WHERE verdict_type IS NOT NULL AND sent_at >= $1 AND sent_at < $2 AND counted @> $3
+  AND ($4::text IS NULL OR (sent_at, attempt_id) > (SELECT sent_at, attempt_id FROM attempts WHERE attempt_id = $4))
+  AND ($6::text IS NULL OR (counted ->> 'month' >= $6 AND counted ->> 'month' < $7))
+ORDER BY sent_at, attempt_id LIMIT $5
+"""
+# The person of a call is counted where its first attempt is.
+_PERSON_ROWS = """
+SELECT call_id, calls.contact_id, attempt_id AS row_id, attempt_id, number, sent_at, calls.status AS outcome,
+       calls.reason, NULL::float AS cost_cents, NULL::bigint AS duration_ms
+FROM attempts JOIN calls USING (call_id)
+WHERE verdict_type IS NOT NULL AND sent_at >= $1 AND sent_at < $2
+  AND calls.counted -> 'rows' @> jsonb_build_array($3::jsonb)
+  AND number = (SELECT min(made::integer) FROM jsonb_object_keys(calls.counted -> 'attempts') AS made)
+  AND ($4::text IS NULL OR (sent_at, attempt_id) > (SELECT sent_at, attempt_id FROM attempts WHERE attempt_id = $4))
+ORDER BY sent_at, attempt_id LIMIT $5
+"""
+_DENIED_ROWS = """
+SELECT call_id, contact_id, call_id AS row_id, NULL AS attempt_id, NULL::integer AS number,
+       NULL::timestamptz AS sent_at, status AS outcome, reason, NULL::float AS cost_cents, NULL::bigint AS duration_ms
+FROM calls WHERE call_id >= $6 AND call_id <= $7 AND accepted_at >= $1 AND accepted_at < $2
+  AND counted -> 'rows' @> jsonb_build_array($3::jsonb) AND ($4::text IS NULL OR call_id > $4)
+ORDER BY call_id LIMIT $5
+"""
+
+
+class PostgresAnalytics:
+    """Implements `flows.analytics.Statistics`. All methods raise StoreUnavailable."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def sums(self, cuts: Sequence[Cut]) -> list[list[dict[str, Any]]]:
+        found = []
+        async with connection_of(self._pool) as connection:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                for asked in cuts:
+                    statement, values = sums_of(asked)
+                    found.append([dict(row) for row in await connection.fetch(statement, *values)])
+        return found
+
+    async def rows(
+        self, asked: Filter, measure: str, *, cursor: str | None, limit: int
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        since, until = asked.since, asked.until
+        more: tuple[str | None, str | None] = (None, None)
+        wanted: dict[str, Any] = asked.keys | {measure: 1}
+        statement = _PERSON_ROWS if is_of_persons(measure) else _ATTEMPT_ROWS
+        if measure == "denied":
+            around = timedelta(hours=1)
+            statement, more = _DENIED_ROWS, (id_of(since - around), id_of(until + around))
+        elif {"weekday", "local_hour"} & wanted.keys():
+            # Those cells are of months by the contact's own clock.
+            more = (since.astimezone(asked.zone).date().isoformat(), until.astimezone(asked.zone).date().isoformat())
+            since, until = since - timedelta(days=2), until + timedelta(days=2)
+        values = [since, until, wanted, cursor, limit + 1, *(() if is_of_persons(measure) else more)]
+        async with connection_of(self._pool) as connection:
+            found = [dict(row) for row in await connection.fetch(statement, *values)]
+        items = found[:limit]
+        next_cursor = items[-1]["row_id"] if len(found) > limit else None
+        return [_item(row) for row in items], next_cursor
+
+
+def _item(row: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {name: iso(value) if isinstance(value, datetime) else value for name, value in row.items()}
+    return {name: value for name, value in shown.items() if name != "row_id"}
+
+
+def sums_of(asked: Cut) -> tuple[str, list[Any]]:
+    """Build the statement that adds rollup and deltas of one cut, and its parameters."""
+    grain = _GRAINS[asked.grain]
+    time = _TIMES.get(asked.grain, "day")
+    conditions = [f"{time} >= $1", f"{time} < $2", *(f"{key} = ${n}" for n, key in enumerate(asked.where, 3))]
+    values = [asked.since, asked.until, *asked.where.values()]
+    groups = [f"{key} AS {key}" for key in asked.by]
+    if asked.step is not None:
+        moment = time
+        if asked.zone is not None:
+            values.append(asked.zone)
+            moment = f"({time} AT TIME ZONE ${len(values)})"
+        groups.append(
+            moment + " AS step" if asked.step == "hour" else f"date_trunc('{asked.step}', {moment})::date AS step"
+        )
+    numbers = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in asked.measures)
+    columns = ", ".join((*grain.keys, *grain.measures))
+    by = f"GROUP BY {', '.join(str(n) for n in range(1, len(groups) + 1))}" if groups else ""
+    where = " AND ".join(conditions)
+    parts = (
+        f"SELECT {columns} FROM {grain.table}",
+        f"SELECT {columns} FROM ({grain.select('rollup_deltas')}) AS unfolded",
+    )
+    both = " UNION ALL ".join(f"{part} WHERE {where}" for part in parts)
+    return f"SELECT {', '.join([*groups, numbers])} FROM ({both}) AS both_parts {by}", values

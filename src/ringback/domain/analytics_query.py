@@ -1,0 +1,165 @@
+"""Which rollup can answer a question about the statistics. A question that none can answer is refused."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import Any
+
+from ringback.domain.contribution import LAST_NUMBER
+from ringback.domain.metrics import is_of_persons, is_of_reasons
+
+#: The keys of each rollup, besides its time.
+GRAINS: dict[str, frozenset[str]] = {
+    "day": frozenset({"campaign", "agent", "agent_version", "attempt_no", "outcome"}),
+    "number": frozenset({"from_number", "outcome"}),
+    "hour": frozenset({"direction", "outcome"}),
+    "local": frozenset({"campaign", "weekday", "local_hour", "attempt_no", "outcome"}),
+    "person": frozenset({"campaign", "agent", "agent_version"}),
+    "reason": frozenset({"campaign", "reason"}),
+    "hist": frozenset({"campaign", "agent", "kind", "bucket"}),
+}
+_OF_ATTEMPTS = ("day", "number", "hour", "local")
+#: The parameter of each key in the API.
+PARAMETERS = {"campaign": "campaign_id", "agent": "agent_id"}
+
+
+@dataclass(frozen=True, slots=True)
+class NotAggregated(Exception):
+    """No rollup has these keys together. `possible` says what may be combined instead."""
+
+    detail: str
+    possible: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """The asked range (its end excluded) and the asked keys; None is every value. `zone` defines days."""
+
+    since: datetime
+    until: datetime
+    zone: tzinfo
+    campaign: str | None = None
+    agent: str | None = None
+    agent_version: str | None = None
+    from_number: str | None = None
+    direction: str | None = None
+    attempt_no: int | None = None
+    outcome: str | None = None
+    reason: str | None = None
+    weekday: int | None = None
+    local_hour: int | None = None
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """The keys with a value. Every attempt is outbound, so that direction is no condition."""
+        asked = {each.name: getattr(self, each.name) for each in fields(self)[3:]}
+        if asked["direction"] == "outbound":
+            asked["direction"] = None
+        if asked["attempt_no"] is not None:
+            asked["attempt_no"] = min(asked["attempt_no"], LAST_NUMBER)
+        return {name: value for name, value in asked.items() if value is not None}
+
+    def previous(self) -> "Filter":
+        """The range of the same length just before, in days of the zone where it is whole days."""
+        days = days_of(self.since, self.until, self.zone)
+        if days is None:
+            return _replaced(self, self.since - (self.until - self.since), self.since)
+        first = days[0] - (days[1] - days[0])
+        return _replaced(self, midnight(first, self.zone), self.since)
+
+
+def _replaced(asked: Filter, since: datetime, until: datetime) -> Filter:
+    named = {each.name: getattr(asked, each.name) for each in fields(asked)}
+    return Filter(**named | {"since": since, "until": until})
+
+
+def midnight(day: date, zone: tzinfo) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+
+
+def days_of(since: datetime, until: datetime, zone: tzinfo) -> tuple[date, date] | None:
+    """The first day and the day after the last one, if the range is of whole days."""
+    first, last = since.astimezone(zone).date(), until.astimezone(zone).date()
+    is_whole = midnight(first, zone) == since and midnight(last, zone) == until
+    return (first, last) if is_whole else None
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A question that one rollup answers: its range in the rollup's own time, its conditions and groups.
+
+    `step` groups by hour, day or week; `zone` is set where days are made of hours.
+    """
+
+    grain: str
+    since: datetime | date
+    until: datetime | date
+    where: Mapping[str, Any]
+    by: tuple[str, ...] = ()
+    step: str | None = None
+    zone: str | None = None
+    measures: tuple[str, ...] = field(default=())
+
+
+def cut(
+    asked: Filter, measures: Iterable[str], report_zone: tzinfo, *, by: tuple[str, ...] = (), step: str | None = None
+) -> Cut:
+    """Find the rollup for these measures, which are of one kind. Raises NotAggregated."""
+    wanted = tuple(measures)
+    where, keys = asked.keys, asked.keys.keys() | set(by)
+    names = _grains_of(wanted)
+    fitting = [name for name in names if keys <= GRAINS[name]]
+    if not fitting:
+        possible = tuple(" + ".join(sorted(PARAMETERS.get(key, key) for key in GRAINS[name])) for name in names)
+        told = ", ".join(sorted(PARAMETERS.get(key, key) for key in keys))
+        raise NotAggregated(f"{told}: these are not counted together for this metric.", possible)
+    for name in fitting:
+        bounds = _bounds(name, asked, report_zone, step)
+        if bounds is not None:
+            is_made_of_hours = name == "hour" and step in ("day", "week")
+            zone = str(asked.zone) if is_made_of_hours else None
+            return Cut(name, *bounds, where, by, step, zone, wanted)
+    raise NotAggregated(
+        "These keys are counted by whole "
+        + ", or by whole ".join(sorted({_TIMES[name] for name in fitting}))
+        + ": choose from, to, step and zone accordingly.",
+        tuple(sorted(_TIMES[name] for name in fitting)),
+    )
+
+
+_TIMES = {
+    "hour": "hours in UTC",
+    "day": "days of the report zone",
+    "number": "days of the report zone",
+    "person": "days of the report zone",
+    "reason": "days of the report zone",
+    "hist": "days of the report zone",
+    "local": "months of the report zone, without a step",
+}
+
+
+def _grains_of(measures: tuple[str, ...]) -> tuple[str, ...]:
+    if all(map(is_of_persons, measures)):
+        return ("person",)
+    if all(map(is_of_reasons, measures)):
+        return ("reason",)
+    return ("hist",) if measures == ("samples",) else _OF_ATTEMPTS
+
+
+def _bounds(
+    grain: str, asked: Filter, report_zone: tzinfo, step: str | None
+) -> tuple[datetime | date, datetime | date] | None:
+    """The range in the rollup's own time, or None if the rollup's cells do not fit it."""
+    if grain == "hour":
+        is_whole = all(moment.astimezone(UTC).minute == moment.second == 0 for moment in (asked.since, asked.until))
+        is_half = any(
+            (moment.astimezone(asked.zone).utcoffset() or timedelta()) % timedelta(hours=1)
+            for moment in (asked.since, asked.until)
+        )
+        return (asked.since, asked.until) if is_whole and not (is_half and step) else None
+    if step == "hour" or str(asked.zone) != str(report_zone):
+        return None
+    days = days_of(asked.since, asked.until, report_zone)
+    if days is None or (grain == "local" and (step is not None or any(day.day != 1 for day in days))):
+        return None
+    return days

@@ -1,0 +1,213 @@
+"""Answer questions about the statistics: figures that name their numerator, denominator and rows."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+from ringback.domain.abt_event import iso
+from ringback.domain.analytics_query import PARAMETERS, Cut, Filter, NotAggregated, cut, midnight
+from ringback.domain.contribution import ATTEMPT_MEASURES, PERSON_MEASURES, REASON_MEASURES
+from ringback.domain.metrics import (
+    DISTRIBUTIONS,
+    FULL_COVERAGE,
+    METRICS,
+    Metric,
+    figure,
+    is_of_persons,
+    is_of_reasons,
+    percentiles,
+)
+from ringback.ports import Clock
+
+ROWS_PATH = "/v1/analytics/rows"
+#: Stands for an empty value in an address.
+NONE = "none"
+Sums = dict[str, int]
+_KINDS = (ATTEMPT_MEASURES, PERSON_MEASURES, REASON_MEASURES)
+#: The keys of each breakdown.
+BREAKDOWNS: dict[str, tuple[str, ...]] = {
+    "campaign": ("campaign",),
+    "agent": ("agent",),
+    "agent_version": ("agent", "agent_version"),
+    "number": ("from_number",),
+    "outcome": ("outcome",),
+    "reason": ("reason",),
+    "local_hour": ("weekday", "local_hour"),
+    "attempt_no": ("attempt_no",),
+}
+#: More steps are no chart.
+MOST_STEPS = 2000
+
+
+class Statistics(Protocol):
+    async def sums(self, cuts: Sequence[Cut]) -> list[list[dict[str, Any]]]:
+        """Return the groups of each cut with their sums, all as of one moment. Raises StoreUnavailable."""
+        ...
+
+    async def rows(
+        self, asked: Filter, measure: str, *, cursor: str | None, limit: int
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Return a page of the attempts or calls that a measure counts, and the next cursor."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Analytics:
+    """The flow behind the API's and the console's statistics. Its methods raise NotAggregated and StoreUnavailable."""
+
+    statistics: Statistics
+    clock: Clock
+    report_zone: tzinfo
+
+    async def summary(self, asked: Filter, *, compare: bool) -> dict[str, Any]:
+        """Every metric that is counted by the asked keys. Those that are not are named in `not_aggregated`."""
+        ranges = [asked, asked.previous()] if compare else [asked]
+        cuts = [self._cut(each, ATTEMPT_MEASURES) for each in ranges]
+        others = [self._possible(asked, measures) for measures in (PERSON_MEASURES, REASON_MEASURES)]
+        for measures in filter(None, others):
+            cuts += [self._cut(each, measures) for each in ranges]
+        distributions = self._possible(asked, ("samples",))
+        if distributions is not None:
+            cuts.append(self._cut(asked, ("samples",), ("kind", "bucket")))
+        found = await self.statistics.sums(cuts)
+        samples = found.pop() if distributions is not None else []
+        sums = [_merged([groups[0] for groups in found[number :: len(ranges)]]) for number in range(len(ranges))]
+        metrics = {
+            name: self._figure(metric, sums[0], sums[1] if compare else None, asked)
+            for name, metric in METRICS.items()
+            if set(metric.needs) <= sums[0].keys()
+        }
+        return self._head(asked) | {
+            "metrics": metrics,
+            "distributions": _distributions(samples) if distributions is not None else {},
+            "not_aggregated": [name for name in METRICS if name not in metrics],
+            "coverage": _coverage(sums[0]),
+        }
+
+    async def series(self, asked: Filter, name: str, step: str, *, compare: bool) -> dict[str, Any]:
+        """One metric by hour, day or week; steps without anything are 0."""
+        metric = METRICS[name]
+        ranges = [asked, asked.previous()] if compare else [asked]
+        found = [await self._groups(each, metric, (), step) for each in ranges]
+        steps = [list(_steps(each, step)) for each in ranges]
+        items = []
+        for number, (key, since, until) in enumerate(steps[0]):
+            before = None
+            if compare and number < len(steps[1]):
+                before = found[1].get((steps[1][number][0],), _zeros(metric))
+            sums = found[0].get((key,), _zeros(metric))
+            part = replace(asked, since=since, until=until)
+            items.append({"at": iso(since), **self._figure(metric, sums, before, part)})
+        return self._head(asked) | {"metric": name, "step": step, "items": items}
+
+    async def breakdown(self, asked: Filter, name: str, by: str, limit: int, *, compare: bool) -> dict[str, Any]:
+        """One metric by the values of a key, the largest groups first. `others` is how many groups are left out."""
+        metric, keys = METRICS[name], BREAKDOWNS[by]
+        found = await self._groups(asked, metric, keys, None)
+        before = await self._groups(asked.previous(), metric, keys, None) if compare else {}
+        size = metric.denominator or metric.numerator
+        ordered = sorted(found.items(), key=lambda group: (-group[1][size], str(group[0])))
+        items = []
+        for key, sums in ordered[:limit]:
+            named = dict(zip(keys, key, strict=True))
+            past = before.get(key, _zeros(metric)) if compare else None
+            items.append({"key": named, **self._figure(metric, sums, past, replace(asked, **named))})
+        return self._head(asked) | {"metric": name, "by": by, "items": items, "others": max(0, len(ordered) - limit)}
+
+    def _cut(self, asked: Filter, measures: Sequence[str], by: tuple[str, ...] = (), step: str | None = None) -> Cut:
+        return cut(asked, measures, self.report_zone, by=by, step=step)
+
+    def _possible(self, asked: Filter, measures: Sequence[str]) -> Sequence[str] | None:
+        by = ("kind", "bucket") if measures == ("samples",) else ()
+        try:
+            self._cut(asked, measures, by)
+        except NotAggregated:
+            return None
+        return measures
+
+    async def _groups(
+        self, asked: Filter, metric: Metric, by: tuple[str, ...], step: str | None
+    ) -> dict[tuple[Any, ...], Sums]:
+        """The sums that the metric needs, by group."""
+        kinds: list[Callable[[str], bool]] = [
+            is_of_persons,
+            is_of_reasons,
+            lambda name: not is_of_persons(name) and not is_of_reasons(name),
+        ]
+        needed = [tuple(filter(is_kind, metric.needs)) for is_kind in kinds]
+        cuts = [self._cut(asked, measures, by, step) for measures in needed if measures]
+        groups: dict[tuple[Any, ...], Sums] = defaultdict(lambda: _zeros(metric))
+        names = (*by, "step") if step else by
+        for one, rows in zip(cuts, await self.statistics.sums(cuts), strict=True):
+            for row in rows:
+                key = tuple(row[name] for name in names)
+                groups[key] = groups[key] | {name: row[name] for name in one.measures}
+        return {key: sums for key, sums in groups.items() if any(sums.values())}
+
+    def _figure(self, metric: Metric, sums: Sums, before: Sums | None, asked: Filter) -> dict[str, Any]:
+        shown = figure(metric, sums) | {"rows_url": rows_url(asked, metric.rows)}
+        if metric.denominator is not None:
+            shown["denominator_rows_url"] = rows_url(asked, metric.denominator)
+        if before is not None:
+            shown["previous"] = figure(metric, before)["value"]
+        return shown
+
+    def _head(self, asked: Filter) -> dict[str, Any]:
+        zone, since, until = str(asked.zone), iso(asked.since), iso(asked.until)
+        return {"as_of": iso(self.clock.now()), "zone": zone, "from": since, "to": until}
+
+
+def _merged(groups: Sequence[Mapping[str, int]]) -> Sums:
+    return {name: value for group in groups for name, value in group.items()}
+
+
+def _zeros(metric: Metric) -> Sums:
+    return dict.fromkeys(metric.needs, 0)
+
+
+def _distributions(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    samples: dict[str, dict[int, int]] = defaultdict(dict)
+    for row in rows:
+        samples[row["kind"]][row["bucket"]] = row["samples"]
+    return {name: percentiles(kind, samples.get(kind, {})) for kind, (name, _) in DISTRIBUTIONS.items()}
+
+
+def _coverage(sums: Sums) -> dict[str, Any]:
+    talks, attempts = sums["conversation"], sums["attempts"]
+    analysed = sums["analysed"] / talks if talks else None
+    return {
+        "analysed": analysed,
+        "cost_known": sums["cost_known"] / attempts if attempts else None,
+        "is_partial": analysed is not None and analysed < FULL_COVERAGE,
+    }
+
+
+def rows_url(asked: Filter, measure: str) -> str:
+    """The address of the list with exactly the rows that this measure counts."""
+    keys = {PARAMETERS.get(name, name): NONE if value == "" else value for name, value in asked.keys.items()}
+    query = {"measure": measure, "from": iso(asked.since), "to": iso(asked.until), "zone": str(asked.zone), **keys}
+    return f"{ROWS_PATH}?{urlencode(query)}"
+
+
+def _steps(asked: Filter, step: str) -> Iterator[tuple[Any, datetime, datetime]]:
+    """The key of each step in the rollups, its start and its end. Raises NotAggregated for too many."""
+    longest = timedelta(hours=MOST_STEPS) if step == "hour" else timedelta(days=MOST_STEPS)
+    if asked.until - asked.since > longest:
+        raise NotAggregated(f"A series has at most {MOST_STEPS} steps: choose a shorter range or a longer step.")
+    if step == "hour":
+        start = asked.since
+        while start < asked.until:
+            yield start.astimezone(UTC), start, start + timedelta(hours=1)
+            start += timedelta(hours=1)
+        return
+    day = asked.since.astimezone(asked.zone).date()
+    length = 1 if step == "day" else 7
+    first: date = day - timedelta(days=day.weekday() if step == "week" else 0)
+    while midnight(first, asked.zone) < asked.until:
+        following = first + timedelta(days=length)
+        since = max(asked.since, midnight(first, asked.zone))
+        yield first, since, min(asked.until, midnight(following, asked.zone))
+        first = following

@@ -1,0 +1,88 @@
+"""Export attempts, calls and events as CSV or JSON lines, with constant memory and in a stable order."""
+
+import csv
+import io
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Any, Protocol
+
+from ringback.domain.abt_event import iso
+from ringback.domain.analytics_query import Filter
+from ringback.ports import Clock
+
+Page = list[dict[str, Any]]
+#: The kinds of rows, and the keys by which each can be chosen besides its time.
+KINDS: dict[str, frozenset[str]] = {
+    "attempts": frozenset({"campaign", "agent", "agent_version", "from_number", "attempt_no", "outcome"}),
+    "calls": frozenset({"campaign", "agent", "from_number", "outcome"}),
+    "events": frozenset(),
+}
+#: A spreadsheet runs text that begins with one of these as a formula.
+_RUNS = ("=", "+", "-", "@", "\t", "\r")
+
+
+class ExportRows(Protocol):
+    """Each method yields pages in a stable order. All raise StoreUnavailable."""
+
+    def attempts(self, asked: Filter) -> AsyncIterator[Page]:
+        """The concluded attempts that were dialed in the range."""
+        ...
+
+    def calls(self, asked: Filter) -> AsyncIterator[Page]:
+        """The calls that were accepted in the range."""
+        ...
+
+    def events(self, asked: Filter) -> AsyncIterator[Page]:
+        """The ABT events that were made in the range."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Exports:
+    rows: ExportRows
+    clock: Clock
+    report_zone: tzinfo
+
+    def pages(self, kind: str, asked: Filter) -> AsyncIterator[Page]:
+        return {"attempts": self.rows.attempts, "calls": self.rows.calls, "events": self.rows.events}[kind](asked)
+
+
+async def as_csv(pages: AsyncIterator[Page], *, is_safe: bool) -> AsyncIterator[bytes]:
+    """RFC 4180 with a header. An export without rows is empty. `is_safe` marks text that a spreadsheet would run."""
+    is_first = True
+    async for page in pages:
+        text = io.StringIO()
+        writer = csv.writer(text)
+        if is_first:
+            writer.writerow(page[0])
+            is_first = False
+        writer.writerows(_cells(page, _safe if is_safe else _plain))
+        yield text.getvalue().encode()
+
+
+def _cells(page: Page, cell: Callable[[Any], Any]) -> Iterable[list[Any]]:
+    return ([cell(value) for value in row.values()] for row in page)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return iso(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return json.dumps(value) if isinstance(value, Mapping) else value
+
+
+def _safe(value: Any) -> Any:
+    text = _plain(value)
+    return f"'{text}" if isinstance(text, str) and text.startswith(_RUNS) else text
+
+
+async def as_json_lines(pages: AsyncIterator[Page]) -> AsyncIterator[bytes]:
+    async for page in pages:
+        yield "".join(json.dumps(row, default=_json) + "\n" for row in page).encode()
+
+
+def _json(value: Any) -> Any:
+    return iso(value) if isinstance(value, datetime) else str(value)

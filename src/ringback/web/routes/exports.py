@@ -1,0 +1,49 @@
+"""Exports: attempts, calls and events as CSV or JSON lines, streamed."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response, StreamingResponse
+
+from ringback.domain.access import Permission
+from ringback.domain.analytics_query import PARAMETERS
+from ringback.domain.phone_number import NumberPlan
+from ringback.flows.exports import KINDS, Exports, as_csv, as_json_lines
+from ringback.web.analytics_models import ExportQuery
+from ringback.web.auth import needs
+from ringback.web.problems import FieldProblem, invalid, not_found
+from ringback.web.request_fields import ExportName
+from ringback.web.strict_route import strict_router
+
+_TYPES = {"csv": "text/csv", "jsonl": "application/jsonl"}
+_FILES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {kind: {"schema": {"type": "string"}} for kind in _TYPES.values()}},
+    404: {},
+}
+
+
+def export_routes(
+    exports: Exports, numbers: NumberPlan, require_key: Callable[[Request], Awaitable[None]]
+) -> APIRouter:
+    router = strict_router("/v1/exports", "Analytics", numbers, dependencies=[Depends(require_key)])
+
+    @router.get(
+        "/{export}", dependencies=[needs(Permission.EXPORT)], response_class=StreamingResponse, responses=_FILES
+    )
+    async def export_rows(export: ExportName, query: Annotated[ExportQuery, Query()]) -> Response:
+        kind, _, suffix = export.partition(".")
+        if kind not in KINDS or suffix not in _TYPES:
+            raise not_found(f"export; there are {', '.join(KINDS)}, each with .csv or .jsonl")
+        asked = query.filter(exports.report_zone, exports.clock.now())
+        if unusable := sorted(asked.keys.keys() - KINDS[kind]):
+            message = f"This cannot choose among {kind}."
+            raise invalid(
+                [FieldProblem(f"query:{PARAMETERS.get(key, key)}", "unknown_field", message) for key in unusable]
+            )
+        pages = exports.pages(kind, asked)
+        body = as_csv(pages, is_safe=query.safe_for_spreadsheets) if suffix == "csv" else as_json_lines(pages)
+        headers = {"content-disposition": f'attachment; filename="{export}"', "cache-control": "no-store"}
+        return StreamingResponse(body, media_type=_TYPES[suffix], headers=headers)
+
+    return router

@@ -1,0 +1,43 @@
+"""ringback analytics and ringback export."""
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from ringback import cli
+
+run = CliRunner().invoke
+WRONG_CELL = """
+INSERT INTO rollup_number (day, from_number, outcome, attempts) VALUES ('2026-12-01', '+14155550199', 'completed', 2)
+"""
+
+
+def test_check_lists_the_cells_that_differ_and_rebuild_corrects_them(database):
+    right = run(cli.app, ["analytics", "check"])
+    assert (right.exit_code, right.stdout) == (0, "no cell differs\n")
+    database(WRONG_CELL)
+    wrong = run(cli.app, ["analytics", "check"])
+    assert wrong.exit_code == 1
+    assert "rollup_number  day=2026-12-01 from_number=+14155550199 outcome=completed  attempts -2" in wrong.stdout
+    as_json = json.loads(run(cli.app, ["analytics", "check", "--json"]).stdout)
+    assert [(one["table"], one["missing"]) for one in as_json] == [("rollup_number", {"attempts": -2})]
+    assert run(cli.app, ["analytics", "rebuild"]).stdout == "counted anew; 1 cells were corrected\n"
+    assert run(cli.app, ["analytics", "check"]).stdout == "no cell differs\n"
+
+
+def test_ddl_prints_the_tables_for_two_engines():
+    printed = run(cli.app, ["analytics", "ddl", "--location", "s3://calls/"]).stdout
+    assert "LOCATION 's3://calls/attempts/'" in printed
+    assert "S3('s3://calls/attempts/day=*/*.parquet', 'Parquet')" in printed
+
+
+def test_export_writes_closed_days_only(database, tmp_path):
+    out = str(tmp_path / "lake")
+    result = run(cli.app, ["export", "--out", out, "--format", "csv", "--from", "2026-11-01", "--to", "2026-11-02"])
+    assert result.stdout.splitlines() == [f"{kind}/2026-11-01.csv" for kind in ("attempts", "calls", "events")]
+    assert Path(out, "attempts", "2026-11-01.csv").read_text() == ""
+    refused = run(cli.app, ["export", "--out", out, "--to", "2999-01-01"])
+    assert (refused.exit_code, refused.stderr.startswith("--to: must lie after --from")) == (1, True)
+    unreadable = run(cli.app, ["export", "--out", out, "--from", "yesterday"])
+    assert (unreadable.exit_code, unreadable.stderr) == (1, "a day is written as 2026-12-01\n")

@@ -1,0 +1,75 @@
+"""Exports over HTTP: the same rows as the statistics count, in a stable order."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from ringback.adapters.postgres import export_rows
+from tests.flows.analytics.conftest import Api
+from tests.flows.event_processing import recordings as r
+from tests.flows.rollups.conftest import CountingStack
+
+DAY = {"from": "2026-12-01", "to": "2026-12-02"}
+
+
+@pytest.fixture(autouse=True)
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_ATTEMPTS", "_CALLS", "_EVENTS"):
+        statement = getattr(export_rows, name)
+        monkeypatch.setattr(export_rows, name, statement.replace(f"LIMIT {export_rows.PAGE}", "LIMIT 2"))
+
+
+async def text_of(api: Api, path: str, **query: str) -> str:
+    answer = await api.client.get(f"/v1/exports/{path}", params=DAY | query)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+async def rows_of(api: Api, path: str, **query: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(await text_of(api, path, **query))))
+
+
+async def test_attempts_are_exported_in_order_of_their_dial(stack: CountingStack, api: Api) -> None:
+    for number, recording in enumerate((r.COMPLETED, r.BUSY, r.VOICEMAIL)):
+        await stack.play(await stack.talk(contact=number, agent_id=f"agent_{number}"), recording)
+        stack.clock.advance(60)
+    await stack.talk(contact=3)  # still in progress
+    rows = await rows_of(api, "attempts.csv")
+    assert [(row["outcome"], row["reason"], row["goal_met"]) for row in rows] == [
+        ("completed", "", "true"),
+        ("failed", "busy", "false"),
+        ("left_voicemail", "", "false"),
+    ]
+    assert (rows[0]["phone"], rows[0]["sent_at"]) == (stack.phone(0), "2026-12-01T17:00:00.000Z")
+    assert [row["agent_id"] for row in await rows_of(api, "attempts.csv", agent_id="agent_1")] == ["agent_1"]
+    lines = (await text_of(api, "attempts.jsonl")).splitlines()
+    assert [json.loads(line)["outcome"] for line in lines] == ["completed", "failed", "left_voicemail"]
+
+
+async def test_calls_and_events_are_exported(stack: CountingStack, api: Api) -> None:
+    await stack.play(await stack.talk(contact=0), r.COMPLETED)
+    await stack.accept(contact=1)
+    assert [row["status"] for row in await rows_of(api, "calls.csv")] == ["completed", "scheduled"]
+    assert [row["status"] for row in await rows_of(api, "calls.csv", outcome="completed")] == ["completed"]
+    events = [json.loads(line) for line in (await text_of(api, "events.jsonl")).splitlines()]
+    assert [event["type"].removeprefix("voice_ai_call_") for event in events] == ["initiated", "started", "completed"]
+    assert events[2]["data"]["duration_ms"] == 83000
+    assert await text_of(api, "events.jsonl", **{"from": "2026-11-01", "to": "2026-11-30"}) == ""
+
+
+async def test_a_spreadsheet_runs_nothing_on_request(stack: CountingStack, api: Api) -> None:
+    await stack.play(await stack.talk(), r.connected("=HYPERLINK(1)", r.analysis(True)))
+    (plain,) = await rows_of(api, "attempts.csv")
+    (safe,) = await rows_of(api, "attempts.csv", safe_for_spreadsheets="true")
+    assert (plain["phone"], plain["disconnection_reason"]) == (stack.phone(), "=HYPERLINK(1)")
+    assert (safe["phone"], safe["disconnection_reason"]) == (f"'{stack.phone()}", "'=HYPERLINK(1)")
+
+
+async def test_an_unknown_export_and_a_filter_that_cannot_choose_are_refused(api: Api) -> None:
+    answer = await api.client.get("/v1/exports/contacts.csv")
+    assert answer.status_code == 404
+    assert "attempts, calls, events" in answer.json()["detail"]
+    problem = await api.refused("/v1/exports/events.csv", agent_id="agent_1")
+    assert [error["pointer"] for error in problem["errors"]] == ["query:agent_id"]
