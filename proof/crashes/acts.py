@@ -177,6 +177,18 @@ async def _message_is_lost(scenario: Scenario) -> None:
                 await asyncio.sleep(ASK_EVERY_S)
 
 
+async def _corrected_by_previous_version(scenario: Scenario) -> None:
+    """A session of the previous version notes a late cost and counts nothing. The scheduler does."""
+    call = await scenario.place("counted_late", "00", "completed")
+    while not await _holds(scenario, "SELECT final FROM calls WHERE call_id = $1", call.call_id):
+        await asyncio.sleep(ASK_EVERY_S)
+    await scenario.database.execute(
+        "UPDATE attempts SET cost_cents = coalesce(cost_cents, 0) + 1 WHERE call_id = $1", call.call_id
+    )
+    while await _holds(scenario, "SELECT count(*) FROM attempts WHERE call_id = $1 AND recount", call.call_id):
+        await asyncio.sleep(ASK_EVERY_S)
+
+
 ACTS: Mapping[str, Act] = {
     "answered": _answered,
     "busy": _busy_then_retried,
@@ -199,4 +211,5 @@ ACTS: Mapping[str, Act] = {
     "webhooks_of_nobody": _webhooks_of_unknown_calls,
     "engage_away": _engage_is_unavailable,
     "message_lost": _message_is_lost,
+    "counted_late": _corrected_by_previous_version,
 }

@@ -16,7 +16,7 @@ from ringback.failpoints import Failpoint
 
 I = Invariant  # noqa: E741 - they are what every line here is about
 BLAME = Blame(status=I.I20)
-ALWAYS = frozenset({I.I1, I.I2, I.I4, I.I5, I.I6, I.I8, I.I14})
+ALWAYS = frozenset({I.I1, I.I2, I.I4, I.I5, I.I6, I.I8, I.I14, I.I27})
 _SUPPRESSED = "SELECT phone FROM suppressions WHERE lifted_at IS NULL"
 _DEAD_BODIES = "SELECT body FROM queue_messages WHERE dead_at IS NOT NULL"
 
@@ -59,6 +59,7 @@ class Evidence:
     dead_rows: int
     dead_letters: list[str]
     promised_dead_letters: int
+    differing: int = 0
     calls: dict[str, Json] = field(default_factory=dict)
     attempts: dict[str, list[Json]] = field(default_factory=lambda: defaultdict(list))
 
@@ -68,7 +69,8 @@ class Evidence:
             self.attempts[attempt["call_id"]].append(attempt)
 
 
-async def read_evidence(database: "asyncpg.Pool[asyncpg.Record]", played: Played) -> Evidence:
+async def read_evidence(database: "asyncpg.Pool[asyncpg.Record]", played: Played, differing: int) -> Evidence:
+    """`differing` is the number of cells of the statistics that differ from their rows."""
     ledger, scenario = played.ledger, played.scenario
     ledger.read_calls()
     calls = [dict(row) for row in await database.fetch("SELECT * FROM calls")]
@@ -86,6 +88,7 @@ async def read_evidence(database: "asyncpg.Pool[asyncpg.Record]", played: Played
         dead_rows=await database.fetchval("SELECT count(*) FROM outbox WHERE dead_at IS NOT NULL"),
         dead_letters=[row["body"] for row in await database.fetch(_DEAD_BODIES)],
         promised_dead_letters=scenario.dead_letters,
+        differing=differing,
     )
 
 
@@ -96,6 +99,8 @@ def judge_trial(played: Played, seen: Evidence) -> Judgement:
     found = Judgement(judge(seen.seen, expected, BLAME), set(ALWAYS))
     for check in (_promises, _requests, _people, _stops, _dead, _functions):
         found.problems += check(seen)
+    if seen.differing:
+        found.problems.append(Problem(I.I27, f"{seen.differing} numbers differ from their rows"))
     phones = Counter(call.phone for call in seen.phone_calls if call.direction == "outbound")
     for invariant, was_looked_at in {
         I.I3: any(calls > 1 for calls in phones.values()),

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from proof.crashes.scenario import Addresses, NeverAnswered, Scenario
 from proof.crashes.shared_page import SharedPage
 from proof.harness.ports import ReservedPort
 from proof.harness.processes import API_KEY, EMULATOR_KEYS, ENGAGE_SECRET, RETELL_KEYS
+from ringback.adapters.postgres.pool import open_pool
+from ringback.adapters.postgres.rollup_rows import PostgresRollupRows
 
 FINISH_WITHIN_S = 240.0
 #: A dead product stays dead at most so long by its own clock.
@@ -28,7 +30,9 @@ SET LOCAL session_replication_role = replica;
 DELETE FROM queue_messages; DELETE FROM outbox; DELETE FROM gate_decisions; DELETE FROM provider_events;
 DELETE FROM action_results; DELETE FROM dispositions; DELETE FROM notes; DELETE FROM field_writes;
 DELETE FROM inbound_calls; DELETE FROM suppressions; DELETE FROM attempts; DELETE FROM tasks; DELETE FROM calls;
-DELETE FROM contacts; DELETE FROM api_keys;
+DELETE FROM contacts; DELETE FROM api_keys; DELETE FROM rollup_deltas; DELETE FROM rollup_hour;
+DELETE FROM rollup_day; DELETE FROM rollup_number; DELETE FROM rollup_local; DELETE FROM rollup_hist;
+DELETE FROM rollup_reason; DELETE FROM rollup_person;
 UPDATE installation SET paused_at = NULL, pause_reason = NULL, breaker_until = NULL, breaker_reason = NULL,
     breaker_trips = 0;
 """
@@ -96,7 +100,12 @@ class Testbed:
 
     async def judge(self, played: Played) -> Judgement:
         """Before the next trial of this testbed is played."""
-        return judge_trial(played, await read_evidence(self._pool, played))
+        product_pool = await open_pool(self._database_url, max_size=1)
+        try:
+            differing = len(await PostgresRollupRows(product_pool, UTC).check())
+        finally:
+            product_pool.terminate()
+        return judge_trial(played, await read_evidence(self._pool, played, differing))
 
     async def _play(self, played: Played, state: Path, children: list[Child]) -> None:
         case = played.case

@@ -345,6 +345,7 @@ async def open_diagnostic_targets(
             engage=engage,
             engage_url=settings.engage_url,
             known_elsewhere=known_elsewhere,
+            statistics=PostgresRollupRows(pool, settings.report_zone) if pool is not None else None,
         )
 
 

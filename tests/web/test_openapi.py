@@ -9,15 +9,19 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 
 from ringback.adapters.number_plan import PhoneNumbersPlan
+from ringback.flows.analytics import Analytics
+from ringback.flows.exports import Exports
 from ringback.services.internal_api import internal_routes
 from ringback.telemetry import make_metrics
-from ringback.web import request_models, response_models
+from ringback.web import analytics_models, request_models, response_models
 from ringback.web.app import create_application
 from ringback.web.event_models import EVENT_MODELS, event_schema
 from ringback.web.request_models import RequestModel, read_action, read_new_call
 from ringback.web.response_models import AnswerModel
 from ringback.web.routes.actions import BusinessApi, action_routes
+from ringback.web.routes.analytics import analytics_routes
 from ringback.web.routes.calls import VoiceApi
+from ringback.web.routes.exports import export_routes
 from ringback.web.routes.operator import OperatorRoutes, operator_routes
 from tests.event_schemas import checked_event
 
@@ -37,6 +41,8 @@ def described():
         internal_routes(VoiceApi(*[None] * 8), no_key),
         operator_routes(OperatorRoutes(*[None] * 6), no_key),
         action_routes(BusinessApi(None, None), no_key),
+        analytics_routes(Analytics(None, None, None), PhoneNumbersPlan(), no_key),
+        export_routes(Exports(None, None, None), PhoneNumbersPlan(), no_key),
     ]
     return create_application("test", routers, [], make_metrics()).openapi()
 
@@ -67,6 +73,8 @@ def test_every_success_has_a_shape(operations):
         (success,) = [answer for status, answer in operation["responses"].items() if int(status) < 400]
         if name.startswith("DELETE"):
             assert "content" not in success
+        elif name == "GET /v1/exports/{export}":
+            assert list(success["content"]) == ["text/csv", "application/jsonl"]
         else:
             assert "$ref" in success["content"]["application/json"]["schema"]
 
@@ -87,6 +95,11 @@ def test_operations_are_named_by_what_they_do(operations):
         "GET /v1/why": "explain_contact",
         "GET /v1/events": "list_events",
         "POST /v1/actions/{action}": "perform_action",
+        "GET /v1/analytics/summary": "get_summary",
+        "GET /v1/analytics/series": "get_series",
+        "GET /v1/analytics/breakdown": "get_breakdown",
+        "GET /v1/analytics/rows": "list_rows",
+        "GET /v1/exports/{export}": "export_rows",
     }
 
 
@@ -101,7 +114,7 @@ def test_every_operation_has_an_example_of_its_request_and_of_its_success(operat
             parameters = operation.get("parameters", [])
             assert not parameters or any("example" in parameter for parameter in parameters), name
         (success,) = [answer for status, answer in operation["responses"].items() if int(status) < 400]
-        if not name.startswith("DELETE"):
+        if not name.startswith("DELETE") and "/exports/" not in name:
             assert success["content"]["application/json"]["example"], name
 
 
@@ -109,6 +122,8 @@ def test_the_examples_of_requests_are_accepted():
     numbers = PhoneNumbersPlan()
     models = [model for model in models_of(request_models, RequestModel) if model.EXAMPLE]
     assert len(models) == 9
+    models += [model for model in models_of(analytics_models, RequestModel) if model.EXAMPLE]
+    assert len(models) == 14
     for model in models:
         assert model.read(model.EXAMPLE, numbers)
     assert read_new_call(request_models.CallRequest.EXAMPLE, datetime.now(UTC), numbers).contact_id == "crm-42"
@@ -118,8 +133,13 @@ def test_the_examples_of_requests_are_accepted():
 def test_the_examples_of_answers_have_every_field_of_their_models():
     models = [model for model in models_of(response_models, AnswerModel) if model is not AnswerModel]
     assert len(models) == 13
+    models += [
+        model for model in models_of(analytics_models, AnswerModel) if model.__module__.endswith("analytics_models")
+    ]
+    models = [model for model in models if not model.__name__.startswith("_")]
+    assert len(models) == 17
     for model in models:
-        assert model.EXAMPLE.keys() == model.model_fields.keys()
+        assert model.EXAMPLE.keys() == {field.alias or name for name, field in model.model_fields.items()}
         assert model.model_validate(model.EXAMPLE)
 
 

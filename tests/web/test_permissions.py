@@ -35,6 +35,11 @@ MAY = {
     "GET /v1/why": {"engage", "viewer", "operator", "admin"},
     "GET /v1/events": {"engage", "viewer", "operator", "admin"},
     "POST /v1/actions/{action}": {"engage", "admin"},
+    "GET /v1/analytics/summary": {"engage", "viewer", "operator", "admin"},
+    "GET /v1/analytics/series": {"engage", "viewer", "operator", "admin"},
+    "GET /v1/analytics/breakdown": {"engage", "viewer", "operator", "admin"},
+    "GET /v1/analytics/rows": {"engage", "viewer", "operator", "admin"},
+    "GET /v1/exports/{export}": {"engage", "admin"},
 }
 #: Signed by Retell, or for anybody: health, metrics and the description of the API.
 WITHOUT_A_KEY = {

@@ -33,5 +33,6 @@ class Rollups:
 
     async def fold_deltas(self) -> int:
         folded = await self.rows.fold(FOLDED_TOGETHER)
-        reach(Failpoint.ROLLUP_FOLD_COMMITTED)
+        if folded:
+            reach(Failpoint.ROLLUP_FOLD_COMMITTED)
         return folded

@@ -47,7 +47,7 @@ DayOrTime = Annotated[str, AfterValidator(_day_or_time)]
 Zone = Annotated[Name, AfterValidator(_zone)]
 MetricName = Annotated[str, _one_of(*METRICS), Field(json_schema_extra={"enum": list(METRICS)})]
 Measure = Annotated[str, _one_of(*MEASURES), Field(json_schema_extra={"enum": list(MEASURES)})]
-Breakdown = Annotated[str, _one_of(*BREAKDOWNS), Field(json_schema_extra={"enum": list(BREAKDOWNS)})]
+BreakdownKey = Annotated[str, _one_of(*BREAKDOWNS), Field(json_schema_extra={"enum": list(BREAKDOWNS)})]
 _RANGE: dict[str, Any] = {"from": "2026-12-01", "to": "2026-12-02", "agent_id": "agent_1"}
 
 
@@ -110,7 +110,7 @@ class BreakdownQuery(SummaryQuery):
     EXAMPLE = _RANGE | {"metric": "human_rate", "by": "agent", "limit": 10}
 
     metric: MetricName = Field(description="A metric of docs/analytics.md.")
-    by: Breakdown = Field(description="The key whose values are the groups.")
+    by: BreakdownKey = Field(description="The key whose values are the groups.")
     limit: PageSize = Field(50, description="The most groups.")
 
 
@@ -212,7 +212,7 @@ class Series(_Answer):
     items: list[SeriesItem] = Field(description="In order of time, also steps without anything.")
 
 
-class BreakdownAnswer(_Answer):
+class Breakdown(_Answer):
     EXAMPLE = _HEAD | {
         "metric": "human_rate",
         "by": "agent",

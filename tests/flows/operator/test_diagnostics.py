@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pytest
 from aiohttp import web
@@ -13,6 +13,7 @@ from ringback.adapters.postgres.installation import PostgresInspection
 from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.adapters.postgres.outbox import PostgresDeadOutbox
 from ringback.adapters.postgres.person_hash import Hashing
+from ringback.adapters.postgres.rollup_rows import PostgresRollupRows
 from ringback.adapters.retell.account import RetellAccount
 from ringback.domain.errors import QueueUnavailable, StoreUnavailable
 from ringback.flows.operator.diagnostics import DiagnosticTargets, diagnose
@@ -147,6 +148,18 @@ async def test_the_last_failed_delivery_is_named_until_it_succeeds(around, pool,
     assert (await warnings(around))["deliveries"].endswith("and was given up")
     await pool.execute("UPDATE outbox SET dead_at = NULL, delivered_at = now(), last_error = NULL")
     assert await warnings(around) == {}
+
+
+async def test_numbers_that_differ_from_their_rows_are_wrong(around, pool):
+    counting = replace(around, statistics=PostgresRollupRows(pool, UTC))
+    assert "analytics" not in await wrongs(counting)
+    await pool.execute(
+        "INSERT INTO rollup_hour (hour, direction, outcome, attempts) "
+        "VALUES (date_trunc('hour', now()), 'outbound', 'completed', 1)"
+    )
+    said, advice = (await wrongs(counting))["analytics"]
+    assert said == "1 numbers of the last hours differ from their rows"
+    assert "ringback analytics rebuild" in advice
 
 
 async def test_a_missing_erasure_key_is_wrong_unless_only_this_process_lacks_it(around, pool):

@@ -107,7 +107,8 @@ class PostgresRollupRows:
             if not await connection.fetchval(TRY_FOLD_LOCK):
                 return 0
             folded = int(await connection.fetchval(FOLD, limit))
-            reach(Failpoint.ROLLUP_FOLDED)
+            if folded:
+                reach(Failpoint.ROLLUP_FOLDED)
         return folded
 
     async def count_uncounted(self, limit: int) -> int:

@@ -1,8 +1,8 @@
 """Check every target of an installation's settings, and advise how to repair it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sized
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from ringback.domain.eligibility import MAX_CLOCK_SKEW_S
@@ -25,6 +25,13 @@ class Database(Protocol):
     async def work(self) -> WorkFacts: ...
     async def check_erasure_key(self) -> None:
         """Raise ErasureKeyMissing without a key under which erased people are hashed."""
+        ...
+
+
+class Statistics(Protocol):
+    async def check_since(self, hour: datetime, limit: int) -> Sized:
+        """Return the cells of these hours that differ, and those of up to `limit` of their attempts that were counted
+        otherwise. Raises StoreUnavailable."""
         ...
 
 
@@ -82,6 +89,7 @@ class DiagnosticTargets:
     engage: EngageProbe | None
     engage_url: str | None
     known_elsewhere: frozenset[str] = frozenset()
+    statistics: Statistics | None = None
 
 
 async def diagnose(
@@ -132,6 +140,7 @@ async def _database(targets: DiagnosticTargets) -> list[Check]:
         if not checks[-1].wrong:
             checks += _work_checks(await database.work(), server.now)
             checks.append(await _erasure_key(database, targets))
+            checks += [await _numbers(targets.statistics, server.now)] if targets.statistics is not None else []
             checks += [await _dead("outbox", targets.outbox)] if targets.outbox is not None else []
     except Retryable as error:
         return [_unavailable("database", error, "start it, or correct RINGBACK_DATABASE_URL")]
@@ -147,6 +156,17 @@ async def _erasure_key(database: Database, targets: DiagnosticTargets) -> Check:
         said = "a key that hashed erased people is missing: no call is accepted or dialed"
         return _wrong("erasure key", said, "set RINGBACK_ERASURE_KEY to every key in use, the newest first")
     return Check("erasure key", "no key in use is missing")
+
+
+async def _numbers(statistics: Statistics, now: datetime) -> Check:
+    since = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+    differing = len(await statistics.check_since(since, 1000))
+    if differing:
+        advice = (
+            "see whether the scheduler runs; after a change of RINGBACK_REPORT_ZONE run: ringback analytics rebuild"
+        )
+        return _wrong("analytics", f"{differing} numbers of the last hours differ from their rows", advice)
+    return Check("analytics", "the numbers of the last hours equal their rows")
 
 
 def _server_checks(server: ServerFacts, local_now: datetime) -> list[Check]:

@@ -33,7 +33,7 @@ def analytics_routes(
         is_compared = query.compare is not None
         return await _answered(analytics.series(read(query), query.metric, query.step, compare=is_compared))
 
-    @router.get("/breakdown", dependencies=may_read, response_model=models.BreakdownAnswer)
+    @router.get("/breakdown", dependencies=may_read, response_model=models.Breakdown)
     async def get_breakdown(query: Annotated[models.BreakdownQuery, Query()]) -> Any:
         is_compared = query.compare is not None
         asked = analytics.breakdown(read(query), query.metric, query.by, query.limit, compare=is_compared)

@@ -1,0 +1,45 @@
+"""Folds of several processes beside verdicts and corrections: nothing is lost or counted twice."""
+
+import asyncio
+from typing import Any
+
+from tests.flows.event_processing import recordings as r
+
+from .conftest import CountingStack
+
+
+async def test_folds_beside_verdicts_lose_and_double_nothing(stack: CountingStack, clock: Any) -> None:
+    people = [CountingStack(stack.pool, type(clock)()) for _ in range(6)]
+    talks = [await person.talk() for person in people]
+    is_over = asyncio.Event()
+
+    async def keep_folding() -> None:
+        while not is_over.is_set():
+            await stack.rows.fold(3)
+            await asyncio.sleep(0)
+
+    async def keep_checking() -> None:
+        while not is_over.is_set():
+            assert await stack.rows.check() == []
+
+    async def conclude(person: CountingStack, number: int) -> None:
+        await person.play(talks[number], r.PARTIAL)
+        await person.play(talks[number], r.connected("agent_hangup", r.analysis(True)), "call_analyzed")
+        await person.play(talks[number], r.connected("user_hangup", r.analysis(False)), "call_analyzed")
+
+    watching = [asyncio.create_task(one()) for one in (keep_folding, keep_folding, keep_checking)]
+    await asyncio.gather(*(conclude(person, number) for number, person in enumerate(people)))
+    is_over.set()
+    await asyncio.gather(*watching)
+    assert await stack.rows.check() == []
+    cells = await stack.shown("rollup_day", "outcome")
+    assert {outcome: cell["attempts"] for (outcome,), cell in cells.items()} == {"partially_completed": 6}
+    assert await stack.rows.check() == []
+
+
+async def test_two_processes_do_not_fold_at_once(stack: CountingStack) -> None:
+    await stack.play(await stack.talk(), r.COMPLETED)
+    async with stack.pool.acquire() as other, other.transaction():
+        await other.execute("SELECT pg_advisory_xact_lock(hashtextextended('ringback-fold', 0))")
+        assert await stack.rows.fold(10) == 0
+    assert await stack.rows.fold(10) == 2
