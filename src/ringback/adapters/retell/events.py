@@ -53,7 +53,6 @@ def _report(call: CallBody, kind: ReportKind, event_name: str) -> ProviderReport
     # With these settings Retell does not store the transcript.
     stores_nothing = call.data_storage_setting == "basic_attributes_only" or call.opt_out_sensitive_data_storage is True
     withheld = not transcript and stores_nothing
-    length_ms = call.duration_ms
     return ProviderReport(
         kind=kind,
         provider_call_id=call.call_id,
@@ -67,8 +66,7 @@ def _report(call: CallBody, kind: ReportKind, event_name: str) -> ProviderReport
         status=_STATUSES.get(call.call_status or ""),
         started_at=_instant(call.start_timestamp),
         ended_at=_instant(call.end_timestamp),
-        # In whole milliseconds that a bigint of PostgreSQL can hold.
-        duration_ms=int(length_ms) if length_ms is not None and 0 <= length_ms < 2**63 else None,
+        duration_ms=_whole(call.duration_ms),
         disconnection_reason=call.disconnection_reason or None,
         end_facts=end_facts(call.disconnection_reason),
         transcript=transcript,
@@ -137,6 +135,11 @@ def _number(raw: Mapping[str, Any] | None, key: str) -> float | None:
         return float(value)
     except OverflowError:
         return None
+
+
+def _whole(value: int | float | None) -> int | None:
+    """Return a whole number that a bigint of PostgreSQL can hold."""
+    return int(value) if value is not None and 0 <= value < 2**63 else None
 
 
 def _instant(unix_ms: int | float | None) -> datetime | None:
