@@ -22,13 +22,13 @@ _TABLES = (
        SELECT 'crm-' || n, '+1415' || lpad(n::text, 7, '0'), 'America/Chicago', 'crm', now()
        FROM generate_series(0, $2::bigint - 1) AS n WHERE $1::bigint + $3::bigint >= 0 ON CONFLICT DO NOTHING""",
     f"""INSERT INTO calls (call_id, contact_id, phone, agent_id, from_number, variables, metadata, retry, accepted_at,
-                           expires_at, expiry_is_explicit, status, final, idempotency_key)
+                           expires_at, expiry_is_explicit, status, final, idempotency_key, counted)
         SELECT {_CALL_ID}, 'crm-' || n % $2, {_PHONE}, 'agent_a', '+14155550199', '{{}}', '{{}}',
                '{{"max_attempts": 1, "delay_s": [3600], "on": ["busy"]}}', now() - {_AGE},
                now() - {_AGE} + interval '7 days' * CASE {_KIND} WHEN 'finished' THEN 1 ELSE 10 END, false,
                CASE {_KIND} WHEN 'finished' THEN (ARRAY['completed', 'failed', 'left_voicemail'])[n % 3 + 1]
                             WHEN 'in_progress' THEN 'dialing' ELSE 'scheduled' END,
-               {_KIND} = 'finished', 'key-' || n
+               {_KIND} = 'finished', 'key-' || n, '{{"attempts": {{}}, "rows": []}}'
         FROM {_N}""",
     f"""INSERT INTO tasks (task_id, call_id, kind, due_at, status, dispatch, redispatches, created_at)
         SELECT {_TASK_ID}, {_CALL_ID}, 'first',
