@@ -19,6 +19,7 @@ from ringback.adapters.postgres.rollup_rows import PostgresRollupRows
 from ringback.adapters.postgres.rollups import INSERT_DELTAS
 from ringback.domain.analytics_query import Filter
 from ringback.flows.analytics import Analytics
+from ringback.web.analytics_models import rows_url
 
 NAME = "analytics"
 #: The usual size. `--attempts` asks for another one; a large installation has a million.
@@ -171,7 +172,7 @@ async def _until_none(work: Callable[[int], Awaitable[int]], limit: int) -> floa
 async def _query_times(pool: Pool, last: datetime, seed: int) -> list[float]:
     """Milliseconds of what a dashboard asks: summaries, series and breakdowns of random ranges and agents."""
     rng = random.Random(seed)
-    analytics = Analytics(PostgresAnalytics(pool), SystemClock(), UTC)
+    analytics = Analytics(PostgresAnalytics(pool), SystemClock(), UTC, rows_url)
     times: list[float] = []
     for _ in range(QUERIES):
         first = rng.randrange(1, DAYS)

@@ -61,6 +61,7 @@ from ringback.flows.scheduled_calls import ScheduledCalls, most_on_their_way
 from ringback.loops import Loops
 from ringback.ports import Clock, MessageQueue
 from ringback.telemetry import Metrics, make_metrics
+from ringback.web.analytics_models import rows_url
 from ringback.web.auth import ApiKeys, hash_key, require_api_key
 from ringback.web.health import IsPaused
 from ringback.web.limits import WEBHOOKS_AT_ONCE, BodyReader, ConcurrencyLimit
@@ -154,7 +155,7 @@ class Dependencies:
         return Rollups(PostgresRollupRows(self.pool, self.settings.report_zone))
 
     def analytics(self) -> Analytics:
-        return Analytics(PostgresAnalytics(self.pool), self.clock, self.settings.report_zone)
+        return Analytics(PostgresAnalytics(self.pool), self.clock, self.settings.report_zone, rows_url)
 
     def exports(self) -> Exports:
         return Exports(PostgresExportRows(self.pool), self.clock, self.settings.report_zone)

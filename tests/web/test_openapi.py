@@ -41,7 +41,7 @@ def described():
         internal_routes(VoiceApi(*[None] * 8), no_key),
         operator_routes(OperatorRoutes(*[None] * 6), no_key),
         action_routes(BusinessApi(None, None), no_key),
-        analytics_routes(Analytics(None, None, None), PhoneNumbersPlan(), no_key),
+        analytics_routes(Analytics(None, None, None, None), PhoneNumbersPlan(), no_key),
         export_routes(Exports(None, None, None), PhoneNumbersPlan(), no_key),
     ]
     return create_application("test", routers, [], make_metrics()).openapi()

@@ -78,19 +78,18 @@ def _day(text: str | None, default: date) -> date:
 
 
 async def _export(pool: "Pool", out: Path, format_: Format, days: list[date], zone: tzinfo) -> None:
-    from ringback.adapters.clock import SystemClock
     from ringback.adapters.lake import Lake
     from ringback.adapters.postgres.export_rows import PostgresExportRows
     from ringback.domain.analytics_query import Filter, midnight
-    from ringback.flows.exports import KINDS, Exports, as_csv, as_json_lines
+    from ringback.flows.exports import KINDS, as_csv, as_json_lines, pages_of
 
-    exports = Exports(PostgresExportRows(pool), SystemClock(), zone)
+    rows = PostgresExportRows(pool)
     out.mkdir(parents=True, exist_ok=True)
     lake = Lake(out)
     for kind in KINDS:
         for day in days:
             asked = Filter(since=midnight(day, zone), until=midnight(day + timedelta(days=1), zone), zone=zone)
-            pages = exports.pages(kind, asked)
+            pages = pages_of(rows, kind, asked)
             if format_ is Format.PARQUET:
                 written = await lake.write(kind, day, as_csv(pages, is_safe=False))
                 if written is not None:

@@ -19,6 +19,8 @@ GRAINS: dict[str, frozenset[str]] = {
     "hist": frozenset({"campaign", "agent", "kind", "bucket"}),
 }
 _OF_ATTEMPTS = ("day", "number", "hour", "local")
+#: Stands for an empty value in an address.
+NONE = "none"
 #: The parameter of each key in the API.
 PARAMETERS = {"campaign": "campaign_id", "agent": "agent_id"}
 

@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, Protocol
-from urllib.parse import urlencode
 
 from ringback.domain.abt_event import iso
-from ringback.domain.analytics_query import PARAMETERS, Cut, Filter, NotAggregated, cut, midnight
+from ringback.domain.analytics_query import Cut, Filter, NotAggregated, cut, midnight
 from ringback.domain.contribution import ATTEMPT_MEASURES, PERSON_MEASURES, REASON_MEASURES
 from ringback.domain.metrics import (
     DISTRIBUTIONS,
@@ -22,9 +21,6 @@ from ringback.domain.metrics import (
 )
 from ringback.ports import Clock
 
-ROWS_PATH = "/v1/analytics/rows"
-#: Stands for an empty value in an address.
-NONE = "none"
 Sums = dict[str, int]
 _KINDS = (ATTEMPT_MEASURES, PERSON_MEASURES, REASON_MEASURES)
 #: The keys of each breakdown.
@@ -61,6 +57,7 @@ class Analytics:
     statistics: Statistics
     clock: Clock
     report_zone: tzinfo
+    rows_url: Callable[[Filter, str], str]  # the address of the list of exactly the rows that a measure counts
 
     async def summary(self, asked: Filter, *, compare: bool) -> dict[str, Any]:
         """Every metric that is counted by the asked keys. Those that are not are named in `not_aggregated`."""
@@ -148,9 +145,9 @@ class Analytics:
         return {key: sums for key, sums in groups.items() if any(sums.values())}
 
     def _figure(self, metric: Metric, sums: Sums, before: Sums | None, asked: Filter) -> dict[str, Any]:
-        shown = figure(metric, sums) | {"rows_url": rows_url(asked, metric.rows)}
+        shown = figure(metric, sums) | {"rows_url": self.rows_url(asked, metric.rows)}
         if metric.denominator is not None:
-            shown["denominator_rows_url"] = rows_url(asked, metric.denominator)
+            shown["denominator_rows_url"] = self.rows_url(asked, metric.denominator)
         if before is not None:
             shown["previous"] = figure(metric, before)["value"]
         return shown
@@ -183,13 +180,6 @@ def _coverage(sums: Sums) -> dict[str, Any]:
         "cost_known": sums["cost_known"] / attempts if attempts else None,
         "is_partial": analysed is not None and analysed < FULL_COVERAGE,
     }
-
-
-def rows_url(asked: Filter, measure: str) -> str:
-    """The address of the list with exactly the rows that this measure counts."""
-    keys = {PARAMETERS.get(name, name): NONE if value == "" else value for name, value in asked.keys.items()}
-    query = {"measure": measure, "from": iso(asked.since), "to": iso(asked.until), "zone": str(asked.zone), **keys}
-    return f"{ROWS_PATH}?{urlencode(query)}"
 
 
 def _steps(asked: Filter, step: str) -> Iterator[tuple[Any, datetime, datetime]]:

@@ -41,12 +41,16 @@ class ExportRows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Exports:
+    """What the endpoint of exports needs."""
+
     rows: ExportRows
     clock: Clock
     report_zone: tzinfo
 
-    def pages(self, kind: str, asked: Filter) -> AsyncIterator[Page]:
-        return {"attempts": self.rows.attempts, "calls": self.rows.calls, "events": self.rows.events}[kind](asked)
+
+def pages_of(rows: ExportRows, kind: str, asked: Filter) -> AsyncIterator[Page]:
+    """The pages of one of `KINDS`."""
+    return {"attempts": rows.attempts, "calls": rows.calls, "events": rows.events}[kind](asked)
 
 
 async def as_csv(pages: AsyncIterator[Page], *, is_safe: bool) -> AsyncIterator[bytes]:

@@ -2,15 +2,17 @@
 
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from ringback.domain.analytics_query import Filter, midnight
+from ringback.domain.abt_event import iso
+from ringback.domain.analytics_query import NONE, PARAMETERS, Filter, midnight
 from ringback.domain.contribution import MEASURES
 from ringback.domain.metrics import METRICS
 from ringback.domain.time_zone import report_zone
-from ringback.flows.analytics import BREAKDOWNS, NONE
+from ringback.flows.analytics import BREAKDOWNS
 from ringback.web.problems import FieldProblem, invalid
 from ringback.web.request_fields import Cursor, Name, PageSize, Phone, read_moment
 from ringback.web.request_models import RequestModel
@@ -139,6 +141,13 @@ class ExportQuery(RangeQuery):
     safe_for_spreadsheets: Annotated[bool, Field(strict=False)] = Field(
         False, description="In a CSV, mark text that a spreadsheet would run as a formula."
     )
+
+
+def rows_url(asked: Filter, measure: str) -> str:
+    """The address of the list with exactly the rows that this measure counts."""
+    keys = {PARAMETERS.get(name, name): NONE if value == "" else value for name, value in asked.keys.items()}
+    query = {"measure": measure, "from": iso(asked.since), "to": iso(asked.until), "zone": str(asked.zone), **keys}
+    return f"/v1/analytics/rows?{urlencode(query)}"
 
 
 _FIGURE: dict[str, Any] = {

@@ -13,6 +13,7 @@ from ringback.adapters.postgres.export_rows import PostgresExportRows
 from ringback.flows.analytics import Analytics
 from ringback.flows.exports import Exports
 from ringback.telemetry import make_metrics
+from ringback.web.analytics_models import rows_url
 from ringback.web.app import create_application
 from ringback.web.auth import ApiKeys, hash_key
 from ringback.web.routes.analytics import analytics_routes
@@ -57,7 +58,7 @@ async def api(stack: CountingStack) -> AsyncIterator[Api]:
     await keys.add("tests", hash_key(KEY), stack.clock.now())
     guard = ApiKeys(keys.find, stack.clock.monotonic).require
     numbers = PhoneNumbersPlan()
-    analytics = Analytics(PostgresAnalytics(stack.pool), stack.clock, ZONE)
+    analytics = Analytics(PostgresAnalytics(stack.pool), stack.clock, ZONE, rows_url)
     exports = Exports(PostgresExportRows(stack.pool), stack.clock, ZONE)
     routers = [analytics_routes(analytics, numbers, guard), export_routes(exports, numbers, guard)]
     transport = httpx.ASGITransport(create_application("test", routers, [], make_metrics()), raise_app_exceptions=True)

@@ -11,7 +11,7 @@ import duckdb
 from ringback.adapters.lake import SCHEMAS, Lake, ddl
 from ringback.adapters.postgres.export_rows import PostgresExportRows
 from ringback.domain.analytics_query import Filter, midnight
-from ringback.flows.exports import KINDS, Exports, as_csv
+from ringback.flows.exports import KINDS, as_csv, pages_of
 from tests.flows.event_processing import recordings as r
 from tests.flows.rollups.conftest import ZONE, CountingStack
 
@@ -20,9 +20,8 @@ ASKED = Filter(since=midnight(DAY, ZONE), until=midnight(DAY + timedelta(days=1)
 
 
 async def write(stack: CountingStack, folder: Path) -> list[str]:
-    exports = Exports(PostgresExportRows(stack.pool), stack.clock, ZONE)
-    lake = Lake(folder)
-    written = [await lake.write(kind, DAY, as_csv(exports.pages(kind, ASKED), is_safe=False)) for kind in KINDS]
+    rows, lake = PostgresExportRows(stack.pool), Lake(folder)
+    written = [await lake.write(kind, DAY, as_csv(pages_of(rows, kind, ASKED), is_safe=False)) for kind in KINDS]
     return [one.path for one in written if one is not None]
 
 

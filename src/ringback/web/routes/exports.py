@@ -9,7 +9,7 @@ from fastapi.responses import Response, StreamingResponse
 from ringback.domain.access import Permission
 from ringback.domain.analytics_query import PARAMETERS
 from ringback.domain.phone_number import NumberPlan
-from ringback.flows.exports import KINDS, Exports, as_csv, as_json_lines
+from ringback.flows.exports import KINDS, Exports, as_csv, as_json_lines, pages_of
 from ringback.web.analytics_models import ExportQuery
 from ringback.web.auth import needs
 from ringback.web.problems import FieldProblem, invalid, not_found
@@ -41,7 +41,7 @@ def export_routes(
             raise invalid(
                 [FieldProblem(f"query:{PARAMETERS.get(key, key)}", "unknown_field", message) for key in unusable]
             )
-        pages = exports.pages(kind, asked)
+        pages = pages_of(exports.rows, kind, asked)
         body = as_csv(pages, is_safe=query.safe_for_spreadsheets) if suffix == "csv" else as_json_lines(pages)
         headers = {"content-disposition": f'attachment; filename="{export}"', "cache-control": "no-store"}
         return StreamingResponse(body, media_type=_TYPES[suffix], headers=headers)
