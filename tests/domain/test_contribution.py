@@ -13,16 +13,7 @@ from hypothesis import strategies as st
 from ringback.domain.abt_event import AbtType, event_id
 from ringback.domain.attempt import Attempt, AttemptState, DialFact, Party
 from ringback.domain.call import Call, CallStatus, RetryPolicy
-from ringback.domain.contribution import (
-    BUCKET_ERROR,
-    MEASURES,
-    attempt_row,
-    bucket_of,
-    count_attempt,
-    count_call,
-    negated,
-    value_of,
-)
+from ringback.domain.contribution import MEASURES, attempt_row, count_attempt, count_call, negated
 
 NOW = datetime(2026, 12, 1, 4, 30, tzinfo=UTC)  # the evening before in New York
 ZONE = ZoneInfo("America/New_York")
@@ -208,13 +199,3 @@ def test_a_call_that_no_attempt_ended_is_a_denial_until_a_verdict_corrects_it() 
     assert (row["denied"], row["reason"], row["day"]) == (1, "expired", "2026-11-30")
     call.closing_event_id = "the verdict's"
     assert count_call(call, (), ZONE) == [negated(row)]
-
-
-@given(st.floats(1, 1e12))
-def test_a_bucket_is_at_most_its_error_from_each_of_its_values(value: float) -> None:
-    assert abs(value_of(bucket_of(value)) - value) <= BUCKET_ERROR * value * (1 + 1e-9)
-
-
-def test_small_values_are_one_bucket() -> None:
-    assert bucket_of(0) == bucket_of(0.99) == 0
-    assert value_of(0) == 0.0

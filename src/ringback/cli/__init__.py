@@ -13,6 +13,7 @@ from ringback.cli import (
     dead_letters,
     dialing,
     doctor,
+    export,
     installation,
     keys,
     retell,
@@ -43,7 +44,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     installation.catalog,
     installation.erase,
     conformance.conformance,
-    analytics.export,
+    export.export,
 )
 for command in COMMANDS:
     app.command()(command)

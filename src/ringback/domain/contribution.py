@@ -5,7 +5,6 @@ that a correction subtracts exactly that. All functions are pure; money is in th
 is exact.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
@@ -15,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from ringback.domain.abt_event import AbtType, FailReason, event_id
 from ringback.domain.attempt import Attempt, AttemptState, DialFact, Party
 from ringback.domain.call import Call
+from ringback.domain.log_buckets import bucket_of
 
 Row = dict[str, Any]
 
@@ -56,20 +56,6 @@ _SENTIMENTS = frozenset({"positive", "neutral", "negative", "unknown"})
 _MOST = 10**12
 #: Attempt numbers from this one on are one cell.
 LAST_NUMBER = 3
-
-#: The largest relative error of a value that is read from a bucket.
-BUCKET_ERROR = 0.09
-_GAMMA = (1 + BUCKET_ERROR) / (1 - BUCKET_ERROR)
-
-
-def bucket_of(value: float) -> int:
-    """The bucket of a value. Bucket 0 has the values below 1; the others grow by one factor."""
-    return 0 if value < 1 else 1 + math.ceil(math.log(value) / math.log(_GAMMA) - 1e-9)
-
-
-def value_of(bucket: int) -> float:
-    """The value that differs from every value of the bucket by at most `BUCKET_ERROR` of it."""
-    return 0.0 if bucket == 0 else float(2 * _GAMMA ** (bucket - 1) / (_GAMMA + 1))
 
 
 @lru_cache(maxsize=512)

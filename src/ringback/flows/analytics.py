@@ -9,16 +9,8 @@ from typing import Any, Protocol
 from ringback.domain.abt_event import iso
 from ringback.domain.analytics_query import Cut, Filter, NotAggregated, cut, midnight
 from ringback.domain.contribution import ATTEMPT_MEASURES, PERSON_MEASURES, REASON_MEASURES
-from ringback.domain.metrics import (
-    DISTRIBUTIONS,
-    FULL_COVERAGE,
-    METRICS,
-    Metric,
-    figure,
-    is_of_persons,
-    is_of_reasons,
-    percentiles,
-)
+from ringback.domain.figures import DISTRIBUTIONS, figure, percentiles
+from ringback.domain.metrics import FULL_COVERAGE, METRICS, Metric, is_of_persons, is_of_reasons
 from ringback.ports import Clock
 
 Sums = dict[str, int]

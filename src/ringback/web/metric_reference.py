@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 from ringback.domain.analytics_query import GRAINS, PARAMETERS
-from ringback.domain.metrics import DISTRIBUTIONS, METRICS, PERCENTILES, Metric
+from ringback.domain.figures import DISTRIBUTIONS, PERCENTILES
+from ringback.domain.metrics import METRICS, Metric
 from ringback.flows.analytics import BREAKDOWNS
 from ringback.flows.exports import KINDS
 

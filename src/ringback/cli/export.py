@@ -1,0 +1,96 @@
+"""ringback export: closed days as files."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from ringback.cli.settings import DEFAULT_DATA_DIR, DataDir, database_url, fail, settings_of
+
+if TYPE_CHECKING:
+    from ringback.adapters.postgres.pool import Pool
+
+Result = TypeVar("Result")
+
+
+class Format(StrEnum):
+    PARQUET = "parquet"
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+def export(
+    out: Annotated[Path, typer.Option(help="The folder to write to.")],
+    format_: Annotated[Format, typer.Option("--format", help="Of the files.")] = Format.PARQUET,
+    since: Annotated[str | None, typer.Option("--from", help="The first day. Default: 35 days ago.")] = None,
+    until: Annotated[str | None, typer.Option("--to", help="The day after the last. Default: today.")] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Write attempts, calls and events of closed days, a file for each day.
+
+    Parquet: a day that changed since the last export is written again as its next revision. Needs ringback[lake].
+    """
+    zone = settings_of(data_dir).report_zone
+    today = datetime.now(UTC).astimezone(zone).date()
+    first, last = _day(since, today - timedelta(days=35)), _day(until, today)
+    if first >= last or last > today:
+        fail("--to: must lie after --from, and not after today, because only closed days are exported")
+    days = [first + timedelta(days=number) for number in range((last - first).days)]
+    with_database(data_dir, lambda pool: _export(pool, out, format_, days, zone))
+
+
+def _day(text: str | None, default: date) -> date:
+    try:
+        return date.fromisoformat(text) if text is not None else default
+    except ValueError:
+        fail("a day is written as 2026-12-01")
+
+
+async def _export(pool: "Pool", out: Path, format_: Format, days: list[date], zone: tzinfo) -> None:
+    from ringback.adapters.lake import Lake
+    from ringback.adapters.postgres.export_rows import PostgresExportRows
+    from ringback.domain.analytics_query import Filter, midnight
+    from ringback.flows.exports import KINDS, as_csv, as_json_lines, pages_of
+
+    rows = PostgresExportRows(pool)
+    out.mkdir(parents=True, exist_ok=True)
+    lake = Lake(out)
+    for kind in KINDS:
+        for day in days:
+            asked = Filter(since=midnight(day, zone), until=midnight(day + timedelta(days=1), zone), zone=zone)
+            pages = pages_of(rows, kind, asked)
+            if format_ is Format.PARQUET:
+                written = await lake.write(kind, day, as_csv(pages, is_safe=False))
+                if written is not None:
+                    typer.echo(f"{written.path}  {written.rows} rows")
+                continue
+            lines = as_csv(pages, is_safe=False) if format_ is Format.CSV else as_json_lines(pages)
+            target = out / kind / f"{day}.{format_}"
+            target.parent.mkdir(exist_ok=True)
+            with target.open("wb") as file:
+                async for part in lines:
+                    file.write(part)
+            typer.echo(str(target.relative_to(out)))
+
+
+def with_database(data_dir: Path, work: "Callable[[Pool], Awaitable[Result]]") -> Result:
+    """Run `work` over a connection without limits of time, because it reads every row."""
+    import asyncio
+
+    from ringback.adapters.postgres.pool import open_pool
+    from ringback.adapters.postgres.schema import require_schema
+
+    url = database_url(data_dir)
+
+    async def run() -> Result:
+        pool = await open_pool(url, max_size=1, is_unlimited=True)
+        try:
+            await require_schema(pool)
+            return await work(pool)
+        finally:
+            await pool.close()
+
+    return asyncio.run(run())
