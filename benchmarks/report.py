@@ -34,14 +34,14 @@ median of the rounds' ratios. CPU is what one thousand requests or messages cost
 
 - `accept`: POST /v1/calls over {CONNECTIONS} keep-alive connections, each call new and with an idempotency key, due in
   300 days; `accept_now`: the same, due at once, so that each also leaves through the outbox into the call queue.
-  Floor: a Starlette handler and one transaction.
+  Floor: a Starlette handler, one statement for the calls that arrived together.
 - `place`: the call processor, 200 in flight, against a provider that answers after
-  {PROVIDER_LATENCY_S * 1000:.0f} ms. The latency is from claim to answer. Floor: the same creates through the SDK,
-  a transaction before and one after each.
+  {PROVIDER_LATENCY_S * 1000:.0f} ms. The latency is from claim to answer. Floor: the same bytes through the
+  SDK, claims and answers written in groups.
 - `receive`: POST /retell/webhook, signed bodies of 20 KB, over {CONNECTIONS} connections. Floor: a bare ASGI function,
-  HMAC, one send.
-- `apply`: the webhook processor, three webhooks of 20 KB for each placed call. Floor: received in tens, one statement a
-  message that writes inbox, attempt and outbox, deleted in tens.
+  HMAC, sends in tens.
+- `apply`: the webhook processor, three webhooks of 20 KB for each placed call. Floor: received in tens, one statement
+  for the events that arrived together, deleted in tens.
 
 The client, the provider and PostgreSQL share the machine with the process that is measured. The floors run on uvloop,
 as `uvicorn.run` does by itself.

@@ -1,12 +1,12 @@
-"""Floor of accepting a call: a bare Starlette handler and one transaction that inserts the same rows."""
+"""Floor of accepting a call: a bare Starlette handler and one statement for the calls that arrived together."""
 
 import argparse
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +17,38 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from benchmarks.floors.grouping import Grouped
 from benchmarks.floors.queue_calls import QueueCalls, open_floor_pool
 
-_CONTACT = """
-INSERT INTO contacts (contact_id, phone, time_zone, time_zone_source, fields, updated_at)
-VALUES ($1, $2, $3, 'crm', $4, $5)
-ON CONFLICT (contact_id) DO UPDATE SET phone = excluded.phone, updated_at = excluded.updated_at
-"""
-_CALL = """
-INSERT INTO calls (call_id, contact_id, phone, agent_id, from_number, variables, metadata, retry, accepted_at,
-                   expires_at, expiry_is_explicit, status, idempotency_key, request_hash, response)
-VALUES ($1, $2, $3, $4, $5, $6, $7, '{}', $8, $9, false, $10, $11, $12, $13)
-"""
-_TASK = """
-INSERT INTO tasks (task_id, call_id, kind, due_at, status, dispatch, dispatched_at, created_at)
-VALUES ($1, $2, 'first', $3, $4, $5, $6, $7)
-"""
-_OUTBOX = """
+#: Calls of one statement, and statements at once.
+GROUP, AT_ONCE = 50, 2
+
+_ACCEPT = """
+WITH call AS (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::text[], $7::text[],
+                         $8::jsonb[], $9::jsonb[], $10::timestamptz[], $11::text[], $12::text[], $13::jsonb[])
+             AS one (call_id, contact_id, phone, time_zone, fields, agent_id, from_number, variables, metadata, due_at,
+                     idempotency_key, request_hash, response)),
+known AS (
+    INSERT INTO contacts (contact_id, phone, time_zone, time_zone_source, fields, updated_at)
+    SELECT contact_id, phone, time_zone, 'crm', fields, $14 FROM call
+    ON CONFLICT (contact_id) DO UPDATE SET phone = excluded.phone, updated_at = excluded.updated_at),
+accepted AS (
+    INSERT INTO calls (call_id, contact_id, phone, agent_id, from_number, variables, metadata, retry, accepted_at,
+                       expires_at, expiry_is_explicit, status, idempotency_key, request_hash, response)
+    SELECT call_id, contact_id, phone, agent_id, from_number, variables, metadata, '{}', $14,
+           due_at + interval '7 days', false, CASE WHEN due_at <= $14 THEN 'queued' ELSE 'scheduled' END,
+           idempotency_key, request_hash, response
+    FROM call),
+planned AS (
+    INSERT INTO tasks (task_id, call_id, kind, due_at, status, dispatch, dispatched_at, created_at)
+    SELECT 'task-' || call_id, call_id, 'first', due_at, CASE WHEN due_at <= $14 THEN 'dispatched' ELSE 'pending' END,
+           (due_at <= $14)::int, CASE WHEN due_at <= $14 THEN $14 END, $14
+    FROM call)
 INSERT INTO outbox (kind, message_id, call_id, payload, created_at, due_at)
-VALUES ('call_message', $1, $2, $3, $4, $4)
+SELECT 'call_message', call_id || ':1', call_id, json_build_object(
+           'type', 'CallRequested', 'v', 1, 'call_id', call_id, 'task_id', 'task-' || call_id, 'dispatch', 1), $14, $14
+FROM call WHERE due_at <= $14
 """
 _TAKE_OUTBOX = """
 WITH taken AS (
@@ -53,7 +66,8 @@ class Floor:
     def __init__(self, database_url: str, counts: Path) -> None:
         self._database_url = database_url
         self._counts = counts
-        self._bell = asyncio.Event()
+        self._wakeup = asyncio.Event()
+        self._accept = Grouped(self._write, GROUP, AT_ONCE)
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -68,39 +82,41 @@ class Floor:
     async def post_call(self, request: Request) -> JSONResponse:
         body = await request.body()
         call = json.loads(body)
-        now = datetime.now(UTC)
+        contact, now = call["contact"], datetime.now(UTC)
         due_at = datetime.fromisoformat(call["not_before"]) if "not_before" in call else now
-        status = "queued" if due_at <= now else "scheduled"
         call_id = str(uuid_utils.uuid7())
+        status = "queued" if due_at <= now else "scheduled"
         answer = {"call_id": call_id, "status": status, "next_eligible_at": due_at.isoformat()}
-        async with self._pool.acquire() as connection:
-            async with connection.transaction():
-                await _insert_contact(connection, call["contact"], now)
-                await connection.execute(
-                    _CALL,
-                    call_id,
-                    call["contact"]["contact_id"],
-                    call["contact"]["phone"],
-                    call["agent_id"],
-                    call["from_number"],
-                    json.dumps(call["variables"]),
-                    json.dumps(call["metadata"]),
-                    now,
-                    due_at + timedelta(days=7),
-                    status,
-                    request.headers["idempotency-key"],
-                    hashlib.sha256(body).hexdigest(),
-                    json.dumps(answer),
-                )
-                await _insert_task(connection, call_id, now, due_at)
+        await self._accept(
+            (
+                call_id,
+                contact["contact_id"],
+                contact["phone"],
+                contact["time_zone"],
+                json.dumps(contact["fields"]),
+                call["agent_id"],
+                call["from_number"],
+                json.dumps(call["variables"]),
+                json.dumps(call["metadata"]),
+                due_at,
+                request.headers["idempotency-key"],
+                hashlib.sha256(body).hexdigest(),
+                json.dumps(answer),
+            )
+        )
         if status == "queued":
-            self._bell.set()
+            self._wakeup.set()
         return JSONResponse(answer, 202)
+
+    async def _write(self, calls: list[tuple[Any, ...]]) -> Sequence[None]:
+        async with self._pool.acquire() as connection:
+            await connection.execute(_ACCEPT, *map(list, zip(*calls, strict=True)), datetime.now(UTC))
+        return [None] * len(calls)
 
     async def _relay(self) -> None:
         while True:
-            await self._bell.wait()
-            self._bell.clear()
+            await self._wakeup.wait()
+            self._wakeup.clear()
             while rows := await self._take():
                 for first in range(0, len(rows), 10):
                     await self._queue.send([row["payload"] for row in rows[first : first + 10]])
@@ -111,21 +127,6 @@ class Floor:
         async with self._pool.acquire() as connection:
             rows: list[Any] = await connection.fetch(_TAKE_OUTBOX, datetime.now(UTC))
         return rows
-
-
-async def _insert_contact(connection: Any, contact: dict[str, Any], now: datetime) -> None:
-    fields = json.dumps(contact["fields"])
-    await connection.execute(_CONTACT, contact["contact_id"], contact["phone"], contact["time_zone"], fields, now)
-
-
-async def _insert_task(connection: Any, call_id: str, now: datetime, due_at: datetime) -> None:
-    task_id = str(uuid_utils.uuid7())
-    if due_at > now:
-        await connection.execute(_TASK, task_id, call_id, due_at, "pending", 0, None, now)
-        return
-    await connection.execute(_TASK, task_id, call_id, due_at, "dispatched", 1, now, now)
-    message = {"type": "CallRequested", "v": 1, "call_id": call_id, "task_id": task_id, "dispatch": 1}
-    await connection.execute(_OUTBOX, f"{task_id}:1", call_id, json.dumps(message), now)
 
 
 def main() -> None:

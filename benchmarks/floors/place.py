@@ -1,9 +1,8 @@
-"""Floor of placing calls: bare creates through the provider's SDK, 200 in flight, and the fewest statements that
-write down the claim and the answer."""
+"""Floor of placing calls: creates through the provider's SDK, 200 in flight; claims and answers written in groups."""
 
 import argparse
 import json
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +12,55 @@ import uvloop
 from retell import AsyncRetell, DefaultAioHttpClient
 
 from benchmarks.floors.draining import drain
+from benchmarks.floors.grouping import Grouped
 from benchmarks.floors.queue_calls import QueueCalls, Row, open_floor_pool
 from benchmarks.payloads import INSTANCE, PROVIDER_KEY
 
 IN_FLIGHT = 200
 TIMEOUT_S = 30.0
+#: Calls of one statement, and statements at once.
+GROUP, AT_ONCE = 32, 2
 
-_TAKE_CALL = """
-UPDATE calls SET status = 'dialing', attempts_made = 1, budget_used = 1 WHERE call_id = $1
-RETURNING contact_id, phone, agent_id, from_number, variables, metadata
-"""
-_CONSUME_TASK = "UPDATE tasks SET status = 'consumed' WHERE task_id = $1 AND dispatch = $2 AND status = 'dispatched'"
-_CLAIM = """
+_CLAIM = f"""
+WITH wanted AS (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::text[])
+             AS one (attempt_id, task_id, dispatch, call_id)),
+consumed AS (
+    UPDATE tasks SET status = 'consumed' FROM wanted
+    WHERE tasks.task_id = wanted.task_id AND tasks.dispatch = wanted.dispatch AND status = 'dispatched'
+    RETURNING attempt_id, wanted.task_id, wanted.call_id),
+taken AS (
+    UPDATE calls SET status = 'dialing', attempts_made = 1, budget_used = 1 FROM consumed
+    WHERE calls.call_id = consumed.call_id
+    RETURNING attempt_id, task_id, calls.call_id, contact_id, phone, json_build_object(
+        'from_number', from_number, 'to_number', phone, 'override_agent_id', agent_id,
+        'retell_llm_dynamic_variables', variables || jsonb_build_object(
+            'ringback_call_id', calls.call_id, 'ringback_attempt_id', attempt_id),
+        'metadata', metadata || jsonb_build_object('ringback_call_id', calls.call_id, 'ringback_attempt_id', attempt_id,
+                                                   'ringback_instance', '{INSTANCE}'),
+        'idempotency_key', attempt_id, 'honor_internal_dnc', true) AS request)
 INSERT INTO attempts (attempt_id, call_id, contact_id, phone, number, task_id, request, state, fence, claimed_at,
                       sent_at, resent, waits, lookups, clean_lookups, polls, holds_person, holds_slot,
                       voicemail_action, business, transcript_withheld, agent_spoke, initiated_event, started_event,
                       revision)
-VALUES ($1, $2, $3, $4, 1, $5, $6, 'dialing', 1, $7, $7, false, 0, 0, 0, 0, true, true, 'unknown', '{}', false, false,
-        false, false, 0)
+SELECT attempt_id, call_id, contact_id, phone, 1, task_id, request, 'dialing', 1, clock_timestamp(), clock_timestamp(),
+       false, 0, 0, 0, 0, true, true, 'unknown', '{{}}', false, false, false, false, 0
+FROM taken RETURNING attempt_id, request::text
 """
-_PLACED = """
-UPDATE attempts SET state = 'placed', provider_call_id = $2, placed_at = sent_at, initiated_event = true
-WHERE attempt_id = $1 AND state = 'dialing'
-"""
-_COUNT_EVENT = "UPDATE calls SET sequence = sequence + 1, status = 'in_progress' WHERE call_id = $1"
-_OUTBOX = """
+_ANSWERS = """
+WITH answer AS (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS one (attempt_id, provider_call_id, call_id)),
+placed AS (
+    UPDATE attempts SET state = 'placed', provider_call_id = answer.provider_call_id, placed_at = sent_at,
+           initiated_event = true
+    FROM answer WHERE attempts.attempt_id = answer.attempt_id AND state = 'dialing' RETURNING answer.*),
+counted AS (
+    UPDATE calls SET sequence = sequence + 1, status = 'in_progress' FROM placed WHERE calls.call_id = placed.call_id)
 INSERT INTO outbox (kind, message_id, order_key, call_id, payload, created_at, due_at)
-VALUES ('abt_event', $1, $2, $3, $4, $5, $5)
+SELECT 'abt_event', attempt_id, 'call:' || call_id, call_id,
+       json_build_object('type', 'initiated', 'call_id', call_id, 'provider_call_id', provider_call_id),
+       clock_timestamp(), clock_timestamp()
+FROM placed
 """
 
 
@@ -49,42 +70,31 @@ class Floor:
     def __init__(self, pool: Any, client: AsyncRetell) -> None:
         self._pool = pool
         self._client = client
+        self._claim = Grouped(self._write_claims, GROUP, AT_ONCE)
+        self._answer = Grouped(self._write_answers, GROUP, AT_ONCE)
 
     async def place(self, row: Row) -> None:
         message = json.loads(row["body"])
-        call_id, task_id = message["call_id"], message["task_id"]
-        attempt_id = str(uuid_utils.uuid7())
-        now = datetime.now(UTC)
-        async with self._pool.acquire() as connection:
-            async with connection.transaction():
-                call = await connection.fetchrow(_TAKE_CALL, call_id)
-                request = _request(call, call_id, attempt_id)
-                await connection.execute(_CONSUME_TASK, task_id, message["dispatch"])
-                text = json.dumps(request)
-                person = call["contact_id"], call["phone"]
-                await connection.execute(_CLAIM, attempt_id, call_id, *person, task_id, text, now)
-        raw = await self._client.call.with_raw_response.create_phone_call(**request, max_retries=0)
-        provider_call_id = json.loads(raw.http_response.content)["call_id"]
-        now = datetime.now(UTC)
-        event = {"type": "initiated", "call_id": call_id, "provider_call_id": provider_call_id}
-        async with self._pool.acquire() as connection:
-            async with connection.transaction():
-                await connection.execute(_PLACED, attempt_id, provider_call_id)
-                await connection.execute(_COUNT_EVENT, call_id)
-                await connection.execute(_OUTBOX, attempt_id, f"call:{call_id}", call_id, json.dumps(event), now)
+        attempt_id, call_id = str(uuid_utils.uuid7()), message["call_id"]
+        request = await self._claim((attempt_id, message["task_id"], message["dispatch"], call_id))
+        response = await self._client.post(
+            "/v2/create-phone-call",
+            cast_to=httpx.Response,
+            content=request.encode(),
+            options={"headers": {"content-type": "application/json"}, "max_retries": 0},
+        )
+        await self._answer((attempt_id, json.loads(response.content)["call_id"], call_id))
 
+    async def _write_claims(self, claims: list[tuple[Any, ...]]) -> Sequence[str]:
+        async with self._pool.acquire() as connection:
+            rows = await connection.fetch(_CLAIM, *map(list, zip(*claims, strict=True)))
+        requests = {row["attempt_id"]: row["request"] for row in rows}
+        return [requests[attempt_id] for attempt_id, *_ in claims]
 
-def _request(call: Row, call_id: str, attempt_id: str) -> dict[str, Any]:
-    marks = {"ringback_call_id": call_id, "ringback_attempt_id": attempt_id}
-    return {
-        "from_number": call["from_number"],
-        "to_number": call["phone"],
-        "override_agent_id": call["agent_id"],
-        "retell_llm_dynamic_variables": json.loads(call["variables"]) | marks,
-        "metadata": json.loads(call["metadata"]) | marks | {"ringback_instance": INSTANCE},
-        "idempotency_key": attempt_id,
-        "honor_internal_dnc": True,
-    }
+    async def _write_answers(self, answers: list[tuple[str, str, str]]) -> Sequence[None]:
+        async with self._pool.acquire() as connection:
+            await connection.execute(_ANSWERS, *map(list, zip(*answers, strict=True)))
+        return [None] * len(answers)
 
 
 async def run_floor(database_url: str, provider_url: str, counts: Path) -> None:

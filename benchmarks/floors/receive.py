@@ -1,9 +1,9 @@
-"""Floor of receiving a webhook: a bare ASGI function, the signature checked, one queue send."""
+"""Floor of receiving a webhook: a bare ASGI function, the signature checked, queue sends in tens."""
 
 import argparse
 import hmac
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +11,12 @@ from typing import Any
 
 import uvicorn
 
+from benchmarks.floors.grouping import Grouped
 from benchmarks.floors.queue_calls import QueueCalls, open_floor_pool
 from benchmarks.payloads import signature
+
+#: Messages of one send, which a queue limits, and sends at once.
+GROUP, AT_ONCE = 10, 2
 
 
 class Floor:
@@ -42,16 +46,22 @@ class Floor:
         else:
             received_at = datetime.now(UTC).isoformat()
             text = {"type": "WebhookReceived", "v": 1, "received_at": received_at, "body": body.decode()}
-            await self._queue.send([json.dumps(text)])
+            await self._send(json.dumps(text))
             await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
     @asynccontextmanager
     async def _lifespan(self) -> AsyncIterator[None]:
         pool = await open_floor_pool(self._database_url)
-        self._queue = QueueCalls(pool, "events")
+        queue = QueueCalls(pool, "events")
+
+        async def send(texts: list[str]) -> Sequence[None]:
+            await queue.send(texts)
+            return [None] * len(texts)
+
+        self._send = Grouped(send, GROUP, AT_ONCE)
         yield
-        self._queue.write_counts(self._counts)
+        queue.write_counts(self._counts)
         pool.terminate()
 
 
