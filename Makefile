@@ -5,6 +5,7 @@ READY := .venv/.ready
 SQS_READY := .venv-sqs/.ready
 CLIENT_READY := .venv-client/.ready
 AWS_READY := .venv-aws/.ready
+PEERS_READY := .venv-peers/.ready
 WORKERS ?= 4
 # Compiling what they import is most of a short-lived process's work; container images often forbid to keep the result.
 unexport PYTHONDONTWRITEBYTECODE
@@ -43,8 +44,8 @@ races: $(READY) ## stops against dispatch, a thousand trials of each pair
 properties: $(READY) ## the time properties at sixty times their size
 	$(BIN)/python -m pytest -q tests/properties --hypothesis-profile full
 
-bench: $(READY) ## throughput and latency beside the bare floor of the same run
-	$(BIN)/python -m benchmarks
+bench: $(READY) $(PEERS_READY) ## every goal and path beside its floor and the usual libraries, in under 25 minutes
+	$(BIN)/python -m benchmarks --write
 
 bundle: $(READY) ## the webhook function's folder, build/webhook_lambda, which the AWS template deploys
 	$(BIN)/python -m deploy.aws.bundle build/webhook_lambda
@@ -66,9 +67,10 @@ lock: $(READY) ## resolve the dependencies anew, hashes pinned, no index address
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade requirements/client-generator.in -o requirements/client-generator.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade requirements/aws-tools.in -o requirements/aws-tools.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade requirements/installer.in -o requirements/installer.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade requirements/peers.in -o requirements/peers.txt
 
 clean: ## remove the environments and caches
-	rm -rf build .venv .venv-sqs .venv-client .venv-aws .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build .venv .venv-sqs .venv-client .venv-aws .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # A virtual environment made by hand may exist already: `--clear` is not used, the installer is put into it either way.
 .venv/bin/uv: requirements/installer.txt
@@ -96,4 +98,9 @@ $(AWS_READY): .venv/bin/uv requirements/aws-tools.txt
 	$(PYTHON) -m venv .venv-aws
 	.venv/bin/uv pip install -q --python .venv-aws/bin/python --require-hashes -r requirements/aws-tools.txt
 	chmod +x .venv-aws/lib/python3*/site-packages/samcli/local/rapid/aws-lambda-rie-*
+	@touch $@
+
+$(PEERS_READY): .venv/bin/uv requirements/peers.txt
+	$(PYTHON) -m venv .venv-peers
+	$(BIN)/uv pip install -q --python .venv-peers/bin/python --require-hashes -r requirements/peers.txt
 	@touch $@

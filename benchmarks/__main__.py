@@ -1,103 +1,146 @@
-"""`python -m benchmarks`: measure, print the table, and write docs/benchmarks.md if asked."""
+"""`python -m benchmarks`: measure, print the tables, and write docs/benchmarks.md if asked."""
 
 import argparse
 import asyncio
+import json
 import signal
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path as File
 
-from benchmarks import actions, analytics
-from benchmarks.actions import ActionResults, run_actions
-from benchmarks.analytics import AnalyticsResults, run_analytics
+import psutil
+
+from benchmarks import actions, backlog, burst, latency
 from benchmarks.child import ROOT, BenchmarkFailed
-from benchmarks.filled import measure_filled
+from benchmarks.goals import goals_table
 from benchmarks.ground import Ground, open_ground
-from benchmarks.paths import PATHS, Path
-from benchmarks.report import Machine, render
-from benchmarks.results import PathResult
+from benchmarks.paths import PATHS
+from benchmarks.report import EXPLANATION, machine_line, table_of_paths
+from benchmarks.results import Figures, PathResult, Section
 from benchmarks.running import Plan, run_paths
 
 REPORT = ROOT / "docs" / "benchmarks.md"
+FIGURES = ROOT / "docs" / "benchmarks.json"
+
+#: What is measured beside the paths, by name.
+SECTIONS: dict[str, Callable[[Ground, Plan], Awaitable[Section]]] = {
+    actions.NAME: actions.run_actions,
+    burst.NAME: burst.run_burst,
+    latency.NAME: latency.run_latency,
+    backlog.NAME: backlog.run_filled,
+}
+NAMES = (*(path.name for path in PATHS), *SECTIONS)
+QUICK = Plan(seconds=1.0, rounds=1, limit_s=0.0, seed=20261122, filled_calls=20_000)
 
 
 def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    names = [*(path.name for path in PATHS), actions.NAME, analytics.NAME]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="path", help=f"of {', '.join(names)}; all if none is named")
-    parser.add_argument("--seconds", type=float, default=3.0, help="load of one turn (3)")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each side (3)")
-    parser.add_argument("--limit", type=float, default=165.0, help="seconds after which no further round begins (165)")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(NAMES)}; all if none is named")
+    parser.add_argument("--quick", action="store_true", help="small sizes and one round: shows that everything runs")
+    parser.add_argument("--seconds", type=float, help="load of one turn (3)")
+    parser.add_argument("--rounds", type=int, help="turns of each side (3)")
+    parser.add_argument("--limit", type=float, help="seconds after which the paths begin no further round (600)")
+    parser.add_argument("--filled", type=int, metavar="CALLS", help="calls in the filled tables (1,000,000)")
     parser.add_argument("--seed", type=int, default=20261122)
+    parser.add_argument("--without-peers", action="store_true", help="leave out what needs .venv-peers")
     parser.add_argument("--write", action="store_true", help=f"also write {REPORT.relative_to(ROOT)}")
+    parser.add_argument("--goals", action="store_true", help="measure nothing: the goals by the figures of --write")
     parser.add_argument(
         "--profile", type=File, metavar="DIR", help="cProfile of the product; its rates mean nothing then"
     )
-    parser.add_argument(
-        "--attempts", type=int, default=analytics.ATTEMPTS, help=f"of the statistics ({analytics.ATTEMPTS})"
-    )
-    parser.add_argument(
-        "--filled", type=int, metavar="CALLS", help="only the statements, over tables with this many calls"
-    )
     asked = parser.parse_args(arguments)
-    if unknown := sorted(set(asked.names) - set(names)):
-        parser.error(f"no such path: {', '.join(unknown)} (there are {', '.join(names)})")
+    if unknown := sorted(set(asked.names) - set(NAMES)):
+        parser.error(f"no such name: {', '.join(unknown)} (there are {', '.join(NAMES)})")
     return asked
 
 
-def chosen(names: Sequence[str]) -> list[Path]:
-    return [path for path in PATHS if not names or path.name in names]
+def plan_of(asked: argparse.Namespace) -> Plan:
+    base = QUICK if asked.quick else Plan(seconds=3.0, rounds=3, limit_s=600.0, seed=asked.seed)
+    return Plan(
+        base.seconds if asked.seconds is None else asked.seconds,
+        base.rounds if asked.rounds is None else max(1, asked.rounds),
+        base.limit_s if asked.limit is None else asked.limit,
+        asked.seed,
+        asked.profile,
+        not asked.without_peers,
+        base.filled_calls if asked.filled is None else asked.filled,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """`actions` and `analytics` are None if other paths were asked for."""
+    paths: Sequence[PathResult]
+    sections: Sequence[Section]
+    postgres: str
+    took_s: float
+    loads: tuple[float, float]
 
-    paths: list[PathResult]
-    actions: ActionResults | None
-    analytics: AnalyticsResults | None
-    machine: Machine
+    def figures(self) -> Figures:
+        found: Figures = {}
+        for one in (*self.paths, *self.sections):
+            found |= one.figures() if isinstance(one, PathResult) else one.figures
+        return found
+
+    def render(self, plan: Plan) -> str:
+        """The goals first, because they say what the other tables are for."""
+        rounds = ", ".join(f"{path.name} {path.rounds}" for path in self.paths) or "none"
+        start, end = self.loads
+        lines = [
+            "# Benchmarks",
+            "",
+            "Written by `make bench`; do not edit.",
+            "",
+            f"- Machine: {machine_line(self.postgres)}",
+            f"- Load average: {start:.1f} at the start, {end:.1f} at the end; the run itself makes 2 to 4",
+            f"- Run: seed {plan.seed}, {plan.seconds:g} s a turn; rounds: {rounds}; {self.took_s:.0f} s in all",
+            "",
+            "## The goals",
+            "",
+            goals_table(self.figures()),
+        ]
+        if self.paths:
+            lines += ["## The paths", "", table_of_paths(self.paths), "", EXPLANATION]
+        for section in self.sections:
+            lines += [f"## {section.title}", "", section.text]
+        return "\n".join(lines)
 
 
-async def measure(ground: Ground, names: Sequence[str], plan: Plan, attempts: int) -> Measured:
-    began = time.monotonic()
+async def measure(ground: Ground, names: Sequence[str], plan: Plan) -> Measured:
+    began, load = time.monotonic(), psutil.getloadavg()[0]
     await ground.prepare()
-    of_actions = await run_actions(ground, plan) if not names or actions.NAME in names else None
-    is_asked = not names or analytics.NAME in names
-    of_analytics = await run_analytics(ground, attempts, plan.seed) if is_asked else None
-    left = replace(plan, limit_s=plan.limit_s - (time.monotonic() - began))
-    of_paths = await run_paths(ground, chosen(names), left)
-    return Measured(of_paths, of_actions, of_analytics, Machine(await ground.version()))
+    paths = await run_paths(ground, [path for path in PATHS if not names or path.name in names], plan)
+    sections = []
+    for name, run in SECTIONS.items():
+        if not names or name in names:
+            sections.append(await run(ground, plan))
+            sys.stderr.write(f"{name}: done after {time.monotonic() - began:.0f} s\n")
+    loads = load, psutil.getloadavg()[0]
+    return Measured(paths, sections, await ground.version(), time.monotonic() - began, loads)
 
 
 def main(arguments: Sequence[str]) -> int:
     asked = read_arguments(arguments)
-    plan = Plan(asked.seconds, max(1, asked.rounds), asked.limit, asked.seed, asked.profile)
+    if asked.goals:
+        sys.stdout.write(goals_table(json.loads(FIGURES.read_text())))
+        return 0
+    plan = plan_of(asked)
     # As an exception, so that everything the run has started is ended on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    began = time.monotonic()
     try:
         with open_ground() as ground:
-            if asked.filled is not None:
-                sys.stdout.write(asyncio.run(measure_filled(ground, asked.filled)))
-                return 0
-            measured = asyncio.run(measure(ground, asked.names, plan, asked.attempts))
+            measured = asyncio.run(measure(ground, asked.names, plan))
     except BenchmarkFailed as failure:
         sys.stderr.write(f"{failure}\n")
         return 1
     except KeyboardInterrupt:
         return 130
-    text = render(measured.paths, measured.machine, plan, time.monotonic() - began)
-    if measured.actions is not None:
-        text += "\n" + measured.actions.render()
-    if measured.analytics is not None:
-        text += "\n" + measured.analytics.render()
+    text = measured.render(plan)
     sys.stdout.write(text)
     if asked.write:
-        REPORT.parent.mkdir(exist_ok=True)
         REPORT.write_text(text)
+        FIGURES.write_text(json.dumps(measured.figures(), indent=1, sort_keys=True) + "\n")
     return 0
 
 

@@ -15,7 +15,8 @@ import asyncpg
 import uvloop
 
 from benchmarks.action_requests import KINDS, ActionKind
-from benchmarks.http_load import HEAD_END, content_length, post
+from benchmarks.http_load import HEAD_END, post
+from benchmarks.stub_server import content_length
 
 EMPTY, ROUND_TRIP = "empty handler", "SELECT 1"
 Piece = tuple[int, ActionKind | str, int]

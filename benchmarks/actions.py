@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import statistics
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,11 +12,12 @@ from pathlib import Path as File
 import asyncpg
 
 from benchmarks.action_load import EMPTY, ROUND_TRIP
-from benchmarks.action_requests import KINDS
+from benchmarks.action_requests import AGENTS, KINDS, SYSTEMS
 from benchmarks.child import ROOT, BenchmarkFailed, Child, free_port
 from benchmarks.ground import Ground
 from benchmarks.paths import KEYS
 from benchmarks.report import table
+from benchmarks.results import Figures, Section
 from benchmarks.running import Plan
 from benchmarks.seeding import Seeding
 
@@ -29,14 +31,16 @@ TURNS = 5
 #: People on the phone, one for each request; the load ends early when all were asked about.
 CALLS = 5000
 GIVE_UP_S = 30.0
+_APIS = (SYSTEMS, AGENTS)
 
-_HEADER = ("action", "API", "requests", "p50 ms", "p99 ms", "x empty handler", "x round trip")
+_HEADER = ("action", "API", "requests", "p50 ms", "p99 ms", "× both yardsticks")
 _EXPLANATION = f"""\
 The business API as its own process, {CLIENTS} keep-alive connections, one request at a time on each. Every request is
 about another person, who is on the phone and has a callback planned; a reply other than that the action was done fails
 the run. Tool calls of agents are signed and carry the conversation so far, 20 KB, and so does `call_analysed`. The same
 client measures two yardsticks in between, all in random order: a Starlette route that answers `{{}}` in a process of
-its own, and `SELECT 1` on an open asyncpg connection. The multiples compare medians.
+its own, and `SELECT 1` on an open asyncpg connection. The multiple compares medians: of the action, and of the two
+yardsticks together.
 """
 
 
@@ -53,31 +57,33 @@ class ActionResults:
 
     timings: Mapping[str, Timing]
 
-    def render(self) -> str:
-        """The table and what it means, as Markdown."""
-        yardsticks = [_row(name, "", self.timings[name], self) for name in (ROUND_TRIP, EMPTY)]
-        rows = [_row(f"`{kind.action}`", kind.api, self.timings[kind.name], self) for kind in KINDS]
-        return "\n".join(["## The actions", "", table(yardsticks + rows, _HEADER), "", _EXPLANATION])
+    def section(self) -> Section:
+        yardsticks = [self._row(name, "", self.timings[name]) for name in (ROUND_TRIP, EMPTY)]
+        rows = [self._row(f"`{kind.action}`", kind.api, self.timings[kind.name]) for kind in KINDS]
+        text = f"{table(yardsticks + rows, _HEADER)}\n\n{_EXPLANATION}"
+        return Section("The actions", text, self.figures())
+
+    def figures(self) -> Figures:
+        """Of each API the slowest action, and how many there are."""
+        worst = {api: [self._multiple(self.timings[kind.name]) for kind in KINDS if kind.api == api] for api in _APIS}
+        return {f"{NAME}.{api}.slowest": max(multiples) for api, multiples in worst.items()} | {
+            f"{NAME}.{api}.median": statistics.median(multiples) for api, multiples in worst.items()
+        }
+
+    def _multiple(self, timing: Timing) -> float:
+        return timing.p50_ms / (self.timings[EMPTY].p50_ms + self.timings[ROUND_TRIP].p50_ms)
+
+    def _row(self, title: str, api: str, timing: Timing) -> tuple[str, ...]:
+        multiple = f"{self._multiple(timing):.1f}" if api else ""
+        return title, api, f"{timing.count:,}", f"{timing.p50_ms:.2f}", f"{timing.p99_ms:.2f}", multiple
 
 
-def _row(title: str, api: str, timing: Timing, beside: ActionResults) -> tuple[str, ...]:
-    multiples = (timing.p50_ms / beside.timings[name].p50_ms for name in (EMPTY, ROUND_TRIP))
-    return (
-        title,
-        api,
-        f"{timing.count:,}",
-        f"{timing.p50_ms:.2f}",
-        f"{timing.p99_ms:.2f}",
-        *map("{:.1f}".format, multiples),
-    )
-
-
-async def run_actions(ground: Ground, plan: Plan) -> ActionResults:
+async def run_actions(ground: Ground, plan: Plan) -> Section:
     """Raises BenchmarkFailed if an action is answered with anything but its being done."""
     url = await ground.new_database(NAME)
     results = await measure(url, ground.directory, TURNS * plan.seconds, plan)
     sys.stderr.write(f"{NAME}: {results.timings[KINDS[0].name].count} requests of each\n")
-    return results
+    return results.section()
 
 
 async def measure(

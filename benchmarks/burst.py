@@ -1,23 +1,31 @@
-"""`python -m benchmarks.burst`: webhooks of 20 KB that arrive at once, each on a connection of its own."""
+"""Webhooks of 20 KB that arrive at once, each on a connection of its own."""
 
-import argparse
 import asyncio
-import sys
 import time
 from collections.abc import Sequence
 from itertools import islice
 
 import asyncpg
 
-from benchmarks.child import BenchmarkFailed, Child, free_port
-from benchmarks.ground import Ground, open_ground
+from benchmarks.child import BenchmarkFailed, free_port
+from benchmarks.ground import Ground
 from benchmarks.http_load import HEAD_END, webhooks
 from benchmarks.paths import KEYS, PATHS
+from benchmarks.report import table
+from benchmarks.results import Section
+from benchmarks.running import Plan, start_product
 
+NAME = "burst"
 RECEIVE = next(path for path in PATHS if path.name == "receive")
+WEBHOOKS = 1000
 #: Retell gets its answers within this time.
 WITHIN_S = 3.0
 WAITED_S = 60.0
+
+_EXPLANATION = """\
+The receiver as its own process. All connections are open before the first byte is sent. Every response is checked, and
+every message is in the queue at the end.
+"""
 
 
 async def send_at_once(port: int, requests: Sequence[bytes]) -> tuple[list[int], float]:
@@ -38,48 +46,29 @@ async def send_at_once(port: int, requests: Sequence[bytes]) -> tuple[list[int],
     return statuses, time.perf_counter() - began
 
 
-async def run(ground: Ground, count: int, rounds: int) -> bool:
-    """Print a line a round. Returns whether all were answered 2xx in time, and are in the queue."""
-    await ground.prepare()
-    url, port = await ground.new_database("burst"), free_port()
+async def run_burst(ground: Ground, plan: Plan, count: int = WEBHOOKS) -> Section:
+    """Raises BenchmarkFailed if a webhook that was answered 2xx is not in the queue."""
+    url, port = await ground.new_database(NAME), free_port()
     env = {**KEYS, **RECEIVE.settings, "RINGBACK_DATABASE_URL": url}
-    arguments = [RECEIVE.service, "--port", str(port), "--counts", str(ground.directory / "burst.json")]
-    receiver = Child("benchmarks.product_process", arguments, env, ground.directory / "burst.log")
-    in_time = True
+    receiver = start_product(ground, RECEIVE.service, NAME, port, env, plan)
+    rows, slowest_s, refused = [], 0.0, 0
     try:
         await receiver.listens(port)
-        for number in range(rounds):
+        for number in range(plan.rounds):
             requests = list(islice(webhooks(number * count, number), count))
             cpu_s = receiver.cpu_s()
             statuses, took_s = await send_at_once(port, requests)
             accepted = sum(200 <= status < 300 for status in statuses)
-            in_time = in_time and accepted == count and took_s <= WITHIN_S
+            slowest_s, refused = max(slowest_s, took_s), refused + count - accepted
             cpu_s = receiver.cpu_s() - cpu_s
-            sys.stdout.write(
-                f"{count} at once: {accepted} answered 2xx, the last after {took_s:.2f} s, CPU {cpu_s:.2f} s\n"
-            )
+            rows.append((str(number + 1), f"{accepted:,} of {count:,}", f"{took_s:.2f}", f"{cpu_s:.2f}"))
         connection = await asyncpg.connect(url)
         enqueued = await connection.fetchval(RECEIVE.done)
         await connection.close()
-        if enqueued != count * rounds:
-            raise BenchmarkFailed(f"{enqueued} of {count * rounds} are in the queue")
+        if enqueued < count * plan.rounds - refused:
+            raise BenchmarkFailed(f"{enqueued} of {count * plan.rounds - refused} are in the queue")
     finally:
         receiver.stop()
-    return in_time
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.burst", description=__doc__)
-    parser.add_argument("--webhooks", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=3)
-    asked = parser.parse_args()
-    try:
-        with open_ground() as ground:
-            return 0 if asyncio.run(run(ground, asked.webhooks, asked.rounds)) else 1
-    except BenchmarkFailed as failure:
-        sys.stderr.write(f"{failure}\n")
-        return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    text = f"{table(rows, ('round', 'answered 2xx', 'last after s', 'CPU s'))}\n\n{_EXPLANATION}"
+    figures = {"burst.slowest_s": slowest_s, "burst.refused": float(refused)}
+    return Section(f"{count:,} webhooks at once", text, figures)

@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
+#: The environment of the queues that the product is compared with.
+PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 READY_WITHIN_S = 30.0
 STOPS_WITHIN_S = 30.0
 _PR_SET_PDEATHSIG = 1
@@ -37,11 +39,13 @@ def _end_with_parent() -> None:
 class Child:
     """`python -m <module> <arguments>`; what it writes goes to `log`."""
 
-    def __init__(self, module: str, arguments: Sequence[str], env: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, module: str, arguments: Sequence[str], env: Mapping[str, str], log: Path, python: str = sys.executable
+    ) -> None:
         self._log = log
         with open(log, "wb") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                [python, "-m", module, *arguments],
                 cwd=ROOT,
                 # The package beside these benchmarks is what is measured, also in a second checkout.
                 env={"PATH": os.defpath, "PYTHONPATH": str(ROOT / "src"), **env},
@@ -56,6 +60,13 @@ class Child:
         self.check()
         times = self._measured.cpu_times()
         return float(times.user + times.system)
+
+    def pause(self) -> None:
+        """Until `go_on`, it runs nothing."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
 
     def resident_bytes(self) -> int:
         return int(self._measured.memory_info().rss)
@@ -87,6 +98,7 @@ class Child:
         if self._process.poll() is not None:
             return
         self._process.terminate()
+        self.go_on()
         try:
             self._process.wait(STOPS_WITHIN_S)
         except subprocess.TimeoutExpired:

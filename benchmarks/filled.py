@@ -1,16 +1,13 @@
-"""`python -m benchmarks --filled CALLS`: what statements cost over filled tables, with their index and without it."""
+"""What statements cost over filled tables, with their index and without it."""
 
 import statistics
-import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
-
-from benchmarks.filling import fill
-from benchmarks.ground import Ground
+from benchmarks.report import number, table
+from benchmarks.results import Figures
 from ringback.adapters.postgres import contact_snapshot, installation, outbox, purge, tasks, views
 from ringback.adapters.postgres.pool import open_pool
 
@@ -18,6 +15,8 @@ from ringback.adapters.postgres.pool import open_pool
 TIMEOUT_S = 120.0
 #: Executions of a statement. The table shows their median.
 TIMES = 5
+PURGED = 500
+PURGE = f"delete {PURGED} finished calls"
 ENGAGE = ["abt_event", "crm_fields", "crm_note"]
 
 
@@ -42,10 +41,10 @@ def rows(now: datetime) -> list[Row]:
     retention = purge.STATEMENTS["finished_calls"]
     why = """SELECT * FROM contacts WHERE phone = $1 OR contact_id = $2
                 OR contact_id IN (SELECT contact_id FROM calls WHERE phone = $1)"""
-    person = ("+14150000007", None)
+    person = ("+14152000007", None)
     return [
         Row("take 50 of the undelivered events", outbox.TAKE, (ENGAGE, now, busy_until, 50), drops="outbox_due"),
-        Row("delete 500 finished calls", retention, (now + timedelta(days=30), 500), drops="attempts_task"),
+        Row(PURGE, retention, (now + timedelta(days=30), PURGED), drops="attempts_task"),
         Row("release 500 due tasks", tasks.RELEASE_DUE, (now, 500, 10**6), earlier_form=joined),
         Row("a page of failed calls", by_status, ("failed",), drops="calls_status"),
         Row("a page of dialing calls", by_status, ("dialing",), drops="calls_status"),
@@ -89,17 +88,11 @@ async def median_ms(connection: Any, statement: str, values: tuple[Any, ...], dr
     return statistics.median(taken)
 
 
-async def measure_filled(ground: Ground, calls: int) -> str:
-    await ground.prepare()
-    url = await ground.new_database("filled")
-    owner = await asyncpg.connect(url)
+async def measure_statements(url: str) -> tuple[str, Figures]:
+    """The table, the slowest statement of a request or a loop, and the calls that a purge deletes per second."""
     pool = await open_pool(url, max_size=2)
+    lines, figures = [], {"filled.slowest_statement_ms": 0.0}
     try:
-        began = time.monotonic()
-        await fill(owner, calls)
-        filled_s = time.monotonic() - began
-        lines = [f"{calls:,} calls, {await undelivered(owner):,} undelivered events, filled in {filled_s:.0f} s", ""]
-        lines += ["| statement | before ms | now ms |", "|---|--:|--:|"]
         async with pool.acquire() as connection:
             # A planned retention has the values of each execution, and the limits here are the product's.
             await connection.execute("SET plan_cache_mode = force_custom_plan")
@@ -107,13 +100,11 @@ async def measure_filled(ground: Ground, calls: int) -> str:
             for row in rows(datetime.now(UTC)):
                 now_ms = await median_ms(connection, row.statement, row.values)
                 before_ms = await median_ms(connection, row.earlier_form or row.statement, row.values, row.drops)
-                lines.append(f"| {row.what} | {before_ms:,.1f} | {now_ms:,.1f} |")
-                sys.stderr.write(lines[-1] + "\n")
-        return "\n".join(lines) + "\n"
+                lines.append((row.what, number(before_ms, 1), number(now_ms, 1)))
+                if row.what == PURGE:
+                    figures["filled.purged_rate"] = PURGED / now_ms * 1000
+                else:
+                    figures["filled.slowest_statement_ms"] = max(figures["filled.slowest_statement_ms"], now_ms)
     finally:
         pool.terminate()
-        await owner.close()
-
-
-async def undelivered(connection: Any) -> int:
-    return int(await connection.fetchval("SELECT count(*) FROM outbox WHERE delivered_at IS NULL AND dead_at IS NULL"))
+    return table(lines, ("statement", "before ms", "now ms"), 1), figures

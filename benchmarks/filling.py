@@ -10,7 +10,8 @@ UNDELIVERED = 600
 _CALL_ID = "'00000000-0000-7000-8000-' || lpad(n::text, 12, '0')"
 _TASK_ID = "'00000000-0000-7000-9000-' || lpad(n::text, 12, '0')"
 _ATTEMPT_ID = "'00000000-0000-7000-a000-' || lpad(n::text, 12, '0')"
-_PHONE = "'+1415' || lpad((n % $2)::text, 7, '0')"
+#: Numbers that a country's number plan allows, so that they can be dialed. Contacts are fewer than eight million.
+_PHONE = "'+1415' || 2000000 + n % $2"
 _N = "generate_series($1::bigint + 1, $1::bigint + $3::bigint) AS n"
 _KIND = f"""CASE WHEN n % 1000 < {DUE} THEN 'due'
                  WHEN n % 1000 < {DUE + IN_PROGRESS} THEN 'in_progress'
@@ -19,7 +20,7 @@ _AGE = "(n % 5000000) * interval '100 milliseconds'"
 # $1: calls that are there already, $2: contacts, $3: calls to add. A hundred calls in each ten seconds.
 _TABLES = (
     """INSERT INTO contacts (contact_id, phone, time_zone, time_zone_source, updated_at)
-       SELECT 'crm-' || n, '+1415' || lpad(n::text, 7, '0'), 'America/Chicago', 'crm', now()
+       SELECT 'crm-' || n, '+1415' || 2000000 + n, 'America/Chicago', 'crm', now()
        FROM generate_series(0, $2::bigint - 1) AS n WHERE $1::bigint + $3::bigint >= 0 ON CONFLICT DO NOTHING""",
     f"""INSERT INTO calls (call_id, contact_id, phone, agent_id, from_number, variables, metadata, retry, accepted_at,
                            expires_at, expiry_is_explicit, status, final, idempotency_key, counted)
@@ -65,7 +66,7 @@ _TABLES = (
         SELECT 'disposition-' || n, {_CALL_ID}, {_ATTEMPT_ID}, 'crm-' || n % $2, 'interested', now() - {_AGE}
         FROM {_N} WHERE n % 2 = 1""",
     f"""INSERT INTO suppressions (suppression_id, phone, reason, source, created_at, lifted_at)
-        SELECT 'suppression-' || n, '+1416' || lpad((n % $2)::text, 7, '0'), 'opt_out', 'agent', now() - {_AGE},
+        SELECT 'suppression-' || n, '+1416' || 2000000 + n % $2, 'opt_out', 'agent', now() - {_AGE},
                CASE WHEN n % 100 = 1 THEN now() END
         FROM {_N} WHERE n % 2 = 1""",
     f"""INSERT INTO notes (note_id, contact_id, call_id, author, note, at)

@@ -25,6 +25,8 @@ WHERE table_name IN ('calls', 'tasks', 'attempts') AND table_schema = 'public' A
   AND column_default IS NULL AND data_type IN ('boolean', 'smallint', 'integer', 'bigint')
 """
 
+_UPDATES = "SELECT relname, n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE n_tup_upd > 0"
+
 
 def named(url: str, database: str) -> str:
     """The same server, another database."""
@@ -84,6 +86,15 @@ class Ground:
             return int(await connection.fetchval(statement, database))
         finally:
             await connection.close()
+
+    async def updates(self, database: str) -> dict[str, tuple[int, int]]:
+        """By table of a database without connections: updates, and those of them that touched no index."""
+        connection = await asyncpg.connect(named(self.url, database))
+        try:
+            rows = await connection.fetch(_UPDATES)
+        finally:
+            await connection.close()
+        return {name: (updates, hot) for name, updates, hot in rows}
 
     async def version(self) -> str:
         connection = await asyncpg.connect(self.url)

@@ -14,6 +14,7 @@ from typing import Any, cast
 import uvloop
 
 from benchmarks.payloads import API_KEY, CallIds, call_request, fill_in, later, signature, webhook_text
+from benchmarks.stub_server import content_length
 
 Source = Iterator[bytes]
 HEAD_END = b"\r\n\r\n"
@@ -72,11 +73,6 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         if not self.closed.done():
             self.closed.set_result(None)
-
-
-def content_length(head: bytes) -> int:
-    _, is_there, rest = head.lower().partition(b"content-length:")
-    return int(rest.split(b"\r\n", 1)[0]) if is_there else 0
 
 
 def post(path: str, headers: str, body: bytes) -> bytes:

@@ -14,6 +14,8 @@ import phonenumbers
 API_KEY = "rbk_benchmark-key-of-no-value"
 PROVIDER_KEY = "key_benchmark_of_no_value"
 WEBHOOK_KEY = "key_benchmark_webhook_of_no_value"
+#: The Base64 of 32 bytes.
+ENGAGE_SECRET = "whsec_YmVuY2htYXJrLXNlY3JldC1vZi1uby12YWx1ZS1hdC1hbGw="
 INSTANCE = "benchmark"
 AGENT = "agent_benchmark"
 CALLER = "+14155550199"

@@ -1,4 +1,4 @@
-"""One of the product's processes as `ringback serve` runs it, with its queue calls counted, and profiled if asked."""
+"""One of the product's processes as `ringback serve` runs it, its queue calls and large decodes counted."""
 
 import argparse
 import cProfile
@@ -8,13 +8,16 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from ringback import wiring
-from ringback.config import process_environment, read_settings
-from ringback.logs import configure_logs
-from ringback.ports import MessageQueue
+import msgspec
+import pydantic_core
 
+if TYPE_CHECKING:
+    from ringback.ports import MessageQueue
+
+#: A JSON text is large from so many characters on: the bodies of webhooks and tool calls, and no other.
+LARGE = 10_000
 COUNTED = ("send", "receive", "delete", "change_visibility", "dead_letter")
 
 P = ParamSpec("P")
@@ -22,10 +25,10 @@ R = TypeVar("R")
 Call = Callable[P, Coroutine[Any, Any, R]]
 
 
-def counting(open_queue: Call[P, MessageQueue], calls: Counter[str]) -> Call[P, MessageQueue]:
+def counting(open_queue: Call[P, "MessageQueue"], calls: Counter[str]) -> Call[P, "MessageQueue"]:
     """The same, for queues whose calls are counted; on the object itself, so that it stays the queue it is."""
 
-    async def open_counted(*args: P.args, **kwargs: P.kwargs) -> MessageQueue:
+    async def open_counted(*args: P.args, **kwargs: P.kwargs) -> "MessageQueue":
         queue = await open_queue(*args, **kwargs)
         for name in COUNTED:
             setattr(queue, name, _counted(getattr(queue, name), name, calls))
@@ -42,6 +45,29 @@ def _counted(call: Call[P, R], name: str, calls: Counter[str]) -> Call[P, R]:
     return counted
 
 
+def count_decodes(calls: Counter[str]) -> None:
+    """Count decodes of large texts from now on. The product's modules are imported after this: they bind the names."""
+
+    def counted(decode: Callable[..., Any]) -> Callable[..., Any]:
+        def decode_counted(text: Any, *args: Any, **kwargs: Any) -> Any:
+            calls["decodes"] += len(text) >= LARGE
+            return decode(text, *args, **kwargs)
+
+        return decode_counted
+
+    class CountedDecoder:
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self.decode = counted(decoder(*args, **kwargs).decode)
+
+        def __class_getitem__(cls, item: object) -> type:
+            return cls
+
+    decoder, msgspec.json.Decoder = msgspec.json.Decoder, CountedDecoder
+    json.loads = counted(json.loads)
+    msgspec.json.decode = counted(msgspec.json.decode)
+    pydantic_core.from_json = counted(pydantic_core.from_json)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("service")
@@ -50,6 +76,11 @@ def main() -> None:
     parser.add_argument("--profile", type=Path)
     asked = parser.parse_args()
     calls: Counter[str] = Counter()
+    count_decodes(calls)
+    from ringback import wiring
+    from ringback.config import process_environment, read_settings
+    from ringback.logs import configure_logs
+
     wiring.open_queue = counting(wiring.open_queue, calls)
     settings = read_settings(process_environment(), emulated=False)
     configure_logs("json", sys.stderr)

@@ -11,10 +11,13 @@ from aiohttp import web
 def make_application(latency_s: float, run: str) -> web.Application:
     """`run` keeps the call ids of two runs apart."""
     numbers = count(1)
+    answered = 0
 
     async def create_phone_call(request: web.Request) -> web.Response:
+        nonlocal answered
         asked = await request.json()
         await asyncio.sleep(latency_s)
+        answered += 1
         call = {
             "call_id": f"call_{run}{next(numbers):024x}",
             "call_type": "phone_call",
@@ -33,7 +36,11 @@ def make_application(latency_s: float, run: str) -> web.Application:
         agent = {"agent_id": request.match_info["agent_id"], "version": 1, "voicemail_option": None}
         return web.json_response(agent)
 
+    async def get_count(request: web.Request) -> web.Response:
+        return web.json_response(answered)
+
     app = web.Application()
+    app.router.add_get("/count", get_count)
     app.router.add_post("/v2/create-phone-call", create_phone_call)
     app.router.add_get("/get-agent/{agent_id}", get_agent)
     return app
@@ -54,6 +61,8 @@ def main() -> None:
         access_log=None,
         print=None,
         backlog=2048,
+        # A side that waits for its turn keeps its connections.
+        keepalive_timeout=3600,
         loop=uvloop.new_event_loop(),
     )
 

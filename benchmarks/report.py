@@ -2,14 +2,13 @@
 
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path as File
 
 import psutil
 
 from benchmarks.results import PathResult, SideResult
-from benchmarks.running import PROVIDER_LATENCY_S, Plan
+from benchmarks.running import PROVIDER_LATENCY_S
 from benchmarks.turns import CONNECTIONS
 
 _LIBRARIES = ("asyncpg", "uvicorn", "uvloop", "fastapi", "retell-sdk", "aiohttp")
@@ -17,50 +16,50 @@ _HEADER = (
     "path",
     "side",
     "per second",
-    "of floor",
+    "product is",
     "p50 ms",
     "p99 ms",
     "CPU s/1,000 process",
-    "CPU s/1,000 PostgreSQL",
+    "CPU s/1,000 server",
     "resident MB",
     "queue calls each",
     "commits each",
+    "WAL KB each",
 )
-_EXPLANATION = f"""\
-Each path runs twice, turn and turn about: as the product's own process, and as its floor, which is the same libraries,
-rows and queue calls with no product around them (`benchmarks/floors/`). Both have a process and a database of their own
-on one embedded PostgreSQL, fsync on, started for the run. Every figure is a median over the rounds; "of floor" is the
-median of the rounds' ratios. CPU is what one thousand requests or messages cost, in the process and in PostgreSQL.
+EXPLANATION = f"""\
+Each path runs on several sides, turn and turn about: the product's own process; its floor, which is the same libraries
+and rows with no product around them, written in groups (`benchmarks/floors/`); and what others would use for the same
+work (`benchmarks/peers/`). Each side has processes and a database of its own on one embedded PostgreSQL, fsync on,
+started for the run. Every figure is a median over the rounds. "Product is" has the product's rate as a multiple of that
+side's, the median of the rounds' ratios. CPU is what one thousand requests or messages cost, in the processes of the
+side and in PostgreSQL or the broker. WAL is what PostgreSQL writes for one, with what the queue writes.
 
 - `accept`: POST /v1/calls over {CONNECTIONS} keep-alive connections, each call new and with an idempotency key, due in
   300 days; `accept_now`: the same, due at once, so that each also leaves through the outbox into the call queue.
-  Floor: a Starlette handler, one statement for the calls that arrived together.
-- `place`: the call processor, 200 in flight, against a provider that answers after
-  {PROVIDER_LATENCY_S * 1000:.0f} ms. The latency is from claim to answer. Floor: the same bytes through the
-  SDK, claims and answers written in groups.
+  Floor: a Starlette handler, one statement for the calls that arrived together. FastAPI + aiobotocore: a Pydantic model
+  and one send to SQS, no database.
+- `place`: the call processor, up to 200 in flight, against a provider that responds after
+  {PROVIDER_LATENCY_S * 1000:.0f} ms. The latency is from claim to answer. Floor: the same bytes through the provider's
+  SDK, claims and answers written in groups of up to 32. The others are one process each, with 200 threads (Celery,
+  Dramatiq) or 200 tasks (Taskiq, PgQueuer), the typed call of the same SDK, the whole request in the message. PgQueuer
+  writes one row for each answer, the others write nothing. Their broker is Valkey without persistence.
 - `receive`: POST /retell/webhook, signed bodies of 20 KB, over {CONNECTIONS} connections. Floor: a bare ASGI function,
-  HMAC, sends in tens.
+  HMAC, sends in tens. FastAPI: HMAC and one committed row for each.
 - `apply`: the webhook processor, three webhooks of 20 KB for each placed call. Floor: received in tens, one statement
-  for the events that arrived together, deleted in tens.
+  for the events that arrived together, deleted in tens. The other: received from SQS in tens, a transaction of four
+  statements for each, each deleted by itself.
+- `deliver`: the relay of the scheduler, one request to Engage for each event. Floor: taken in hundreds, 50 at once.
 
-The client, the provider and PostgreSQL share the machine with the process that is measured. The floors run on uvloop,
-as `uvicorn.run` does by itself.
+SQS is a stub in memory (`benchmarks/sqs_stub.py`), faster than any real queue. Clients, stubs and PostgreSQL share the
+machine with the process that is measured. All programs run on uvloop, except Celery and Dramatiq, which run threads.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
-    postgres: str
-
-    def line(self) -> str:
-        memory_gb = psutil.virtual_memory().total / 2**30
-        load = psutil.getloadavg()[0]
-        libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
-        host = (
-            f"{psutil.cpu_count()} cores ({_processor()}), {memory_gb:.0f} GB, {platform.system()} {platform.machine()}"
-        )
-        python = f"Python {platform.python_version()}, PostgreSQL {self.postgres}, {libraries}"
-        return f"{host}, load {load:.1f} at the end; {python}"
+def machine_line(postgres: str) -> str:
+    memory_gb = psutil.virtual_memory().total / 2**30
+    libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+    host = f"{psutil.cpu_count()} cores ({_processor()}), {memory_gb:.0f} GB, {platform.system()} {platform.machine()}"
+    return f"{host}; Python {platform.python_version()}, PostgreSQL {postgres}, {libraries}"
 
 
 def _processor() -> str:
@@ -72,31 +71,16 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or "unknown"
 
 
-def render(results: Sequence[PathResult], machine: Machine, plan: Plan, took_s: float) -> str:
-    """Without results, only what the run was, for a run of the actions alone."""
-    rows = [row for result in results for row in _rows(result)]
-    rounds = [f"rounds: {', '.join(f'{each.name} {len(each.product.rounds)}' for each in results)}"] if results else []
-    settings = ", ".join([f"seed {plan.seed}", f"{plan.seconds:g} s a turn", *rounds])
-    command = "python -m benchmarks --write"
-    return "\n".join(
-        [
-            "# Benchmarks",
-            "",
-            f"Written by `{command}`; do not edit.",
-            "",
-            *([table(rows), ""] if results else []),
-            f"- Machine: {machine.line()}",
-            f"- Run: {settings}; the whole run took {took_s:.0f} s",
-            *(["", _EXPLANATION] if results else [""]),
-        ]
-    )
+def table_of_paths(results: Sequence[PathResult]) -> str:
+    return table([row for result in results for row in _rows(result)], _HEADER)
 
 
 def _rows(result: PathResult) -> list[tuple[str, ...]]:
-    title = f"`{result.name}`: {result.title}"
+    ratios = {name: f"{ratio:.2f} ×" for name, ratio in result.ratios().items()}
+    titles = [f"`{result.name}`: {result.title}", *[""] * len(ratios)]
     return [
-        (title, "product", *_cells(result.product, f"{result.ratio:.2f}")),
-        ("", "floor", *_cells(result.floor, "")),
+        (title, name, *_cells(side, ratios.get(name, "")))
+        for title, (name, side) in zip(titles, result.sides.items(), strict=True)
     ]
 
 
@@ -104,31 +88,29 @@ def _cells(side: SideResult, ratio: str) -> tuple[str, ...]:
     return (
         f"{side.rate:,.0f}",
         ratio,
-        _milliseconds(side.p50_ms),
-        _milliseconds(side.p99_ms),
-        f"{side.process_cpu_s_per_1000:.2f}",
-        f"{side.postgres_cpu_s_per_1000:.2f}",
+        number(side.p50_ms, 1),
+        number(side.p99_ms, 1),
+        number(side.process_cpu_s_per_1000),
+        number(side.servers_cpu_s_per_1000),
         f"{side.resident_bytes / 2**20:.0f}",
-        f"{side.queue_calls_each:.2f}",
-        f"{side.commits_each:.2f}",
+        number(side.queue_calls_each),
+        number(side.commits_each),
+        number(side.wal_bytes_each / 1000, 1) if side.commits is not None else "",
     )
 
 
-def _milliseconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"
+def number(value: float | None, digits: int = 2) -> str:
+    return "" if value is None else f"{value:,.{digits}f}"
 
 
-def table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...] = _HEADER) -> str:
-    """A Markdown table, columns padded, two of text on the left and then numbers to the right."""
+def table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...], texts: int = 2) -> str:
+    """A Markdown table, columns padded, `texts` of text on the left and then numbers to the right."""
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
-    rule = ["-" * width if column < 2 else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in (_padded(header, widths), rule, *_all(rows, widths)))
+    rule = ["-" * width if column < texts else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
+    lines = [rule if row is None else _padded(row, widths, texts) for row in (header, None, *rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _all(rows: Sequence[tuple[str, ...]], widths: Sequence[int]) -> list[list[str]]:
-    return [_padded(row, widths) for row in rows]
-
-
-def _padded(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+def _padded(row: Sequence[str], widths: Sequence[int], texts: int) -> list[str]:
     cells = zip(row, widths, strict=True)
-    return [f"{cell:<{width}}" if column < 2 else f"{cell:>{width}}" for column, (cell, width) in enumerate(cells)]
+    return [f"{cell:<{width}}" if column < texts else f"{cell:>{width}}" for column, (cell, width) in enumerate(cells)]

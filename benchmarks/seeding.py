@@ -12,9 +12,10 @@ from benchmarks.payloads import (
     PROVIDER_CALL_MARK,
     CallIds,
     fictional_phones,
+    fill_in,
     webhook_text,
 )
-from ringback.messages import WebhookReceived, encode
+from ringback.messages import CallRequested, WebhookReceived, encode
 
 #: So many calls are in the same stage at once: their events lie between each other in the queue.
 CALLS_SIDE_BY_SIDE = 50
@@ -73,6 +74,18 @@ FROM (SELECT n, template FROM generate_series($1::bigint, $2::bigint) AS n,
              unnest($3::text[]) WITH ORDINALITY AS event (template, position)
       ORDER BY n / {CALLS_SIDE_BY_SIDE}, position, n) AS wave
 """
+_EVENTS = f"""
+INSERT INTO outbox (kind, message_id, order_key, call_id, payload, created_at, due_at)
+SELECT 'abt_event', 'event-' || n, 'call:' || {_CALL_ID}, {_CALL_ID}, json_build_object(
+           'specversion', '1.0', 'id', 'event-' || n, 'type', 'voice_ai_call_completed', 'source', '/ringback',
+           'subject', {_CALL_ID}, 'time', now(), 'datacontenttype', 'application/json', 'data', json_build_object(
+               'call_id', {_CALL_ID}, 'contact_id', 'crm-' || n, 'attempt', 1, 'attempt_id', {_ATTEMPT_ID},
+               'provider_call_id', {_PROVIDER_CALL_ID}, 'sequence', 3, 'occurred_at', now(), 'metadata',
+               json_build_object('campaign', 'benchmark'), 'ended_at', now(), 'duration_ms', 95000, 'is_final', true,
+               'analysis', json_build_object('call_summary', 'The user confirmed the renewal.'))),
+       clock_timestamp(), clock_timestamp()
+FROM generate_series($1::bigint, $2::bigint) AS n
+"""
 _ANNOUNCE = "SELECT pg_notify($1, '')"
 
 
@@ -82,31 +95,60 @@ class Seeding:
 
     seed: int
     calls: int = 0
+    #: Calls with the numbers up to this one were written by another filling, with phones of their own.
+    others: int = 0
 
-    async def due_calls(self, connection: Any, count: int) -> int:
+    async def due_calls(self, connection: Any, count: int) -> list[str]:
         """`count` accepted calls whose messages wait in the call queue."""
         async with connection.transaction():
-            first = await self._people(connection, count, "queued", 0)
-            await connection.execute(_TASKS, first, _phones(first, count), "dispatched")
+            first = await self._dispatched_calls(connection, count)
             await connection.execute(_CALL_MESSAGES, first + 1, first + count)
             await connection.execute(_ANNOUNCE, "ringback_queue_calls")
-        return count
+        return []
 
-    async def placed_calls(self, connection: Any, count: int) -> int:
-        """A third of `count` placed calls, and all their webhooks in the event queue; returns how many webhooks."""
-        calls = max(1, count // len(EVENTS))
-        bodies = [webhook_text(event, self.seed) for event in EVENTS]
-        messages = [encode(WebhookReceived("2026-01-01T00:00:00+00:00", body)) for body in bodies]
+    async def due_calls_on_sqs(self, connection: Any, count: int) -> list[str]:
+        """The same, for messages that are to be sent to SQS."""
         async with connection.transaction():
-            first = await self.calls_in_progress(connection, calls)
-            await connection.execute(_EVENT_MESSAGES, first + 1, first + calls, messages)
+            first = await self._dispatched_calls(connection, count)
+        return [call_message(number) for number in range(first + 1, first + count + 1)]
+
+    async def _dispatched_calls(self, connection: Any, count: int) -> int:
+        first = await self._people(connection, count, "queued", 0)
+        await connection.execute(_TASKS, first, self.phones(first, count), "dispatched")
+        return first
+
+    async def placed_calls(self, connection: Any, count: int) -> list[str]:
+        """A third of `count` placed calls, and all their webhooks in the event queue."""
+        messages = self._event_messages()
+        async with connection.transaction():
+            first = await self.calls_in_progress(connection, count // len(EVENTS))
+            await connection.execute(_EVENT_MESSAGES, first + 1, first + count // len(EVENTS), messages)
             await connection.execute(_ANNOUNCE, "ringback_queue_events")
-        return calls * len(EVENTS)
+        return []
+
+    async def placed_calls_on_sqs(self, connection: Any, count: int) -> list[str]:
+        """The same, for messages that are to be sent to SQS."""
+        async with connection.transaction():
+            first = await self.calls_in_progress(connection, count // len(EVENTS))
+        numbers = range(first + 1, first + count // len(EVENTS) + 1)
+        waves = [numbers[at : at + CALLS_SIDE_BY_SIDE] for at in range(0, len(numbers), CALLS_SIDE_BY_SIDE)]
+        texts = self._event_messages()
+        return [fill_in(text, ids_of(number)) for wave in waves for text in texts for number in wave]
+
+    def _event_messages(self) -> list[str]:
+        bodies = [webhook_text(event, self.seed) for event in EVENTS]
+        return [encode(WebhookReceived("2026-01-01T00:00:00+00:00", body)) for body in bodies]
+
+    async def undelivered_events(self, connection: Any, count: int) -> list[str]:
+        """`count` events to Engage, each of a call of its own."""
+        first, self.calls = self.calls, self.calls + count
+        await connection.execute(_EVENTS, first + 1, first + count)
+        return []
 
     async def calls_in_progress(self, connection: Any, count: int) -> int:
         """`count` placed calls that nothing was heard of yet; their numbers are this one's followers."""
         first = await self._people(connection, count, "dialing", 1)
-        phones = _phones(first, count)
+        phones = self.phones(first, count)
         await connection.execute(_TASKS, first, phones, "consumed")
         await connection.execute(_ATTEMPTS, first, phones, "placed", False)
         return first
@@ -115,7 +157,7 @@ class Seeding:
         """`count` people on the phone, each with a callback in two days at three in the afternoon, their time."""
         async with connection.transaction():
             first = await self._people(connection, count, "in_progress", 1)
-            phones = _phones(first, count)
+            phones = self.phones(first, count)
             await connection.execute(_TASKS, first, phones, "consumed")
             await connection.execute(_ATTEMPTS, first, phones, "ongoing", True)
             await connection.execute(_CALLBACKS, first, phones)
@@ -123,11 +165,22 @@ class Seeding:
 
     async def _people(self, connection: Any, count: int, status: str, attempts: int) -> int:
         """Contacts and calls with the numbers first + 1 to first + count; returns `first`."""
-        first, self.calls = self.calls, self.calls + count
-        phones = _phones(first, count)
+        first, self.calls = max(self.calls, self.others), max(self.calls, self.others) + count
+        phones = self.phones(first, count)
         await connection.execute(_CONTACTS, first, phones)
         await connection.execute(_CALLS, first, phones, status, attempts)
         return first
+
+    def phones(self, first: int, count: int) -> list[str]:
+        phones, first = fictional_phones(), first - self.others
+        assert first + count <= len(phones), "one person has one live call"
+        return list(phones[first : first + count])
+
+
+def call_message(number: int) -> str:
+    """The message that the call with this number is due."""
+    ids = {"call_id": ids_of(number).call_id, "task_id": f"00000000-0000-7000-9000-{number:012}"}
+    return encode(CallRequested(**ids, dispatch=1))
 
 
 def ids_of(number: int) -> CallIds:
@@ -137,9 +190,3 @@ def ids_of(number: int) -> CallIds:
         call_id=f"00000000-0000-7000-8000-{number:012}",
         attempt_id=f"00000000-0000-7000-a000-{number:012}",
     )
-
-
-def _phones(first: int, count: int) -> list[str]:
-    phones = fictional_phones()
-    assert first + count <= len(phones), "one person has one live call"
-    return list(phones[first : first + count])

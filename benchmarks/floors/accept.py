@@ -1,6 +1,5 @@
 """Floor of accepting a call: a bare Starlette handler and one statement for the calls that arrived together."""
 
-import argparse
 import asyncio
 import hashlib
 import json
@@ -17,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from benchmarks.floors.arguments import read_arguments
 from benchmarks.floors.grouping import Grouped
 from benchmarks.floors.queue_calls import QueueCalls, open_floor_pool
 
@@ -130,11 +130,7 @@ class Floor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--database-url", required=True)
-    parser.add_argument("--counts", type=Path, required=True)
-    asked = parser.parse_args()
+    asked = read_arguments(__doc__)
     floor = Floor(asked.database_url, asked.counts)
     app = Starlette(routes=[Route("/v1/calls", floor.post_call, methods=["POST"])], lifespan=floor.lifespan)
     uvicorn.run(app, host="127.0.0.1", port=asked.port, log_config=None, access_log=False, backlog=2048)

@@ -1,6 +1,5 @@
 """Floor of applying events: JSON decoded, one statement for the events that arrived together."""
 
-import argparse
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import Any
 import msgspec
 import uvloop
 
+from benchmarks.floors.arguments import read_arguments
 from benchmarks.floors.draining import drain
 from benchmarks.floors.grouping import Grouped
 from benchmarks.floors.queue_calls import QueueCalls, Row, open_floor_pool
@@ -110,10 +110,7 @@ async def run_floor(database_url: str, counts: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--database-url", required=True)
-    parser.add_argument("--counts", type=Path, required=True)
-    asked = parser.parse_args()
+    asked = read_arguments(__doc__)
     uvloop.run(run_floor(asked.database_url, asked.counts))
 
 

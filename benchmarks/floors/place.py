@@ -1,6 +1,5 @@
 """Floor of placing calls: creates through the provider's SDK, 200 in flight; claims and answers written in groups."""
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import uuid_utils
 import uvloop
 from retell import AsyncRetell, DefaultAioHttpClient
 
+from benchmarks.floors.arguments import read_arguments
 from benchmarks.floors.draining import drain
 from benchmarks.floors.grouping import Grouped
 from benchmarks.floors.queue_calls import QueueCalls, Row, open_floor_pool
@@ -111,11 +111,7 @@ async def run_floor(database_url: str, provider_url: str, counts: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--database-url", required=True)
-    parser.add_argument("--provider-url", required=True)
-    parser.add_argument("--counts", type=Path, required=True)
-    asked = parser.parse_args()
+    asked = read_arguments(__doc__)
     uvloop.run(run_floor(asked.database_url, asked.provider_url, asked.counts))
 
 

@@ -1,6 +1,5 @@
 """Floor of receiving a webhook: a bare ASGI function, the signature checked, queue sends in tens."""
 
-import argparse
 import hmac
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 import uvicorn
 
+from benchmarks.floors.arguments import read_arguments
 from benchmarks.floors.grouping import Grouped
 from benchmarks.floors.queue_calls import QueueCalls, open_floor_pool
 from benchmarks.payloads import signature
@@ -66,11 +66,7 @@ class Floor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--database-url", required=True)
-    parser.add_argument("--counts", type=Path, required=True)
-    asked = parser.parse_args()
+    asked = read_arguments(__doc__)
     floor = Floor(asked.database_url, asked.counts)
     uvicorn.run(floor, host="127.0.0.1", port=asked.port, log_config=None, access_log=False, backlog=2048)
 

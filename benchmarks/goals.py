@@ -1,0 +1,130 @@
+"""The goals of each path, measured against the figures of one run."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.report import table
+from benchmarks.results import Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """`of` computes the measured value. It raises KeyError if a run did not measure what it needs."""
+
+    path: str
+    what: str
+    limit: float
+    of: Callable[[Figures], float]
+    is_most: bool = False
+    unit: str = ""
+
+    def row(self, figures: Figures) -> tuple[str, ...]:
+        goal = f"{'≤' if self.is_most else '≥'} {_text(self.limit)}{self.unit}"
+        try:
+            value = self.of(figures)
+        except KeyError:
+            return (f"`{self.path}`", self.what, goal, "not measured", "")
+        is_met = value <= self.limit if self.is_most else value >= self.limit
+        return (f"`{self.path}`", self.what, goal, f"{_text(value)}{self.unit}", "yes" if is_met else "**no**")
+
+
+def _text(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def at_least(path: str, what: str, limit: float, of: Callable[[Figures], float], unit: str = "") -> Goal:
+    return Goal(path, what, limit, of, unit=unit)
+
+
+def at_most(path: str, what: str, limit: float, of: Callable[[Figures], float], unit: str = "") -> Goal:
+    return Goal(path, what, limit, of, is_most=True, unit=unit)
+
+
+def figure(name: str) -> Callable[[Figures], float]:
+    return lambda figures: figures[name]
+
+
+def cpu(side: str) -> Callable[[Figures], float]:
+    """CPU of the processes of a side and of its servers, per 1,000."""
+    return lambda figures: figures[f"{side}.cpu"] + figures[f"{side}.servers_cpu"]
+
+
+def over(one: Callable[[Figures], float], other: Callable[[Figures], float]) -> Callable[[Figures], float]:
+    return lambda figures: one(figures) / other(figures)
+
+
+def hot_share(figures: Figures) -> float:
+    """The lowest share of the four tables, in percent, over the paths that update them."""
+    shares = []
+    for table_name in HOT_TABLES:
+        updates = sum(figures.get(f"{path}.updates.{table_name}", 0) for path in ("place", "apply"))
+        hot = sum(figures.get(f"{path}.hot.{table_name}", 0) for path in ("place", "apply"))
+        if not updates:
+            raise KeyError(table_name)
+        shares.append(100 * hot / updates)
+    return min(shares)
+
+
+HOT_TABLES = ("attempts", "outbox", "queue_messages", "tasks")
+_PLACE, _APPLY, _ACCEPT, _RECEIVE = "place.product", "apply.product", "accept.product", "receive.product"
+
+GOALS: Sequence[Goal] = (
+    at_most("place", "CPU, of the floor's", 1.6, over(cpu(_PLACE), cpu("place.floor")), " ×"),
+    at_least("place", "rate, of the floor's", 0.75, figure("place.ratio.floor"), " ×"),
+    at_least("place", "rate, of Celery's", 2, figure("place.ratio.celery"), " ×"),
+    at_least("place", "rate, of Dramatiq's", 2, figure("place.ratio.dramatiq"), " ×"),
+    at_least("place", "rate, of Taskiq's", 2, figure("place.ratio.taskiq"), " ×"),
+    at_least("place", "rate, of PgQueuer's", 0.65, figure("place.ratio.pgqueuer"), " ×"),
+    at_most("place", "commits of a call", 0.35, figure("place.product.commits")),
+    at_most("place", "queue calls of a call", 0.3, figure("place.product.queue_calls")),
+    at_most("place", "WAL of a call, its queue included", 4.5, lambda f: f["place.product.wal_bytes"] / 1000, " KB"),
+    at_least("place", "two processes, of one's rate", 1.6, lambda f: 1 / f["place.ratio.two processes"], " ×"),
+    at_least("apply", "rate, of a transaction each on SQS", 2.5, figure("apply.ratio.transaction each, SQS"), " ×"),
+    at_most("apply", "decodes of 20 KB, the queue's envelope included", 2, figure("apply.product.decodes")),
+    at_most("apply", "commits of an event", 0.5, figure("apply.product.commits")),
+    at_most(
+        "accept",
+        "CPU of the process, of FastAPI + aiobotocore's",
+        1 / 3,
+        over(figure("accept.product.cpu"), figure("accept.FastAPI + aiobotocore.cpu")),
+        " ×",
+    ),
+    at_least("accept", "rate, of FastAPI + aiobotocore's", 2, figure("accept.ratio.FastAPI + aiobotocore"), " ×"),
+    at_least("receive", "rate, of FastAPI + row commit's", 1.15, figure("receive.ratio.FastAPI + row commit"), " ×"),
+    at_most(
+        "receive",
+        "CPU, of FastAPI + row commit's",
+        0.9,
+        over(cpu(_RECEIVE), cpu("receive.FastAPI + row commit")),
+        " ×",
+    ),
+    at_most("burst", "the last of 1,000 webhooks is answered after", 3, figure("burst.slowest_s"), " s"),
+    at_most("burst", "webhooks not answered 2xx", 0, figure("burst.refused")),
+    at_most(
+        "actions", "slowest action of systems, p50 of both yardsticks'", 3, figure("actions.systems.slowest"), " ×"
+    ),
+    at_most("actions", "slowest action of agents, p50 of both yardsticks'", 3, figure("actions.agents.slowest"), " ×"),
+    at_most("latency", "p50 over the provider's, 100 calls/s", 6, figure("latency.rate.queued.p50_over_ms"), " ms"),
+    at_most("latency", "p99 over the provider's, 100 calls/s", 20, figure("latency.rate.queued.p99_over_ms"), " ms"),
+    at_most("filled", "slowest query of the product", 10, figure("filled.slowest_statement_ms"), " ms"),
+    at_most("filled", "slowest page over HTTP", 50, figure("filled.slowest_page_ms"), " ms"),
+    at_most("filled", "undelivered events slow placing by", 10, figure("filled.engage_away_slows_percent"), " %"),
+    at_least("filled", "undelivered events leave at", 1500, figure("filled.events_leave_rate"), "/s"),
+    at_most("filled", "releasing due tasks slows placing by", 20, figure("filled.release_slows_percent"), " %"),
+    at_least("filled", "finished calls purged", 100, figure("filled.purged_rate"), "/s"),
+    at_least("place", "HOT updates in `place` and `apply`, lowest table", 70, hot_share, " %"),
+)
+
+_HEADER = ("command", "what", "goal", "measured", "met")
+_EXPLANATION = """\
+`python -m benchmarks NAME` measures the row of that name again. A ratio compares two sides of the same run. "Not
+measured" means that the run left it out.
+"""
+
+
+def goals_table(figures: Figures) -> str:
+    rows = [goal.row(figures) for goal in GOALS]
+    met = sum(row[-1] == "yes" for row in rows)
+    missed = sum(row[-1] == "**no**" for row in rows)
+    line = f"{met} goals met, {missed} missed, {len(rows) - met - missed} not measured."
+    return f"{table(rows, _HEADER)}\n\n{line}\n{_EXPLANATION}"
