@@ -12,7 +12,7 @@ from pathlib import Path as File
 
 import psutil
 
-from benchmarks import actions, backlog, burst, latency
+from benchmarks import actions, backlog, burst, commands, latency
 from benchmarks.child import ROOT, BenchmarkFailed
 from benchmarks.goals import goals_table
 from benchmarks.ground import Ground, open_ground
@@ -29,6 +29,7 @@ SECTIONS: dict[str, Callable[[Ground, Plan], Awaitable[Section]]] = {
     actions.NAME: actions.run_actions,
     burst.NAME: burst.run_burst,
     latency.NAME: latency.run_latency,
+    commands.NAME: commands.run_commands,
     backlog.NAME: backlog.run_filled,
 }
 NAMES = (*(path.name for path in PATHS), *SECTIONS)
@@ -79,8 +80,10 @@ class Measured:
 
     def figures(self) -> Figures:
         found: Figures = {}
-        for one in (*self.paths, *self.sections):
-            found |= one.figures() if isinstance(one, PathResult) else one.figures
+        for path in self.paths:
+            found |= path.figures()
+        for section in self.sections:
+            found |= section.figures
         return found
 
     def render(self, plan: Plan) -> str:

@@ -1,8 +1,9 @@
-"""`python -m benchmarks.commands`: how long short commands take, beside a Python that does nothing.
+"""How long short commands take, beside a Python that does nothing.
 
 `why` asks a small server that responds at once with a recorded explanation, so the time is the command's own.
 """
 
+import asyncio
 import json
 import statistics
 import subprocess
@@ -11,10 +12,15 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
-from ringback.web.response_models import WhyAnswer
+from benchmarks.child import ROOT
+from benchmarks.ground import Ground
+from benchmarks.report import number, table
+from benchmarks.results import Section
+from benchmarks.running import Plan
+from ringback.web.response_models import Explanation
 
-RUNS = 15
-GOAL_S = 0.4
+NAME = "commands"
+RUNS_EACH = 5
 COMMANDS = {
     "python -c pass": ["-c", "pass"],
     "ringback --version": ["-m", "ringback.cli", "--version"],
@@ -29,7 +35,7 @@ class RecordedApi(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(json.dumps(WhyAnswer.EXAMPLE).encode())
+        self.wfile.write(json.dumps(Explanation.EXAMPLE).encode())
 
     def log_message(self, *_: object) -> None: ...
 
@@ -40,20 +46,18 @@ def seconds(arguments: list[str], env: dict[str, str]) -> float:
     return time.perf_counter() - began
 
 
-def main() -> None:
+async def run_commands(_: Ground, plan: Plan) -> Section:
     server = ThreadingHTTPServer(("127.0.0.1", 0), RecordedApi)
     Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
-    env = {"PATH": "/usr/bin", "RINGBACK_URL": url, "RINGBACK_API_KEY": "rbk_1"}
-    is_fast = True
-    sys.stdout.write(f"{'command':<28}{'median s':>9}{'slowest s':>11}\n")
-    for name, arguments in COMMANDS.items():
-        took = [seconds(arguments, env) for _ in range(RUNS)]
-        is_fast = is_fast and statistics.median(took) < GOAL_S
-        sys.stdout.write(f"{name:<28}{statistics.median(took):>9.3f}{max(took):>11.3f}\n")
-    server.shutdown()
-    sys.exit(0 if is_fast else 1)
-
-
-if __name__ == "__main__":
-    main()
+    env = {"PATH": "/usr/bin", "PYTHONPATH": str(ROOT / "src"), "RINGBACK_URL": url, "RINGBACK_API_KEY": "rbk_1"}
+    rows, slowest_s = [], 0.0
+    try:
+        for name, arguments in COMMANDS.items():
+            took_s = [await asyncio.to_thread(seconds, arguments, env) for _ in range(RUNS_EACH * plan.rounds)]
+            slowest_s = max(slowest_s, statistics.median(took_s))
+            rows.append((f"`{name}`", number(statistics.median(took_s)), number(max(took_s))))
+    finally:
+        server.shutdown()
+    text = table(rows, ("command", "median s", "longest s"), 1)
+    return Section("Short commands", f"{text}\n", {"commands.slowest_s": slowest_s})

@@ -106,6 +106,7 @@ GOALS: Sequence[Goal] = (
     at_most("actions", "slowest action of agents, p50 of both yardsticks'", 3, figure("actions.agents.slowest"), " ×"),
     at_most("latency", "p50 over the provider's, 100 calls/s", 6, figure("latency.rate.queued.p50_over_ms"), " ms"),
     at_most("latency", "p99 over the provider's, 100 calls/s", 20, figure("latency.rate.queued.p99_over_ms"), " ms"),
+    at_most("commands", "slowest short command", 0.4, figure("commands.slowest_s"), " s"),
     at_most("filled", "slowest query of the product", 10, figure("filled.slowest_statement_ms"), " ms"),
     at_most("filled", "slowest page over HTTP", 50, figure("filled.slowest_page_ms"), " ms"),
     at_most("filled", "undelivered events slow placing by", 10, figure("filled.engage_away_slows_percent"), " %"),

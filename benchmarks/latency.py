@@ -4,7 +4,7 @@ import asyncio
 import json
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from benchmarks.ground import Ground
 from benchmarks.paths import KEYS, PATHS
 from benchmarks.peers.create_request import create_request
 from benchmarks.report import number, table
-from benchmarks.results import Section
+from benchmarks.results import Figures, Section
 from benchmarks.running import Plan, open_stub, provider_options, start_product
 from benchmarks.seeding import Seeding, call_message, ids_of
 
@@ -49,7 +49,7 @@ _HEADER = ("load", "from", "calls", "p50 ms", "p99 ms", "p50 over provider", "p9
 Times = tuple[float, float]
 
 
-async def at_rate(send: Callable[[int], Awaitable[None]], count: int, every_s: float) -> None:
+async def at_rate(send: Callable[[int], Coroutine[Any, Any, None]], count: int, every_s: float) -> None:
     """Begin `send` for each number from 0 on at its moment, whether the earlier ones have ended or not."""
     began = time.perf_counter()
     async with asyncio.TaskGroup() as group:
@@ -111,7 +111,8 @@ async def run_latency(ground: Ground, plan: Plan) -> Section:
     url, port = await ground.new_database(NAME), free_port()
     count, lone = round(RATE * 3 * plan.seconds), min(LONE, round(10 * plan.seconds))
     warm = RATE
-    rows, figures = [], {}
+    rows: list[tuple[str, ...]] = []
+    figures: Figures = {}
     async with open_stub(ground, "provider_stub", f"{NAME}_provider", *provider_options(plan.seed)) as provider_url:
         env = {**KEYS, **PLACE.settings, "RINGBACK_DATABASE_URL": url, "RETELL_BASE_URL": provider_url}
         child = start_product(ground, PLACE.service, NAME, port, env, plan)

@@ -48,7 +48,8 @@ side and in PostgreSQL or the broker. WAL is what PostgreSQL writes for one, wit
 - `apply`: the webhook processor, three webhooks of 20 KB for each placed call. Floor: received in tens, one statement
   for the events that arrived together, deleted in tens. The other: received from SQS in tens, a transaction of four
   statements for each, each deleted by itself.
-- `deliver`: the relay of the scheduler, one request to Engage for each event. Floor: taken in hundreds, 50 at once.
+- `deliver`: the relay of the scheduler, one request to Engage for each event. Floor: 50
+  requests in flight, a hundred rows in one statement.
 
 SQS is a stub in memory (`benchmarks/sqs_stub.py`), faster than any real queue. Clients, stubs and PostgreSQL share the
 machine with the process that is measured. All programs run on uvloop, except Celery and Dramatiq, which run threads.

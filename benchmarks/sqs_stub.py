@@ -59,7 +59,7 @@ class Sqs:
         self._calls: dict[str, Callable[[Queue, dict[str, Any]], Any]] = {
             "SendMessage": self._send,
             "SendMessageBatch": self._send_batch,
-            "DeleteMessage": lambda queue, asked: queue.delete(asked["ReceiptHandle"]) or {},
+            "DeleteMessage": self._delete,
             "DeleteMessageBatch": self._delete_batch,
             "ChangeMessageVisibility": lambda queue, asked: {},
             "ChangeMessageVisibilityBatch": lambda queue, asked: _successful(asked),
@@ -91,6 +91,10 @@ class Sqs:
     def _send_batch(self, queue: Queue, asked: dict[str, Any]) -> dict[str, Any]:
         queue.put([entry["MessageBody"] for entry in asked["Entries"]])
         return _successful(asked)
+
+    def _delete(self, queue: Queue, asked: dict[str, Any]) -> dict[str, Any]:
+        queue.delete(asked["ReceiptHandle"])
+        return {}
 
     def _delete_batch(self, queue: Queue, asked: dict[str, Any]) -> dict[str, Any]:
         for entry in asked["Entries"]:

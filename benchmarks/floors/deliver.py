@@ -1,4 +1,4 @@
-"""Floor of delivering events: taken in hundreds, signed, posted 50 at once, marked in one statement."""
+"""Floor of delivering events: up to a hundred taken at once, signed, posted 50 at once, marked in one statement."""
 
 import asyncio
 import base64

@@ -1,6 +1,8 @@
 """Short turns of real load, from the client's process to the rows: floors, what others use, the stubs."""
 
 import asyncio
+import importlib
+import pkgutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+import benchmarks
 from benchmarks.__main__ import plan_of, read_arguments
 from benchmarks.backlog import measure_pages
 from benchmarks.child import BenchmarkFailed, Child, free_port
@@ -95,6 +98,11 @@ async def test_an_answer_without_its_row_fails_the_run(open_program):
     side.handled = 5
     with pytest.raises(BenchmarkFailed, match="were done"):
         await side.turn(0.2)
+
+
+@pytest.mark.parametrize("module", [info.name for info in pkgutil.iter_modules(benchmarks.__path__)])
+def test_a_module_finds_what_it_imports_in_the_product(module):
+    importlib.import_module(f"benchmarks.{module}")
 
 
 async def test_a_process_that_died_fails_the_run_with_the_end_of_its_log(tmp_path):
