@@ -32,6 +32,7 @@ SECTIONS: dict[str, Callable[[Ground, Plan], Awaitable[Section]]] = {
     commands.NAME: commands.run_commands,
     backlog.NAME: backlog.run_filled,
 }
+_BUSY = "- **The machine had other work: latencies and rates are too slow, and ratios are less certain.**"
 NAMES = (*(path.name for path in PATHS), *SECTIONS)
 QUICK = Plan(seconds=1.0, rounds=1, limit_s=0.0, seed=20261122, filled_calls=20_000)
 
@@ -79,7 +80,7 @@ class Measured:
     loads: tuple[float, float]
 
     def figures(self) -> Figures:
-        found: Figures = {}
+        found: Figures = {"machine.cores": psutil.cpu_count() or 1}
         for path in self.paths:
             found |= path.figures()
         for section in self.sections:
@@ -97,6 +98,7 @@ class Measured:
             "",
             f"- Machine: {machine_line(self.postgres)}",
             f"- Load average: {start:.1f} at the start, {end:.1f} at the end; the run itself makes 2 to 4",
+            *([_BUSY] if start > 1 or end > 5 else []),
             f"- Run: seed {plan.seed}, {plan.seconds:g} s a turn; rounds: {rounds}; {self.took_s:.0f} s in all",
             "",
             "## The goals",

@@ -118,14 +118,46 @@ GOALS: Sequence[Goal] = (
 
 _HEADER = ("command", "what", "goal", "measured", "met")
 _EXPLANATION = """\
-`python -m benchmarks NAME` measures the row of that name again. A ratio compares two sides of the same run. "Not
-measured" means that the run left it out.
+A ratio compares two sides of the same run.
+`python -m benchmarks NAME` measures the rows of that name again, `--goals` prints this table again.
 """
+
+
+def costs(path: str, figures: Figures) -> str:
+    """What limits a path: the CPU of its product, beside that of its floor."""
+    mine, floor = (
+        f"{figures[f'{path}.{side}.cpu']:.2f} ms in the process and {figures[f'{path}.{side}.servers_cpu']:.2f} ms in"
+        " PostgreSQL"
+        for side in ("product", "floor")
+    )
+    most = 1000 / figures[f"{path}.product.cpu"]
+    return f"- `{path}`: one costs {mine}, on the floor {floor}. One core of the process does {most:,.0f}/s at most."
+
+
+def use_of_machine(figures: Figures) -> str:
+    """Why two processes are not twice as fast: the machine's cores, or something that they wait for."""
+    side = "place.two processes"
+    used = figures[f"{side}.rate"] * cpu(side)(figures) / 1000
+    return (
+        f"- Two processes and PostgreSQL used {used:.2f} of {figures['machine.cores']:.0f} cores, beside the provider's"
+        " stub and other work. Near the number of cores the machine is the limit, far below it they wait for a lock."
+    )
+
+
+def limits(figures: Figures, missed: Sequence[str]) -> list[str]:
+    """A sentence for each path with a missed goal, if the run measured it."""
+    sentences = [costs(path, figures) for path in dict.fromkeys(missed) if f"{path}.floor.cpu" in figures]
+    if "place" in missed and "place.two processes.rate" in figures:
+        sentences.append(use_of_machine(figures))
+    return sentences
 
 
 def goals_table(figures: Figures) -> str:
     rows = [goal.row(figures) for goal in GOALS]
     met = sum(row[-1] == "yes" for row in rows)
-    missed = sum(row[-1] == "**no**" for row in rows)
-    line = f"{met} goals met, {missed} missed, {len(rows) - met - missed} not measured."
-    return f"{table(rows, _HEADER)}\n\n{line}\n{_EXPLANATION}"
+    missed = [goal.path for goal, row in zip(GOALS, rows, strict=True) if row[-1] == "**no**"]
+    line = f"{met} goals met, {len(missed)} missed, {len(rows) - met - len(missed)} not measured."
+    parts = [f"{table(rows, _HEADER)}\n\n{line} {_EXPLANATION}"]
+    if sentences := limits(figures, missed):
+        parts.append("What limits the paths with a missed goal:\n\n" + "\n".join(sentences) + "\n")
+    return "\n".join(parts)

@@ -16,7 +16,7 @@ from retell import AsyncRetell, DefaultAioHttpClient
 from benchmarks.floors.arguments import read_arguments
 from benchmarks.peers.create_request import IN_FLIGHT, PROVIDER_KEY, TIMEOUT_S, create_request
 
-#: Jobs that are taken at once: of 10, 50 and 100 the fastest.
+#: Jobs that are taken at once.
 BATCH = 50
 
 _TABLE = "CREATE TABLE placed (call_id text PRIMARY KEY, provider_call_id text NOT NULL, at timestamptz NOT NULL)"

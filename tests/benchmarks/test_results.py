@@ -95,6 +95,12 @@ def test_a_goal_is_met_missed_or_not_measured():
     assert f"2 goals met, 1 missed, {len(GOALS) - 3} not measured." in goals_table(figures)
 
 
+def test_a_missed_goal_of_a_path_is_followed_by_what_the_path_costs():
+    floor, product = side(200.0), side(100.0)
+    figures = PathResult("place", "calls placed", {"product": product, "floor": floor}).figures()
+    assert "`place`: one costs 0.50 ms in the process and 0.20 ms in PostgreSQL" in goals_table(figures)
+
+
 def test_hot_updates_are_those_of_the_table_with_the_lowest_share():
     hot = next(goal for goal in GOALS if goal.what.startswith("HOT"))
     tables = ("attempts", "outbox", "queue_messages", "tasks")
