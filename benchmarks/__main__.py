@@ -12,7 +12,7 @@ from pathlib import Path as File
 
 import psutil
 
-from benchmarks import actions, backlog, burst, commands, latency
+from benchmarks import actions, analytics, backlog, burst, commands, latency
 from benchmarks.child import ROOT, BenchmarkFailed
 from benchmarks.goals import goals_table
 from benchmarks.ground import Ground, open_ground
@@ -31,6 +31,7 @@ SECTIONS: dict[str, Callable[[Ground, Plan], Awaitable[Section]]] = {
     latency.NAME: latency.run_latency,
     commands.NAME: commands.run_commands,
     backlog.NAME: backlog.run_filled,
+    analytics.NAME: analytics.run_analytics,
 }
 _BUSY = "- **The machine had other work: latencies and rates are too slow, and ratios are less certain.**"
 NAMES = (*(path.name for path in PATHS), *SECTIONS)

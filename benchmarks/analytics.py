@@ -5,13 +5,14 @@ import random
 import statistics
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
 
 from benchmarks.ground import Ground
+from benchmarks.results import Section
+from benchmarks.running import Plan
 from ringback.adapters.clock import SystemClock
 from ringback.adapters.postgres.analytics import PostgresAnalytics
 from ringback.adapters.postgres.pool import Pool, open_pool
@@ -22,8 +23,6 @@ from ringback.flows.analytics import Analytics
 from ringback.web.analytics_models import rows_url
 
 NAME = "analytics"
-#: The usual size. `--attempts` asks for another one; a large installation has a million.
-ATTEMPTS = 20_000
 DAYS = 30
 QUERIES = 300
 DELTAS = 1000
@@ -109,15 +108,8 @@ _PERSON = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class AnalyticsResults:
-    lines: list[str]
-
-    def render(self) -> str:
-        return "## Analytics\n\n| what | |\n|---|--:|\n" + "\n".join(self.lines) + "\n"
-
-
-async def run_analytics(ground: Ground, attempts: int, seed: int) -> AnalyticsResults:
+async def run_analytics(ground: Ground, plan: Plan) -> Section:
+    attempts, seed = plan.filled_calls, plan.seed
     url = await ground.new_database("analytics")
     owner = await asyncpg.connect(url)
     pool = await open_pool(url, max_size=2, is_unlimited=True)
@@ -159,7 +151,8 @@ async def run_analytics(ground: Ground, attempts: int, seed: int) -> AnalyticsRe
     finally:
         pool.terminate()
         await owner.close()
-    return AnalyticsResults([f"| attempts | {attempts:,} |", *lines])
+    text = "\n".join(["| what | |", "|---|--:|", f"| attempts | {attempts:,} |", *lines, ""])
+    return Section("Analytics", text, {})
 
 
 async def _until_none(work: Callable[[int], Awaitable[int]], limit: int) -> float:
