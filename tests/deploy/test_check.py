@@ -1,5 +1,7 @@
 """Each fault that `make deploy-check` names is planted into the templates."""
 
+import re
+
 import pytest
 
 from deploy.aws.check import FOLDER, TEMPLATES, faults, read
@@ -9,6 +11,15 @@ EDGE, PROCESSES = ((FOLDER / name).read_text() for name in TEMPLATES)
 
 def test_the_templates_have_no_fault():
     assert list(faults(read(EDGE), read(PROCESSES))) == []
+
+
+def test_every_alarm_has_a_row_in_the_operations_document():
+    resources = read(EDGE)["Resources"] | read(PROCESSES)["Resources"]
+    alarms = {name for name, one in resources.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
+    operations = (FOLDER.parents[1] / "docs" / "operations.md").read_text()
+    assert alarms == set(
+        re.findall(r"^\| `(\w+)` \|", operations.partition("## Alarms")[2].partition("\n## ")[0], re.M)
+    )
 
 
 @pytest.mark.parametrize(
