@@ -125,7 +125,7 @@ class EventProcessing:
             await self._record_only(report, body, "foreign")
             return
         if report.instance is None:
-            # The answer came too late for the provider to set the mark. Ringback recorded the call while it rang.
+            # Ringback's answer came too late to mark the call. It counts if it was recorded while it rang.
             async with self.store.transaction() as tx:
                 rang_here = await tx.inbound_calls.find(None, report.provider_call_id) is not None
         else:
