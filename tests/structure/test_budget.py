@@ -11,6 +11,7 @@ import typer
 
 from ringback.cli import app
 
+from .measures import once_used_private_functions
 from .tree import EMULATOR, PRODUCT, ROOT, functions, line_count, our_files, python_files, shown
 
 SOURCE_FILES = python_files(PRODUCT, EMULATOR)
@@ -54,6 +55,13 @@ def test_no_function_takes_more_than_six_arguments():
     many = {(path, one.name) for path, one in found if one.arguments > 6}
     commands = command_names(app)
     assert {(path, name) for path, name in many if not ("/cli" in path and name in commands)} == set()
+
+
+def test_at_most_15_percent_of_the_functions_are_private_and_used_once():
+    """Such a function only names lines, unless they are many. It is inlined where the caller then reads better."""
+    counted = [once_used_private_functions(path.read_text()) for path in SOURCE_FILES]
+    once, all_of_them = map(sum, zip(*counted, strict=True))
+    assert once <= all_of_them * 0.15, f"{once} of {all_of_them}; inline some of the short ones"
 
 
 def test_no_function_is_more_complex_than_10():
