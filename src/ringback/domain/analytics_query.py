@@ -18,7 +18,8 @@ GRAINS: dict[str, frozenset[str]] = {
     "reason": frozenset({"campaign", "reason"}),
     "hist": frozenset({"campaign", "agent", "kind", "bucket"}),
 }
-_OF_ATTEMPTS = ("day", "number", "hour", "local")
+#: The first one has as many cells a day whatever the number of agents.
+_OF_ATTEMPTS = ("hour", "day", "number", "local")
 #: Stands for an empty value in an address.
 NONE = "none"
 #: The parameter of each key in the API.
