@@ -80,8 +80,7 @@ def attempt_row(attempt: Attempt, zone: tzinfo) -> Row | None:
         row["failed"] = 1
     if attempt.state is AttemptState.REJECTED:
         return row
-    numbers = _measures(attempt)
-    row |= {name: value for name, value in numbers.items() if value}
+    row |= _measures(attempt)
     row |= {BUCKETS[kind]: bucket_of(value) for kind, value in _samples(attempt).items() if value is not None}
     return row
 
@@ -138,7 +137,7 @@ def _measures(attempt: Attempt) -> dict[str, int]:
         numbers |= {"cost_known": 1, "cost_millicents": cost}
     if answered:
         numbers["talk_ms"] = min(attempt.duration_ms or 0, _MOST)
-    return {name: int(value) for name, value in numbers.items()}
+    return {name: int(value) for name, value in numbers.items() if value}
 
 
 def _reason_of(attempt: Attempt) -> str:

@@ -29,10 +29,13 @@ def _zone(name: str) -> str:
 
 def _day_or_time(text: str) -> str:
     try:
-        date.fromisoformat(text) if len(text) == 10 else read_moment(text)
+        moment = date.fromisoformat(text) if len(text) == 10 else read_moment(text)
     except ValueError:
         message = "This is a day or a time with its offset, for example 2026-12-01 or 2026-12-01T17:00:00Z."
         raise ValueError(f"not_a_time: {message}") from None
+    if not 2000 <= moment.year < 2200:
+        # Date arithmetic overflows at the first and the last year that Python knows.
+        raise ValueError("out_of_range: This is before 2000 or after 2199.")
     return text
 
 

@@ -26,6 +26,7 @@ RETRY_AFTER_S = 1
 API_PREFIX, ACCEPT_PATH = "/v1/", "/v1/calls"
 #: Retell's endpoints have limits of their own: one function call for each conversation, and a deadline in seconds.
 RETELL_PREFIX = "/v1/retell/"
+EXPORTS_PREFIX = "/v1/exports/"
 #: Groups of paths, each with a limit of its own. A crowd in one group does not block the others, above all the stops.
 GROUPS = ("/v1/calls/", "/v1/actions/", "/v1/suppressions", "/v1/dialing/")
 #: The scope's key for the group of a request that was rejected before it reached its route. The metrics read it.
@@ -115,7 +116,8 @@ def _is_for_systems(scope: Scope) -> bool:
 class RequestTimeout:
     """ASGI middleware: 503 for an API request that is not answered in time.
 
-    The request may have been committed. A repeat with the same idempotency key gets its answer.
+    The request may have been committed. A repeat with the same idempotency key gets its answer. An export has to begin
+    in time, and may take as long as the client reads it.
     """
 
     def __init__(self, app: ASGIApp, seconds: float = ANSWER_WITHIN_S) -> None:
@@ -126,15 +128,17 @@ class RequestTimeout:
         if not _is_for_systems(scope):
             await self._app(scope, receive, send)
             return
-        has_started = False
+        has_started, deadline = False, asyncio.timeout(self._seconds)
 
         async def noted(message: Message) -> None:
             nonlocal has_started
             has_started = True
+            if scope["path"].startswith(EXPORTS_PREFIX):
+                deadline.reschedule(None)
             await send(message)
 
         try:
-            async with asyncio.timeout(self._seconds):
+            async with deadline:
                 await self._app(scope, receive, noted)
         except TimeoutError:
             if has_started:

@@ -104,6 +104,8 @@ async def test_what_is_not_counted_together_is_refused_with_what_is(
     ("query", "pointer"),
     [
         ({"from": "yesterday"}, "query:from"),
+        ({"from": "0001-01-01"}, "query:from"),
+        ({"to": "9999-12-31T23:59:59Z"}, "query:to"),
         ({"from": "2026-12-02", "to": "2026-12-01"}, "query:to"),
         ({"zone": "Mars/Olympus"}, "query:zone"),
         ({"agent": "agent_1"}, "query:agent"),
