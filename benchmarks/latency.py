@@ -26,7 +26,8 @@ RATE = 100
 #: The call before a lone one is over.
 LONE_EVERY_S = 0.3
 LONE = 30
-GIVE_UP_S = 30.0
+#: Without progress.
+GIVE_UP_S = 60.0
 
 _SEND = """
 WITH sent AS (
@@ -96,10 +97,12 @@ class Product:
             await self._pool.execute(_SEND, call_message(first + position))
 
         await at_rate(send, count, every_s)
-        give_up_at = time.perf_counter() + GIVE_UP_S
+        progress_at, before = time.perf_counter(), 0
         while len(rows := await self._pool.fetch(_ANSWERED, list(sent_at))) < count:
             self._child.check()
-            if time.perf_counter() > give_up_at:
+            if len(rows) > before:
+                progress_at, before = time.perf_counter(), len(rows)
+            if time.perf_counter() > progress_at + GIVE_UP_S:
                 raise BenchmarkFailed(f"{NAME}: {len(rows)} of {count} calls were placed:\n{self._child.tail()}")
             await asyncio.sleep(0.1)
         queued = [(row["answered_at"] - sent_at[row["call_id"]]).total_seconds() for row in rows]

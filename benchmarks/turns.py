@@ -20,7 +20,7 @@ from benchmarks.work import Work
 CONNECTIONS = 32
 WARM_S = 0.5
 POLL_S = 0.05
-#: A turn that takes this much longer than it should is given up.
+#: A turn without progress for this long is given up.
 GIVE_UP_S = 60.0
 SMALLEST_FILLING, LARGEST_FILLING = 300, 4000
 #: The first handful makes a process import and connect what it needs; the second tells its pace.
@@ -112,28 +112,32 @@ class Side:
     async def _queue_turn(self, filling: int) -> Round:
         # The database's clock is this machine's; the fillings' rows are not measured by it.
         began: datetime = await self.work.ask("SELECT clock_timestamp()")
-        # A producer with a process of its own would be the bottleneck, and would take the workers' CPU. Between their
-        # turns these workers are paused too, because hundreds of threads that poll take CPU from the others.
-        is_apart = self.work.enqueue is not None
-        for child in self.children if is_apart else ():
-            child.pause()
+        # Work that is not put in by one commit would arrive slower than it is done, and its producer would take CPU.
+        takes_time = self.program.source is not Source.TABLE
+        if takes_time:
+            self._pause()
         cpu_s = self._cpu_s()
         filled = await self.work.fill(filling)
-        if is_apart:
+        if takes_time:
             cpu_s = self._cpu_s()
-        for child in self.children if is_apart else ():
-            child.go_on()
+            for child in self.children:
+                child.go_on()
         wal = await self.work.wal_bytes()
         samples = await self._drained(filled)
         used = self._cpu_since(cpu_s)
         wal = await self.work.wal_bytes() - wal
-        for child in self.children if is_apart else ():
-            child.pause()
+        if self.program.is_peer:
+            # Hundreds of threads that poll would take CPU from the other sides.
+            self._pause()
         self.handled += filled
         await self._check_done()
         waits = await self.work.ask(self.path.waits, began) if self.path.waits else None
         p50_ms, p99_ms = (None if wait is None else wait * 1000 for wait in waits or (None, None))
         return Round(filled, steady_rate(samples), *used, wal, p50_ms, p99_ms)
+
+    def _pause(self) -> None:
+        for child in self.children:
+            child.pause()
 
     async def _drained(self, filled: int) -> list[tuple[float, int]]:
         """(time, how many had left the queue) until all had."""
@@ -143,6 +147,8 @@ class Side:
             await asyncio.sleep(POLL_S)
             left = await self.work.left()
             samples.append((time.perf_counter(), filled - left))
+            if samples[-1][1] > samples[-2][1]:
+                give_up_at = samples[-1][0] + GIVE_UP_S
             self._go_on_until(give_up_at)
         return samples
 
