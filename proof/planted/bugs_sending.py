@@ -110,8 +110,8 @@ async def lease_counted_from_the_end_of_the_commit(
 
 sdk_retries_by_itself = edited(
     DIALING,
-    old="client.call.with_raw_response.create_phone_call(**body, max_retries=0)",
-    new="client.call.with_raw_response.create_phone_call(**body, max_retries=2)",
+    old='{"max_retries": 0}',
+    new='{"max_retries": 2}',
     aims=(I2, I5),
     why="Two retries are the SDK's own default.",
     tests=(_EVERY_ANSWER,),

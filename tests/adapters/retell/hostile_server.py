@@ -19,6 +19,7 @@ class Received:
 
     url: str = ""
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
+    raw: list[tuple[dict[str, str], bytes]] = field(default_factory=list)  # headers, body
     connections: int = 0
     open: int = 0
 
@@ -43,6 +44,7 @@ async def hostile(behave: Behaviour) -> AsyncIterator[Received]:
                 method, path, _ = lines[0].split(" ")
                 headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines[1:] if line)}
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
+                received.raw.append((headers, body))
                 received.requests.append((method, path, json.loads(body) if body else None))
                 await behave(writer)
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):

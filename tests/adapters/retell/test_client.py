@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
+from retell import AsyncRetell
 
-from ringback.adapters.retell.client import RetellProvider
+from ringback.adapters.retell.client import RetellProvider, create_body
 from ringback.domain.attempt import DialAnswerKind, DialRequest, VoicemailAction
 from ringback.domain.errors import ProviderUnavailable
 from ringback.domain.provider_report import ProviderStatus, ReportKind
@@ -84,6 +85,21 @@ async def test_a_placed_call_is_one_post_with_our_marks():
             },
         )
     ]
+
+
+async def test_the_request_is_the_one_of_the_sdks_typed_method():
+    """Its headers, above all the key, and its bytes. A resend may come from the version that used that method."""
+    async with hostile(answering(201, CALL)) as received:
+        async with provider(received.url) as retell:
+            await retell.dial(REQUEST, LATER)
+        async with AsyncRetell(api_key="key_1", base_url=received.url, max_retries=0, timeout=30.0) as sdk:
+            await sdk.call.create_phone_call(**create_body(REQUEST))
+    (headers, body), (of_the_sdk, typed_body) = received.raw
+    assert body == typed_body
+    # The typed method waits 30 s here, and the HTTP libraries below the two differ.
+    others = {"x-stainless-read-timeout", "x-stainless-timeout", "connection", "accept-encoding", "user-agent"}
+    assert headers["authorization"] == "Bearer key_1"
+    assert {**headers, **dict.fromkeys(others)} == {**of_the_sdk, **dict.fromkeys(others)}
 
 
 ERROR = {"status": "error", "message": "+14155550100 is no good"}
