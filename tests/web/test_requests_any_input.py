@@ -1,16 +1,21 @@
 """Any JSON is accepted in a form that the database can hold, or refused: never a crash, never an echo."""
 
 import json
+import math
+import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from ringback.adapters.number_plan import PhoneNumbersPlan
+from ringback.domain.plain_text import has_unseen, is_unseen
+from ringback.domain.storable import MAX_DEPTH
 from ringback.web.problems import Problem
 from ringback.web.request_models import LiftRequest, SuppressionRequest, read_new_call
 from ringback.web.strict_route import parse_json
@@ -78,3 +83,82 @@ def test_a_good_body_with_anything_changed_is_taken_or_refused(changes):
 @given(body=st.one_of(st.binary(max_size=60), ANYTHING.map(lambda value: json.dumps(value).encode())))
 def test_any_bytes_are_taken_or_refused(body):
     taken_or_refused(body)
+
+
+def is_fit(value: Any, depth: int = 0) -> bool:
+    if isinstance(value, dict | list):
+        inner = [*value, *value.values()] if isinstance(value, dict) else value
+        return depth < MAX_DEPTH and all(is_fit(item, depth + 1) for item in inner)
+    if isinstance(value, str):
+        return not any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or -(2**63) <= value < 2**64
+
+
+def read_slowly(body: bytes) -> Any:
+    """What the standard library reads in a body. Raises ValueError unless each value in it is fit."""
+
+    def reject(name: str) -> None:
+        raise ValueError(name)
+
+    value = json.loads(body.decode(), parse_constant=reject)
+    if not is_fit(value):
+        raise ValueError
+    return value
+
+
+def nested(depth: int, inner: bytes = b"1") -> bytes:
+    return b'{"a":[' * (depth // 2) + b"[" * (depth % 2) + inner + b"]" * (depth % 2) + b"]}" * (depth // 2)
+
+
+@settings(max_examples=200, derandomize=True, deadline=None)
+@given(body=st.one_of(st.binary(max_size=30), ANYTHING.map(lambda value: json.dumps(value).encode())))
+@example(body=b'"\\u0000"')
+@example(body=b'"a\x00b"')
+@example(body=b'"\x1f"')
+@example(body=b'"\\\\u0000"')
+@example(body=b'"\\ud800"')
+@example(body=b'"\\udc00\\ud800"')
+@example(body=b'"\\ud83d\\ude00"')
+@example(body=b'"\xed\xa0\x80"')
+@example(body=b"NaN")
+@example(body=b"-Infinity")
+@example(body=b"1e999")
+@example(body=b"-0")
+@example(body=b"-0.0")
+@example(body=b"1E5")
+@example(body=b"01")
+@example(body=b"\xef\xbb\xbf1")
+@example(body=b'{"a":1,"a":2}')
+@example(body=str(2**63).encode())
+@example(body=str(2**64 - 1).encode())
+@example(body=str(2**64).encode())
+@example(body=str(-(2**63)).encode())
+@example(body=str(-(2**63) - 1).encode())
+@example(body=b"9" * 4400)
+@example(body=nested(MAX_DEPTH))
+@example(body=nested(MAX_DEPTH + 1))
+@example(body=nested(MAX_DEPTH + 1, b""))
+@example(body=nested(MAX_DEPTH, b'"{{{{"'))
+@example(body=nested(100_000))
+def test_a_body_means_what_the_standard_library_reads_in_it(body):
+    try:
+        expected = read_slowly(body)
+    except (ValueError, RecursionError):
+        with pytest.raises(Problem) as refused:
+            parse_json(body)
+        assert refused.value.status == 422
+    else:
+        assert repr(parse_json(body)) == repr(expected)
+
+
+def test_what_is_unseen_is_what_unicode_says():
+    hidden = {"Cc", "Cf", "Co", "Cn", "Zs", "Zl", "Zp"}
+    drawn_as_nothing = {0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x2800, 0x3164, 0xFFA0}
+    drawn_as_nothing |= set(range(0xFE00, 0xFE10))
+    for code in (*range(0xD800), *range(0xE000, 0x110000)):
+        char = chr(code)
+        is_hidden = unicodedata.category(char) in hidden or code in drawn_as_nothing
+        assert is_unseen(char) == is_hidden
+        assert has_unseen(f"a{char}b") == (is_hidden and char != " ")

@@ -5,6 +5,7 @@ import math
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Generic, Never, TypeVar, cast, get_args, get_origin
 
+import msgspec
 from fastapi import APIRouter
 from fastapi._compat import ModelField
 from fastapi.responses import Response
@@ -14,11 +15,13 @@ from pydantic_core import CoreSchema
 from starlette.requests import Request
 
 from ringback.domain.phone_number import NumberPlan
+from ringback.domain.storable import MAX_DEPTH, is_deeper_than, is_storable_text
 from ringback.web.problems import FieldProblem, Problem, from_pydantic, invalid, query_pointer
 from ringback.web.request_models import RequestModel
 
-#: Real bodies are five deep; every recursive reader after this one is safe at this depth.
-MAX_DEPTH = 32
+#: As many digits as a whole number of 64 bits may have. Such numbers are compared with their limits.
+_LONG_NUMBER = b"0" * len(str(2**63))
+_DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
 
 Model = TypeVar("Model", bound=BaseModel)
 _ANY: TypeAdapter[Any] = TypeAdapter(Any)
@@ -29,6 +32,16 @@ def parse_json(body: bytes) -> Any:
 
     Numbers too long for Python's own limit (4,300 digits) are rejected too.
     """
+    if b"\\u0000" not in body and _LONG_NUMBER not in body.translate(_DIGITS_AS_ZERO):
+        try:
+            value = msgspec.json.decode(body)
+        except (ValueError, RecursionError):
+            pass  # parsed again below, which finds the reason
+        else:
+            # msgspec itself rejects half of a surrogate pair, and numbers that are not finite.
+            if body.count(b"[") + body.count(b"{") <= MAX_DEPTH or not is_deeper_than(MAX_DEPTH, value):
+                return value
+            raise _too_deep()
     try:
         value = json.loads(body.decode("utf-8"), parse_constant=_reject_constant)
     except UnicodeDecodeError:
@@ -44,12 +57,15 @@ def parse_json(body: bytes) -> Any:
 def _check(value: Any) -> None:
     """PostgreSQL's text holds no NUL and no lone surrogate, and its jsonb no infinity, which 1e999 becomes. Other JSON
     readers change whole numbers beyond 64 bits."""
+    if is_deeper_than(MAX_DEPTH, value):
+        raise _too_deep()
     level = [value]
-    for _ in range(MAX_DEPTH):
+    while level:
         below: list[Any] = []
         for each in level:
             if isinstance(each, str):
-                _check_text(each)
+                if not is_storable_text(each):
+                    raise _not_json("The body has a NUL character or half of a surrogate pair.")
             elif isinstance(each, int | float):
                 in_range = -(2**63) <= each < 2**64 if isinstance(each, int) else math.isfinite(each)
                 if not in_range:
@@ -60,14 +76,6 @@ def _check(value: Any) -> None:
             elif isinstance(each, list):
                 below += each
         level = below
-        if not level:
-            return
-    raise _too_deep()
-
-
-def _check_text(text: str) -> None:
-    if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
-        raise _not_json("The body has a NUL character or half of a surrogate pair.")
 
 
 def _reject_constant(name: str) -> Never:

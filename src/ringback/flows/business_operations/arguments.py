@@ -10,6 +10,7 @@ from email_validator import EmailNotValidError, validate_email
 from ringback.domain.catalog import FieldType, WritableField
 from ringback.domain.instant import NotAnInstant, read_instant
 from ringback.domain.plain_text import trimmed
+from ringback.domain.storable import is_storable_text
 from ringback.flows.business_operations.action import ActionError
 
 NOT_NOTED_SAY = "Sorry, I could not note that."
@@ -70,8 +71,7 @@ def text_problem(value: object, max_chars: int) -> str | None:
         return "must be text"
     if len(value) > max_chars:
         return f"longer than {max_chars} characters"
-    # PostgreSQL stores neither.
-    if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+    if not is_storable_text(value):
         return "holds characters that are no text"
     return None
 
