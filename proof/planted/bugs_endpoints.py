@@ -301,25 +301,35 @@ a_stale_receipt_acknowledges = edited(
     tests=(f"{_QUEUE}test_a_stale_receipt_deletes_nothing_and_changes_no_visibility[postgres]",),
 )
 
-deep_json_is_our_fault = edited(
-    "ringback.web.strict_route:_check",
-    old="raise _too_deep()",
-    new="",
+
+@planted(
+    "ringback.web.strict_route:is_deeper_than",
     aims=(I18,),
     why="The parser has a limit of its own.",
     tests=(f"{_REQUESTS}test_a_hostile_body_is_the_callers_mistake",),
 )
+def deep_json_is_our_fault(right: Right, most: int, value: Any) -> bool:
+    return False
 
 
 @planted(
-    "ringback.web.strict_route:_check_text",
+    "ringback.web.strict_route:is_storable_text",
     aims=(I18,),
     why="JSON allows it.",
     tests=(f"{_REQUESTS}test_a_hostile_body_is_the_callers_mistake",),
 )
-def a_nul_reaches_the_database(right: Right, text: str) -> None:
-    right(text.replace("\x00", ""))
+def a_nul_reaches_the_database(right: Right, text: str) -> bool:
+    return bool(right(text.replace("\x00", "")))
 
+
+a_nul_of_a_function_reaches_the_database = edited(
+    "ringback.adapters.retell.wire:decode_function_body",
+    old=r'b"\\u0000" in raw',
+    new="False",
+    aims=(I18,),
+    why="The decoder rejects bad JSON.",
+    tests=("adapters/retell/test_functions.py::test_what_the_database_rejects_is_replaced",),
+)
 
 # A text patch, because Pydantic reads it while the classes of the requests are made.
 an_unknown_field_is_ignored = TextPatch(

@@ -42,6 +42,49 @@ def test_a_nested_body_is_known_by_its_call_and_the_last_invocation_of_its_name(
     assert tool.report.analysis is None
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"name": None},
+        {"name": 7},
+        {"args": {}},
+        {"args": {"note": "a", "ringback_attempt_id": ATTEMPT}},
+        {"args": {"note": "\N{GRINNING FACE} né", "deep": [[[1.5, -0.0, 2**70, None, True]]]}},
+        {"call": {**NESTED["call"], "direction": 7, "latency": [], "metadata": "x", "start_timestamp": 1.5}},
+        {"call": {**NESTED["call"], "call_id": "playground"}},
+        {"call": {**NESTED["call"], "call_id": ""}},
+        {"call": {**NESTED["call"], "transcript_with_tool_calls": [{"role": "agent", "content": 5}, None]}},
+        {"call": {**NESTED["call"], "call_analysis": {"in_voicemail": True}, "call_cost": {"combined_cost": 7}}},
+    ],
+)
+def test_a_usual_body_is_read_as_one_that_must_be_made_safe(changes):
+    """The arguments beside `call` and `args` do not count, but with a NUL among them a body is read with care."""
+    beside = {} if changes.get("args") == {} else {"beside": "\x00"}
+    assert parse_tool_call(nested(**changes)) == parse_tool_call(nested(**changes, **beside))
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "a\ud800b"])
+def test_what_the_database_rejects_is_replaced(text):
+    call = {**NESTED["call"], "metadata": {"ringback_call_id": text}, "transcript": text, "latency": {"e2e": text}}
+    tool = parse_tool_call(nested(call=call, args={text: [text]}))
+    safe = "a\N{REPLACEMENT CHARACTER}b"
+    assert tool.args == {safe: [safe]}
+    assert (tool.report.call_id, tool.report.transcript, tool.report.latency) == (safe, safe, {"e2e": safe})
+
+
+@pytest.mark.parametrize("depth", [33, 900])
+def test_deep_arguments_are_read_or_refused(depth):
+    deep = '{"a":' * depth + "1" + "}" * depth
+    body = nested(args="DEEP").replace('"DEEP"', deep)
+    try:
+        tool = parse_tool_call(body)
+    except Permanent:
+        assert depth > 100
+    else:
+        assert json.dumps(tool.args) == deep.replace(":", ": ")
+
+
 def invocation(id_: str, arguments: object, name: str = "set_disposition") -> dict:
     return {"role": "tool_call_invocation", "tool_call_id": id_, "name": name, "arguments": arguments}
 

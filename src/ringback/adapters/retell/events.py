@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ringback.adapters.retell.reasons import REASONS, end_facts
-from ringback.adapters.retell.wire import CallBody, Utterance, call_body, decode_webhook, storable
+from ringback.adapters.retell.wire import CallBody, Utterance, call_body, decode_webhook
 from ringback.domain.errors import Permanent
 from ringback.domain.provider_report import Analysis, ProviderReport, ProviderStatus, ReportKind
 
@@ -36,15 +36,15 @@ def report_from_webhook(body: str | bytes) -> ProviderReport:
 
 
 def report_from_call(call: object, kind: ReportKind) -> ProviderReport:
-    """Translate a parsed call object: of get-call, list-calls, a tool's body or a posted analysis.
+    """Translate a parsed or decoded call object: of get-call, list-calls, a tool's body or a posted analysis.
 
     Raises Permanent if it is not an object with a call id.
     """
     try:
-        safe = storable(call)
+        read = call if isinstance(call, CallBody) else call_body(call)
     except RecursionError:
         raise Permanent("call is nested too deeply") from None
-    return _report(call_body(safe), kind, kind.value)
+    return _report(read, kind, kind.value)
 
 
 def _report(call: CallBody, kind: ReportKind, event_name: str) -> ProviderReport:

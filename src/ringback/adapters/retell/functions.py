@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ringback.adapters.retell.events import ATTEMPT_KEY, report_from_call
-from ringback.adapters.retell.wire import decode_object
+from ringback.adapters.retell.wire import CallBody, Utterance, decode_function_body, decode_object
 from ringback.domain.errors import Permanent
 from ringback.domain.provider_report import ProviderReport, ReportKind
 
@@ -66,6 +66,10 @@ def parse_tool_call(body: str | bytes) -> ToolCall:
 
     `call` and `args` may be JSON strings. With a call but no usable `args`, the arguments are beside the call.
     """
+    usual = decode_function_body(body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body)
+    if usual is not None and usual.args and usual.call.call_id != _PLAYGROUND:
+        name = usual.name if isinstance(usual.name, str) and usual.name else None
+        return _of_call(name, usual.call, usual.call.transcript_with_tool_calls or [], usual.args)
     fields = decode_object(body)
     name, call, args = _text(fields, "name"), _object(fields.get("call")), _object(fields.get("args"))
     if call is not None and args is None and _text(call, "call_id") and ATTEMPT_KEY not in fields:
@@ -74,10 +78,24 @@ def parse_tool_call(body: str | bytes) -> ToolCall:
         # Our constant at the root means that the body is only arguments. A model then invented an argument `call`.
         own, attempt_id = _take_attempt_id(fields)
         return ToolCall(own, None, attempt_id, None, playground=False, report=None)
-    beside = {key: value for key, value in fields.items() if key not in _ENVELOPE}
-    own, attempt_id = _take_attempt_id(args or beside)
+    args = args or {key: value for key, value in fields.items() if key not in _ENVELOPE}
     if call.get("call_id") == _PLAYGROUND:
+        own, _ = _take_attempt_id(args)
         return ToolCall(own, None, None, None, playground=True, report=None, name=name)
+    items = call.get("transcript_with_tool_calls")
+    known = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    # Not the call's own utterances: those of a wrong type are left out there, and may name an invocation that is over.
+    said = [
+        Utterance(item.get("role"), None, item.get("name"), _text(item, "tool_call_id"), item.get("arguments"))
+        for item in known
+    ]
+    return _of_call(name, call, said, args)
+
+
+def _of_call(
+    name: str | None, call: CallBody | dict[str, Any], said: list[Utterance], args: dict[str, Any]
+) -> ToolCall:
+    own, attempt_id = _take_attempt_id(args)
     try:
         report = report_from_call(call, ReportKind.TOOL)
     except Permanent:  # no usable call id: the constant argument may still name the call
@@ -86,26 +104,24 @@ def parse_tool_call(body: str | bytes) -> ToolCall:
         args=own,
         provider_call_id=report.provider_call_id,
         attempt_id=report.attempt_id or attempt_id,
-        tool_call_id=_tool_call_id(call, name, own),
+        tool_call_id=_tool_call_id(said, name, own),
         playground=False,
         report=report,
         name=name,
     )
 
 
-def _tool_call_id(call: dict[str, Any], name: str | None, args: dict[str, Any]) -> str | None:
+def _tool_call_id(said: list[Utterance], name: str | None, args: dict[str, Any]) -> str | None:
     """Find the pending invocation of that name: the last one with these arguments, else the last one.
 
     Several are pending if the agent calls functions at once. An invocation with a result is not pending.
     """
-    items = call.get("transcript_with_tool_calls")
-    known = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
-    answered = {_text(item, "tool_call_id") for item in known if item.get("role") == "tool_call_result"}
+    answered = {item.tool_call_id for item in said if item.role == "tool_call_result"}
     waiting = [
-        (id_, _object(item.get("arguments")))
-        for item in known
-        if item.get("role") == "tool_call_invocation" and item.get("name") == name
-        if (id_ := _text(item, "tool_call_id")) and id_ not in answered
+        (item.tool_call_id, _object(item.arguments))
+        for item in said
+        if item.role == "tool_call_invocation" and item.name == name
+        if item.tool_call_id and item.tool_call_id not in answered
     ]
     same = [id_ for id_, given in waiting if given is not None and _as_invoked(given) == _as_invoked(args)]
     return next(reversed(same or [id_ for id_, _ in waiting]), None)

@@ -2,22 +2,22 @@
 
 import hashlib
 import json
-import math
-import re
 from typing import Any
 
 import msgspec
 
 from ringback.domain.errors import NotAboutACall, Permanent
+from ringback.domain.storable import MAX_DEPTH, is_deeper_than, storable
 
 
 class Utterance(msgspec.Struct):
-    """An item of any of Retell's transcripts. Tool invocations have `name` and `tool_call_id`."""
+    """An item of any of Retell's transcripts. Tool invocations have `name`, `tool_call_id` and `arguments`."""
 
     role: str | None = None
     content: str | None = None
     name: str | None = None
     tool_call_id: str | None = None
+    arguments: Any = None
 
 
 class CallBody(msgspec.Struct):
@@ -56,9 +56,14 @@ class Webhook(msgspec.Struct):
     call: CallBody
 
 
-# json.loads joins proper surrogate pairs, so any surrogate that remains is a lone one.
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+class FunctionBody(msgspec.Struct):
+    call: CallBody
+    args: dict[str, Any]
+    name: Any = None
+
+
 _webhook = msgspec.json.Decoder(Webhook)
+_function_body = msgspec.json.Decoder(FunctionBody)
 #: Retell's names have at most 40 characters. An index of the inbox holds both, and a row of it at most 2,704 bytes.
 MAX_NAME_CHARS = 250
 _CALL_FIELDS = {field.name: field.type for field in msgspec.structs.fields(CallBody)}
@@ -93,6 +98,19 @@ def decode_webhook(body: str | bytes) -> Webhook:
     return Webhook(event, call)
 
 
+def decode_function_body(raw: bytes) -> FunctionBody | None:
+    """Decode the body of a custom function if it is as documented. None: it is not, or must be made safe to store."""
+    if b"\\u0000" in raw:
+        return None
+    try:
+        decoded = _function_body.decode(raw)
+    except (ValueError, RecursionError):
+        return None
+    call = decoded.call
+    deepest = [decoded.args, call.metadata, call.latency, call.call_cost, call.call_analysis]
+    return None if not call.call_id or is_deeper_than(MAX_DEPTH, deepest) else decoded
+
+
 def decode_object(body: str | bytes) -> dict[str, Any]:
     """Decode a JSON object and make it safe to store. Raises Permanent for any other body."""
     try:
@@ -105,18 +123,22 @@ def decode_object(body: str | bytes) -> dict[str, Any]:
 
 
 def call_body(raw: object) -> CallBody:
-    """Read a call object field by field, without the fields of a wrong type. Raises Permanent without a call id."""
+    """Read a call object field by field, without the fields of a wrong type. All that is read is safe to store.
+
+    Raises Permanent without a call id, and RecursionError for extreme depth.
+    """
     if not isinstance(raw, dict):
         raise Permanent("call is not an object")
     kept: dict[str, Any] = {}
     for name, kind in _CALL_FIELDS.items():
         if name not in raw:
             continue
-        value = (
-            [item for item in raw[name] if _fits(item)] if name in _LISTS and isinstance(raw[name], list) else raw[name]
-        )
+        value = raw[name]
+        if name in _LISTS and isinstance(value, list):
+            kept[name] = [utterance for item in value if (utterance := _utterance(item)) is not None]
+            continue
         try:
-            kept[name] = msgspec.convert(value, kind)
+            kept[name] = msgspec.convert(storable(value), kind)
         except msgspec.ValidationError:
             continue
     if not kept.get("call_id"):
@@ -124,28 +146,13 @@ def call_body(raw: object) -> CallBody:
     return CallBody(**kept)
 
 
-def _fits(item: object) -> bool:
+def _utterance(item: object) -> Utterance | None:
+    """Read one item. Its other members, above all the time of each word, are left out before texts are checked."""
     try:
-        msgspec.convert(item, Utterance)
+        read = msgspec.convert(item, Utterance)
     except msgspec.ValidationError:
-        return False
-    return True
-
-
-def storable(value: Any) -> Any:
-    """Return the JSON value without the parts that PostgreSQL rejects. Raises RecursionError for extreme depth.
-
-    These are NUL, half a surrogate pair (a transcript cut inside an emoji), and numbers that are not finite.
-    """
-    if isinstance(value, str):
-        return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)
-    if isinstance(value, dict):
-        return {storable(key): storable(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [storable(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
         return None
-    return value
+    return Utterance(*map(storable, (read.role, read.content, read.name, read.tool_call_id)))
 
 
 def content_identity(body: str) -> bytes:
