@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ringback.telemetry import Metrics
 from ringback.web.description import Application, docs_routes, event_webhooks
+from ringback.web.direct_routes import PATTERN, DirectRoutes
 from ringback.web.limits import REJECTED_IN, Authenticate, AuthenticatedBody, BodyReader, LoadShedding, RequestTimeout
 from ringback.web.problems import install_problems
 
@@ -40,6 +41,7 @@ def create_application(
         app.webhooks.include_router(event_webhooks())
     install_problems(app)
     # The last one added is the first one asked.
+    app.add_middleware(DirectRoutes, routes=app.routes)
     app.add_middleware(LoadShedding)
     app.add_middleware(AuthenticatedBody, bodies=BodyReader(metrics), authenticate=authenticate)
     app.add_middleware(RequestTimeout)
@@ -81,7 +83,9 @@ class _Answer:
 
 
 def _template(scope: Scope) -> str:
-    """Rebuild the route's pattern from the path. Starlette leaves the parameters in the scope, but not the pattern."""
+    """Find the route's pattern, or rebuild it: Starlette leaves the parameters in the scope, but not the pattern."""
+    if PATTERN in scope:
+        return str(scope[PATTERN])
     if "endpoint" not in scope:
         rejected_in: str = scope.get(REJECTED_IN, "unmatched")
         return rejected_in

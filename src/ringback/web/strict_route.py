@@ -116,6 +116,8 @@ class StrictRoute(APIRoute):
 
     #: Validates phone numbers. `strict_router` sets it.
     numbers: NumberPlan | None = None
+    #: Answers a request to this route. Raises Problem and Retryable.
+    answer: Callable[[Request], Coroutine[Any, Any, Response]]
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         endpoint, success, taken = self.endpoint, self.status_code or 200, self.dependant
@@ -140,6 +142,7 @@ class StrictRoute(APIRoute):
                 return result
             return Response(_ANY.dump_json(result), success, media_type="application/json")
 
+        self.answer = handle
         return handle
 
 
