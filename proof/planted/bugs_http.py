@@ -17,7 +17,7 @@ _RECEIVER = "services/test_webhook_receiver.py::"
 
 the_body_before_the_key = edited(
     "ringback.web.limits:AuthenticatedBody.__call__",
-    old="if self._authenticate is not None: await self._authenticate(Request(scope))",
+    old="if self._authenticate is not None: await self._authenticate(request)",
     new="",
     aims=(I18, I1),
     why="The routers ask for the key anyway.",

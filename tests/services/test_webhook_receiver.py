@@ -1,6 +1,7 @@
 """The webhook receiver: a real server on loopback, real HTTP."""
 
 import asyncio
+import json
 import socket
 import time
 from contextlib import asynccontextmanager
@@ -13,13 +14,15 @@ from ringback import batching
 from ringback.adapters.retell.signature import sign
 from ringback.batching import send_through
 from ringback.domain.errors import QueueUnavailable
-from ringback.messages import MAX_BODY_BYTES, decode_webhook_received
+from ringback.flows.webhook_intake import read_webhook
+from ringback.messages import MAX_BODY_BYTES, decode_webhook_received, encode
 from ringback.services import webhook_receiver
 from ringback.services.webhook_lambda import webhook_ports
 from ringback.services.webhook_receiver import create_receiver
 from ringback.telemetry import make_metrics
 from ringback.web.limits import BodyReader
 from ringback.web.server import serve_http
+from ringback.wiring import quoted
 from tests.web.raw import served
 
 KEY = "key_webhook"
@@ -219,3 +222,15 @@ async def test_a_queue_that_does_not_take_the_webhook_is_answered_503(queue, mon
     monkeypatch.setattr(webhook_receiver, "ANSWER_WITHIN_S", 0.1)
     async with serving(send_through(queue)) as post:
         assert (await post(BODY))[0] == 503
+
+
+@pytest.mark.parametrize(
+    "body", ['{"a":"\\n\\u0000"}', '{\n\t"a": "\\"\x7f/<>"}', '{"a":"né \N{GRINNING FACE} \ufffe"}', "{}"]
+)
+def test_the_message_is_ascii_and_the_one_that_the_lambda_would_send(body):
+    fast, of_the_lambda = (
+        read_webhook(body.encode(), sign(body.encode(), KEY, NOW_MS), NOW_MS, webhook_ports([KEY], *quotes)).message
+        for quotes in ([quoted], [])
+    )
+    assert json.loads(fast) == json.loads(of_the_lambda)
+    assert fast.isascii() and of_the_lambda == encode(decode_webhook_received(fast))

@@ -1,12 +1,13 @@
 """Verify a provider's webhook, and make its message for the queue."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from ringback.failpoints import Failpoint, reach
-from ringback.messages import MAX_BODY_BYTES, WebhookReceived, encode, encode_webhook
+from ringback.messages import MAX_BODY_BYTES, Quote, WebhookReceived, encode, encode_webhook
 
 
 class Intake(StrEnum):
@@ -22,12 +23,14 @@ class IntakePorts:
     """Functions of the provider's edge.
 
     `may_be_genuine(signature, now_ms)` judges the head alone. `verify(body, signature, now_ms)` decides.
-    `identify(text)` returns event and call id of a body that is too large for the queue, even compressed.
+    `identify(text)` returns event and call id of a body that is too large for the queue, even compressed. `quote(text)`
+    writes a text as JSON in ASCII.
     """
 
     may_be_genuine: Callable[[str | None, int], bool]
     verify: Callable[[bytes, str | None, int], bool]
     identify: Callable[[str], tuple[str, str] | None]
+    quote: Quote = json.dumps
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ def read_webhook(body: bytes, signature: str | None, now_ms: int, ports: IntakeP
     if not (text.lstrip().startswith("{") and text.rstrip().endswith("}")):
         return Intake.MALFORMED
     received_at = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=now_ms)).isoformat()
-    message = encode_webhook(received_at, text)
+    message = encode_webhook(received_at, text, ports.quote)
     if message is None:
         # The body is left out. The processor asks the provider for the call instead.
         names = ports.identify(text)

@@ -4,6 +4,7 @@ The Lambda includes neither `wiring` nor `config`: its composition root, at the 
 """
 
 import functools
+import json
 import logging
 import os
 import re
@@ -15,6 +16,7 @@ from ringback.adapters.retell.signature import identify, may_be_genuine, verify
 from ringback.adapters.webhook_keys import make_key_reader, split_keys
 from ringback.domain.errors import Retryable
 from ringback.flows.webhook_intake import Intake, IntakePorts, read_webhook
+from ringback.messages import Quote
 from ringback.services.lambda_event import answer, header, raw_body
 
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
@@ -23,9 +25,9 @@ Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 _log = logging.getLogger(__name__)
 
 
-def webhook_ports(keys: Sequence[str]) -> IntakePorts:
+def webhook_ports(keys: Sequence[str], quote: Quote = json.dumps) -> IntakePorts:
     """Return the ports of the Lambda and of the receiver. `keys` are the accepted webhook keys."""
-    return IntakePorts(may_be_genuine, lambda body, signed, at_ms: verify(body, signed, keys, at_ms), identify)
+    return IntakePorts(may_be_genuine, lambda body, signed, at_ms: verify(body, signed, keys, at_ms), identify, quote)
 
 
 def make_handler(send: Callable[[str], None], keys: Sequence[str], now_ms: Callable[[], int]) -> Handler:

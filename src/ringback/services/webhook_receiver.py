@@ -4,11 +4,10 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 
-import anyio
-import anyio.to_thread
+from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -24,15 +23,14 @@ from ringback.process import Service, process_health, run_loop, run_process, ser
 from ringback.services.lambda_event import answer
 from ringback.services.webhook_lambda import webhook_ports
 from ringback.telemetry import Metrics, make_metrics
+from ringback.web.direct_routes import DirectRoutes
 from ringback.web.limits import WEBHOOKS_AT_ONCE, BodyReader, ConcurrencyLimit
 from ringback.web.problems import Problem
 from ringback.web.server import listen
-from ringback.wiring import Dependencies, open_queue
+from ringback.wiring import Dependencies, open_queue, quoted
 
-NAME, PATH = "webhook-receiver", "/retell/webhook"
-EVENT_QUEUE = "event_queue"
+NAME, PATH, EVENT_QUEUE = "webhook-receiver", "/retell/webhook", "event_queue"
 NowMs = Callable[[], int]
-
 #: Retell gets a response within 3 s, even while the queue is unavailable.
 ANSWER_WITHIN_S = 2.8
 #: Larger bodies are read in threads, because they would block the event loop for milliseconds.
@@ -46,28 +44,27 @@ def create_receiver(
 ) -> Starlette:
     """Create the receiver as an application of its own. `more_routes` are for health and metrics."""
     route = webhook_route(ports, now_ms, send, BodyReader(metrics), ConcurrencyLimit(WEBHOOKS_AT_ONCE))
-    return Starlette(routes=[route, *more_routes])
+    return Starlette(routes=[route, *more_routes], middleware=[Middleware(DirectRoutes, routes=[route])])
 
 
 def webhook_route(
     ports: IntakePorts, now_ms: NowMs, send: Send, bodies: BodyReader, waiting: ConcurrencyLimit
 ) -> Route:
     """Create the route POST /retell/webhook. A webhook takes a slot while it waits for the queue."""
-    threads = anyio.CapacityLimiter(LARGE_AT_ONCE)
+    threads = CapacityLimiter(LARGE_AT_ONCE)
 
     async def enqueue(body: bytes, signature: str | None) -> Intake:
-        reading = partial(read_webhook, body, signature, now_ms(), ports)
+        given = body, signature, now_ms(), ports
         if len(body) > SMALL_BYTES:
-            read = await anyio.to_thread.run_sync(reading, abandon_on_cancel=True, limiter=threads)
+            read = await to_thread.run_sync(read_webhook, *given, abandon_on_cancel=True, limiter=threads)
         else:
-            read = reading()
+            read = read_webhook(*given)
         if isinstance(read, Intake):
             return read
         with waiting.slot() as is_free:
-            if not is_free:
-                return Intake.QUEUE_DOWN
-            await send(read.message)
-        return Intake.ACCEPTED
+            if is_free:
+                await send(read.message)
+        return Intake.ACCEPTED if is_free else Intake.QUEUE_DOWN
 
     async def receive(request: Request) -> Response:
         # Several headers are joined, as in API Gateway. Two signatures are an invalid one.
@@ -95,8 +92,8 @@ def _response(outcome: Intake) -> Response:
 
 
 def build_service(deps: Dependencies) -> Service:
-    ports, send = webhook_ports(deps.settings.retell_webhook_key), send_through(deps.event_queue)
-    route = webhook_route(ports, deps.now_ms, send, deps.bodies, deps.webhooks_waiting)
+    ports = webhook_ports(deps.settings.retell_webhook_key, quoted)
+    route = webhook_route(ports, deps.now_ms, send_through(deps.event_queue), deps.bodies, deps.webhooks_waiting)
     return Service(NAME, routes=[route], needs=(EVENT_QUEUE,))
 
 
@@ -113,7 +110,10 @@ async def _serve_alone(settings: Settings, bound: socket.socket) -> None:
     queue = await open_queue(settings.event_queue, None, settings.aws_region)
     try:
         monitoring = Monitoring({EVENT_QUEUE: queue_dependency(EVENT_QUEUE, queue)}, metrics.gauges, loops.availability)
-        ports, health = webhook_ports(settings.retell_webhook_key), process_health(monitoring, loops, metrics.registry)
+        ports, health = (
+            webhook_ports(settings.retell_webhook_key, quoted),
+            process_health(monitoring, loops, metrics.registry),
+        )
         app = create_receiver(ports, lambda: time.time_ns() // 1_000_000, send_through(queue), metrics, health)
         await serve_alone(NAME, app, bound, monitoring, loops, metrics)
     finally:

@@ -72,7 +72,9 @@ class ApiKeys:
 
     async def require(self, request: Request) -> None:
         """A FastAPI dependency that leaves the key in `request.state.api_key`, for `needs`. Raises Problem 401 unless
-        `Authorization: Bearer` or `X-API-Key` holds a known key."""
+        `Authorization: Bearer` or `X-API-Key` holds a known key. A key that was found for this request is kept."""
+        if hasattr(request.state, "api_key"):
+            return
         found = await self.known(presented_key(request))
         if found is None:
             detail = "A key that is known and not revoked is needed: Authorization: Bearer, or X-API-Key."

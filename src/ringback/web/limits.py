@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import structlog
 from starlette.datastructures import Headers
@@ -255,19 +255,21 @@ class AuthenticatedBody:
         if group is None:
             await self._app(scope, receive, send)
             return
-        async with AsyncExitStack() as stack:
-            try:
-                if self._authenticate is not None:
-                    await self._authenticate(Request(scope))
-                reading = self._bodies.read(receive, Headers(scope=scope), SYSTEMS_BODY_BYTES)
-                body = await stack.enter_async_context(reading)
-            except (Problem, Retryable) as error:
-                scope[REJECTED_IN] = group
-                await response_to(error)(scope, receive, send)
-                return
-            except ClientDisconnect:
-                return
-            await self._app(scope, replayed(body, receive), send)
+        request, has_body = Request(scope), False
+        try:
+            if self._authenticate is not None:
+                await self._authenticate(request)
+            async with self._bodies.read(receive, request.headers, SYSTEMS_BODY_BYTES) as body:
+                has_body = True
+                await self._app(scope, replayed(body, receive), send)
+        except (Problem, Retryable) as error:
+            if has_body:
+                raise
+            scope[REJECTED_IN] = group
+            await response_to(error)(scope, receive, send)
+        except ClientDisconnect:
+            if has_body:
+                raise
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:

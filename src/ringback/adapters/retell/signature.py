@@ -1,6 +1,5 @@
 """The signature of a raw request body, and the two names of a webhook. Standard library only, for the Lambda."""
 
-import hashlib
 import hmac
 import json
 import re
@@ -48,9 +47,8 @@ def _split(header: str | None, now_ms: int) -> tuple[int, str] | None:
 
 
 def _digest(body: bytes, key: str, at_ms: int) -> str:
-    digest = hmac.new(key.encode("utf-8", "surrogatepass"), body, hashlib.sha256)
-    digest.update(str(at_ms).encode())
-    return digest.hexdigest()
+    # The digest of one whole text takes half the time of an HMAC object.
+    return hmac.digest(key.encode("utf-8", "surrogatepass"), body + str(at_ms).encode(), "sha256").hex()
 
 
 def identify(body: str) -> tuple[str, str] | None:
