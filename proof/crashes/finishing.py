@@ -63,7 +63,8 @@ SELECT
 # The pollers are woken, or they would look again only after half a second of real time.
 _QUEUE_LEAPS = """
 WITH moved AS (
-    UPDATE queue_messages SET visible_at = visible_at - make_interval(secs => $1) WHERE dead_at IS NULL RETURNING queue)
+    UPDATE queue_messages SET visible_at = visible_at - make_interval(secs => $1),
+        ready_at = ready_at - make_interval(secs => $1) WHERE dead_at IS NULL RETURNING queue)
 SELECT pg_notify('ringback_queue_' || queue, '') FROM (SELECT DISTINCT queue FROM moved) AS queues
 """
 

@@ -177,3 +177,12 @@ a_contact_that_no_path_can_name = TextPatch(
     why="A dot is a character like others.",
     tests=("web/test_limits.py::test_an_id_that_no_path_can_name_is_refused",),
 )
+
+a_nul_of_a_function_reaches_the_database = edited(
+    "ringback.adapters.retell.wire:decode_function_body",
+    old=r'b"\\u0000" in raw',
+    new="False",
+    aims=(I18,),
+    why="The decoder rejects bad JSON.",
+    tests=("adapters/retell/test_functions.py::test_what_the_database_rejects_is_replaced",),
+)

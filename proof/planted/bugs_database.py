@@ -117,3 +117,13 @@ def a_newer_versions_payload_is_malformed(_: Right, row: OutboxRow) -> OutgoingM
 )
 def a_migration_waits_as_long_as_the_dump(right: Right, database_url: str, lock_s: float) -> None:
     right(database_url, 0)
+
+
+a_message_in_progress_is_received_again = edited(
+    "ringback.adapters.postgres.message_queue:_RECEIVE",
+    old="AND visible_at <= (SELECT clock_timestamp())",
+    new="",
+    aims=(I20, I16),
+    why="The index has only one of the two times.",
+    tests=("adapters/test_hot_updates.py::test_what_the_previous_version_wrote_is_taken_when_it_is_due",),
+)

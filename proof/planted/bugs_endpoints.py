@@ -322,15 +322,6 @@ def a_nul_reaches_the_database(right: Right, text: str) -> bool:
     return bool(right(text.replace("\x00", "")))
 
 
-a_nul_of_a_function_reaches_the_database = edited(
-    "ringback.adapters.retell.wire:decode_function_body",
-    old=r'b"\\u0000" in raw',
-    new="False",
-    aims=(I18,),
-    why="The decoder rejects bad JSON.",
-    tests=("adapters/retell/test_functions.py::test_what_the_database_rejects_is_replaced",),
-)
-
 # A text patch, because Pydantic reads it while the classes of the requests are made.
 an_unknown_field_is_ignored = TextPatch(
     "web/request_models.py",

@@ -27,6 +27,7 @@ ENGAGE = "ringback.adapters.engage_http"
 _ORDERS = "flows/event_processing/test_every_order.py::"
 _ANY_ORDER = f"{_ORDERS}test_every_order_and_repetition_gives_the_same_rows_and_events"
 _CORRECTIONS = "flows/call_outcome/test_corrections.py::"
+_LEASES = "adapters/test_hot_updates.py::"
 _ON_POSTGRESQL = "flows/outbox_delivery/test_on_postgresql.py::"
 _MESSAGES = "flows/outbox_delivery/test_call_messages.py::"
 
@@ -189,6 +190,15 @@ a_dead_event_blocks_its_call = edited(
     aims=(I14,),
     why="Order is order.",
     tests=(f"{_ON_POSTGRESQL}test_a_dead_event_lets_the_next_one_of_its_call_leave",),
+)
+
+a_row_that_is_being_sent_is_taken_again = edited(
+    TAKE,
+    old="AND ready_at <= $2 AND due_at <= $2",
+    new="AND ready_at <= $2",
+    aims=(I14,),
+    why="The index has only one of the two times.",
+    tests=(f"{_LEASES}test_a_row_that_is_taken_stays_in_its_place_and_is_free_after_the_lease",),
 )
 
 what_a_relay_took_is_never_free = edited(

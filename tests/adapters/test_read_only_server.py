@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -11,11 +10,10 @@ import pytest
 from ringback.adapters.postgres import wake
 from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.adapters.postgres.pool import Pool, connection_of, open_pool
+from ringback.adapters.postgres.schema import upgrade
 from ringback.domain.errors import QueueUnavailable, StoreUnavailable
 from ringback.ports import OutgoingMessage
 from tests.postgresql import execute, named, server_in_haste, short_lived_copy
-
-TABLE = Path(wake.__file__).with_name("message_queue.sql").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +21,7 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a server that may become read-only without harm to other tests."""
     with server_in_haste(tmp_path_factory.mktemp("read-only")) as url:
         asyncio.run(execute(url, "CREATE DATABASE kept"))
-        asyncio.run(execute(named(url, "kept"), TABLE))
+        asyncio.run(upgrade(named(url, "kept")))
         yield url
 
 

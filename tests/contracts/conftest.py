@@ -8,7 +8,6 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,7 +15,6 @@ import asyncpg
 import pytest
 from aiobotocore.session import AioSession, get_session
 
-from ringback.adapters.postgres import message_queue
 from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.adapters.sqs.queue import open_sqs_queue
 from ringback.ports import MessageQueue
@@ -25,7 +23,6 @@ from tests.postgresql import execute, named
 from tests.sqs_server import health_of, sqs_server
 from tests.stories.running_system import wait_until
 
-QUEUE_TABLE = Path(message_queue.__file__).with_suffix(".sql")
 MAX_RECEIVES = 2
 
 
@@ -64,12 +61,11 @@ def sdk_session() -> AioSession:
 
 
 @pytest.fixture(scope="session")
-def queues_url(server_url: str) -> str:
-    """One database with only the queues' table. Each test has its own queue in it."""
+def queues_url(server_url: str, template_database: str) -> str:
+    """One database. Each test has its own queue in it."""
 
     name = f"queues_{uuid.uuid4().hex[:12]}"
-    asyncio.run(execute(server_url, f"CREATE DATABASE {name}"))
-    asyncio.run(execute(named(server_url, name), QUEUE_TABLE.read_text()))
+    asyncio.run(execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template_database}"))
     return named(server_url, name)
 
 

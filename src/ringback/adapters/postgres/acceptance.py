@@ -55,10 +55,11 @@ planned AS (
     FROM given, jsonb_populate_record(NULL::tasks, given.task) AS task, accepted
     WHERE task.call_id = accepted.call_id),
 queued AS (
-    INSERT INTO outbox (kind, message_id, order_key, call_id, payload, created_at, due_at)
+    INSERT INTO outbox (kind, message_id, order_key, call_id, payload, created_at, due_at, ready_at)
     SELECT outbox_row ->> 'kind', outbox_row ->> 'message_id', outbox_row ->> 'order_key', call_id,
-           (outbox_row ->> 'payload')::json, $2, least($2, clock_timestamp())
-    FROM given, accepted WHERE given.call ->> 'call_id' = accepted.call_id AND outbox_row IS NOT NULL),
+           (outbox_row ->> 'payload')::json, $2, due_at, due_at
+    FROM given, accepted, (SELECT least($2, clock_timestamp()) AS due_at) AS due
+    WHERE given.call ->> 'call_id' = accepted.call_id AND outbox_row IS NOT NULL),
 decided AS (
     INSERT INTO gate_decisions (call_id, at, kind, detail)
     SELECT call_id, $2, 'refused_at_acceptance', decision

@@ -24,19 +24,22 @@ _NAME = re.compile(r"[A-Za-z0-9_\-]{1,40}")
 
 _SEND = """
     WITH sent AS (
-        INSERT INTO queue_messages (queue, body, attributes, sent_at, visible_at)
-        SELECT $1, body, attributes, clock_timestamp(), clock_timestamp() + make_interval(secs => delay_s)
-        FROM unnest($2::text[], $3::text[], $4::int[]) AS message (body, attributes, delay_s)
+        INSERT INTO queue_messages (queue, body, attributes, sent_at, visible_at, ready_at)
+        SELECT $1, body, attributes, now, visible_at, visible_at
+        FROM unnest($2::text[], $3::text[], $4::int[]) AS message (body, attributes, delay_s),
+             clock_timestamp() AS now, LATERAL (SELECT now + make_interval(secs => delay_s) AS visible_at) AS delayed
     )
     SELECT pg_notify($5, '')
 """
 
-# The sub-select makes the clock a constant of the statement, so the index can be used.
+# The sub-select makes the clock a constant of the statement, so the index can be used. The index has `ready_at`, which
+# a receive leaves as it is: the row is updated within its page. `visible_at` hides the messages in progress.
 _RECEIVE = """
     WITH next AS (
         SELECT id FROM queue_messages
-        WHERE queue = $1 AND dead_at IS NULL AND visible_at <= (SELECT clock_timestamp())
-        ORDER BY visible_at LIMIT $2 FOR UPDATE SKIP LOCKED
+        WHERE queue = $1 AND dead_at IS NULL AND ready_at <= (SELECT clock_timestamp())
+          AND visible_at <= (SELECT clock_timestamp())
+        ORDER BY ready_at LIMIT $2 FOR UPDATE SKIP LOCKED
     )
     UPDATE queue_messages AS message SET
         visible_at = clock_timestamp() + make_interval(secs => $3),
@@ -61,8 +64,8 @@ _CHANGE_VISIBILITY = """
         WHERE message.receipt = wanted.receipt AND message.dead_at IS NULL
         FOR UPDATE OF message SKIP LOCKED
     )
-    UPDATE queue_messages AS message SET visible_at = clock_timestamp() + make_interval(secs => $3)
-    FROM held WHERE message.id = held.id
+    UPDATE queue_messages AS message SET visible_at = later, ready_at = CASE WHEN $3 > 0 THEN later ELSE ready_at END
+    FROM held, (SELECT clock_timestamp() + make_interval(secs => $3) AS later) AS given_back WHERE message.id = held.id
 """
 
 _DEAD_LETTER = """
@@ -72,12 +75,14 @@ _DEAD_LETTER = """
 
 _DEPTH = """
     SELECT count(*) FROM queue_messages
-    WHERE queue = $1 AND dead_at IS NULL AND visible_at <= (SELECT clock_timestamp())
+    WHERE queue = $1 AND dead_at IS NULL AND ready_at <= (SELECT clock_timestamp())
+      AND visible_at <= (SELECT clock_timestamp())
 """
 
 _OLDEST = """
     SELECT coalesce(extract(epoch FROM clock_timestamp() - min(sent_at)), 0)::float FROM queue_messages
-    WHERE queue = $1 AND dead_at IS NULL AND visible_at <= (SELECT clock_timestamp())
+    WHERE queue = $1 AND dead_at IS NULL AND ready_at <= (SELECT clock_timestamp())
+      AND visible_at <= (SELECT clock_timestamp())
 """
 
 _DEAD_LETTERS = """
@@ -89,7 +94,8 @@ _DEAD_LETTERS = """
 _REPLAY = """
     WITH replayed AS (
         UPDATE queue_messages
-        SET dead_at = NULL, dead_reason = NULL, receipt = NULL, receive_count = 0, visible_at = clock_timestamp()
+        SET dead_at = NULL, dead_reason = NULL, receipt = NULL, receive_count = 0, visible_at = clock_timestamp(),
+            ready_at = clock_timestamp()
         WHERE queue = $1 AND dead_at IS NOT NULL AND ($2::text IS NULL OR id::text = $2) RETURNING id
     )
     SELECT count(*), pg_notify($3, '') FROM replayed
@@ -97,7 +103,7 @@ _REPLAY = """
 
 
 class PostgresQueue(MessageQueue):
-    """One named queue of the table in message_queue.sql. All times are the database's, so all processes agree.
+    """One named queue of the table `queue_messages`. All times are the database's, so all processes agree.
 
     A waiting receive keeps one connection of the pool for LISTEN: close the queue before the pool.
     Every method raises QueueUnavailable while the database is unavailable, and works again once it has recovered.

@@ -13,26 +13,28 @@ from ringback.storage import OutboxKind
 
 # Due by the database's time if this process is ahead: a clock that is wrong for a minute must not delay a row by hours.
 INSERT_OUTBOX = """
-INSERT INTO outbox (kind, message_id, order_key, call_id, payload, created_at, due_at)
-SELECT kind, message_id, order_key, call_id, payload::json, at, least(at, clock_timestamp())
+INSERT INTO outbox (kind, message_id, order_key, call_id, payload, created_at, due_at, ready_at)
+SELECT kind, message_id, order_key, call_id, payload::json, at, due_at, due_at
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
-     AS row (kind, message_id, order_key, call_id, payload, at)
+     AS row (kind, message_id, order_key, call_id, payload, at),
+     LATERAL (SELECT least(at, clock_timestamp()) AS due_at) AS due
 ON CONFLICT (message_id) DO NOTHING
 """
 # A row is the first of its order key when no earlier row of that key is open. Taking a row postpones its due time, so
 # the rows of a dead relay become due again. SKIP LOCKED keeps relays from waiting for each other. Each kind is read in
-# the order of its index, so a backlog of one kind is neither sorted nor read whole.
+# the order of its index, so a backlog of one kind is neither sorted nor read whole. The index has `ready_at`, which
+# taking a row does not change.
 TAKE = """
 WITH taken AS (
     SELECT first.id FROM unnest($1::text[]) AS wanted (kind), LATERAL (
-        SELECT id, due_at FROM outbox AS row
-        WHERE kind = wanted.kind AND delivered_at IS NULL AND dead_at IS NULL AND due_at <= $2
+        SELECT id, ready_at FROM outbox AS row
+        WHERE kind = wanted.kind AND delivered_at IS NULL AND dead_at IS NULL AND ready_at <= $2 AND due_at <= $2
           AND (order_key IS NULL OR NOT EXISTS (
                 SELECT FROM outbox AS earlier
                 WHERE earlier.order_key = row.order_key AND earlier.id < row.id
                   AND earlier.delivered_at IS NULL AND earlier.dead_at IS NULL))
-        ORDER BY due_at, id LIMIT $4 FOR UPDATE SKIP LOCKED) AS first
-    ORDER BY first.due_at, first.id LIMIT $4)
+        ORDER BY ready_at, id LIMIT $4 FOR UPDATE SKIP LOCKED) AS first
+    ORDER BY first.ready_at, first.id LIMIT $4)
 UPDATE outbox SET due_at = $3, tries = tries + 1 WHERE id = ANY (ARRAY(SELECT id FROM taken))
 RETURNING id, kind, message_id, call_id, payload, created_at, tries, refusals
 """
@@ -45,9 +47,10 @@ UPDATE outbox SET delivered_at = $2, last_error = NULL WHERE id = ANY($1::bigint
 FAILED = """
 WITH failed AS (
     UPDATE outbox SET last_error = $2, refusals = refusals + $5::int, due_at = coalesce($3, due_at),
+           ready_at = coalesce($3, ready_at),
            dead_at = CASE WHEN $3::timestamptz IS NULL THEN $4::timestamptz END
     WHERE id = $1 AND delivered_at IS NULL RETURNING order_key)
-UPDATE outbox SET due_at = $3 FROM failed
+UPDATE outbox SET due_at = $3, ready_at = $3 FROM failed
 WHERE outbox.order_key = failed.order_key AND id > $1 AND delivered_at IS NULL AND dead_at IS NULL
   AND due_at < $3::timestamptz
 """

@@ -25,9 +25,9 @@ WITH due AS (
 released AS (
     UPDATE tasks SET status = 'dispatched', dispatch = dispatch + 1, dispatched_at = $1, redispatches = 0
     WHERE task_id = ANY (ARRAY(SELECT task_id FROM due)) RETURNING task_id, call_id, dispatch)
-INSERT INTO outbox (kind, message_id, call_id, payload, created_at, due_at)
+INSERT INTO outbox (kind, message_id, call_id, payload, created_at, due_at, ready_at)
 SELECT 'call_message', task_id || ':' || dispatch, call_id,
-       json_build_object('call_id', call_id, 'task_id', task_id, 'dispatch', dispatch), $1, $1
+       json_build_object('call_id', call_id, 'task_id', task_id, 'dispatch', dispatch), $1, $1, $1
 FROM released
 """
 # A held task is due at the end of the longest hold.
@@ -49,9 +49,9 @@ WITH lost AS (
 released AS (
     UPDATE tasks SET dispatch = dispatch + 1, dispatched_at = $2, redispatches = redispatches + 1
     WHERE task_id = ANY (ARRAY(SELECT task_id FROM lost)) RETURNING task_id, call_id, dispatch)
-INSERT INTO outbox (kind, message_id, call_id, payload, created_at, due_at)
+INSERT INTO outbox (kind, message_id, call_id, payload, created_at, due_at, ready_at)
 SELECT 'call_message', task_id || ':' || dispatch, call_id,
-       json_build_object('call_id', call_id, 'task_id', task_id, 'dispatch', dispatch), $2, $2
+       json_build_object('call_id', call_id, 'task_id', task_id, 'dispatch', dispatch), $2, $2, $2
 FROM released
 """
 

@@ -8,7 +8,7 @@ mark whatever a connection changes that does not count, also a repair by hand.
 from alembic import op
 
 revision = "0011"
-down_revision = "0009"
+down_revision = "0010"
 
 _ATTEMPTS = (
     "attempts, rang, answered, human, conversation, voicemail, message_left, goal_met, opt_out, callback, transferred, "
