@@ -160,9 +160,9 @@ def a_suppressed_person_is_allowed(
     tests=("domain/test_decide_outcome.py",),
 )
 def retry_at_the_very_expiry(
-    right: Right, call: Call, attempt: Attempt, verdict: Verdict, policy: DialPolicy, zones: tuple[str, ...]
+    right: Right, call: Call, attempt: Attempt, verdict: Verdict, inputs: OutcomeInputs
 ) -> datetime | None:
-    return right(_expires_a_moment_later(call), attempt, verdict, policy, zones)
+    return right(_expires_a_moment_later(call), attempt, verdict, inputs)
 
 
 @planted(

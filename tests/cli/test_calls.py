@@ -118,6 +118,32 @@ def test_call_sends_its_options_and_prints_the_id_alone_on_stdout(voice_api):
     assert sent["not_before"] == "2026-12-01T17:00:00Z"
 
 
+@pytest.mark.parametrize(
+    ("options", "retry"),
+    [
+        (["--retry", "no_answer=3600,14400"], {"max_attempts": 3, "rules": {"no_answer": [3600, 14400]}}),
+        (
+            ["--retry", "busy=600", "--retry", "voicemail=86400", "--max-attempts", "4"],
+            {"max_attempts": 4, "rules": {"busy": [600], "voicemail": [86400]}},
+        ),
+        (["--max-attempts", "2"], {"max_attempts": 2}),
+    ],
+)
+def test_call_sends_its_retry_options_as_rules(voice_api, options, retry):
+    voice_api.responses["/v1/calls"] = (202, {"call_id": "c-1", "status": "queued", "next_eligible_at": None})
+    assert run(cli.app, ["call", "+14155550100", "--agent", "agent_1", *options]).exit_code == 0
+    ((_, _, _, sent),) = voice_api.requests
+    assert sent["retry"] == retry
+
+
+@pytest.mark.parametrize("rules", [["busy"], ["busy="], ["=60"], ["busy=1h"], ["busy=60,"], ["busy=60", "busy=90"]])
+def test_call_says_how_a_retry_is_written(voice_api, rules):
+    options = [part for rule in rules for part in ("--retry", rule)]
+    result = run(cli.app, ["call", "+14155550100", "--agent", "agent_1", *options])
+    assert (result.exit_code, voice_api.requests) == (2, [])
+    assert "--retry" in result.stderr
+
+
 def test_call_prints_the_reason_and_ends_with_1_when_the_call_fails_at_once(voice_api):
     ended = {"call_id": "c-1", "status": "failed", "reason": "suppressed", "next_eligible_at": None}
     voice_api.responses["/v1/calls"] = (202, ended)

@@ -79,6 +79,9 @@ RETRIED = {
     "01 retried": ("+12125550101", {"max_attempts": 2, "delay_s": [1]}),
     "02 retried": ("+12125550102", {"max_attempts": 3, "delay_s": [1, 2], "on": ["busy"]}),
     "02 not asked": ("+13125550102", {"max_attempts": 3, "delay_s": [1], "on": ["no_answer"]}),
+    "03 retried": ("+12125550103", {"max_attempts": 3, "rules": {"voicemail": [1, 2]}}),
+    "04 retried": ("+12125550104", {"max_attempts": 2, "rules": {"voicemail": [1], "busy": [600]}}),
+    "03 not named": ("+13125550103", {"max_attempts": 3, "rules": {"no_answer": [1], "busy": [1]}}),
     "06 never": ("+12125550106", {"max_attempts": 3, "delay_s": [1]}),
     "14 never": ("+12125550114", {"max_attempts": 3, "delay_s": [1]}),
 }
@@ -353,6 +356,32 @@ def test_a_retry_follows_as_the_policy_says_until_the_budget_is_used(
     for earlier, later in zip(failures, call.call["attempts"][1:], strict=False):
         assert later["placed_at"] >= earlier["next_attempt_at"]
     assert (call.call["status"], call.call["final"]) == ("failed", True)
+
+
+def test_a_voicemail_is_called_again_as_its_rule_says_with_or_without_a_message(
+    observed: dict[str, ObservedCall],
+) -> None:
+    call = observed["03 retried"]
+    assert call.types == ["initiated", "started", "left_voicemail"] * 3
+    ends = call.data[2::3]
+    assert [data["is_final"] for data in ends] == [False, False, True]
+    for data, attempt, delay_s in zip(ends, call.call["attempts"], [1, 2], strict=False):
+        promised = datetime.fromisoformat(attempt["placed_at"]) + timedelta(seconds=delay_s)
+        assert datetime.fromisoformat(data["next_attempt_at"]) == promised
+    assert "next_attempt_at" not in ends[-1]
+    assert len(call.rings) == 3
+    assert (call.call["status"], call.call["final"]) == ("left_voicemail", True)
+
+    silent = observed["04 retried"]
+    assert silent.types == ["initiated", "started", "failed"] * 2
+    assert [data["will_retry"] for data in silent.data[2::3]] == [True, False]
+    assert (silent.call["status"], silent.call["reason"]) == ("failed", "voicemail_no_message")
+
+
+def test_a_voicemail_that_no_rule_names_ends_the_call(observed: dict[str, ObservedCall]) -> None:
+    call = observed["03 not named"]
+    assert call.types == ["initiated", "started", "left_voicemail"]
+    assert (call.data[-1]["is_final"], len(call.rings)) == (True, 1)
 
 
 @pytest.mark.parametrize("name", ["02 not asked", "06 never", "14 never"])

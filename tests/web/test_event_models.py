@@ -50,6 +50,7 @@ WRONG = {
     "a time without a retry": ("failed_ivr", {"data": {"next_attempt_at": "2026-12-01T17:01:29.000Z"}}),
     "a correction without its number": ("completed", {"data": {"corrects": "x"}}),
     "a number without a correction": ("failed_ivr", {"data": {"revision": 1}}),
+    "a final voicemail with a retry": ("retried_voicemail", {"data": {"is_final": True}}),
     "a member that no schema names": ("completed", {"data": {"mood": "good"}}),
     "an attempt without a number": ("completed", {"data": {"attempt": None}}),
 }

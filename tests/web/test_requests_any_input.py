@@ -40,7 +40,9 @@ SCALARS = st.one_of(
     st.text(max_size=20),
     st.sampled_from(["+14155550100", "2026-12-02T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]),
 )
-KEYS = st.one_of(st.sampled_from([*GOOD, *GOOD["contact"], *GOOD["retry"], "fields"]), st.text(max_size=10))
+KEYS = st.one_of(
+    st.sampled_from([*GOOD, *GOOD["contact"], *GOOD["retry"], "rules", "voicemail", "fields"]), st.text(max_size=10)
+)
 ANYTHING = st.recursive(
     SCALARS,
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=4)),

@@ -32,6 +32,13 @@ def call(  # noqa: PLR0913 - each is an option of the command line
     not_before: Annotated[str | None, typer.Option(help="A time with an offset; none means now.")] = None,
     contact: Annotated[str | None, typer.Option(help="The contact's id; made from the number if absent.")] = None,
     from_number: Annotated[str, typer.Option("--from", help="The number that calls.")] = DEFAULT_FROM_NUMBER,
+    retry: Annotated[
+        list[str] | None,
+        typer.Option(help="no_answer, busy or voicemail = seconds to the next dial; may be repeated: busy=600,3600."),
+    ] = None,
+    max_attempts: Annotated[
+        int | None, typer.Option(help="The most dials; one more than there are delays if absent.")
+    ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
@@ -56,6 +63,8 @@ def call(  # noqa: PLR0913 - each is an option of the command line
     }
     if not_before is not None:
         body["not_before"] = not_before
+    if retry or max_attempts is not None:
+        body["retry"] = _retry(retry or [], max_attempts)
     accepted = request(data_dir, "POST", "/v1/calls", body)
     due = f", not before {accepted['next_eligible_at']}" if accepted["status"] == "scheduled" else ""
     if as_json:
@@ -128,3 +137,18 @@ def _moment(text: str, now: datetime) -> datetime:
         return read_instant(text)
     except NotAnInstant:
         raise typer.BadParameter("--since is 90s, 30m, 1h, 2d, or a time such as 2026-12-01T17:00:00Z") from None
+
+
+def _retry(rules: list[str], max_attempts: int | None) -> dict[str, Any]:
+    """The retry policy of the request. Without rules it is the API's own for so many attempts."""
+    delays: dict[str, list[int]] = {}
+    for rule in rules:
+        outcome, _, seconds = rule.partition("=")
+        if outcome in delays:
+            raise typer.BadParameter(f"--retry names {outcome} twice: list its delays in one, {outcome}=600,3600")
+        if not outcome or not re.fullmatch(r"[0-9]{1,9}(,[0-9]{1,9})*", seconds):
+            raise typer.BadParameter("--retry is an outcome and seconds, for example no_answer=3600,14400")
+        delays[outcome] = [int(each) for each in seconds.split(",")]
+    if max_attempts is None:
+        max_attempts = 1 + sum(map(len, delays.values()))
+    return {"max_attempts": max_attempts} | ({"rules": delays} if delays else {})

@@ -1,5 +1,6 @@
 """A call is one durable intent to reach one contact. A task says when its next attempt is due."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -56,17 +57,40 @@ STATUS_BY_STATE = {
 OPEN_TASK = frozenset({TaskStatus.PENDING, TaskStatus.HELD, TaskStatus.DISPATCHED})
 
 
+class RetryOutcome(StrEnum):
+    """The ends of an attempt that a retry policy may name. Every other end is never retried by it."""
+
+    NO_ANSWER = "no_answer"
+    BUSY = "busy"
+    VOICEMAIL = "voicemail"  # with or without a message
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Rules for another attempt after a failed one. The budget is for the whole call."""
+    """Rules for another attempt. `max_attempts` is the budget of the whole call, for all outcomes together.
+
+    `rules` has the delays of each outcome. Where it is given, `delay_s` and `on` say nothing. Delays are seconds since
+    `placed_at`, and the last one repeats.
+    """
 
     max_attempts: int = 1
     delay_s: tuple[int, ...] = (3600,)
-    on: frozenset[str] = frozenset({"no_answer", "busy"})
+    on: frozenset[str] = frozenset({RetryOutcome.NO_ANSWER, RetryOutcome.BUSY})
+    rules: Mapping[str, tuple[int, ...]] | None = None
 
-    def delay_after(self, attempt_number: int) -> timedelta:
-        """The pause after attempt `attempt_number` (from 1), counted from its `placed_at`; the last delay repeats."""
-        return timedelta(seconds=self.delay_s[min(attempt_number, len(self.delay_s)) - 1])
+    def retries(self, outcome: RetryOutcome | None) -> bool:
+        return outcome in (self.on if self.rules is None else self.rules)
+
+    def delay_after(self, outcome: RetryOutcome | None, attempts: int, times: int) -> timedelta | None:
+        """The pause after this outcome. None: it is not retried, or the budget is used.
+
+        `attempts` counts all attempts of the call that use the budget, `times` those that ended like this one. Both
+        include this one: `delay_s` is used in the order of the attempts, a rule in the order of its own outcome.
+        """
+        if outcome is None or not self.retries(outcome) or attempts >= self.max_attempts:
+            return None
+        delays, used = (self.delay_s, attempts) if self.rules is None else (self.rules[outcome], times)
+        return timedelta(seconds=delays[min(max(used, 1), len(delays)) - 1])
 
 
 @dataclass(slots=True)

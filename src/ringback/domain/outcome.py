@@ -6,7 +6,7 @@ from typing import Any
 
 from ringback.domain.abt_event import AbtType, FailReason, event_id, rescheduled_event_id
 from ringback.domain.attempt import USES_SLOT, Attempt, AttemptState, DialFact, Party, VoicemailAction
-from ringback.domain.call import Call, CallStatus, Task, TaskKind, status_of
+from ringback.domain.call import Call, CallStatus, RetryOutcome, Task, TaskKind, status_of
 from ringback.domain.eligibility import DialPolicy
 from ringback.domain.follow_up import Deadlines, next_check_after_report
 
@@ -98,6 +98,31 @@ def verdict_digest(verdict: Verdict) -> str:
     return f"{verdict.type}:{verdict.reason or ''}:{missing}"
 
 
+#: The ends of an attempt that a retry policy may name. A voicemail is one, whether or not a message was left.
+_RETRY_OUTCOMES = {
+    (AbtType.FAILED, FailReason.NO_ANSWER): RetryOutcome.NO_ANSWER,
+    (AbtType.FAILED, FailReason.BUSY): RetryOutcome.BUSY,
+    (AbtType.FAILED, FailReason.VOICEMAIL_NO_MESSAGE): RetryOutcome.VOICEMAIL,
+    (AbtType.LEFT_VOICEMAIL, None): RetryOutcome.VOICEMAIL,
+}
+
+
+def retry_outcome(verdict: Verdict) -> RetryOutcome | None:
+    """The name of this end in retry policies. None: no policy can name it."""
+    return _RETRY_OUTCOMES.get((verdict.type, verdict.reason))
+
+
+def digests_like(verdict: Verdict) -> list[str]:
+    """The digests of all verdicts with the same name in retry policies."""
+    named = [ends for ends, outcome in _RETRY_OUTCOMES.items() if outcome is retry_outcome(verdict)]
+    return [verdict_digest(Verdict(*ends, analysis_missing=missing)) for ends in named for missing in (False, True)]
+
+
+def is_retried(call: Call, verdict: Verdict) -> bool:
+    """Whether another attempt follows this end while the budget lasts. No capacity at the provider: always."""
+    return verdict.reason is FailReason.CAPACITY or call.retry.retries(retry_outcome(verdict))
+
+
 PROVIDER_LOST_DIGEST = verdict_digest(Verdict(AbtType.FAILED, FailReason.PROVIDER_LOST))
 
 
@@ -146,6 +171,7 @@ class OutcomeInputs:
     suppressed: bool = False  # read only where a retry may follow, as are the zones
     zones: tuple[str, ...] = ()
     later_attempt_decides: bool = False  # a later attempt of the call will end it by its own verdict
+    ended_alike_before: int = 0  # earlier attempts of the call with this outcome; read only where its rules need it
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,13 +266,13 @@ def _decide_change(attempt: Attempt, call: Call, verdict: Verdict, inputs: Outco
     is_correction = attempt.verdict_type is not None
     if is_correction and task is not None and task.kind is TaskKind.RETRY:
         # A correction may cancel a pending retry, never create one. A callback stays.
-        cancels_retry = verdict.reason not in call.retry.on and verdict.reason is not FailReason.CAPACITY
+        cancels_retry = not is_retried(call, verdict)
         next_at = None if cancels_retry else next_at
     elif not is_correction and may_be_retried(attempt, call, task):
         # The provider had no capacity. That try does not count against the call's budget.
         budget_change = -1 if verdict.reason is FailReason.CAPACITY else 0
         if attempt.placed_at is not None and not inputs.suppressed:
-            next_at = retry_due_at = next_attempt_at(call, attempt, verdict, inputs.policy, inputs.zones)
+            next_at = retry_due_at = next_attempt_at(call, attempt, verdict, inputs)
 
     is_final = _is_last_word(attempt, call, next_at is not None, inputs)
     revision = attempt.revision + (attempt.verdict_event_id is not None)
@@ -279,26 +305,24 @@ def _ends_as_rescheduled(task: Task, attempt: Attempt, verdict: Verdict) -> bool
     return is_promised and verdict.type is not AbtType.COMPLETED and attempt.verdict_type in (None, AbtType.RESCHEDULED)
 
 
-def next_attempt_at(
-    call: Call, attempt: Attempt, verdict: Verdict, policy: DialPolicy, zones: tuple[str, ...]
-) -> datetime | None:
+def next_attempt_at(call: Call, attempt: Attempt, verdict: Verdict, inputs: OutcomeInputs) -> datetime | None:
     """When the next attempt is due by the call's retry policy. None if none follows.
 
     The pause counts from `placed_at` and never from the arrival of a message: every order of webhooks promises the same
     moment.
     """
-    if not verdict.is_failure or verdict.reason is None or call.no_more_retries:
+    if call.no_more_retries:
         return None
-    assert attempt.placed_at is not None, "a verdict follows a placed attempt"
     if verdict.reason is FailReason.CAPACITY:
         doubled = CAPACITY_FIRST_DELAY_S * 2 ** min(attempt.number - 1, 10)
-        due_at = attempt.placed_at + timedelta(seconds=min(doubled, CAPACITY_LONGEST_DELAY_S))
-    elif verdict.reason in call.retry.on and call.budget_used < call.retry.max_attempts:
-        # By the budget, not by the attempt's number: a try without capacity used no delay.
-        due_at = attempt.placed_at + call.retry.delay_after(max(call.budget_used, 1))
+        pause: timedelta | None = timedelta(seconds=min(doubled, CAPACITY_LONGEST_DELAY_S))
     else:
+        # By the budget, not by the attempt's number: a try without capacity used no delay.
+        pause = call.retry.delay_after(retry_outcome(verdict), call.budget_used, inputs.ended_alike_before + 1)
+    if pause is None:
         return None
-    opens_at = policy.opens_at(due_at, zones)
+    assert attempt.placed_at is not None, "a verdict that is retried follows a placed attempt"
+    opens_at = inputs.policy.opens_at(attempt.placed_at + pause, inputs.zones)
     return opens_at if opens_at is not None and opens_at < call.expires_at else None
 
 

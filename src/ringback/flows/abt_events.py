@@ -73,6 +73,8 @@ async def emit_terminal(tx: UnitOfWork, call: Call, attempt: Attempt, event: Ter
     if verdict.is_failure:
         call.reason = verdict.reason
         extra |= {"will_retry": event.next_at is not None, "next_attempt_at": event.next_at}
+    elif verdict.type is AbtType.LEFT_VOICEMAIL and event.next_at is not None:
+        extra["next_attempt_at"] = event.next_at
     extra["is_final"] = event.is_final
     if event.corrects is not None:
         extra |= {"corrects": event.corrects, "revision": event.revision}

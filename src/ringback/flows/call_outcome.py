@@ -20,6 +20,8 @@ from ringback.domain.outcome import (
     VerdictChange,
     decide,
     decide_outcome,
+    digests_like,
+    is_retried,
     may_be_retried,
     occurred_at,
 )
@@ -139,7 +141,7 @@ async def apply_verdict(
     now, task = occasion.now, await tx.tasks.open_for(call.call_id)
     inputs = OutcomeInputs(occasion, rules.policy, rules.deadlines, task)
     is_placed = attempt.placed_at is not None
-    if is_placed and verdict is not None and verdict.is_failure and may_be_retried(attempt, call, task):
+    if is_placed and verdict is not None and is_retried(call, verdict) and may_be_retried(attempt, call, task):
         contact = await tx.contacts.get(call.contact_id)
         assert contact is not None, "calls refer to a contact"
         inputs = replace(
@@ -147,6 +149,9 @@ async def apply_verdict(
             suppressed=await tx.suppressions.covers(call.phone, call.contact_id),
             zones=candidate_zones(contact.time_zone, rules.numbers.time_zones(call.phone)),
         )
+        if call.retry.rules is not None:
+            alike = await tx.attempts.count_before(attempt, digests_like(verdict))
+            inputs = replace(inputs, ended_alike_before=alike)
     if verdict is not None and attempt.number != call.attempts_made:
         inputs = replace(inputs, later_attempt_decides=awaits_verdict(await tx.attempts.latest_for(call.call_id)))
 

@@ -20,7 +20,7 @@ REASONS = {
     FailReason.PROVIDER_ERROR: "Retell or the network failed before a conversation.",
     FailReason.REFUSED: "Retell or the network refused the dial. It is not retried.",
     FailReason.CAPACITY: "Retell accepted the dial and had no free line. A retry follows and uses no try of the call.",
-    FailReason.VOICEMAIL_NO_MESSAGE: "A voicemail answered, and no message was left.",
+    FailReason.VOICEMAIL_NO_MESSAGE: "A voicemail answered, and no message was left. A retry may follow.",
     FailReason.ANSWERED_NO_SPEECH: "The call was answered, and no one spoke.",
     FailReason.IVR: "A phone menu answered.",
     FailReason.OUTCOME_UNKNOWN: "Retell's answer was unclear, and all look-ups found no call. The phone may have rung.",
@@ -126,6 +126,24 @@ class ConversationData(_Correctable, AttemptData):
     )
 
 
+def _voicemails(schema: dict[str, Any]) -> None:
+    _corrections(schema)
+    schema["if"] = {"required": ["next_attempt_at"]}
+    schema["then"] = {"properties": {"is_final": {"const": False}}}
+
+
+class LeftVoicemailData(ConversationData):
+    """The end of a dial that left a message."""
+
+    model_config = ConfigDict(strict=True, json_schema_extra=_voicemails)
+
+    next_attempt_at: Time | SkipJsonSchema[None] = Field(
+        None,
+        description="The earliest time of the next dial of this call. Absent: none is planned.",
+        json_schema_extra=_never_null,
+    )
+
+
 def _failures(schema: dict[str, Any]) -> None:
     _corrections(schema)
     schema["if"] = {"properties": {"will_retry": {"const": True}}}
@@ -223,7 +241,7 @@ class CallLeftVoicemail(CloudEvent):
     """A voicemail answered, and the agent left a message."""
 
     type: Literal[AbtType.LEFT_VOICEMAIL]
-    data: ConversationData
+    data: LeftVoicemailData
 
 
 class CallRescheduled(CloudEvent):

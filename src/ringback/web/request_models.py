@@ -77,19 +77,41 @@ class Contact(RequestModel):
     fields: Fields = Field({}, description="What is known of the contact, for the agent and the catalogue's fields.")
 
 
-class RetryPolicy(RequestModel):
-    """When to dial again after a failed dial. Without it there is one dial."""
+Delays = Annotated[list[Annotated[int, Field(ge=0, le=MAX_DELAY_S)]], Field(min_length=1)]
 
-    max_attempts: Annotated[int, Field(ge=1, le=10)] = Field(description="The number of dials, the first one included.")
-    delay_s: Annotated[list[Annotated[int, Field(ge=0, le=MAX_DELAY_S)]], Field(min_length=1)] = Field(
-        [3600], description="Seconds from one dial to the next. The last one repeats."
+
+class RetryPolicy(RequestModel):
+    """When to dial again. Without it there is one dial. Either `rules`, or `delay_s` and `on`."""
+
+    max_attempts: Annotated[int, Field(ge=1, le=10)] = Field(
+        description="The number of dials, the first one included, whatever their outcomes."
     )
+    delay_s: Delays = Field([3600], description="Seconds from one dial to the next. The last one repeats.")
     on: list[Literal["no_answer", "busy"]] = Field(
         ["no_answer", "busy"], description="The reasons of a failed dial after which another follows."
     )
+    rules: Annotated[dict[Literal["no_answer", "busy", "voicemail"], Delays], Field(min_length=1)] | None = Field(
+        None,
+        description=(
+            "The delays of each outcome, in place of `delay_s` and `on`. The first delay of an outcome follows its "
+            "first occurrence in this call, the second delay its second one. The last one repeats. `voicemail`: a "
+            "voicemail answered, whether or not a message was left. What is not named is not dialed again."
+        ),
+    )
+
+    @classmethod
+    def problems_between_fields(cls, given: Any) -> list[FieldProblem]:
+        if not isinstance(given, dict) or given.get("rules") is None:
+            return []
+        message = "rules has the delays of each outcome, so rules and {} exclude each other: leave out one of them."
+        beside = [name for name in ("delay_s", "on") if name in given]
+        return [FieldProblem(pointer_to("retry", name), "excluded_by_rules", message.format(name)) for name in beside]
 
     def policy(self) -> domain.RetryPolicy:
-        return domain.RetryPolicy(self.max_attempts, tuple(self.delay_s), frozenset(self.on))
+        if self.rules is None:
+            return domain.RetryPolicy(self.max_attempts, tuple(self.delay_s), frozenset(self.on))
+        rules = {str(outcome): tuple(delays) for outcome, delays in self.rules.items()}
+        return domain.RetryPolicy(self.max_attempts, rules=rules)
 
 
 class CallRequest(RequestModel):
@@ -101,7 +123,7 @@ class CallRequest(RequestModel):
         from_number="+14155550199",
         variables={"first_name": "Ada"},
         metadata={},
-        retry={"max_attempts": 3, "delay_s": [3600, 14400], "on": ["no_answer", "busy"]},
+        retry={"max_attempts": 4, "rules": {"no_answer": [3600, 14400], "busy": [600], "voicemail": [86400]}},
     )
 
     contact: Contact = Field(description="The person to call.")
@@ -208,6 +230,8 @@ def read_new_call(body: Any, now: datetime, numbers: NumberPlan) -> NewCall:
     time_zone, zone_problems = _read_zone(body, numbers.time_zones)
     request, problems = CallRequest.check(body, numbers)
     problems += zone_problems + _time_problems(body, now)
+    if isinstance(body, dict):
+        problems += RetryPolicy.problems_between_fields(body.get("retry"))
     if request is None or problems:
         raise invalid(problems)
     return NewCall(

@@ -145,6 +145,12 @@ async def corrected_retry(stack: ExampleStack) -> str:
     return talk.call_id
 
 
+async def retried_voicemail(stack: ExampleStack) -> str:
+    talk = await stack.talk(retry=RetryPolicy(3, rules={"voicemail": (86400,)}))
+    await stack.play(talk, r.VOICEMAIL)
+    return talk.call_id
+
+
 async def analysis_missing(stack: ExampleStack) -> str:
     talk = await stack.talk()
     await stack.play(talk, r.PARTIAL, "call_started", "call_ended")
@@ -240,6 +246,7 @@ STORIES: dict[str, Story] = {
     "failed_suppressed": suppressed,
     "failed_country_not_allowed": dialing("+442079460100"),
     "failed_number_type_not_allowed": dialing("+18005550100"),
+    "retried_voicemail": retried_voicemail,
 }
 
 

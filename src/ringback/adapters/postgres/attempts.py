@@ -1,5 +1,7 @@
 """The SQL of `attempts`."""
 
+from collections.abc import Sequence
+
 from ringback.adapters.postgres.rows import attempt_from, literals, named_columns
 from ringback.adapters.postgres.tracked_rows import FlushingConnection, TrackedRows
 from ringback.domain.attempt import POSSIBLY_RINGING, Attempt
@@ -7,6 +9,7 @@ from ringback.domain.attempt import POSSIBLY_RINGING, Attempt
 ATTEMPT = f"SELECT {named_columns(Attempt)} FROM attempts WHERE attempt_id = $1"
 ATTEMPT_OF_PROVIDER_CALL = f"SELECT {named_columns(Attempt)} FROM attempts WHERE provider_call_id = $1"
 LATEST_ATTEMPT = f"SELECT {named_columns(Attempt)} FROM attempts WHERE call_id = $1 ORDER BY number DESC LIMIT 1"
+COUNT_BEFORE = "SELECT count(*) FROM attempts WHERE call_id = $1 AND number < $2 AND verdict_digest = ANY ($3::text[])"
 IS_CALL_OF_ANOTHER = """
 SELECT EXISTS (SELECT FROM attempts WHERE provider_call_id = $1 AND attempt_id <> $2)
     OR EXISTS (SELECT FROM inbound_calls WHERE provider_call_id = $1)
@@ -46,6 +49,10 @@ class PostgresAttempts:
     async def latest_for(self, call_id: str) -> Attempt | None:
         record = await self._connection.fetchrow(LATEST_ATTEMPT, call_id)
         return self._rows.remember(attempt_from(record)) if record else None
+
+    async def count_before(self, attempt: Attempt, verdict_digests: Sequence[str]) -> int:
+        arguments = attempt.call_id, attempt.number, list(verdict_digests)
+        return int(await self._connection.fetchval(COUNT_BEFORE, *arguments))
 
     async def is_call_of_another(self, provider_call_id: str, attempt_id: str) -> bool:
         return bool(await self._connection.fetchval(IS_CALL_OF_ANOTHER, provider_call_id, attempt_id))

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from dataclasses import fields
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -63,13 +62,25 @@ def columns_of(row: Row) -> Columns:
 
 
 def retry_to_row(retry: RetryPolicy) -> dict[str, Any]:
-    return {"max_attempts": retry.max_attempts, "delay_s": list(retry.delay_s), "on": sorted(retry.on)}
+    """The policy as JSON. An older version reads no rules: its `delay_s` and `on` never dial sooner than they say."""
+    if retry.rules is None:
+        return {"max_attempts": retry.max_attempts, "delay_s": list(retry.delay_s), "on": sorted(retry.on)}
+    rules = {outcome: list(delays) for outcome, delays in retry.rules.items()}
+    known = {outcome: delays for outcome, delays in rules.items() if outcome in RetryPolicy().on}
+    longest = max((delay for delays in known.values() for delay in delays), default=0)
+    return {"max_attempts": retry.max_attempts, "delay_s": [longest], "on": sorted(known), "rules": rules}
+
+
+def retry_from_row(row: dict[str, Any]) -> RetryPolicy:
+    if "rules" not in row:
+        return RetryPolicy(row["max_attempts"], tuple(row["delay_s"]), frozenset(row["on"]))
+    rules = {outcome: tuple(delays) for outcome, delays in row["rules"].items()}
+    return RetryPolicy(row["max_attempts"], rules=rules)
 
 
 def call_from(record: asyncpg.Record) -> Call:
     columns = {name: record[name] for name in _FIELDS[Call]}
-    retry = columns["retry"]
-    columns["retry"] = RetryPolicy(retry["max_attempts"], tuple(retry["delay_s"]), frozenset(retry["on"]))
+    columns["retry"] = retry_from_row(columns["retry"])
     columns["status"] = CallStatus(columns["status"])
     return Call(**columns)
 
@@ -96,10 +107,3 @@ def inbound_call_from(record: asyncpg.Record) -> InboundCall:
 
 def contact_from(record: asyncpg.Record) -> Contact:
     return Contact(**{name: record[name] for name in _FIELDS[Contact]})
-
-
-def same_instant(left: object, right: object) -> bool:
-    """Compare two values for change detection. True equals 1 in Python, but not in a column."""
-    if isinstance(left, datetime) and isinstance(right, datetime):
-        return left == right
-    return type(left) is type(right) and left == right

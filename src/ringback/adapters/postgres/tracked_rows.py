@@ -3,12 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 import asyncpg
 
 from ringback.adapters.postgres.pool import Connection
-from ringback.adapters.postgres.rows import COMPARED, TABLES, Columns, Row, columns_of, same_instant
+from ringback.adapters.postgres.rows import COMPARED, TABLES, Columns, Row, columns_of
 from ringback.domain.errors import Retryable
 
 R = TypeVar("R", bound=Row)
@@ -89,7 +90,7 @@ class TrackedRows:
             values = ", ".join(f"${position}" for position in range(1, len(after) + 1))
             return Write(f"INSERT INTO {table} ({names}) VALUES ({values})", tuple(after.values()))
         _, before = self._read[id(row)]
-        changed = {name: value for name, value in after.items() if not same_instant(value, before[name])}
+        changed = {name: value for name, value in after.items() if not _is_same(value, before[name])}
         if not changed:
             return None
         compared = {key: before[key], **{name: before[name] for name in COMPARED[type(row)]}}
@@ -126,3 +127,10 @@ class FlushingConnection:
         await self._rows.flush()
         status: str = await self.raw.execute(statement, *values)
         return status
+
+
+def _is_same(left: object, right: object) -> bool:
+    """Compare two values for change detection. True equals 1 in Python, but not in a column."""
+    if isinstance(left, datetime) and isinstance(right, datetime):
+        return left == right
+    return type(left) is type(right) and left == right
