@@ -11,10 +11,13 @@ S = AttemptState
 Broken = list[tuple[Invariant, str]]
 
 _UNRESOLVED = frozenset({S.DIALING, S.UNKNOWN, S.WAITING})
+#: Every other end is one of a conversation whose goal was met.
+_VERDICTS: dict[End | None, AbtType] = {End.NO_ANSWER: AbtType.FAILED, End.VOICEMAIL: AbtType.LEFT_VOICEMAIL}
 #: Verdicts for want of facts, which nothing better has come to correct.
 _WANTING = {
     verdict_digest(Verdict(AbtType.FAILED, FailReason.PROVIDER_LOST)),
     verdict_digest(Verdict(AbtType.PARTIALLY_COMPLETED, None, analysis_missing=True)),
+    verdict_digest(Verdict(AbtType.LEFT_VOICEMAIL, None, analysis_missing=True)),
 }
 
 
@@ -68,7 +71,7 @@ def _placed_at_rest(attempt: Attempt) -> Broken:
     assert attempt.ring is not None, "a placed attempt has rung"
     if not attempt.initiated:
         return [(Invariant.I14, "a placed attempt was never announced")]
-    right = AbtType.FAILED if attempt.ring.end is End.NO_ANSWER else AbtType.COMPLETED
+    right = _VERDICTS.get(attempt.ring.end, AbtType.COMPLETED)
     is_known = attempt.verdict in (right, AbtType.RESCHEDULED) or attempt.digest in _WANTING
     if attempt.ring.stage is not Stage.ANALYZED or not is_known:
         return [(Invariant.I13, f"{attempt.verdict} of a call that ended as {attempt.ring.end}")]

@@ -26,6 +26,7 @@ from tests.postgresql import EMULATED, execute, server_in_haste
 
 WALKED = (
     Bounds("one call", faults=3, wishes=2, attempts=2),
+    Bounds("voicemails", faults=2, wishes=2, attempts=3, voicemails=True),
     Bounds("resend", faults=4, wishes=1, has_keys=True, resends=True),
     Bounds("two calls", calls=2, faults=2, wishes=1),
     Bounds("two phones of a contact", calls=2, phones=2, faults=2, wishes=1),

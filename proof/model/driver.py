@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from proof.model.facts import News, Word, report_of
+from proof.model.facts import News, Word, report_of, retry_of
 from proof.model.offer import Step
 from proof.model.state import Bounds, Phase, Situation
 from proof.model.transaction import rank
@@ -14,7 +14,6 @@ from ringback.adapters.retell.events import report_from_call
 from ringback.adapters.retell.wire import content_identity
 from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.domain.attempt import DialAnswer, DialAnswerKind, DialRequest, VoicemailAction
-from ringback.domain.call import RetryPolicy
 from ringback.domain.catalog import built_in_catalog
 from ringback.domain.errors import ProviderUnavailable
 from ringback.domain.provider_report import ProviderReport
@@ -95,7 +94,7 @@ class ProductDriver:
 
     async def accept_calls(self) -> None:
         for c in range(self.bounds.calls):
-            retry = RetryPolicy(self.bounds.attempts)
+            retry = retry_of(self.bounds.attempts, voicemails=self.bounds.voicemails)
             phone, contact_id = PHONES[c % self.bounds.phones], CONTACTS[c % self.bounds.contacts]
             await self.stack.accept(phone, contact_id=contact_id, due_at=self.stack.clock.now(), retry=retry)
 

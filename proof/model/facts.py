@@ -42,6 +42,7 @@ _ENDS = {
     End.NO_ANSWER: EndFacts(DialFact.NO_ANSWER, Party.UNKNOWN, "network", connected=False),
     End.TALKED: EndFacts(DialFact.ANSWERED, Party.HUMAN, "person", connected=True),
     End.OPTED_OUT: EndFacts(DialFact.ANSWERED, Party.HUMAN, "person", connected=True, opt_out=True),
+    End.VOICEMAIL: EndFacts(DialFact.ANSWERED, Party.VOICEMAIL, "agent", connected=True),
 }
 _STATUS = {
     Stage.RINGING: ProviderStatus.REGISTERED,
@@ -110,6 +111,7 @@ def attempt_of(facts: Facts) -> Attempt:
     if facts.has_end:
         attempt.dial = DialFact.ANSWERED if facts.talked else DialFact.NO_ANSWER
         attempt.party = Party.HUMAN if facts.talked else Party.UNKNOWN
+        attempt.party = Party.VOICEMAIL if facts.is_voicemail else attempt.party
         attempt.user_turns, attempt.agent_spoke = (1, True) if facts.talked else (None, False)
     if facts.has_analysis:
         attempt.analysis_source, attempt.successful = Analysis().source, facts.talked
@@ -125,6 +127,7 @@ def facts_of(attempt: Attempt) -> Facts:
         attempt.dial is not None,
         attempt.analysis_source is not None,
         bool(attempt.business.get("opt_out")),
+        attempt.party is Party.VOICEMAIL,
     )
 
 
@@ -165,9 +168,13 @@ class Asked(NamedTuple):
     paused: bool
 
 
-def _call(no_more: str | None, budget_used: int, max_attempts: int, *, is_expired: bool) -> Call:
+def retry_of(max_attempts: int, *, voicemails: bool) -> RetryPolicy:
+    """The retry policy of all calls: by default, or by rules of which one is for voicemails."""
+    return RetryPolicy(max_attempts, rules={"no_answer": (3600,), "voicemail": (86_400,)} if voicemails else None)
+
+
+def _call(no_more: str | None, budget_used: int, retry: RetryPolicy, *, is_expired: bool) -> Call:
     lifetime = timedelta(days=-1 if is_expired else 7)
-    retry = RetryPolicy(max_attempts)
     call = Call("c", "p", "+14155550100", "g", "+14155550199", {}, {}, retry, NOW, NOW + lifetime, False)
     call.no_more_retries, call.budget_used = no_more, budget_used
     return call
@@ -175,7 +182,7 @@ def _call(no_more: str | None, budget_used: int, max_attempts: int, *, is_expire
 
 @cache
 def check_eligibility(asked: Asked) -> EligibilityDecision:
-    call = _call(asked.no_more, asked.budget_used, asked.max_attempts, is_expired=asked.is_expired)
+    call = _call(asked.no_more, asked.budget_used, RetryPolicy(asked.max_attempts), is_expired=asked.is_expired)
     candidate = Candidate(call, Task("t", "c", asked.kind, NOW), ZONES, "US", None, asked.is_new)
     person = PersonFacts(asked.suppressed, "b" if asked.is_held else None, 0, None, None, 0.0)
     capacity = CapacityFacts(asked.paused, None, 0, 0)
@@ -208,6 +215,7 @@ class Known(NamedTuple):
     suppressed: bool
     later_attempt_decides: bool
     over_for_s: int
+    voicemails: bool
 
 
 _CLOSING_EVENTS = {0: Said.OWN.name, -1: Said.CLOSING.name, 1: "another"}
@@ -222,7 +230,8 @@ def outcome_of(known: Known, verdict: Verdict | None, occasion: Occasion) -> Out
     attempt.started_event, attempt.holds_person = known.started, known.holds_person
     attempt.verdict_type, attempt.verdict_digest = known.verdict, known.digest
     attempt.verdict_event_id = known.said.name if known.said is not Said.NOTHING else None
-    call = _call(known.no_more, known.budget_used, known.max_attempts, is_expired=known.is_expired)
+    retry = retry_of(known.max_attempts, voicemails=known.voicemails)
+    call = _call(known.no_more, known.budget_used, retry, is_expired=known.is_expired)
     call.attempts_made = attempt.number if known.is_latest else attempt.number + 1
     call.final = known.final
     call.closing_event_id = _CLOSING_EVENTS[known.closed_by] if known.closed_by is not None else None

@@ -106,6 +106,7 @@ def apply_verdict(
         suppressed=tx.suppressed,
         later_attempt_decides=not is_latest and tx.rules.awaits_verdict(tx.latest(c)),
         over_for_s=over_for_s,
+        voicemails=tx.bounds.voicemails,
     )
     outcome = outcome_of(known, verdict, occasion)
     if outcome.emits_started:

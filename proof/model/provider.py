@@ -88,6 +88,8 @@ def _progress(offer: Offer, at: tuple[int, int], ring_: Ring) -> None:
                 tx.change(*at, ring=ring_._replace(is_mute=True))
         case Stage.TALKING:
             become(offer.system("hangs up", *at), Hook.ENDED, stage=Stage.OVER, end=End.TALKED)
+            if offer.bounds.voicemails:
+                become(offer.system("voicemail", *at), Hook.ENDED, stage=Stage.OVER, end=End.VOICEMAIL)
             if tx := offer.wish("opt_out", *at):
                 become(tx, Hook.ENDED, stage=Stage.OVER, end=End.OPTED_OUT)
             if tx := offer.wish("reschedule", "tool", *at):

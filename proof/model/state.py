@@ -26,6 +26,7 @@ class End(Enum):
     NO_ANSWER = "no_answer"
     TALKED = "talked"
     OPTED_OUT = "opted_out"
+    VOICEMAIL = "voicemail"  # it got a message
 
 
 class Hook(IntEnum):
@@ -59,6 +60,7 @@ class Facts(NamedTuple):
     has_end: bool = False
     has_analysis: bool = False
     opted_out: bool = False
+    is_voicemail: bool = False
 
 
 class Said(Enum):
@@ -188,6 +190,7 @@ class Bounds:
     resends: bool = False
     provider_lies: bool = False  # it may answer "refused" and ring all the same
     talks: bool = True  # else the phone is never answered
+    voicemails: bool = False  # a voicemail may answer, and the retry policy has a rule for it
     wished: frozenset[str] = frozenset({"suppress", "cancel", "delete", "reschedule", "opt_out", "pause", "expire"})
     most_states: int = 4_000_000
 

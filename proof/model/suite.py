@@ -23,6 +23,7 @@ FULL = (
     Bounds("callbacks", faults=1, wishes=1, wished=_MOVES),
     Bounds("callbacks deleted", faults=0, wishes=2, wished=_MOVES, talks=False),
     Bounds("retries", faults=2, wishes=1, attempts=2, talks=False, wished=_ACKNOWLEDGED),
+    Bounds("voicemails", faults=1, wishes=1, workers=1, attempts=2, voicemails=True, wished=_ACKNOWLEDGED),
     Bounds("two calls", calls=2, faults=2, wishes=0, talks=False),
     Bounds("two calls and stops", calls=2, phones=2, faults=1, wishes=1, talks=False, wished=_ACKNOWLEDGED),
     Bounds("a provider that lies", faults=2, wishes=1, provider_lies=True, has_keys=True, wished=STOPS),
@@ -33,6 +34,7 @@ SMALL = (
     Bounds("same-key resend", faults=1, wishes=0, has_keys=True, resends=True, talks=False),
     Bounds("two calls", calls=2, workers=1, faults=0, wishes=1, talks=False, wished=frozenset({"suppress"})),
     Bounds("a provider that lies", faults=2, wishes=0, provider_lies=True, has_keys=True, lookups=2, workers=1),
+    Bounds("voicemails", faults=0, wishes=1, workers=1, attempts=2, voicemails=True, wished=frozenset({"cancel"})),
     Bounds("look-ups impossible", faults=3, wishes=0, lookups=1, workers=1),
 )
 

@@ -11,7 +11,7 @@ from proof.invariants import Invariant
 from proof.planted.bug import Right, edited, planted
 from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call, TaskKind
-from ringback.domain.outcome import OutcomeInputs
+from ringback.domain.outcome import OutcomeInputs, Verdict, verdict_digest
 from ringback.flows.outbox_delivery import RetryPace
 from ringback.storage import UnitOfWork
 
@@ -28,6 +28,7 @@ _ORDERS = "flows/event_processing/test_every_order.py::"
 _ANY_ORDER = f"{_ORDERS}test_every_order_and_repetition_gives_the_same_rows_and_events"
 _CORRECTIONS = "flows/call_outcome/test_corrections.py::"
 _LEASES = "adapters/test_hot_updates.py::"
+_RULES = "flows/call_outcome/test_retry_rules.py::"
 _ON_POSTGRESQL = "flows/outbox_delivery/test_on_postgresql.py::"
 _MESSAGES = "flows/outbox_delivery/test_call_messages.py::"
 
@@ -164,6 +165,38 @@ a_corrected_retry_is_made_all_the_same = edited(
     why="The retry was promised to Engage.",
     tests=(f"{_CORRECTIONS}test_a_correction_takes_the_pending_retry_away_and_is_final",),
 )
+
+each_outcome_has_a_budget_of_its_own = edited(
+    "ringback.domain.call:RetryPolicy.delay_after",
+    old="attempts >= self.max_attempts",
+    new="(attempts if self.rules is None else times) >= self.max_attempts",
+    aims=(I14,),
+    why="Each outcome has its own delays, so it has its own count.",
+    tests=(
+        f"{_RULES}test_each_outcome_uses_its_own_delays_and_its_last_one_repeats",
+        "properties/test_retries.py::test_a_rule_uses_the_delays_of_its_own_outcome_within_one_budget",
+    ),
+)
+
+a_rule_uses_the_delays_of_other_outcomes = edited(
+    "ringback.domain.call:RetryPolicy.delay_after",
+    old="(self.rules[outcome], times)",
+    new="(self.rules[outcome], attempts)",
+    aims=(I14,),
+    why="The second attempt uses the second delay.",
+    tests=(f"{_RULES}test_each_outcome_uses_its_own_delays_and_its_last_one_repeats",),
+)
+
+
+@planted(
+    "ringback.flows.call_outcome:digests_like",
+    aims=(I14,),
+    why="The event of a left message has another name.",
+    tests=(f"{_RULES}test_a_voicemail_with_and_one_without_a_message_are_one_outcome",),
+)
+def a_voicemail_without_a_message_is_another_outcome(right: Right, verdict: Verdict) -> list[str]:
+    return [verdict_digest(verdict)]
+
 
 delivered_before_it_was_sent = edited(
     TAKE,

@@ -53,7 +53,10 @@ class Story:
         self.steps: list[str] = []
 
     async def begin(self) -> None:
-        self.call_id = await self.stack.accept(retry=RetryPolicy(self.rng.randint(1, 4), (60, 1800)))
+        attempts, rules = self.rng.randint(1, 4), {"no_answer": (60, 1800), "busy": (60,), "voicemail": (1800,)}
+        self.call_id = await self.stack.accept(
+            retry=self.rng.choice([RetryPolicy(attempts, (60, 1800)), RetryPolicy(attempts, rules=rules)])
+        )
 
     async def step(self) -> None:
         weights = {

@@ -43,6 +43,7 @@ CASES = {
     "undetected_voicemail": Case(
         r.connected("user_hangup", r.analysis(False, in_voicemail=True), **r.LEFT_MESSAGE),
         ["initiated", "started", "left_voicemail"],
+        retry=RetryPolicy(max_attempts=3, rules={"voicemail": (86400,)}),
     ),
     "no_answer": Case(r.NO_ANSWER, ["initiated", "failed no_answer"], retry=RETRY),
     "busy": Case(r.BUSY, ["initiated", "failed busy"]),
