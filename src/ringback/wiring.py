@@ -39,7 +39,7 @@ from ringback.adapters.sqs.queue import open_sqs_queue
 from ringback.batching import Batcher
 from ringback.config import Settings, SettingsError, describe
 from ringback.domain.call import AcceptReceipt, NewCall
-from ringback.domain.catalog import Catalog, CatalogError, built_in_catalog, parse_catalog
+from ringback.domain.catalog import Catalog, CatalogError, ToolSpeech, built_in_catalog, parse_catalog
 from ringback.domain.errors import ErasureKeyMissing, Retryable, StoreUnavailable
 from ringback.flows.analytics import Analytics
 from ringback.flows.border import Border, stop_call_here
@@ -208,10 +208,18 @@ class Dependencies:
 
 def tool_definitions(settings: Settings, functions_url: str, *, args_at_root: bool) -> list[dict[str, Any]]:
     """Return the custom functions of a Retell agent. Raises SettingsError."""
-    declared = [one for one in declarations(read_catalog(settings)) if one.for_agents]
+    catalog = read_catalog(settings)
     return [
-        tool_definition(one.name, one.description, one.arguments, functions_url, args_at_root=args_at_root)
-        for one in declared
+        tool_definition(
+            one.name,
+            one.description,
+            one.arguments,
+            functions_url,
+            speech=catalog.tools.get(one.name, ToolSpeech()),
+            args_at_root=args_at_root,
+        )
+        for one in declarations(catalog)
+        if one.for_agents
     ]
 
 

@@ -51,6 +51,54 @@ def test_retell_tools_prints_the_seven_functions_of_an_agent(monkeypatch):
         assert 1000 <= tool["timeout_ms"] <= 600_000
 
 
+def test_retell_tools_has_the_words_and_the_speech_of_the_catalogue(monkeypatch, tmp_path):
+    own = tmp_path / "catalog.toml"
+    own.write_text("""
+        [dispositions.liked]
+        description = "The person liked it."
+        [fields]
+        seats = { type = "number", description = "How many seats." }
+        [events.paid]
+        description = "The person paid."
+        [events.paid.data]
+        amount = { type = "number", required = true, description = "In dollars." }
+        [events.seen]
+        [events.seen.data]
+        amount = { type = "text", description = "As they said it." }
+        page = ["home", "prices"]
+        [tools.set_disposition]
+        speak_after_execution = false
+        [tools.reschedule_call]
+        speak_during_execution = true
+    """)
+    monkeypatch.setenv("RINGBACK_CATALOG", str(own))
+    printed = json.loads(run(cli.app, ["retell", "tools", "--url", "https://x.example"]).stdout)
+    tools = {tool["name"]: tool for tool in printed}
+    of_event = tools["send_abt_event"]["parameters"]["properties"]
+    assert tools["field_writeback"]["parameters"]["properties"]["fields"]["properties"] == {
+        "seats": {"type": "number", "description": "How many seats."}
+    }
+    assert "liked: The person liked it." in tools["set_disposition"]["parameters"]["properties"]["code"]["description"]
+    assert of_event["type"]["description"] == "What happened. paid: The person paid."
+    assert of_event["data"]["properties"] == {
+        "amount": {"description": "Needed for paid. In dollars. Optional for seen. As they said it."},
+        "page": {"type": "string", "enum": ["home", "prices"], "description": "Optional for seen."},
+    }
+    assert of_event["data"]["additionalProperties"] is False
+    silent = {name for name, tool in tools.items() if not tool["speak_after_execution"]}
+    assert (silent, {name for name, tool in tools.items() if tool["speak_during_execution"]}) == (
+        {"set_disposition"},
+        {"reschedule_call"},
+    )
+    assert "Nothing is spoken after it" in tools["set_disposition"]["description"]
+
+
+def test_notes_and_events_are_filed_silently_by_default():
+    printed = json.loads(run(cli.app, ["retell", "tools", "--url", "https://x.example"]).stdout)
+    silent = {tool["name"] for tool in printed if not tool["speak_after_execution"]}
+    assert silent == {"note_writeback", "send_abt_event"}
+
+
 def test_functions_with_args_at_the_root_have_the_attempt_id_as_a_constant():
     tools = json.loads(run(cli.app, ["retell", "tools", "--url", "https://x", "--args-at-root"]).stdout)
     for tool in tools:

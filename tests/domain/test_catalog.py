@@ -1,8 +1,20 @@
 """Literal catalogues in, dispositions, fields and events (or every problem) out."""
 
+from dataclasses import replace
+
 import pytest
 
-from ringback.domain.catalog import CatalogError, FieldType, built_in_catalog, catalog_toml, parse_catalog
+from ringback.domain.catalog import (
+    TOOLS,
+    CatalogError,
+    CustomEventType,
+    FieldType,
+    ToolSpeech,
+    WritableField,
+    built_in_catalog,
+    catalog_toml,
+    parse_catalog,
+)
 
 
 def problems_of(toml: str) -> list[str]:
@@ -41,7 +53,7 @@ def test_built_in_fields_have_their_types():
 
 
 def test_built_in_events():
-    assert built_in_catalog().events == {"lead_qualified", "appointment_booked", "payment_promised"}
+    assert set(built_in_catalog().events) == {"lead_qualified", "appointment_booked", "payment_promised"}
 
 
 def test_a_given_section_replaces_the_built_in_one_and_the_others_stay():
@@ -90,6 +102,110 @@ def test_every_problem_is_listed_at_once():
 @pytest.mark.parametrize("name", ["voice_ai_call_started", "voice_ai_call_anything"])
 def test_an_event_cannot_bear_a_lifecycle_name(name):
     assert "reserved" in problems_of(f"[events.{name}]")[0]
+
+
+def test_every_name_of_the_built_in_catalogue_is_described_for_a_model():
+    catalog = built_in_catalog()
+    members = [member for event in catalog.events.values() for member in event.data.values()]
+    named = [*catalog.dispositions.values(), *catalog.fields.values(), *catalog.events.values(), *members]
+    assert [one for one in named if not one.description] == []
+    assert [event.name for event in catalog.events.values() if not event.data] == []
+
+
+def test_a_field_is_a_type_choices_or_a_table_of_either():
+    toml = """
+    [fields]
+    seats = "number"
+    rooms = { type = "number", description = "How many rooms." }
+    plan = ["basic", "gold"]
+    tier = { choices = ["basic", "gold"], description = "The tier." }
+    """
+    assert parse_catalog(toml).fields == {
+        "seats": WritableField("seats", FieldType.NUMBER),
+        "rooms": WritableField("rooms", FieldType.NUMBER, description="How many rooms."),
+        "plan": WritableField("plan", FieldType.CHOICE, ("basic", "gold")),
+        "tier": WritableField("tier", FieldType.CHOICE, ("basic", "gold"), "The tier."),
+    }
+
+
+def test_an_event_declares_its_data_and_then_takes_no_other_unless_it_says_so():
+    toml = """
+    [events.paid]
+    description = "The person paid."
+    [events.paid.data]
+    amount = { type = "number", required = true }
+    [events.open]
+    more_data = true
+    [events.open.data]
+    amount = "number"
+    [events.free]
+    """
+    amount = WritableField("amount", FieldType.NUMBER)
+    assert parse_catalog(toml).events == {
+        "paid": CustomEventType(
+            "paid", "The person paid.", {"amount": replace(amount, required=True)}, more_data=False
+        ),
+        "open": CustomEventType("open", "", {"amount": amount}, more_data=True),
+        "free": CustomEventType("free", more_data=True),
+    }
+    assert parse_catalog(catalog_toml(parse_catalog(toml))) == parse_catalog(toml)
+
+
+def test_notes_and_events_are_silent_unless_the_catalogue_says_otherwise():
+    silent = ToolSpeech(speak_during_execution=False, speak_after_execution=False)
+    assert built_in_catalog().tools == {"note_writeback": silent, "send_abt_event": silent}
+    catalog = parse_catalog("[tools.reschedule_call]\nspeak_during_execution = true\n")
+    assert catalog.tools == {"reschedule_call": ToolSpeech(speak_during_execution=True, speak_after_execution=True)}
+    assert parse_catalog(catalog_toml(catalog)) == catalog
+
+
+@pytest.mark.parametrize(
+    ("toml", "problem"),
+    [
+        (
+            '[fields]\na = { type = "text", size = 3 }',
+            "fields.a: a field is a table that may hold `type` and `choices` and `description` and nothing else",
+        ),
+        ('[fields]\na = { type = "text", choices = ["b"] }', "fields.a: a field has either a `type` or `choices`"),
+        ('[fields]\na = { description = "b" }', "fields.a: a field has either a `type` or `choices`"),
+        ('[fields]\na = { choices = "b" }', "fields.a: `choices` is a list of words, and `type` a single word"),
+        ('[fields]\na = { type = ["b"] }', "fields.a: `choices` is a list of words, and `type` a single word"),
+        (
+            '[fields]\na = { type = "int" }',
+            "fields.a: a type is one of text, email, number, boolean, instant, or a list of choices",
+        ),
+        (
+            '[fields]\na = { type = "text", description = 3 }',
+            "fields.a: `description` is one line of at most 300 characters",
+        ),
+        ('[events.e]\ndescription = "a\\nb"', "events.e: `description` is one line of at most 300 characters"),
+        (
+            f'[dispositions.d]\ndescription = "{"x" * 301}"',
+            "dispositions.d: `description` is one line of at most 300 characters",
+        ),
+        ("[events.e]\nmore_data = 1", "events.e: `more_data` is true or false"),
+        ("[events.e]\ndata = 1", "events.e: `data` is a table of members, each written like a field"),
+        (
+            '[events.e.data]\nCount = "number"',
+            "events.e.data.Count: a name is lower-case letters, digits and underscores, at "
+            "most 64, and begins with a letter",
+        ),
+        ('[events.e.data]\nsequence = "number"', "events.e.data.sequence: every event has this member"),
+        ('[events.e.data]\na = { type = "text", required = 1 }', "events.e.data.a: `required` is true or false"),
+        ("[tools.call_analysed]", f"tools.call_analysed: an agent's function is one of {', '.join(TOOLS)}"),
+        (
+            "[tools.note_writeback]\nspeak_after_execution = 1",
+            "tools.note_writeback: `speak_after_execution` is true or false",
+        ),
+        (
+            "[tools.note_writeback]\nvoice = 1",
+            "tools.note_writeback: a function's speech is a table that may hold "
+            "`speak_during_execution` and `speak_after_execution` and nothing else",
+        ),
+    ],
+)
+def test_a_wrong_option_is_named_with_what_is_right(toml, problem):
+    assert problems_of(toml) == [problem]
 
 
 def test_text_that_is_not_toml_says_where():

@@ -54,4 +54,5 @@ def test_the_catalogue_is_in_the_declarations():
     choices = DECLARED["set_disposition"].arguments["properties"]["code"]["enum"]
     assert choices == list(built_in_catalog().dispositions)
     fields = DECLARED["field_writeback"].arguments["properties"]["fields"]["properties"]
-    assert fields["interest"] == {"type": "string", "enum": ["low", "medium", "high"]}
+    told = "How interested the person is."
+    assert fields["interest"] == {"type": "string", "enum": ["low", "medium", "high"], "description": told}

@@ -17,6 +17,16 @@ FUNCTIONS_PATH = "/v1/retell/functions"
 #: Retell's dashboard tries functions with this call id, and Ringback then writes nothing.
 PLAYGROUND = "playground"
 
+#: On stderr, so that stdout is JSON alone. Paths of retell-sdk 6.2.13.
+HOW_TO_PASTE = """\
+
+How to paste it into an agent:
+- In the dashboard, add a custom function for each object. Copy its name, description and url, and `parameters` as the
+  JSON schema. Set timeout, retries and the two switches for speech as they are here.
+- Or by Retell's API, all at once: the list is `general_tools` of PATCH /update-retell-llm/{llm_id}. It replaces the
+  agent's list, so add what that has already (end_call, transfer_call, ...).
+Keep the names, and publish the agent. Try one here: ringback retell try note_writeback --args '{"note": "Hello."}'"""
+
 app = typer.Typer(no_args_is_help=True, help="The agent's functions at Retell.")
 
 
@@ -44,11 +54,7 @@ def tools(
         raise SettingsError([f"{'--url' if url else 'RINGBACK_URL'}: {fault}"])
     functions_url = known_url.rstrip("/") + FUNCTIONS_PATH
     print_json(tool_definitions(settings_of(data_dir), functions_url, args_at_root=args_at_root))
-    typer.echo(
-        "Paste each object into the agent's functions as a custom function (JSON editor), or all of them into "
-        "general_tools of its response engine. Keep the names.",
-        err=True,
-    )
+    typer.echo(HOW_TO_PASTE, err=True)
 
 
 def _fault_of(url: str) -> str | None:

@@ -23,6 +23,10 @@ class AbtType(StrEnum):
 
 
 LIFECYCLE_NAMES = frozenset(AbtType)
+#: Members of the data of every event. A custom event must not set them.
+OWN_DATA = frozenset(
+    {"call_id", "contact_id", "attempt", "attempt_id", "provider_call_id", "sequence", "occurred_at", "metadata"}
+)
 
 
 class FailReason(StrEnum):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ringback.domain.abt_event import AbtEvent, AbtType, FailReason, event_id, iso, rescheduled_event_id
+from ringback.domain.abt_event import OWN_DATA, AbtEvent, AbtType, FailReason, event_id, iso, rescheduled_event_id
 from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call, Task
 from ringback.domain.outcome import TerminalEvent, occurred_at, verdict_data
@@ -19,12 +19,6 @@ class CustomEvent:
     fact_id: str
     type: str
     data: Mapping[str, Any]
-
-
-#: Fields of every event. A custom event must not set them.
-OWN_DATA = frozenset(
-    {"call_id", "contact_id", "attempt", "attempt_id", "provider_call_id", "sequence", "occurred_at", "metadata"}
-)
 
 
 def _event(

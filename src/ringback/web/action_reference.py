@@ -24,7 +24,8 @@ HEAD = """\
 # The business actions
 
 Made from the code by `python -m ringback.web.action_reference docs/actions.md`; a test compares.
-The words in choices are those of the built-in catalogue, which `ringback catalog` prints.
+The choices, fields and events are those of the built-in catalogue, which `ringback catalog` prints.
+[The catalogue](catalogue.md) says how to write your own.
 
 Systems ask at `POST /v1/actions/{action}` with an API key:
 
@@ -46,6 +47,10 @@ ignored, and `result.ignored` lists it. From an agent these are no value, neithe
 An optional argument that cannot be used is cut or left out. An object may be a JSON string, and arguments may stand
 beside the `call`. A body's `name` has to be the function that its path names.
 
+An agent's spelling is read where it has one reading: `"2000"` and `"$2,000"` are the number 2000, `"yes"` is true,
+`"Not interested"` is the choice `not_interested`. These are not: `"2k"`, `"about 2000"`, `"2.000"`, `"2000 or 3000"`,
+`"007"`, `"sure"`, `1` for true, `"very high"` for `high`. Then `result` says what the value has to be.
+
 A tool call's key is its id in the transcript; of several the one whose arguments are the body's. Without an id the key
 is what was asked, for 60 s, and only until another action undoes it: a person may change their mind.
 
@@ -64,10 +69,12 @@ def reference(declared: Iterable[ActionDeclaration]) -> str:
         callers = "For systems and agents." if declaration.for_agents else "For systems."
         enough = "" if declaration.needs_target else " The arguments may be enough to name the contact."
         given = declaration.arguments
-        rows = [
-            (f"`{name}`", _type(one), "required" if name in given["required"] else "", one.get("description", ""))
-            for name, one in given["properties"].items()
-        ]
+        rows = []
+        for name, one in given["properties"].items():
+            need = "required" if name in given["required"] else ""
+            rows.append((f"`{name}`", _type(one), need, one.get("description", "")))
+            for member, inner in one.get("properties", {}).items():
+                rows.append((f"`{name}.{member}`", _type(inner), "", inner.get("description", "")))
         codes = [
             (f"`{code}` ({STATUS_OF_CODE[code]})" if code in STATUS_OF_CODE else f"`{code}`", meaning)
             for code, meaning in declaration.codes.items()
@@ -82,9 +89,7 @@ def reference(declared: Iterable[ActionDeclaration]) -> str:
 def _type(declared: Mapping[str, Any]) -> str:
     if "enum" in declared:
         return "one of " + ", ".join(f"`{choice}`" for choice in declared["enum"])
-    if "properties" in declared:
-        return "object: " + "; ".join(f"`{name}` {_type(inner)}" for name, inner in declared["properties"].items())
-    kind = str(declared["type"])
+    kind = str(declared.get("type", "as its event says"))
     if "format" in declared:
         return f"{kind} ({declared['format']})"
     return f"{kind}, at most {declared['maxLength']} characters" if "maxLength" in declared else kind

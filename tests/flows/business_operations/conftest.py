@@ -16,7 +16,7 @@ from ringback.adapters.retell.events import report_from_call, report_from_webhoo
 from ringback.adapters.retell.wire import content_identity
 from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.domain.calling_hours import CallingHours
-from ringback.domain.catalog import built_in_catalog
+from ringback.domain.catalog import Catalog, built_in_catalog, parse_catalog
 from ringback.domain.eligibility import DialPolicy
 from ringback.domain.errors import StoreUnavailable
 from ringback.domain.provider_report import ProviderReport, ReportKind
@@ -44,12 +44,17 @@ class Talk:
 class ActionStack(Stack):
     """A stack for business actions of systems and agents."""
 
-    def __init__(self, store: Any, pool: Any, clock: Any, policy: DialPolicy) -> None:
+    def __init__(self, store: Any, pool: Any, clock: Any, policy: DialPolicy, catalog: Catalog | None = None) -> None:
         super().__init__(
             store, pool, clock, policy, deadlines=deadlines(), provider=PlacingProvider(), new_id=new_ids(4)
         )
         self.actions = business_actions(
-            self.rules, built_in_catalog(), EnglishSpokenTime(), report_from_call, content_identity, clock.now
+            self.rules,
+            catalog or built_in_catalog(),
+            EnglishSpokenTime(),
+            report_from_call,
+            content_identity,
+            clock.now,
         )
         self.operations = BusinessOperations(store, clock, self.actions, self.rules)
         self._events = EventProcessing(store, clock, self.rules, report_from_webhook, content_identity, EventCounts())
@@ -176,3 +181,14 @@ def stack(store: PostgresStore, pool: Pool, clock: Any) -> ActionStack:
 def make_stack(store: PostgresStore, pool: Pool, clock: Any) -> Callable[[str], ActionStack]:
     """A stack with other calling hours."""
     return lambda hours: ActionStack(store, pool, clock, replace(POLICY, calling_hours=CallingHours.parse(hours)))
+
+
+@pytest.fixture
+def rehearse(clock: Any) -> Callable[..., Reply]:
+    """Ask as an agent without a conversation, under the catalogue of this TOML."""
+
+    def ask(toml: str, action: str, args: dict[str, Any]) -> Reply:
+        stack = ActionStack(UnavailableStore(), None, clock, POLICY, parse_catalog(toml))
+        return stack.operations.rehearse(action, args)
+
+    return ask

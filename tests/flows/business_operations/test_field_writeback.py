@@ -40,7 +40,7 @@ async def test_what_cannot_be_written_says_what_is_allowed_and_the_rest_is_writt
     told = {"first_name": "Ada", "budget": "a lot", "interest": "very", "shoe_size": 43}
     reply = await stack.tool(talk, "field_writeback", {"fields": told})
     assert (reply.ok, reply.code) == (True, "partly_written")
-    assert reply.say == "I have saved the rest, but not budget and interest; could you tell me again?"
+    assert reply.say == "I have saved part of that; could you tell me the rest again?"
     assert reply.result["written"] == {"first_name": "Ada"}
     assert reply.result["rejected"] == {
         "budget": "must be a number, without currency or separators",
@@ -120,6 +120,6 @@ async def test_the_person_is_asked_again_only_for_what_they_can_say_better(stack
     for told, say in (
         ({"shoe_size": 43}, "Sorry, I cannot save that."),
         ({"shoe_size": 43, "budget": 5}, "Thank you, I have saved that."),
-        ({"budget": "much"}, "Sorry, I could not save budget; could you tell me again?"),
+        ({"budget": "much"}, "Sorry, I could not save that; could you tell me again?"),
     ):
         assert stack_without_database.operations.rehearse("field_writeback", {"fields": told}).say == say

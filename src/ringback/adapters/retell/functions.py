@@ -8,6 +8,7 @@ from typing import Any
 
 from ringback.adapters.retell.events import ATTEMPT_KEY, report_from_call
 from ringback.adapters.retell.wire import CallBody, Utterance, decode_function_body, decode_object
+from ringback.domain.catalog import ToolSpeech
 from ringback.domain.errors import Permanent
 from ringback.domain.provider_report import ProviderReport, ReportKind
 
@@ -20,6 +21,7 @@ _ENVELOPE = ("name", "call", "args")
 
 #: The route responds within 10 s, "not now" included. Retell's own default would mean minutes of silence on the phone.
 TIMEOUT_MS = 12_000
+_SILENT = "Nothing is spoken after it: say your next sentence in the same turn, and do not mention it."
 #: A repeat gets the reply that is stored under the tool call's own identity.
 MAX_RETRY = 2
 
@@ -188,13 +190,22 @@ def _text(raw: Mapping[str, Any], key: str) -> str | None:
 
 
 def tool_definition(
-    name: str, description: str, arguments: Mapping[str, Any], functions_url: str, *, args_at_root: bool = False
+    name: str,
+    description: str,
+    arguments: Mapping[str, Any],
+    functions_url: str,
+    *,
+    speech: ToolSpeech,
+    args_at_root: bool,
 ) -> dict[str, Any]:
     """Build a tool definition to paste into a Retell agent: GeneralToolCustomTool of retell-sdk 6.2.13.
 
     `arguments` is a JSON schema of an object. With `args_at_root` the body has no call object. A constant argument then
-    names the attempt: Retell fills it in, and the model cannot change it.
+    names the attempt: Retell fills it in, and the model cannot change it. After a silent function the model is not
+    asked again, so its description says that the sentence has to come with the call.
     """
+    if not speech.speak_after_execution:
+        description = f"{description} {_SILENT}"
     parameters = dict(arguments)
     if args_at_root:
         mark = {"type": "string", "const": f"{{{{{ATTEMPT_KEY}}}}}", "description": "Filled in by the platform."}
@@ -208,9 +219,8 @@ def tool_definition(
         "method": "POST",
         "args_at_root": args_at_root,
         "parameters": parameters,
-        # The response arrives before a filler sentence would end, and its `say` is the sentence for the agent.
-        "speak_during_execution": False,
-        "speak_after_execution": True,
+        "speak_during_execution": speech.speak_during_execution,
+        "speak_after_execution": speech.speak_after_execution,
         "timeout_ms": TIMEOUT_MS,
         "max_retry": MAX_RETRY,
     }

@@ -12,6 +12,7 @@ from ringback.domain.instant import NotAnInstant, read_instant
 from ringback.domain.plain_text import trimmed
 from ringback.domain.storable import is_storable_text
 from ringback.flows.business_operations.action import ActionError
+from ringback.flows.business_operations.coercion import coerced
 
 NOT_NOTED_SAY = "Sorry, I could not note that."
 
@@ -88,7 +89,11 @@ class UnfitValue(ValueError):
 
 
 def schema_of(field: WritableField) -> dict[str, Any]:
-    """The JSON schema of the field's values."""
+    """The JSON schema of the field's values, with its description for a model."""
+    return _type_schema(field) | ({"description": field.description} if field.description else {})
+
+
+def _type_schema(field: WritableField) -> dict[str, Any]:
     match field.type:
         case FieldType.TEXT:
             return {"type": "string", "maxLength": MAX_TEXT_CHARS}
@@ -183,6 +188,7 @@ def as_meant(args: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[dict[s
         if declared["type"] == "string" and isinstance(value, list) and value:
             # Models write a list of texts for one text.
             value = " ".join(value) if all(isinstance(one, str) for one in value) else value
+        value = coerced(value, declared) if declared["type"] == "string" else value
         value = _object(value) if declared["type"] == "object" else value
         if not _has_value(value, declared):
             continue
@@ -234,5 +240,5 @@ def _members(given: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[st
                 scheme = _MAILTO.match(value)
                 value = value[scheme.end() :].partition("?")[0] if scheme else value
                 value = value.strip()
-        members[name] = value
+        members[name] = coerced(value, declared)
     return members

@@ -93,10 +93,9 @@ class FieldWriteback:
             except UnfitValue as unfit:
                 rejected[name] = str(unfit)
         if not written:
-            again = _list_of(rejected)
-            say = (
-                f"Sorry, I could not save {again}; could you tell me again?" if again else "Sorry, I cannot save that."
-            )
+            say = "Sorry, I could not save that; could you tell me again?"
+            if not _can_be_said_again(rejected):
+                say = "Sorry, I cannot save that."
             raise ActionError("nothing_written", say, {"written": {}, "rejected": rejected})
         return written, rejected
 
@@ -107,16 +106,12 @@ def _nothing_given(args: Mapping[str, Any]) -> bool:
 
 
 def _reply(code: str, written: dict[str, Any], rejected: dict[str, str]) -> Reply:
-    again = _list_of(rejected)
-    say = (
-        f"I have saved the rest, but not {again}; could you tell me again?"
-        if again
-        else "Thank you, I have saved that."
-    )
+    say = "Thank you, I have saved that."
+    if _can_be_said_again(rejected):
+        say = "I have saved part of that; could you tell me the rest again?"
     return Reply(True, code, say, {"written": written, "rejected": rejected})
 
 
-def _list_of(names: Mapping[str, str]) -> str:
-    """The rejected fields in spoken form. Unknown fields are left out, because repeating does not help."""
-    spoken = [name.replace("_", " ") for name, why in names.items() if not why.startswith("unknown")]
-    return " and ".join(spoken[:3])
+def _can_be_said_again(rejected: Mapping[str, str]) -> bool:
+    """Whether the person can help. A field that does not exist cannot be told again."""
+    return any(not why.startswith("unknown") for why in rejected.values())

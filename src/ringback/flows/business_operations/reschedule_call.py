@@ -32,7 +32,7 @@ from ringback.flows.business_operations.action import (
     Subject,
 )
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
-from ringback.flows.business_operations.target import find_target
+from ringback.flows.business_operations.target import WHICH_CALL_SAY, find_target
 from ringback.ports import SpokenMoment, SpokenTime
 from ringback.storage import UnitOfWork
 
@@ -158,8 +158,7 @@ class RescheduleCall:
 
 def _movable_call(subject: Subject) -> Call:
     if subject.call is None and subject.unfinished:
-        say = "This contact has several calls; name one by its call_id."
-        raise ActionError("which_call", say, {"call_ids": list(subject.unfinished)})
+        raise ActionError("which_call", WHICH_CALL_SAY, {"call_ids": list(subject.unfinished)})
     if subject.call is None:
         raise ActionError("not_found", "This contact has no call that could be moved.")
     if subject.call.final:

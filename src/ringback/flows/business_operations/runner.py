@@ -157,7 +157,9 @@ class BusinessOperations:
 
 
 def _with_ignored(reply: Reply, ignored: list[str]) -> Reply:
-    return replace(reply, result={**reply.result, "ignored": ignored}) if ignored else reply
+    """Add the arguments that were ignored to those that the action itself ignored."""
+    every = [*reply.result.get("ignored", ()), *ignored]
+    return replace(reply, result={**reply.result, "ignored": every}) if ignored else reply
 
 
 async def _subject(tx: UnitOfWork, request: ActionRequest, target: Target) -> Subject:

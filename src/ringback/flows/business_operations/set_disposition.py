@@ -30,10 +30,10 @@ MAX_CODE_CHARS = 200
 
 def declare(catalog: Catalog) -> ActionDeclaration:
     suppressing = ", ".join(code for code, known in catalog.dispositions.items() if known.suppresses)
+    described = [f" {code}: {known.description}" for code, known in catalog.dispositions.items() if known.description]
+    how = f"How the conversation went.{''.join(described)} Never called again after: {suppressing}."
     properties = {
-        "code": text(
-            MAX_CODE_CHARS, f"How the conversation went. Never called again after: {suppressing}.", catalog.dispositions
-        ),
+        "code": text(MAX_CODE_CHARS, how, catalog.dispositions),
         "note": text(2000, "Anything worth keeping about it, in a sentence."),
     }
     return ActionDeclaration(

@@ -12,6 +12,8 @@ from ringback.storage import Store, UnitOfWork
 
 #: The agent's sentence in an unknown conversation: a web call, another installation, an unfilled template.
 NO_CALL_SAY = "Sorry, I cannot do that in this conversation."
+#: For systems: an agent's call is known.
+WHICH_CALL_SAY = "This person has several calls; say which one is meant."
 NOT_FOUND_SAY = "There is no such call, contact or task."
 
 
