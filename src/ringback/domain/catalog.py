@@ -3,7 +3,7 @@
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -213,7 +213,9 @@ def _read(document: dict[str, Any]) -> Catalog:
 
 def _field(name: str, entry: str | list[str] | dict[str, Any]) -> WritableField:
     """Read a field in its short form, a type or a list of choices, or as a table."""
-    table = entry if isinstance(entry, dict) else {"choices" if isinstance(entry, list) else "type": entry}
+    table: dict[str, Any] = entry if isinstance(entry, dict) else {}
+    if not isinstance(entry, dict):
+        table = {"choices" if isinstance(entry, list) else "type": entry}
     more = {option: table[option] for option in ("description", "required") if option in table}
     if "choices" in table:
         return WritableField(name, FieldType.CHOICE, tuple(table["choices"]), **more)
@@ -321,7 +323,7 @@ def _inbound_problem(name: str, entry: object) -> str | None:
     return "a name is listed twice" if len(set(entry)) < len(entry) else None
 
 
-_CHECKS = {
+_CHECKS: dict[str, Callable[[str, object], str | None]] = {
     "dispositions": _disposition_problem,
     "fields": _field_problem,
     "events": _event_problem,

@@ -72,7 +72,10 @@ def _data_schema(catalog: Catalog) -> dict[str, Any]:
                 # Two events disagree about it: each one's own rules decide when it is sent.
                 known = properties[name] = {"description": known["description"]}
             known["description"] = f"{known['description']} {told}".strip()
-    schema = {"type": "object", "description": "What belongs to it, as plain values; leave out what was not said."}
+    schema: dict[str, Any] = {
+        "type": "object",
+        "description": "What belongs to it, as plain values; leave out what was not said.",
+    }
     if properties:
         schema["properties"] = properties
         schema["additionalProperties"] = any(event.more_data for event in catalog.events.values())
