@@ -6,6 +6,7 @@ from typing import Any
 
 from proof.invariants import Invariant
 from proof.planted.bug import Right, TextPatch, edited, planted
+from ringback.domain.catalog import CustomEventType
 from ringback.flows.business_operations.action import FunctionCall, Scope
 from ringback.flows.business_operations.set_disposition import SetDisposition
 
@@ -53,6 +54,26 @@ an_unusable_note_refuses_the_opt_out = edited(
 )
 def an_opt_out_is_spelled_one_way(right: Right, action: SetDisposition, code: str | None, _: Scope) -> Any:
     return right(action, code, Scope.SYSTEMS)
+
+
+a_number_ends_where_the_words_begin = edited(
+    "ringback.flows.business_operations.coercion:_number",
+    old="_NUMBER.fullmatch(text.strip())",
+    new="_NUMBER.match(text.strip())",
+    aims=(I18,),
+    why="2000 dollars are 2000.",
+    tests=(f"{_ACTIONS}test_coercion.py::test_a_number_with_two_readings_or_more_words_is_not",),
+)
+
+
+@planted(
+    "ringback.flows.business_operations.send_abt_event:_checked",
+    aims=(I18,),
+    why="The tool definition tells the model which data an event has.",
+    tests=(f"{_ACTIONS}test_event_data.py::test_missing_and_unfit_members_are_told_and_nothing_is_sent",),
+)
+def the_data_of_an_event_is_not_checked(_: Right, event: CustomEventType, data: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(data)
 
 
 a_limit_is_an_opt_out = edited(

@@ -39,7 +39,7 @@ from ringback.adapters.sqs.queue import open_sqs_queue
 from ringback.batching import Batcher
 from ringback.config import Settings, SettingsError, describe
 from ringback.domain.call import AcceptReceipt, NewCall
-from ringback.domain.catalog import Catalog, CatalogError, ToolSpeech, built_in_catalog, parse_catalog
+from ringback.domain.catalog import Catalog, CatalogError, built_in_catalog, parse_catalog
 from ringback.domain.errors import ErasureKeyMissing, Retryable, StoreUnavailable
 from ringback.flows.analytics import Analytics
 from ringback.flows.border import Border, stop_call_here
@@ -215,7 +215,7 @@ def tool_definitions(settings: Settings, functions_url: str, *, args_at_root: bo
             one.description,
             one.arguments,
             functions_url,
-            speech=catalog.tools.get(one.name, ToolSpeech()),
+            speech=catalog.tools[one.name],
             args_at_root=args_at_root,
         )
         for one in declarations(catalog)

@@ -87,7 +87,7 @@ def test_retell_tools_has_the_words_and_the_speech_of_the_catalogue(monkeypatch,
     assert of_event["data"]["additionalProperties"] is False
     silent = {name for name, tool in tools.items() if not tool["speak_after_execution"]}
     assert (silent, {name for name, tool in tools.items() if tool["speak_during_execution"]}) == (
-        {"set_disposition"},
+        {"note_writeback", "send_abt_event", "set_disposition"},
         {"reschedule_call"},
     )
     assert "Nothing is spoken after it" in tools["set_disposition"]["description"]

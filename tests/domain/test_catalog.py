@@ -153,9 +153,17 @@ def test_an_event_declares_its_data_and_then_takes_no_other_unless_it_says_so():
 
 def test_notes_and_events_are_silent_unless_the_catalogue_says_otherwise():
     silent = ToolSpeech(speak_during_execution=False, speak_after_execution=False)
-    assert built_in_catalog().tools == {"note_writeback": silent, "send_abt_event": silent}
-    catalog = parse_catalog("[tools.reschedule_call]\nspeak_during_execution = true\n")
-    assert catalog.tools == {"reschedule_call": ToolSpeech(speak_during_execution=True, speak_after_execution=True)}
+    filing = {"note_writeback": silent, "send_abt_event": silent}
+    assert built_in_catalog().tools == {name: ToolSpeech() for name in TOOLS} | filing
+    toml = """
+    [tools.note_writeback]
+    speak_during_execution = true
+    [tools.set_disposition]
+    speak_after_execution = false
+    """
+    catalog = parse_catalog(toml)
+    mine = {"note_writeback": replace(silent, speak_during_execution=True), "set_disposition": silent}
+    assert catalog.tools == built_in_catalog().tools | mine
     assert parse_catalog(catalog_toml(catalog)) == catalog
 
 

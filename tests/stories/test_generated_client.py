@@ -50,8 +50,10 @@ def test_it_places_a_call_and_reads_the_call_and_its_events_back(
 ) -> None:
     models, connection = generated.models, generated.connection
     given = new_call("+16465550100", variables={"first_name": "Ada"}, metadata={"campaign": "spring"})
-    body = models.CallRequest.from_dict({**given, "retry": {"max_attempts": 2}})
+    retry = {"max_attempts": 2, "rules": {"no_answer": [60, 600], "voicemail": [3600]}}
+    body = models.CallRequest.from_dict({**given, "retry": retry})
     assert isinstance(body.retry, models.RetryPolicy)
+    assert body.to_dict()["retry"] == retry
     place = generated.operation("voice_api", "place_call")
     accepted = place.sync(client=connection, body=body, idempotency_key="generated-1")
     assert isinstance(accepted, models.AcceptedCall)

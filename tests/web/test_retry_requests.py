@@ -37,8 +37,11 @@ def test_rules_may_name_every_outcome_that_a_policy_retries():
     assert read({"max_attempts": 2, "rules": {str(outcome): [60] for outcome in RetryOutcome}}).rules is not None
 
 
-def test_rules_of_null_are_none():
+def test_a_member_of_null_is_not_given():
     assert read({"max_attempts": 2, "delay_s": [60], "rules": None}) == RetryPolicy(2, (60,))
+    rules = {"max_attempts": 2, "rules": {"busy": [60]}, "delay_s": None, "on": None}
+    assert read(rules) == RetryPolicy(2, rules={"busy": (60,)})
+    assert read({"max_attempts": 2, "delay_s": None, "on": None}) == read({"max_attempts": 2}) == RetryPolicy(2)
 
 
 def test_rules_and_the_other_form_exclude_each_other_and_each_problem_names_both():

@@ -59,10 +59,7 @@ due = { type = "text", description = "The day by which the person will pay, as t
 [inbound]
 tell = ["first_name"]
 
-[tools.note_writeback]
-speak_after_execution = false
-[tools.send_abt_event]
-speak_after_execution = false
+[tools]
 """
 #: The functions of an agent, whose speech the section [tools] sets.
 TOOLS = (
@@ -74,6 +71,8 @@ TOOLS = (
     "send_abt_event",
     "note_writeback",
 )
+#: Functions that file something while the talk goes on. By default they do not interrupt it.
+_FILING = ("send_abt_event", "note_writeback")
 #: A tool definition repeats every description to a model in every call.
 MAX_DESCRIPTION_CHARS = 300
 #: The most names for an inbound call. Its facts are also limited in total size.
@@ -148,7 +147,7 @@ class Catalog:
     fields: Mapping[str, WritableField]
     events: Mapping[str, CustomEventType]
     told_to_callers: tuple[str, ...]
-    tools: Mapping[str, ToolSpeech]  # a function without an entry has the defaults
+    tools: Mapping[str, ToolSpeech]  # of every function of an agent
 
 
 def built_in_catalog() -> Catalog:
@@ -207,7 +206,10 @@ def _read(document: dict[str, Any]) -> Catalog:
         fields={name: _field(name, entry) for name, entry in document["fields"].items()},
         events={name: _event(name, entry) for name, entry in document["events"].items()},
         told_to_callers=tuple(document["inbound"].get("tell", ())),
-        tools={name: ToolSpeech(**entry) for name, entry in document["tools"].items()},
+        tools={
+            name: ToolSpeech(**{"speak_after_execution": name not in _FILING, **document["tools"].get(name, {})})
+            for name in TOOLS
+        },
     )
 
 

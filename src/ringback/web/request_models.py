@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -86,9 +87,11 @@ class RetryPolicy(RequestModel):
     max_attempts: Annotated[int, Field(ge=1, le=10)] = Field(
         description="The number of dials, the first one included, whatever their outcomes."
     )
-    delay_s: Delays = Field([3600], description="Seconds from one dial to the next. The last one repeats.")
-    on: list[Literal["no_answer", "busy"]] = Field(
-        ["no_answer", "busy"], description="The reasons of a failed dial after which another follows."
+    delay_s: Delays | None = Field(
+        None, description="Seconds from one dial to the next. The last one repeats. Null: an hour."
+    )
+    on: list[Literal["no_answer", "busy"]] | None = Field(
+        None, description="The reasons of a failed dial after which another follows. Null: `no_answer` and `busy`."
     )
     rules: Annotated[dict[Literal["no_answer", "busy", "voicemail"], Delays], Field(min_length=1)] | None = Field(
         None,
@@ -104,14 +107,15 @@ class RetryPolicy(RequestModel):
         if not isinstance(given, dict) or given.get("rules") is None:
             return []
         message = "rules has the delays of each outcome, so rules and {} exclude each other: leave out one of them."
-        beside = [name for name in ("delay_s", "on") if name in given]
+        beside = [name for name in ("delay_s", "on") if given.get(name) is not None]
         return [FieldProblem(pointer_to("retry", name), "excluded_by_rules", message.format(name)) for name in beside]
 
     def policy(self) -> domain.RetryPolicy:
-        if self.rules is None:
-            return domain.RetryPolicy(self.max_attempts, tuple(self.delay_s), frozenset(self.on))
-        rules = {str(outcome): tuple(delays) for outcome, delays in self.rules.items()}
-        return domain.RetryPolicy(self.max_attempts, rules=rules)
+        policy = domain.RetryPolicy(self.max_attempts)
+        if self.rules is not None:
+            return replace(policy, rules={str(outcome): tuple(delays) for outcome, delays in self.rules.items()})
+        delays = policy.delay_s if self.delay_s is None else tuple(self.delay_s)
+        return replace(policy, delay_s=delays, on=policy.on if self.on is None else frozenset(self.on))
 
 
 class CallRequest(RequestModel):
