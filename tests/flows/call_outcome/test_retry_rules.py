@@ -8,6 +8,7 @@ import pytest
 from ringback.domain.call import RetryPolicy
 from ringback.domain.calling_hours import CallingHours
 from ringback.flows.ending_calls import cancel_call
+from ringback.flows.suppression import suppress_now
 from tests.flows.event_processing import recordings as r
 from tests.flows.event_processing.conftest import EventStack, Talk
 
@@ -147,3 +148,21 @@ async def test_a_promised_retry_after_a_voicemail_that_is_cancelled_ends_with_on
     data = await stack.last(talk.call_id)
     assert (data["reason"], data["attempt"], data["is_final"]) == ("cancelled", None, True)
     assert not await stack.has_open_task(talk.call_id)
+
+
+async def test_a_suppression_ends_the_call_before_its_retry_after_a_voicemail(stack: EventStack) -> None:
+    talk = await stack.talk(retry=RULES)
+    await stack.play(talk, r.VOICEMAIL)
+    await suppress_now(stack.store, stack.clock, stack.new_id, phone=stack.phone(), contact_id=None, reason="by letter")
+    data = await stack.last(talk.call_id)
+    assert (data["reason"], data["attempted"], data["is_final"]) == ("suppressed", False, True)
+    assert not await stack.has_open_task(talk.call_id)
+
+
+async def test_the_daily_limit_holds_for_a_retry_after_a_voicemail(make_line: Callable[..., EventStack]) -> None:
+    stack = make_line(attempts_per_day=1)
+    talk = await stack.talk(retry=RetryPolicy(3, rules={"voicemail": (3600,)}))
+    await stack.play(talk, r.VOICEMAIL)
+    await stack.dial_next(talk.call_id)
+    assert len(stack.provider.dialed) == 1
+    assert (await stack.open_task(talk.call_id))["due_at"] == DIALED_AT + timedelta(days=1)
