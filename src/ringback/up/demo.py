@@ -234,7 +234,7 @@ def _detail(data: dict[str, Any]) -> str:
     facts = []
     if data.get("reason"):
         facts.append(str(data["reason"]))
-    if data.get("will_retry"):
+    if data.get("next_attempt_at"):
         facts.append("will be tried again")
     if data.get("local_time"):
         facts.append(f"due {data['local_time'].replace('T', ' ')}")

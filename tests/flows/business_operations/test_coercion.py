@@ -128,3 +128,10 @@ def test_the_type_of_an_event_and_a_disposition_are_read_in_any_spelling(stack_w
     rehearse = stack_without_database.operations.rehearse
     assert rehearse("send_abt_event", {"type": "Lead qualified"}).result["type"] == "lead_qualified"
     assert rehearse("set_disposition", {"code": "Not Interested"}).result["code"] == "not_interested"
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "1" + ",000" * 3000, "1." + "0" * 5000, "-" * 5000])
+def test_no_number_is_too_long_to_be_refused(text, stack_without_database):
+    assert coerced(text, NUMBER) == text
+    reply = stack_without_database.operations.rehearse("field_writeback", {"fields": {"budget": text}})
+    assert (reply.ok, reply.code) == (False, "nothing_written")

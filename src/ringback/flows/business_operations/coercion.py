@@ -7,6 +7,8 @@ from typing import Any
 #: Digits with correct thousands commas or none, after an optional minus and dollar sign. Not a fraction of three digits
 #: alone: "2.000" is two in one country and two thousand in another. Not a leading zero: that is an identifier.
 _NUMBER = re.compile(r"(?P<minus>-?)\$? ?(?P<whole>0|[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d*)(?P<part>\.\d+)?", re.ASCII)
+#: More than any number that a field takes. Python refuses to convert thousands of digits.
+MAX_NUMBER_CHARS = 40
 #: Longer words ("sure", "not yet") are no consent and no refusal.
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 
@@ -26,7 +28,7 @@ def coerced(value: object, declared: Mapping[str, Any]) -> object:
 
 
 def _number(text: str) -> object:
-    found = _NUMBER.fullmatch(text.strip())
+    found = _NUMBER.fullmatch(text.strip()) if len(text) <= MAX_NUMBER_CHARS else None
     if found is None or (found["part"] is not None and len(found["part"]) == 4 and "," not in found["whole"]):
         return text
     digits = found["minus"] + found["whole"].replace(",", "")
