@@ -12,6 +12,7 @@ from proof.planted import (
     bugs_endpoints,
     bugs_erasure,
     bugs_finding_out,
+    bugs_groups,
     bugs_http,
     bugs_numbers,
     bugs_person,
@@ -24,6 +25,7 @@ from proof.planted.bug import PlantedBug, bugs_of
 BUGS: tuple[PlantedBug, ...] = (
     *bugs_of(bugs_sending),
     *bugs_of(bugs_claiming),
+    *bugs_of(bugs_groups),
     *bugs_of(bugs_finding_out),
     *bugs_of(bugs_telling),
     *bugs_of(bugs_endpoints),

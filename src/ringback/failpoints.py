@@ -46,6 +46,14 @@ class Failpoint(StrEnum):
     ANSWER_WRITTEN = "answer.written"
     ANSWER_COMMITTED = "answer.committed"
 
+    # Several units of work are one transaction.
+    GROUP_LOCKED = "group.locked"
+    GROUP_READ = "group.read"
+    GROUP_COUNTED = "group.counted"
+    GROUP_FLUSHING = "group.flushing"
+    GROUP_FLUSHED = "group.flushed"
+    GROUP_COMMITTED = "group.committed"
+
     # A webhook is received and applied.
     WEBHOOK_VERIFIED = "webhook.verified"
     WEBHOOK_ENQUEUED = "webhook.enqueued"

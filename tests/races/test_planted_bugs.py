@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from ringback.adapters.postgres import calls, capacity, installation, tasks, tracked_rows, unit_of_work
+from ringback.adapters.postgres import (
+    calls,
+    capacity,
+    groups,
+    installation,
+    tasks,
+    tracked_rows,
+    unit_connection,
+    unit_of_work,
+)
 from ringback.flows import call_processing
 from ringback.messages import CallRequested
 
@@ -23,7 +32,9 @@ def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     read, because comparing them is a second net, which alone would turn most of what follows into a clash."""
     monkeypatch.setattr(unit_of_work, "LOCK_PHONE", "SELECT $1::text")
     monkeypatch.setattr(unit_of_work, "LOCK_CONTACT", "SELECT $1::text")
-    monkeypatch.setattr(unit_of_work, "LOCK_CONTACTS_OF_CALL", "SELECT FROM calls WHERE call_id = $1")
+    monkeypatch.setattr(unit_connection, "LOCK_CONTACTS_OF_CALL", "SELECT FROM calls WHERE call_id = $1")
+    unlocked = "SELECT call_id, phone, contact_id, true AS locked FROM calls WHERE call_id = ANY ($1::text[])"
+    monkeypatch.setattr(groups, "TRY_CONTACTS_OF_CALLS", unlocked)
     monkeypatch.setattr(unit_of_work, "CALL_FOR_UPDATE", calls.CALL_FOR_UPDATE.replace("FOR UPDATE", ""))
     monkeypatch.setattr(tasks, "OPEN_TASK", tasks.OPEN_TASK.replace("FOR UPDATE", ""))
     monkeypatch.setattr(tracked_rows, "COMPARED", dict.fromkeys(tracked_rows.COMPARED, ()))

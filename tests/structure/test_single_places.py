@@ -20,6 +20,7 @@ CATCHES_EVERYTHING = {
     "consumer.py",
     "web/routes/retell.py",
     "batching.py",
+    "adapters/postgres/groups.py",  # a unit's error in a group, raised to the unit
     "web/health.py",
     "flows/operator/monitoring.py",  # a scrape succeeds, and says that the dependency does not work
     "flows/call_initiation.py",  # a group of requests, each with a caller of its own
@@ -29,6 +30,7 @@ CATCHES_EVERYTHING = {
 #: `loops.py`, or wait for tasks that are.
 STARTS_TASKS = {
     "adapters/postgres/wake.py": "the listener, in the shell",
+    "adapters/postgres/groups.py": "a group's error is raised to its units",
     "consumer.py": "its tasks run in the shell, or decide a message's outcome",
     "flows/outbox_delivery.py": "lanes in the shell; a parcel's error is the outcome of its rows",
     "batching.py": "hands errors to the callers",

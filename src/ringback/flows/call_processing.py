@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -39,9 +39,6 @@ _log = structlog.get_logger(__name__)
 
 #: A claim must be sent within this long, or its lease could end while the request is on its way.
 SEND_WITHIN_S = 30.0
-#: All claims of the installation take one lock. More of them in a process would only wait there, each with a connection
-#: that an answer to a dial could use.
-CLAIMS_AT_ONCE = 4
 #: Pauses between tries to record the answer of a call that may be ringing.
 _RECORD_PAUSES_S = (0.1, 0.5, 2.0, 5.0)
 
@@ -84,15 +81,13 @@ class CallProcessing:
     clock: Clock
     new_id: Callable[[], str]
     rules: OutcomeRules
-    claims: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CLAIMS_AT_ONCE))
 
     async def place_call(self, message: CallRequested) -> None:
         """Dial the requested call, if it still may be dialed. Raises Retryable before the claim.
 
         After the claim no failure leads to a second request.
         """
-        async with self.claims:
-            claim = await self._claim(message)
+        claim = await self._claim(message)
         if claim is None:
             return
         action = await self.provider.voicemail_action(claim.request.agent_id)

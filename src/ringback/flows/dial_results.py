@@ -69,10 +69,10 @@ async def _wait(tx: UnitOfWork, call: Call, attempt: Attempt, answer: DialAnswer
     attempt.lease_until = attempt.next_check_at = None
     attempt.holds_person = attempt.holds_slot = False
     due_at = now + timedelta(seconds=answer.retry_after_s or min(2.0**attempt.waits, LONGEST_WAIT_S))
+    task = await tx.tasks.open_for(call.call_id)
     if answer.kind is DialAnswerKind.ACCOUNT_REFUSED:
         due_at = await tx.capacity.open_breaker(answer.cause, now)
     await tx.save(attempt)
-    task = await tx.tasks.open_for(call.call_id)
     if task is None:
         task = await tx.tasks.get(attempt.task_id)
         assert task is not None, "attempts refer to their task"

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from ringback.adapters.postgres.tracked_rows import FlushingConnection
+from ringback.adapters.postgres.unit_connection import UnitConnection
 from ringback.storage import ActionResult, Disposition
 
 _FIND = "SELECT request_hash, reply FROM action_results WHERE door = $1 AND key = $2"
@@ -28,7 +28,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)
 class PostgresActionResults:
     """Implements `storage.ActionResults`."""
 
-    def __init__(self, connection: FlushingConnection) -> None:
+    def __init__(self, connection: UnitConnection) -> None:
         self._connection = connection
 
     async def find(self, scope: str, key: str) -> tuple[str, dict[str, Any]] | None:

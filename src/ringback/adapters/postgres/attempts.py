@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from ringback.adapters.postgres.rows import attempt_from, literals, named_columns
-from ringback.adapters.postgres.tracked_rows import FlushingConnection, TrackedRows
+from ringback.adapters.postgres.tracked_rows import TrackedRows
+from ringback.adapters.postgres.unit_connection import UnitConnection
 from ringback.domain.attempt import POSSIBLY_RINGING, Attempt
 
 ATTEMPT = f"SELECT {named_columns(Attempt)} FROM attempts WHERE attempt_id = $1"
@@ -12,7 +13,7 @@ LATEST_ATTEMPT = f"SELECT {named_columns(Attempt)} FROM attempts WHERE call_id =
 COUNT_BEFORE = "SELECT count(*) FROM attempts WHERE call_id = $1 AND number < $2 AND verdict_digest = ANY ($3::text[])"
 IS_CALL_OF_ANOTHER = """
 SELECT EXISTS (SELECT FROM attempts WHERE provider_call_id = $1 AND attempt_id <> $2)
-    OR EXISTS (SELECT FROM inbound_calls WHERE provider_call_id = $1)
+    OR EXISTS (SELECT FROM inbound_calls WHERE provider_call_id = $1) AS is_of_another
 """
 TAKE_CHECKS = f"""
 WITH due AS (
@@ -38,16 +39,16 @@ ATTEMPTS_POSSIBLY_RINGING = of_person("attempt_id", f"state IN {literals(POSSIBL
 class PostgresAttempts:
     """Implements `storage.Attempts`."""
 
-    def __init__(self, connection: FlushingConnection, rows: TrackedRows) -> None:
+    def __init__(self, connection: UnitConnection, rows: TrackedRows) -> None:
         self._connection = connection
         self._rows = rows
 
     async def get(self, attempt_id: str) -> Attempt | None:
-        record = await self._connection.fetchrow(ATTEMPT, attempt_id)
+        record = await self._connection.read(ATTEMPT, attempt_id)
         return self._rows.remember(attempt_from(record)) if record else None
 
     async def latest_for(self, call_id: str) -> Attempt | None:
-        record = await self._connection.fetchrow(LATEST_ATTEMPT, call_id)
+        record = await self._connection.read(LATEST_ATTEMPT, call_id)
         return self._rows.remember(attempt_from(record)) if record else None
 
     async def count_before(self, attempt: Attempt, verdict_digests: Sequence[str]) -> int:
@@ -55,7 +56,8 @@ class PostgresAttempts:
         return int(await self._connection.fetchval(COUNT_BEFORE, *arguments))
 
     async def is_call_of_another(self, provider_call_id: str, attempt_id: str) -> bool:
-        return bool(await self._connection.fetchval(IS_CALL_OF_ANOTHER, provider_call_id, attempt_id))
+        record = await self._connection.read(IS_CALL_OF_ANOTHER, provider_call_id, attempt_id)
+        return record is not None and bool(record["is_of_another"])
 
     async def possibly_ringing(self, phone: str | None, contact_id: str | None) -> list[str]:
         return [row[0] for row in await self._connection.fetch(ATTEMPTS_POSSIBLY_RINGING, phone, contact_id)]

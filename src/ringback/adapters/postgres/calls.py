@@ -1,7 +1,7 @@
 """The SQL of `calls`."""
 
 from ringback.adapters.postgres.rows import literals, named_columns
-from ringback.adapters.postgres.tracked_rows import FlushingConnection
+from ringback.adapters.postgres.unit_connection import UnitConnection
 from ringback.domain.attempt import SHOWN_AS_STATUS
 from ringback.domain.call import OPEN_TASK, Call
 
@@ -33,7 +33,7 @@ ORDER BY expires_at LIMIT $2
 class PostgresCalls:
     """Implements `storage.Calls`."""
 
-    def __init__(self, connection: FlushingConnection) -> None:
+    def __init__(self, connection: UnitConnection) -> None:
         self._connection = connection
 
     async def unfinished_of(self, phone: str | None, contact_id: str | None) -> list[str]:

@@ -1,9 +1,10 @@
 """The capacity of the installation: its lock, its counts, and the breaker of the provider's account."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from ringback.adapters.postgres.locks import LOCK_CAPACITY
-from ringback.adapters.postgres.tracked_rows import FlushingConnection
+from ringback.adapters.postgres.unit_connection import UnitConnection
 from ringback.domain.eligibility import CapacityFacts
 
 CAPACITY = """
@@ -34,14 +35,14 @@ FROM installation
 class PostgresCapacity:
     """Implements `storage.Capacity`."""
 
-    def __init__(self, connection: FlushingConnection) -> None:
+    def __init__(self, connection: UnitConnection) -> None:
         self._connection = connection
 
     async def lock(self, now: datetime) -> CapacityFacts:
-        await self._connection.execute(LOCK_CAPACITY)
-        record = await self._connection.fetchrow(CAPACITY, now)
-        assert record is not None, "the installation row is made by the migration"
-        return CapacityFacts(**record)
+        record, before = await self._connection.read_in_turn(LOCK_CAPACITY, CAPACITY, now)
+        counted = CapacityFacts(**record)
+        # Each unit of its group that was here before may have claimed a call, which is not written yet.
+        return replace(counted, live=counted.live + before, started_last_second=counted.started_last_second + before)
 
     async def open_breaker(self, reason: str, now: datetime) -> datetime:
         until: datetime | None = await self._connection.fetchval(OPEN_BREAKER, reason, now)

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from ringback.adapters.postgres.rows import contact_from, named_columns
-from ringback.adapters.postgres.tracked_rows import FlushingConnection
+from ringback.adapters.postgres.unit_connection import UnitConnection
 from ringback.domain.contact import Contact, FieldsWrite, Note
 
 CONTACT = f"SELECT {named_columns(Contact)} FROM contacts WHERE contact_id = $1"
@@ -36,11 +36,11 @@ UPDATE contacts SET time_zone = $2, time_zone_source = $3, updated_at = $4 WHERE
 class PostgresContacts:
     """Implements `storage.Contacts`."""
 
-    def __init__(self, connection: FlushingConnection) -> None:
+    def __init__(self, connection: UnitConnection) -> None:
         self._connection = connection
 
     async def get(self, contact_id: str) -> Contact | None:
-        record = await self._connection.fetchrow(CONTACT, contact_id)
+        record = await self._connection.read(CONTACT, contact_id)
         return contact_from(record) if record else None
 
     async def id_by_phone(self, phone: str) -> str | None:

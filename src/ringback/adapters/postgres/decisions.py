@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from ringback.adapters.postgres.pool import encode_json
-from ringback.adapters.postgres.tracked_rows import Write
+from ringback.adapters.postgres.tracked_rows import Statement, Write
 
 INSERT_DECISIONS = """
 INSERT INTO gate_decisions (call_id, attempt_id, at, kind, detail)
@@ -29,4 +29,4 @@ class PostgresDecisions:
     def take_writes(self) -> list[Write]:
         """Return the write of the collected rows, if there are any, and forget them."""
         rows, self._rows = self._rows, []
-        return [Write(INSERT_DECISIONS, list(zip(*rows, strict=True)))] if rows else []
+        return [Write(Statement(INSERT_DECISIONS), rows)] if rows else []

@@ -3,7 +3,8 @@
 from datetime import datetime
 
 from ringback.adapters.postgres.rows import inbound_call_from, named_columns
-from ringback.adapters.postgres.tracked_rows import FlushingConnection, TrackedRows
+from ringback.adapters.postgres.tracked_rows import TrackedRows
+from ringback.adapters.postgres.unit_connection import UnitConnection
 from ringback.domain.call import InboundCall
 
 INBOUND_CALL = f"""
@@ -24,7 +25,7 @@ GIVE_UP_INBOUND = "UPDATE inbound_calls SET released_at = hold_until WHERE relea
 class PostgresInboundCalls:
     """Implements `storage.InboundCalls`."""
 
-    def __init__(self, connection: FlushingConnection, rows: TrackedRows) -> None:
+    def __init__(self, connection: UnitConnection, rows: TrackedRows) -> None:
         self._connection = connection
         self._rows = rows
 

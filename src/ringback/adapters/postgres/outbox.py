@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ringback.adapters.postgres.pool import Pool, connection_of, encode_json
-from ringback.adapters.postgres.tracked_rows import Write
+from ringback.adapters.postgres.tracked_rows import Statement, Write
 from ringback.domain.abt_event import LIFECYCLE_NAMES, AbtEvent
 from ringback.ports import DeadLetter
 from ringback.storage import OutboxKind
@@ -95,7 +95,7 @@ class PostgresOutbox:
         """Return the write of the collected rows, if there are any, and forget them."""
         rows, self._rows = self._rows, []
         self.written.update(row[0] for row in rows)
-        return [Write(INSERT_OUTBOX, list(zip(*rows, strict=True)))] if rows else []
+        return [Write(Statement(INSERT_OUTBOX), rows)] if rows else []
 
 
 class PostgresDeadOutbox:

@@ -116,6 +116,13 @@ class Hashing:
             self._hashes = PersonHashes(salt, self._keys)
         return self._hashes
 
+    async def ready(self, pool: Pool) -> PersonHashes:
+        """Return the hashes, and use a connection only for the first time."""
+        if self._hashes is not None:
+            return self._hashes
+        async with connection_of(pool) as connection:
+            return await self.hashes(connection)
+
     async def check(self, connection: Connection) -> None:
         """Raise ErasureKeyMissing if hashes of this database were made under a key that is not configured."""
         (await self.hashes(connection)).check(await connection.fetchval(READ_KEYS_IN_USE))

@@ -133,7 +133,8 @@ async def opening() -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
+async def translated() -> AsyncIterator[None]:
+    """Translate the errors of a unit of work. Raises StoreUnavailable and Retryable."""
     try:
         yield
     except _CLASH as error:
@@ -148,7 +149,7 @@ async def connection_of(pool: Pool, timeout_s: float = ACQUIRE_TIMEOUT_S) -> Asy
 
     After an error that condemns the connection or its server, the connection is closed and not lent again.
     """
-    async with _translated():
+    async with translated():
         async with pool.acquire(timeout=timeout_s) as connection:
             try:
                 yield connection

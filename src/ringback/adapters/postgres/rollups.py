@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ringback.adapters.postgres.tracked_rows import Write
+from ringback.adapters.postgres.tracked_rows import Statement, Write
 from ringback.domain.contribution import ATTEMPT_MEASURES, BUCKETS, MEASURES, PERSON_MEASURES, REASON_MEASURES, Row
 
 DELTA_KEYS = (
@@ -37,7 +37,8 @@ def delta_values(row: str, *, sign: str = "", purged: str = "false") -> str:
 
 INSERT_DELTAS = f"""
 INSERT INTO rollup_deltas ({DELTA_COLUMNS})
-SELECT {delta_values("row")} FROM jsonb_populate_recordset(NULL::rollup_deltas, $1::jsonb) AS row
+SELECT {delta_values("row")}
+FROM unnest($1::jsonb[]) AS given (delta), jsonb_populate_record(NULL::rollup_deltas, given.delta) AS row
 """
 COUNT_AGAIN = "UPDATE calls SET recount = true WHERE call_id = ANY ($1::text[])"
 
@@ -125,5 +126,5 @@ class PostgresDeltas:
 
     def take_writes(self) -> list[Write]:
         rows, calls, self._rows, self._calls = self._rows, self._calls, [], []
-        writes = [Write(INSERT_DELTAS, (rows,))] if rows else []
-        return writes + ([Write(COUNT_AGAIN, (calls,))] if calls else [])
+        writes = [Write(Statement(INSERT_DELTAS), [(row,) for row in rows])] if rows else []
+        return writes + ([Write(Statement(COUNT_AGAIN), [(call_id,) for call_id in calls])] if calls else [])

@@ -3,15 +3,17 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, tzinfo
-from typing import Any
+from typing import Any, ClassVar
 
 from ringback.adapters.postgres import acceptance, attempts, calls, inbound_calls, outbox, tasks
 from ringback.adapters.postgres.capacity import FREE_SLOTS
+from ringback.adapters.postgres.groups import Grouping, Groups
 from ringback.adapters.postgres.person_hash import IS_ERASED, Hashing, marks_of
-from ringback.adapters.postgres.pool import Connection, Pool, connection_of
+from ringback.adapters.postgres.pool import Connection, Pool, connection_of, translated
 from ringback.adapters.postgres.rows import attempt_from
+from ringback.adapters.postgres.unit_connection import UnitConnection
 from ringback.adapters.postgres.unit_of_work import PostgresUnitOfWork
 from ringback.domain.attempt import Attempt
 from ringback.domain.eligibility import MAX_CLOCK_SKEW_S
@@ -29,6 +31,9 @@ class PostgresStore:
     The methods that find due, lost or expired rows raise ClockIsOff if the caller's time differs from the database's.
     """
 
+    #: Proofs and tests set another value for all stores of their process.
+    grouping: ClassVar[Grouping] = Grouping.WHEN_BUSY
+
     def __init__(
         self,
         pool: Pool,
@@ -39,6 +44,7 @@ class PostgresStore:
         report_zone: tzinfo = UTC,
     ) -> None:
         self._pool = pool
+        self._groups = Groups(pool, self.grouping)
         self._hashing = hashing or Hashing()
         self._on_outbox = on_outbox
         self._clock_is_real = clock_is_real
@@ -48,14 +54,14 @@ class PostgresStore:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresUnitOfWork]:
-        async with connection_of(self._pool) as connection:
-            async with connection.transaction():
-                hashes = await self._hashing.hashes(connection)
-                unit = PostgresUnitOfWork(
-                    connection, hashes, clock_is_real=self._clock_is_real, report_zone=self._report_zone
-                )
-                yield unit
-                await unit.flush()
+        async with translated(), AsyncExitStack() as stack:
+            connection = UnitConnection(self._pool, self._groups, stack)
+            hashes = await self._hashing.ready(self._pool)
+            unit = PostgresUnitOfWork(
+                connection, hashes, clock_is_real=self._clock_is_real, report_zone=self._report_zone
+            )
+            yield unit
+            await unit.finish()
         if unit.outbox.written:
             self._on_outbox(unit.outbox.written)
         self.final_events.update(unit.outbox.finals)

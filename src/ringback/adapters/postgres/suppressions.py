@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from ringback.adapters.postgres.person_hash import KEYS_IN_USE, READ_KEYS_IN_USE, PersonHashes, covering
-from ringback.adapters.postgres.tracked_rows import FlushingConnection
+from ringback.adapters.postgres.unit_connection import UnitConnection
 from ringback.storage import Suppression
 
 IS_SUPPRESSED = f"""
@@ -22,13 +22,13 @@ UPDATE suppressions SET lifted_at = $3, lifted_reason = $2 WHERE suppression_id 
 class PostgresSuppressions:
     """Implements `storage.Suppressions`."""
 
-    def __init__(self, connection: FlushingConnection, hashes: PersonHashes) -> None:
+    def __init__(self, connection: UnitConnection, hashes: PersonHashes) -> None:
         self._connection = connection
         self._hashes = hashes
 
     async def covers(self, phone: str, contact_id: str) -> bool:
         forms = self._hashes.forms_of(phone, contact_id)
-        record = await self._connection.fetchrow(IS_SUPPRESSED, phone, contact_id, forms)
+        record = await self._connection.read(IS_SUPPRESSED, phone, contact_id, forms)
         assert record is not None
         self._hashes.check(record["keys_in_use"])
         return bool(record["suppressed"])

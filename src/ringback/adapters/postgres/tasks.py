@@ -1,7 +1,8 @@
 """The SQL of `tasks`."""
 
 from ringback.adapters.postgres.rows import literals, named_columns, task_from
-from ringback.adapters.postgres.tracked_rows import FlushingConnection, TrackedRows
+from ringback.adapters.postgres.tracked_rows import TrackedRows
+from ringback.adapters.postgres.unit_connection import UnitConnection
 from ringback.domain.call import OPEN_TASK as OPEN_TASK_STATUSES
 from ringback.domain.call import Task
 
@@ -59,14 +60,14 @@ FROM released
 class PostgresTasks:
     """Implements `storage.Tasks`."""
 
-    def __init__(self, connection: FlushingConnection, rows: TrackedRows) -> None:
+    def __init__(self, connection: UnitConnection, rows: TrackedRows) -> None:
         self._connection = connection
         self._rows = rows
 
     async def get(self, task_id: str) -> Task | None:
-        record = await self._connection.fetchrow(TASK, task_id)
+        record = await self._connection.read(TASK, task_id)
         return self._rows.remember(task_from(record)) if record else None
 
     async def open_for(self, call_id: str) -> Task | None:
-        record = await self._connection.fetchrow(OPEN_TASK, call_id)
+        record = await self._connection.read(OPEN_TASK, call_id)
         return self._rows.remember(task_from(record)) if record else None

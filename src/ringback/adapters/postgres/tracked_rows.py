@@ -1,10 +1,12 @@
-"""The rows that a unit of work reads and changes, and the one statement that writes its changes."""
+"""The rows that a unit of work reads and changes, and the statements that write changes."""
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, TypeVar
+from functools import lru_cache
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args
 
 import asyncpg
 
@@ -13,120 +15,161 @@ from ringback.adapters.postgres.rows import COMPARED, TABLES, Columns, Row, colu
 from ringback.domain.errors import Retryable
 
 R = TypeVar("R", bound=Row)
+#: Units change few sets of columns, and a group runs each write by itself.
+_TEXTS_KEPT = 4096
+
+_TYPES = {bool: "boolean", int: "bigint", float: "double precision", datetime: "timestamptz"}
+
+
+def _array_type(annotation: Any) -> str:
+    """Return the SQL type of an array of such values. The assignment casts an element to the type of its column."""
+    if isinstance(annotation, UnionType):
+        (annotation,) = (one for one in get_args(annotation) if one is not NoneType)
+    is_text = isinstance(annotation, type) and issubclass(annotation, str)
+    return "text[]" if is_text else f"{_TYPES.get(annotation, 'json')}[]"
+
+
+_ARRAY_TYPES = {
+    table: {**{field.name: _array_type(field.type) for field in fields(row)}, "holds_contact": "boolean[]"}
+    for row, (table, _) in TABLES.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """An INSERT or UPDATE of several rows. Each parameter is an array, with one value of every row.
+
+    `for_one` is the faster form for one row, with its values as parameters. If a table is named, each row must be
+    written.
+    """
+
+    for_several: str
+    for_one: str | None = None
+    table: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """An INSERT or UPDATE. If `expected` is not None, it must change exactly so many rows."""
-
-    statement: str
-    values: Sequence[Any]
-    expected: int | None = None
-    table: str = ""
+    statement: Statement
+    rows: Sequence[tuple[Any, ...]]
 
 
 class TrackedRows:
-    """Writes are collected until a statement reads, or until the commit. Then one statement makes them all.
+    """The rows of one unit of work. At most one row of a table waits to be written.
 
-    A statement changes one row of a table at most: the unique indexes see changes of one table in the order of the
-    calls of `insert` and `save`.
+    So the unique indexes see the changes of a table in the order in which the unit made them.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self) -> None:
         self._read: dict[int, tuple[Row, Columns]] = {}  # the object is kept, so that its id() stays its own
         self._changed: dict[type[Row], tuple[Row, Columns]] = {}
+
+    @property
+    def is_changed(self) -> bool:
+        return bool(self._changed)
 
     def remember(self, row: R) -> R:
         self._read[id(row)] = (row, columns_of(row))
         return row
 
-    async def insert(self, row: Row) -> None:
-        await self._change(row)
+    def is_known(self, row: Row) -> bool:
+        """Whether the row was read or inserted by this unit."""
+        return id(row) in self._read or self._waiting(row) is row
 
-    async def save(self, row: Row) -> None:
-        """Write the changes since the row was read. Raises Retryable, at the latest at the commit.
+    def must_be_written_before(self, row: Row) -> bool:
+        """Whether another row of the table waits to be written."""
+        waiting = self._waiting(row)
+        return waiting is not None and waiting is not row
 
-        It is raised if a compared column changed meanwhile, or if a unique value now belongs to another row.
-        """
-        pending, _ = self._changed.get(type(row), (None, None))
-        assert pending is row or id(row) in self._read, "only a row read or inserted by this unit can be saved"
-        await self._change(row)
-
-    async def _change(self, row: Row) -> None:
-        pending, _ = self._changed.get(type(row), (row, None))
-        if pending is not row:
-            await self.flush()
+    def change(self, row: Row) -> None:
         self._changed[type(row)] = (row, columns_of(row))
 
-    async def flush(self, more: Sequence[Write] = ()) -> None:
-        """Write the changed rows and `more`. Raises Retryable."""
-        changed = [self._write(row, columns) for row, columns in self._changed.values()]
+    def take_writes(self) -> list[Write]:
+        """Return the writes of the changed rows, which count as written from now on."""
+        writes = [self._write(row, columns) for row, columns in self._changed.values()]
         self._read |= {id(row): (row, columns) for row, columns in self._changed.values()}
         self._changed.clear()
-        writes = [*filter(None, changed), *more]
-        if not writes:
-            return
-        parts: list[str] = []
-        values: list[Any] = []
-        for position, write in enumerate(writes):
-            parts.append(f"w{position} AS ({_renumbered(write.statement, len(values))} RETURNING true)")
-            values += write.values
-        counts = ", ".join(f"(SELECT count(*) FROM w{position})" for position in range(len(writes)))
-        try:
-            record = await self._connection.fetchrow(f"WITH {', '.join(parts)} SELECT {counts}", *values)
-        except asyncpg.UniqueViolationError as violation:
-            # Another transaction has given the provider's call, or the contact, to another row.
-            raise Retryable(f"{violation.table_name} row lost a race", 0.1) from None
-        assert record is not None
-        for write, count in zip(writes, record, strict=True):
-            if write.expected not in (None, count):
-                raise Retryable(f"{write.table} row changed since it was read", 0.1)
+        return [write for write in writes if write is not None]
+
+    def _waiting(self, row: Row) -> Row | None:
+        waiting, _ = self._changed.get(type(row), (None, None))
+        return waiting
 
     def _write(self, row: Row, after: Columns) -> Write | None:
-        table, key = TABLES[type(row)]
+        kind = type(row)
+        table, key = TABLES[kind]
         if id(row) not in self._read:
-            names = ", ".join(f'"{name}"' for name in after)
-            values = ", ".join(f"${position}" for position in range(1, len(after) + 1))
-            return Write(f"INSERT INTO {table} ({names}) VALUES ({values})", tuple(after.values()))
+            return Write(_insert(table, tuple(after)), [tuple(after.values())])
         _, before = self._read[id(row)]
         changed = {name: value for name, value in after.items() if not _is_same(value, before[name])}
         if not changed:
             return None
-        compared = {key: before[key], **{name: before[name] for name in COMPARED[type(row)]}}
-        sets = ", ".join(f'"{name}" = ${position}' for position, name in enumerate(changed, 1))
-        where = " AND ".join(f'"{name}" = ${position}' for position, name in enumerate(compared, len(changed) + 1))
-        statement = f"UPDATE {table} SET {sets} WHERE {where}"
-        return Write(statement, (*changed.values(), *compared.values()), expected=1, table=table)
+        compared = {name: before[name] for name in (key, *COMPARED[kind])}
+        return Write(_update(table, tuple(changed), tuple(compared)), [(*changed.values(), *compared.values())])
 
 
+@lru_cache(_TEXTS_KEPT)
+def _insert(table: str, columns: tuple[str, ...]) -> Statement:
+    names = ", ".join(f'"{name}"' for name in columns)
+    values = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
+    insert = f"INSERT INTO {table} ({names})"
+    return Statement(
+        f"{insert} SELECT {names} FROM unnest({_arrays(table, columns)}) AS given ({names})",
+        f"{insert} VALUES ({values})",
+        table,
+    )
+
+
+@lru_cache(_TEXTS_KEPT)
+def _update(table: str, changed: tuple[str, ...], compared: tuple[str, ...]) -> Statement:
+    new = [f'"new {name}"' for name in changed]
+    old = [f'"old {name}"' for name in compared]
+    given = f"unnest({_arrays(table, (*changed, *compared))}) AS given ({', '.join((*new, *old))})"
+    numbers = [f"${number}" for number in range(1, len(changed) + len(compared) + 1)]
+
+    def update(values: Sequence[str], source: str = "") -> str:
+        sets = ", ".join(f'"{name}" = {value}' for name, value in zip(changed, values, strict=False))
+        where = " AND ".join(
+            f'"{name}" = {value}' for name, value in zip(compared, values[len(changed) :], strict=True)
+        )
+        return f"UPDATE {table} SET {sets}{source} WHERE {where}"
+
+    return Statement(update((*new, *old), f" FROM {given}"), update(numbers), table)
+
+
+def _arrays(table: str, columns: Sequence[str]) -> str:
+    return ", ".join(f"${number}::{_ARRAY_TYPES[table][name]}" for number, name in enumerate(columns, 1))
+
+
+async def write_together(connection: Connection, writes: Sequence[Write]) -> None:
+    """Make all writes in one statement. Raises Retryable.
+
+    It is raised if a compared column changed since the row was read, or if a unique value now belongs to another row.
+    """
+    if not writes:
+        return
+    parts: list[str] = []
+    values: list[Any] = []
+    for position, write in enumerate(writes):
+        for_one = write.statement.for_one if len(write.rows) == 1 else None
+        text = for_one or write.statement.for_several
+        parts.append(f"w{position} AS ({_renumbered(text, len(values))} RETURNING true)")
+        values += write.rows[0] if for_one else map(list, zip(*write.rows, strict=True))
+    counts = ", ".join(f"(SELECT count(*) FROM w{position})" for position in range(len(writes)))
+    try:
+        record = await connection.fetchrow(f"WITH {', '.join(parts)} SELECT {counts}", *values)
+    except asyncpg.UniqueViolationError as violation:
+        # Another transaction has given the provider's call, or the contact, to another row.
+        raise Retryable(f"{violation.table_name} row lost a race", 0.1) from None
+    assert record is not None
+    for write, count in zip(writes, record, strict=True):
+        if write.statement.table is not None and count != len(write.rows):
+            raise Retryable(f"{write.statement.table} row changed since it was read", 0.1)
+
+
+@lru_cache(_TEXTS_KEPT)
 def _renumbered(statement: str, by: int) -> str:
     return re.sub(r"\$(\d+)", lambda match: f"${int(match[1]) + by}", statement)
-
-
-class FlushingConnection:
-    """The connection of the repositories. Each of their statements sees the unit's own changes."""
-
-    def __init__(self, connection: Connection, rows: TrackedRows) -> None:
-        self.raw = connection
-        self._rows = rows
-
-    async def fetch(self, statement: str, *values: Any) -> list[asyncpg.Record]:
-        await self._rows.flush()
-        return await self.raw.fetch(statement, *values)
-
-    async def fetchrow(self, statement: str, *values: Any) -> asyncpg.Record | None:
-        await self._rows.flush()
-        return await self.raw.fetchrow(statement, *values)
-
-    async def fetchval(self, statement: str, *values: Any) -> Any:
-        await self._rows.flush()
-        return await self.raw.fetchval(statement, *values)
-
-    async def execute(self, statement: str, *values: Any) -> str:
-        await self._rows.flush()
-        status: str = await self.raw.execute(statement, *values)
-        return status
 
 
 def _is_same(left: object, right: object) -> bool:

@@ -10,17 +10,16 @@ from ringback.adapters.postgres.capacity import PostgresCapacity
 from ringback.adapters.postgres.contacts import PostgresContacts
 from ringback.adapters.postgres.decisions import PostgresDecisions
 from ringback.adapters.postgres.inbound_calls import PostgresInboundCalls
-from ringback.adapters.postgres.locks import LOCK_CONTACT, LOCK_CONTACTS_OF_CALL, LOCK_PHONE
+from ringback.adapters.postgres.locks import LOCK_CONTACT, LOCK_PHONE
 from ringback.adapters.postgres.outbox import PostgresOutbox
 from ringback.adapters.postgres.person_facts import PERSON_FACTS
 from ringback.adapters.postgres.person_hash import IS_ERASED, PersonHashes, marks_of
-from ringback.adapters.postgres.pool import Connection
 from ringback.adapters.postgres.provider_events import PostgresProviderEvents
 from ringback.adapters.postgres.rollups import PostgresDeltas
 from ringback.adapters.postgres.rows import Row, call_from
 from ringback.adapters.postgres.suppressions import PostgresSuppressions
 from ringback.adapters.postgres.tasks import PostgresTasks
-from ringback.adapters.postgres.tracked_rows import FlushingConnection, TrackedRows
+from ringback.adapters.postgres.unit_connection import UnitConnection
 from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call
 from ringback.domain.contribution import count_attempt, count_call
@@ -35,7 +34,7 @@ class PostgresUnitOfWork:
     """
 
     def __init__(
-        self, connection: Connection, hashes: PersonHashes, *, clock_is_real: bool, report_zone: tzinfo = UTC
+        self, connection: UnitConnection, hashes: PersonHashes, *, clock_is_real: bool, report_zone: tzinfo = UTC
     ) -> None:
         self._hashes = hashes
         self._clock_is_real = clock_is_real
@@ -43,33 +42,33 @@ class PostgresUnitOfWork:
         self._locked: dict[str, Call] = {}
         self._counted: dict[str, dict[str, Attempt]] = {}  # attempts by id that their call does not yet count, by call
         self._deltas = PostgresDeltas()
-        self._rows = TrackedRows(connection)
+        self._connection = connection
+        self._rows = connection.rows
         self.reports: list[Callable[[], None]] = []  # called after the commit
-        self._connection = flushing = FlushingConnection(connection, self._rows)
-        self.calls = PostgresCalls(flushing)
-        self.tasks = PostgresTasks(flushing, self._rows)
-        self.attempts = PostgresAttempts(flushing, self._rows)
-        self.contacts = PostgresContacts(flushing)
-        self.suppressions = PostgresSuppressions(flushing, hashes)
-        self.capacity = PostgresCapacity(flushing)
-        self.inbound_calls = PostgresInboundCalls(flushing, self._rows)
+        self.calls = PostgresCalls(connection)
+        self.tasks = PostgresTasks(connection, self._rows)
+        self.attempts = PostgresAttempts(connection, self._rows)
+        self.contacts = PostgresContacts(connection)
+        self.suppressions = PostgresSuppressions(connection, hashes)
+        self.capacity = PostgresCapacity(connection)
+        self.inbound_calls = PostgresInboundCalls(connection, self._rows)
         self.outbox = PostgresOutbox()
         self.decisions = PostgresDecisions()
-        self.provider_events = PostgresProviderEvents(flushing)
-        self.action_results = PostgresActionResults(flushing)
+        self.provider_events = PostgresProviderEvents(connection)
+        self.action_results = PostgresActionResults(connection)
 
     def after_commit(self, report: Callable[[], None]) -> None:
         self.reports.append(report)
 
-    async def flush(self) -> None:
-        """Write everything that was collected, in one statement. Called once, before the commit. Raises Retryable."""
+    async def finish(self) -> None:
+        """Write everything that was collected. Called once, before the commit. Raises Retryable."""
         for call_id in list(self._counted):
             if call_id in self._locked:
                 await self.save(self._locked[call_id])
             else:
                 self._deltas.count_again(call_id)
-        writes = (*self.outbox.take_writes(), *self.decisions.take_writes(), *self._deltas.take_writes())
-        await self._rows.flush(writes)
+        kept = (self.outbox, self.decisions, self.provider_events, self._deltas)
+        await self._connection.finish([write for one in kept for write in one.take_writes()])
 
     async def lock_contacts(self, phones: Sequence[str], contact_id: str | None) -> None:
         for phone in sorted(set(phones)):
@@ -79,9 +78,9 @@ class PostgresUnitOfWork:
 
     async def lock_call(self, call_id: str) -> Call | None:
         # Two statements: the snapshot of the second must begin after the lock was granted.
-        if not await self._connection.fetch(LOCK_CONTACTS_OF_CALL, call_id):
+        if not await self._connection.lock_people_of(call_id):
             return None
-        record = await self._connection.fetchrow(CALL_FOR_UPDATE, call_id)
+        record = await self._connection.read(CALL_FOR_UPDATE, call_id)
         if record is None:
             return None
         self._locked[call_id] = call = self._rows.remember(call_from(record))
@@ -89,11 +88,12 @@ class PostgresUnitOfWork:
 
     async def insert(self, row: Row) -> None:
         self._count(row)
-        await self._rows.insert(row)
+        await self._connection.change(row)
 
     async def save(self, row: Row) -> None:
+        assert self._rows.is_known(row), "only a row read or inserted by this unit can be saved"
         self._count(row)
-        await self._rows.save(row)
+        await self._connection.change(row)
 
     def _count(self, row: Row) -> None:
         if isinstance(row, Attempt):
@@ -106,7 +106,7 @@ class PostgresUnitOfWork:
 
     async def person_facts(self, call: Call, own_attempt: str | None, now: datetime) -> PersonFacts:
         forms = self._hashes.forms_of(call.phone, call.contact_id)
-        record = await self._connection.fetchrow(PERSON_FACTS, call.phone, call.contact_id, own_attempt, now, forms)
+        record = await self._connection.read(PERSON_FACTS, call.phone, call.contact_id, own_attempt, now, forms)
         assert record is not None
         self._hashes.check(record["keys_in_use"])
         skew_s = (now - record["database_now"]).total_seconds() if self._clock_is_real else 0.0

@@ -1,0 +1,55 @@
+"""Reads of several units in one statement."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+
+import asyncpg
+
+from ringback.adapters.postgres.pool import Connection, encode_json
+
+_TYPES = {datetime: "timestamptz", list: "text[]", int: "bigint"}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One execution of a statement. `statement` is the form for several, and `values` is a JSON object."""
+
+    statement: str
+    values: str
+
+
+def question(statement: str, values: Sequence[object]) -> Question | None:
+    """Return None if PostgreSQL would refuse the values: that must not fail the questions of others."""
+    encoded = encode_json({f"p{number}": value for number, value in enumerate(values, 1)})
+    if "\\u0000" in encoded:
+        return None
+    return Question(for_several(statement, tuple(_TYPES.get(type(value), "text") for value in values)), encoded)
+
+
+@cache
+def for_several(statement: str, types: tuple[str, ...]) -> str:
+    """Return the statement that is executed for each of the given values, which are a JSON array.
+
+    A lateral subquery is planned with the same indexes as the statement alone.
+    """
+    names = [f"p{number}" for number in range(1, len(types) + 1)]
+    typed = ", ".join(f"{name} {type_}" for name, type_ in zip(names, types, strict=True))
+    each = re.sub(r"\$(\d+)", r"asked.p\1", statement)
+    given = f"ROWS FROM (json_to_recordset($1::text::json) AS ({typed})) WITH ORDINALITY"
+    return f"SELECT position, answer.* FROM {given} AS asked ({', '.join(names)}, position), LATERAL ({each}) AS answer"
+
+
+async def ask_together(connection: Connection, questions: Sequence[Question]) -> list[asyncpg.Record | None]:
+    """Return the first row for each question, in their order. Each statement is executed once."""
+    by_statement: dict[str, list[int]] = {}
+    for place, one in enumerate(questions):
+        by_statement.setdefault(one.statement, []).append(place)
+    answers: dict[int, asyncpg.Record] = {}
+    for statement, places in by_statement.items():
+        given = ",".join(questions[place].values for place in places)
+        for record in await connection.fetch(statement, f"[{given}]"):
+            answers.setdefault(places[record["position"] - 1], record)
+    return [answers.get(place) for place in range(len(questions))]

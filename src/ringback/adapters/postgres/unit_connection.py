@@ -1,0 +1,101 @@
+"""The connection of one unit of work. Its first statement decides: a connection of its own, or one of a group."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+import asyncpg
+
+from ringback.adapters.postgres.groups import Groups, Member
+from ringback.adapters.postgres.locks import LOCK_CONTACTS_OF_CALL
+from ringback.adapters.postgres.pool import Connection, Pool, connection_of
+from ringback.adapters.postgres.questions import question
+from ringback.adapters.postgres.rows import Row
+from ringback.adapters.postgres.tracked_rows import TrackedRows, Write, write_together
+
+
+class UnitConnection:
+    """The statements of a unit's repositories. Each of them sees the unit's own changes.
+
+    A unit that begins with the lock of a call may join a group. There it reads together with the other members, and
+    keeps its changes. Before any other statement it goes on alone, on the group's connection.
+    """
+
+    def __init__(self, pool: Pool, groups: Groups, stack: AsyncExitStack) -> None:
+        self.rows = TrackedRows()
+        self.raw: Connection | None = None
+        self._pool = pool
+        self._groups = groups
+        self._stack = stack  # it ends with the unit
+        self._member: Member | None = None
+
+    async def lock_people_of(self, call_id: str) -> bool:
+        """Lock the phone and the contact of the call. Returns False if there is no such call."""
+        if self.raw is None and self._member is None:
+            self._member = await self._groups.join(call_id, self._stack)
+            if self._member is not None:
+                return True
+        return bool(await self.fetch(LOCK_CONTACTS_OF_CALL, call_id))
+
+    async def read(self, statement: str, *values: Any) -> asyncpg.Record | None:
+        """Return the first row of a statement that changes nothing. It may lock rows of the unit's own call."""
+        member = self._reading_member()
+        asked = question(statement, values) if member is not None else None
+        if member is not None and asked is not None:
+            return await member.ask(asked)
+        return await self.fetchrow(statement, *values)
+
+    async def read_in_turn(self, lock: str, statement: str, *values: Any) -> tuple[asyncpg.Record, int]:
+        """Take a lock that all units take, and return one row that is read under it.
+
+        Also returns how many units of the group were given the same row before. They have left the group.
+        """
+        member = self._reading_member()
+        if member is not None:
+            return await member.read_in_turn(lock, statement, values)
+        await self.execute(lock)
+        record = await self.fetchrow(statement, *values)
+        assert record is not None
+        return record, 0
+
+    async def fetch(self, statement: str, *values: Any) -> list[asyncpg.Record]:
+        return await (await self._ready()).fetch(statement, *values)
+
+    async def fetchrow(self, statement: str, *values: Any) -> asyncpg.Record | None:
+        return await (await self._ready()).fetchrow(statement, *values)
+
+    async def fetchval(self, statement: str, *values: Any) -> Any:
+        return await (await self._ready()).fetchval(statement, *values)
+
+    async def execute(self, statement: str, *values: Any) -> str:
+        status: str = await (await self._ready()).execute(statement, *values)
+        return status
+
+    async def change(self, row: Row) -> None:
+        """Insert or save the row, at the latest at the end of the unit. Raises Retryable."""
+        if self.rows.must_be_written_before(row):
+            await self._ready()
+        self.rows.change(row)
+
+    async def finish(self, more: Sequence[Write]) -> None:
+        """Write what is left. Called once, before the commit. Raises Retryable."""
+        writes = [*self.rows.take_writes(), *more]
+        if self._member is not None:
+            self._member.writes = writes
+        elif writes:
+            await write_together(await self._ready(), writes)
+
+    def _reading_member(self) -> Member | None:
+        """Return the member, unless it goes on alone, or reads after a change, which it must see."""
+        return self._member if self.raw is None and not self.rows.is_changed else None
+
+    async def _ready(self) -> Connection:
+        """Return the connection, once the unit's own changes are written. Raises Retryable."""
+        if self.raw is None:
+            if self._member is not None:
+                self.raw = await self._member.go_on_alone()
+            else:
+                self.raw = await self._stack.enter_async_context(connection_of(self._pool))
+                await self._stack.enter_async_context(self.raw.transaction())
+        await write_together(self.raw, self.rows.take_writes())
+        return self.raw
