@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from proof.crashes.acts import ACTS
-from proof.crashes.cases import Case, Mode, Recording, Route, killing, recordings
+from proof.crashes.cases import OF_GROUPS, Case, Mode, Recording, Route, killing, recordings
 from proof.crashes.forks import Forks
 from proof.crashes.oracle import Judgement, Played
 from proof.crashes.testbed import Testbed
@@ -43,7 +43,8 @@ class Extent:
 
 
 EXTENTS = {Size.SMALL: Extent(3, 0), Size.FULL: Extent(6, 50)}
-#: The kills of the small size: around each place where a message or a request leaves or comes in.
+#: The kills of the small size: around each place where a message or a request leaves or comes in, and in a group. They
+#: take the modes in turn.
 FEW = (
     Kill(Failpoint.ACCEPT_COMMITTED, "answered"),
     Kill(Failpoint.CALL_MESSAGE_SENT, "answered"),
@@ -53,6 +54,7 @@ FEW = (
     Kill(Failpoint.EVENT_APPLIED, "pair"),
     Kill(Failpoint.OUTBOX_CARRIED, "answered"),
     Kill(Failpoint.ACTION_COMMITTED, "functions"),
+    Kill(Failpoint.GROUP_FLUSHED, "answered"),
 )
 
 
@@ -237,7 +239,8 @@ async def _full(campaign: Campaign, seed: int, seeds: int) -> None:
 
 
 async def _small(campaign: Campaign, seed: int) -> None:
-    """Every act in one trial, which reaches all points but those after a dead worker; a few kills; a planted bug."""
+    """Every act in one trial, which reaches all points but those after a dead worker and in a group; a few kills; a
+    planted bug."""
     modes = cycle(Mode)
     few = [Case(seed + number, next(modes), (kill.act,), ((kill.point, 1),)) for number, kill in enumerate(FEW)]
     async with asyncio.TaskGroup() as group:
@@ -253,7 +256,7 @@ async def _reach_everything(campaign: Campaign, seed: int) -> set[Failpoint]:
     for number in range(TRIES):
         played = await campaign.try_case(Case(seed + number, Mode.REMEMBERS, tuple(ACTS)))
         reached = reached.union(*played.hits)
-        if reached | {Failpoint.LEASE_OVER} == set(Failpoint) or played.problem is not None:
+        if reached | {Failpoint.LEASE_OVER} | OF_GROUPS == set(Failpoint) or played.problem is not None:
             break
     return reached
 

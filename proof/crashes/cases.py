@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from proof.crashes.acts import ACTS
+from ringback.adapters.postgres.groups import Grouping
 from ringback.failpoints import Failpoint
 
 Kill = tuple[Failpoint, int]
@@ -18,11 +19,20 @@ COMPANY = 0.3
 
 
 class Mode(StrEnum):
-    """Whether the provider honours idempotency keys. With `FORGETFUL` the product's one resend under the same key is
-    switched off."""
+    """Whether the provider honours idempotency keys. If not, the product's one resend under the same key is switched
+    off. With `GROUPED` each unit of work is in a group. Otherwise none is, so that a life is like the recorded one."""
 
     REMEMBERS = "idempotency on"
     FORGETFUL = "idempotency off"
+    GROUPED = "idempotency off, in groups"
+
+    @property
+    def remembers(self) -> bool:
+        return self is Mode.REMEMBERS
+
+    @property
+    def grouping(self) -> Grouping:
+        return Grouping.ALWAYS if self is Mode.GROUPED else Grouping.NEVER
 
 
 #: Waits are leaped over, so these need not be short; but the create timeout is waited for.
@@ -35,15 +45,15 @@ _SETTINGS = {
     "RINGBACK_MAX_CALL_S": "60",
     "RINGBACK_INBOUND_HOLD_S": "120",
 }
-_OF_MODE = {
-    # The resend comes after the third clean look-up; two more may stay unanswered on a busy machine.
-    Mode.REMEMBERS: {"RINGBACK_UNKNOWN_LOOKUPS_S": "1,2,4,8,16,240", "RINGBACK_SAME_KEY_WINDOW_S": "2700"},
-    Mode.FORGETFUL: {"RINGBACK_UNKNOWN_LOOKUPS_S": "1,2,4,8", "RINGBACK_SAME_KEY_WINDOW_S": "0"},
-}
+# The resend comes after the third clean look-up; two more may stay unanswered on a busy machine.
+_WITH_RESEND = {"RINGBACK_UNKNOWN_LOOKUPS_S": "1,2,4,8,16,240", "RINGBACK_SAME_KEY_WINDOW_S": "2700"}
+_WITHOUT_RESEND = {"RINGBACK_UNKNOWN_LOOKUPS_S": "1,2,4,8", "RINGBACK_SAME_KEY_WINDOW_S": "0"}
+#: Only units in groups reach them.
+OF_GROUPS = frozenset(point for point in Failpoint if point.startswith("group."))
 
 
 def product_settings(mode: Mode) -> Mapping[str, str]:
-    return {**_SETTINGS, **_OF_MODE[mode]}
+    return {**_SETTINGS, **(_WITH_RESEND if mode.remembers else _WITHOUT_RESEND)}
 
 
 @dataclass(frozen=True, slots=True)

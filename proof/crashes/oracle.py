@@ -116,7 +116,7 @@ def _expected(promise: Promise, call_id: str, seen: Evidence) -> Expected:
     """A call may be abandoned where no resend may be made, or where the one that may be made died as well."""
     call, attempts = seen.calls.get(call_id), seen.attempts[call_id]
     status = call and call["status"]
-    may_be_abandoned = promise.may_be_abandoned or seen.mode is Mode.FORGETFUL or seen.kills > 1
+    may_be_abandoned = promise.may_be_abandoned or not seen.mode.remembers or seen.kills > 1
     is_unknown = bool(attempts) and attempts[-1]["state"] == "abandoned"
     statuses = {*promise.ends, *({"abandoned"} if may_be_abandoned and is_unknown else ())}
     if promise.never_rings:

@@ -18,6 +18,8 @@ from proof.harness.ports import listening
 from proof.harness.product import services_of
 from ringback import wiring
 from ringback.adapters.engage_http import EngageHttp
+from ringback.adapters.postgres.groups import Grouping
+from ringback.adapters.postgres.store import PostgresStore
 from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.config import read_settings
 from ringback.failpoints import Failpoint, arm
@@ -61,13 +63,15 @@ def import_everything() -> None:
 
 
 def live(spec: dict[str, Any], tell: Tell) -> None:
-    """`spec`: `page`, `port`, `environment` (the settings), `kill` ([point, hit] or null), `bug` (planted, or null)."""
+    """`spec`: `page`, `port`, `environment` (the settings), `grouping` (its name), `kill` ([point, hit] or null), `bug`
+    (planted, or null)."""
     configure_logs("json", sys.stderr)
     page = SharedPage(Path(spec["page"]))
     arm(_action(page, spec["kill"], tell))
     if spec["bug"] is not None:
         plant(spec["bug"])
     wiring.POOL_SIZE = CONNECTIONS
+    PostgresStore.grouping = Grouping[spec["grouping"]]
     # The coordinator does not leap while one of these is at work.
     for owner, name in _WORK:
         setattr(owner, name, _shown(getattr(owner, name), page))

@@ -10,7 +10,7 @@ import aiohttp
 import asyncpg
 
 from proof.crashes.acts import ACTS
-from proof.crashes.cases import Case, Mode, product_settings
+from proof.crashes.cases import Case, product_settings
 from proof.crashes.finishing import Sight, Watch, leap
 from proof.crashes.forks import Child, Forks
 from proof.crashes.ledgers import Ledger
@@ -190,7 +190,15 @@ class Testbed:
         }
         page = str(self._home / "page")
         port = self._ports["product"].number
-        return {"page": page, "port": port, "environment": environment, "kill": kill, "bug": case.bug}
+        grouping = case.mode.grouping.name
+        return {
+            "page": page,
+            "port": port,
+            "environment": environment,
+            "grouping": grouping,
+            "kill": kill,
+            "bug": case.bug,
+        }
 
     def _emulators_spec(self, case: Case, state: Path) -> dict[str, Any]:
         product = self.addresses.product
@@ -202,7 +210,7 @@ class Testbed:
             "functions_url": f"{product}/v1/retell/functions",
             "inbound_url": f"{product}/v1/retell/inbound",
             "speed": random.Random(f"world {case.seed}").choice((100.0, 200.0, 400.0)),
-            "idempotency": case.mode is Mode.REMEMBERS,
+            "idempotency": case.mode.remembers,
             "seed": case.seed,
         }
         engage = {"port": self._ports["engage"].number, "secret": ENGAGE_SECRET, "control_key": API_KEY}
