@@ -11,6 +11,8 @@ from pathlib import Path
 
 import retell
 
+from ringback.adapters.postgres.groups import Grouping
+from ringback.adapters.postgres.store import PostgresStore
 from ringback.cli.settings import start_logs
 from ringback.config import Settings, process_environment, read_settings
 from ringback.failpoints import Failpoint, arm
@@ -56,6 +58,8 @@ def _work(settings: Settings, port: int, point: str, nth: int, after_s: float) -
         else:
             os.kill(os.getpid(), signal.SIGSTOP)
 
+    if point.startswith("group."):
+        PostgresStore.grouping = Grouping.ALWAYS
     arm(freeze if point else None)
     call_processor.run(settings, "127.0.0.1", port)
 

@@ -56,6 +56,8 @@ FREEZES = (
     Freeze(Failpoint.DIAL_SENDING, 2, CREATE_LATENCY_S / 2),
     Freeze(Failpoint.DIAL_ACCEPTED),
     Freeze(Failpoint.ANSWER_WRITTEN),
+    Freeze(Failpoint.GROUP_COUNTED),
+    Freeze(Failpoint.GROUP_COMMITTED, 2),
     Freeze(None),
 )
 
