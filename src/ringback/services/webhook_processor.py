@@ -15,7 +15,7 @@ from ringback.process import Service, run_process
 from ringback.web.limits import ConcurrencyLimit
 from ringback.wiring import Dependencies
 
-MAX_IN_FLIGHT = 16
+MAX_IN_FLIGHT = 32
 #: Extended while an event is handled, so this only bounds how soon events return after a crash.
 VISIBILITY_S = 10
 #: A receiver in the same process goes first, because Retell waits for seconds and an event in the queue can wait.

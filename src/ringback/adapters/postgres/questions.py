@@ -15,10 +15,15 @@ _TYPES = {datetime: "timestamptz", list: "text[]", int: "bigint"}
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One execution of a statement. `statement` is the form for several, and `values` is a JSON object."""
+    """One execution of a statement. `encoded` are the values as a JSON object, for the form for several executions."""
 
     statement: str
-    values: str
+    values: Sequence[object]
+    encoded: str
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        return tuple(_TYPES.get(type(value), "text") for value in self.values)
 
 
 def question(statement: str, values: Sequence[object]) -> Question | None:
@@ -26,7 +31,7 @@ def question(statement: str, values: Sequence[object]) -> Question | None:
     encoded = encode_json({f"p{number}": value for number, value in enumerate(values, 1)})
     if "\\u0000" in encoded:
         return None
-    return Question(for_several(statement, tuple(_TYPES.get(type(value), "text") for value in values)), encoded)
+    return Question(statement, values, encoded)
 
 
 @cache
@@ -44,12 +49,16 @@ def for_several(statement: str, types: tuple[str, ...]) -> str:
 
 async def ask_together(connection: Connection, questions: Sequence[Question]) -> list[asyncpg.Record | None]:
     """Return the first row for each question, in their order. Each statement is executed once."""
-    by_statement: dict[str, list[int]] = {}
+    alike: dict[tuple[str, tuple[str, ...]], list[int]] = {}
     for place, one in enumerate(questions):
-        by_statement.setdefault(one.statement, []).append(place)
-    answers: dict[int, asyncpg.Record] = {}
-    for statement, places in by_statement.items():
-        given = ",".join(questions[place].values for place in places)
-        for record in await connection.fetch(statement, f"[{given}]"):
+        alike.setdefault((one.statement, one.types), []).append(place)
+    answers: dict[int, asyncpg.Record | None] = {}
+    for (statement, types), places in alike.items():
+        if len(places) == 1:
+            (place,) = places
+            answers[place] = await connection.fetchrow(statement, *questions[place].values)
+            continue
+        given = ",".join(questions[place].encoded for place in places)
+        for record in await connection.fetch(for_several(statement, types), f"[{given}]"):
             answers.setdefault(places[record["position"] - 1], record)
     return [answers.get(place) for place in range(len(questions))]

@@ -7,20 +7,25 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, tzinfo
 from typing import Any, ClassVar
 
+import asyncpg
+
 from ringback.adapters.postgres import acceptance, attempts, calls, inbound_calls, outbox, tasks
 from ringback.adapters.postgres.capacity import FREE_SLOTS
 from ringback.adapters.postgres.groups import Grouping, Groups
 from ringback.adapters.postgres.person_hash import IS_ERASED, Hashing, marks_of
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of, translated
+from ringback.adapters.postgres.questions import Question, ask_together, question
 from ringback.adapters.postgres.rows import attempt_from
 from ringback.adapters.postgres.unit_connection import UnitConnection
 from ringback.adapters.postgres.unit_of_work import PostgresUnitOfWork
+from ringback.batching import Batcher
 from ringback.domain.attempt import Attempt
 from ringback.domain.eligibility import MAX_CLOCK_SKEW_S
 from ringback.domain.errors import ClockIsOff
 from ringback.storage import AcceptedCall, OutboxKind, OutboxRow, PersonNow
 
 MOST_REDISPATCHES = 5
+READ_TOGETHER = 50
 
 
 class PostgresStore:
@@ -45,6 +50,9 @@ class PostgresStore:
     ) -> None:
         self._pool = pool
         self._groups = Groups(pool, self.grouping)
+        self._reads: Batcher[Question, asyncpg.Record | None] = Batcher(
+            self._read_together, limit=READ_TOGETHER, parallel=2
+        )
         self._hashing = hashing or Hashing()
         self._on_outbox = on_outbox
         self._clock_is_real = clock_is_real
@@ -99,18 +107,23 @@ class PostgresStore:
         return written
 
     async def attempt_of(self, attempt_id: str | None, provider_call_id: str | None) -> Attempt | None:
-        async with self._connection() as connection:
-            record = owner = None
-            if attempt_id is not None:
-                record = await connection.fetchrow(attempts.ATTEMPT, attempt_id)
-            if provider_call_id is not None and (record is None or record["provider_call_id"] != provider_call_id):
+        record = owner = None
+        if attempt_id is not None:
+            asked = question(attempts.ATTEMPT, (attempt_id,))
+            record = await self._reads(asked) if asked is not None else None  # no id has a character that is refused
+        if provider_call_id is not None and (record is None or record["provider_call_id"] != provider_call_id):
+            async with self._connection() as connection:
                 owner = await connection.fetchrow(attempts.ATTEMPT_OF_PROVIDER_CALL, provider_call_id)
                 if record is not None and await connection.fetchval(
                     attempts.IS_CALL_OF_ANOTHER, provider_call_id, attempt_id
                 ):
                     return None
-            record = record or owner
+        record = record or owner
         return attempt_from(record) if record else None
+
+    async def _read_together(self, questions: Sequence[Question]) -> list[asyncpg.Record | None]:
+        async with self._connection() as connection:
+            return await ask_together(connection, questions)
 
     async def is_erased(self, ids: Sequence[str | None]) -> bool:
         async with self._connection() as connection:
