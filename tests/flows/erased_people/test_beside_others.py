@@ -1,6 +1,7 @@
 """Erasing beside what others write at the same time: waited for or tried again, and no error names the person."""
 
 import asyncio
+from datetime import UTC
 
 import pytest
 
@@ -35,7 +36,7 @@ async def test_an_acceptance_that_is_not_committed_yet_is_waited_for(stack: Eras
     row = await draft(stack)
     await stack.warm_up()
     async with stack.pool.acquire() as connection, connection.transaction():
-        await connection.fetch(acceptance._INSERT, [acceptance._row(row)], stack.clock.now())
+        await connection.fetch(acceptance._INSERT, [acceptance._row(row, UTC)], stack.clock.now())
         erasing = asyncio.ensure_future(stack.erase())
         await asyncio.sleep(0.3)
         assert not erasing.done()

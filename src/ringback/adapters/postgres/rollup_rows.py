@@ -34,10 +34,12 @@ def _short_columns() -> str:
     return ", ".join(replaced.get(name, name) for name in named)
 
 
+# In order, because otherwise the planner reads the table after an upgrade, where at first every row is uncounted.
 _UNCOUNTED = """
 SELECT call_id FROM (SELECT call_id FROM attempts
-    WHERE recount OR (verdict_type IS NOT NULL AND counted IS NULL) LIMIT $1) AS of_attempts
-UNION SELECT call_id FROM (SELECT call_id FROM calls WHERE recount OR (final AND counted IS NULL) LIMIT $1) AS of_calls
+    WHERE recount OR (verdict_type IS NOT NULL AND counted IS NULL) ORDER BY call_id LIMIT $1) AS of_attempts
+UNION SELECT call_id FROM (SELECT call_id FROM calls
+    WHERE recount OR (final AND counted IS NULL) ORDER BY call_id LIMIT $1) AS of_calls
 """
 # The lock of a call's row comes last in the order of locks, and a locked row is skipped, so nothing waits here.
 _LOCK_CALLS = f"SELECT {named_columns(Call)} FROM calls WHERE call_id = ANY ($1::text[]) FOR UPDATE SKIP LOCKED"
