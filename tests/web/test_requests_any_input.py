@@ -164,3 +164,4 @@ def test_what_is_unseen_is_what_unicode_says():
         is_hidden = unicodedata.category(char) in hidden or code in drawn_as_nothing
         assert is_unseen(char) == is_hidden
         assert has_unseen(f"a{char}b") == (is_hidden and char != " ")
+    assert (is_unseen("\ud800"), has_unseen("\ud800")) == (False, True)

@@ -8,12 +8,12 @@ _DRAWN_AS_NOTHING = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u28
 
 
 def is_unseen(char: str) -> bool:
-    """Whether the character is invisible. The ordinary blank is one of them."""
-    return char == " " or has_unseen(char)
+    """Whether the character is invisible. The ordinary blank is one of them, and half of a surrogate pair is none."""
+    return char == " " or (has_unseen(char) and not "\ud800" <= char <= "\udfff")
 
 
 def has_unseen(text: str) -> bool:
-    """Whether the text has an invisible character other than the ordinary blank.
+    """Whether the text has an invisible character other than the ordinary blank, or half of a surrogate pair.
 
     Unprintable are controls, formats, private use, unassigned, and blanks and line ends of every other kind.
     """
