@@ -10,7 +10,9 @@ from ringback.domain.attempt import POSSIBLY_RINGING, Attempt
 ATTEMPT = f"SELECT {named_columns(Attempt)} FROM attempts WHERE attempt_id = $1"
 ATTEMPT_OF_PROVIDER_CALL = f"SELECT {named_columns(Attempt)} FROM attempts WHERE provider_call_id = $1"
 LATEST_ATTEMPT = f"SELECT {named_columns(Attempt)} FROM attempts WHERE call_id = $1 ORDER BY number DESC LIMIT 1"
-COUNT_BEFORE = "SELECT count(*) FROM attempts WHERE call_id = $1 AND number < $2 AND verdict_digest = ANY ($3::text[])"
+COUNT_BEFORE = """
+SELECT count(*) AS times FROM attempts WHERE call_id = $1 AND number < $2 AND verdict_digest = ANY ($3::text[])
+"""
 IS_CALL_OF_ANOTHER = """
 SELECT EXISTS (SELECT FROM attempts WHERE provider_call_id = $1 AND attempt_id <> $2)
     OR EXISTS (SELECT FROM inbound_calls WHERE provider_call_id = $1) AS is_of_another
@@ -53,7 +55,8 @@ class PostgresAttempts:
 
     async def count_before(self, attempt: Attempt, verdict_digests: Sequence[str]) -> int:
         arguments = attempt.call_id, attempt.number, list(verdict_digests)
-        return int(await self._connection.fetchval(COUNT_BEFORE, *arguments))
+        record = await self._connection.read(COUNT_BEFORE, *arguments)
+        return 0 if record is None else int(record["times"])
 
     async def is_call_of_another(self, provider_call_id: str, attempt_id: str) -> bool:
         record = await self._connection.read(IS_CALL_OF_ANOTHER, provider_call_id, attempt_id)
