@@ -154,25 +154,16 @@ def _samples(attempt: Attempt) -> dict[str, float | None]:
     waited: float | None = None
     if attempt.connected and attempt.started_at is not None and attempt.placed_at is not None:
         waited = max(0.0, (attempt.started_at - attempt.placed_at) / timedelta(milliseconds=1))
+    # Retell's median of the time from the person's last word to the agent's first one.
+    whole = (attempt.latency or {}).get("e2e")
+    median = whole.get("p50") if isinstance(whole, dict) else None
+    is_number = isinstance(median, int | float) and not isinstance(median, bool) and 0 <= median <= _MOST
     return {
         "talk": min(attempt.duration_ms or 0, _MOST) if is_talk else None,
-        "latency": _latency_ms(attempt.latency),
+        "latency": float(median) if is_number else None,  # type: ignore[arg-type]
         "cost": _millicents(attempt),
         "answer": waited,
     }
-
-
-def _latency_ms(latency: Mapping[str, Any] | None) -> float | None:
-    """The median time from the person's last word to the agent's first one, as Retell reports it."""
-    whole = (latency or {}).get("e2e")
-    median = whole.get("p50") if isinstance(whole, dict) else None
-    is_number = isinstance(median, int | float) and not isinstance(median, bool)
-    return float(median) if is_number and 0 <= median <= _MOST else None  # type: ignore[arg-type,operator]
-
-
-def _part_of_person(row: Mapping[str, Any]) -> list[Any]:
-    flags = (row.get("conversation", 0), row.get("goal_met", 0), row.get("opt_out", 0))
-    return [row["day"], row["agent"], row["agent_version"], *flags]
 
 
 def _call_rows(call: Call, parts: Mapping[str, Sequence[Any]], zone: tzinfo) -> list[Row]:
@@ -216,7 +207,9 @@ def count_call(call: Call, attempts: Iterable[Attempt], zone: tzinfo) -> list[Ro
     for attempt in attempts:
         parts.pop(str(attempt.number), None)
         if attempt.counted and attempt.counted.get("attempts"):
-            parts[str(attempt.number)] = _part_of_person(attempt.counted)
+            row = attempt.counted
+            flags = (row.get("conversation", 0), row.get("goal_met", 0), row.get("opt_out", 0))
+            parts[str(attempt.number)] = [row["day"], row["agent"], row["agent_version"], *flags]
     rows = _call_rows(call, parts, zone)
     after = {"attempts": parts, "rows": rows}
     if call.counted is None and not (parts or call.final):

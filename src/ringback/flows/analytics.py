@@ -63,7 +63,12 @@ class Analytics:
             cuts.append(self._cut(asked, ("samples",), ("kind", "bucket")))
         found = await self.statistics.sums(cuts)
         samples = found.pop() if distributions is not None else []
-        sums = [_merged([groups[0] for groups in found[number :: len(ranges)]]) for number in range(len(ranges))]
+        sums: list[Sums] = [
+            {name: value for groups in found[number :: len(ranges)] for name, value in groups[0].items()}
+            for number in range(len(ranges))
+        ]
+        talks, attempts = sums[0]["conversation"], sums[0]["attempts"]
+        analysed = sums[0]["analysed"] / talks if talks else None
         metrics = {
             name: self._figure(metric, sums[0], sums[1] if compare else None, asked)
             for name, metric in METRICS.items()
@@ -73,7 +78,11 @@ class Analytics:
             "metrics": metrics,
             "distributions": _distributions(samples) if distributions is not None else {},
             "not_aggregated": [name for name in METRICS if name not in metrics],
-            "coverage": _coverage(sums[0]),
+            "coverage": {
+                "analysed": analysed,
+                "cost_known": sums[0]["cost_known"] / attempts if attempts else None,
+                "is_partial": analysed is not None and analysed < FULL_COVERAGE,
+            },
         }
 
     async def series(self, asked: Filter, name: str, step: str, *, compare: bool) -> dict[str, Any]:
@@ -149,10 +158,6 @@ class Analytics:
         return {"as_of": iso(self.clock.now()), "zone": zone, "from": since, "to": until}
 
 
-def _merged(groups: Sequence[Mapping[str, int]]) -> Sums:
-    return {name: value for group in groups for name, value in group.items()}
-
-
 def _zeros(metric: Metric) -> Sums:
     return dict.fromkeys(metric.needs, 0)
 
@@ -162,16 +167,6 @@ def _distributions(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for row in rows:
         samples[row["kind"]][row["bucket"]] = row["samples"]
     return {name: percentiles(kind, samples.get(kind, {})) for kind, (name, _) in DISTRIBUTIONS.items()}
-
-
-def _coverage(sums: Sums) -> dict[str, Any]:
-    talks, attempts = sums["conversation"], sums["attempts"]
-    analysed = sums["analysed"] / talks if talks else None
-    return {
-        "analysed": analysed,
-        "cost_known": sums["cost_known"] / attempts if attempts else None,
-        "is_partial": analysed is not None and analysed < FULL_COVERAGE,
-    }
 
 
 def _steps(asked: Filter, step: str) -> Iterator[tuple[Any, datetime, datetime]]:

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, Protocol
@@ -62,12 +62,9 @@ async def as_csv(pages: AsyncIterator[Page], *, is_safe: bool) -> AsyncIterator[
         if is_first:
             writer.writerow(page[0])
             is_first = False
-        writer.writerows(_cells(page, _safe if is_safe else _plain))
+        cell = _safe if is_safe else _plain
+        writer.writerows([cell(value) for value in row.values()] for row in page)
         yield text.getvalue().encode()
-
-
-def _cells(page: Page, cell: Callable[[Any], Any]) -> Iterable[list[Any]]:
-    return ([cell(value) for value in row.values()] for row in page)
 
 
 def _plain(value: Any) -> Any:
