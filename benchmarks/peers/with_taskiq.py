@@ -16,7 +16,8 @@ from benchmarks.peers.create_request import IN_FLIGHT, PROVIDER_KEY, TIMEOUT_S, 
 
 async def run() -> None:
     asked = read_arguments(__doc__)
-    broker = RedisStreamBroker(asked.queue_url, consumer_id="0")
+    # The run pauses this process between its turns, for longer than a read may take by default.
+    broker = RedisStreamBroker(asked.queue_url, consumer_id="0", socket_timeout=None)
     limits = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT)
     http_client = DefaultAioHttpClient(timeout=TIMEOUT_S, limits=limits)
     client = AsyncRetell(api_key=PROVIDER_KEY, base_url=asked.provider_url, max_retries=0, http_client=http_client)
