@@ -5,6 +5,7 @@ import pkgutil
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from benchmarks.filling import fill
 from ringback.adapters import postgres
 from ringback.adapters.postgres import erasure, purge
+from ringback.adapters.postgres.questions import for_several
 from ringback.adapters.postgres.views import PostgresViews
 from ringback.domain.call import CallStatus
 from ringback.storage import CallFilter
@@ -39,9 +41,29 @@ OF_VALUES = {f"purge.STATEMENTS[{name}]": f"('{LONG_AGO}', 500)" for name in pur
 OF_VALUES["purge._FINISHED_CALLS"] = f"('{LONG_AGO}', 500)"
 
 
+#: The types of the values of reads that groups of units of work make together. The others have texts only.
+TYPES = {
+    "person_facts.PERSON_FACTS": ("text", "text", "text", "timestamptz", "text[]"),
+    "suppressions.IS_SUPPRESSED": ("text", "text", "text[]"),
+    "attempts.COUNT_BEFORE": ("text", "bigint", "text[]"),
+}
+
+
+def reads(found: dict[str, str]) -> dict[str, str]:
+    """The statements that units of work pass to `read`, in their form for several units."""
+    folder = Path(postgres.__path__[0])
+    names = {name for file in folder.glob("*.py") for name in re.findall(r"\.read\((\w+),", file.read_text())}
+    several = {}
+    for name, text in found.items():
+        if name.partition(".")[2] in names - {"statement"}:
+            types = TYPES.get(name, ("text",) * len(set(re.findall(r"\$\d+", text))))
+            several[f"{name} for several"] = for_several(text, types)
+    return several
+
+
 def statements() -> dict[str, str]:
     """Every text of the adapter that begins as a statement, by module and name."""
-    found = {}
+    found: dict[str, str] = {}
     for module in pkgutil.iter_modules(postgres.__path__):
         if module.name == "migrations":
             continue
@@ -50,6 +72,7 @@ def statements() -> dict[str, str]:
             for text_name, text in [(name, value), *((f"{name}[{key}]", member) for key, member in members)]:
                 if isinstance(text, str) and BEGINS.match(text):
                     found[f"{module.name}.{text_name}"] = text
+    found |= reads(found)
     return {
         name: erasure.ASKED + text if name.startswith("erasure.ERASE[") else text
         for name, text in found.items()

@@ -38,11 +38,12 @@ def question(statement: str, values: Sequence[object]) -> Question | None:
 def for_several(statement: str, types: tuple[str, ...]) -> str:
     """Return the statement that is executed for each of the given values, which are a JSON array.
 
-    A lateral subquery is planned with the same indexes as the statement alone.
+    OFFSET keeps the subquery by itself, so it is planned with the same indexes as the statement alone. As a join, the
+    planner may read the whole table.
     """
     names = [f"p{number}" for number in range(1, len(types) + 1)]
     typed = ", ".join(f"{name} {type_}" for name, type_ in zip(names, types, strict=True))
-    each = re.sub(r"\$(\d+)", r"asked.p\1", statement)
+    each = re.sub(r"\$(\d+)", r"asked.p\1", statement) + " OFFSET 0"
     given = f"ROWS FROM (json_to_recordset($1::text::json) AS ({typed})) WITH ORDINALITY"
     return f"SELECT position, answer.* FROM {given} AS asked ({', '.join(names)}, position), LATERAL ({each}) AS answer"
 
