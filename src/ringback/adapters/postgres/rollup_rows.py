@@ -81,7 +81,7 @@ def differences(grain: Grain, truth: str, *, condition: str = "true") -> str:
         ) AS both_sides WHERE {condition} GROUP BY {keys} HAVING {wrong}"""
 
 
-_UNPURGED = "WITH unpurged AS (SELECT * FROM rollup_deltas WHERE NOT purged) "
+_UNPURGED = f"WITH unpurged AS (SELECT {DELTA_COLUMNS} FROM rollup_deltas WHERE NOT purged) "
 
 
 @dataclass(frozen=True, slots=True)
