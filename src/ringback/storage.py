@@ -93,6 +93,10 @@ class Disposition:
 
 
 class Calls(Protocol):
+    async def person_of(self, call_id: str) -> tuple[str, str] | None:
+        """Return the phone and the contact id of a call, read without a lock."""
+        ...
+
     async def unfinished_of(self, phone: str | None, contact_id: str | None) -> list[str]:
         """Return the ids of the unfinished calls that match either."""
         ...

@@ -6,6 +6,7 @@ from ringback.domain.attempt import SHOWN_AS_STATUS
 from ringback.domain.call import OPEN_TASK, Call
 
 CALL_FOR_UPDATE = f"SELECT {named_columns(Call)} FROM calls WHERE call_id = $1 FOR UPDATE"
+PERSON_OF_CALL = "SELECT phone, contact_id FROM calls WHERE call_id = $1"
 # In the order in which all processes lock the contacts.
 UNFINISHED_CALLS = """
 SELECT call_id FROM calls WHERE NOT final AND (phone = $1 OR contact_id = $2) ORDER BY contact_id, call_id
@@ -35,6 +36,10 @@ class PostgresCalls:
 
     def __init__(self, connection: UnitConnection) -> None:
         self._connection = connection
+
+    async def person_of(self, call_id: str) -> tuple[str, str] | None:
+        record = await self._connection.fetchrow(PERSON_OF_CALL, call_id)
+        return (record["phone"], record["contact_id"]) if record else None
 
     async def unfinished_of(self, phone: str | None, contact_id: str | None) -> list[str]:
         return [row[0] for row in await self._connection.fetch(UNFINISHED_CALLS, phone, contact_id)]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from ringback.domain.call import Call
 from ringback.domain.errors import Retryable, StoreUnavailable
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.business_operations.action import (
@@ -119,8 +120,7 @@ class BusinessOperations:
             await tx.lock_contacts(await tx.calls.phones_of_open(target.phone, target.contact_id), target.contact_id)
         elif target.call_id is None:
             await tx.lock_contacts([target.phone], target.contact_id)
-        if target.call_id is not None:
-            await tx.lock_call(target.call_id)
+        call = await tx.lock_call(target.call_id) if target.call_id is not None else None
         now = self.clock.now()
         request, repeated = await find_repeated(tx, request, now)
         if repeated is not None:
@@ -128,8 +128,9 @@ class BusinessOperations:
         if target.attempt is not None and request.report is not None:
             # A signed function call proves that the call connected, perhaps before any other report.
             await apply_evidence(tx, target.attempt, request.report, self.rules, now)
+            call = await tx.lock_call(target.attempt.call_id)  # the evidence wrote to the same row
         try:
-            reply = await action.do(tx, await _subject(tx, request, target), request.args, now)
+            reply = await action.do(tx, await _subject(tx, request, target, call), request.args, now)
         except ActionError as refused:
             # Caught inside the transaction, so that the evidence and the refusal are committed.
             if target.call_id is not None:
@@ -162,9 +163,8 @@ def _with_ignored(reply: Reply, ignored: list[str]) -> Reply:
     return replace(reply, result={**reply.result, "ignored": every}) if ignored else reply
 
 
-async def _subject(tx: UnitOfWork, request: ActionRequest, target: Target) -> Subject:
-    """Read after the locks and after the evidence, which wrote to the same rows."""
-    call = await tx.lock_call(target.call_id) if target.call_id is not None else None
+async def _subject(tx: UnitOfWork, request: ActionRequest, target: Target, call: Call | None) -> Subject:
+    """Read after the locks and after the evidence. `call` is read so too."""
     contact = await tx.contacts.get(target.contact_id)
     if contact is None or (call is not None and call.is_erased):
         # Erased during the wait for the locks. The retry finds no person.

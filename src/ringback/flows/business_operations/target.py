@@ -71,10 +71,11 @@ def ids_of_request(request: ActionRequest) -> list[str | None]:
 
 
 async def _of_call(tx: UnitOfWork, call_id: str) -> Target:
-    call = await tx.lock_call(call_id)
-    if call is None or call.is_erased:
+    """Read without locks. The runner locks the person, and reads the call again."""
+    person = await tx.calls.person_of(call_id)
+    if person is None or person[0] == ERASED:
         raise ActionError("not_found", NOT_FOUND_SAY)
-    return Target(call.phone, call.contact_id, call_id)
+    return Target(*person, call_id)
 
 
 async def _of_contact(tx: UnitOfWork, contact_id: str) -> Target:
