@@ -10,7 +10,7 @@ WORKERS ?= 4
 # Compiling what they import is most of a short-lived process's work; container images often forbid to keep the result.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up test slow check prove races properties bench bundle deploy-check aws-story cold-start lock clean
+.PHONY: help setup demo up test slow check prove races properties bench wheel bundle deploy-check aws-story cold-start lock clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -61,8 +61,12 @@ aws-story: $(READY) $(SQS_READY) $(AWS_READY) ## deploys the template into an em
 cold-start: $(READY) $(AWS_READY) bundle ## the webhook function's first answer beside that of an empty function
 	$(BIN)/python -m deploy.aws.cold_start build/webhook_lambda
 
+wheel: $(READY) ## the package for production, in dist/
+	$(BIN)/uv build -q --wheel --no-build-isolation --python $(BIN)/python
+
 lock: $(READY) ## resolve the dependencies anew, hashes pinned, no index address written
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --extra dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --constraint requirements/dev.txt pyproject.toml -o requirements/production.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade requirements/sqs-server.in -o requirements/sqs-server.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade requirements/client-generator.in -o requirements/client-generator.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade requirements/aws-tools.in -o requirements/aws-tools.txt

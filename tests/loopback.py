@@ -1,7 +1,9 @@
 """Ports of this machine for what a test starts, and whether something answers there."""
 
+import http.client
 import socket
 from contextlib import ExitStack
+from urllib.parse import urlsplit
 
 from tests.stories.running_system import ask
 
@@ -20,3 +22,14 @@ def answers(url: str) -> bool:
         return ask("GET", url).status == 200
     except OSError:
         return False
+
+
+def status_of(method: str, url: str, body: bytes = b"", api_key: str = "") -> int:
+    """The status of an answer with any body."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=20)
+    try:
+        connection.request(method, parts.path, body, {"Authorization": f"Bearer {api_key}"})
+        return connection.getresponse().status
+    finally:
+        connection.close()

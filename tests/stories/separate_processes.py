@@ -23,10 +23,10 @@ class Processes:
                 command, cwd=self.home, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
-    def stop(self, names: tuple[str, ...]) -> dict[str, int]:
+    def stop(self, names: tuple[str, ...], within_s: float = 40) -> dict[str, int]:
         for name in names:
             self._children[name].terminate()
-        return {name: self._children[name].wait(timeout=40) for name in names}
+        return {name: self._children[name].wait(within_s) for name in names}
 
     def discard(self) -> None:
         for child in self._children.values():
