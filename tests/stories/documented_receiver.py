@@ -49,7 +49,8 @@ class DocumentedReceiver:
     def stored(self) -> list[dict[str, Any]]:
         """The events in order of arrival, each once."""
         with sqlite3.connect(self.home / "engage.db") as db:
-            return [json.loads(event) for (event,) in db.execute("SELECT event FROM events ORDER BY rowid")]
+            query = "SELECT content FROM received WHERE path = '/abt-events' ORDER BY rowid"
+            return [json.loads(event) for (event,) in db.execute(query)]
 
     def _answers(self) -> bool:
         try:

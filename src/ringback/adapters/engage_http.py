@@ -44,6 +44,29 @@ def event_request(webhook: Webhook, message_id: str, event: Mapping[str, Any], n
     return EngageRequest("POST", "/abt-events", body, headers)
 
 
+def write_request(
+    webhook: Webhook, kind: str, message_id: str, payload: Mapping[str, Any], now: datetime
+) -> EngageRequest:
+    """The request that writes fields or a note of a contact to the CRM, signed as of `now`.
+
+    Raises ValueError for another kind, and for a contact id that no path can hold.
+    """
+    match kind:
+        case "crm_fields":
+            method, resource, body = "PATCH", "fields", _json({"fields": payload["fields"]})
+        case "crm_note":
+            note = {name: payload[name] for name in ("note", "author", "call_id")}
+            method, resource, body = "POST", "notes", _json(note)
+        case _:
+            raise ValueError(f"Engage takes no {kind}")
+    contact_id = payload["contact_id"]
+    if contact_id in ("", ".", ".."):
+        raise ValueError("a server would resolve this contact id away (RFC 3986, 5.2.4)")
+    signed = _signed(webhook, message_id, body, now)
+    headers = {"Content-Type": "application/json", "Idempotency-Key": message_id, **signed}
+    return EngageRequest(method, f"/contacts/{quote(contact_id, safe='')}/{resource}", body, headers)
+
+
 def _signed(webhook: Webhook, message_id: str, body: str, now: datetime) -> dict[str, str]:
     """Sign by Standard Webhooks 1.0: the signature covers the id, the time and the exact bytes of the body."""
     moment = now.astimezone(UTC)
@@ -126,22 +149,9 @@ class EngageHttp:
 
     def _request(self, kind: str, message_id: str, payload: Mapping[str, Any]) -> EngageRequest:
         now = self._clock.now()
-        match kind:
-            case "abt_event":
-                return event_request(self._webhook, message_id, payload, now)
-            case "crm_fields":
-                method, resource, body = "PATCH", "fields", _json({"fields": payload["fields"]})
-            case "crm_note":
-                note = {name: payload[name] for name in ("note", "author", "call_id")}
-                method, resource, body = "POST", "notes", _json(note)
-            case _:
-                raise ValueError(f"Engage takes no {kind}")
-        signed = _signed(self._webhook, message_id, body, now)
-        headers = {"Content-Type": "application/json", "Idempotency-Key": message_id, **signed}
-        contact_id = payload["contact_id"]
-        if contact_id in ("", ".", ".."):
-            raise ValueError("a server would resolve this contact id away (RFC 3986, 5.2.4)")
-        return EngageRequest(method, f"/contacts/{quote(contact_id, safe='')}/{resource}", body, headers)
+        if kind == "abt_event":
+            return event_request(self._webhook, message_id, payload, now)
+        return write_request(self._webhook, kind, message_id, payload, now)
 
     async def _send(self, request: EngageRequest) -> Delivery:
         async with self._session.request(

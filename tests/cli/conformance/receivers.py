@@ -1,4 +1,4 @@
-"""A receiver of ABT events that keeps every rule, and receivers that each break one."""
+"""A receiver of ABT events and CRM writes that keeps every rule, and receivers that each break one."""
 
 import base64
 import hashlib
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -17,32 +18,52 @@ from tests.event_schemas import checked_event
 
 SECRET = "whsec_" + base64.b64encode(b"the secret of Engage and Ringback").decode()
 OPEN_BODIES = 32 * 1024
+#: The method of each path, by its end.
+PATHS = {"abt-events": "POST", "fields": "PATCH", "notes": "POST"}
 Headers = Mapping[str, str]
 Json = dict[str, Any]
 
 
 class GoodReceiver:
-    """Verifies, then records each event once. `broken` gets requests whose body did not arrive whole."""
+    """Verifies, then records each event and applies each write once.
+
+    `broken` gets requests whose body did not arrive whole.
+    """
 
     def __init__(self) -> None:
         self.events: dict[str, Json] = {}
+        self.writes: dict[str, Json] = {}
+        self.contacts: dict[str, Json] = {}
         self.lock = threading.Lock()
 
-    def answer(self, headers: Headers, body: bytes) -> int:
+    def answer(self, headers: Headers, body: bytes, path: str) -> int:
         try:
-            event = self.verified(headers, body)
+            content = self.verified(headers, body)
         except (WebhookVerificationError, ValueError, KeyError):
             return 401
         with self.lock:
-            return self.record(headers["webhook-id"], event)
+            if path == "/abt-events":
+                return self.record(headers["webhook-id"], content)
+            return self.write(headers["idempotency-key"], path, content)
 
     def verified(self, headers: Headers, body: bytes) -> Json:
-        event: Json = Webhook(SECRET).verify(body, dict(headers))
-        return event
+        content: Json = Webhook(SECRET).verify(body, dict(headers))
+        return content
 
     def record(self, id_: str, event: Json) -> int:
         self.events.setdefault(id_, event)
         return 202
+
+    def write(self, id_: str, path: str, content: Json) -> int:
+        if id_ not in self.writes:
+            self.writes[id_] = content
+            self.apply(unquote(path.split("/")[2]), content)
+        return 204
+
+    def apply(self, contact_id: str, content: Json) -> None:
+        contact = self.contacts.setdefault(contact_id, {"fields": {}, "notes": []})
+        contact["fields"].update(content.get("fields", {}))
+        contact["notes"] += [content["note"]] if "note" in content else []
 
     def broken(self, headers: Headers) -> None: ...
 
@@ -53,7 +74,7 @@ class RefusesAType(GoodReceiver):
 
 
 class HasAnotherSecret(GoodReceiver):
-    def answer(self, headers: Headers, body: bytes) -> int:
+    def answer(self, headers: Headers, body: bytes, path: str) -> int:
         return 401
 
 
@@ -72,14 +93,14 @@ class RefusesARepeatInProgress(GoodReceiver):
         super().__init__()
         self.in_progress: set[str] = set()
 
-    def answer(self, headers: Headers, body: bytes) -> int:
+    def answer(self, headers: Headers, body: bytes, path: str) -> int:
         id_ = headers.get("webhook-id", "")
         with self.lock:
             if id_ in self.in_progress:
                 return 409
             self.in_progress.add(id_)
         time.sleep(0.01)
-        answer = super().answer(headers, body)
+        answer = super().answer(headers, body, path)
         self.in_progress.discard(id_)
         return answer
 
@@ -110,18 +131,49 @@ class ExpectsOneCallAfterTheOther(GoodReceiver):
         return super().record(id_, event)
 
 
+class HasNoContacts(GoodReceiver):
+    def write(self, id_: str, path: str, content: Json) -> int:
+        return 404
+
+
+class KnowsPlainContactIds(GoodReceiver):
+    """Finds a contact by the segment of the path, without decoding it."""
+
+    def write(self, id_: str, path: str, content: Json) -> int:
+        return super().write(id_, path, content) if "%" not in path else 404
+
+
+class IgnoresTheKeyOfAWrite(GoodReceiver):
+    def write(self, id_: str, path: str, content: Json) -> int:
+        self.writes.pop(id_, None)
+        return super().write(id_, path, content)
+
+
+class RefusesARepeatedWrite(GoodReceiver):
+    def write(self, id_: str, path: str, content: Json) -> int:
+        return 409 if id_ in self.writes else super().write(id_, path, content)
+
+
+class VerifiesEventsOnly(GoodReceiver):
+    def answer(self, headers: Headers, body: bytes, path: str) -> int:
+        if path == "/abt-events":
+            return super().answer(headers, body, path)
+        with self.lock:
+            return self.write(headers["idempotency-key"], path, json.loads(body))
+
+
 class TakesFewAtOnce(GoodReceiver):
     def __init__(self) -> None:
         super().__init__()
         self.in_progress = 0
 
-    def answer(self, headers: Headers, body: bytes) -> int:
+    def answer(self, headers: Headers, body: bytes, path: str) -> int:
         with self.lock:
             self.in_progress += 1
             is_much = self.in_progress > 5
         time.sleep(0.02)
         try:
-            return 400 if is_much else super().answer(headers, body)
+            return 400 if is_much else super().answer(headers, body, path)
         finally:
             with self.lock:
                 self.in_progress -= 1
@@ -155,27 +207,27 @@ class VerifiesJsonOfItsOwn(GoodReceiver):
 
 
 class TakesSmallBodies(GoodReceiver):
-    def answer(self, headers: Headers, body: bytes) -> int:
-        return 413 if len(body) > OPEN_BODIES else super().answer(headers, body)
+    def answer(self, headers: Headers, body: bytes, path: str) -> int:
+        return 413 if len(body) > OPEN_BODIES else super().answer(headers, body, path)
 
 
 class TakesUnsigned(GoodReceiver):
-    def answer(self, headers: Headers, body: bytes) -> int:
-        return super().answer(headers, body) if "webhook-signature" in headers else 202
+    def answer(self, headers: Headers, body: bytes, path: str) -> int:
+        return super().answer(headers, body, path) if "webhook-signature" in headers else 202
 
 
 class FailsAtAGarbledSignature(GoodReceiver):
-    def answer(self, headers: Headers, body: bytes) -> int:
+    def answer(self, headers: Headers, body: bytes, path: str) -> int:
         try:
             base64.b64decode(headers.get("webhook-signature", "").removeprefix("v1,"), validate=True)
         except ValueError:
             return 500
-        return super().answer(headers, body)
+        return super().answer(headers, body, path)
 
 
 class TakesTheIdFromTheBody(GoodReceiver):
     def verified(self, headers: Headers, body: bytes) -> Json:
-        return super().verified({**headers, "webhook-id": json.loads(body)["id"]}, body)
+        return super().verified({**headers, "webhook-id": json.loads(body).get("id", headers["webhook-id"])}, body)
 
 
 class NeverLooksAtTheTime(GoodReceiver):
@@ -194,17 +246,21 @@ class NotesAnIdBeforeItIsVerified(GoodReceiver):
         super().__init__()
         self.noted: set[str] = set()
 
-    def answer(self, headers: Headers, body: bytes) -> int:
+    def answer(self, headers: Headers, body: bytes, path: str) -> int:
         id_ = headers.get("webhook-id", "")
-        answer = 409 if id_ in self.noted else super().answer(headers, body)
+        answer = 409 if id_ in self.noted else super().answer(headers, body, path)
         if answer == 401:
             self.noted.add(id_)
         return answer
 
 
 class VerifiesNothing(GoodReceiver):
-    def answer(self, headers: Headers, body: bytes) -> int:
-        return 202
+    def answer(self, headers: Headers, body: bytes, path: str) -> int:
+        content = json.loads(body)
+        with self.lock:
+            if path == "/abt-events":
+                return self.record(content["id"], content)
+            return self.write(headers["idempotency-key"], path, content)
 
 
 class AnswersLateOnce(GoodReceiver):
@@ -215,7 +271,7 @@ class AnswersLateOnce(GoodReceiver):
         self.first: str | None = None
         self.repeated = threading.Event()
 
-    def answer(self, headers: Headers, body: bytes) -> int:
+    def answer(self, headers: Headers, body: bytes, path: str) -> int:
         if b"voice_ai_call_left_voicemail" in body:
             with self.lock:
                 is_first, self.first = self.first is None, self.first or headers["webhook-id"]
@@ -223,7 +279,7 @@ class AnswersLateOnce(GoodReceiver):
                 self.repeated.wait(60)
             else:
                 self.repeated.set()
-        return super().answer(headers, body)
+        return super().answer(headers, body, path)
 
 
 class NeverAnswers(GoodReceiver):
@@ -255,6 +311,14 @@ def serving(receiver: GoodReceiver) -> Iterator[str]:
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
+        def do_GET(self) -> None:
+            contact = receiver.contacts.get(unquote(self.path.removeprefix("/crm/")))
+            page = json.dumps(contact).encode()
+            self.send_response(200 if contact is not None else 404)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
         def do_POST(self) -> None:
             headers = {name.lower(): text for name, text in self.headers.items()}
             length = int(headers["content-length"])
@@ -263,13 +327,17 @@ def serving(receiver: GoodReceiver) -> Iterator[str]:
                 receiver.broken(headers)
                 self.close_connection = True
                 return
-            status = receiver.answer(headers, body) if self.path == "/hooks/abt-events" else 404
+            path = self.path.removeprefix("/hooks")
+            is_known = PATHS.get(path.rpartition("/")[2]) == self.command
+            status = receiver.answer(headers, body, path) if is_known else 404
             try:
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
             except OSError:
                 self.close_connection = True  # the client has left
+
+        do_PATCH = do_POST
 
         def log_message(self, format: str, *args: Any) -> None: ...
 

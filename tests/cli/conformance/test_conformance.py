@@ -1,6 +1,5 @@
 """ringback conformance: a receiver that keeps the rules passes, and each rule finds the receiver that breaks it."""
 
-import asyncio
 import json
 import socket
 
@@ -10,8 +9,10 @@ from standardwebhooks import Webhook
 from typer.testing import CliRunner
 
 from ringback import cli
+from ringback.cli.conformance import streams
+from ringback.cli.conformance.examination import Examination
 from ringback.cli.conformance.receiver import Receiver
-from ringback.cli.conformance.rules import NOT_OBSERVABLE, RULES, Examination, examine
+from ringback.cli.conformance.rules import APPLIED_ONCE, NOT_OBSERVABLE, NOT_OBSERVABLE_WRITES, RULES, examine
 from ringback.config import SettingsError
 from ringback.domain.abt_event import AbtType, FailReason
 from ringback.web.event_reference import read_examples
@@ -22,7 +23,9 @@ from tests.emulator.conftest import served
 from . import receivers
 from .receivers import SECRET, serving
 
-NAMES = [rule.name for rule in RULES]
+SEEN_FROM_OUTSIDE = [rule.name for rule in RULES]
+#: With the page of a contact. The last rule judges all answers.
+NAMES = [*SEEN_FROM_OUTSIDE[:-1], APPLIED_ONCE.name, SEEN_FROM_OUTSIDE[-1]]
 #: Each receiver, and the rules that it breaks.
 BREAKS = {
     receivers.RefusesAType: {"every_event"},
@@ -42,11 +45,17 @@ BREAKS = {
     receivers.TakesTheIdFromTheBody: {"altered"},
     receivers.NeverLooksAtTheTime: {"stale"},
     receivers.NotesAnIdBeforeItIsVerified: {"forged_first"},
-    receivers.VerifiesNothing: {"unsigned", "wrong_signature", "altered", "stale"},
+    receivers.VerifiesNothing: {"unsigned", "wrong_signature", "altered", "stale", "applied_once"},
+    receivers.VerifiesEventsOnly: {"unsigned", "wrong_signature", "altered", "stale", "applied_once"},
+    receivers.HasNoContacts: {"writes", "applied_once"},
+    receivers.KnowsPlainContactIds: {"writes"},
+    receivers.RefusesARepeatedWrite: {"repeats", "repeats_at_once", "broken_connections"},
+    receivers.IgnoresTheKeyOfAWrite: {"applied_once"},
     receivers.AnswersLateOnce: {"in_time"},
 }
 
 
+FIELDS = {"first_name", "email", "budget", "opted_in", "appointment_at", "interest"}
 #: Enough for a receiver that breaks a rule.
 FEW = {
     name: stream
@@ -57,9 +66,10 @@ FEW = {
 
 async def examined(url, timeout_s=10.0, examples=FEW):
     """The problems by rule, and the receiver with its counts."""
+    page = url.replace("/hooks", "/crm/{contact_id}")
     async with aiohttp.ClientSession() as session:
         receiver = Receiver(url, Webhook(SECRET), session, timeout_s=timeout_s, pause_s=0.05)
-        verdicts = await examine(Examination(receiver, examples, "test"))
+        verdicts = await examine(Examination(receiver, examples, "test", contact_url=page))
     return {verdict.rule.name: verdict.problems for verdict in verdicts}, receiver
 
 
@@ -78,6 +88,10 @@ async def test_a_good_receiver_keeps_every_rule_and_has_got_every_type_and_reaso
     assert receiver.requests > len(good.events) > 100
     assert (receiver.repeats, receiver.late) == (0, [])
     assert all(event["data"]["contact_id"].startswith("conformance-crm-") for event in good.events.values())
+    contacts = good.contacts
+    assert all(contact_id.startswith("conformance-") for contact_id in contacts)
+    assert any(contact_id.startswith(f"conformance-{streams.UNUSUAL_CONTACT}") for contact_id in contacts)
+    assert {name for contact in contacts.values() for name in contact["fields"]} == FIELDS
     assert len({event["data"]["call_id"] for event in good.events.values()} & set(json.dumps(read_examples()))) == 0
 
 
@@ -118,11 +132,12 @@ async def test_a_receiver_without_answers_ends_the_examination():
     assert [name for name, found in problems.items() if found is None] == NAMES[1:-1]
 
 
-async def test_the_emulated_engage_keeps_every_rule(tmp_path):
+async def test_the_emulated_engage_keeps_every_rule_that_is_seen_from_outside(tmp_path):
     settings = EngageEmulatorSettings(state_dir=tmp_path, secret=SECRET, control_key="rbk_control")
-    async with served(engage.create_app(settings)) as url:
-        problems, _ = await examined(url, 10, read_examples())
-    assert problems == {name: [] for name in NAMES}
+    async with served(engage.create_app(settings)) as url, aiohttp.ClientSession() as session:
+        receiver = Receiver(url, Webhook(SECRET), session)
+        verdicts = await examine(Examination(receiver, read_examples(), "test"))
+    assert {verdict.rule.name: verdict.problems for verdict in verdicts} == {name: [] for name in SEEN_FROM_OUTSIDE}
 
 
 def test_the_command_says_what_is_kept_and_what_cannot_be_seen():
@@ -132,8 +147,30 @@ def test_the_command_says_what_is_kept_and_what_cannot_be_seen():
     assert "BROKEN" not in result.output
     for rule in RULES:
         assert f"ok      {rule.title}\n" in result.output
-    for fact in NOT_OBSERVABLE:
+    for fact in (*NOT_OBSERVABLE, NOT_OBSERVABLE_WRITES):
         assert fact in result.output
+
+
+def test_the_command_names_a_receiver_that_ignores_the_key_of_a_write():
+    with serving(receivers.IgnoresTheKeyOfAWrite()) as url:
+        page = url.replace("/hooks", "/crm/{contact_id}")
+        words = ["conformance", url, "--secret", SECRET, "--contact-url", page]
+        result = CliRunner().invoke(cli.app, words)
+    assert result.exit_code == 1
+    assert result.output.count("BROKEN") == 1
+    assert f"BROKEN  {APPLIED_ONCE.title}\n        The contact has a note " in result.output
+    assert "The contact has an earlier value of first_name: a repeat of that write was applied again." in result.output
+    assert "Note the Idempotency-Key of each write under a unique key" in result.output
+    assert NOT_OBSERVABLE_WRITES not in result.output
+
+
+def test_the_command_leaves_out_the_writes_on_request():
+    with serving(receivers.HasNoContacts()) as url:
+        result = CliRunner().invoke(cli.app, ["conformance", url, "--secret", SECRET, "--events-only", "--json"])
+    report = json.loads(result.stdout)
+    assert (result.exit_code, report["conforms"]) == (0, True)
+    assert [rule["rule"] for rule in report["rules"]] == [name for name in SEEN_FROM_OUTSIDE if name != "writes"]
+    assert report["not_observable"] == list(NOT_OBSERVABLE)
 
 
 def test_the_command_names_the_broken_rule_with_an_observation_and_advice(monkeypatch):
@@ -141,9 +178,9 @@ def test_the_command_names_the_broken_rule_with_an_observation_and_advice(monkey
     with serving(receivers.RefusesRepeats()) as url:
         result = CliRunner().invoke(cli.app, ["conformance", url])
     assert result.exit_code == 1
-    assert "BROKEN  It accepts an event that it has already.\n" in result.output
+    assert "BROKEN  It accepts an event or a write that it has already.\n" in result.output
     assert "        voice_ai_call_initiated sent again at once was answered 409.\n" in result.output
-    assert "Recognise it by its webhook-id." in result.output
+    assert "Recognise it by its webhook-id, which is the Idempotency-Key of a write." in result.output
     assert SECRET not in result.output
 
 
@@ -152,11 +189,15 @@ def test_the_command_prints_json_for_scripts():
         result = CliRunner().invoke(cli.app, ["conformance", url, "--secret", SECRET, "--json"])
     report = json.loads(result.stdout)
     assert (result.exit_code, report["conforms"]) == (1, False)
-    assert [rule["rule"] for rule in report["rules"]] == NAMES
+    assert [rule["rule"] for rule in report["rules"]] == SEEN_FROM_OUTSIDE
     assert [rule["rule"] for rule in report["rules"] if not rule["kept"]] == ["unsigned"]
     unsigned = next(rule for rule in report["rules"] if rule["rule"] == "unsigned")
-    assert unsigned["problems"] == ["voice_ai_call_completed without a signature was answered 202."]
-    assert report["not_observable"] == list(NOT_OBSERVABLE)
+    assert unsigned["problems"] == [
+        "voice_ai_call_completed without a signature was answered 202.",
+        "PATCH fields without a signature was answered 202.",
+        "POST notes without a signature was answered 202.",
+    ]
+    assert report["not_observable"] == [*NOT_OBSERVABLE, NOT_OBSERVABLE_WRITES]
 
 
 def test_a_receiver_that_accepts_no_connection_ends_the_command_with_1():
@@ -177,6 +218,11 @@ def test_a_receiver_that_accepts_no_connection_ends_the_command_with_1():
         (["127.0.0.1:80", "--secret", SECRET], "URL: begins with http:// or https://"),
         (["http://", "--secret", SECRET], "URL: begins with http:// or https://"),
         (["http://127.0.0.1:1", "--secret", "whsec_x"], "whsec_ and base64"),
+        (["http://127.0.0.1:1", "--secret", SECRET, "--contact-url", "http://127.0.0.1/crm"], "has {contact_id} in it"),
+        (
+            ["http://127.0.0.1:1", "--secret", SECRET, "--contact-url", "http://x/{contact_id}", "--events-only"],
+            "is not used with --events-only",
+        ),
     ],
 )
 def test_wrong_use_is_one_sentence(monkeypatch, arguments, told):
@@ -196,16 +242,20 @@ async def test_the_examination_sends_what_the_product_sends():
     seen = []
 
     class Listens(receivers.GoodReceiver):
-        def answer(self, headers, body):
-            seen.append((sorted(headers), headers["content-type"], headers["user-agent"], body))
+        def answer(self, headers, body, path):
+            seen.append((path, sorted(headers), headers["content-type"], headers["user-agent"], body))
             return 202
 
     event = read_examples()["completed"][0]
+    fields, note = streams.writes("test")[:2]
     with serving(Listens()) as url:
         product = EngageHttp(url, SECRET, SystemClock())
         await product.deliver("abt_event", event["id"], event)
+        for write in (fields, note):
+            await product.deliver(write.kind, write.id, write.payload)
         await product.close()
         async with aiohttp.ClientSession(headers={"User-Agent": "ringback"}) as session:
             receiver = Receiver(url, Webhook(SECRET), session)
-            await asyncio.gather(receiver.deliver(event))
-    assert seen[0] == seen[1]
+            for message in (event, fields, note):
+                await receiver.deliver(message)
+    assert seen[:3] == seen[3:]

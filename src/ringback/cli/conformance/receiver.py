@@ -6,15 +6,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ssl import create_default_context
-from typing import Any
 
 import aiohttp
 from standardwebhooks import Webhook
 from yarl import URL
 
-from ringback.adapters.engage_http import TEMPORARY_4XX, TIMEOUT_S, EngageRequest, event_request
+from ringback.adapters.engage_http import TEMPORARY_4XX, TIMEOUT_S, EngageRequest, event_request, write_request
+from ringback.cli.conformance.streams import CrmWrite, Event
 
-Event = dict[str, Any]
+#: What is delivered to Engage.
+Message = Event | CrmWrite
 
 #: Ringback waits for seconds, then for longer. The examination tries as often as this and waits shortly.
 TRIES = 3
@@ -25,6 +26,11 @@ MOST_TIMEOUTS = 3
 
 class Unreachable(Exception):
     """The receiver accepts no connection, or no event, or has left too many requests without an answer."""
+
+
+def name_of(message: Message) -> str:
+    """The message in the sentence about a problem."""
+    return message.name if isinstance(message, CrmWrite) else str(message["type"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +71,32 @@ class Receiver:
     slowest_s: float = 0.0
     late: list[str] = field(default_factory=list)
 
-    def request(self, event: Event, sent_at: datetime | None = None) -> EngageRequest:
-        """The delivery of an event, signed as of now or of another time."""
-        return event_request(self.webhook, event["id"], event, sent_at or datetime.now(UTC))
+    def request(self, message: Message, sent_at: datetime | None = None) -> EngageRequest:
+        """The delivery of a message, signed as of now or of another time."""
+        at = sent_at or datetime.now(UTC)
+        if isinstance(message, CrmWrite):
+            return write_request(self.webhook, message.kind, message.id, message.payload, at)
+        return event_request(self.webhook, message["id"], message, at)
 
-    async def deliver(self, event: Event) -> Answer:
-        """Deliver as Ringback does: a temporary failure is followed by the same event with a new signature."""
+    async def deliver(self, message: Message) -> Answer:
+        """Deliver as Ringback does: a temporary failure is followed by the same message with a new signature."""
         for _ in range(TRIES - 1):
-            answer = await self.send(self.request(event), event["type"])
+            answer = await self.send(self.request(message), name_of(message))
             if not answer.is_temporary:
                 return answer
             self.repeats += 1
             await asyncio.sleep(self.pause_s)
-        return await self.send(self.request(event), event["type"])
+        return await self.send(self.request(message), name_of(message))
+
+    async def shown(self, url: str) -> str:
+        """The page that the receiver's test system has at this URL. Raises Unreachable without one."""
+        try:
+            async with self.session.get(url, timeout=aiohttp.ClientTimeout(total=self.timeout_s)) as response:
+                if response.status != 200:
+                    raise Unreachable(f"The page of a contact is answered {response.status}")
+                return await response.text()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreachable(f"The page of a contact cannot be read ({type(error).__name__})") from None
 
     async def send(self, request: EngageRequest, what: str) -> Answer:
         """Send one request. Raises Unreachable if the receiver accepts no connection."""

@@ -1,17 +1,19 @@
-"""The rules for a receiver of ABT events, each with the deliveries that show whether it is kept."""
+"""The rules for a receiver of ABT events and CRM writes, each with the deliveries that show whether it is kept."""
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
+from urllib.parse import quote
 
 from standardwebhooks import Webhook
 
 from ringback.adapters.engage_http import EngageRequest
 from ringback.cli.conformance import streams
-from ringback.cli.conformance.receiver import Answer, Event, Receiver, Unreachable
+from ringback.cli.conformance.examination import Examination, Rule, Verdict, sentence
+from ringback.cli.conformance.receiver import Message, Unreachable, name_of
 
 #: Ringback keeps this many deliveries in progress.
 AT_ONCE = 50
@@ -19,63 +21,15 @@ AT_ONCE = 50
 STALE = timedelta(hours=1)
 
 NOT_OBSERVABLE = (
-    "An event that was answered 2xx is stored: it is still there after a crash of the receiver.",
+    "A message that was answered 2xx is stored: it is still there after a crash of the receiver.",
     "A repeated event changes nothing the second time.",
     "A correction replaces the event that it corrects.",
-    "A refused delivery has changed nothing.",
+    "A refused event has changed nothing.",
     "The events of a call are applied in order of `sequence`, also where a dead letter has left a gap.",
     "The answers stay fast under the load of production.",
 )
-
-
-@dataclass(slots=True)
-class Examination:
-    """The receiver, and fresh streams of events by the names of the examples."""
-
-    receiver: Receiver
-    examples: dict[str, list[Event]]
-    run: str
-    made: int = 0
-
-    def stream(self, name: str) -> list[Event]:
-        self.made += 1
-        return streams.renewed(self.examples[name], f"{self.run}-{self.made}")
-
-    def event(self, name: str = "completed") -> Event:
-        return self.stream(name)[-1]
-
-    async def accepted(self, *events: Event, how: str = "") -> list[str]:
-        """Deliver the events one after the other. Returns a sentence for each that is not accepted."""
-        answers = [(event, await self.receiver.deliver(event)) for event in events]
-        return [sentence(event, answer, how) for event, answer in answers if not answer.is_accepted]
-
-
-def sentence(event: Event, answer: Answer, how: str = "") -> str:
-    said = f"{event['type']} {how}".strip()
-    if answer.status is not None and 300 <= answer.status < 400:
-        return f"{said} {answer}, and Ringback follows no redirect."
-    return f"{said} {answer}."
-
-
-Check = Callable[[Examination], Awaitable[list[str]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """`title` is what a receiver does; `advice` says how, and what happens otherwise."""
-
-    name: str
-    title: str
-    advice: str
-    check: Check
-
-
-@dataclass(slots=True)
-class Verdict:
-    """The problems of a rule are sentences. None: it was not examined, because the receiver was unreachable."""
-
-    rule: Rule
-    problems: list[str] | None = field(default=None)
+#: Visible where a page shows a contact.
+NOT_OBSERVABLE_WRITES = "A repeated write changes nothing, and a refused one neither: examine it with --contact-url."
 
 
 async def first_event(examination: Examination) -> list[str]:
@@ -92,6 +46,50 @@ async def every_event(examination: Examination) -> list[str]:
     return problems
 
 
+async def writes(examination: Examination) -> list[str]:
+    """Deliver the writes of a contact, also of one whose id has unusual characters.
+
+    If a usual one is refused, the later rules are examined with events alone.
+    """
+    if problems := await examination.accepted(*examination.writes()):
+        examination.has_writes = False
+        return problems
+    unusual = streams.writes(examination.next_run(), streams.UNUSUAL_CONTACT)[:2]
+    return await examination.accepted(*unusual, how=f"of the contact {unusual[0].contact_id}")
+
+
+async def applied_once(examination: Examination) -> list[str]:
+    """Deliver the writes with repeats and a forgery, then read the contact's page.
+
+    The texts are new, so the page has each note as often as it was added.
+    """
+    if not examination.has_writes:
+        return ["Not examined, because writes are not accepted."]
+    stream = streams.writes(examination.next_run())
+    fields, *notes, other_fields = stream
+    for write in stream:
+        await examination.accepted(write, write)
+    await asyncio.gather(*(examination.receiver.deliver(write) for write in notes))
+    await examination.accepted(fields, *notes)
+    refused = streams.writes(examination.next_run())[1]
+    forged = replace(refused, payload={**refused.payload, "contact_id": fields.contact_id})
+    await examination.receiver.send(_unsigned(forged, examination.receiver.request(forged)), forged.name)
+    assert examination.contact_url is not None
+    url = examination.contact_url.replace("{contact_id}", quote(fields.contact_id, safe=""))
+    page = await examination.receiver.shown(url)
+    problems = [
+        f"The contact has a note {count} times, after deliveries of one write under one Idempotency-Key."
+        for note in notes
+        if (count := page.count(note.payload["note"])) != 1
+    ]
+    first, last = (write.payload["fields"]["first_name"] for write in (fields, other_fields))
+    if first in page or last not in page:
+        problems.append("The contact has an earlier value of first_name: a repeat of that write was applied again.")
+    if forged.payload["note"] in page:
+        problems.append("The contact has a note that came without a signature.")
+    return problems
+
+
 async def in_time(examination: Examination) -> list[str]:
     """Judge the answers to all deliveries, so this comes last."""
     limit_s = examination.receiver.timeout_s
@@ -99,31 +97,36 @@ async def in_time(examination: Examination) -> list[str]:
 
 
 async def repeats(examination: Examination) -> list[str]:
-    stream = examination.stream("retried")
     problems = []
-    for event in stream:
-        problems += await examination.accepted(event)
-        problems += await examination.accepted(event, how="sent again at once")
-    return problems + await examination.accepted(*stream, how="sent again after the call's later events")
+    events: list[Message] = [*examination.stream("retried")]
+    written: list[Message] = [*examination.writes()]
+    for stream, later in ((events, "call's later events"), (written, "contact's later writes")):
+        for message in stream:
+            problems += await examination.accepted(message)
+            problems += await examination.accepted(message, how="sent again at once")
+        problems += await examination.accepted(*stream, how=f"sent again after the {later}")
+    return problems
 
 
 async def repeats_at_once(examination: Examination) -> list[str]:
-    event = examination.event()
-    send = examination.receiver.send
-    requests = [examination.receiver.request(event) for _ in range(2)]
-    answers = await asyncio.gather(*(send(request, event["type"]) for request in requests))
-    refused = [answer for answer in answers if not (answer.is_accepted or answer.is_temporary)]
-    problems = [sentence(event, answer, "sent twice at the same moment") for answer in refused]
-    return problems + await examination.accepted(event, how="sent a third time")
+    problems = []
+    for message in examination.one_of_each():
+        requests = [examination.receiver.request(message) for _ in range(2)]
+        send = examination.receiver.send
+        answers = await asyncio.gather(*(send(request, name_of(message)) for request in requests))
+        refused = [answer for answer in answers if not (answer.is_accepted or answer.is_temporary)]
+        problems += [sentence(message, answer, "sent twice at the same moment") for answer in refused]
+        problems += await examination.accepted(message, how="sent a third time")
+    return problems
 
 
 async def broken_connections(examination: Examination) -> list[str]:
     problems = []
     for share, how in ((1.0, "repeated after a timeout"), (0.5, "repeated after half of it was received")):
-        event = examination.event()
-        await examination.receiver.break_off(examination.receiver.request(event), share)
-        await asyncio.sleep(examination.receiver.pause_s)
-        problems += await examination.accepted(event, how=how)
+        for message in examination.one_of_each():
+            await examination.receiver.break_off(examination.receiver.request(message), share)
+            await asyncio.sleep(examination.receiver.pause_s)
+            problems += await examination.accepted(message, how=how)
     return problems
 
 
@@ -166,21 +169,17 @@ async def largest(examination: Examination) -> list[str]:
 
 
 async def unsigned(examination: Examination) -> list[str]:
-    def without_headers(request: EngageRequest) -> EngageRequest:
-        return replace(request, headers={"Content-Type": request.headers["Content-Type"]})
-
-    return await _refused(examination, {"without a signature": without_headers})
+    return await _refused(examination, {"without a signature": _unsigned})
 
 
 async def wrong_signature(examination: Examination) -> list[str]:
     secret = "whsec_" + base64.b64encode(b"not the secret of this receiver.").decode()
     forger = replace(examination.receiver, webhook=Webhook(secret))
-    event = examination.event()
 
-    def signed_otherwise(_: EngageRequest) -> EngageRequest:
-        return forger.request(event)
+    def signed_otherwise(message: Message, _: EngageRequest) -> EngageRequest:
+        return forger.request(message)
 
-    def garbled(request: EngageRequest) -> EngageRequest:
+    def garbled(_: Message, request: EngageRequest) -> EngageRequest:
         return _with_header(request, "webhook-signature", "v1,no base64")
 
     return await _refused(
@@ -189,13 +188,13 @@ async def wrong_signature(examination: Examination) -> list[str]:
 
 
 async def altered(examination: Examination) -> list[str]:
-    def body(request: EngageRequest) -> EngageRequest:
-        return replace(request, body=request.body.replace('"conformance":', '"forged":'))
+    def body(_: Message, request: EngageRequest) -> EngageRequest:
+        return replace(request, body=request.body.replace("conformance", "forged"))
 
-    def id_(request: EngageRequest) -> EngageRequest:
+    def id_(_: Message, request: EngageRequest) -> EngageRequest:
         return _with_header(request, "webhook-id", f"{request.headers['webhook-id']}-2")
 
-    def timestamp(request: EngageRequest) -> EngageRequest:
+    def timestamp(_: Message, request: EngageRequest) -> EngageRequest:
         return _with_header(request, "webhook-timestamp", str(int(request.headers["webhook-timestamp"]) + 1))
 
     changes = {
@@ -207,23 +206,29 @@ async def altered(examination: Examination) -> list[str]:
 
 
 async def stale(examination: Examination) -> list[str]:
-    event, now = examination.event(), datetime.now(UTC)
+    now = datetime.now(UTC)
 
-    def old(_: EngageRequest) -> EngageRequest:
-        return examination.receiver.request(event, now - STALE)
+    def old(message: Message, _: EngageRequest) -> EngageRequest:
+        return examination.receiver.request(message, now - STALE)
 
-    def early(_: EngageRequest) -> EngageRequest:
-        return examination.receiver.request(event, now + STALE)
+    def early(message: Message, _: EngageRequest) -> EngageRequest:
+        return examination.receiver.request(message, now + STALE)
 
     return await _refused(examination, {"signed an hour ago": old, "signed for the next hour": early})
 
 
 async def forged_first(examination: Examination) -> list[str]:
-    event = examination.event()
-    request = examination.receiver.request(event)
-    forged = _with_header(request, "webhook-signature", f"v1,{base64.b64encode(bytes(32)).decode()}")
-    await examination.receiver.send(forged, event["type"])
-    return await examination.accepted(event, how="after a forged one with its id")
+    problems = []
+    for message in examination.one_of_each():
+        request = examination.receiver.request(message)
+        forged = _with_header(request, "webhook-signature", f"v1,{base64.b64encode(bytes(32)).decode()}")
+        await examination.receiver.send(forged, name_of(message))
+        problems += await examination.accepted(message, how="after a forged one with its id")
+    return problems
+
+
+def _unsigned(_: Message, request: EngageRequest) -> EngageRequest:
+    return replace(request, headers={n: text for n, text in request.headers.items() if not n.startswith("webhook-")})
 
 
 def _with_header(request: EngageRequest, name: str, text: str) -> EngageRequest:
@@ -231,19 +236,20 @@ def _with_header(request: EngageRequest, name: str, text: str) -> EngageRequest:
 
 
 async def _refused(
-    examination: Examination, forgeries: Mapping[str, Callable[[EngageRequest], EngageRequest]]
+    examination: Examination, forgeries: Mapping[str, Callable[[Message, EngageRequest], EngageRequest]]
 ) -> list[str]:
-    """Send forged deliveries. Returns a sentence for each that is not refused with a 4xx."""
+    """Send forged deliveries of events and writes. Returns a sentence for each that is not refused with a 4xx."""
     problems = []
     for how, forge in forgeries.items():
-        event = examination.event()
-        answer = await examination.receiver.send(forge(examination.receiver.request(event)), event["type"])
-        if not answer.is_refused:
-            problems.append(sentence(event, answer, how))
+        for message in examination.one_of_each():
+            forged = forge(message, examination.receiver.request(message))
+            answer = await examination.receiver.send(forged, name_of(message))
+            if not answer.is_refused:
+                problems.append(sentence(message, answer, how))
     return problems
 
 
-ACCEPT = "Answer 2xx as soon as the event is stored."
+ACCEPT = "Answer 2xx as soon as it is stored."
 REFUSE = "Verify the signature over the received bytes with the shared secret, and answer 401 if it does not match."
 RULES = (
     Rule(
@@ -259,17 +265,29 @@ RULES = (
         "and the call's later events wait behind it.",
         every_event,
     ),
-    Rule("repeats", "It accepts an event that it has already.", f"{ACCEPT} Recognise it by its webhook-id.", repeats),
+    Rule(
+        "writes",
+        "It accepts writes to the fields and notes of a contact.",
+        "They go to URL/contacts/{contact_id}/fields and /notes. Decode the id. Use --events-only if your agents have "
+        "neither field_writeback nor note_writeback.",
+        writes,
+    ),
+    Rule(
+        "repeats",
+        "It accepts an event or a write that it has already.",
+        f"{ACCEPT} Recognise it by its webhook-id, which is the Idempotency-Key of a write.",
+        repeats,
+    ),
     Rule(
         "repeats_at_once",
-        "It accepts an event that comes twice at the same moment.",
+        "It accepts an event or a write that comes twice at the same moment.",
         "Let the database decide which of the two is the first, with a unique key on the webhook-id.",
         repeats_at_once,
     ),
     Rule(
         "broken_connections",
-        "It accepts an event whose first delivery broke off.",
-        "Note a webhook-id together with its event, in one transaction, not before.",
+        "It accepts an event or a write whose first delivery broke off.",
+        "Note a webhook-id together with its content, in one transaction, not before.",
         broken_connections,
     ),
     Rule(
@@ -315,7 +333,7 @@ RULES = (
     ),
     Rule(
         "forged_first",
-        "It accepts an event after a forged one with the same id.",
+        "It accepts an event or a write after a forged one with the same id.",
         "Verify the signature before the webhook-id is noted.",
         forged_first,
     ),
@@ -328,9 +346,26 @@ RULES = (
 )
 
 
+APPLIED_ONCE = Rule(
+    "applied_once",
+    "It applies each write once, and a refused write not at all.",
+    "Note the Idempotency-Key of each write under a unique key, in the transaction that applies it. Answer a repeat "
+    "2xx, and do not apply it.",
+    applied_once,
+)
+
+
+def rules_of(examination: Examination) -> list[Rule]:
+    """The rules that this examination can check. `in_time` is the last one, because it judges all answers."""
+    rules = [rule for rule in RULES if examination.has_writes or rule.check is not writes]
+    if examination.has_writes and examination.contact_url is not None:
+        rules.insert(-1, APPLIED_ONCE)
+    return rules
+
+
 async def examine(examination: Examination) -> list[Verdict]:
     """Check rule by rule. A receiver that becomes unreachable breaks that rule; the later ones stay unexamined."""
-    verdicts = [Verdict(rule) for rule in RULES]
+    verdicts = [Verdict(rule) for rule in rules_of(examination)]
     for verdict in verdicts:
         try:
             verdict.problems = await verdict.rule.check(examination)

@@ -1,10 +1,32 @@
-"""The golden streams of an examination: the package's examples, as calls that no receiver has seen before."""
+"""The golden streams of an examination: the package's examples as calls that no receiver has seen, and CRM writes."""
 
 import copy
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 Event = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CrmWrite:
+    """Fields or a note of a contact, as they wait in the outbox. The id is the Idempotency-Key."""
+
+    kind: str
+    id: str
+    payload: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return "PATCH fields" if self.kind == "crm_fields" else "POST notes"
+
+    @property
+    def contact_id(self) -> str:
+        return str(self.payload["contact_id"])
+
+
+#: An id may have every visible character but the slash. The path has it percent-encoded.
+UNUSUAL_CONTACT = "Zoë+50% #1?&;=@"
 
 #: The members that hold an id of Ringback's or of Retell's.
 _IDS = ("call_id", "attempt_id", "task_id", "provider_call_id", "corrects")
@@ -24,6 +46,32 @@ def renewed(stream: list[Event], run: str) -> list[Event]:
         data["contact_id"] = f"conformance-{data['contact_id']}"
         data["metadata"] = {"conformance": run}
     return events
+
+
+def writes(run: str, contact: str = "crm-107") -> list[CrmWrite]:
+    """Writes to a new contact, in order: every type of field, a note of an agent and of a system, a field again."""
+    contact_id, call_id = f"conformance-{contact}-{run}", _new("call", run)
+    values = {
+        "email": "ada@example.com",
+        "budget": 1200.5,
+        "opted_in": True,
+        "appointment_at": "2026-12-01T17:00:00.000Z",
+        "interest": "high",
+    }
+    payloads: list[dict[str, Any]] = [
+        {"fields": {"first_name": f"conformance Ada {run}", **values}},
+        {"note": f"conformance: call again in spring, {run}", "author": "agent", "call_id": call_id},
+        {"note": f"conformance: has moved, {run}", "author": "system", "call_id": None},
+        {"fields": {"first_name": f"conformance Grace {run}"}},
+    ]
+    return [
+        CrmWrite(
+            "crm_fields" if "fields" in payload else "crm_note",
+            _new(f"write-{number}", run),
+            {"contact_id": contact_id, **payload},
+        )
+        for number, payload in enumerate(payloads)
+    ]
 
 
 def _new(id_: str, run: str) -> str:
