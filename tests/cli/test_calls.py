@@ -173,7 +173,7 @@ def test_trace_prints_the_timeline_line_by_line(voice_api):
     assert result.exit_code == 0
     lines = [line.rstrip() for line in result.stdout.splitlines()]
     assert lines == [
-        "call 019ad9f0-call  scheduled  contact crm-42  next at 2026-12-01 18:00:00.000",
+        "call 019ad9f0-call  scheduled  contact crm-42  next at 2026-12-01 18:00:00.000 UTC",
         "",
         "2026-12-01 17:00:00.000  +0.000 s      call_accepted         contact_id=crm-42  agent_id=agent_1",
         "2026-12-01 17:00:00.250  +0.250 s  #1  gate                  verdict=admit  rule=admitted",
@@ -208,8 +208,8 @@ def test_calls_lists_a_row_per_call_with_its_reason(voice_api):
     result = run(cli.app, arguments)
     assert result.stdout.splitlines() == [
         "call           status       contact  attempts  reason",
-        "019ad9f0-call  scheduled    crm-42   1         was due 2020-12-01 18:00:00.000, after dial_busy",
-        "c-2            in_progress  crm-42   1         talking since 2026-12-01 17:00:04.000",
+        "019ad9f0-call  scheduled    crm-42   1         was due 2020-12-01 18:00:00.000 UTC, after dial_busy",
+        "c-2            in_progress  crm-42   1         talking since 2026-12-01 17:00:04.000 UTC",
         "c-3            failed       crm-42   0         suppressed",
     ]
     assert result.stderr == "3 calls; there are more, see --limit\n"

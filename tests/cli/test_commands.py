@@ -26,6 +26,14 @@ def test_serve_names_the_setting_when_there_is_no_database(monkeypatch):
     assert "RINGBACK_DATABASE_URL" in str(result.exception)
 
 
+@pytest.mark.parametrize("group", [[], ["keys"], ["db"], ["dead-letters"], ["retell"]], ids=str)
+def test_help_lists_each_command_with_a_whole_sentence(group):
+    listed = run(cli.app, [*group, "--help"]).output.partition("Commands:\n")[2].splitlines()
+    assert listed
+    assert [line for line in listed if not line.endswith(".")] == []
+    assert [line for line in listed if line.endswith("...")] == []
+
+
 def test_a_command_prints_every_problem_of_the_settings_and_ends_with_2(tmp_path: Path):
     env = {"RINGBACK_COUNTRIES": "USA", "RINGBACK_LOG_FORMAT": "xml", "PATH": "/usr/bin"}
     command = [sys.executable, "-c", "from ringback.cli import main; main()", "doctor"]

@@ -29,8 +29,10 @@ WHY = {
     "attempts_last_24h": [{"attempt_id": "a-1", "call_id": "c-1", "number": 1, "state": "analyzed",
                            "sent_at": "2026-12-01T17:00:00.000Z", "ended_at": None,
                            "disconnection_reason": "dial_busy", "holds_person": False}],
-    "decisions": [{"at": "2026-12-01T17:00:00.000Z", "call_id": "c-1", "attempt_id": None, "kind": "gate",
-                   "detail": {"verdict": "wait", "rule": "attempt_gap", "until": None}}],
+    "decisions": [{"at": "2026-12-01T16:59:00.000Z", "call_id": "c-1", "attempt_id": "a-1", "kind": "dial_answer",
+                   "detail": {"answer": "placed", "cause": "http_201", "resend": False}},
+                  {"at": "2026-12-01T17:00:00.000Z", "call_id": "c-1", "attempt_id": None, "kind": "gate",
+                   "detail": {"verdict": "wait", "rule": "attempt_gap", "until": "2026-12-01T17:15:00.000Z"}}],
 }  # fmt: skip
 
 
@@ -49,9 +51,14 @@ def api(monkeypatch):
 
 def test_pause_prints_its_start_and_the_number_of_live_calls(api):
     responses, requests = api
-    responses["POST", "/v1/dialing/pause"] = {"paused": True, "paused_at": "T", "reason": "wrong script", "live": 3}
+    responses["POST", "/v1/dialing/pause"] = {
+        "paused": True,
+        "paused_at": "2026-12-01T17:00:00.000Z",
+        "reason": "wrong script",
+        "live": 3,
+    }
     result = run(cli.app, ["pause", "--reason", "wrong script"])
-    assert (result.exit_code, result.stdout) == (0, "paused since T: wrong script\n")
+    assert (result.exit_code, result.stdout) == (0, "paused since 2026-12-01 17:00:00.000 UTC: wrong script\n")
     assert result.stderr == "3 calls are ringing or talking and go on\n"
     assert requests == [("POST", "/v1/dialing/pause", {"reason": "wrong script"})]
 
@@ -83,7 +90,9 @@ def test_why_explains_in_sentences_by_phone_or_by_contact(api):
         "Open task: the callback of call c-1 is held by an inbound call, due 2026-12-02 01:00:00.000 UTC; then it waits"
         " until Wed 2 Dec 09:00 in New York because it is outside the calling hours (outside_calling_hours).",
         "Attempt 1 of call c-1 was sent at 2026-12-01 17:00:00.000 UTC and is analyzed, dial_busy.",
-        "Decision at 2026-12-01 17:00:00.000 UTC about call c-1: gate, verdict wait, rule attempt_gap.",
+        "At 2026-12-01 16:59:00.000 UTC Retell's answer to call c-1 was placed (http_201).",
+        "At 2026-12-01 17:00:00.000 UTC call c-1 had to wait until 2026-12-01 17:15:00.000 UTC, because the last"
+        " attempt was a short time ago (attempt_gap).",
     ]
     assert json.loads(run(cli.app, ["why", "a&b", "--json"]).stdout) == WHY
 

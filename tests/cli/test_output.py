@@ -42,7 +42,7 @@ ANSWERS = {
 COMMANDS = {
     f"trace {UUID}": {UUID, "END-OF-CONTACT", "END-OF-CODE", "voice_ai_call_failed", "suppression_added", "call_9"},
     "calls": {UUID, "END-OF-CONTACT", "scheduled", "dial_busy"},
-    "why crm-42": {"2026-12-02", "(outside_calling_hours).", "York.", "attempt_gap."},
+    "why crm-42": {"2026-12-02", "(outside_calling_hours).", "York.", "(attempt_gap)."},
 }
 
 

@@ -118,7 +118,7 @@ def calls(  # noqa: PLR0913 - each is an option of the command line
 
 
 def trace(call_id: str, as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Print a call's timeline: every decision, message, webhook and ABT event, with times in UTC."""
+    """Print the timeline of a call. It has every decision, message, webhook and ABT event, with times in UTC."""
     path = f"/v1/calls/{quote(call_id, safe='')}"
     shown = request(data_dir, "GET", path)
     entries = request(data_dir, "GET", f"{path}/timeline")["entries"]

@@ -49,7 +49,7 @@ def pause(
         print_json(state)
         return
     because = f": {visible(state['reason'])}" if state["reason"] else ""
-    typer.echo(f"paused since {state['paused_at']}{because}")
+    typer.echo(f"paused since {short_time(state['paused_at'])} UTC{because}")
     if state["live"]:
         typer.echo(f"{state['live']} calls are ringing or talking and go on", err=True)
 
@@ -72,7 +72,7 @@ def why(
     as_json: AsJson = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Explain why this person was, or was not, called, and when the next call is allowed."""
+    """Explain why a person was called, or was not. Says when the next call is allowed."""
     query = urlencode({"phone" if person.startswith("+") else "contact_id": person})
     explanation = request(data_dir, "GET", f"/v1/why?{query}")
     if as_json:
@@ -111,11 +111,7 @@ def explanation_sentences(explanation: dict[str, Any]) -> list[str]:
         ended = f", {attempt['disconnection_reason']}" if attempt["disconnection_reason"] else ""
         attempt_of_call = f"Attempt {attempt['number']} of call {attempt['call_id']}"
         sentences.append(f"{attempt_of_call} was {sent} and is {attempt['state']}{ended}.")
-    for decision in explanation["decisions"]:
-        known = {name: value for name, value in decision["detail"].items() if value is not None}
-        inputs = ", ".join(f"{name} {visible(value)}" for name, value in known.items())
-        about = f"Decision at {short_time(decision['at'])} UTC about call {decision['call_id']}"
-        sentences.append(f"{about}: {decision['kind']}, {inputs}.")
+    sentences += map(_decision, explanation["decisions"])
     return sentences
 
 
@@ -127,6 +123,17 @@ def _next_call(explanation: dict[str, Any], zones: Sequence[str]) -> str:
     if rule == "admitted":
         return f"A call is possible now, because {_because(rule)}."
     return f"The next call is possible {local_time(at, zones)} ({short_time(at)} UTC), {because}."
+
+
+def _decision(decision: dict[str, Any]) -> str:
+    """What was decided, and why. `ringback trace` has the inputs."""
+    detail, at = decision["detail"], f"At {short_time(decision['at'])} UTC"
+    call = f"call {decision['call_id']}"
+    if decision["kind"] == "dial_answer":
+        return f"{at} Retell's answer to {call} was {detail['answer']} ({detail['cause']})."
+    what = {"admit": "was allowed to dial", "wait": "had to wait", "deny": "was not allowed to dial"}
+    until = f" until {short_time(detail['until'])} UTC" if detail.get("until") else ""
+    return f"{at} {call} {what[detail['verdict']]}{until}, because {_because(detail['rule'])}."
 
 
 def _because(rule: str) -> str:

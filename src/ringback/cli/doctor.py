@@ -27,7 +27,7 @@ def doctor(
     as_json: AsJson = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Check settings, database, clock, queues, Retell's keys, Engage and dead letters.
+    """Check an installation and its settings. Clock, database, queues, dead letters, Retell's keys and Engage.
 
     Where a Ringback runs, its settings count. The exit code is 1 if something is wrong; a warning is not.
     """

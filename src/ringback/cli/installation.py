@@ -25,7 +25,7 @@ def upgrade_database(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 
 
 def rekey_database(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Rehash the hashes of erased people under the newest RINGBACK_ERASURE_KEY."""
+    """Hash erased people under the newest erasure key. It is the first one of RINGBACK_ERASURE_KEY."""
     import asyncio
 
     from ringback.adapters.postgres.person_hash import Hashing
@@ -49,7 +49,7 @@ def rekey_database(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 
 
 def catalog(as_json: AsJson = False) -> None:
-    """Print the catalogue in force as TOML: dispositions, writable fields, custom events."""
+    """Print the catalogue in force as TOML. It has dispositions, writable fields and custom events."""
     from ringback.domain.catalog import catalog_toml
     from ringback.wiring import read_catalog
 
@@ -67,7 +67,7 @@ def erase(
     as_json: AsJson = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Erase a person: rows, transcripts, pending messages. Shows the counts and asks before.
+    """Erase a person. Rows, transcripts and pending messages; shows the counts and asks before.
 
     A suppression stays in force as a keyed hash.
     """
@@ -89,8 +89,9 @@ def erase(
     if as_json:
         print_json({"rows": erased.rows, "provider_call_ids": erased.provider_call_ids})
         return
+    typer.echo("erased" if any(erased.rows.values()) else "nothing about this number was stored", err=True)
     for kind, count in erased.rows.items():
-        typer.echo(f"{kind:<22}{count}")
+        typer.echo(f"{kind.replace('_', ' '):<22}{count}")
     if erased.provider_call_ids:
         typer.echo("Retell still holds these calls; delete them there as well:", err=True)
         typer.echo("\n".join(erased.provider_call_ids), err=True)

@@ -46,7 +46,7 @@ def create(
 
 @app.command("list")
 def show_all(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """List all keys, revoked ones too: name, role, and when each was made, last used and revoked."""
+    """List all keys, revoked ones too. A row has the name, the role, and when it was made, last used and revoked."""
     records = _with_keys(data_dir, lambda keys: keys.all())
     times = ("created_at", "last_used_at", "revoked_at")
     rows = [asdict(record) | {name: iso(getattr(record, name)) for name in times} for record in records]

@@ -57,7 +57,7 @@ def _reason(call: dict[str, Any], now: datetime) -> str:
     if due is not None:
         after = f", after {last['disconnection_reason']}" if last and last["disconnection_reason"] else ""
         is_late = datetime.fromisoformat(due) < now and call["status"] == "scheduled"
-        return f"{'was due' if is_late else 'due'} {short_time(due)}{after}"
+        return f"{'was due' if is_late else 'due'} {short_time(due)} UTC{after}"
     if last is None:
         return ""
     match call["status"]:
@@ -66,9 +66,9 @@ def _reason(call: dict[str, Any], now: datetime) -> str:
         case "unknown":
             return f"Retell's answer to attempt {last['number']} is unclear; it is looked up"
         case "in_progress" if last["ended_at"]:
-            return f"ended {short_time(last['ended_at'])}, the analysis is awaited"
+            return f"ended {short_time(last['ended_at'])} UTC, the analysis is awaited"
         case "in_progress":
-            return f"talking since {short_time(last['started_at'])}" if last["started_at"] else "talking"
+            return f"talking since {short_time(last['started_at'])} UTC" if last["started_at"] else "talking"
     return str(last["disconnection_reason"] or "")
 
 
@@ -82,7 +82,7 @@ def headline(call: dict[str, Any]) -> list[Cell]:
     if call.get("reason"):
         cells.append(Cell(f"reason {call['reason']}"))
     if call["next_eligible_at"]:
-        cells.append(Cell(f"next at {short_time(call['next_eligible_at'])}"))
+        cells.append(Cell(f"next at {short_time(call['next_eligible_at'])} UTC"))
     return cells
 
 

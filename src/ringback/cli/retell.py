@@ -41,7 +41,7 @@ def tools(
     args_at_root: Annotated[bool, typer.Option(help='For agents that send "args only".')] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Print the custom functions as JSON, ready to paste into an agent's tools.
+    """Print the agent's functions as JSON. They are ready to be pasted into its tools at Retell.
 
     Retell's servers call them, so the URL must be reachable from outside.
     """

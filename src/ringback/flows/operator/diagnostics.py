@@ -196,7 +196,7 @@ def _work_checks(work: WorkFacts, now: datetime) -> list[Check]:
     dialing, breaker = Check("dialing", "not paused"), Check("breaker", "closed")
     if work.paused_at is not None:
         because = f": {work.pause_reason}" if work.pause_reason else ""
-        dialing = Check("dialing", f"paused{because}", "to go on, run: ringback resume")
+        dialing = warn("dialing", f"paused{because}", "to go on, run: ringback resume")
     if work.breaker_until is not None:
         said = f"open ({work.breaker_reason}), next try {work.breaker_until:%H:%M:%S} UTC"
         breaker = _wrong("breaker", said, "Retell refuses the account: look at its key, balance and limits")
