@@ -10,7 +10,7 @@ WORKERS ?= 4
 # Compiling what they import is most of a short-lived process's work; container images often forbid to keep the result.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up test slow check prove races properties bench wheel bundle deploy-check aws-story cold-start lock clean
+.PHONY: help setup demo up test slow check prove races properties bench tour wheel bundle deploy-check aws-story cold-start lock clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -60,6 +60,9 @@ aws-story: $(READY) $(SQS_READY) $(AWS_READY) ## deploys the template into an em
 
 cold-start: $(READY) $(AWS_READY) bundle ## the webhook function's first answer beside that of an empty function
 	$(BIN)/python -m deploy.aws.cold_start build/webhook_lambda
+
+tour: $(READY) ## the tasks of the users: each command, what it prints, and whether that is true
+	$(BIN)/python -m tests.tour
 
 wheel: $(READY) ## the package for production, in dist/
 	$(BIN)/uv build -q --wheel --no-build-isolation --python $(BIN)/python
