@@ -185,7 +185,7 @@ def test_the_lambda_needs_the_package_and_botocore_alone(tmp_path):
     subprocess.run([sys.executable, *build], cwd=ROOT, check=True, capture_output=True)
     for command in COMMANDS:
         if "-m zipfile" in command:
-            words = shlex.split(command.replace("/opt/ringback/.venv/bin/python", sys.executable))
+            words = shlex.split(command.replace("/opt/ringback/current/bin/python", sys.executable))
             subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
     assert "ringback/services/webhook_lambda.py" in zipfile.ZipFile(tmp_path / "lambda.zip").namelist()
     program = f"""

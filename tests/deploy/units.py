@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 SYSTEMD = DEPLOY / "systemd"
-EXECUTABLE = "/opt/ringback/.venv/bin/ringback"
+EXECUTABLE = "/opt/ringback/current/bin/ringback"
 #: Applies to each unit whose name begins with `ringback-`.
 EVERY_UNIT = SYSTEMD / "ringback-.service.d" / "every-unit.conf"
 
