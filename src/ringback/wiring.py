@@ -334,8 +334,11 @@ async def open_diagnostic_targets(
                 unavailable = error
         queues: dict[str, MessageQueue | Retryable] = {}
         for subject, name in {"call queue": settings.call_queue, "event queue": settings.event_queue}.items():
+            is_in_database = not name.startswith("http")
+            if is_in_database and "RINGBACK_DATABASE_URL" in known_elsewhere:
+                continue  # the finding about the database says that it is not known here
             try:
-                if pool is None and not name.startswith("http"):
+                if pool is None and is_in_database:
                     raise unavailable
                 queue = queues[subject] = await open_queue(name, pool, settings.aws_region)
                 stack.push_async_callback(queue.close)

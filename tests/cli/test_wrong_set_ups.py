@@ -224,5 +224,21 @@ def test_a_wrong_set_up_ends_with_one_sentence_and_exit_code_2(set_up: WrongSetU
     assert "Traceback" not in ended.stderr
 
 
+def test_the_doctor_of_a_database_before_its_upgrade_says_what_to_do(surroundings):
+    ended = subprocess.run(
+        [sys.executable, "-m", "ringback.cli", "doctor"],
+        env={"PATH": "/usr/bin", **RETELL, "RINGBACK_DATABASE_URL": surroundings["empty"]},
+        cwd=surroundings["home"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, "Traceback" in ended.stderr) == (1, False), ended.stderr
+    assert "WRONG  schema              no tables yet, this program wants" in ended.stdout
+    for queue in ("call queue ", "event queue"):
+        assert f"WRONG  {queue}         the queue's database is not upgraded: run ringback db upgrade" in ended.stdout
+
+
 def test_at_least_thirty_set_ups_are_tried():
     assert len({set_up.name for set_up in SET_UPS}) == len(SET_UPS) >= 30

@@ -101,7 +101,8 @@ def try_function(
     if status == 401:
         raise SettingsError([f"RETELL_WEBHOOK_KEY: {url} does not accept a signature with this key"])
     if status == 404:
-        fail(f"there is no function {visible(action)} for agents: see ringback retell tools")
+        hint = "where each process has its own address, RINGBACK_URL is the business API's"
+        fail(f"{url} has no function {visible(action)} for agents: see ringback retell tools; {hint}")
     if status != 200:
         fail(f"{url} responded {status}; the agent would hear nothing")
     if as_json:

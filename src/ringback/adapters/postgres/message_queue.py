@@ -208,6 +208,8 @@ class PostgresQueue(MessageQueue):
                 return await connection.fetch(statement, *arguments, timeout=STATEMENT_TIMEOUT_S)
         except Retryable as error:
             raise QueueUnavailable(f"the queue's database is unavailable: {error}") from error
+        except asyncpg.UndefinedTableError as error:
+            raise QueueUnavailable("the queue's database is not upgraded: run ringback db upgrade") from error
 
 
 def _split(receipts: Sequence[str]) -> tuple[list[int], list[str]]:
