@@ -26,7 +26,7 @@ def test_serve_names_the_setting_when_there_is_no_database(monkeypatch):
     assert "RINGBACK_DATABASE_URL" in str(result.exception)
 
 
-@pytest.mark.parametrize("group", [[], ["keys"], ["db"], ["dead-letters"], ["retell"]], ids=str)
+@pytest.mark.parametrize("group", [[], ["keys"], ["db"], ["dead-letters"], ["retell"], ["analytics"]], ids=str)
 def test_help_lists_each_command_with_a_whole_sentence(group):
     listed = run(cli.app, [*group, "--help"]).output.partition("Commands:\n")[2].splitlines()
     assert listed

@@ -22,6 +22,7 @@ from .separate_processes import API_KEY, ENGAGE, RETELL, Processes, ringback, wa
 UNITS = process_units()
 PROCESSES = tuple(UNITS)
 
+
 @pytest.fixture
 def processes(tmp_path: Path) -> Iterator[Processes]:
     running = Processes(tmp_path)

@@ -20,13 +20,13 @@ app = typer.Typer(no_args_is_help=True, help="The statistics.")
 
 @app.command()
 def check(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Recompute every number from its rows, and list the cells that differ. Exits with 1 if there are any."""
+    """Recompute every number from its rows. Lists the cells that differ, and exits with 1 if there are any."""
     _show(_with_rollups(data_dir, lambda rollups: rollups.check()), as_json, "no cell differs")
 
 
 @app.command()
 def rebuild(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Count every row anew, in the days of RINGBACK_REPORT_ZONE, and correct the cells. Calls go on meanwhile."""
+    """Count every row anew and correct the cells. Days are those of RINGBACK_REPORT_ZONE. Calls go on meanwhile."""
     corrected = _with_rollups(data_dir, lambda rollups: rollups.rebuild())
     if as_json:
         print_json([asdict(one) for one in corrected])
@@ -36,7 +36,7 @@ def rebuild(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> No
 
 @app.command()
 def ddl(location: Annotated[str, typer.Option(help="Where the files are.")] = "s3://BUCKET/ringback") -> None:
-    """Print the tables of Athena and ClickHouse over the files of ringback export."""
+    """Print the tables of Athena and ClickHouse. They read the files of ringback export."""
     from ringback.adapters.lake import ddl as tables
 
     typer.echo(tables(location.rstrip("/")), nl=False)

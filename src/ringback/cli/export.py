@@ -29,7 +29,7 @@ def export(
     until: Annotated[str | None, typer.Option("--to", help="The day after the last. Default: today.")] = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Write attempts, calls and events of closed days, a file for each day.
+    """Write closed days as files. Each has the attempts, calls or events of one day.
 
     Parquet: a day that changed since the last export is written again as its next revision. Needs ringback[lake].
     """
