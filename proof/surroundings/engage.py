@@ -21,9 +21,10 @@ from ringback.adapters.postgres import outbox
 from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.abt_event import AbtEvent
-from ringback.flows.outbox_delivery import OutboxRelay, deliver_outbox
+from ringback.flows.outbox_delivery import OutboxRelay
 from ringback.web.server import listen
 from tests.fixed_clock import FixedClock
+from tests.outbox import deliver_outbox
 
 I14 = Invariant.I14
 HOUR_S, DAY_S = 3600.0, 86400.0

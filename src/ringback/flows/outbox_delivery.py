@@ -267,19 +267,11 @@ class OutboxRelay:
         return False
 
 
-async def deliver_outbox(relay: OutboxRelay, stop: asyncio.Event | None = None) -> None:
+async def deliver_due(relay: OutboxRelay, channel: Channel, stop: asyncio.Event) -> None:
     """Deliver everything that is due now, with the rows that follow under the same key. Stops taking rows at `stop`.
 
     Raises the store's errors. Rows that were sent but not marked are sent again, under the same ids.
     """
-    until = stop or asyncio.Event()
-    ended = await asyncio.gather(*(_drain(relay, channel, until) for channel in relay.channels), return_exceptions=True)
-    for end in ended:
-        if end is not None:
-            raise end
-
-
-async def _drain(relay: OutboxRelay, channel: Channel, stop: asyncio.Event) -> None:
     in_flight: _Batches = {}
     taking = True
     try:
@@ -331,7 +323,7 @@ async def run_relay(
 
     async def deliver_channel(channel: Channel, woken: asyncio.Event) -> None:
         woken.clear()
-        await _drain(relay, channel, stop)
+        await deliver_due(relay, channel, stop)
         waits = [asyncio.ensure_future(event.wait()) for event in (woken, stop)]
         try:
             await asyncio.wait(waits, timeout=poll_s, return_when=asyncio.FIRST_COMPLETED)

@@ -25,11 +25,12 @@ from ringback.domain.provider_report import ProviderReport
 from ringback.flows.business_operations.action import Reply, request_of
 from ringback.flows.event_processing import EventCounts, EventProcessing
 from ringback.flows.operator.erasure import erase_person
-from ringback.flows.outbox_delivery import OutboxRelay, deliver_outbox
+from ringback.flows.outbox_delivery import OutboxRelay
 from ringback.flows.reconciliation import Reconciliation
 from ringback.messages import WebhookReceived, encode_webhook
 from ringback.ports import Delivery, OutgoingMessage
 from tests.flows.business_operations.conftest import POLICY, ActionStack, Talk
+from tests.outbox import deliver_outbox
 
 PHONE, CONTACT, KEY = "+14155550160", "crm-canary-42", "order-of-crm-canary-42"
 OURS = "+14155550199"

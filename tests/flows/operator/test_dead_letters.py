@@ -11,9 +11,10 @@ from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.adapters.postgres.outbox import PostgresDeadOutbox
 from ringback.domain.abt_event import AbtEvent
 from ringback.flows.operator.dead_letters import DeadLetters, UnknownSource
-from ringback.flows.outbox_delivery import OutboxRelay, deliver_outbox
+from ringback.flows.outbox_delivery import OutboxRelay
 from ringback.messages import encode_webhook
 from ringback.ports import Delivery, OutgoingMessage
+from tests.outbox import deliver_outbox
 
 
 class Engage:

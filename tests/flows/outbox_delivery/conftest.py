@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from ringback.domain.errors import QueueUnavailable, StoreUnavailable
-from ringback.flows.outbox_delivery import OutboxRelay, deliver_outbox
+from ringback.flows.outbox_delivery import OutboxRelay
 from ringback.messages import CallRequested, decode_call_requested
 from ringback.ports import Delivery, OutgoingMessage
 from ringback.storage import OutboxKind, OutboxRow
+from tests.outbox import deliver_outbox
 
 
 @dataclass

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from ringback.flows.outbox_delivery import OutboxRelay, deliver_outbox
+from ringback.flows.outbox_delivery import OutboxRelay
 from ringback.messages import CallRequested
+from tests.outbox import deliver_outbox
 
 
 async def test_call_messages_leave_in_tens(relay: OutboxRelay, outbox: Any, queue: Any) -> None:

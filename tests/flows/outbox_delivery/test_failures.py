@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from ringback.domain.errors import ProviderUnavailable, StoreUnavailable
-from ringback.flows.outbox_delivery import OutboxRelay, deliver_outbox
+from ringback.flows.outbox_delivery import OutboxRelay
 from ringback.ports import Delivery
+from tests.outbox import deliver_outbox
 
 DAY_S = 86400
 

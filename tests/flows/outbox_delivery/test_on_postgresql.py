@@ -11,9 +11,10 @@ from structlog.testing import capture_logs
 from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.abt_event import AbtEvent
-from ringback.flows.outbox_delivery import LEASE_S, OutboxRelay, deliver_outbox
+from ringback.flows.outbox_delivery import LEASE_S, OutboxRelay
 from ringback.messages import CallRequested, decode_call_requested
 from ringback.ports import Delivery
+from tests.outbox import deliver_outbox
 
 
 @pytest.fixture

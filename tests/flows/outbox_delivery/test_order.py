@@ -4,7 +4,8 @@ import asyncio
 import random
 from typing import Any
 
-from ringback.flows.outbox_delivery import OutboxRelay, deliver_outbox
+from ringback.flows.outbox_delivery import OutboxRelay
+from tests.outbox import deliver_outbox
 
 
 async def test_a_calls_events_leave_one_after_the_other(relay: OutboxRelay, outbox: Any, engage: Any) -> None:

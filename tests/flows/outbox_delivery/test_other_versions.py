@@ -12,9 +12,10 @@ from ringback.adapters.engage_http import EngageHttp
 from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.abt_event import AbtEvent
-from ringback.flows.outbox_delivery import OutboxRelay, deliver_outbox
+from ringback.flows.outbox_delivery import OutboxRelay
 from ringback.messages import CallRequested, decode_call_requested
 from tests.loopback import free_ports
+from tests.outbox import deliver_outbox
 
 SECRET = "whsec_" + base64.b64encode(b"engage-and-ringback-share-this!!").decode()
 

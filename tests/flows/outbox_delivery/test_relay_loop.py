@@ -9,8 +9,9 @@ import pytest
 
 from ringback import loops
 from ringback.flows import outbox_delivery
-from ringback.flows.outbox_delivery import OutboxRelay, OutboxWakeup, deliver_outbox, run_relay
+from ringback.flows.outbox_delivery import OutboxRelay, OutboxWakeup, run_relay
 from ringback.loops import Loops
+from tests.outbox import deliver_outbox
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = 2.0) -> None:
