@@ -1,44 +1,17 @@
 """All planted bugs; a new one is one entry in the file of its kind."""
 
 from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
 
 from proof.invariants import Invariant
-from proof.planted import (
-    bugs_access,
-    bugs_agent,
-    bugs_claiming,
-    bugs_counting,
-    bugs_database,
-    bugs_endpoints,
-    bugs_erasure,
-    bugs_finding_out,
-    bugs_groups,
-    bugs_http,
-    bugs_numbers,
-    bugs_person,
-    bugs_sending,
-    bugs_telling,
-    bugs_time,
-)
-from proof.planted.bug import PlantedBug, bugs_of
+from proof.planted.bug import EDITS, PlantedBug, bugs_of
 
-BUGS: tuple[PlantedBug, ...] = (
-    *bugs_of(bugs_sending),
-    *bugs_of(bugs_claiming),
-    *bugs_of(bugs_groups),
-    *bugs_of(bugs_finding_out),
-    *bugs_of(bugs_telling),
-    *bugs_of(bugs_endpoints),
-    *bugs_of(bugs_access),
-    *bugs_of(bugs_agent),
-    *bugs_of(bugs_counting),
-    *bugs_of(bugs_database),
-    *bugs_of(bugs_erasure),
-    *bugs_of(bugs_http),
-    *bugs_of(bugs_numbers),
-    *bugs_of(bugs_person),
-    *bugs_of(bugs_time),
+FILES = (
+    *(f"proof.planted.{path.stem}" for path in sorted(Path(__file__).parent.glob("bugs_*.py"))),
+    *(f"{EDITS.name}/{path.stem}" for path in sorted(EDITS.glob("*.txt"))),
 )
+BUGS: tuple[PlantedBug, ...] = tuple(chain.from_iterable(bugs_of(file).values() for file in FILES))
 
 
 def aimed_at(invariant: Invariant, bugs: Iterable[PlantedBug] = BUGS) -> list[PlantedBug]:

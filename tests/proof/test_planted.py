@@ -41,7 +41,7 @@ def test_each_can_be_planted(bug):
 def test_text_that_has_moved_is_said_so(tmp_path):
     (tmp_path / "file.py").write_text("twice twice")
     for old in ("twice", "never"):
-        bug = TextPatch("file.py", old, "new", aims=(Inv.I1,), why="Because.", tests=("test_cli.py",), name="b")
+        bug = TextPatch("b", (Inv.I1,), "Because.", ("test_cli.py",), "file.py", old, "new")
         with pytest.raises(CodeMoved, match=r"b: file.py has this [02] times"):
             bug.planted_in(tmp_path)
 

@@ -11,8 +11,7 @@ import pytest
 from proof.evidence import ROOT
 from proof.invariants import Invariant
 from proof.planted import bug as bug_module
-from proof.planted.bug import START, Replacement, bugs_of, edited, named, planted
-from proof.planted.catalogue import bugs_claiming
+from proof.planted.bug import START, Replacement, TextPatch, bugs_of, planted, read_edits
 from proof.planted.target import CodeMoved, Target
 
 PRODUCT = '''
@@ -182,11 +181,58 @@ def test_an_edit_of_a_value_is_refused(product):
         Target.find("sample:TABLE").edited('"one"', '"two"')
 
 
-def test_a_bug_whose_code_has_moved_names_itself_and_its_target(product):
-    moved = edited("sample:twice", old="gone()", new="", aims=(Invariant.I1,), why="Because.", tests=("test_cli.py",))
-    lost = planted("sample:thrice", aims=(Invariant.I1,), why="Because.", tests=("test_cli.py",))(one_more)
+EDITS = """\
+# Bugs of a sample.
+
+# The comment of one.
+never_forgets: I1 I2. Memory is cheap.
+in sample:repeated
+- forget()
+by test_cli.py::test_a test_cli.py::test_b
+by test_up.py
+
+of_a_file: Who reads it?
+in web/file.py
+-     old
+- older
++     new
+by test_cli.py
+"""
+
+
+def test_an_edit_is_read_from_its_paragraph():
+    edit, patch = read_edits(EDITS, "edits/sample")
+    assert (edit.name, edit.aims, edit.why) == ("never_forgets", (Invariant.I1, Invariant.I2), "Memory is cheap.")
+    assert edit.tests == ("test_cli.py::test_a", "test_cli.py::test_b", "test_up.py")
+    assert edit.targets == ("ringback.sample:repeated",)
+    assert (patch.aims, patch.why) == ((), "Who reads it?")
+    assert isinstance(patch, TextPatch) and (patch.file, patch.old, patch.new) == (
+        "web/file.py",
+        "    old\nolder",
+        "    new",
+    )
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "problem"),
+    [
+        ("in sample", "of sample", "no line of an edit: of sample:repeated"),
+        ("never_forgets: ", "", "no edit: "),
+        ("- forget()\n", "", "no edit: "),
+    ],
+)
+def test_a_paragraph_that_is_no_edit_is_refused(right, wrong, problem):
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        list(read_edits(EDITS.replace(right, wrong), "edits/sample"))
+
+
+def test_a_bug_whose_code_has_moved_names_itself_and_its_target(product, monkeypatch):
+    monkeypatch.setattr(bug_module, "PACKAGE", "ringback.sample")
+    monkeypatch.setitem(sys.modules, "ringback.sample.sample", product)
+    moved, _ = read_edits(EDITS.replace("forget()", "gone()"), "edits/sample")
+    lost = planted("sample:thrice", "I1", "test_cli.py")(one_more)
     for bug, message in (
-        (named("moved", moved), "moved: sample:twice has this 0 times: gone()"),
+        (moved, "never_forgets: ringback.sample.sample:repeated has this 0 times: gone()"),
         (lost, "one_more: sample:thrice: KeyError"),
     ):
         with pytest.raises(CodeMoved, match=re.escape(message)):
@@ -194,8 +240,7 @@ def test_a_bug_whose_code_has_moved_names_itself_and_its_target(product):
 
 
 def test_a_bug_may_replace_several_functions(product):
-    names = ("sample:twice", "sample:remembered")
-    planted(*names, aims=(Invariant.I1,), why="Because.", tests=("test_cli.py",))(one_more).install()
+    planted(("sample:twice", "sample:remembered"), "I1", "test_cli.py")(one_more).install()
     assert (product.twice(2), product.remembered(2)) == (5, 3)
 
 
@@ -209,15 +254,21 @@ def run_python(code: str, bug: Replacement, **changes: str) -> subprocess.Comple
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.fixture
-def bug() -> Replacement:
-    (found,) = [bug for bug in bugs_of(bugs_claiming) if bug.name == "retry_at_the_very_expiry"]
+@pytest.fixture(params=["proof.planted.bugs_claiming:retry_at_the_very_expiry", "edits/claiming:released_while_paused"])
+def bug(request) -> Replacement:
+    module, _, name = request.param.partition(":")
+    found = bugs_of(module)[name]
     assert isinstance(found, Replacement)
     assert found.aims == (Invariant.I10,)
     return found
 
 
-ASK = "import sys; from ringback.domain.outcome import next_attempt_at as f; print(hasattr(f, '__wrapped__'))"
+#: Whether the process has the bug, of each kind.
+ASK = """
+from ringback.adapters.postgres.tasks import RELEASE_DUE
+from ringback.domain.outcome import next_attempt_at
+print(hasattr(next_attempt_at, "__wrapped__") or "paused_at" not in RELEASE_DUE)
+"""
 
 
 def test_a_process_and_those_that_it_starts_have_the_bug_of_their_environment(bug):
