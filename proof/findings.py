@@ -1,7 +1,8 @@
 """What a suite of the proof found: cases tried and violations, by invariant, and how to run it again."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -55,6 +56,19 @@ class Findings:
         self.aims[bug] = aims
         if how and not caught:
             self.misses[bug] = how
+
+    @contextmanager
+    def planting(self, bug: str, *aims: Invariant) -> "Iterator[Findings]":
+        """Findings of their own for a trial with the bug: it is caught if the trial breaks one of its aims."""
+        seen = Findings(self.suite, self.seed)
+        yield seen
+        self.plant(bug, any(violation.invariant in aims for violation in seen.violations), *aims)
+
+    def merge(self, other: "Findings") -> None:
+        """Take over the cases, violations and counts of a part that ran beside others."""
+        self.cases += other.cases
+        self.violations += other.violations
+        self.counts |= other.counts
 
     @property
     def holds(self) -> bool:

@@ -3,14 +3,15 @@
 import asyncio
 import itertools
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
+from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.schema import upgrade
 from tests.postgresql import EMULATED, copy_database, execute, named, server_in_haste
 
@@ -51,6 +52,15 @@ class Databases:
     async def copy(self, purpose: str) -> str:
         name = f"proof_{purpose}_{next(self.numbers)}_{abs(hash(self.home)) % 10**6}"
         return await copy_database(self.url, self.template, name)
+
+    @asynccontextmanager
+    async def pool(self, purpose: str, max_size: int = 8) -> AsyncIterator[Pool]:
+        """Connections to a copy of its own."""
+        pool = await open_pool(await self.copy(purpose), max_size=max_size)
+        try:
+            yield pool
+        finally:
+            pool.terminate()
 
 
 @contextmanager

@@ -21,6 +21,22 @@ RETELL_KEYS = {"RETELL_API_KEY": "key_proof_places_calls", "RETELL_WEBHOOK_KEY":
 ENGAGE_SECRET = "whsec_cHJvb2Ytb2YtdGhlLXN1cnJvdW5kaW5ncw=="
 #: The keys of the emulated Retell, as its settings name them.
 EMULATOR_KEYS = {"api_key": RETELL_KEYS["RETELL_API_KEY"], "webhook_key": RETELL_KEYS["RETELL_WEBHOOK_KEY"]}
+#: Of a product whose calls are short and whose lost webhooks are noticed in seconds.
+QUICK_SETTINGS = {
+    **RETELL_KEYS,
+    "RINGBACK_API_KEY": API_KEY,
+    "RINGBACK_CALLING_HOURS": "always",
+    "RINGBACK_ATTEMPTS_PER_DAY": "0",
+    "RINGBACK_ATTEMPT_GAP_S": "0",
+    "RINGBACK_CALLS_PER_SECOND": "30",
+    "RINGBACK_MAX_LIVE_CALLS": "200",
+    "RINGBACK_CREATE_TIMEOUT_S": "3",
+    "RINGBACK_UNKNOWN_LOOKUPS_S": "1,3,10,30",
+    "RINGBACK_SILENCE_DEADLINE_S": "5",
+    "RINGBACK_NOT_CONNECTED_DEADLINE_S": "3",
+    "RINGBACK_ANALYSIS_DEADLINE_S": "5",
+    "RINGBACK_MAX_CALL_S": "20",
+}
 
 
 class Processes:

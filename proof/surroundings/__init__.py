@@ -1,19 +1,59 @@
 """Faults of the dependencies: database, queues, Engage, frozen workers, clocks that step."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import structlog
 
 from proof.findings import Findings, Say, Size
 from proof.harness.databases import Databases, embedded_databases
+from proof.invariants import Invariant
 from proof.surroundings import clocks, engage, frozen, late_messages, one_key, outages, queues, receiver
+
+Try = Callable[[Databases, Findings, int], Awaitable[None]]
+
+
+class Scenario(NamedTuple):
+    """Needs this process, a database and an emulator. `small` and `full` say how much is tried. `wrong` tries it with
+    the bug that the scenario must catch."""
+
+    right: Try
+    small: int
+    full: int
+    bug: str
+    aim: Invariant
+    wrong: Callable[[Databases, Findings], Awaitable[None]]
+
+
+#: Each has databases of its own, and mostly waits, so they run at the same time.
+SCENARIOS = (
+    Scenario(one_key.ask, 6, 100, "the idempotency key is not written down", Invariant.I8, one_key.ask_without_key),
+    Scenario(
+        late_messages.deliver, 4, 60, "a claim does not consume its dispatch", Invariant.I9,
+        late_messages.deliver_to_forgetful_claims,
+    ),
+    Scenario(
+        clocks.step, 5, 44, "the clock is not compared with the database's", Invariant.I10, clocks.step_without_look
+    ),
+    Scenario(
+        engage.lose_engage, 4, 60, "events of a call overtake each other", Invariant.I14, engage.overtake
+    ),
+    Scenario(
+        receiver.receive, 24, 400, "the receiver answers before the queue has the message", Invariant.I12,
+        receiver.receive_hastily,
+    ),
+)  # fmt: skip
+#: Alone: it has the whole product in this process.
+QUEUES = Scenario(
+    queues.misbehave, 4, 150, "what cannot be handled is acknowledged", Invariant.I16, queues.acknowledge_poison
+)
 
 
 def run(size: Size, seed: int, say: Say) -> Findings:
-    """SMALL needs a database and one emulator. FULL has also whole systems, SQS, and many more cases."""
+    """FULL has also whole systems, SQS, and many more cases."""
     found = Findings("surroundings", seed, settings={"size": size, "frozen_s": frozen.FROZEN_S})
     with _quiet(), embedded_databases() as databases:
         run_in_process(databases, found, size, say)
@@ -23,41 +63,17 @@ def run(size: Size, seed: int, say: Say) -> Findings:
 
 
 def run_in_process(databases: Databases, found: Findings, size: Size, say: Say) -> None:
-    """The scenarios that need this process, a database and an emulator; each also with its planted bug."""
-    seed, full = found.seed, size is Size.FULL
+    async def play(scenario: Scenario) -> None:
+        await scenario.right(databases, found, scenario.full if size is Size.FULL else scenario.small)
+        with found.planting(scenario.bug, scenario.aim) as seen:
+            await scenario.wrong(databases, seen)
 
-    async def keys() -> None:
-        await one_key.run_one_key(databases, found, one_key.Asking(100 if full else 6, 40 if full else 10, seed))
-        await one_key.plant_no_key(databases, found, seed)
+    async def play_all() -> None:
+        await asyncio.gather(*map(play, SCENARIOS))
 
-    async def late() -> None:
-        await late_messages.run_late_messages(databases, found, 60 if full else 4, seed)
-        await late_messages.plant_forgetful_claim(databases, found, seed)
-
-    async def stepped() -> None:
-        await clocks.run_stepped_clocks(databases, found, 44 if full else 5, seed)
-        await clocks.plant_no_look_at_the_clock(databases, found, seed)
-
-    async def unavailable() -> None:
-        await engage.run_unavailable_for_an_hour(databases, found, 60 if full else 4, seed)
-        await engage.run_unavailable_for_good(databases, found, 10 if full else 1, seed)
-        await engage.plant_overtaking(databases, found, seed)
-
-    async def received() -> None:
-        await receiver.run_receiver(databases, found, 400 if full else 24, seed)
-        await receiver.plant_hasty_receiver(databases, found, seed)
-
-    async def queued() -> None:
-        await queues.run_queues(databases, queues.Story(found, seed, "embedded", 150 if full else 4), {})
-        await queues.plant_poison_that_vanishes(databases, found)
-
-    async def waiting_together() -> None:
-        # Each has databases of its own, and mostly waits.
-        await asyncio.gather(keys(), late(), stepped(), unavailable(), received())
-
-    asyncio.run(waiting_together())
+    asyncio.run(play_all())
     say("keys, late messages, clocks, Engage and receiver: done")
-    asyncio.run(queued())
+    asyncio.run(play(QUEUES))
     say("embedded queues: done")
 
 
@@ -66,13 +82,14 @@ def _run_systems(databases: Databases, found: Findings, say: Say) -> None:
     database_url = asyncio.run(databases.copy("sqs"))
     with ThreadPoolExecutor() as threads:
         waiting = [
-            threads.submit(frozen.run_frozen, databases.home / f"frozen-{number}", variant, say, found.seed)
+            threads.submit(frozen.freeze, databases.home / f"frozen-{number}", variant, say, found.seed)
             for number, variant in enumerate(frozen.VARIANTS)
         ]
-        waiting.append(threads.submit(outages.run_sqs, databases.home / "sqs", database_url, say, 6, found.seed))
-        frozen.merge(found, [one.result() for one in waiting])
-    outages.run_postgres(found, say, 9, found.seed)
-    queues.run_queues_on_sqs(databases, found, 60)
+        waiting.append(threads.submit(outages.stop_sqs, databases.home / "sqs", database_url, say, 6, found.seed))
+        for one in waiting:
+            found.merge(one.result())
+    outages.stop_postgres(found, say, 9)
+    queues.misbehave_on_sqs(databases, found, 60)
     say("SQS queues: done")
 
 

@@ -95,6 +95,9 @@ class ChaoticQueue(MessageQueue):
     async def depth(self) -> int:
         return await self.inner.depth()
 
+    async def oldest_age_s(self) -> float | None:
+        return await self.inner.oldest_age_s()
+
     async def dead_letters(self, limit: int) -> list[DeadLetter]:
         return await self.inner.dead_letters(limit)
 

@@ -8,7 +8,7 @@ from proof.findings import Findings
 from proof.harness.clock import LeapingClock
 from proof.harness.databases import Databases
 from proof.invariants import Invariant
-from ringback.adapters.postgres.pool import Pool, open_pool
+from ringback.adapters.postgres.pool import Pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain import eligibility
 from ringback.domain.call import RetryPolicy, TaskKind
@@ -27,9 +27,10 @@ class TwoProcesses:
     """A worker and a scheduler, each with a clock of its own. Both compare it with the database's. The worker's
     provider keeps the ledger."""
 
-    def __init__(self, pool: Pool) -> None:
-        self.worker = Stack(PostgresStore(pool), pool, LeapingClock(monotonic_leaps=False))
-        self.scheduler = Stack(PostgresStore(pool), pool, LeapingClock(monotonic_leaps=False))
+    def __init__(self, pool: Pool, looks: bool) -> None:
+        self.worker, self.scheduler = (
+            Stack(PostgresStore(pool, clock_is_real=looks), pool, LeapingClock(monotonic_leaps=False)) for _ in range(2)
+        )
 
     def step(self, worker_s: float, scheduler_s: float) -> None:
         self.worker.clock.ahead_s, self.scheduler.clock.ahead_s = worker_s, scheduler_s
@@ -51,14 +52,6 @@ class TwoProcesses:
     async def dial(self) -> None:
         for message in await self.worker.published():
             await self.worker.place(message)
-
-
-async def run_stepped_clocks(databases: Databases, found: Findings, rounds: int, seed: int) -> None:
-    pool = await open_pool(await databases.copy("clock"), max_size=8)
-    try:
-        await _Trial(TwoProcesses(pool), found, Random(f"{seed} clock"), f"seed {seed}, {rounds} rounds").run(rounds)
-    finally:
-        pool.terminate()
 
 
 class _Trial:
@@ -127,15 +120,12 @@ class _Trial:
                 self.found.broke(I1, f"{call} was dialed {dialed[call['call_id']]} times ({when})", self.reproduce)
 
 
-async def plant_no_look_at_the_clock(databases: Databases, found: Findings, seed: int) -> None:
-    """Neither eligibility check nor scheduler compares the clocks."""
-    seen = Findings("planted", seed)
-    pool = await open_pool(await databases.copy("clock"), max_size=8)
-    processes = TwoProcesses(pool)
-    for stack in (processes.worker, processes.scheduler):
-        stack.store = PostgresStore(pool, clock_is_real=False)
-    try:
-        await _Trial(processes, seen, Random(seed), "planted").run(len(STEPS_S))
-    finally:
-        pool.terminate()
-    found.plant("the clock is not compared with the database's", bool(seen.violations), I10)
+async def step(databases: Databases, found: Findings, rounds: int, *, looks: bool = True) -> None:
+    """`looks`: eligibility check and scheduler compare the clocks."""
+    async with databases.pool("clock") as pool:
+        processes = TwoProcesses(pool, looks)
+        await _Trial(processes, found, Random(f"{found.seed} clock"), f"seed {found.seed}, {rounds} rounds").run(rounds)
+
+
+async def step_without_look(databases: Databases, found: Findings) -> None:
+    await step(databases, found, len(STEPS_S), looks=False)

@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
@@ -18,7 +18,7 @@ from proof.harness.processes import ENGAGE_SECRET
 from proof.invariants import Invariant
 from ringback.adapters.engage_http import EngageHttp
 from ringback.adapters.postgres import outbox
-from ringback.adapters.postgres.pool import Pool, open_pool
+from ringback.adapters.postgres.pool import Pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.abt_event import AbtEvent
 from ringback.flows.outbox_delivery import OutboxRelay
@@ -36,20 +36,7 @@ EVENTS = ("initiated", "started", "completed")
 #: Runs of the planted bug until it shows.
 OVERTAKING_ROUNDS = 8
 #: Faults of a request while Engage is unavailable. An ingress answers 404 in the middle of a deployment.
-FAULTS = (
-    "503",
-    "503",
-    "500",
-    "502",
-    "429",
-    "301",
-    "307",
-    "404",
-    "hangs",
-    "resets",
-    "garbage",
-    "accepts_and_answers_503",
-)
+FAULTS = ("503", "503", "500", "502", "429", "301", "307", "404", "hangs", "resets", "garbage", "takes_then_503")
 
 
 @dataclass
@@ -72,7 +59,7 @@ class Engage:
             # Fewer than would make it the row's own fault.
             self.refused[name] += 1
             fault = "404" if self.refused[name] < 5 else "503"
-        if fault in ("accepts", "accepts_and_answers_503"):
+        if fault in ("accepts", "takes_then_503"):
             self.taken.append({"id": name, "signature_ok": True, "event": await request.json()})
         return await self._do(request, fault)
 
@@ -91,7 +78,7 @@ class Engage:
                 return web.Response(status=202)
             case "429":
                 return web.Response(status=429, headers={"Retry-After": str(self.rng.randint(0, 600))})
-            case "accepts_and_answers_503":
+            case "takes_then_503":
                 return web.Response(status=503)
         headers = {"Location": "http://127.0.0.1:9/elsewhere"} if fault in ("301", "307") else {}
         return web.Response(status=int(fault), headers=headers, text="<html>no</html>")
@@ -140,26 +127,34 @@ class Outbox:
                 return
             self.clock.advance(max(STRIDE_S, (due_at - self.clock.now()).total_seconds()))
 
-    async def dead(self) -> list[Any]:
-        return list(
-            await self.pool.fetch("SELECT message_id, dead_at, created_at FROM outbox WHERE dead_at IS NOT NULL")
+    async def dead_after_s(self) -> dict[str, float]:
+        """The seconds after which each dead row was given up."""
+        dead = await self.pool.fetch(
+            "SELECT message_id, dead_at - created_at AS age FROM outbox WHERE dead_at IS NOT NULL"
         )
+        return {row["message_id"]: row["age"].total_seconds() for row in dead}
 
 
 @asynccontextmanager
 async def _outbox(databases: Databases, engage: Engage, seed: int) -> AsyncIterator[Outbox]:
-    async with AsyncExitStack() as stack:
-        pool = await open_pool(await databases.copy("engage"), max_size=8)
-        stack.callback(pool.terminate)
-        url, clock = await stack.enter_async_context(serving(engage)), FixedClock()
+    async with databases.pool("engage") as pool, serving(engage) as url:
+        clock = FixedClock()
         adapter = EngageHttp(url, ENGAGE_SECRET, clock, timeout_s=TIMEOUT_S)
-        stack.push_async_callback(adapter.close)
         store = PostgresStore(pool, clock_is_real=False)
-        yield Outbox(store, pool, clock, OutboxRelay(store, clock, Random(f"{seed} relay"), engage=adapter))
+        try:
+            yield Outbox(store, pool, clock, OutboxRelay(store, clock, Random(f"{seed} relay"), engage=adapter))
+        finally:
+            await adapter.close()
 
 
-async def run_unavailable_for_an_hour(databases: Databases, found: Findings, calls: int, seed: int) -> None:
+async def lose_engage(databases: Databases, found: Findings, calls: int) -> None:
+    await lose_for_an_hour(databases, found, calls)
+    await lose_for_good(databases, found, max(1, calls // 6))
+
+
+async def lose_for_an_hour(databases: Databases, found: Findings, calls: int, round_: int = 0) -> None:
     """Events before, during and after the hour; at the end Engage has each of them."""
+    seed = found.seed + round_
     rng = Random(f"{seed} engage")
     engage = Engage(rng)
     async with _outbox(databases, engage, seed) as outbox:
@@ -179,45 +174,42 @@ async def run_unavailable_for_an_hour(databases: Databases, found: Findings, cal
         rows = [{"call_id": call_id, "status": "completed", "final": True} for call_id in call_ids]
         seen = Observed(rings=[], deliveries=engage.taken, calls=rows, attempts=[])
         report(found, judge(seen, dict.fromkeys(call_ids, ANY), Blame()), reproduce)
-        changed = [name for name, bodies in engage.bodies.items() if len(bodies) > 1]
-        for name in changed:
-            found.broke(I14, f"event {name} was sent with {len(engage.bodies[name])} bodies", reproduce)
-        for row in await outbox.dead():
-            found.broke(I14, f"event {row['message_id']} was given up after an hour", reproduce)
+        for name, bodies in engage.bodies.items():
+            if len(bodies) > 1:
+                found.broke(I14, f"event {name} was sent with {len(bodies)} bodies", reproduce)
+        for message_id in await outbox.dead_after_s():
+            found.broke(I14, f"event {message_id} was given up after an hour", reproduce)
         found.counts["engage_requests"] = int(str(found.counts.get("engage_requests", 0))) + engage.requests
 
 
-async def run_unavailable_for_good(databases: Databases, found: Findings, calls: int, seed: int) -> None:
+async def lose_for_good(databases: Databases, found: Findings, calls: int) -> None:
     """An event that Engage never accepts is given up after about a day, not earlier, and not never."""
-    engage = Engage(Random(f"{seed} engage"), is_unavailable=lambda: True)
-    async with _outbox(databases, engage, seed) as outbox:
+    engage = Engage(Random(f"{found.seed} engage"), is_unavailable=lambda: True)
+    async with _outbox(databases, engage, found.seed) as outbox:
         for number in range(calls):
             await outbox.happen(f"call-{number}", 0)
         began = outbox.clock.now()
         await outbox.deliver_until(lambda: (outbox.clock.now() - began).total_seconds() > 3 * DAY_S)
-        dead = {row["message_id"]: (row["dead_at"] - row["created_at"]).total_seconds() for row in await outbox.dead()}
+        dead = await outbox.dead_after_s()
         found.tried(I14, cases=calls)
         for number in range(calls):
             after_s = dead.get(f"call-{number}/1")
             if after_s is None or not DAY_S / 2 < after_s < 2 * DAY_S:
-                found.broke(
-                    I14, f"event of call-{number} was given up after {after_s} s", f"seed {seed}, {calls} calls"
-                )
+                what = f"event of call-{number} was given up after {after_s} s"
+                found.broke(I14, what, f"seed {found.seed}, {calls} calls")
 
 
-async def plant_overtaking(databases: Databases, found: Findings, seed: int) -> None:
+async def overtake(databases: Databases, found: Findings) -> None:
     """Rows leave whether or not earlier ones of their call have left."""
     take, failed = outbox.TAKE, outbox.FAILED
     outbox.TAKE = take.replace("order_key IS NULL OR", "true OR")
     outbox.FAILED = failed.replace("AND due_at < $3::timestamptz", "AND due_at < $3::timestamptz AND false")
     assert take != outbox.TAKE and failed != outbox.FAILED, "the planted bug needs its places"
-    seen = Findings("planted", seed)
     try:
         # Whether an event overtakes another depends on the order of two responses, so one run may not show it.
-        for round_seed in range(seed, seed + OVERTAKING_ROUNDS):
-            await run_unavailable_for_an_hour(databases, seen, 4, round_seed)
-            if seen.violations:
+        for round_ in range(OVERTAKING_ROUNDS):
+            await lose_for_an_hour(databases, found, 4, round_)
+            if found.violations:
                 break
     finally:
         outbox.TAKE, outbox.FAILED = take, failed
-    found.plant("events of a call overtake each other", bool(seen.violations), I14)

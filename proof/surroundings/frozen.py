@@ -1,10 +1,10 @@
 """Call processors are stopped before, in and after their create request, past their lease, and resumed."""
 
+import asyncio
 import json
 import signal
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,13 +15,14 @@ import psutil
 from proof.findings import Findings, Say
 from proof.harness.clients import place
 from proof.harness.databases import rows
-from proof.harness.processes import API_KEY, RETELL_KEYS, Processes, wait_for
+from proof.harness.processes import QUICK_SETTINGS, Processes, wait_for
+from proof.harness.waiting import until_final
 from proof.invariants import Invariant
-from proof.surroundings.judging import judge_all, poll, wait_finished
+from proof.surroundings.judging import judge_all
 from ringback.config import LEASE_MARGIN_S
 from ringback.failpoints import Failpoint
 from tests.loopback import free_ports
-from tests.stories.running_system import RunningSystem, clean_environment, new_call
+from tests.stories.running_system import RunningSystem, clean_environment, new_call, wait_until
 
 I1, I2, I16 = Invariant.I1, Invariant.I2, Invariant.I16
 CREATE_TIMEOUT_S = 1.0
@@ -74,21 +75,12 @@ class Variant:
 
     def settings(self, retell_url: str) -> dict[str, str]:
         return {
-            **RETELL_KEYS,
-            "RINGBACK_API_KEY": API_KEY,
+            **QUICK_SETTINGS,
             "RETELL_BASE_URL": retell_url,
             "RINGBACK_CREATE_TIMEOUT_S": f"{CREATE_TIMEOUT_S:g}",
             "RINGBACK_SAME_KEY_WINDOW_S": str(self.same_key_window_s),
             "RINGBACK_UNKNOWN_LOOKUPS_S": "1,2,4,12",
-            "RINGBACK_CALLING_HOURS": "always",
-            "RINGBACK_ATTEMPTS_PER_DAY": "0",
-            "RINGBACK_ATTEMPT_GAP_S": "0",
             "RINGBACK_CALLS_PER_SECOND": "20",
-            "RINGBACK_MAX_LIVE_CALLS": "200",
-            "RINGBACK_SILENCE_DEADLINE_S": "5",
-            "RINGBACK_NOT_CONNECTED_DEADLINE_S": "3",
-            "RINGBACK_ANALYSIS_DEADLINE_S": "5",
-            "RINGBACK_MAX_CALL_S": "20",
         }
 
 
@@ -120,7 +112,7 @@ class _Story:
                 self._others_go_on()
                 for worker in self.workers:
                     worker.send_signal(signal.SIGCONT)
-                took_s = wait_finished(self.database_url, self.call_ids)
+                took_s = asyncio.run(until_final(self.database_url, self.call_ids))
                 self.say(f"{self.variant}: {len(self.call_ids)} calls settled {took_s:.0f} s after the thaw")
                 self._judge()
         finally:
@@ -176,7 +168,9 @@ class _Story:
         """While they are frozen, calls that are accepted now ring. Then all leases are over."""
         fresh = set(self._place(6))
         self.found.tried(I1, cases=len(fresh))
-        if not poll(lambda: self._rung(fresh), OTHERS_RING_WITHIN_S):
+        try:
+            wait_until(lambda: self._rung(fresh), OTHERS_RING_WITHIN_S, "the others dial")
+        except AssertionError:
             self.found.broke(I1, "a frozen worker keeps the others from dialing", self.reproduce)
         time.sleep(max(0.0, max(self.frozen.values()) + FROZEN_S - time.monotonic()))
 
@@ -198,15 +192,8 @@ class _Story:
         self.found.counts |= {key: len(self.frozen), f"{key}_calls": len(self.call_ids)}
 
 
-def run_frozen(home: Path, variant: Variant, say: Say, seed: int) -> Findings:
+def freeze(home: Path, variant: Variant, say: Say, seed: int) -> Findings:
     """Returns findings of its own, because the variants run at the same time: they mostly wait."""
     found = Findings("surroundings", seed)
     _Story(home, variant, found, say, seed).run()
     return found
-
-
-def merge(found: Findings, others: Sequence[Findings]) -> None:
-    for other in others:
-        found.cases += other.cases
-        found.violations += other.violations
-        found.counts |= other.counts

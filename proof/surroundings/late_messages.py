@@ -6,7 +6,6 @@ from random import Random
 from proof.findings import Findings
 from proof.harness.databases import Databases
 from proof.invariants import Invariant
-from ringback.adapters.postgres.pool import open_pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.attempt import Attempt, DialRequest
 from ringback.domain.call import RetryPolicy, TaskStatus
@@ -104,25 +103,16 @@ class _ForgetfulStack(Stack):
         return _Forgetful(self.store, self.provider, self.clock, self.new_id, self.rules)
 
 
-async def run_late_messages(databases: Databases, found: Findings, calls: int, seed: int) -> None:
-    await _trial(databases, found, Stack, calls, seed)
-
-
-async def plant_forgetful_claim(databases: Databases, found: Findings, seed: int) -> None:
-    seen = Findings("planted", seed)
-    await _trial(databases, seen, _ForgetfulStack, 4, seed)
-    found.plant("a claim does not consume its dispatch", bool(seen.violations), I9)
-
-
-async def _trial(databases: Databases, found: Findings, kind: type[Stack], calls: int, seed: int) -> None:
-    rng = Random(f"{seed} late messages")
-    pool = await open_pool(await databases.copy("late"), max_size=8)
-    try:
-        story = _Story(kind(PostgresStore(pool, clock_is_real=False), pool, FixedClock()), rng)
+async def deliver(databases: Databases, found: Findings, calls: int, kind: type[Stack] = Stack) -> None:
+    async with databases.pool("late") as pool:
+        stack = kind(PostgresStore(pool, clock_is_real=False), pool, FixedClock())
+        story = _Story(stack, Random(f"{found.seed} late messages"))
         await story.accept(calls)
         for _ in range(calls):
             await story.step()
         await story.finish()
-        story.judge(found, f"seed {seed}, {calls} calls")
-    finally:
-        pool.terminate()
+        story.judge(found, f"seed {found.seed}, {calls} calls")
+
+
+async def deliver_to_forgetful_claims(databases: Databases, found: Findings) -> None:
+    await deliver(databases, found, 4, _ForgetfulStack)

@@ -4,15 +4,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from random import Random
 
 from proof.findings import Findings
-from proof.harness.databases import Databases
+from proof.harness.databases import Databases, fetch
 from proof.invariants import Invariant
 from ringback.adapters.clock import SystemClock, new_id
 from ringback.adapters.number_plan import PhoneNumbersPlan
-from ringback.adapters.postgres.pool import Pool, open_pool
+from ringback.adapters.postgres.pool import open_pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.call import AcceptReceipt, KeyReused, NewCall, RetryPolicy
 from ringback.domain.calling_hours import CallingHours
@@ -23,33 +22,14 @@ from ringback.wiring import batched_acceptance
 I8 = Invariant.I8
 POLICY = DialPolicy(frozenset({"US"}), CallingHours.parse("always"), 100, 100, 0, 0, 60.0)
 ENTRIES = 3
-#: One in so many requests asks for something else under the same key.
+#: For each key: the requests, of which one in so many asks for something else.
+REQUESTS = {100: 40}
+FEW_REQUESTS = 10
 ANOTHER_EVERY = 5
 
 Accept = Callable[[NewCall, str | None], Awaitable[AcceptReceipt]]
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """`requests` for each of the `keys`; A key comes with two bodies."""
-
-    keys: int
-    requests: int
-    seed: int
-
-    @property
-    def reproduce(self) -> str:
-        return f"seed {self.seed}, {self.keys} keys, {self.requests} requests each, {ENTRIES} entries"
-
-    def plan(self) -> list[tuple[str, int]]:
-        rng = Random(f"{self.seed} one key")
-        plan = [
-            (f"key-{key}", int(rng.randrange(ANOTHER_EVERY) == 0))
-            for key in range(self.keys)
-            for _ in range(self.requests)
-        ]
-        rng.shuffle(plan)
-        return plan
+#: The key, which of its two bodies, and the call's id: None for a refusal because the key means another request.
+Answer = tuple[str, int, str | None]
 
 
 def request(key: str, body: int) -> NewCall:
@@ -70,65 +50,53 @@ def request(key: str, body: int) -> NewCall:
     )
 
 
-async def ask_at_once(entries: Sequence[Accept], asking: Asking) -> list[tuple[str, int, str | None]]:
-    """(key, body, call id) in the order of the plan; None for a refusal because the key means another request."""
+async def ask(
+    databases: Databases, found: Findings, keys: int, around: Callable[[Accept], Accept] = lambda accept: accept
+) -> None:
+    """Each entry has connections, batches and ids of its own, as a process has."""
+    rng, requests = Random(f"{found.seed} one key"), REQUESTS.get(keys, FEW_REQUESTS)
+    plan = [(f"key-{key}", int(rng.randrange(ANOTHER_EVERY) == 0)) for key in range(keys) for _ in range(requests)]
+    rng.shuffle(plan)
+    database_url = await databases.copy("keys")
+    async with AsyncExitStack() as stack:
+        entries = []
+        for _ in range(ENTRIES):
+            pool = await open_pool(database_url, max_size=6)
+            stack.callback(pool.terminate)
+            initiation = CallInitiation(PostgresStore(pool), SystemClock(), new_id, PhoneNumbersPlan(), POLICY)
+            entries.append(around(batched_acceptance(initiation)))
+        answers = await _ask_at_once(entries, plan)
+        # Again, when all is quiet: a stored answer is repeated.
+        answers += await _ask_at_once(entries[:1], plan)
+    await _judge(found, answers, database_url, f"seed {found.seed}, {keys} keys, {requests} requests each")
 
-    async def ask(position: int, key: str, body: int) -> tuple[str, int, str | None]:
+
+async def ask_without_key(databases: Databases, found: Findings) -> None:
+    await ask(databases, found, 2, lambda accept: lambda request, _: accept(request, None))
+
+
+async def _ask_at_once(entries: Sequence[Accept], plan: Sequence[tuple[str, int]]) -> list[Answer]:
+    async def one(position: int, key: str, body: int) -> Answer:
         try:
             return key, body, (await entries[position % len(entries)](request(key, body), key)).call_id
         except KeyReused:
             return key, body, None
 
-    return await asyncio.gather(*(ask(position, *one) for position, one in enumerate(asking.plan())))
+    return await asyncio.gather(*(one(position, *asked) for position, asked in enumerate(plan)))
 
 
-async def judge_keys(
-    found: Findings, answers: Sequence[tuple[str, int, str | None]], pool: Pool, reproduce: str
-) -> None:
+async def _judge(found: Findings, answers: Sequence[Answer], database_url: str, reproduce: str) -> None:
     """One row in the database for each key, and every answer names it, or refuses what is not its request."""
     by_key: dict[str, list[tuple[int, str | None]]] = defaultdict(list)
     for key, body, call_id in answers:
         by_key[key].append((body, call_id))
-    rows = await pool.fetch("SELECT call_id, phone, variables ->> 'body' AS body FROM calls")
+    rows = await fetch(database_url, "SELECT call_id, phone, variables ->> 'body' AS body FROM calls")
     found.tried(I8, cases=len(by_key))
     for key, given in by_key.items():
-        phone = request(key, 0).phone
-        made = [(int(row["body"]), row["call_id"]) for row in rows if row["phone"] == phone]
+        made = [(int(row["body"]), row["call_id"]) for row in rows if row["phone"] == request(key, 0).phone]
         if len(made) != 1:
             found.broke(I8, f"{key} made {len(made)} calls", reproduce)
             continue
         wrong = [one for one in given if one != made[0] and (one[0] == made[0][0] or one[1] is not None)]
         if wrong:
             found.broke(I8, f"{key}: {len(wrong)} answers do not fit the one call that was made", reproduce)
-
-
-async def run_one_key(databases: Databases, found: Findings, asking: Asking) -> None:
-    await _trial(databases, found, asking, lambda accept: accept)
-
-
-async def plant_no_key(databases: Databases, found: Findings, seed: int) -> None:
-    """An entry that forgets the key: the same oracle must see several calls."""
-
-    def forgetful(accept: Accept) -> Accept:
-        return lambda request, _: accept(request, None)
-
-    seen = Findings("planted", seed)
-    await _trial(databases, seen, Asking(2, 5, seed), forgetful)
-    found.plant("the idempotency key is not written down", bool(seen.violations), I8)
-
-
-async def _trial(databases: Databases, found: Findings, asking: Asking, around: Callable[[Accept], Accept]) -> None:
-    """Each entry has connections, batches and ids of its own, as a process has."""
-    async with AsyncExitStack() as stack:
-        entries, pool = [], None
-        database_url = await databases.copy("keys")
-        for _ in range(ENTRIES):
-            pool = await open_pool(database_url, max_size=6)
-            stack.callback(pool.terminate)
-            initiation = CallInitiation(PostgresStore(pool), SystemClock(), new_id, PhoneNumbersPlan(), POLICY)
-            entries.append(around(batched_acceptance(initiation)))
-        assert pool is not None
-        answers = await ask_at_once(entries, asking)
-        # Again, when all is quiet: a stored answer is repeated.
-        answers += await ask_at_once(entries[:1], asking)
-        await judge_keys(found, answers, pool, asking.reproduce)

@@ -3,21 +3,23 @@
 The SQS server loses its messages with each kill, and is frozen in between.
 """
 
+import asyncio
 import json
 import os
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest import mock
 
 from proof.findings import Findings, Say
-from proof.harness.processes import API_KEY, ENGAGE_SECRET, RETELL_KEYS, Processes, wait_for
+from proof.harness.processes import API_KEY, ENGAGE_SECRET, QUICK_SETTINGS, RETELL_KEYS, Processes, wait_for
+from proof.harness.waiting import until_final
 from proof.invariants import Invariant
-from proof.surroundings.judging import judge_all, judge_load, wait_finished
+from proof.surroundings.judging import judge_all, judge_load
 from proof.surroundings.load import Load, Posted, post_webhook
 from ringback.embedded.server import PostgresServer
 from tests.loopback import answers, free_ports
@@ -33,28 +35,13 @@ POSTGRES_SETTINGS = {
     "RINGBACK_MAX_CALL_S": "20",
     "RINGBACK_ANALYSIS_DEADLINE_S": "3",
 }
-SQS_SETTINGS = {
-    **AWS,
-    **RETELL_KEYS,
-    "RINGBACK_ENGAGE_SECRET": ENGAGE_SECRET,
-    "RINGBACK_API_KEY": API_KEY,
-    "RINGBACK_CALLING_HOURS": "always",
-    "RINGBACK_CALLS_PER_SECOND": "30",
-    "RINGBACK_MAX_LIVE_CALLS": "200",
-    "RINGBACK_CREATE_TIMEOUT_S": "3",
-    "RINGBACK_UNKNOWN_LOOKUPS_S": "1,3,10,30",
-    "RINGBACK_SILENCE_DEADLINE_S": "5",
-    "RINGBACK_NOT_CONNECTED_DEADLINE_S": "3",
-    "RINGBACK_ANALYSIS_DEADLINE_S": "5",
-    "RINGBACK_MAX_CALL_S": "20",
-}
 SERVICES = ("internal-api", "call-processor", "webhook-processor", "scheduler", "webhook-receiver")
 QUEUES = ("calls", "events")
 KEY = RETELL_KEYS["RETELL_WEBHOOK_KEY"]
 
 
-def run_postgres(found: Findings, say: Say, stops: int, seed: int) -> None:
-    rng, reproduce = Random(f"{seed} postgres"), f"seed {seed}, {stops} stops of PostgreSQL"
+def stop_postgres(found: Findings, say: Say, stops: int) -> None:
+    rng, reproduce = Random(f"{found.seed} postgres"), f"seed {found.seed}, {stops} stops of PostgreSQL"
     with tempfile.TemporaryDirectory(prefix="ringback-", ignore_cleanup_errors=True) as directory:
         server = PostgresServer(Path(directory) / "db")
         database_url = server.start()
@@ -67,7 +54,7 @@ def run_postgres(found: Findings, say: Say, stops: int, seed: int) -> None:
                     _stop_and_start(server, list(ENDS)[number % len(ENDS)], rng, say)
                 time.sleep(1)
             call_ids = list(load.accepted.values())
-            took_s = wait_finished(database_url, call_ids)
+            took_s = asyncio.run(until_final(database_url, call_ids))
             say(f"{len(call_ids)} calls settled {took_s:.0f} s after the last start of PostgreSQL")
             judge_all(found, system.client, database_url, call_ids, reproduce)
             judge_load(found, load, database_url, reproduce)
@@ -97,19 +84,12 @@ def _stop_and_start(server: PostgresServer, end: str, rng: Random, say: Say) -> 
     say(f"PostgreSQL: {end}, unavailable for {away_s:.1f} s")
 
 
-@contextmanager
-def aws_environment(endpoint: str) -> Iterator[None]:
+def aws_environment(endpoint: str) -> AbstractContextManager[object]:
     """The SDK in this process reads its settings from the environment."""
-    before = dict(os.environ)
-    os.environ.update({**AWS, "AWS_ENDPOINT_URL_SQS": endpoint})
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    return mock.patch.dict(os.environ, {**AWS, "AWS_ENDPOINT_URL_SQS": endpoint})
 
 
-def run_sqs(home: Path, database_url: str, say: Say, faults: int, seed: int) -> Findings:
+def stop_sqs(home: Path, database_url: str, say: Say, faults: int, seed: int) -> Findings:
     """Returns findings of its own, because it runs beside others: it mostly waits."""
     found = Findings("surroundings", seed)
     with Processes(home) as processes:
@@ -136,7 +116,7 @@ class _SqsOutages:
                 self._freeze() if number % 3 == 2 else self._kill()
             time.sleep(1)
         call_ids = list(load.accepted.values())
-        took_s = wait_finished(database_url, call_ids)
+        took_s = asyncio.run(until_final(database_url, call_ids))
         self.say(f"{len(call_ids)} calls settled {took_s:.0f} s after the last fault of the SQS server")
         judge_all(self.found, client, database_url, call_ids, reproduce)
         # The messages that it held when it was killed are gone, so only the times and the refusals are judged.
@@ -160,7 +140,9 @@ class _SqsOutages:
         self.processes.start_emulators(retell, {"port": self.ports["engage"]})
         queues = self._start_sqs()
         settings = {
-            **SQS_SETTINGS,
+            **AWS,
+            **QUICK_SETTINGS,
+            "RINGBACK_ENGAGE_SECRET": ENGAGE_SECRET,
             "AWS_ENDPOINT_URL_SQS": self.urls["sqs"],
             "RINGBACK_DATABASE_URL": database_url,
             "RINGBACK_CALL_QUEUE": queues["calls"],

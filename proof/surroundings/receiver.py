@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import suppress
 from random import Random
 
 import aiohttp
@@ -16,7 +16,7 @@ from proof.invariants import Invariant
 from proof.surroundings.judging import judge_posts
 from proof.surroundings.load import Posted, call_id_in, signed_webhook
 from ringback.adapters.postgres.message_queue import PostgresQueue
-from ringback.adapters.postgres.pool import Pool, open_pool
+from ringback.adapters.postgres.pool import Pool
 from ringback.batching import Send, send_through
 from ringback.domain.errors import QueueUnavailable
 from ringback.ports import OutgoingMessage
@@ -60,38 +60,14 @@ class FaultyQueue(PostgresQueue):
         return refused
 
 
-async def run_receiver(databases: Databases, found: Findings, count: int, seed: int) -> None:
-    await _trial(databases, found, count, seed, lambda send, queue: send)
-
-
-async def plant_hasty_receiver(databases: Databases, found: Findings, seed: int) -> None:
-    """A receiver that answers first and sends afterwards: the same oracle must notice the loss."""
-
-    def hasty(send: Send, queue: FaultyQueue) -> Send:
-        later: set[asyncio.Task[None]] = set()
-
-        async def try_once(body: str) -> None:
-            try:
-                await queue.send([OutgoingMessage(body)])
-            except QueueUnavailable:
-                return
-
-        async def send_later(body: str) -> None:
-            later.add(asyncio.create_task(try_once(body)))
-
-        return send_later
-
-    seen = Findings("planted", seed)
-    await _trial(databases, seen, 20, seed, hasty)
-    found.plant("the receiver answers before the queue has the message", bool(seen.violations), I12)
-
-
-async def _trial(
-    databases: Databases, found: Findings, count: int, seed: int, around: Callable[[Send, FaultyQueue], Send]
+async def receive(
+    databases: Databases,
+    found: Findings,
+    count: int,
+    around: Callable[[Send, FaultyQueue], Send] = lambda send, queue: send,
 ) -> None:
-    async with AsyncExitStack() as stack:
-        pool = await open_pool(await databases.copy("receiver"), max_size=8)
-        stack.callback(pool.terminate)
+    seed = found.seed
+    async with databases.pool("receiver") as pool:
         queue = FaultyQueue(pool, "events", Random(f"{seed} receiver"))
         send = around(send_through(queue), queue)
         bound, stop, ready = listen("127.0.0.1", 0), asyncio.Event(), asyncio.Event()
@@ -108,6 +84,24 @@ async def _trial(
         judge_posts(found, posted, durable, f"seed {seed}, {count} webhooks, faults {sorted(set(queue.met))}")
         stop.set()
         await serving
+
+
+async def receive_hastily(databases: Databases, found: Findings) -> None:
+    """A receiver that answers first and sends afterwards."""
+
+    def hasty(_: Send, queue: FaultyQueue) -> Send:
+        later: set[asyncio.Task[None]] = set()
+
+        async def try_once(body: str) -> None:
+            with suppress(QueueUnavailable):
+                await queue.send([OutgoingMessage(body)])
+
+        async def send_later(body: str) -> None:
+            later.add(asyncio.create_task(try_once(body)))
+
+        return send_later
+
+    await receive(databases, found, 20, hasty)
 
 
 async def _post_late(session: aiohttp.ClientSession, url: str, number: int, seed: int, within_s: float) -> Posted:
