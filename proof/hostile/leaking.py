@@ -8,8 +8,9 @@ from typing import Any
 
 from proof.findings import Size
 from proof.harness.http import Reply
+from proof.harness.waiting import until
 from proof.hostile.canaries import phone_spellings
-from proof.hostile.target import Placed, Target, accepted, api, finished, from_retell, new_call, placed, until
+from proof.hostile.target import Placed, Target, accepted, api, finished, from_retell, new_call, placed
 
 #: The statuses of the provider's refusals, each with a body that repeats the whole request; 0 hangs up.
 DIAL_REFUSALS = {Size.SMALL: (422, 500), Size.FULL: (422, 400, 500, 429, 0, 409, 401)}

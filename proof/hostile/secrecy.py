@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import structlog
 
@@ -61,23 +62,18 @@ def search(found: Findings, canaries: Canaries, texts: Mapping[str, str]) -> Non
 def planted(found: Findings, canaries: Canaries) -> None:
     """A log that quotes what errors say must not go unnoticed, in whatever spelling."""
     root = logging.getLogger()
-    before, level, careful = root.handlers[:], root.level, logs.format_traceback
-    stream = io.StringIO()
-    try:
-        vars(logs)["format_traceback"] = lambda exc_info: repr(exc_info[1])
+    before, level, stream = root.handlers[:], root.level, io.StringIO()
+    with mock.patch.object(logs, "format_traceback", lambda exc_info: repr(exc_info[1])):
         logs.configure_logs("json", stream)
         try:
             raise LookupError(f"Failing row contains ({canaries.words['first_name']})")
         except LookupError:
             structlog.get_logger("planted").error("planted", exc_info=sys.exc_info())
-    finally:
-        vars(logs)["format_traceback"] = careful
-        root.handlers[:] = before
-        root.setLevel(level)
-        structlog.reset_defaults()
-    seen = Findings("planted", found.seed)
-    search(seen, canaries, {"log": stream.getvalue()})
-    found.plant("a log line quotes an exception's text", bool(seen.violations), Invariant.I19)
+    root.handlers[:] = before
+    root.setLevel(level)
+    structlog.reset_defaults()
+    with found.planting("a log line quotes an exception's text", Invariant.I19) as seen:
+        search(seen, canaries, {"log": stream.getvalue()})
 
 
 WITHIN_S = 120.0

@@ -1,17 +1,17 @@
 """I15 by numbers: forged signatures at the Lambda's handler and at the three endpoints that ask for one."""
 
-import base64
 import hashlib
 import random
 import re
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
+from unittest import mock
 
 from proof.findings import Findings
 from proof.harness.http import Request
-from proof.hostile.target import WINDOW_MS, Target, digest, genuine
+from proof.hostile.target import WINDOW_MS, Target, digest, genuine, lambda_event, now_ms
 from proof.invariants import Invariant
 from ringback.adapters.retell import signature
 from ringback.services import webhook_lambda as receiver
@@ -34,9 +34,7 @@ class Forger:
         self.rng, self.key, self.now_ms, self.bodies = rng, key, now_ms, bodies
 
     def forgeries(self, count: int) -> Iterator[Forgery]:
-        names = list(MANNERS)
-        for number in range(count):
-            name = names[number % len(names)]
+        for name, _ in zip(cycle(MANNERS), range(count), strict=False):
             body = self.rng.choice(self.bodies)
             made = MANNERS[name](self, body)
             header, sent = made if isinstance(made, tuple) else (made, body)
@@ -54,125 +52,117 @@ class Forger:
     def hex(self, length: int = 64) -> str:
         return f"{self.rng.getrandbits(4 * length):0{length}x}"
 
-    def of_another_body(self, body: bytes) -> str:
-        other = self.rng.choice([one for one in self.bodies if one != body])
-        return genuine(other, self.key, self.recent_ms)
 
-    def flipped_digest(self, body: bytes) -> str:
-        at_ms, good = self.seen(body)
-        raw = bytearray.fromhex(good)
-        raw[self.rng.randrange(32)] ^= 1 << self.rng.randrange(8)
-        return f"v={at_ms},d={raw.hex()}"
-
-    def flipped_body(self, body: bytes) -> tuple[str, bytes]:
-        changed = bytearray(body)
-        changed[self.rng.randrange(len(body))] ^= 1 << self.rng.randrange(8)
-        return genuine(body, self.key, self.recent_ms), bytes(changed)
-
-    def other_bytes(self, body: bytes) -> tuple[str, bytes]:
-        """Same JSON, other bytes."""
-        place = self.rng.choice([0, len(body)])
-        padded = body[:place] + self.rng.choice([b" ", b"\n", b"\t", b"\r\n", b"\xef\xbb\xbf", b"\0"]) + body[place:]
-        return genuine(body, self.key, self.recent_ms), padded
-
-    def other_time(self, body: bytes) -> str:
-        at_ms, good = self.seen(body)
-        return f"v={at_ms + self.rng.choice([-1, 1]) * self.rng.randrange(1, 60_000)},d={good}"
-
-    def replayed(self, body: bytes) -> str:
-        # Some seconds beyond the window, because a slow machine may look at it later.
-        early = self.now_ms - WINDOW_MS - self.rng.randrange(1, 10**9)
-        late = self.now_ms + WINDOW_MS + self.rng.randrange(60_000, 10**9)
-        return genuine(body, self.key, self.rng.choice([early, late]))
-
-    def other_key(self, body: bytes) -> str:
-        key = self.key
-        keys = [self.hex(), "", key[:-1], key[1:], key + "0", key.swapcase(), key + "\0x", f"whsec_{key}", key[::-1]]
-        return genuine(body, self.rng.choice(keys), self.recent_ms)
-
-    def cut_digest(self, body: bytes) -> str:
-        at_ms, good = self.seen(body)
-        return f"v={at_ms},d={good[: self.rng.randrange(64)]}"
-
-    def long_digest(self, body: bytes) -> str:
-        at_ms, good = self.seen(body)
-        return f"v={at_ms},d={good}{self.hex(self.rng.randrange(1, 65))}"
-
-    def upper_digest(self, body: bytes) -> str:
-        at_ms, good = self.seen(body)
-        while good == good.upper():
-            at_ms, good = self.seen(body)
-        return f"v={at_ms},d={good.upper()}"
-
-    def other_tags(self, body: bytes) -> str:
-        at_ms, good = self.seen(body)
-        written = ["V={v},D={d}", "t={v},v1={d}", "v1={v},d={d}", "d={d},v={v}", "v={v};d={d}", "v={v},d=sha256={d}"]
-        written += ["v={v},d={d},d={d}", "v={v},v={v},d={d}", " v={v},d={d},", "v={v}, d={d}", "sha256={d}", "{d}"]
-        written += ["v={v}", "v={v},d=", "v=,d={d}", "v={v},d={d},x=1", '"v={v},d={d}"', "v:{v},d:{d}"]
-        return self.rng.choice(written).format(v=at_ms, d=good)
-
-    def other_digits(self, body: bytes) -> str:
-        at_ms, good = self.seen(body)
-        zero = self.rng.choice([0x660, 0x966, 0xFF10, 0x1D7CE, 0x6F0])
-        told = "".join(chr(zero + int(digit)) for digit in str(at_ms))
-        odd = [f"{at_ms}.0", f"+{at_ms}", f"-{at_ms}", f"{at_ms:_}", f"{at_ms}e0", hex(at_ms), f"{at_ms / 1000:.3f}"]
-        return f"v={self.rng.choice([told, *odd])},d={good}"
-
-    def letters_for_digits(self, body: bytes) -> str:
-        at_ms, good = self.seen(body)
-        return f"v={at_ms},d={''.join(chr(ord(each) + 0xFEE0) for each in good)}"
-
-    def huge_time(self, body: bytes) -> str:
-        at = self.rng.choice(["9" * 20, "9" * 5000, "0", "-1", str(2**63), str(2**64), "1" * 19, ""])
-        return f"v={at},d={digest(self.key.encode(), body + at.encode())}"
-
-    def other_rule(self, body: bytes) -> str:
-        at_ms, key = self.recent_ms, self.key.encode()
-        at = str(at_ms).encode()
-        rules = [
-            digest(key, body),
-            digest(key, at + body),
-            digest(key, body + b"." + at),
-            digest(key, at + b"." + body),
-            digest(key, body + at, "sha512")[:64],
-            digest(key, body + at, "blake2s"),
-            hashlib.sha256(key + body + at).hexdigest(),
-            hashlib.sha256(body + at).hexdigest(),
-            digest(body + at, key),
-            digest(key, body + str(at_ms // 1000).encode()),
-        ]
-        return f"v={at_ms},d={self.rng.choice(rules)}"
-
-    def moved_border(self, body: bytes) -> tuple[str, bytes]:
-        """Body and time are signed without anything between them, so a digit could change sides."""
-        at_ms, good = self.seen(body)
-        at = str(at_ms)
-        moved = self.rng.randrange(1, len(at))
-        return f"v={at[moved:]},d={good}", body + at[:moved].encode()
-
-    def several(self, body: bytes) -> str:
-        at_ms, good = self.seen(body)
-        wrong = f"v={at_ms},d={self.hex()}"
-        return self.rng.choice([", ", ",", ";", " "]).join([wrong, f"v={at_ms},d={good}"])
-
-    def nonsense(self, body: bytes) -> str:
-        letters = "vd=,;: 0123456789abcdefABCDEF\t\"'{}[]()\\/%\x7fäß€"
-        return "".join(self.rng.choices(letters, k=self.rng.randrange(120)))
+Made = str | tuple[str, bytes] | None
+_TAGS = (
+    *("V={v},D={d}", "t={v},v1={d}", "v1={v},d={d}", "d={d},v={v}", "v={v};d={d}", "v={v},d=sha256={d}", "v:{v},d:{d}"),
+    *(
+        "v={v},d={d},d={d}",
+        "v={v},v={v},d={d}",
+        " v={v},d={d},",
+        "v={v}, d={d}",
+        "sha256={d}",
+        "{d}",
+        "v={v},d={d},x=1",
+    ),
+    *("v={v}", "v={v},d=", "v=,d={d}", '"v={v},d={d}"'),
+)
+_ODD_TIMES = ("9" * 20, "9" * 5000, "0", "-1", str(2**63), str(2**64), "1" * 19, "")
+_PADDING = (b" ", b"\n", b"\t", b"\r\n", b"\xef\xbb\xbf", b"\0")
+_NONSENSE = "vd=,;: 0123456789abcdefABCDEF\t\"'{}[]()\\/%\x7fäß€"
 
 
-MANNERS: dict[str, Callable[[Forger, bytes], str | tuple[str, bytes] | None]] = {
+def _of_seen(make: Callable[[Forger, int, str], str]) -> Callable[[Forger, bytes], Made]:
+    """From the time and the digest of a genuine delivery of the body."""
+    return lambda forger, body: make(forger, *forger.seen(body))
+
+
+def _flipped(forger: Forger, whole: bytes) -> bytes:
+    changed = bytearray(whole)
+    changed[forger.rng.randrange(len(whole))] ^= 1 << forger.rng.randrange(8)
+    return bytes(changed)
+
+
+def _other_bytes(forger: Forger, body: bytes) -> Made:
+    """Same JSON, other bytes."""
+    place = forger.rng.choice([0, len(body)])
+    padded = body[:place] + forger.rng.choice(_PADDING) + body[place:]
+    return genuine(body, forger.key, forger.recent_ms), padded
+
+
+def _replayed(forger: Forger, body: bytes) -> Made:
+    # Some seconds beyond the window, because a slow machine may look at it later.
+    early = forger.now_ms - WINDOW_MS - forger.rng.randrange(1, 10**9)
+    late = forger.now_ms + WINDOW_MS + forger.rng.randrange(60_000, 10**9)
+    return genuine(body, forger.key, forger.rng.choice([early, late]))
+
+
+def _other_key(forger: Forger, body: bytes) -> Made:
+    key = forger.key
+    keys = [forger.hex(), "", key[:-1], key[1:], key + "0", key.swapcase(), key + "\0x", f"whsec_{key}", key[::-1]]
+    return genuine(body, forger.rng.choice(keys), forger.recent_ms)
+
+
+def _other_digits(forger: Forger, at_ms: int, good: str) -> str:
+    zero = forger.rng.choice([0x660, 0x966, 0xFF10, 0x1D7CE, 0x6F0])
+    told = "".join(chr(zero + int(digit)) for digit in str(at_ms))
+    odd = [f"{at_ms}.0", f"+{at_ms}", f"-{at_ms}", f"{at_ms:_}", f"{at_ms}e0", hex(at_ms), f"{at_ms / 1000:.3f}"]
+    return f"v={forger.rng.choice([told, *odd])},d={good}"
+
+
+def _odd_time(forger: Forger, body: bytes) -> Made:
+    at = forger.rng.choice(_ODD_TIMES)
+    return f"v={at},d={digest(forger.key.encode(), body + at.encode())}"
+
+
+def _other_rule(forger: Forger, body: bytes) -> Made:
+    at_ms, key = forger.recent_ms, forger.key.encode()
+    at = str(at_ms).encode()
+    signed = [body, at + body, body + b"." + at, at + b"." + body, body + str(at_ms // 1000).encode()]
+    rules = [digest(key, one) for one in signed]
+    rules += [digest(key, body + at, "sha512")[:64], digest(key, body + at, "blake2s"), digest(body + at, key)]
+    rules += [hashlib.sha256(key + body + at).hexdigest(), hashlib.sha256(body + at).hexdigest()]
+    return f"v={at_ms},d={forger.rng.choice(rules)}"
+
+
+def _moved_border(forger: Forger, body: bytes) -> Made:
+    """Body and time are signed without anything between them, so a digit could change sides."""
+    at_ms, good = forger.seen(body)
+    at = str(at_ms)
+    moved = forger.rng.randrange(1, len(at))
+    return f"v={at[moved:]},d={good}", body + at[:moved].encode()
+
+
+def _several(forger: Forger, at_ms: int, good: str) -> str:
+    return forger.rng.choice([", ", ",", ";", " "]).join([f"v={at_ms},d={forger.hex()}", f"v={at_ms},d={good}"])
+
+
+MANNERS: dict[str, Callable[[Forger, bytes], Made]] = {
     "none": lambda forger, body: None,
     "empty": lambda forger, body: "",
     "random": lambda forger, body: f"v={forger.recent_ms},d={forger.hex()}",
-    **{
-        manner.__name__: manner
-        for manner in (
-            *(Forger.of_another_body, Forger.flipped_digest, Forger.flipped_body, Forger.other_bytes),
-            *(Forger.other_time, Forger.replayed, Forger.other_key, Forger.cut_digest, Forger.long_digest),
-            *(Forger.upper_digest, Forger.other_tags, Forger.other_digits, Forger.letters_for_digits),
-            *(Forger.huge_time, Forger.other_rule, Forger.moved_border, Forger.several, Forger.nonsense),
-        )
-    },
+    "of_another_body": lambda forger, body: genuine(
+        forger.rng.choice([one for one in forger.bodies if one != body]), forger.key, forger.recent_ms
+    ),
+    "flipped_digest": _of_seen(lambda forger, at, good: f"v={at},d={_flipped(forger, bytes.fromhex(good)).hex()}"),
+    "flipped_body": lambda forger, body: (genuine(body, forger.key, forger.recent_ms), _flipped(forger, body)),
+    "other_bytes": _other_bytes,
+    "other_time": _of_seen(
+        lambda forger, at, good: f"v={at + forger.rng.choice([-1, 1]) * forger.rng.randrange(1, 60_000)},d={good}"
+    ),
+    "replayed": _replayed,
+    "other_key": _other_key,
+    "cut_digest": _of_seen(lambda forger, at, good: f"v={at},d={good[: forger.rng.randrange(64)]}"),
+    "long_digest": _of_seen(lambda forger, at, good: f"v={at},d={good}{forger.hex(forger.rng.randrange(1, 65))}"),
+    "upper_digest": _of_seen(lambda forger, at, good: f"v={at},d={good.upper()}"),
+    "other_tags": _of_seen(lambda forger, at, good: forger.rng.choice(_TAGS).format(v=at, d=good)),
+    "other_digits": _of_seen(_other_digits),
+    "letters_for_digits": _of_seen(lambda _, at, good: f"v={at},d={''.join(chr(ord(each) + 0xFEE0) for each in good)}"),
+    "odd_time": _odd_time,
+    "other_rule": _other_rule,
+    "moved_border": _moved_border,
+    "several": _of_seen(_several),
+    "nonsense": lambda forger, body: "".join(forger.rng.choices(_NONSENSE, k=forger.rng.randrange(120))),
 }
 
 
@@ -199,22 +189,15 @@ def at_the_handler(found: Findings, forger: Forger, count: int) -> None:
 
 
 def answered(handler: Handler, forgery: Forgery) -> int:
-    event: dict[str, Any] = {
-        "version": "2.0",
-        "routeKey": "POST /retell/webhook",
-        "headers": {} if forgery.header is None else {"x-retell-signature": forgery.header},
-        "body": base64.b64encode(forgery.body).decode(),
-        "isBase64Encoded": True,
-    }
-    status: int = handler(event, None)["statusCode"]
-    return status
+    headers = {} if forgery.header is None else {"x-retell-signature": forgery.header}
+    return int(handler(lambda_event(forgery.body, headers), None)["statusCode"])
 
 
 async def at_the_endpoints(found: Findings, target: Target, forger: Forger, count: int) -> None:
     """Over HTTP, `count` at each endpoint; nothing may be written by any of them."""
     before = await target.state()
     for endpoint in ENDPOINTS:
-        forger.now_ms = time.time_ns() // 1_000_000
+        forger.now_ms = now_ms()
         for forgery in forger.forgeries(count):
             reply = await target.ask(as_request(endpoint, forgery))
             # The server itself refuses what is no header by RFC 9110.
@@ -255,14 +238,10 @@ def planted(found: Findings, forger: Forger) -> None:
         ),
     }
     for name, careless in bugs.items():
-        seen = Findings("planted", found.seed)
         # The check of the head before the body is off too: it alone would stop an old signature.
-        vars(receiver).update(verify=careless, may_be_genuine=lambda header, now_ms: True)
-        try:
+        wrong: Any = {"verify": careless, "may_be_genuine": lambda header, now_ms: True}
+        with found.planting(name, Invariant.I15) as seen, mock.patch.multiple(receiver, **wrong):
             at_the_handler(seen, forger, 10 * len(MANNERS))
-        finally:
-            vars(receiver).update(verify=true_verify, may_be_genuine=signature.may_be_genuine)
-        found.plant(name, bool(seen.violations), Invariant.I15)
 
 
 def _stated_ms(header: str | None, otherwise: int) -> int:

@@ -1,18 +1,19 @@
 """The system under attack: the real one over HTTP, every secret of it a canary, with honest calls in progress."""
 
-import asyncio
+import base64
 import hmac
 import json
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import asyncpg
 
 from proof.findings import Findings
 from proof.harness.http import Header, Reply, Request, send
+from proof.harness.waiting import until
 from proof.hostile.canaries import Canaries
 from proof.hostile.peers import HostilePeers
 from proof.invariants import Invariant
@@ -20,8 +21,6 @@ from ringback.embedded.server import PostgresServer
 from tests.flows.event_processing import recordings
 from tests.stories.running_system import RunningSystem
 
-T = TypeVar("T")
-WAIT_S = 240.0
 #: Incidents that the product reports on purpose.
 FORESEEN = frozenset({"attempt.second_provider_call", "outbox.dead"})
 TABLES = (
@@ -161,16 +160,15 @@ class Target:
         return [f"{entry['event'].strip()} {entry.get('error', '')} {entry.get('at', '')}" for entry in lines]
 
 
-async def until(probe: Callable[[], Awaitable[T | None]], what: str, timeout_s: float = WAIT_S) -> T:
-    """The result of the probe, as soon as it is true."""
-    give_up_at = time.monotonic() + timeout_s
-    while True:
-        found = await probe()
-        if found:
-            return found
-        if time.monotonic() > give_up_at:
-            raise AssertionError(f"not within {timeout_s:g} s: {what}")
-        await asyncio.sleep(0.05)
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def lambda_event(body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+    """As API Gateway passes a request to the Lambda (payload format 2.0)."""
+    encoded = base64.b64encode(body).decode()
+    event = {"version": "2.0", "routeKey": "POST /retell/webhook", "headers": headers, "body": encoded}
+    return {**event, "isBase64Encoded": True}
 
 
 PROBLEM = "application/problem+json"
@@ -236,8 +234,8 @@ async def api(target: Target, method: str, path: str, body: Any = None, *more: H
 
 
 def signed(target: Target, body: bytes, at_ms: int | None = None) -> list[Header]:
-    when = time.time_ns() // 1_000_000 if at_ms is None else at_ms
-    return [("content-type", "application/json"), ("x-retell-signature", genuine(body, target.webhook_key, when))]
+    signature = genuine(body, target.webhook_key, now_ms() if at_ms is None else at_ms)
+    return [("content-type", "application/json"), ("x-retell-signature", signature)]
 
 
 async def from_retell(target: Target, path: str, body: bytes | Json, name: str = "genuine") -> Reply:

@@ -2,23 +2,17 @@
 
 import json
 import random
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from proof.findings import Size
 from proof.harness.http import Header, Request
-from proof.hostile.target import WINDOW_MS, genuine
+from proof.hostile.bodies import MIB, ODD_VALUES
+from proof.hostile.target import WINDOW_MS, genuine, now_ms
 
 PATH = "/retell/webhook"
-MIB = 1024 * 1024
 LIMIT = 6 * MIB
-#: Values that no field of Retell's call object has; the last is written into the JSON by hand.
-ODD_VALUES: tuple[Any, ...] = (
-    *(None, True, 17, -1, 0, 1.5, 2**70, -(2**63) - 1, 1e308, "", "x" * 5000, "\0", "\ud800", "\uffff", "٣"),
-    *([], {}, [[]], [None, 1], {"": ""}, {"\0": "\ud800"}, ["a"] * 300, "9999-12-31T23:59:59Z", "abducted_by_aliens"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +29,7 @@ class WebhookCorpus:
         self.key, self.sample, self.size = key, sample, size
 
     def signed(self, name: str, body: bytes, *, chunked: bool = False, status: int) -> Sent:
-        headers = self._headers(genuine(body, self.key, _now_ms()))
+        headers = self._headers(genuine(body, self.key, now_ms()))
         request = Request(name, "POST", PATH, headers, body, chunked)
         return Sent(request, frozenset({status}), status == 204)
 
@@ -49,7 +43,7 @@ class WebhookCorpus:
         yield from self._no_webhooks()
 
     def _altered(self) -> Iterator[Sent]:
-        sample, now = self.sample, _now_ms()
+        sample, now = self.sample, now_ms()
         headers, unauthorized = self._headers(genuine(sample, self.key, now)), frozenset({401})
         step = 1 if self.size is Size.FULL else 61
         parsed = json.loads(sample)
@@ -66,7 +60,7 @@ class WebhookCorpus:
                 yield Sent(Request(name, "POST", PATH, headers, text.encode()), unauthorized)
 
     def _signed_wrongly(self) -> Iterator[Sent]:
-        sample, now, unauthorized = self.sample, _now_ms(), frozenset({401})
+        sample, now, unauthorized = self.sample, now_ms(), frozenset({401})
         good, wrong = genuine(sample, self.key, now), genuine(sample, "key_of_nobody", now)
         signatures = {
             "replayed": [genuine(sample, self.key, now - WINDOW_MS - 1)],
@@ -156,7 +150,3 @@ def _deep(levels: int, noise: bytes = b"") -> bytes:
 def _noise(characters: int) -> bytes:
     """Text that is more than half as long when it is compressed."""
     return random.Random(characters).randbytes(characters // 2).hex().encode()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -1,14 +1,24 @@
 """Hostile webhooks at the real receiver: a refused one leaves no trace, a signed one is kept and harms no call."""
 
-import base64
 import json
-import time
 from collections.abc import Iterable
 from typing import Any
 
 from proof.findings import Findings, Say, Size
 from proof.harness.http import Request
-from proof.hostile.target import Placed, State, Target, call_of, finished, genuine, judge, placed, told
+from proof.hostile.target import (
+    Placed,
+    State,
+    Target,
+    call_of,
+    finished,
+    genuine,
+    judge,
+    lambda_event,
+    now_ms,
+    placed,
+    told,
+)
 from proof.hostile.webhook_corpus import PATH, Sent, WebhookCorpus
 from proof.invariants import Invariant
 from ringback.services.webhook_lambda import make_handler
@@ -37,7 +47,7 @@ async def _replay(found: Findings, target: Target, done: Placed) -> None:
     for event in ("call_started", "call_ended", "call_analyzed"):
         body = told(target, done, event)
         for at_s in (0, 120, 290):
-            at_ms = _now_ms() - at_s * 1000
+            at_ms = now_ms() - at_s * 1000
             headers = [("x-retell-signature", genuine(body, target.webhook_key, at_ms))]
             request = Request(f"{event} again", "POST", PATH, headers, body)
             judge(found, Invariant.I18, request, await target.ask(request), {204})
@@ -96,7 +106,7 @@ async def _still_works(found: Findings, target: Target, waiting: Placed) -> None
 def at_the_handler(found: Findings, key: str, size: Size) -> None:
     """The corpus without a network, and shapes of events that only the Lambda itself could get."""
     sent: list[str] = []
-    handler = make_handler(sent.append, [key], _now_ms)
+    handler = make_handler(sent.append, [key], now_ms)
     sample = json.dumps({"event": "call_ended", "call": {"call_id": "call_ü", "transcript": "t"}}).encode()
     corpus = WebhookCorpus(key, sample, size)
     for one in (*corpus.refused(), *corpus.taken()):
@@ -106,12 +116,11 @@ def at_the_handler(found: Findings, key: str, size: Size) -> None:
         headers: dict[str, str] = {}
         for name, text in request.headers:
             headers[name] = f"{headers[name]},{text!s}" if name in headers else str(text)
-        event = {"headers": headers, "body": base64.b64encode(request.body).decode(), "isBase64Encoded": True}
-        before, status = len(sent), handler(event, None)["statusCode"]
+        before, status = len(sent), handler(lambda_event(request.body, headers), None)["statusCode"]
         found.tried(Invariant.I18)
         if status not in one.statuses or len(sent) - before != one.taken:
             found.broke(Invariant.I18, f"the handler answered {status} to {request.name}", f"seed {found.seed}")
-    good = {"x-retell-signature": genuine(b"{}", key, _now_ms())}
+    good = {"x-retell-signature": genuine(b"{}", key, now_ms())}
     shapes: list[Any] = [
         *({}, {"body": None, "headers": None}, {"headers": []}, {"body": "{}", "headers": {}}, {"body": 17}),
         {"body": "\ud800", "headers": good},
@@ -133,7 +142,3 @@ def _compare(found: Findings, before: State, after: State, what: str, except_for
     found.tried(Invariant.I15)
     if changed:
         found.broke(Invariant.I15, f"{what} wrote: {changed}", f"seed {found.seed}")
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
