@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from proof.crashes.acts import ACTS
 from proof.crashes.cases import OF_GROUPS, Case, Mode, Recording, Route, killing, recordings
-from proof.crashes.forks import Forks
 from proof.crashes.oracle import Judgement, Played
 from proof.crashes.testbed import Testbed
 from proof.findings import Findings, Say, Size
 from proof.harness.databases import INSTANCE, migrated
+from proof.harness.forks import start_server
 from proof.harness.oracle import Kind
 from proof.invariants import Invariant
 from ringback.failpoints import Failpoint
@@ -216,12 +216,12 @@ async def open_testbeds(
             template = prefix
             await migrated(url, template)
             stack.push_async_callback(execute, url, f"DROP DATABASE {template} WITH (FORCE)")
-        forks = await stack.enter_async_context(Forks())
+        await start_server()
         for index in range(number):
             copy = await copy_database(url, template, f"{prefix}_{index}")
             stack.push_async_callback(execute, url, f"DROP DATABASE {prefix}_{index} WITH (FORCE)")
             await execute(copy, f"UPDATE installation SET instance = '{INSTANCE}'")
-            testbed = Testbed(forks, home / f"testbed-{index}", copy)
+            testbed = Testbed(home / f"testbed-{index}", copy)
             await testbed.open()
             stack.push_async_callback(testbed.close)
             free.put_nowait(testbed)

@@ -9,7 +9,6 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
@@ -22,18 +21,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from proof.crashes.shared_page import SharedPage
 from proof.harness import emulators
+from proof.harness.forks import Tell
 from ringback.logs import configure_logs
 from ringback.web.limits import replayed
 from ringback_emulator.json_lines import JsonLinesFile
 
-Tell = Callable[..., None]
 _CREATE = "/v2/create-phone-call"
 #: In a call's metadata: so many of its creates are answered 500, and no phone rings.
 REFUSALS_KEY = "proof_refusals"
-
-
-def import_everything() -> None:
-    import ringback_emulator.dialogues  # noqa: F401
 
 
 def live(spec: dict[str, Any], tell: Tell) -> None:

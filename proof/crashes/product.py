@@ -1,7 +1,6 @@
 """One life of the product: every service of `ringback up` in one process, until the chosen point kills it."""
 
 import asyncio
-import importlib
 import os
 import signal
 import sys
@@ -10,17 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from proof.crashes.planted import plant
 from proof.crashes.shared_page import SharedPage
+from proof.harness.forks import Tell
 from proof.harness.ports import listening
 from proof.harness.product import services_of
 from ringback import wiring
 from ringback.adapters.engage_http import EngageHttp
 from ringback.adapters.postgres.groups import Grouping
 from ringback.adapters.postgres.store import PostgresStore
-from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.config import read_settings
 from ringback.failpoints import Failpoint, arm
 from ringback.flows.call_processing import CallProcessing
@@ -30,36 +27,11 @@ from ringback.process import begin, run_loop, run_services
 from ringback.services.scheduler import Job
 from ringback.wiring import open_dependencies
 
-Tell = Callable[..., None]
-
 #: Seconds between the scheduler's passes, most of them sooner than in production, because time is leaped over.
 PACE_S = {"release_due_calls": 0.1, "reconcile_due_attempts": 0.1, "end_expired_calls": 0.25, "publish_lost_calls": 0.5}
 _WORK = ((CallProcessing, "place_call"), (EventProcessing, "apply_call_event"), (EngageHttp, "deliver"))
 #: Opening them is most of what a life costs the database.
 CONNECTIONS = 7
-
-
-#: Others import them at their first use, which each life would otherwise pay for.
-_LAZY = (
-    "anyio._backends._asyncio",
-    "fastapi.telemetry._runtime",
-    "pydantic.v1",
-    "retell.resources.agent",
-    "retell.resources.call",
-    "uvicorn.lifespan.on",
-    "uvicorn.protocols.http.auto",
-    "uvicorn.protocols.websockets.auto",
-)
-
-
-def import_everything() -> None:
-    """Imports once for all lives: the first use costs time."""
-    for name in _LAZY:
-        importlib.import_module(name)
-    EnglishSpokenTime()
-    # Nothing speaks TLS here, and every client of the SDK would read the machine's certificates anew.
-    certificates = httpx.create_ssl_context()
-    vars(httpx)["create_ssl_context"] = lambda *_, **__: certificates
 
 
 def live(spec: dict[str, Any], tell: Tell) -> None:
@@ -82,7 +54,7 @@ def _action(page: SharedPage, kill: list[Any] | None, tell: Tell) -> Callable[[F
     def count(point: Failpoint) -> None:
         hits = page.count(point)
         if kill is not None and [point, hits] == kill:
-            tell("reached", point=point, hit=hits)
+            tell("reached", str(point))
             os.kill(os.getpid(), signal.SIGKILL)
 
     return count

@@ -9,14 +9,15 @@ from typing import Any
 import aiohttp
 import asyncpg
 
+from proof.crashes import emulated, product
 from proof.crashes.acts import ACTS
 from proof.crashes.cases import Case, product_settings
 from proof.crashes.finishing import Sight, Watch, leap
-from proof.crashes.forks import Child, Forks
 from proof.crashes.ledgers import Ledger
 from proof.crashes.oracle import Judgement, Played, judge_trial, read_evidence
 from proof.crashes.scenario import Addresses, NeverAnswered, Scenario
 from proof.crashes.shared_page import SharedPage
+from proof.harness.forks import Child
 from proof.harness.ports import ReservedPort
 from proof.harness.processes import API_KEY, EMULATOR_KEYS, ENGAGE_SECRET, RETELL_KEYS
 from ringback.adapters.postgres.pool import open_pool
@@ -45,17 +46,16 @@ WHERE datname = current_database() AND application_name <> 'coordinator'
 class Testbed:
     """Open it with `open`, close it with `close`. Its trials follow each other; testbeds run side by side."""
 
-    def __init__(self, forks: Forks, home: Path, database_url: str) -> None:
+    def __init__(self, home: Path, database_url: str) -> None:
         home.mkdir(parents=True)
-        self._forks = forks
         self._home = home
         self._database_url = database_url
         self._ports = {name: ReservedPort() for name in ("product", "retell", "engage")}
         self._page = SharedPage(home / "page")
         self._trials = 0
         self._life_began: datetime | None = None
-        product, retell, engage = (reserved.url for reserved in self._ports.values())
-        self.addresses = Addresses(product, retell, engage, API_KEY, EMULATOR_KEYS["webhook_key"])
+        urls = {name: reserved.url for name, reserved in self._ports.items()}
+        self.addresses = Addresses(**urls, api_key=API_KEY, webhook_key=EMULATOR_KEYS["webhook_key"])
 
     async def open(self) -> None:
         own = {"application_name": "coordinator"}
@@ -95,7 +95,7 @@ class Testbed:
                 played.problem = str(problem)
             finally:
                 for child in children:
-                    await self._forks.kill(child)
+                    await child.kill()
             return played
 
     async def judge(self, played: Played) -> Judgement:
@@ -109,7 +109,7 @@ class Testbed:
 
     async def _play(self, played: Played, state: Path, children: list[Child]) -> None:
         case = played.case
-        emulators = self._forks.fork("emulators", self._emulators_spec(case, state), self._home / "emulators.log")
+        emulators = Child(emulated.live, self._emulators_spec(case, state), self._home / "emulators.log")
         children.append(emulators)
         await emulators.ready.wait()
         lives = asyncio.create_task(self._keep_alive(played, children))
@@ -133,7 +133,7 @@ class Testbed:
         while True:
             began = self._page.now()
             kill = [str(kills[0][0]), kills[0][1]] if kills else None
-            child = self._forks.fork("product", self._product_spec(played.case, kill), self._home / "product.log")
+            child = Child(product.live, self._product_spec(played.case, kill), self._home / "product.log")
             children.append(child)
             ready = asyncio.create_task(child.ready.wait())
             ended = asyncio.create_task(child.ended.wait())
@@ -201,14 +201,14 @@ class Testbed:
         }
 
     def _emulators_spec(self, case: Case, state: Path) -> dict[str, Any]:
-        product = self.addresses.product
+        url = self.addresses.product
         retell = {
             "port": self._ports["retell"].number,
             **EMULATOR_KEYS,
             "control_key": API_KEY,
-            "webhook_url": f"{product}/retell/webhook",
-            "functions_url": f"{product}/v1/retell/functions",
-            "inbound_url": f"{product}/v1/retell/inbound",
+            "webhook_url": f"{url}/retell/webhook",
+            "functions_url": f"{url}/v1/retell/functions",
+            "inbound_url": f"{url}/v1/retell/inbound",
             "speed": random.Random(f"world {case.seed}").choice((100.0, 200.0, 400.0)),
             "idempotency": case.mode.remembers,
             "seed": case.seed,

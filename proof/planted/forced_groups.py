@@ -6,11 +6,13 @@ from ringback.adapters.postgres.groups import Grouping
 _SWITCH = "ringback.adapters.postgres.store:PostgresStore.grouping"
 
 
-@planted(_SWITCH, aims=(), why="Each unit is in a group, also alone.", tests=())
+@planted(_SWITCH, "")
 def always(_: Grouping) -> Grouping:
+    """Each unit is in a group, also alone."""
     return Grouping.ALWAYS
 
 
-@planted(_SWITCH, aims=(), why="Each unit has a transaction of its own.", tests=())
+@planted(_SWITCH, "")
 def never(_: Grouping) -> Grouping:
+    """Each unit has a transaction of its own."""
     return Grouping.NEVER

@@ -1,10 +1,11 @@
 """Call processors are stopped before, in and after their create request, past their lease, and resumed."""
 
 import asyncio
-import json
+import os
 import signal
-import sys
+import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,14 +16,19 @@ import psutil
 from proof.findings import Findings, Say
 from proof.harness.clients import place
 from proof.harness.databases import rows
+from proof.harness.forks import Tell, fork
 from proof.harness.processes import QUICK_SETTINGS, Processes, wait_for
 from proof.harness.waiting import until_final
 from proof.invariants import Invariant
 from proof.surroundings.judging import judge_all
-from ringback.config import LEASE_MARGIN_S
-from ringback.failpoints import Failpoint
+from ringback.adapters.postgres.groups import Grouping
+from ringback.adapters.postgres.store import PostgresStore
+from ringback.cli.settings import start_logs
+from ringback.config import LEASE_MARGIN_S, read_settings
+from ringback.failpoints import Failpoint, arm
+from ringback.services import call_processor
 from tests.loopback import free_ports
-from tests.stories.running_system import RunningSystem, clean_environment, new_call, wait_until
+from tests.stories.running_system import RunningSystem, new_call, wait_until
 
 I1, I2, I16 = Invariant.I1, Invariant.I2, Invariant.I16
 CREATE_TIMEOUT_S = 1.0
@@ -87,6 +93,28 @@ class Variant:
 VARIANTS = (Variant(idempotency=False, same_key_window_s=0), Variant(idempotency=True, same_key_window_s=2700))
 
 
+def freezing_worker(spec: tuple[Mapping[str, str], int, Freeze], _: Tell) -> None:
+    """A call processor that stops itself at its point, as SIGSTOP does."""
+    settings, port, freeze = spec
+    seen = 0
+
+    def stop(reached: Failpoint) -> None:
+        nonlocal seen
+        seen += reached is freeze.point
+        if reached is freeze.point and seen == freeze.nth:
+            if freeze.after_s:
+                threading.Timer(freeze.after_s, os.kill, (os.getpid(), signal.SIGSTOP)).start()
+            else:
+                os.kill(os.getpid(), signal.SIGSTOP)
+
+    read = read_settings(settings, emulated=False)
+    start_logs(read)
+    if freeze.point is not None and freeze.point.startswith("group."):
+        PostgresStore.grouping = Grouping.ALWAYS
+    arm(stop if freeze.point else None)
+    call_processor.run(read, "127.0.0.1", port)
+
+
 class _Story:
     def __init__(self, home: Path, variant: Variant, found: Findings, say: Say, seed: int) -> None:
         self.variant, self.found, self.say = variant, found, say
@@ -116,6 +144,8 @@ class _Story:
                 self.say(f"{self.variant}: {len(self.call_ids)} calls settled {took_s:.0f} s after the thaw")
                 self._judge()
         finally:
+            for worker in self.workers:
+                worker.kill()
             self.system.discard()
 
     def _start(self) -> None:
@@ -131,16 +161,11 @@ class _Story:
             }
         )
         self.system.start()
-        settings = clean_environment({**self.settings, "RINGBACK_DATABASE_URL": self.database_url})
-        workers = [
-            (port, freeze.point or "", freeze.nth, freeze.after_s)
-            for port, freeze in zip(self.ports[1:], FREEZES, strict=True)
-        ]
-        pid_file = self.processes.home / "pids.json"
-        command = [sys.executable, "-m", "proof.surroundings.freezing_worker", json.dumps(workers), str(pid_file)]
-        self.processes.start("workers", command, settings)
+        settings = {**self.settings, "RINGBACK_DATABASE_URL": self.database_url}
+        for port, point in zip(self.ports[1:], FREEZES, strict=True):
+            worker, _ = fork(freezing_worker, (settings, port, point), self.processes.home / "workers.log")
+            self.workers.append(psutil.Process(worker.pid))
         wait_for(*(f"http://127.0.0.1:{port}/readyz" for port in self.ports[1:]))
-        self.workers = [psutil.Process(pid) for pid in json.loads(pid_file.read_text())]
 
     def _place(self, count: int) -> list[str]:
         placed = []
