@@ -77,6 +77,25 @@ class Expected:
 
 
 ANY = Expected()
+#: Of each scenario of the emulator: the call's final status, and the events of a dial after `initiated`.
+OUTCOMES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "00": ("completed", ("started", "completed")),
+    "01": ("failed", ("failed no_answer",)),
+    "02": ("failed", ("failed busy",)),
+    "03": ("left_voicemail", ("started", "left_voicemail")),
+    "05": ("partially_completed", ("started", "partially_completed")),
+    "14": ("failed", ("failed declined",)),
+    # Lost webhooks, webhooks in disorder, and a create that fails or hangs after it rang.
+    **dict.fromkeys(("09", "10", "11", "12"), ("completed", ("started", "completed"))),
+}
+
+
+def expected_of(scenario: str, dials: int = 1, *, repeats_at_once: bool = False) -> Expected:
+    """Of a call that is dialed so many times, each time with the scenario's end."""
+    status, events = OUTCOMES[scenario]
+    rings = range(dials, dials + 1)
+    told = ("initiated", *events) * dials
+    return Expected(f"scenario {scenario}", {status}, rings, told, repeats_at_once=repeats_at_once)
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from proof.harness.clients import place
 from proof.harness.databases import rows
 from proof.harness.oracle import Blame, Expected, Observed, Problem, judge, observe, report
 from proof.invariants import Invariant
-from proof.kill.calls import Json, Outcome, draw_calls
+from proof.kill.calls import Json, draw_calls
 from proof.planted.bug import TextPatch
 from proof.planted.trial import copy_package
 from tests.stories.running_system import RunningSystem, SystemClient, wait_until
@@ -211,8 +211,7 @@ def play(plan: Plan, say: Say) -> Told:
         up_s = time.monotonic() - restarted
         open_at_most_s = plan.stuck_s + OPEN_AT_MOST_TIMES * (restarted - began)
         finished_s = _watch(system, accepted, restarted, (plan.stuck_s, open_at_most_s), say)
-        expected = {call_id: outcome.expected for call_id, outcome in accepted.items()}
-        return Told(killed_at, rings_at_kill, up_s, finished_s, expected, observe(system.client, database_url))
+        return Told(killed_at, rings_at_kill, up_s, finished_s, accepted, observe(system.client, database_url))
 
 
 @contextmanager
@@ -230,7 +229,7 @@ def _system(plan: Plan) -> Iterator[RunningSystem]:
             system.discard()
 
 
-def _until_in_flight(client: SystemClient, database_url: str, plan: Plan) -> tuple[dict[str, Outcome], dict[str, int]]:
+def _until_in_flight(client: SystemClient, database_url: str, plan: Plan) -> tuple[dict[str, Expected], dict[str, int]]:
     """The accepted calls, and the states in flight at the kill. Further calls make up for those that are final."""
     drawn = iter(draw_calls(3 * plan.calls, plan.seed))
     # All are accepted before the first is due: as many as possible are on the phone at once.
@@ -253,8 +252,8 @@ def _until_in_flight(client: SystemClient, database_url: str, plan: Plan) -> tup
 
 
 def _place(
-    client: SystemClient, plan: Plan, asked: Sequence[tuple[Json, Outcome]], later_s: float
-) -> dict[str, Outcome]:
+    client: SystemClient, plan: Plan, asked: Sequence[tuple[Json, Expected]], later_s: float
+) -> dict[str, Expected]:
     due = {"not_before": (datetime.now(UTC) + timedelta(seconds=later_s)).isoformat()} if later_s else {}
     with ThreadPoolExecutor(plan.clients) as threads:
         call_ids = list(threads.map(lambda one: place(client, {**one[0], **due}), asked))
@@ -267,7 +266,7 @@ def _states(database_url: str) -> dict[str, int]:
 
 
 def _watch(
-    system: RunningSystem, accepted: Mapping[str, Outcome], began: float, limits_s: tuple[float, float], say: Say
+    system: RunningSystem, accepted: Mapping[str, Expected], began: float, limits_s: tuple[float, float], say: Say
 ) -> float | None:
     """Seconds until every call is final and Engage has every event; None if calls stay open. `limits_s` are those of
     the time without any change and of the whole time."""
@@ -289,12 +288,12 @@ def _watch(
     return None
 
 
-def engage_has_all(deliveries: Sequence[Json], accepted: Mapping[str, Outcome]) -> bool:
+def engage_has_all(deliveries: Sequence[Json], accepted: Mapping[str, Expected]) -> bool:
     """Whether Engage has as many events of every call as its outcome has."""
     heard: dict[str, set[str]] = {call_id: set() for call_id in accepted}
     for delivery in deliveries:
         heard.setdefault(delivery["event"]["subject"], set()).add(delivery["id"])
-    return all(len(heard[call_id]) >= len(outcome.events) for call_id, outcome in accepted.items())
+    return all(len(heard[call_id]) >= len(outcome.events or ()) for call_id, outcome in accepted.items())
 
 
 def _listed(counts: Mapping[str, object]) -> str:

@@ -1,10 +1,11 @@
 """Planted bugs: the rules with one decision taken wrongly. The search must find the way to what each breaks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from proof.invariants import Invariant
 from proof.model.rules import Rules
-from proof.model.state import Attempt, Bounds, Call, Check, Situation, Task, Worker
+from proof.model.state import Attempt, Bounds, Call, Check, Task, Worker
 from ringback.domain.attempt import CLEAN_LOOKUPS_TO_RESEND, AttemptState, DialAnswerKind
 from ringback.domain.call import OPEN_TASK
 
@@ -33,7 +34,7 @@ class ResendWithNewKey(Rules):
         own = super().own_attempt(call, task)
         return own if own is not None and call.attempts[own].state is S.WAITING else None
 
-    def is_held(self, situation: Situation, own: tuple[int, int | None]) -> bool:
+    def is_held(self, calls: Sequence[Call], own: tuple[int, int | None]) -> bool:
         return False
 
 
@@ -115,13 +116,8 @@ class UnknownLetsGo(Rules):
 class HoldsOneNumber(Rules):
     """An attempt holds the number that it dials, and not its contact. Each call has a number of its own."""
 
-    def is_held(self, situation: Situation, own: tuple[int, int | None]) -> bool:
-        return any(
-            attempt.holds_person and a != own[1]
-            for c, call in enumerate(situation.calls)
-            for a, attempt in enumerate(call.attempts)
-            if c == own[0]
-        )
+    def is_held(self, calls: Sequence[Call], own: tuple[int, int | None]) -> bool:
+        return any(attempt.holds_person and a != own[1] for a, attempt in enumerate(calls[own[0]].attempts))
 
 
 class SentAheadOfCommit(Rules):

@@ -7,19 +7,21 @@ from proof.model.transaction import Transaction
 from ringback.domain.abt_event import AbtType, FailReason
 from ringback.domain.attempt import AttemptState, DialAnswerKind
 from ringback.domain.call import TaskStatus
-from ringback.domain.eligibility import EligibilityVerdict
+from ringback.domain.eligibility import EligibilityDecision, EligibilityVerdict
 from ringback.domain.outcome import Verdict
 
 S = AttemptState
 K = DialAnswerKind
 
+RESEND_TOO_LATE = EligibilityDecision(EligibilityVerdict.DENY, "same_key_window_over")
 
-def judge(tx: Transaction, c: int, t: int) -> EligibilityVerdict:
+
+def check(tx: Transaction, c: int, t: int) -> EligibilityDecision:
+    """The product's own decision about a dial of the task."""
     call, task = tx.calls[c], tx.calls[c].tasks[t]
     own = tx.rules.own_attempt(call, t)
-    is_resend = own is not None and call.attempts[own].state is S.UNKNOWN
-    if own is not None and is_resend and not tx.rules.may_resend_now(call.attempts[own]):
-        return EligibilityVerdict.DENY
+    if own is not None and _is_unclear(tx, c, own) and not tx.rules.may_resend_now(call.attempts[own]):
+        return RESEND_TOO_LATE
     asked = Asked(
         task.kind,
         own is None,
@@ -28,33 +30,31 @@ def judge(tx: Transaction, c: int, t: int) -> EligibilityVerdict:
         tx.bounds.attempts,
         call.is_expired,
         tx.suppressed,
-        tx.rules.is_held(tx.situation(), (c, own)),
+        tx.rules.is_held(tx.calls, (c, own)),
         tx.paused,
     )
-    return check_eligibility(asked).verdict
+    return check_eligibility(asked)
 
 
-def turn_away(tx: Transaction, c: int, t: int, verdict: EligibilityVerdict) -> None:
+def turn_away(tx: Transaction, c: int, t: int, decision: EligibilityDecision) -> None:
     own = tx.rules.own_attempt(tx.calls[c], t)
-    is_resend = own is not None and tx.attempt(c, own).state is S.UNKNOWN
-    if verdict is EligibilityVerdict.DEFER:
+    if decision.verdict is EligibilityVerdict.DEFER:
         tx.set_task(c, t, TaskStatus.PENDING)
-    elif is_resend:
+    elif own is not None and _is_unclear(tx, c, own):
         tx.set_task(c, t, TaskStatus.CONSUMED)
     else:
-        stop_call(tx, c, _why_never(tx, c))
+        assert decision.reason is not None, "a denied call says why"
+        stop_call(tx, c, decision.reason)
 
 
-def _why_never(tx: Transaction, c: int) -> FailReason:
-    if tx.calls[c].is_expired:
-        return FailReason.EXPIRED
-    return FailReason.SUPPRESSED if tx.suppressed else FailReason.CANCELLED
+def _is_unclear(tx: Transaction, c: int, own: int) -> bool:
+    return tx.attempt(c, own).state is S.UNKNOWN
 
 
 def write_claim(tx: Transaction, c: int, t: int, w: int) -> None:
     call = tx.calls[c]
     own = tx.rules.own_attempt(call, t)
-    is_resend = own is not None and call.attempts[own].state is S.UNKNOWN
+    is_resend = own is not None and _is_unclear(tx, c, own)
     a = len(call.attempts) if own is None else own
     tx.set_task(c, t, TaskStatus.CONSUMED)
     for index, worker in enumerate(tx.workers):
@@ -69,11 +69,9 @@ def write_claim(tx: Transaction, c: int, t: int, w: int) -> None:
             tx.alter(c, attempts=(*tx.calls[c].attempts, Attempt(Facts(S.DIALING), t)))
         return
     tx.move(c, a, S.DIALING)
-    tx.change(c, a, task=t, holds_person=True, holds_slot=True)
-    if is_resend:
-        tx.change(c, a, resent=True)
-    else:
-        tx.change(c, a, age=Age.FRESH)
+    tx.change(
+        c, a, task=t, holds_person=True, holds_slot=True, **({"resent": True} if is_resend else {"age": Age.FRESH})
+    )
 
 
 def record(tx: Transaction, worker: Worker, answer: DialAnswerKind) -> None:

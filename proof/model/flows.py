@@ -47,7 +47,7 @@ def bind(tx: Transaction, c: int, a: int) -> None:
     task = tx.open_task(c)
     if attempt.state is not S.DIALING and task is not None and task == attempt.task:
         tx.set_task(c, task, TaskStatus.CONSUMED)
-    holds = attempt.holds_person or not tx.is_held_by_another(c, a)
+    holds = attempt.holds_person or not tx.rules.is_held(tx.calls, (c, a))
     tx.move(c, a, furthest(attempt.state, S.PLACED))
     tx.change(c, a, is_bound=True, holds_person=holds, holds_slot=True, digest=None, is_unclear=False)
     tx.announce_initiated(c, a)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from proof.model.driver import ProductDriver
@@ -101,44 +101,38 @@ async def _differences(situation: Situation, told: list[list[str]], driver: Prod
 
 
 def _seen_of_call(row: Row) -> Row:
-    no_more = row["no_more_retries"]
-    return {"final": row["final"], "stopped": bool(no_more), "cancelled": no_more == FailReason.CANCELLED}
+    return {"final": row["final"], **_stops(row["no_more_retries"])}
 
 
 def _meant_by_call(call: Call) -> Row:
-    is_cancelled = call.no_more == FailReason.CANCELLED
-    return {"final": call.final, "stopped": bool(call.no_more), "cancelled": is_cancelled}
+    return {"final": call.final, **_stops(call.no_more)}
+
+
+def _stops(no_more: str | None) -> Row:
+    return {"stopped": bool(no_more), "cancelled": no_more == FailReason.CANCELLED}
+
+
+#: What is compared of an attempt: its column, what the row says, and the model's own value.
+_COMPARED: tuple[tuple[str, Callable[[Any], object], Callable[[Attempt], object]], ...] = (
+    ("state", str, lambda attempt: str(attempt.state)),
+    ("provider_call_id", lambda value: value is not None, lambda attempt: attempt.is_bound),
+    ("resent", bool, lambda attempt: attempt.resent),
+    ("holds_person", bool, lambda attempt: attempt.holds_person),
+    ("holds_slot", bool, lambda attempt: attempt.holds_slot),
+    ("initiated_event", bool, lambda attempt: attempt.initiated),
+    ("started_event", bool, lambda attempt: attempt.started),
+    ("verdict_type", lambda value: value, lambda attempt: attempt.verdict and str(attempt.verdict)),
+    ("verdict_digest", lambda value: value, lambda attempt: attempt.digest),
+    ("analysis_source", lambda value: value is not None, lambda attempt: attempt.facts.has_analysis),
+)
 
 
 def _seen_of(row: Row, bounds: Bounds) -> Row:
-    return {
-        "state": row["state"],
-        "is_bound": row["provider_call_id"] is not None,
-        "resent": row["resent"],
-        "lookups": min(row["lookups"], bounds.lookups),
-        "clean": min(row["clean_lookups"], bounds.lookups),
-        "holds_person": row["holds_person"],
-        "holds_slot": row["holds_slot"],
-        "initiated": row["initiated_event"],
-        "started": row["started_event"],
-        "verdict": row["verdict_type"],
-        "digest": row["verdict_digest"],
-        "has_analysis": row["analysis_source"] is not None,
-    }
+    """The model counts no further than to the last look-up."""
+    looked = {name: min(row[name], bounds.lookups) for name in ("lookups", "clean_lookups")}
+    return {name: seen(row[name]) for name, seen, _ in _COMPARED} | looked
 
 
 def _meant_by(attempt: Attempt) -> Row:
-    return {
-        "state": str(attempt.state),
-        "is_bound": attempt.is_bound,
-        "resent": attempt.resent,
-        "lookups": attempt.lookups,
-        "clean": attempt.clean,
-        "holds_person": attempt.holds_person,
-        "holds_slot": attempt.holds_slot,
-        "initiated": attempt.initiated,
-        "started": attempt.started,
-        "verdict": str(attempt.verdict) if attempt.verdict is not None else None,
-        "digest": attempt.digest,
-        "has_analysis": attempt.facts.has_analysis,
-    }
+    looked = {"lookups": attempt.lookups, "clean_lookups": attempt.clean}
+    return {name: meant(attempt) for name, _, meant in _COMPARED} | looked

@@ -1,8 +1,9 @@
 """The decisions on which the protocol's safety rests, one method each, so that a planted bug replaces just one."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from proof.model.state import Attempt, Call, Check, Phase, Situation, Task, Worker
+from proof.model.state import Attempt, Call, Check, Phase, Task, Worker
 from ringback.domain.attempt import AWAITING_VERDICT, CLEAN_LOOKUPS_TO_RESEND, TRANSITIONS, AttemptState, DialAnswerKind
 from ringback.domain.call import TaskStatus
 
@@ -51,11 +52,11 @@ class Rules:
         is_own = latest.state is S.WAITING or (latest.state is S.UNKNOWN and latest.task == task)
         return len(call.attempts) - 1 if is_own else None
 
-    def is_held(self, situation: Situation, own: tuple[int, int | None]) -> bool:
+    def is_held(self, calls: Sequence[Call], own: tuple[int, int | None]) -> bool:
         """Whether another attempt holds the person."""
         return any(
             attempt.holds_person and (c, a) != own
-            for c, call in enumerate(situation.calls)
+            for c, call in enumerate(calls)
             for a, attempt in enumerate(call.attempts)
         )
 

@@ -4,14 +4,12 @@ from typing import NamedTuple
 
 from proof.invariants import Invariant
 from proof.model.rules import Rules
-from proof.model.state import Attempt, Bounds, Call, Check, Phase, Said, Situation, Task, Worker
+from proof.model.state import Attempt, Bounds, Call, Check, Said, Situation, Task, Worker
 from ringback.domain.abt_event import AbtType
-from ringback.domain.attempt import AttemptState
+from ringback.domain.attempt import PLACED_OR_LATER, AttemptState
 from ringback.domain.call import OPEN_TASK, TaskStatus
 
 S = AttemptState
-
-_PLACED = frozenset({S.PLACED, S.ONGOING, S.ENDED, S.ANALYZED})
 
 
 class Outcome(NamedTuple):
@@ -92,7 +90,7 @@ class Transaction:
         before = self.attempt(c, a)
         if not self.rules.may_move(before.state, state):
             self.broken.append((Invariant.I6, f"{before.state} -> {state} is no step of the protocol"))
-        if before.state in _PLACED and state not in _PLACED:
+        if before.state in PLACED_OR_LATER and state not in PLACED_OR_LATER:
             self.broken.append((Invariant.I7, f"a placed attempt became {state} again"))
         self._before.setdefault((c, a), before.state)
         self.change(c, a, facts=before.facts._replace(state=state))
@@ -119,18 +117,8 @@ class Transaction:
     def add_task(self, c: int, task: Task) -> None:
         self.alter(c, tasks=(*self.calls[c].tasks, task))
 
-    def is_held_by_another(self, c: int, a: int | None) -> bool:
-        return any(
-            attempt.holds_person and (other, index) != (c, a)
-            for other, call in enumerate(self.calls)
-            for index, attempt in enumerate(call.attempts)
-        )
-
     def set_worker(self, w: int, worker: Worker) -> None:
         self.workers[w] = worker
-
-    def worker_of(self, c: int, a: int, *phases: Phase) -> bool:
-        return any(worker.phase in phases and (worker.call, worker.attempt) == (c, a) for worker in self.workers)
 
     def announce_initiated(self, c: int, a: int) -> None:
         if self.attempt(c, a).initiated:
@@ -174,12 +162,5 @@ class Transaction:
         self.alter(c, finals=standing | bit)
 
 
-def rank(worker: Worker) -> tuple[int, int, int, bool, bool, str]:
-    return (
-        worker.phase,
-        worker.call,
-        worker.attempt,
-        worker.is_resend,
-        worker.is_current,
-        worker.answer or "",
-    )
+def rank(worker: Worker) -> tuple[object, ...]:
+    return (*worker[:-1], worker.answer or "")

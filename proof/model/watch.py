@@ -6,11 +6,9 @@ from proof.model.facts import Word
 from proof.model.offer import Offer
 from proof.model.provider import is_on_the_way
 from proof.model.state import Age, Attempt, Check, End, Phase, Stage
-from ringback.domain.attempt import AttemptState
+from ringback.domain.attempt import PLACED_OR_LATER, AttemptState
 
 S = AttemptState
-
-_ASKED = frozenset({S.PLACED, S.ONGOING, S.ENDED, S.ANALYZED})
 
 
 def offer_steps(offer: Offer) -> None:
@@ -20,7 +18,7 @@ def offer_steps(offer: Offer) -> None:
                 _lease_over(offer, c, a)
             elif attempt.state is S.UNKNOWN:
                 _look_up(offer, c, a, attempt)
-            elif attempt.state in _ASKED and attempt.digest is None and offer.rules.polls:
+            elif attempt.state in PLACED_OR_LATER and attempt.digest is None and offer.rules.polls:
                 _ask(offer, c, a, attempt)
             if offer.bounds.resends and attempt.state in (S.UNKNOWN, S.DIALING):
                 _age(offer, c, a, attempt)

@@ -59,9 +59,9 @@ def _take(tx: Transaction, c: int, t: int, w: int, *, is_fresh: bool) -> None:
         tx.put_task(c, t, stale=False)
     if tx.calls[c].final or not tx.rules.consumes(task, is_fresh=is_fresh):
         return
-    verdict = claiming.judge(tx, c, t)
-    if verdict is not EligibilityVerdict.ALLOW:
-        claiming.turn_away(tx, c, t, verdict)
+    decision = claiming.check(tx, c, t)
+    if decision.verdict is not EligibilityVerdict.ALLOW:
+        claiming.turn_away(tx, c, t, decision)
     elif tx.rules.locks_the_person:
         _claim(tx, c, t, w, is_fresh=is_fresh)
     else:

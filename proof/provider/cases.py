@@ -21,7 +21,7 @@ from proof.provider.acts import (
     rings_and_answers,
 )
 from proof.provider.outcomes import (
-    OUTCOMES,
+    SCENARIOS,
     Case,
     Outcome,
     abandoned,
@@ -87,7 +87,7 @@ class Drafts:
         return Case(f"case-{next(self._numbers):05d}", family, what, plan, outcome, scenario, invariants)
 
     def scenario(self) -> str:
-        return self.rng.choice(tuple(OUTCOMES))
+        return self.rng.choice(SCENARIOS)
 
     def plain(self) -> Case:
         return self.case("plain", "nothing happens", Plan(), answered("00"))
@@ -265,7 +265,7 @@ def _polls(drafts: Drafts) -> Iterator[Case]:
 
 
 def _lost_webhooks(drafts: Drafts) -> Iterator[Case]:
-    for scenario in OUTCOMES:
+    for scenario in SCENARIOS:
         plan = Plan(loses_webhooks=True)
         yield drafts.case("webhooks lost", scenario, plan, answered(scenario), scenario, invariants=_I13)
 

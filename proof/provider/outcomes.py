@@ -1,10 +1,10 @@
 """The outcome that each case must have, stated before it is tried, and judged by the ledgers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from proof.harness.oracle import Blame, CallSeen, Expected, Problem, judge_call
+from proof.harness.oracle import OUTCOMES, Blame, CallSeen, Expected, Problem, judge_call
 from proof.invariants import Invariant
 from proof.provider.acts import Plan
 
@@ -12,18 +12,10 @@ I5, I6, I7, I14 = Invariant.I5, Invariant.I6, Invariant.I7, Invariant.I14
 Json = dict[str, Any]
 
 BLAME = Blame(status=I6, too_few_rings=I6, too_many_rings=I6, binding=I7)
+#: Of the emulator, without those that are faults of the provider themselves.
+SCENARIOS = ("00", "01", "02", "03", "05", "14")
 #: A create-phone-call that leaves this long after the product was given proof of the call was sent in spite of it.
 IN_SPITE_OF_EVIDENCE_S = 5.0
-
-#: Of each scenario of the emulator: the call's final status, and the events after `initiated`.
-OUTCOMES: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "00": ("completed", ("started", "completed")),
-    "01": ("failed", ("failed no_answer",)),
-    "02": ("failed", ("failed busy",)),
-    "03": ("left_voicemail", ("started", "left_voicemail")),
-    "05": ("partially_completed", ("started", "partially_completed")),
-    "14": ("failed", ("failed declined",)),
-}
 
 
 @dataclass(frozen=True, slots=True)

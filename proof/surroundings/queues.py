@@ -11,7 +11,7 @@ from unittest import mock
 from proof.findings import Findings
 from proof.harness.clients import place
 from proof.harness.databases import Databases
-from proof.harness.oracle import Blame, Expected, Observed
+from proof.harness.oracle import Blame, Observed, expected_of
 from proof.harness.ports import listening
 from proof.harness.processes import API_KEY, RETELL_KEYS, Processes
 from proof.harness.product import running_product
@@ -33,15 +33,7 @@ from tests.stories.running_system import SystemClient, new_call
 I9, I16 = Invariant.I9, Invariant.I16
 
 #: By the emulator's scenario, as without any fault; the queues must not change it.
-EXPECTED = {
-    scenario: Expected(f"scenario {scenario}", {status}, range(rings, rings + 1))
-    for scenario, rings, status in (
-        ("00", 1, "completed"),
-        ("01", 1, "failed"),
-        ("02", 2, "failed"),
-        ("05", 1, "partially_completed"),
-    )
-}
+EXPECTED = {**{scenario: expected_of(scenario) for scenario in ("00", "01", "05")}, "02": expected_of("02", dials=2)}
 BLAME = Blame(status=I9, too_few_rings=I9, too_many_rings=I9)
 RETRY = {"max_attempts": 2, "delay_s": [1], "on": ["busy"]}
 SPEED = 60.0
