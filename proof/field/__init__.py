@@ -18,7 +18,7 @@ def run(size: Size, seed: int, say: Say) -> Findings:
     findings = Findings(SUITE, seed, {"pieces": [piece.name for piece in pieces(size)]})
     for piece in pieces(size):
         began = time.monotonic()
-        options = (*piece.options, "--race-seed", str(seed))
+        options = (*piece.options.split(), "--race-seed", str(seed))
         told = asyncio.run(run_tests(piece.nodes, options=options, timeout_s=piece.timeout_s))
         judge(piece, told, seed, findings)
         say(
@@ -33,7 +33,7 @@ def judge(piece: Piece, told: Told, seed: int, findings: Findings) -> None:
     if piece.looks_at:
         findings.tried(*piece.looks_at, cases=cases_in(passed))
     findings.counts[f"{piece.name}, cases"] = cases_in(passed)
-    again = f"pytest {' '.join(piece.options)} --race-seed {seed}"
+    again = f"pytest {piece.options} --race-seed {seed}"
     for one in told.trouble:
         what = f"{one.test} {one.outcome} in its {one.phase}: {one.error.partition(chr(10))[0]}"
         findings.broke(piece.blames, what, f"{again} '{one.test}'")

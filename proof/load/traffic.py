@@ -1,8 +1,6 @@
 """The offered load: calls due now, later and never, webhooks about calls in progress, and each request's answer."""
 
-import hashlib
 import heapq
-import hmac
 import json
 import random
 import re
@@ -15,6 +13,7 @@ from pathlib import Path
 from benchmarks.http_load import post
 from benchmarks.payloads import API_KEY, EVENTS, call_request, fictional_phones, fill_in, later, webhook_text
 from benchmarks.seeding import CALLS_SIDE_BY_SIDE, ids_of
+from ringback_emulator.outgoing_requests import retell_signature
 
 #: Longer than every time within which the product promises an answer.
 ANSWER_AT_MOST_S = 20.0
@@ -168,7 +167,4 @@ class Requests:
         return post("/v1/retell/functions/note_writeback", f"x-retell-signature: {self.sign(body)}\r\n", body)
 
     def sign(self, body: bytes) -> str:
-        """HMAC-SHA256 over body and time (retell-sdk 6.2.13, lib/webhook_auth.py)."""
-        now_ms = time.time_ns() // 1_000_000
-        digest = hmac.new(self.webhook_key.encode(), body + str(now_ms).encode(), hashlib.sha256).hexdigest()
-        return f"v={now_ms},d={digest}"
+        return retell_signature(body, self.webhook_key, time.time_ns() // 1_000_000)

@@ -5,7 +5,6 @@ import io
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Coroutine
 from dataclasses import replace
 from itertools import cycle
@@ -14,6 +13,7 @@ from typing import Any
 
 from proof.findings import Findings, Say, Size
 from proof.harness.databases import migrated
+from proof.harness.waiting import until
 from proof.invariants import Invariant
 from proof.provider.acts import Plan
 from proof.provider.outcomes import answered
@@ -95,9 +95,7 @@ async def refused_for_an_hour(trial: Trial, findings: Findings) -> None:
         findings.broke(Invariant.I14, what, f"seed {findings.seed}, {trial.mode}, account refused")
     system.proxy.account_refusal = None
     system.clock.leap(-system.clock.ahead_s - PROBE_S)
-    async with asyncio.timeout(_TRY_WITHIN_S):
-        while not await system.rings():
-            await asyncio.sleep(0.05)
+    await until(system.rings, "a call rings again", _TRY_WITHIN_S)
     system.clock.leap(PROBE_S)  # the others wait so long for the one that tries
     await trial.until_attempts(cases, "analyzed")
     findings.counts[f"{trial.mode.replace(' ', '_')}_requests_while_the_account_was_refused_an_hour"] = tries
@@ -105,14 +103,13 @@ async def refused_for_an_hour(trial: Trial, findings: Findings) -> None:
 
 async def _tried_again(trial: Trial, before: int) -> int:
     """The number of requests so far, once there is one more, the breaker is set and no dial is in progress."""
-    give_up_at = time.monotonic() + _TRY_WITHIN_S
-    while time.monotonic() < give_up_at:
-        tries = len(trial.system.proxy.log_of_creates())
+
+    async def tries() -> int | None:
+        made = len(trial.system.proxy.log_of_creates())
         dialing = await trial.system.rows("SELECT 1 FROM attempts WHERE state = 'dialing'")
-        if tries > before and not dialing and await _breaker_s(trial) > 0:
-            return tries
-        await asyncio.sleep(0.03)
-    raise AssertionError(f"the refused account was not tried again within {_TRY_WITHIN_S:g} s")
+        return made if made > before and not dialing and await _breaker_s(trial) > 0 else None
+
+    return await until(tries, "the refused account is tried again", _TRY_WITHIN_S)
 
 
 async def _breaker_s(trial: Trial) -> float:

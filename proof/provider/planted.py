@@ -1,22 +1,19 @@
 """Bugs put into the product on purpose, to see that the oracle can fail."""
 
-import asyncio
-import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 from proof.findings import Findings
+from proof.harness.waiting import until
 from proof.invariants import Invariant
 from proof.provider.acts import End, Plan, answer_lost, answers, rings_and_answers
 from proof.provider.outcomes import answered, judge
 from proof.provider.trial import Trial
 from ringback.adapters.retell import client
 from ringback.domain.attempt import DialAnswer, DialAnswerKind
-
-CAUGHT_WITHIN_S = 240.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,7 @@ def _another_key(create_body: Any) -> Any:
     return lambda request: {**create_body(request), "idempotency_key": uuid.uuid4().hex}
 
 
-def _refused(_right: Any) -> Any:
+def _refused(_: Any) -> Any:
     return lambda *_: DialAnswer(DialAnswerKind.REJECTED, "planted")
 
 
@@ -60,29 +57,21 @@ async def prove_that_bugs_are_seen(trial: Trial, findings: Findings) -> None:
     """After the judgement, on the same system, one after the other."""
     for bug in BUGS:
         if bug.remembers is trial.setting.remembers:
-            with _planted(bug):
+            with mock.patch.object(client, bug.name, bug.wrong(getattr(client, bug.name))):
                 findings.plant(bug.what, await _is_seen(trial, bug), *bug.aims)
-
-
-@contextmanager
-def _planted(bug: Bug) -> Iterator[None]:
-    right = getattr(client, bug.name)
-    setattr(client, bug.name, bug.wrong(right))
-    try:
-        yield
-    finally:
-        setattr(client, bug.name, right)
 
 
 async def _is_seen(trial: Trial, bug: Bug) -> bool:
     """Only once the call is over: before, everything is still missing."""
     case = trial.drafts.case("planted", bug.what, bug.plan, answered("00", bug.creates))
     await trial.place([case])
-    give_up_at = time.monotonic() + CAUGHT_WITHIN_S
-    while time.monotonic() < give_up_at:
+
+    async def is_seen() -> bool:
         seen = (await trial.gather())[case.name]
         broken = {problem.invariant for problem in judge(case, seen)}
-        if seen.call.call and seen.call.call["final"] and broken.issuperset(bug.aims):
-            return True
-        await asyncio.sleep(0.2)
-    return False
+        return bool(seen.call.call and seen.call.call["final"] and broken.issuperset(bug.aims))
+
+    try:
+        return await until(is_seen, bug.what)
+    except AssertionError:
+        return False

@@ -132,12 +132,6 @@ class Proxy:
     def lookups(self, case: str) -> int:
         return self._courses[case].lookups
 
-    def polls(self, case: str) -> int:
-        return self._courses[case].polls
-
-    def webhooks_taken(self, case: str) -> int:
-        return len(self._courses[case].webhooks_taken)
-
     @property
     def busy(self) -> int:
         """Requests that are still to reach the provider."""

@@ -14,6 +14,7 @@ from typing import Any
 from proof.findings import Findings, Say, Size
 from proof.harness.clock import LeapingClock
 from proof.harness.oracle import CallSeen, Observed, Problem, report
+from proof.harness.waiting import until
 from proof.invariants import Invariant
 from proof.provider.acts import End, Forward, Plan, as_it_is
 from proof.provider.cases import Drafts, Setting, cuts, every_family, repeated_answers
@@ -103,18 +104,23 @@ class Trial:
         return {"contact": contact, "agent_id": "agent_sales", "from_number": FROM_NUMBER, "metadata": metadata}
 
     async def until_attempts(self, cases: list[Case], *states: str, within_s: float = REACHED_WITHIN_S) -> None:
-        """Until each has an attempt in one of these states. Raises TimeoutError."""
+        """Until each has an attempt in one of these states. Raises AssertionError."""
         ids = [self.call_ids[case.name] for case in cases]
         query = "SELECT count(*) AS reached FROM attempts WHERE call_id = ANY($1) AND state = ANY($2)"
-        async with asyncio.timeout(within_s):
-            while (await self.system.rows(query, ids, states))[0]["reached"] < len(ids):
-                await asyncio.sleep(0.05)
+
+        async def have_reached() -> bool:
+            return bool((await self.system.rows(query, ids, states))[0]["reached"] >= len(ids))
+
+        await until(have_reached, f"{len(ids)} attempts are {' or '.join(states)}", within_s)
 
     async def until_dialed(self, but: int) -> None:
-        """Until all calls but so many have an attempt. Raises TimeoutError."""
-        async with asyncio.timeout(REACHED_WITHIN_S):
-            while len(self.cases) - (await self.system.rows("SELECT count(*) FROM attempts"))[0]["count"] > but:
-                await asyncio.sleep(0.1)
+        """Until all calls but so many have an attempt. Raises AssertionError."""
+
+        async def are_dialed() -> bool:
+            [attempts] = await self.system.rows("SELECT count(*) FROM attempts")
+            return len(self.cases) - int(attempts["count"]) <= but
+
+        await until(are_dialed, f"all calls but {but} are dialed", REACHED_WITHIN_S)
 
     async def finish(self) -> dict[str, list[Problem]]:
         """The problems of each case once all have their outcome, or once nothing has changed for long."""
@@ -216,12 +222,10 @@ async def play(trial: Trial, findings: Findings, say: Say) -> None:
 
 
 async def _answer_bytes(trial: Trial, measure: Case) -> int:
-    async with asyncio.timeout(REACHED_WITHIN_S):
-        while True:
-            for seen in trial.system.proxy.creates(measure.name):
-                if seen.answer_bytes is not None:
-                    return seen.answer_bytes
-            await asyncio.sleep(0.02)
+    async def length() -> int | None:
+        return next((seen.answer_bytes for seen in trial.system.proxy.creates(measure.name) if seen.answer_bytes), None)
+
+    return await until(length, "the first create answer", REACHED_WITHIN_S)
 
 
 async def _without_connections(trial: Trial) -> None:
@@ -240,7 +244,7 @@ async def _without_connections(trial: Trial) -> None:
     slammed = [replace(case, otherwise=answered("00", 1)) for case in slammed]
     await asyncio.to_thread(proxy.set_entrance, Entrance.SLAMS)
     await trial.place(slammed)
-    with contextlib.suppress(TimeoutError):
+    with contextlib.suppress(AssertionError):
         await trial.until_attempts(slammed, "unknown", within_s=SLAMS_FOR_S)
     await asyncio.to_thread(proxy.set_entrance, Entrance.OPEN)
 

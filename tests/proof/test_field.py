@@ -8,7 +8,7 @@ from proof.field.running import TestSaid, Told
 from proof.findings import Findings, Size
 from proof.invariants import Invariant as Inv
 
-PIECE = Piece("a piece", (Inv.I7, Inv.I11), Inv.I7, ("tests/test_x.py",), ("--trials", "9"))
+PIECE = Piece("a piece", (Inv.I7, Inv.I11), Inv.I7, "test_x.py", "--trials 9")
 
 
 def said(outcome: str = "passed", phase: str = "call", **properties: object) -> TestSaid:
