@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from proof.crashes.scenario import FROM_NUMBER, Scenario, Stop
 from proof.harness.databases import INSTANCE
@@ -14,14 +15,13 @@ ASK_EVERY_S = 0.02
 LOSE_WITHIN = 150  # such waits for a message to be lost or turned away
 
 
-async def _answered(scenario: Scenario) -> None:
-    """Two requests with the same key at the same time are one call."""
-    await scenario.place("answered", "00", "completed", copies=2)
+def _one(scenario: str, ends: str, **allowed: Any) -> Callable[[str], Act]:
+    """The act of one call, which has the act's name."""
 
+    def named(name: str) -> Act:
+        return lambda stage: stage.place(name, scenario, ends, **allowed)
 
-async def _busy_then_retried(scenario: Scenario) -> None:
-    retry = {"max_attempts": 2, "delay_s": [20], "on": ["busy"]}
-    await scenario.place("busy", "02", "failed", body={"retry": retry}, attempts_at_most=2)
+    return named
 
 
 async def _voicemail(scenario: Scenario) -> None:
@@ -30,50 +30,12 @@ async def _voicemail(scenario: Scenario) -> None:
     await scenario.place("voicemail", "03", "left_voicemail")
 
 
-async def _rescheduled(scenario: Scenario) -> None:
-    """The callback of tomorrow is cancelled when everything else is finished. If the agent's function was not answered,
-    there is no callback."""
-    await scenario.place("rescheduled", "07", "cancelled partially_completed", may_be_abandoned=True)
-
-
 async def _opted_out(scenario: Scenario) -> None:
     person = scenario.person()
     await scenario.place("opted_out", "08", "partially_completed", person=person, may_be_abandoned=True)
     body = {"not_before": scenario.at(LATER_S)}
     # A call that was given up before it rang has no opt-out.
     await scenario.place("opted_out", "00", "failed cancelled", person=person, body=body, never_rings=True)
-
-
-async def _silent(scenario: Scenario) -> None:
-    await scenario.place("silent", "09", "completed", is_silent=True)
-
-
-async def _fails_after_it_rang(scenario: Scenario) -> None:
-    await scenario.place("fails_after_ring", "11", "completed")
-
-
-async def _hangs_after_it_rang(scenario: Scenario) -> None:
-    await scenario.place("hangs_after_ring", "12", "completed")
-
-
-async def _fails_before_it_rings(scenario: Scenario) -> None:
-    """Once: where one may, the resend under the same key rings. If the first worker died before it sent, the resend is
-    the one that fails, and there is no third."""
-    await scenario.place("fails_before_ring", "00-1", "completed", may_be_abandoned=True)
-
-
-async def _never_rings(scenario: Scenario) -> None:
-    await scenario.place("never_rings", "00-1000", "completed", may_be_abandoned=True, never_rings=True)
-
-
-async def _throttled(scenario: Scenario) -> None:
-    """A resend that is throttled leaves open whether the first request rang."""
-    await scenario.place("throttled", "13", "completed", may_be_abandoned=True)
-
-
-async def _refused(scenario: Scenario) -> None:
-    body = {"agent_id": "agent_unknown"}
-    await scenario.place("refused", "00", "failed", body=body, never_rings=True, may_be_abandoned=True)
 
 
 async def _cancelled(scenario: Scenario) -> None:
@@ -189,19 +151,31 @@ async def _corrected_by_previous_version(scenario: Scenario) -> None:
         await asyncio.sleep(ASK_EVERY_S)
 
 
+_RETRY_IF_BUSY = {"max_attempts": 2, "delay_s": [20], "on": ["busy"]}
+_SINGLE = {
+    # Two requests with the same key at the same time are one call.
+    "answered": _one("00", "completed", copies=2),
+    "busy": _one(
+        "02", "failed", attempts_at_most=2, body={"retry": {"max_attempts": 2, "delay_s": [20], "on": ["busy"]}}
+    ),
+    # The callback of tomorrow is cancelled when everything else is finished. If the agent's function was not answered,
+    # there is no callback.
+    "rescheduled": _one("07", "cancelled partially_completed", may_be_abandoned=True),
+    "silent": _one("09", "completed", is_silent=True),
+    "fails_after_ring": _one("11", "completed"),
+    "hangs_after_ring": _one("12", "completed"),
+    # Once: where one may, the resend under the same key rings. If the first worker died before it sent, the resend is
+    # the one that fails, and there is no third.
+    "fails_before_ring": _one("00-1", "completed", may_be_abandoned=True),
+    "never_rings": _one("00-1000", "completed", may_be_abandoned=True, never_rings=True),
+    # A resend that is throttled leaves open whether the first request rang.
+    "throttled": _one("13", "completed", may_be_abandoned=True),
+    "refused": _one("00", "failed", body={"agent_id": "agent_unknown"}, never_rings=True, may_be_abandoned=True),
+}
 ACTS: Mapping[str, Act] = {
-    "answered": _answered,
-    "busy": _busy_then_retried,
+    **{name: act(name) for name, act in _SINGLE.items()},
     "voicemail": _voicemail,
-    "rescheduled": _rescheduled,
     "opted_out": _opted_out,
-    "silent": _silent,
-    "fails_after_ring": _fails_after_it_rang,
-    "hangs_after_ring": _hangs_after_it_rang,
-    "fails_before_ring": _fails_before_it_rings,
-    "never_rings": _never_rings,
-    "throttled": _throttled,
-    "refused": _refused,
     "cancelled": _cancelled,
     "expired": _expired,
     "suppressed": _suppressed,

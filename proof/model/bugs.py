@@ -1,7 +1,7 @@
 """Planted bugs: the rules with one decision taken wrongly. The search must find the way to what each breaks."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from proof.invariants import Invariant
 from proof.model.rules import Rules
@@ -13,197 +13,126 @@ S = AttemptState
 K = DialAnswerKind
 
 
-class UnclearWaits(Rules):
-    """An unclear answer is taken for "not sent"."""
-
-    def means(self, answer: DialAnswerKind, attempt: Attempt) -> DialAnswerKind:
-        return K.DEFERRED if answer is K.AMBIGUOUS else answer
-
-
-class ResendTrusted(Rules):
-    """What a resend is told is taken for the whole truth."""
-
-    def means(self, answer: DialAnswerKind, attempt: Attempt) -> DialAnswerKind:
-        return answer
-
-
-class ResendWithNewKey(Rules):
-    """The resend is made as a new attempt."""
-
-    def own_attempt(self, call: Call, task: int) -> int | None:
-        own = super().own_attempt(call, task)
-        return own if own is not None and call.attempts[own].state is S.WAITING else None
-
-    def is_held(self, calls: Sequence[Call], own: tuple[int, int | None]) -> bool:
-        return False
-
-
-class ResendBehindTheWindow(Rules):
-    """How old the first request is does not matter."""
-
-    def may_resend_now(self, attempt: Attempt) -> bool:
-        return True
-
-    def may_send(self, worker: Worker) -> bool:
-        return super().may_send(worker) or worker.is_resend
-
-    def wants_resend(self, attempt: Attempt, *, has_task: bool, is_stopped: bool) -> bool:
-        is_time = attempt.clean == CLEAN_LOOKUPS_TO_RESEND
-        return is_time and not (attempt.resent or has_task or is_stopped)
-
-
-class GivenUpAtFirstLookup(Rules):
-    """One look-up that finds nothing is believed."""
-
-    def gives_up(self, attempt: Attempt, lookups: int) -> bool:
-        return True
-
-
-class LookupsCountTwice(Rules):
-    """A look-up that took long is counted, although a later one was counted already."""
-
-    def may_count(self, check: Check, attempt: Attempt) -> bool:
-        return attempt.state is S.UNKNOWN and check.is_current
-
-
-class GivenUpWithoutLooking(Rules):
-    """A look-up is counted without reading what became of the attempt meanwhile."""
-
-    def may_count(self, check: Check, attempt: Attempt) -> bool:
-        return True
-
-
-class NoFence(Rules):
-    """The answer is recorded, even if another worker holds the attempt by then."""
-
-    def may_record(self, worker: Worker, attempt: Attempt) -> bool:
-        return True
-
-
-class LeaseNotLookedAt(Rules):
-    """A worker that was stopped sends when it wakes up."""
-
-    def may_send(self, worker: Worker) -> bool:
-        return True
-
-
-class LeaseNotWatched(Rules):
-    """No process notices that the worker has died."""
-
-    watches_leases = False
-
-
-class DispatchNotCompared(Rules):
-    """Any message of a task that is open may claim it."""
-
-    def consumes(self, task: Task, *, is_fresh: bool) -> bool:
-        return task.status in OPEN_TASK
-
-
-class SuppressedWithoutLock(Rules):
-    """The eligibility check runs before the person's lock."""
-
-    locks_the_person = False
-
-
-class UnknownLetsGo(Rules):
-    """An unclear attempt does not hold the person."""
-
-    def holds_when_unknown(self) -> bool:
-        return False
-
-
-class HoldsOneNumber(Rules):
-    """An attempt holds the number that it dials, and not its contact. Each call has a number of its own."""
-
-    def is_held(self, calls: Sequence[Call], own: tuple[int, int | None]) -> bool:
-        return any(attempt.holds_person and a != own[1] for a, attempt in enumerate(calls[own[0]].attempts))
-
-
-class SentAheadOfCommit(Rules):
-    """The request leaves before the claim is durable."""
-
-    writes_ahead = False
-
-
-class WebhookMakesAttempt(Rules):
-    """A webhook whose call is not known yet is taken for another attempt's."""
-
-    binds_by_attempt_id = False
-
-
-class CancelForgotten(Rules):
-    """Cancelling while it rings changes nothing that comes after."""
-
-    forbids_what_follows = False
-
-
-class CallbackBesideTask(Rules):
-    """A promised callback leaves what was planned in force."""
-
-    supersedes = False
-
-
-class EndedTwice(Rules):
-    """A call is ended while an attempt of it rings, and then by that attempt's verdict once more."""
-
-    keeps_the_last_word = False
-
-    def awaits_verdict(self, attempt: Attempt | None) -> bool:
-        return False
-
-
-class HeldForEver(Rules):
-    """Who is given up keeps the person."""
-
-    lets_go = False
-
-
-class LostForEver(Rules):
-    """A message that the queue has lost is never published again."""
-
-    sweeps = False
-
-
-class NeverAsked(Rules):
-    """A call whose webhooks are lost is not asked about."""
-
-    polls = False
-
-
 @dataclass(frozen=True, slots=True)
 class Planted:
-    rules: type[Rules]
+    name: str
+    what: str
     aim: Invariant
+    rules: type[Rules]
     bounds: Bounds
 
 
-def _in(bug: type[Rules], aim: Invariant, **bounds: object) -> Planted:
-    fields = {"faults": 1, "wishes": 0, "talks": False} | bounds
-    return Planted(bug, aim, Bounds(bug.__name__, **fields))  # type: ignore[arg-type]
+def _bug(name: str, what: str, aim: Invariant, bounds: dict[str, object], **wrong: object) -> Planted:
+    """`wrong` are the decisions of `Rules` that it takes otherwise, and values that are others."""
+    within = {"faults": 1, "wishes": 0, "talks": False} | bounds
+    return Planted(name, what, aim, type(name, (Rules,), wrong), Bounds(name, **within))  # type: ignore[arg-type]
+
+
+def _own_if_it_waits(rules: Rules, call: Call, task: int) -> int | None:
+    own = Rules.own_attempt(rules, call, task)
+    return own if own is not None and call.attempts[own].state is S.WAITING else None
+
+
+def _resend_at_any_age(rules: Rules, attempt: Attempt, *, has_task: bool, is_stopped: bool) -> bool:
+    is_time = attempt.clean == CLEAN_LOOKUPS_TO_RESEND
+    return is_time and not (attempt.resent or has_task or is_stopped)
+
+
+def _sends_if_resend(rules: Rules, worker: Worker) -> bool:
+    return Rules.may_send(rules, worker) or worker.is_resend
+
+
+def _counts_if_current(rules: Rules, check: Check, attempt: Attempt) -> bool:
+    return attempt.state is S.UNKNOWN and check.is_current
+
+
+def _consumes_any(rules: Rules, task: Task, *, is_fresh: bool) -> bool:
+    return task.status in OPEN_TASK
+
+
+def _held_by_own_call(rules: Rules, calls: list[Call], own: tuple[int, int | None]) -> bool:
+    return any(attempt.holds_person and a != own[1] for a, attempt in enumerate(calls[own[0]].attempts))
+
+
+def _yes(*_: object, **named: object) -> bool:
+    return True
+
+
+def _no(*_: object, **named: object) -> bool:
+    return False
+
+
+_KEYS: dict[str, object] = {"resends": True, "has_keys": True}
+
+
+def _wish(name: str, **more: Any) -> dict[str, object]:
+    return {"faults": 0, "wishes": 1, "wished": frozenset({name}), **more}
 
 
 PLANTED = (
-    _in(UnclearWaits, Invariant.I2),
-    _in(ResendTrusted, Invariant.I3, faults=2, resends=True, has_keys=True),
-    _in(ResendWithNewKey, Invariant.I5, resends=True, has_keys=True),
-    _in(ResendBehindTheWindow, Invariant.I2, resends=True, has_keys=True),
-    _in(GivenUpAtFirstLookup, Invariant.I6),
-    _in(LookupsCountTwice, Invariant.I6, faults=2),
-    _in(GivenUpWithoutLooking, Invariant.I6, faults=2, lookups=2),
-    _in(NoFence, Invariant.I7),
-    _in(LeaseNotLookedAt, Invariant.I3),
-    _in(LeaseNotWatched, Invariant.I6),
-    _in(DispatchNotCompared, Invariant.I9),
-    _in(SuppressedWithoutLock, Invariant.I10, faults=0, wishes=1, wished=frozenset({"suppress"})),
-    _in(UnknownLetsGo, Invariant.I3),
-    _in(HoldsOneNumber, Invariant.I3, calls=2, phones=2, faults=0),
-    _in(SentAheadOfCommit, Invariant.I4, faults=0),
-    _in(WebhookMakesAttempt, Invariant.I7, faults=0),
-    _in(CancelForgotten, Invariant.I10, faults=0, wishes=1, attempts=2, wished=frozenset({"cancel"})),
-    _in(CallbackBesideTask, Invariant.I17, faults=0, wishes=1, wished=frozenset({"reschedule"})),
-    _in(EndedTwice, Invariant.I14, faults=0, wishes=1, wished=frozenset({"cancel"})),
-    _in(HeldForEver, Invariant.I20, calls=2, workers=1, lookups=1),
-    _in(LostForEver, Invariant.I1),
-    _in(NeverAsked, Invariant.I13),
-)
+    _bug(
+        "UnclearWaits", 'An unclear answer is taken for "not sent".', Invariant.I2, {},
+        means=lambda rules, answer, attempt: K.DEFERRED if answer is K.AMBIGUOUS else answer,
+    ),
+    _bug(
+        "ResendTrusted", "What a resend is told is taken for the whole truth.", Invariant.I3, {"faults": 2, **_KEYS},
+        means=lambda rules, answer, attempt: answer,
+    ),
+    _bug(
+        "ResendWithNewKey", "The resend is made as a new attempt.", Invariant.I5, _KEYS,
+        own_attempt=_own_if_it_waits, is_held=_no,
+    ),
+    _bug(
+        "ResendBehindTheWindow", "How old the first request is does not matter.", Invariant.I2, _KEYS,
+        may_resend_now=_yes, may_send=_sends_if_resend, wants_resend=_resend_at_any_age,
+    ),
+    _bug("GivenUpAtFirstLookup", "One look-up that finds nothing is believed.", Invariant.I6, {}, gives_up=_yes),
+    _bug(
+        "LookupsCountTwice", "A slow look-up is counted, although a later one was counted already.", Invariant.I6,
+        {"faults": 2}, may_count=_counts_if_current,
+    ),
+    _bug(
+        "GivenUpWithoutLooking", "A look-up is counted, whatever became of the attempt meanwhile.", Invariant.I6,
+        {"faults": 2, "lookups": 2}, may_count=_yes,
+    ),
+    _bug("NoFence", "An answer counts, even if another worker holds the attempt.", Invariant.I7, {}, may_record=_yes),
+    _bug("LeaseNotLookedAt", "A worker that was stopped sends when it wakes up.", Invariant.I3, {}, may_send=_yes),
+    _bug("LeaseNotWatched", "No process notices that the worker has died.", Invariant.I6, {}, watches_leases=False),
+    _bug("DispatchNotCompared", "Any message of an open task may claim it.", Invariant.I9, {}, consumes=_consumes_any),
+    _bug(
+        "SuppressedWithoutLock", "The eligibility check runs before the person's lock.", Invariant.I10,
+        _wish("suppress"), locks_the_person=False,
+    ),
+    _bug("UnknownLetsGo", "An unclear attempt does not hold the person.", Invariant.I3, {}, holds_when_unknown=_no),
+    _bug(
+        "HoldsOneNumber", "An attempt holds the number that it dials, and not its contact.", Invariant.I3,
+        {"calls": 2, "phones": 2, "faults": 0}, is_held=_held_by_own_call,
+    ),
+    _bug(
+        "SentAheadOfCommit", "The request leaves before the claim is durable.", Invariant.I4, {"faults": 0},
+        writes_ahead=False,
+    ),
+    _bug(
+        "WebhookMakesAttempt", "A webhook of a call that is not known yet is another attempt's.", Invariant.I7,
+        {"faults": 0}, binds_by_attempt_id=False,
+    ),
+    _bug(
+        "CancelForgotten", "Cancelling while it rings changes nothing that comes after.", Invariant.I10,
+        _wish("cancel", attempts=2), forbids_what_follows=False,
+    ),
+    _bug(
+        "CallbackBesideTask", "A promised callback leaves what was planned in force.", Invariant.I17,
+        _wish("reschedule"), supersedes=False,
+    ),
+    _bug(
+        "EndedTwice", "A call is ended while it rings, and by the verdict once more.", Invariant.I14,
+        _wish("cancel"), keeps_the_last_word=False, awaits_verdict=_no,
+    ),
+    _bug(
+        "HeldForEver", "An attempt that is given up keeps the person.", Invariant.I20,
+        {"calls": 2, "workers": 1, "lookups": 1}, lets_go=False,
+    ),
+    _bug("LostForEver", "A message that the queue has lost is never published again.", Invariant.I1, {}, sweeps=False),
+    _bug("NeverAsked", "A call whose webhooks are lost is not asked about.", Invariant.I13, {}, polls=False),
+)  # fmt: skip
+BY_NAME = {planted.name: planted.rules for planted in PLANTED}

@@ -74,9 +74,8 @@ def run(size: Size, seed: int, say: Say) -> Findings:
     findings.counts |= {"configurations": len(configurations), **totals, "edges_walked": len(edges)}
     for planted in PLANTED:
         found = Search(planted.bounds, planted.rules(), aim=planted.aim).run().found
-        name = planted.rules.__name__
-        findings.plant(name, bool(found), planted.aim)
-        say(f"{name}: {_way(found[0]) if found else 'NOT CAUGHT'}")
+        findings.plant(planted.name, bool(found), planted.aim)
+        say(f"{planted.name}: {planted.what} {_way(found[0]) if found else 'NOT CAUGHT'}")
     if size is Size.FULL:
         # A few ways are part of the tests, on the database that these have.
         compare(findings, ways, SAMPLED, say)

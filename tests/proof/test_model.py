@@ -5,7 +5,7 @@ import pytest
 from proof.findings import Size
 from proof.invariants import Invariant
 from proof.model import run
-from proof.model.bugs import NoFence, UnclearWaits
+from proof.model.bugs import BY_NAME
 from proof.model.rules import Rules
 from proof.model.search import Search
 from proof.model.state import Bounds
@@ -44,8 +44,8 @@ def test_the_shortest_way_to_a_planted_bug_is_told(findings, told):
 
 def test_without_its_bug_the_same_search_finds_nothing():
     bounds = Bounds("both", faults=1, wishes=0, talks=False)
-    assert Search(bounds, UnclearWaits(), aim=Invariant.I2).run().found
-    assert Search(bounds, NoFence(), aim=Invariant.I7).run().found
+    assert Search(bounds, BY_NAME["UnclearWaits"](), aim=Invariant.I2).run().found
+    assert Search(bounds, BY_NAME["NoFence"](), aim=Invariant.I7).run().found
     assert Search(bounds, Rules()).run().found == []
 
 

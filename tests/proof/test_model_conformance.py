@@ -2,7 +2,7 @@
 
 import pytest
 
-from proof.model.bugs import UnclearWaits
+from proof.model.bugs import BY_NAME
 from proof.model.conformance import sampled, take
 from proof.model.replay import Different, way_of
 from proof.model.state import Bounds
@@ -24,4 +24,4 @@ async def test_a_product_that_does_something_else_is_noticed(pool):
     labels = [("release", 0, 0), ("deliver", 0, 0), ("look at lease", 1), ("send", 1), *last]
     await take(way_of(bounds, labels), bounds, pool)
     with pytest.raises(Different, match=r"the model says .'state': 'waiting'.* the product .'state': 'unknown'"):
-        await take(way_of(bounds, labels, UnclearWaits()), bounds, pool)
+        await take(way_of(bounds, labels, BY_NAME["UnclearWaits"]()), bounds, pool)
