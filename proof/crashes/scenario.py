@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,14 +14,11 @@ import asyncpg
 
 from proof.crashes.emulated import REFUSALS_KEY
 from proof.crashes.shared_page import SharedPage
+from proof.harness.clients import until_2xx
 from ringback.domain.abt_event import iso
 from ringback_emulator.outgoing_requests import retell_signature
 
 FROM_NUMBER = "+14155550199"
-REPEAT_S = 0.03
-#: No request is refused for ever: one without a 2xx for this long is a finding.
-GIVE_UP_S = 200.0
-Request = Callable[[], tuple[bytes | None, Mapping[str, str]]]  # content and headers, made anew for each try
 _AREAS = (202, 203, 205, 206, 207, 208, 209, 210, 212, 213, 214, 215, 216, 217, 218, 219, 224, 225, 228, 229)
 
 
@@ -67,10 +64,6 @@ class Stop:
     call_ids: frozenset[str]
     at: datetime
     until: datetime | None = None
-
-
-class NeverAnswered(Exception):
-    """A request was repeated and never accepted."""
 
 
 @dataclass
@@ -136,7 +129,7 @@ class Scenario:
     ) -> Any:
         """Returns the answer of the first 2xx. Raises NeverAnswered."""
         given = {"Authorization": f"Bearer {self.addresses.api_key}", **(headers or {})}
-        return await self._until_2xx(method, self.addresses.product + path, lambda: (_encoded(body), given))
+        return await until_2xx(self.session, method, self.addresses.product + path, lambda: (_encoded(body), given))
 
     async def webhook(self, body: Mapping[str, Any]) -> None:
         """Sends a webhook like one of Retell's until it is accepted."""
@@ -146,7 +139,7 @@ class Scenario:
             now_ms = int(self.page.now().timestamp() * 1000)
             return content, {"x-retell-signature": retell_signature(content, self.addresses.webhook_key, now_ms)}
 
-        await self._until_2xx("POST", self.addresses.product + "/retell/webhook", signed)
+        await until_2xx(self.session, "POST", self.addresses.product + "/retell/webhook", signed)
 
     async def tell_retell(self, path: str, body: Mapping[str, Any]) -> Any:
         return await self._control(self.addresses.retell + path, body)
@@ -156,25 +149,7 @@ class Scenario:
 
     async def _control(self, url: str, body: Mapping[str, Any]) -> Any:
         key = {"Authorization": f"Bearer {self.addresses.api_key}"}
-        return await self._until_2xx("POST", url, lambda: (_encoded(body), key))
-
-    async def _until_2xx(self, method: str, url: str, request: Request) -> Any:
-        give_up_at = asyncio.get_running_loop().time() + GIVE_UP_S
-        last: object = None
-        while asyncio.get_running_loop().time() < give_up_at:
-            content, headers = request()
-            try:
-                async with self.session.request(
-                    method, url, data=content, headers={"Content-Type": "application/json", **headers}
-                ) as answer:
-                    text = await answer.read()
-                    if answer.status < 300:
-                        return json.loads(text or b"null")
-                    last = answer.status, text[:200]
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                last = error
-            await asyncio.sleep(REPEAT_S)
-        raise NeverAnswered(f"{method} {url}: {last!r}")
+        return await until_2xx(self.session, "POST", url, lambda: (_encoded(body), key))
 
     def stopped(self, what: str, *call_ids: str, until: datetime | None = None) -> None:
         self.stops.append(Stop(what, frozenset(call_ids), self.page.now(), until))

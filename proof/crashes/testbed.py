@@ -15,8 +15,9 @@ from proof.crashes.cases import Case, product_settings
 from proof.crashes.finishing import Sight, Watch, leap
 from proof.crashes.ledgers import Ledger
 from proof.crashes.oracle import Judgement, Played, judge_trial, read_evidence
-from proof.crashes.scenario import Addresses, NeverAnswered, Scenario
+from proof.crashes.scenario import Addresses, Scenario
 from proof.crashes.shared_page import SharedPage
+from proof.harness.clients import NeverAnswered
 from proof.harness.forks import Child
 from proof.harness.ports import ReservedPort
 from proof.harness.processes import API_KEY, EMULATOR_KEYS, ENGAGE_SECRET, RETELL_KEYS

@@ -1,6 +1,7 @@
 """One system: the product in this process, the proxy in a thread of it, the emulators in a process of their own."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from typing import Any
 
 import aiohttp
 
+from proof.harness.clients import until_2xx
 from proof.harness.clock import LeapingClock
 from proof.harness.ports import ReservedPort, listening
 from proof.harness.processes import API_KEY, ENGAGE_SECRET, RETELL_KEYS, Processes
@@ -17,22 +19,9 @@ from proof.provider.acts import Plan
 from proof.provider.proxy import Proxy
 from ringback.adapters.postgres.pool import Pool, open_pool
 
-ACCEPT_WITHIN_S = 300.0
 #: The due work costs the scheduler time, not its looking for it.
 HASTE = 4.0
 Json = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Blueprint:
-    """`environment` holds the product's settings except addresses and keys; `retell` those of the emulator."""
-
-    database_url: str
-    home: Path
-    environment: Mapping[str, str]
-    plans: Mapping[str, Plan]
-    clock: LeapingClock
-    retell: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +37,10 @@ class System:
     engage_url: str
 
     async def place(self, body: Json) -> str:
-        """Returns the call's id. The request is repeated until it is answered 202."""
+        """Returns the call's id. The request is repeated until it is accepted."""
         headers = {"Authorization": f"Bearer {API_KEY}", "Idempotency-Key": body["contact"]["contact_id"]}
-        async with asyncio.timeout(ACCEPT_WITHIN_S):
-            while True:
-                async with self.session.post(f"{self.url}/v1/calls", json=body, headers=headers) as answer:
-                    told = await answer.json()
-                if answer.status == 202:
-                    return str(told["call_id"])
-                if answer.status < 500:
-                    raise AssertionError(f"POST /v1/calls answered {answer.status}: {told}")
-                await asyncio.sleep(0.1)
+        asked = json.dumps(body).encode(), headers
+        return str((await until_2xx(self.session, "POST", f"{self.url}/v1/calls", lambda: asked))["call_id"])
 
     async def rings(self) -> list[Json]:
         return await self._items(f"{self.retell_url}/emulator/retell/rings")
@@ -76,40 +58,47 @@ class System:
 
 
 @asynccontextmanager
-async def open_system(plan: Blueprint) -> AsyncIterator[System]:
-    """Leaves nothing of it running."""
-    bound, retell, engage = listening(0), ReservedPort(), ReservedPort()
+async def open_system(
+    database_url: str,
+    home: Path,
+    settings: Mapping[str, str],
+    retell: Mapping[str, Any],
+    plans: Mapping[str, Plan],
+    clock: LeapingClock,
+) -> AsyncIterator[System]:
+    """`settings` are the product's except addresses and keys, `retell` the emulator's. Leaves nothing running."""
+    bound, retell_port, engage_port = listening(0), ReservedPort(), ReservedPort()
     address = bound.getsockname()
-    proxy = Proxy(("127.0.0.1", retell.number), address, plan.plans)
+    proxy = Proxy(("127.0.0.1", retell_port.number), address, plans)
     proxy.open()
     environment = {
         **RETELL_KEYS,
-        **plan.environment,
-        "RINGBACK_DATABASE_URL": plan.database_url,
+        **settings,
+        "RINGBACK_DATABASE_URL": database_url,
         "RINGBACK_API_KEY": API_KEY,
         "RETELL_BASE_URL": proxy.url,
-        "RINGBACK_ENGAGE_URL": engage.url,
+        "RINGBACK_ENGAGE_URL": engage_port.url,
         "RINGBACK_ENGAGE_SECRET": ENGAGE_SECRET,
     }
     try:
-        with Processes(plan.home) as processes:
-            emulated = {**plan.retell, "port": retell.number, "webhook_url": proxy.webhook_url}
-            await asyncio.to_thread(processes.start_emulators, emulated, {"port": engage.number})
+        with Processes(home) as processes:
+            emulated = {**retell, "port": retell_port.number, "webhook_url": proxy.webhook_url}
+            await asyncio.to_thread(processes.start_emulators, emulated, {"port": engage_port.number})
             hasty = running_product(
-                environment, bound, clock=plan.clock, around_job=lambda job: replace(job, every_s=job.every_s / HASTE)
+                environment, bound, clock=clock, around_job=lambda job: replace(job, every_s=job.every_s / HASTE)
             )
             # Each request on a connection of its own: the server closes an idle one whenever it likes.
             connector = aiohttp.TCPConnector(limit=60, force_close=True)
             timeout = aiohttp.ClientTimeout(total=60)
             async with hasty, aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-                pool = await open_pool(plan.database_url, max_size=3)
+                pool = await open_pool(database_url, max_size=3)
                 url = f"http://127.0.0.1:{address[1]}"
                 try:
-                    yield System(proxy, pool, session, plan.clock, url, retell.url, engage.url)
+                    yield System(proxy, pool, session, clock, url, retell_port.url, engage_port.url)
                 finally:
                     pool.terminate()
     finally:
         await asyncio.to_thread(proxy.close)
-        for port in (retell, engage):
+        for port in (retell_port, engage_port):
             port.close()
         bound.close()

@@ -20,7 +20,7 @@ from proof.provider.acts import End, Forward, Plan, as_it_is
 from proof.provider.cases import Drafts, Setting, cuts, every_family, repeated_answers
 from proof.provider.outcomes import Case, Evidence, answered, judge
 from proof.provider.proxy import CASE_KEY, CREATE, Entrance, Seen
-from proof.provider.system import Blueprint, System, open_system
+from proof.provider.system import System, open_system
 
 HOUR_S = 3600.0
 #: The product's clock begins so much earlier than the emulators', and both agree when the account works again. A
@@ -189,15 +189,9 @@ class Trial:
 @asynccontextmanager
 async def open_trial(database_url: str, home: Path, size: Size, remembers: bool, seed: int) -> AsyncIterator[Trial]:
     plans: dict[str, Plan] = {}
-    blueprint = Blueprint(
-        database_url=database_url,
-        home=home,
-        environment=environment(size, remembers),
-        plans=plans,
-        clock=LeapingClock(-BEHIND_S),
-        retell={"speed": EMULATOR_SPEED, "idempotency": remembers, "seed": seed},
-    )
-    async with open_system(blueprint) as system:
+    retell = {"speed": EMULATOR_SPEED, "idempotency": remembers, "seed": seed}
+    settings, clock = environment(size, remembers), LeapingClock(-BEHIND_S)
+    async with open_system(database_url, home, settings, retell, plans, clock) as system:
         setting = Setting(size, remembers, CREATE_TIMEOUT_S[size], system.proxy.url)
         yield Trial(system, plans, setting, seed)
 

@@ -1,5 +1,6 @@
 """A real queue that does everything its contract permits, and more often than any real one."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -10,12 +11,15 @@ from ringback.ports import DeadLetter, MessageQueue, OutgoingMessage, ReceivedMe
 #: A longer poll would outlive a change of the inner queue.
 LONGEST_POLL_S = 0.5
 BRIEFLY_S = 1
+#: Longer than the receiver waits for a send.
+HANG_S = 3.0
 
 
 @dataclass(slots=True)
 class Chaos:
     """Probabilities, from 0 to 1. `briefly`: a received message is hidden for a second only, and no extension helps.
-    It is delivered again while it is processed."""
+    It is delivered again while it is processed. `refuses`: one message of a send is refused. `hangs`: a send takes
+    `HANG_S`, before or after it is accepted; `slow`: up to a second."""
 
     duplicate: float = 0.3
     delay: float = 0.3
@@ -24,9 +28,14 @@ class Chaos:
     ack_lost: float = 0.2
     briefly: float = 0.3
     receive_fails: float = 0.05
+    refuses: float = 0.0
+    hangs: float = 0.0
+    slow: float = 0.0
 
 
 CALM = Chaos(0, 0, 0, 0, 0, 0, 0)
+#: About every second send has a fault, each of the six as often.
+BAD_SENDS = replace(CALM, not_taken=0.09, refuses=0.09, hangs=0.09, answer_lost=0.09, slow=0.09)
 
 
 @dataclass(slots=True)
@@ -49,14 +58,26 @@ class ChaoticQueue(MessageQueue):
         self.sent += [message.body for message in messages]
         if self._happens(self.chaos.not_taken):
             raise QueueUnavailable("not accepted")
+        if self._happens(self.chaos.hangs):
+            await asyncio.sleep(HANG_S)
+        if self._happens(self.chaos.slow):
+            await asyncio.sleep(self.rng.uniform(0.1, 1.0))
+        if self._happens(self.chaos.refuses):
+            return [0, *(await self._send(messages[1:]) if messages[1:] else [])]
+        refused = await self._send(messages)
+        if self._happens(self.chaos.hangs):
+            await asyncio.sleep(HANG_S)
+        if self._happens(self.chaos.answer_lost):
+            raise QueueUnavailable("accepted, but the answer was lost")
+        return refused
+
+    async def _send(self, messages: Sequence[OutgoingMessage]) -> list[int]:
         leaving = [replace(message, delay_s=self._delay_s(message)) for message in messages]
         refused = await self.inner.send(leaving)
         copies = [message for message in leaving if self._happens(self.chaos.duplicate)]
         self.rng.shuffle(copies)
         if copies:
             await self.inner.send([replace(copy, delay_s=self._delay_s(copy)) for copy in copies])
-        if self._happens(self.chaos.answer_lost):
-            raise QueueUnavailable("accepted, but the answer was lost")
         return refused
 
     def _delay_s(self, message: OutgoingMessage) -> int:

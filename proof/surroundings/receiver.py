@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from random import Random
 
@@ -13,10 +13,10 @@ from proof.findings import Findings
 from proof.harness.databases import Databases
 from proof.harness.processes import RETELL_KEYS
 from proof.invariants import Invariant
+from proof.surroundings.chaotic_queue import BAD_SENDS, ChaoticQueue
 from proof.surroundings.judging import judge_posts
 from proof.surroundings.load import Posted, call_id_in, signed_webhook
 from ringback.adapters.postgres.message_queue import PostgresQueue
-from ringback.adapters.postgres.pool import Pool
 from ringback.batching import Send, send_through
 from ringback.domain.errors import QueueUnavailable
 from ringback.ports import OutgoingMessage
@@ -27,48 +27,17 @@ from ringback.web.server import listen, serve_http
 
 I12 = Invariant.I12
 KEY = RETELL_KEYS["RETELL_WEBHOOK_KEY"]
-#: Longer than the receiver waits for a send.
-HANG_S = 3.0
-#: Faults of the queue at one send.
-FAULTS = (*["takes"] * 5, "is_down", "refuses", "hangs", "takes_then_hangs", "takes_then_fails", "is_slow")
-
-
-class FaultyQueue(PostgresQueue):
-    """The queue in the database; each send meets a drawn fault."""
-
-    def __init__(self, pool: Pool, name: str, rng: Random) -> None:
-        super().__init__(pool, name)
-        self.met: list[str] = []
-        self._rng = rng
-
-    async def send(self, messages: Sequence[OutgoingMessage]) -> list[int]:
-        fault = self._rng.choice(FAULTS)
-        self.met.append(fault)
-        if fault == "is_down":
-            raise QueueUnavailable("planned")
-        if fault == "refuses":
-            return [0, *await super().send(messages[1:])] if len(messages) > 1 else [0]
-        if fault == "hangs":
-            await asyncio.sleep(HANG_S)
-        if fault == "is_slow":
-            await asyncio.sleep(self._rng.uniform(0.1, 1.0))
-        refused = await super().send(messages)
-        if fault == "takes_then_hangs":
-            await asyncio.sleep(HANG_S)
-        if fault == "takes_then_fails":
-            raise QueueUnavailable("the answer was lost")
-        return refused
 
 
 async def receive(
     databases: Databases,
     found: Findings,
     count: int,
-    around: Callable[[Send, FaultyQueue], Send] = lambda send, queue: send,
+    around: Callable[[Send, ChaoticQueue], Send] = lambda send, queue: send,
 ) -> None:
     seed = found.seed
     async with databases.pool("receiver") as pool:
-        queue = FaultyQueue(pool, "events", Random(f"{seed} receiver"))
+        queue = ChaoticQueue(PostgresQueue(pool, "events"), Random(f"{seed} receiver"), BAD_SENDS)
         send = around(send_through(queue), queue)
         bound, stop, ready = listen("127.0.0.1", 0), asyncio.Event(), asyncio.Event()
         app = create_receiver(webhook_ports([KEY]), lambda: int(time.time() * 1000), send, make_metrics())
@@ -81,7 +50,7 @@ async def receive(
             )
         rows = await pool.fetch("SELECT body FROM queue_messages")
         durable = {call_id_in(json.loads(row["body"])["body"]) for row in rows}
-        judge_posts(found, posted, durable, f"seed {seed}, {count} webhooks, faults {sorted(set(queue.met))}")
+        judge_posts(found, posted, durable, f"seed {seed}, {count} webhooks, {queue.faults} faults")
         stop.set()
         await serving
 
@@ -89,7 +58,7 @@ async def receive(
 async def receive_hastily(databases: Databases, found: Findings) -> None:
     """A receiver that answers first and sends afterwards."""
 
-    def hasty(_: Send, queue: FaultyQueue) -> Send:
+    def hasty(_: Send, queue: ChaoticQueue) -> Send:
         later: set[asyncio.Task[None]] = set()
 
         async def try_once(body: str) -> None:
