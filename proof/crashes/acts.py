@@ -155,9 +155,7 @@ _RETRY_IF_BUSY = {"max_attempts": 2, "delay_s": [20], "on": ["busy"]}
 _SINGLE = {
     # Two requests with the same key at the same time are one call.
     "answered": _one("00", "completed", copies=2),
-    "busy": _one(
-        "02", "failed", attempts_at_most=2, body={"retry": {"max_attempts": 2, "delay_s": [20], "on": ["busy"]}}
-    ),
+    "busy": _one("02", "failed", attempts_at_most=2, body={"retry": _RETRY_IF_BUSY}),
     # The callback of tomorrow is cancelled when everything else is finished. If the agent's function was not answered,
     # there is no callback.
     "rescheduled": _one("07", "cancelled partially_completed", may_be_abandoned=True),
