@@ -21,7 +21,8 @@ Tell = Callable[..., None]
 Life = Callable[[Any, Tell], None]
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["__main__", "proof.harness.preloaded"])
+# Each fork runs the main script under another name, and pytest's imports pytest.
+CONTEXT.set_forkserver_preload(["proof.harness.preloaded", *({"pytest"} & sys.modules.keys())])
 _PR_SET_PDEATHSIG = 1  # prctl(2): what the kernel sends to a child whose parent has ended
 
 
