@@ -30,8 +30,6 @@ def live(life: Life, spec: Any, log: Path, reports: Connection) -> None:
     """The process: never returns. Its output is the log."""
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        # The forkserver ignores SIGINT for its forks too.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         opened = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         for standard in (1, 2):
             os.dup2(opened, standard)
