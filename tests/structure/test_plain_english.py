@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .measures import is_headless, texts
+from .measures import edits_of_bugs, is_headless, texts
 from .tree import ROOT, documents, python_files, shown
 
 FOLDERS = ("src", "tests", "proof", "benchmarks")
@@ -75,6 +75,9 @@ def prose(path: Path) -> Iterator[str]:
     if path.suffix == ".md":
         yield _CODE.sub(" ", text)
         return
+    if path.suffix == ".txt":
+        yield from (english(line) for line in text.splitlines() if re.match(r"#|\w+: ", line))
+        return
     yield english(path.stem)
     for paragraph in texts(text):
         yield _CODE.sub(" ", paragraph)
@@ -85,6 +88,7 @@ def prose(path: Path) -> Iterator[str]:
 def written() -> list[Path]:
     """Every source and document, except the migrations: they are history."""
     sources = [path for folder in FOLDERS for path in python_files(ROOT / folder)]
+    sources += edits_of_bugs()
     ours = [path for path in sources if path != OWN and "migrations" not in path.parts]
     return [path for path in [*ours, *documents()] if shown(path) not in NAMES_OF_OTHERS]
 
@@ -120,6 +124,9 @@ def test_a_retired_word_is_found_in_every_place(tmp_path):
         "house",
         "desk top",
     ]
+    edits = tmp_path / "edits.txt"
+    edits.write_text("# Of doors.\n\nno_gate: I1. A lane is enough.\nin web:Gate\n- gate()\nby test_gate.py\n")
+    assert list(prose(edits)) == ["# of doors.", "no gate: i1. a lane is enough."]
     document = tmp_path / "page.md"
     document.write_text("A door. The kind `gate` in [a file](src/lane.py).\n\n    gate\n")
     assert "door" in next(prose(document))
