@@ -216,7 +216,7 @@ async def open_testbeds(
             template = prefix
             await migrated(url, template)
             stack.push_async_callback(execute, url, f"DROP DATABASE {template} WITH (FORCE)")
-        await start_server()
+        await start_server("proof.crashes.product", "proof.crashes.emulated")
         for index in range(number):
             copy = await copy_database(url, template, f"{prefix}_{index}")
             stack.push_async_callback(execute, url, f"DROP DATABASE {prefix}_{index} WITH (FORCE)")

@@ -22,7 +22,8 @@ Life = Callable[[Any, Tell], None]
 
 CONTEXT = multiprocessing.get_context("forkserver")
 # Each fork runs the main script under another name, and pytest's imports pytest.
-CONTEXT.set_forkserver_preload(["proof.harness.preloaded", *({"pytest"} & sys.modules.keys())])
+PRELOADED = ["proof.harness.preloaded", *({"pytest"} & sys.modules.keys())]
+CONTEXT.set_forkserver_preload(PRELOADED)
 _PR_SET_PDEATHSIG = 1  # prctl(2): what the kernel sends to a child whose parent has ended
 
 
@@ -82,8 +83,9 @@ class Child:
             self.ended.set()
 
 
-async def start_server() -> None:
-    """Takes the seconds of all imports, in which a first fork would block the event loop."""
+async def start_server(*modules: str) -> None:
+    """Takes the seconds of all imports, in which a first fork would block the event loop. `modules` have the lives."""
+    CONTEXT.set_forkserver_preload([*modules, *PRELOADED])
     first = CONTEXT.Process(target=os.getpid, daemon=True)
     await asyncio.to_thread(first.start)
     await asyncio.to_thread(first.join)
