@@ -10,7 +10,8 @@ from typing import TextIO, cast
 
 import uvloop
 
-from benchmarks.http_load import HEAD_END, content_length
+from benchmarks.http_load import HEAD_END
+from benchmarks.stub_server import content_length
 from proof.load.traffic import (
     ACCEPTS,
     ANSWER_AT_MOST_S,

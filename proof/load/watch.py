@@ -9,8 +9,9 @@ from types import TracebackType
 
 import psutil
 
-from benchmarks.http_load import HEAD_END, content_length, post
+from benchmarks.http_load import HEAD_END, post
 from benchmarks.payloads import API_KEY
+from benchmarks.stub_server import content_length
 from proof.load.traffic import ANSWER_AT_MOST_S, Requests
 
 MIB = 1024 * 1024
