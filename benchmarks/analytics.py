@@ -195,11 +195,11 @@ async def _delta_cost_us(owner: Any) -> float:
             taken.append((time.perf_counter() - began) * 1e6)
         return statistics.median(taken)
 
-    deltas = json.dumps([_DELTA, _PERSON])
+    deltas = [json.dumps(_DELTA), json.dumps(_PERSON)]
     transaction = owner.transaction()
     await transaction.start()
     try:
-        nothing = await median_us("SELECT $1::jsonb", deltas)
+        nothing = await median_us("SELECT $1::jsonb[]", deltas)
         return await median_us(INSERT_DELTAS, deltas) - nothing
     finally:
         await transaction.rollback()

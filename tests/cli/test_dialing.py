@@ -8,9 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from ringback import cli
-from ringback.cli.dialing import RULES
+from ringback.cli.dialing import RULES, _decision
 from ringback.domain import contact_snapshot, eligibility
 from ringback.domain.abt_event import FailReason
+from ringback.domain.eligibility import EligibilityVerdict
 
 run = CliRunner().invoke
 WHY = {
@@ -130,3 +131,22 @@ def test_every_rule_of_the_eligibility_check_has_a_sentence():
 
 def refusals() -> list[FailReason]:
     return [FailReason.COUNTRY_NOT_ALLOWED, FailReason.NUMBER_TYPE_NOT_ALLOWED]
+
+
+def test_every_decision_has_a_sentence():
+    at, call_id = "2026-11-29T10:00:00Z", "call-1"
+
+    def said(kind, **detail):
+        return _decision({"at": at, "call_id": call_id, "kind": kind, "detail": detail})
+
+    told = {one: said("eligibility", verdict=one.value, rule="suppressed") for one in EligibilityVerdict}
+    because = "because this person is suppressed (suppressed)."
+    assert told == {
+        EligibilityVerdict.ALLOW: f"At 2026-11-29 10:00:00 UTC call call-1 was allowed to dial, {because}",
+        EligibilityVerdict.DEFER: f"At 2026-11-29 10:00:00 UTC call call-1 had to wait, {because}",
+        EligibilityVerdict.DENY: f"At 2026-11-29 10:00:00 UTC call call-1 was not allowed to dial, {because}",
+    }
+    assert said("expired") == "At 2026-11-29 10:00:00 UTC call call-1: expired."
+    assert said("cancel_asked", result="cancelled", nothing=None).endswith(
+        "call call-1: cancel asked, result cancelled."
+    )

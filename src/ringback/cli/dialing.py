@@ -125,15 +125,21 @@ def _next_call(explanation: dict[str, Any], zones: Sequence[str]) -> str:
     return f"The next call is possible {local_time(at, zones)} ({short_time(at)} UTC), {because}."
 
 
+_VERDICTS = {"admit": "was allowed to dial", "wait": "had to wait", "end": "was not allowed to dial"}
+
+
 def _decision(decision: dict[str, Any]) -> str:
     """What was decided, and why. `ringback trace` has the inputs."""
     detail, at = decision["detail"], f"At {short_time(decision['at'])} UTC"
     call = f"call {decision['call_id']}"
     if decision["kind"] == "dial_answer":
         return f"{at} Retell's answer to {call} was {detail['answer']} ({detail['cause']})."
-    what = {"admit": "was allowed to dial", "wait": "had to wait", "deny": "was not allowed to dial"}
+    what = _VERDICTS.get(detail.get("verdict", ""))
+    if what is None:
+        known = ", ".join(f"{name} {visible(value)}" for name, value in detail.items() if value is not None)
+        return f"{at} {call}: {decision['kind'].replace('_', ' ')}{known and ', '}{known}."
     until = f" until {short_time(detail['until'])} UTC" if detail.get("until") else ""
-    return f"{at} {call} {what[detail['verdict']]}{until}, because {_because(detail['rule'])}."
+    return f"{at} {call} {what}{until}, because {_because(detail['rule'])}."
 
 
 def _because(rule: str) -> str:

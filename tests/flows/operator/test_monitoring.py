@@ -103,4 +103,4 @@ async def test_the_backlog_is_read_from_an_index_of_waiting_rows(pool):
         await connection.execute(delivered)
         await connection.execute(statements._BY_INDEX)
         plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {statements._BACKLOG}"))
-    assert "Index Scan using outbox_due" in plan or "Index Scan using outbox_order" in plan, plan
+    assert "Index Scan using outbox_ready" in plan or "Index Scan using outbox_order" in plan, plan
