@@ -58,7 +58,7 @@ async def test_an_event_that_commits_later_than_its_elders_is_not_missed(api, st
     async def slow():
         async with store.transaction() as tx:
             await tx.outbox.enqueue_event(event("slow", 1, clock), clock.now())
-            await tx.flush()
+            await tx.finish()
             began.set()
             await release.wait()
 
@@ -82,7 +82,7 @@ async def test_a_reader_beside_many_writers_sees_each_event_once_and_a_calls_eve
             async with store.transaction() as tx:
                 await tx.lock_contacts([f"+{call}"], None)
                 await tx.outbox.enqueue_event(event(f"call-{call}", sequence, clock), clock.now())
-                await tx.flush()
+                await tx.finish()
                 await asyncio.sleep(pauses_s[(call * 8 + sequence) % 200])
 
     writers = [asyncio.create_task(write(call)) for call in range(8)]
