@@ -16,8 +16,7 @@ from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.call import AcceptReceipt, KeyReused, NewCall, RetryPolicy
 from ringback.domain.calling_hours import CallingHours
 from ringback.domain.eligibility import DialPolicy
-from ringback.flows.call_initiation import CallInitiation
-from ringback.wiring import batched_acceptance
+from ringback.flows.call_initiation import CallInitiation, batched_acceptance
 
 I8 = Invariant.I8
 POLICY = DialPolicy(frozenset({"US"}), CallingHours.parse("always"), 100, 100, 0, 0, 60.0)

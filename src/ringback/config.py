@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -77,6 +77,7 @@ class Settings:
     inbound_hold_s: int
     catalog: Path | None
     report_zone: ZoneInfo
+    console: Literal["on", "off"]
     emulator_speed: float
     log_format: LogFormat | None
     emulated: bool
@@ -230,10 +231,13 @@ def _lookups(text: str) -> tuple[int, ...]:
     return seconds
 
 
-def _log_format(text: str) -> str:
-    if text not in get_args(LogFormat):
-        raise ValueError("must be console or json")
-    return text
+def _one_of(*known: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in known:
+            raise ValueError(f"must be {' or '.join(known)}")
+        return text
+
+    return read
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,8 +290,9 @@ _ENTRIES = (
     _Entry("RINGBACK_INBOUND_HOLD_S", _whole(0, _DAY_S), "1800"),
     _Entry("RINGBACK_CATALOG", Path),
     _Entry("RINGBACK_REPORT_ZONE", report_zone, "UTC"),
+    _Entry("RINGBACK_CONSOLE", _one_of("on", "off"), "on"),
     _Entry("RINGBACK_EMULATOR_SPEED", _number(0.01, 100_000), "20"),
-    _Entry("RINGBACK_LOG_FORMAT", _log_format),
+    _Entry("RINGBACK_LOG_FORMAT", _one_of(*get_args(LogFormat))),
 )
 
 

@@ -378,3 +378,18 @@ class Views(Protocol):
     async def suppressions(
         self, *, phone: str | None, contact_id: str | None, cursor: str | None, limit: int
     ) -> tuple[list[dict[str, Any]], str | None]: ...
+
+
+class DetailedViews(Views, Protocol):
+    """The reads of the console, which shows a call with its person."""
+
+    async def calls_in_detail(
+        self, wanted: CallFilter, *, cursor: str | None, limit: int
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Return calls with phone, agent and times, each with its `last_decision` or None."""
+        ...
+
+    async def call_in_detail(self, call_id: str) -> dict[str, Any] | None: ...
+    async def count_calls(self, wanted: CallFilter, most: int) -> int:
+        """Count the calls of a list, but no more than `most`."""
+        ...

@@ -16,6 +16,7 @@ from ringback.adapters.engage_http import EngageHttp
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.adapters.postgres.analytics import PostgresAnalytics
 from ringback.adapters.postgres.api_keys import PostgresApiKeys
+from ringback.adapters.postgres.console_sessions import PostgresConsoleSessions
 from ringback.adapters.postgres.export_rows import PostgresExportRows
 from ringback.adapters.postgres.installation import PostgresBorder, PostgresDialingSwitch, PostgresInspection
 from ringback.adapters.postgres.message_queue import PostgresQueue
@@ -36,18 +37,17 @@ from ringback.adapters.retell.signature import may_be_genuine, verify
 from ringback.adapters.retell.wire import content_identity
 from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.adapters.sqs.queue import open_sqs_queue
-from ringback.batching import Batcher
 from ringback.config import Settings, SettingsError, describe
-from ringback.domain.call import AcceptReceipt, NewCall
 from ringback.domain.catalog import Catalog, CatalogError, built_in_catalog, parse_catalog
 from ringback.domain.errors import ErasureKeyMissing, Retryable, StoreUnavailable
 from ringback.flows.analytics import Analytics
 from ringback.flows.border import Border, stop_call_here
 from ringback.flows.business_operations import business_actions, declarations
 from ringback.flows.business_operations.runner import BusinessOperations
-from ringback.flows.call_initiation import AcceptRequest, AcceptResult, CallInitiation
+from ringback.flows.call_initiation import CallInitiation, batched_acceptance
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.call_processing import CallProcessing
+from ringback.flows.ending_calls import cancel_call
 from ringback.flows.event_processing import EventCounts, EventProcessing
 from ringback.flows.exports import Exports
 from ringback.flows.operator.dead_letters import DeadLetters
@@ -60,13 +60,18 @@ from ringback.flows.outbox_delivery import OutboxRelay, OutboxWakeup
 from ringback.flows.reconciliation import Reconciliation
 from ringback.flows.rollups import Rollups
 from ringback.flows.scheduled_calls import ScheduledCalls, most_on_their_way
+from ringback.flows.suppression import lift_suppression, suppress_now
 from ringback.loops import Loops
 from ringback.ports import Clock, MessageQueue
 from ringback.telemetry import Metrics, make_metrics
 from ringback.web.analytics_models import rows_url
 from ringback.web.auth import ApiKeys, hash_key, require_api_key
+from ringback.web.console.rendering import Renderer
+from ringback.web.console.sessions import LINK_LASTS, Sessions
+from ringback.web.console.site import ConsoleFlows, Site
 from ringback.web.health import IsPaused
 from ringback.web.limits import WEBHOOKS_AT_ONCE, BodyReader, ConcurrencyLimit
+from ringback.web.routes.calls import VoiceApi
 from ringback.web.routes.operator import OperatorRoutes
 
 _log = structlog.get_logger(__name__)
@@ -74,8 +79,6 @@ _log = structlog.get_logger(__name__)
 
 #: Connections of one process. A loop or a request holds one for a unit of work, never longer.
 POOL_SIZE = 24
-#: Requests in one commit. Requests that arrive during a commit form the next batch, without a timer.
-ACCEPTED_TOGETHER = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,34 @@ class Dependencies:
             numbers=self.numbers,
         )
 
+    def voice_api(self) -> VoiceApi:
+        initiation = self.call_initiation()
+        return VoiceApi(
+            accept=batched_acceptance(initiation),
+            answered_before=initiation.answered_before,
+            cancel=partial(cancel_call, self.store, self.clock),
+            suppress=partial(suppress_now, self.store, self.clock, new_id),
+            lift=partial(lift_suppression, self.store, self.clock),
+            views=self.views,
+            now=self.clock.now,
+            numbers=self.numbers,
+        )
+
+    def console(self) -> Site:
+        flows = ConsoleFlows(
+            views=self.views,
+            analytics=self.analytics(),
+            dead_letters=self.dead_letters(),
+            dead_outbox=DeadLetters({"outbox": PostgresDeadOutbox(self.pool)}),
+            work=PostgresInspection(self.pool, self.hashing).work,
+            operator=self.operator(),
+            voice=self.voice_api(),
+            numbers=self.numbers,
+            clock=self.clock,
+        )
+        sessions = Sessions(PostgresConsoleSessions(self.pool), self.systems, self.clock)
+        return Site(flows, sessions, Renderer(self.settings.report_zone), BodyReader(self.metrics))
+
     def is_paused(self) -> IsPaused:
         return PostgresMonitoring(self.pool).is_paused
 
@@ -190,6 +221,11 @@ class Dependencies:
             return True
         put = self.api_keys.put_setting if "RINGBACK_API_KEY" in self.settings.given else self.api_keys.add_of_up
         return await put(hash_key(self.settings.api_key), self.clock.now())
+
+    async def add_console_link(self, link: str) -> None:
+        """Let this link sign in to the console once, with the key of the settings."""
+        rows, now = PostgresConsoleSessions(self.pool), self.clock.now()
+        await rows.add_link(hash_key(link), hash_key(self.settings.api_key or ""), now, now + LINK_LASTS)
 
     def may_be_retells(self, signature: str | None) -> bool:
         return may_be_genuine(signature, self.now_ms())
@@ -298,21 +334,6 @@ async def open_dependencies(settings: Settings, another_clock: Clock | None = No
             relay=OutboxRelay(store, clock, random.Random(), queue=call_queue, engage=engage, stop_call=stop_call),
             outbox_wakeup=outbox_wakeup,
         )
-
-
-def batched_acceptance(initiation: CallInitiation) -> Callable[[NewCall, str | None], Awaitable[AcceptReceipt]]:
-    """Return `accept_call` with its writes in batches. It raises KeyReused and StoreUnavailable."""
-    batcher: Batcher[AcceptRequest, AcceptResult] = Batcher(
-        initiation.accept_calls, limit=ACCEPTED_TOGETHER, parallel=2
-    )
-
-    async def accept(request: NewCall, idempotency_key: str | None) -> AcceptReceipt:
-        result = await batcher(AcceptRequest(request, idempotency_key))
-        if isinstance(result, Exception):
-            raise result
-        return result
-
-    return accept
 
 
 @asynccontextmanager

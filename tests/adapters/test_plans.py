@@ -33,6 +33,7 @@ EXEMPT = {
     "rollup_rows._OF_CALLS": "the check of the statistics reads every row",
     "rollup_rows._UNPURGED": "the beginning of statements",
     "views._CALLS": "the beginning of statements that the second test reads",
+    "views._CALLS_IN_DETAIL": "the beginning of statements that the second test reads",
     "views._SUPPRESSIONS": "the beginning of statements that the second test reads",
 }
 #: Planned for the values of each execution. They come as their real values, because a plan for any values differs.
@@ -176,6 +177,8 @@ async def test_the_views_scan_no_growing_table(connection, pool):
         for asked in ({}, {"contact_id": "crm-7"}, {"phone": "+14152000007"}, {"since": an_hour_ago}, {"stuck": True}):
             for cursor in (None, call_id):
                 await views.calls(CallFilter(status=status, **asked), cursor=cursor, limit=50)
+                await views.calls_in_detail(CallFilter(status=status, **asked), cursor=cursor, limit=50)
+                await views.count_calls(CallFilter(status=status, **asked), 1001)
     await views.timeline(call_id)
     await views.events(after=None, limit=50)
     for phone, contact_id in (("+14162000007", None), (None, "crm-7"), ("+14162000007", "crm-7")):

@@ -14,9 +14,8 @@ from ringback.domain.calling_hours import CallingHours
 from ringback.domain.eligibility import DialPolicy
 from ringback.domain.errors import Retryable, StoreUnavailable
 from ringback.domain.phone_number import NumberType
-from ringback.flows.call_initiation import AcceptRequest, CallInitiation
+from ringback.flows.call_initiation import AcceptRequest, CallInitiation, batched_acceptance
 from ringback.storage import Suppression
-from ringback.wiring import batched_acceptance
 
 POLICY = DialPolicy(frozenset({"US"}), CallingHours.parse("always"), 10, 10, 0, 0, 60.0)
 

@@ -12,7 +12,7 @@ from ringback.cli.settings import DEFAULT_DATA_DIR, DataDir, Host, start_logs
 from ringback.config import SettingsError, process_environment, read_settings
 
 Process = Literal[
-    "internal-api", "business-api", "call-processor", "webhook-processor", "scheduler", "webhook-receiver"
+    "internal-api", "business-api", "call-processor", "webhook-processor", "scheduler", "webhook-receiver", "console"
 ]
 EMULATOR_PORTS = {"retell": 8090, "engage": 8091}
 #: The processes that place calls and look them up.
@@ -48,6 +48,8 @@ def serve(process: Process, host: Host = "127.0.0.1", port: int = 8080) -> None:
         raise SettingsError([f"RETELL_API_KEY: must be set to serve the {process}"])
     if process == "webhook-receiver" and not settings.retell_webhook_key:
         raise SettingsError([f"RETELL_WEBHOOK_KEY: must be set to serve the {process}"])
+    if process == "console" and settings.console == "off":
+        raise SettingsError(["RINGBACK_CONSOLE: must be on to serve the console"])
     start_logs(settings)
     service = importlib.import_module(f"ringback.services.{process.replace('-', '_')}")
     service.run(settings, host, port)

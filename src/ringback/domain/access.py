@@ -24,18 +24,22 @@ class Permission(StrEnum):
     SUPPRESS = "suppress a person or lift a suppression"
     ACT = "perform business actions"
     PAUSE = "pause or resume dialing"
+    REPLAY = "replay a dead letter"
     READ_SETTINGS = "read the settings"
     READ_ANALYTICS = "read analytics"
     EXPORT = "export rows"
+    USE_CONSOLE = "use the console"
 
 
 _P = Permission
-_VIEWER = frozenset({_P.READ_CALLS, _P.READ_SUPPRESSIONS, _P.READ_EVENTS, _P.EXPLAIN, _P.READ_ANALYTICS})
+_VIEWER = frozenset(
+    {_P.READ_CALLS, _P.READ_SUPPRESSIONS, _P.READ_EVENTS, _P.EXPLAIN, _P.READ_ANALYTICS, _P.USE_CONSOLE}
+)
 
 #: A viewer only reads. Engage triggers and follows its own calls. An operator stops, and does not place calls.
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWER,
-    Role.OPERATOR: _VIEWER | {_P.CANCEL_CALLS, _P.SUPPRESS, _P.PAUSE, _P.READ_SETTINGS},
+    Role.OPERATOR: _VIEWER | {_P.CANCEL_CALLS, _P.SUPPRESS, _P.PAUSE, _P.READ_SETTINGS, _P.REPLAY},
     Role.ENGAGE: frozenset(
         {
             _P.PLACE_CALLS,

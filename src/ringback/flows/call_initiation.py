@@ -1,12 +1,13 @@
 """Accept calls: one durable intent, its task and its outgoing message in one commit, or nothing."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
+from ringback.batching import Batcher
 from ringback.domain.abt_event import FailReason
 from ringback.domain.call import (
     DEFAULT_LIFETIME,
@@ -33,6 +34,8 @@ from ringback.storage import Acceptance, AcceptedCall, PersonNow
 
 _log = structlog.get_logger(__name__)
 
+#: Requests in one commit. Requests that arrive during a commit form the next batch, without a timer.
+ACCEPTED_TOGETHER = 50
 #: Without a zone the calling hours are unknown. The eligibility check looks again this much later and never guesses.
 _HOURS_UNKNOWN = timedelta(days=1)
 
@@ -214,3 +217,18 @@ def _replay(response: Mapping[str, Any]) -> AcceptReceipt:
         response.get("reason"),
         replayed=True,
     )
+
+
+def batched_acceptance(initiation: CallInitiation) -> Callable[[NewCall, str | None], Awaitable[AcceptReceipt]]:
+    """Return `accept_call` with its writes in batches. It raises KeyReused and StoreUnavailable."""
+    batcher: Batcher[AcceptRequest, AcceptResult] = Batcher(
+        initiation.accept_calls, limit=ACCEPTED_TOGETHER, parallel=2
+    )
+
+    async def accept(request: NewCall, idempotency_key: str | None) -> AcceptReceipt:
+        result = await batcher(AcceptRequest(request, idempotency_key))
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    return accept

@@ -1,21 +1,19 @@
-"""Voice API: accepts calls from systems, and shows, suppresses and cancels them."""
+"""Voice API: accepts calls from systems, and shows, suppresses and cancels them. The console is served here too."""
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 from fastapi import APIRouter, Depends, Request
 
 from ringback.config import Settings
-from ringback.flows.ending_calls import cancel_call
-from ringback.flows.suppression import lift_suppression, suppress_now
 from ringback.process import Service, run_process
+from ringback.web.console import console_routes
 from ringback.web.routes.analytics import analytics_routes
 from ringback.web.routes.calls import VoiceApi, add_call_routes
 from ringback.web.routes.exports import export_routes
 from ringback.web.routes.operator import operator_routes
 from ringback.web.routes.suppressions import add_suppression_routes
 from ringback.web.strict_route import strict_router
-from ringback.wiring import Dependencies, batched_acceptance
+from ringback.wiring import Dependencies
 
 
 def internal_routes(api: VoiceApi, require_key: Callable[[Request], Awaitable[None]]) -> APIRouter:
@@ -26,17 +24,7 @@ def internal_routes(api: VoiceApi, require_key: Callable[[Request], Awaitable[No
 
 
 def build_service(deps: Dependencies) -> Service:
-    store, clock, initiation = deps.store, deps.clock, deps.call_initiation()
-    api = VoiceApi(
-        accept=batched_acceptance(initiation),
-        answered_before=initiation.answered_before,
-        cancel=partial(cancel_call, store, clock),
-        suppress=partial(suppress_now, store, clock, deps.new_id),
-        lift=partial(lift_suppression, store, clock),
-        views=deps.views,
-        now=clock.now,
-        numbers=deps.numbers,
-    )
+    api = deps.voice_api()
     guard = deps.require_key()
     routers = (
         internal_routes(api, guard),
@@ -44,7 +32,8 @@ def build_service(deps: Dependencies) -> Service:
         analytics_routes(deps.analytics(), deps.numbers, guard),
         export_routes(deps.exports(), deps.numbers, guard),
     )
-    return Service("internal-api", routers=routers)
+    routes = console_routes(deps.console()) if deps.settings.console == "on" else []
+    return Service("internal-api", routers=routers, routes=routes)
 
 
 def run(settings: Settings, host: str, port: int) -> None:

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import secrets
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import structlog
@@ -50,6 +51,12 @@ class Plan:
     retell: Emulator | None
     engage: Emulator | None
     was_emulated: bool | None
+    console_link: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+
+    @property
+    def console_url(self) -> str | None:
+        """The address that signs in to the console once, or None without a console."""
+        return f"{self.state.own_url}/console/login?link={self.console_link}" if self.settings.console == "on" else None
 
     @property
     def emulators(self) -> list[Emulator]:
@@ -61,6 +68,7 @@ class Plan:
             "ready": True,
             "url": self.state.url,
             "api_key": self.state.api_key,
+            "console_url": self.console_url,
             "database_url": masked_url(self.settings.database_url or ""),
             "retell_base_url": self.settings.retell_base_url,
             "engage_url": self.settings.engage_url,
@@ -134,6 +142,8 @@ async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready:
             await border.check_and_mark(emulated)
             if not await deps.put_api_key():
                 raise StartRefused(KEY_REVOKED)
+            if plan.console_url is not None:
+                await deps.add_console_link(plan.console_link)
             await deps.check_erasure_key()
             if plan.server is not None:
                 # No process of an earlier version uses this database, so the old hashes are not needed.
@@ -215,6 +225,7 @@ def banner(plan: Plan) -> str:
         "",
         f"  Ringback is up at {plan.state.url}   (docs: {plan.state.url}/docs)",
         "",
+        f"  console      {plan.console_url or 'off'}   (signs in once, within an hour)",
         f"  API key      {plan.state.api_key}",
         f"  Retell       {settings.retell_base_url or 'the real one'}{'   (emulated)' if plan.retell else ''}",
         f"  Engage       {masked_url(settings.engage_url or '')}{'   (emulated)' if plan.engage else ''}",

@@ -21,9 +21,17 @@ Item = dict[str, Any]
 _DUE_AT = "greatest({0}.due_at, {0}.due_before_hold)"
 # A scheduled call whose task has been released is on its way to the processor.
 _STATUS = "CASE WHEN c.status = 'scheduled' AND t.status = 'dispatched' THEN 'queued' ELSE c.status END"
-_CALLS = f"""
-SELECT c.call_id, c.contact_id, {_STATUS} AS status, c.reason, c.final, {_DUE_AT.format("t")} AS next_eligible_at
-FROM calls c LEFT JOIN tasks t ON t.call_id = c.call_id AND t.status IN {literals(OPEN_TASK)}
+_FROM_CALLS = f"FROM calls c LEFT JOIN tasks t ON t.call_id = c.call_id AND t.status IN {literals(OPEN_TASK)}"
+_COLUMNS = f"c.call_id, c.contact_id, {_STATUS} AS status, c.reason, c.final, {_DUE_AT.format('t')} AS next_eligible_at"
+_CALLS = f"SELECT {_COLUMNS} {_FROM_CALLS} "
+#: The console's list also says who is called, from where, and since when.
+_CALLS_IN_DETAIL = f"""
+SELECT {_COLUMNS}, c.phone, c.agent_id, c.from_number, c.accepted_at, c.expires_at, c.metadata, p.time_zone
+{_FROM_CALLS} LEFT JOIN contacts p ON p.contact_id = c.contact_id
+"""
+_LAST_DECISIONS = """
+SELECT asked.call_id, last.at, last.kind, last.detail FROM unnest($1::text[]) AS asked (call_id), LATERAL (
+    SELECT at, kind, detail FROM gate_decisions WHERE call_id = asked.call_id ORDER BY id DESC LIMIT 1) AS last
 """
 # The conditions for a shown status that is not the stored one, by index: few tasks are released at a time.
 _AND_SHOWN_AS: dict[str, str] = {
@@ -121,28 +129,38 @@ class PostgresViews:
 
     async def calls(self, wanted: CallFilter, *, cursor: str | None, limit: int) -> tuple[list[Item], str | None]:
         """Return a page of calls, the newest first."""
-        # The statement holds only the conditions with a value: one plan for all conditions could not use an index.
-        # Ids are UUIDv7, so their order is the order of time, and the last id of a page is the cursor.
-        since, until = wanted.since, wanted.until
-        asked = {
-            "c.contact_id = ": wanted.contact_id,
-            "c.phone = ": wanted.phone,
-            "c.status = ": None if wanted.status == CallStatus.QUEUED else wanted.status,
-            "c.agent_id = ": wanted.agent_id,
-            "c.accepted_at >= ": since,
-            "c.accepted_at < ": until,
-            # No index orders the times of acceptance. The ids are in that order, but for the clocks' differences.
-            "c.call_id >= ": id_of(since - _IDS_DIFFER) if since is not None else None,
-            "c.call_id <= ": id_of(until + _IDS_DIFFER) if until is not None else None,
-            "c.call_id < ": cursor,
-        }
-        conditions, values = _conditions(asked)
-        conditions += _AND_SHOWN_AS.get(wanted.status or "", "")
-        conditions += f" AND {_STUCK}" if wanted.stuck else ""
+        conditions, values = _asked(wanted, cursor)
         statement = f"{_CALLS} WHERE true {conditions} ORDER BY c.call_id DESC LIMIT {limit + 1:d}"
         async with connection_of(self._pool) as connection:
             found = await _read_calls(connection, statement, values)
         return _page(found, "call_id", limit)
+
+    async def calls_in_detail(
+        self, wanted: CallFilter, *, cursor: str | None, limit: int
+    ) -> tuple[list[Item], str | None]:
+        """Return a page of calls with phone, agent and times, each with its `last_decision` or None."""
+        conditions, values = _asked(wanted, cursor)
+        statement = f"{_CALLS_IN_DETAIL} WHERE true {conditions} ORDER BY c.call_id DESC LIMIT {limit + 1:d}"
+        return _page(await self._in_detail(statement, values), "call_id", limit)
+
+    async def call_in_detail(self, call_id: str) -> Item | None:
+        found = await self._in_detail(f"{_CALLS_IN_DETAIL} WHERE c.call_id = $1", [call_id])
+        return found[0] if found else None
+
+    async def _in_detail(self, statement: str, values: Sequence[object]) -> list[Item]:
+        async with connection_of(self._pool) as connection:
+            found = await _read_calls(connection, statement, values)
+            ids = [call["call_id"] for call in found]
+            decisions = _by_call(await connection.fetch(_LAST_DECISIONS, ids))
+        return [call | {"last_decision": next(iter(decisions[call["call_id"]]), None)} for call in found]
+
+    async def count_calls(self, wanted: CallFilter, most: int) -> int:
+        """Count the calls of a list, but no more than `most`."""
+        conditions, values = _asked(wanted, None)
+        counted = f"SELECT c.call_id {_FROM_CALLS} WHERE true {conditions} ORDER BY c.call_id DESC LIMIT {most:d}"
+        async with connection_of(self._pool) as connection:
+            count: int = await connection.fetchval(f"SELECT count(*) FROM ({counted}) AS counted", *values)
+        return count
 
     async def timeline(self, call_id: str) -> list[Item] | None:
         """Return the entries in order of time, each {at, kind, ...}, without absent facts. None: no such call."""
@@ -191,6 +209,29 @@ def id_of(moment: datetime) -> str:
     """Return the first UUIDv7 of a moment (RFC 9562, 5.7)."""
     milliseconds = max(0, int(moment.timestamp() * 1000))
     return str(uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | 0x2 << 62))
+
+
+def _asked(wanted: CallFilter, cursor: str | None) -> tuple[str, list[Any]]:
+    """Build the conditions of a list of calls, and their values."""
+    # The statement holds only the conditions with a value: one plan for all conditions could not use an index.
+    # Ids are UUIDv7, so their order is the order of time, and the last id of a page is the cursor.
+    since, until = wanted.since, wanted.until
+    asked = {
+        "c.contact_id = ": wanted.contact_id,
+        "c.phone = ": wanted.phone,
+        "c.status = ": None if wanted.status == CallStatus.QUEUED else wanted.status,
+        "c.agent_id = ": wanted.agent_id,
+        "c.accepted_at >= ": since,
+        "c.accepted_at < ": until,
+        # No index orders the times of acceptance. The ids are in that order, but for the clocks' differences.
+        "c.call_id >= ": id_of(since - _IDS_DIFFER) if since is not None else None,
+        "c.call_id <= ": id_of(until + _IDS_DIFFER) if until is not None else None,
+        "c.call_id < ": cursor,
+    }
+    conditions, values = _conditions(asked)
+    conditions += _AND_SHOWN_AS.get(wanted.status or "", "")
+    conditions += f" AND {_STUCK}" if wanted.stuck else ""
+    return conditions, values
 
 
 def _conditions(asked: Mapping[str, object], *, joined_by: str = "AND", first: int = 1) -> tuple[str, list[Any]]:

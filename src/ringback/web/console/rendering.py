@@ -1,0 +1,128 @@
+"""Render the console's pages: templates, formats of times and numbers, and the files that pages load."""
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime, tzinfo
+from importlib import resources
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.responses import Response
+
+from ringback.domain.metrics import METRICS, Unit
+from ringback.web.console import wording
+from ringback.web.console.sessions import HEADERS, NOT_STORED, ROOT
+
+FILES = {"console.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
+#: The hash in a file's address changes with its content, so browsers keep the file.
+KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
+
+
+class Renderer:
+    """The templates. Every text is escaped, and phone numbers in it are masked. Times are shown in `zone`."""
+
+    def __init__(self, zone: tzinfo) -> None:
+        self._zone = zone
+        content = {name: resources.files(__package__).joinpath("static", name).read_bytes() for name in FILES}
+        self.files = {
+            name: (text, FILES[name], hashlib.sha256(text).hexdigest()[:12]) for name, text in content.items()
+        }
+        self._templates = Environment(
+            loader=PackageLoader(__package__),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            finalize=_finalize,
+        )
+        self._templates.filters |= {
+            "time": self.time,
+            "clock": self.clock,
+            "words": wording.words,
+            "masked": wording.masked,
+            "seconds": seconds,
+            "cents": cents,
+            "figure": figure,
+            "told": wording.told,
+            "as_typed": lambda text: Markup("{}").format(text or ""),
+            "query": query,
+            "rows_link": rows_link,
+        }
+        self._templates.globals |= {
+            "root": ROOT,
+            "statuses": wording.STATUSES,
+            "rules": wording.RULES,
+            "zone_name": str(zone),
+            "file": {name: f"{ROOT}/static/{name}?{digest}" for name, (_, _, digest) in self.files.items()},
+        }
+
+    def render(self, template: str, status: int = 200, **given: Any) -> Response:
+        """Render a page. It is never stored by a browser or a proxy."""
+        text = self._templates.get_template(template).render(given)
+        return Response(text, status, HEADERS | NOT_STORED, "text/html; charset=utf-8")
+
+    def time(self, text: str | None, contact_zone: str | None = None) -> Markup:
+        """Show a time in the report zone. Its title has UTC, the report zone and the contact's zone."""
+        if text is None:
+            return Markup("")
+        moment = datetime.fromisoformat(text)
+        zones: list[tzinfo] = [ZoneInfo("UTC"), self._zone]
+        if contact_zone:
+            # An older version may have stored a zone that this machine does not know.
+            with suppress(ZoneInfoNotFoundError, ValueError):
+                zones.append(ZoneInfo(contact_zone))
+        title = " · ".join(dict.fromkeys(f"{moment.astimezone(zone):%a %Y-%m-%d %H:%M:%S} {zone}" for zone in zones))
+        shown = f"{moment.astimezone(self._zone):%Y-%m-%d %H:%M:%S}"
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(text, title, shown)
+
+    def clock(self, text: str) -> str:
+        """Format the hour and minute of a time in the report zone."""
+        return f"{datetime.fromisoformat(text).astimezone(self._zone):%H:%M}"
+
+
+def _finalize(value: object) -> object:
+    if value is None:
+        return ""
+    return wording.hide_phones(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def seconds(duration_ms: float | None) -> str:
+    if duration_ms is None:
+        return ""
+    minutes, left = divmod(round(duration_ms / 1000), 60)
+    return f"{minutes} min {left:02} s" if minutes else f"{left} s"
+
+
+def cents(value: float | None) -> str:
+    return "" if value is None else f"${value / 100:,.2f}"
+
+
+def figure(name: str, value: float | None) -> str:
+    """Format the value of a metric in its unit. A ratio without a denominator is a dash."""
+    if value is None:
+        return "–"
+    match METRICS[name].unit:
+        case Unit.SHARE:
+            return f"{value * 100:.1f} %"
+        case Unit.CENTS:
+            return cents(value)
+        case Unit.SECONDS:
+            return seconds(value * 1000)
+        case Unit.RATIO:
+            return f"{value:.2f}"
+    return f"{value:,.0f}"
+
+
+def query(asked: Mapping[str, Any], **changed: Any) -> Markup:
+    """Build the query of an address from what was asked, with changes; None and "" are left out."""
+    kept = {name: value for name, value in {**asked, **changed}.items() if value not in (None, "")}
+    return Markup("{}").format(urlencode(kept))
+
+
+def rows_link(rows_url: str) -> Markup:
+    """The console's page of the rows that the API lists at this address."""
+    return Markup("{}").format(f"{ROOT}/rows?{rows_url.partition('?')[2]}")

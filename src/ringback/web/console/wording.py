@@ -1,0 +1,175 @@
+"""The console's words: why a call is where it is, what comes next, and each entry of its story as a sentence."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+Item = Mapping[str, Any]
+
+#: Phone numbers are masked wherever a page writes a text, whatever stored it there.
+_PHONE = re.compile(r"(?<![\w+])(?:\+|%2B)[1-9]\d{6,14}(?!\d)")
+
+STATUSES = {
+    "scheduled": "planned",
+    "queued": "on its way to the processor",
+    "dialing": "dialing",
+    "unknown": "outcome unknown",
+    "in_progress": "in progress",
+    "completed": "completed",
+    "partially_completed": "partially completed",
+    "left_voicemail": "left a voicemail",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "expired": "expired",
+    "abandoned": "abandoned",
+}
+RULES = {
+    "admitted": "it may be dialed now",
+    "due_at": "that is its planned time",
+    "expired": "the call has expired",
+    "suppressed": "the person is suppressed",
+    "country_not_allowed": "the country is not allowed",
+    "number_type_not_allowed": "this kind of number is not allowed",
+    "no_more_retries": "no retry follows",
+    "budget_spent": "every attempt of the call is used",
+    "clock_skew": "this machine's clock is off",
+    "person_on_another_attempt": "another attempt holds this person",
+    "person_on_inbound_call": "the person is calling in",
+    "outside_calling_hours": "calling hours are closed for this person",
+    "calling_hours_never_open": "calling hours never open for this person",
+    "attempts_per_day": "the daily limit of attempts is reached",
+    "attempt_gap": "the last attempt was too recent",
+    "paused": "dialing is paused",
+    "account_breaker": "Retell refuses the account",
+    "no_free_slot": "every slot is in use",
+    "start_rate": "calls start at the configured rate",
+    "across_the_border": "calls of the emulator and of the real Retell are kept apart",
+}
+TASKS = {"first": "the first attempt", "retry": "a retry", "callback": "the callback that the person asked for"}
+_UNFINISHED = {
+    "dialing": "Retell has the request; the phone may be ringing.",
+    "unknown": "Retell's answer was unclear. It is looked up, and never dialed again on a guess.",
+    "queued": "The message is on its way to a call processor.",
+}
+_SENTENCES = {
+    "suppression_added": "The person was suppressed ({source}): {reason}.",
+    "suppression_lifted": "A suppression was lifted: {reason}.",
+    "call_accepted": "The request was accepted. Without an end before, the call expires at {expires_at}.",
+    "task_created": "Planned for {due_at}: {task_kind}.",
+    "call_message": "The task was sent to the call queue, dispatch {dispatch}.",
+    "dial_answer": "Retell answered the request to dial: {answer}.",
+    "lease_over": "The worker that dialed did not report in time, so the outcome is unknown.",
+    "lookup": "Retell was asked whether the attempt rang.",
+    "asked_provider": "Retell was asked how the call is.",
+    "same_key_resend_asked": "The same request may be sent once more under the same key.",
+    "incident_abandoned": "The attempt was given up: its outcome stays unknown.",
+    "incident_provider_lost": "Retell no longer knows the call.",
+    "incident_second_provider_call": "A second call of Retell claimed this attempt and was stopped.",
+    "claim_on_another_call": "A message claimed a call that belongs to another attempt.",
+    "attempt_placed": "Attempt {number} was placed.",
+    "attempt_connected": "Attempt {number} was answered.",
+    "attempt_ended": "Attempt {number} ended: {disconnection_reason}.",
+    "provider_event": "Retell reported {event}; the event was {fate}.",
+    "action": "Action {action} through {door}: {code}.",
+    "action_refused": "An action was refused.",
+    "disposition": "Disposition {code}.",
+    "abt_event": "Event {type} was written.",
+    "crm_fields": "Fields were written for the CRM.",
+    "crm_note": "A note was written for the CRM.",
+    "cancel_asked": "A cancellation was asked for.",
+    "expired": "The call expired.",
+    "suppressed": "The call ended because the person is suppressed.",
+    "task_deleted": "The planned attempt was deleted.",
+    "held_by_inbound_call": "The planned attempt waits, because the person is calling in.",
+    "released_after_inbound_call": "The inbound call ended, and the planned attempt is due again.",
+}
+_VERDICTS = {
+    "allow": "The eligibility check admitted the call.",
+    "defer": "The call waits until {until}, because {because}.",
+    "deny": "The call was refused, because {because}.",
+}
+_OPEN = ("pending", "held", "dispatched")
+#: Facts that have a place of their own in an entry.
+_SHOWN_ELSEWHERE = frozenset({"at", "kind", "detail", "attempt_id", "message_id", "event_id", "status", "last_error"})
+
+
+class _Facts(dict[str, Any]):
+    def __missing__(self, name: str) -> str:
+        return "not known"
+
+
+def hide_phones(text: str) -> str:
+    """Mask each phone number of a text: +1 415 ••• 0100."""
+    return _PHONE.sub(lambda found: masked(found[0]), text)
+
+
+def masked(phone: str) -> str:
+    digits = phone.removeprefix("+").removeprefix("%2B")
+    if len(digits) == 11 and digits[0] == "1":
+        return f"+1 {digits[1:4]} ••• {digits[-4:]}"
+    return f"+{digits[:2]} ••• {digits[-2:]}"
+
+
+def readable_time(text: str) -> str:
+    """Format 2026-12-01T17:00:00.123Z as 2026-12-01 17:00:00."""
+    return text.replace("T", " ")[:19]
+
+
+def words(name: object) -> str:
+    """Write a wire name as words: no_answer becomes "no answer"."""
+    return str(name).replace("_", " ")
+
+
+def why(call: Item) -> dict[str, Any]:
+    """Say why a call is where it is, and what comes next. `next_at` is None if nothing is planned."""
+    last = call["attempts"][-1] if call["attempts"] else None
+    if call["next_eligible_at"] is not None:
+        task = next(
+            (one for one in reversed(call["tasks"]) if one["status"] in ("pending", "held", "dispatched")), None
+        )
+        decision = call["last_decision"]
+        detail = decision["detail"] if decision is not None and decision["kind"] == "gate" else {}
+        because = TASKS.get(task["kind"], "") if task is not None else ""
+        if task is not None and task["status"] == "held":
+            because = RULES["person_on_inbound_call"]
+        elif detail.get("verdict") == "defer" and detail.get("until") == call["next_eligible_at"]:
+            because = RULES.get(detail["rule"], words(detail["rule"]))
+        return {"text": "", "next_at": call["next_eligible_at"], "because": because}
+    if call["status"] == "in_progress" and last is not None:
+        is_over = last["ended_at"] is not None
+        text = "The call is over, and its analysis is awaited." if is_over else "The person and the agent are talking."
+    else:
+        text = _UNFINISHED.get(call["status"]) or (words(call["reason"]) if call["reason"] else "")
+    return {"text": text, "next_at": None, "because": ""}
+
+
+def story(entry: Item) -> dict[str, Any]:
+    """Return an entry of a timeline as `sentence`, `facts`, and `trouble`, the last error of a delivery."""
+    detail = entry.get("detail") if isinstance(entry.get("detail"), dict) else {}
+    facts = _Facts({**entry, **(detail or {})})
+    sentence = _SENTENCES.get(entry["kind"], words(entry["kind"]).capitalize() + ".")
+    if entry["kind"] == "gate":
+        facts["because"] = RULES.get(str(facts.get("rule")), words(facts.get("rule")))
+        sentence = _VERDICTS.get(str(facts.get("verdict")), "The eligibility check decided.")
+    for name in ("due_at", "expires_at", "until"):
+        if isinstance(facts.get(name), str):
+            facts[name] = f"{readable_time(facts[name])} UTC"
+    if entry["kind"] == "task_created":
+        facts["task_kind"] = TASKS.get(str(facts.get("task_kind")), words(facts.get("task_kind")))
+    shown = {name: told(value) for name, value in facts.items() if name not in _SHOWN_ELSEWHERE and value is not None}
+    return {
+        "at": entry["at"],
+        "sentence": sentence.format_map(facts),
+        "kind": words(entry.get("type") or entry["kind"]),
+        "facts": shown,
+        "trouble": entry.get("last_error"),
+        "attempt_id": entry.get("attempt_id"),
+    }
+
+
+def told(value: object) -> str:
+    """Write a fact as a short text: structures as JSON."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)

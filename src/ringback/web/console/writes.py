@@ -1,0 +1,108 @@
+"""Every form of the console. Each runs one existing flow, and says in numbers what it did."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from ringback.domain.access import Permission
+from ringback.domain.plain_text import has_unseen
+from ringback.web.console.sessions import (
+    COOKIE,
+    HEADERS,
+    LASTS,
+    LOGIN_COOKIE,
+    NOT_STORED,
+    ROOT,
+    Visitor,
+    is_own_form,
+    set_cookie,
+)
+from ringback.web.console.site import Site
+from ringback.web.problems import FieldProblem, found, invalid
+from ringback.web.request_fields import known_id
+
+MOST_REASON_CHARS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """The forms, and what each does."""
+
+    site: Site
+
+    def routes(self) -> list[Route]:
+        site = self.site
+        return [
+            site.public("/login", "POST", self.log_in),
+            site.form("/logout", Permission.USE_CONSOLE, self.log_out),
+            site.form("/pause", Permission.PAUSE, self.pause),
+            site.form("/resume", Permission.PAUSE, self.resume),
+            site.form("/calls/{call_id}/cancel", Permission.CANCEL_CALLS, self.cancel),
+            site.form("/calls/{call_id}/suppress", Permission.SUPPRESS, self.suppress),
+        ]
+
+    async def log_in(self, request: Request) -> Response:
+        form = await self.site.read_form(request)
+        if not is_own_form(request, form, request.cookies.get(LOGIN_COOKIE)):
+            return self.site.login(
+                request, "The form was too old, or came from another site. Sign in again.", status=403
+            )
+        token = await self.site.sessions.begin(api_key=form.get("api_key", "").strip(), link=form.get("link", ""))
+        if token is None:
+            used = "This link was used already, or is older than an hour. Sign in with an API key."
+            wrong = "This key is unknown or revoked, or its role may not use the console."
+            return self.site.login(request, used if form.get("link") else wrong, status=401)
+        response = RedirectResponse(f"{ROOT}/signed-in", 303, HEADERS | NOT_STORED)
+        set_cookie(request, response, COOKIE, token, LASTS)
+        return response
+
+    async def log_out(self, request: Request, visitor: Visitor, form: Mapping[str, str]) -> Response:
+        await self.site.sessions.end(visitor)
+        return RedirectResponse(f"{ROOT}/login", 303, HEADERS | NOT_STORED)
+
+    async def pause(self, request: Request, visitor: Visitor, form: Mapping[str, str]) -> Response:
+        state = await self.site.flows.operator.pause(reason_of(form, is_required=False))
+        return self.site.done(
+            request, "", f"Dialing is paused. {_attempts(state['live'])} may be ringing and continue."
+        )
+
+    async def resume(self, request: Request, visitor: Visitor, form: Mapping[str, str]) -> Response:
+        state = await self.site.flows.operator.resume()
+        was = "Dialing is resumed." if state["was_paused_at"] else "Dialing was not paused, and nothing changed."
+        return self.site.done(request, "", f"{was} {_attempts(state['live'])} may be ringing.")
+
+    async def cancel(self, request: Request, visitor: Visitor, form: Mapping[str, str]) -> Response:
+        call_id = known_id(request.path_params["call_id"], "call")
+        if form.get("confirm", "").strip().lower() != "cancel":
+            raise invalid([FieldProblem("form:confirm", "required", "Type the word cancel to cancel the call.")])
+        result = found(await self.site.flows.voice.cancel(call_id), "call")
+        told = "1 call is cancelled: it will not dial."
+        if result == "already_dispatched":
+            told = "1 attempt had begun already and may be ringing. No other follows."
+        return self.site.done(request, f"/calls/{call_id}", told)
+
+    async def suppress(self, request: Request, visitor: Visitor, form: Mapping[str, str]) -> Response:
+        call_id = known_id(request.path_params["call_id"], "call")
+        call = found(await self.site.flows.views.call_in_detail(call_id), "call")
+        reason = reason_of(form, is_required=True)
+        _, ringing = await self.site.flows.voice.suppress(phone=call["phone"], contact_id=None, reason=reason)
+        told = f"1 phone is suppressed. {_attempts(len(ringing))} may be ringing."
+        return self.site.done(request, f"/calls/{call_id}", told)
+
+
+def reason_of(form: Mapping[str, str], *, is_required: bool) -> str | None:
+    """Return the reason of a form, None for an empty one. Raises Problem 422, as the API does."""
+    reason = form.get("reason", "").strip()
+    if not reason and is_required:
+        raise invalid([FieldProblem("form:reason", "required", "A reason is required.")])
+    if len(reason) > MOST_REASON_CHARS or has_unseen(reason):
+        message = f"A reason has at most {MOST_REASON_CHARS} visible characters."
+        raise invalid([FieldProblem("form:reason", "invalid", message)])
+    return reason or None
+
+
+def _attempts(count: int) -> str:
+    return "1 attempt" if count == 1 else f"{count} attempts"
