@@ -24,14 +24,14 @@ MAX_VARIABLES_BYTES = 32 * 1024
 MAX_METADATA_BYTES = 50_000
 MAX_PAGE = 200
 
-_ID = "[0-9A-Za-z_-]{1,64}"
+ID = "[0-9A-Za-z_-]{1,64}"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _IDEMPOTENCY_KEY = r"[\x20-\x7e]{1,255}"
 
 
 def known_id(text: str, what: str) -> str:
     """Check an id from a path. Raises Problem 404 for a text that no id of ours looks like."""
-    if not re.fullmatch(_ID, text):
+    if not re.fullmatch(ID, text):
         raise not_found(what)
     return text
 
@@ -134,7 +134,7 @@ ContactId = Annotated[Name, AfterValidator(_path_segment)]
 VisibleName = Annotated[Name, AfterValidator(_visible)]
 Sentence = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain)]
 Moment = Annotated[datetime, BeforeValidator(read_moment)]
-Cursor = Annotated[str, _matching(_ID, _BAD_CURSOR)]
+Cursor = Annotated[str, _matching(ID, _BAD_CURSOR)]
 EventCursor = Annotated[str, _matching("[0-9]{1,18}-[0-9]{1,18}", _BAD_CURSOR)]
 PageSize = Annotated[int, Field(ge=1, le=MAX_PAGE, strict=False)]
 _FieldName = Annotated[str, AfterValidator(_name)]

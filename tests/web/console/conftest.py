@@ -9,12 +9,18 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from ringback.adapters.postgres.pool import Pool
+from ringback.adapters.postgres.store import PostgresStore
 from ringback.config import read_settings
 from ringback.domain.access import Role
+from ringback.domain.attempt import DialAnswer, DialAnswerKind
 from ringback.process import application
 from ringback.up.stack import SERVICES
 from ringback.web.auth import hash_key
 from ringback.wiring import Dependencies, open_dependencies
+from tests.flows.event_processing import recordings as r
+from tests.flows.event_processing.conftest import EventStack
+from tests.flows.rollups.conftest import CountingStack
 
 ORIGIN = "http://localhost:8080"
 KEYS = {role: f"rbk_{role}" for role in Role}
@@ -96,3 +102,35 @@ async def place(browser: Browser, contact_id: str = "crm-42", phone: str = PHONE
     answer = await browser.http.post("/v1/calls", json=body, headers={"X-API-Key": KEYS[Role.ADMIN]})
     assert answer.status_code == 202, answer.text
     return answer.json()["call_id"]
+
+
+class ConsoleStack(CountingStack):
+    """Plays recorded calls into the database of the console, whose days are those of UTC."""
+
+    def __init__(self, pool: Pool, clock: Any) -> None:
+        EventStack.__init__(self, PostgresStore(pool, clock_is_real=False), pool, clock)
+
+
+@pytest.fixture
+def stack(pool: Pool, clock: Any) -> ConsoleStack:
+    return ConsoleStack(pool, clock)
+
+
+@pytest.fixture
+async def calls(stack: ConsoleStack, admin: Browser, pool: Pool) -> list[str]:
+    """One call of each kind: good, partial, busy, unclear, planned, suppressed, and a delivery that was given up."""
+    found = []
+    for number, recording in enumerate((r.COMPLETED, r.PARTIAL, r.BUSY)):
+        talk = await stack.talk(contact=number)
+        await stack.play(talk, recording)
+        found.append(talk.call_id)
+    stack.provider.answer = DialAnswer(DialAnswerKind.AMBIGUOUS, "http_500")
+    found.append((await stack.talk(contact=3)).call_id)
+    found.append(await place(admin, "crm-planned", "+14155550104", not_before="2026-12-03T17:00:00Z"))
+    found.append(await place(admin, "crm-stopped", "+14155550105"))
+    page = (await admin.get(f"/console/calls/{found[-1]}")).text
+    await admin.post(f"/console/calls/{found[-1]}/suppress", page, reason="asked by letter")
+    await pool.execute(
+        "UPDATE outbox SET dead_at = now(), tries = 9, last_error = 'http_500' WHERE id = (SELECT min(id) FROM outbox)"
+    )
+    return found

@@ -1,24 +1,32 @@
 """The pages of the console: what each shows, read through the flows and views of the API."""
 
 import asyncio
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from ringback.domain.abt_event import iso
 from ringback.domain.access import Permission
+from ringback.domain.analytics_query import Filter, midnight
+from ringback.flows.analytics import Analytics
+from ringback.flows.operator.dead_letters import DeadLetterEntry, DeadLetters
 from ringback.storage import CallFilter
+from ringback.web.analytics_models import RowsQuery
 from ringback.web.console import wording
 from ringback.web.console.sessions import HEADERS, NOT_STORED, ROOT, Visitor
 from ringback.web.console.site import Site
-from ringback.web.problems import Problem, found, from_pydantic, invalid, query_pointer
-from ringback.web.request_fields import known_id
+from ringback.web.problems import FieldProblem, Problem, found, from_pydantic, invalid, query_pointer
+from ringback.web.request_fields import ID, known_id
 from ringback.web.request_models import CallsQuery, RequestModel
 
 Item = dict[str, Any]
@@ -26,6 +34,10 @@ Item = dict[str, Any]
 #: Counts stop here: a page needs no exact number above.
 MOST_COUNTED = 1000
 PAGE_SIZE = 50
+#: The states of calls that are not over, and the metrics of the first page.
+UNFINISHED = ("scheduled", "queued", "dialing", "in_progress", "unknown")
+OF_TODAY = ("attempts", "human_rate", "goal_rate", "cost")
+UTC_ZONE = ZoneInfo("UTC")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: The qualifiers of the search box, and the parameters of the list that they set.
@@ -54,7 +66,9 @@ class Pages:
             site.page("/calls", Permission.READ_CALLS, self.calls),
             site.page("/calls/{call_id}", Permission.READ_CALLS, self.call),
             site.page("/find", Permission.READ_CALLS, self.find),
-            site.page("", Permission.USE_CONSOLE, self.first),
+            site.page("", Permission.READ_ANALYTICS, self.now),
+            site.page("/rows", Permission.READ_ANALYTICS, self.rows),
+            site.page("/dead-letters", Permission.READ_EVENTS, self.dead_letters),
             site.files(),
             site.page("/{rest:path}", Permission.USE_CONSOLE, self.missing),
         ]
@@ -115,13 +129,103 @@ class Pages:
             return RedirectResponse(f"{ROOT}/calls/{text}", 303, HEADERS | NOT_STORED)
         return RedirectResponse(f"{ROOT}/calls?{urlencode(search(text))}", 303, HEADERS | NOT_STORED)
 
-    async def first(self, request: Request, visitor: Visitor) -> Response:
-        return RedirectResponse(f"{ROOT}/calls", 303, HEADERS | NOT_STORED)
+    async def now(self, request: Request, visitor: Visitor) -> Response:
+        flows = self.site.flows
+        filters = [CallFilter(stuck=True), *(CallFilter(status=status) for status in UNFINISHED)]
+        (stuck, *counts), work, dead, today, curve = await asyncio.gather(
+            asyncio.gather(*(flows.views.count_calls(one, MOST_COUNTED + 1) for one in filters)),
+            flows.work(),
+            flows.dead_outbox.list(MOST_COUNTED),
+            flows.analytics.summary(_today(flows.analytics), compare=True),
+            flows.analytics.series(_last_day(flows.analytics), "attempts", "hour", compare=False),
+        )
+        times = {name: iso(getattr(work, name)) for name in ("paused_at", "breaker_until", "oldest")}
+        if work.breaker_until is not None and work.breaker_until <= flows.clock.now():
+            times["breaker_until"] = None
+        return self.site.show(
+            request,
+            visitor,
+            "now.html",
+            stuck=stuck,
+            by_status=dict(zip(UNFINISHED, counts, strict=True)),
+            most=MOST_COUNTED,
+            dead=len(dead),
+            work={one.name: getattr(work, one.name) for one in fields(work)} | times,
+            today={name: today["metrics"][name] for name in OF_TODAY},
+            curve=curve["items"],
+            as_of=today["as_of"],
+        )
+
+    async def rows(self, request: Request, visitor: Visitor) -> Response:
+        analytics = self.site.flows.analytics
+        asked, query = read_query(self.site, RowsQuery, request.query_params)
+        wanted = query.filter(analytics.report_zone, analytics.clock.now())
+        rows, next_cursor = await analytics.statistics.rows(
+            wanted, query.measure, cursor=query.cursor, limit=query.limit
+        )
+        return self.site.show(
+            request,
+            visitor,
+            "rows.html",
+            "/analytics",
+            asked=asked,
+            measure=query.measure,
+            keys=wanted.keys,
+            since=iso(wanted.since),
+            until=iso(wanted.until),
+            rows=rows,
+            next_cursor=next_cursor,
+        )
+
+    async def dead_letters(self, request: Request, visitor: Visitor) -> Response:
+        letters, source = self.site.flows.dead_letters, request.query_params.get("source", "")
+        if source and source not in letters.sources:
+            message = f"Known are {', '.join(letters.sources)}."
+            raise invalid([FieldProblem("query:source", "unknown", message)])
+        asked = DeadLetters({source: letters.sources[source]}) if source else letters
+        return self.site.show(
+            request,
+            visitor,
+            "dead_letters.html",
+            "/dead-letters",
+            source=source,
+            sources=list(letters.sources),
+            letters=[_letter(entry) for entry in await asked.list(MOST_COUNTED)],
+        )
 
     async def missing(self, request: Request, visitor: Visitor) -> Response:
         if not request.path_params["rest"]:
             return RedirectResponse(ROOT, 303, HEADERS | NOT_STORED)
         raise Problem(404, "not_found", "There is no such page.")
+
+
+def _today(analytics: Analytics) -> Filter:
+    zone, today = analytics.report_zone, analytics.clock.now().astimezone(analytics.report_zone).date()
+    return Filter(since=midnight(today, zone), until=midnight(today + timedelta(days=1), zone), zone=zone)
+
+
+def _last_day(analytics: Analytics) -> Filter:
+    """The last 24 hours, the current one included. Hours of UTC are counted, whatever the report zone is."""
+    until = analytics.clock.now().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    return Filter(since=until - timedelta(days=1), until=until, zone=UTC_ZONE)
+
+
+def _letter(entry: DeadLetterEntry) -> Item:
+    """The facts about a dead letter that a page shows. A queue's letter is no JSON of ours where it is poison."""
+    try:
+        body = json.loads(entry.letter.body)
+    except ValueError:
+        body = None
+    facts = body if isinstance(body, dict) else {}
+    call_id = facts.get("call_id")
+    return {
+        "name": entry.name,
+        "dead_at": iso(entry.letter.dead_at),
+        "reason": entry.letter.reason or "not recorded",
+        "what": str((facts.get("payload") or {}).get("type") or facts.get("kind") or "message of a queue"),
+        "tries": facts.get("tries", ""),
+        "call_id": call_id if isinstance(call_id, str) and re.fullmatch(ID, call_id) else None,
+    }
 
 
 def read_query(site: Site, model: type[RequestModel], given: Mapping[str, str]) -> tuple[dict[str, str], Any]:

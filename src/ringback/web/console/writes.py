@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from ringback.domain.access import Permission
 from ringback.domain.plain_text import has_unseen
+from ringback.flows.operator.dead_letters import UnknownSource
 from ringback.web.console.sessions import (
     COOKIE,
     HEADERS,
@@ -41,6 +42,7 @@ class Forms:
             site.form("/pause", Permission.PAUSE, self.pause),
             site.form("/resume", Permission.PAUSE, self.resume),
             site.form("/calls/{call_id}/cancel", Permission.CANCEL_CALLS, self.cancel),
+            site.form("/dead-letters/replay", Permission.REPLAY, self.replay),
             site.form("/calls/{call_id}/suppress", Permission.SUPPRESS, self.suppress),
         ]
 
@@ -91,6 +93,18 @@ class Forms:
         _, ringing = await self.site.flows.voice.suppress(phone=call["phone"], contact_id=None, reason=reason)
         told = f"1 phone is suppressed. {_attempts(len(ringing))} may be ringing."
         return self.site.done(request, f"/calls/{call_id}", told)
+
+    async def replay(self, request: Request, visitor: Visitor, form: Mapping[str, str]) -> Response:
+        name = form.get("name", "")
+        try:
+            # Without an id this would replay every letter of the source.
+            count = await self.site.flows.dead_letters.replay(name) if name.partition(":")[2] else 0
+        except UnknownSource:
+            count = 0
+        told = (
+            "1 message is sent again." if count else "0 messages are sent again: it was replayed already, or is gone."
+        )
+        return self.site.done(request, "/dead-letters", told)
 
 
 def reason_of(form: Mapping[str, str], *, is_required: bool) -> str | None:
