@@ -67,7 +67,7 @@ from ringback.telemetry import Metrics, make_metrics
 from ringback.web.analytics_models import rows_url
 from ringback.web.auth import ApiKeys, hash_key, require_api_key
 from ringback.web.console.rendering import Renderer
-from ringback.web.console.sessions import LINK_LASTS, Sessions
+from ringback.web.console.sessions import Sessions
 from ringback.web.console.site import ConsoleFlows, Site
 from ringback.web.health import IsPaused
 from ringback.web.limits import WEBHOOKS_AT_ONCE, BodyReader, ConcurrencyLimit
@@ -158,7 +158,6 @@ class Dependencies:
             views=self.views,
             analytics=self.analytics(),
             dead_letters=self.dead_letters(),
-            dead_outbox=DeadLetters({"outbox": PostgresDeadOutbox(self.pool)}),
             work=PostgresInspection(self.pool, self.hashing).work,
             operator=self.operator(),
             voice=self.voice_api(),
@@ -221,11 +220,6 @@ class Dependencies:
             return True
         put = self.api_keys.put_setting if "RINGBACK_API_KEY" in self.settings.given else self.api_keys.add_of_up
         return await put(hash_key(self.settings.api_key), self.clock.now())
-
-    async def add_console_link(self, link: str) -> None:
-        """Let this link sign in to the console once, with the key of the settings."""
-        rows, now = PostgresConsoleSessions(self.pool), self.clock.now()
-        await rows.add_link(hash_key(link), hash_key(self.settings.api_key or ""), now, now + LINK_LASTS)
 
     def may_be_retells(self, signature: str | None) -> bool:
         return may_be_genuine(signature, self.now_ms())

@@ -143,7 +143,7 @@ async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready:
             if not await deps.put_api_key():
                 raise StartRefused(KEY_REVOKED)
             if plan.console_url is not None:
-                await deps.add_console_link(plan.console_link)
+                await deps.console().sessions.add_link(plan.console_link, plan.state.api_key)
             await deps.check_erasure_key()
             if plan.server is not None:
                 # No process of an earlier version uses this database, so the old hashes are not needed.

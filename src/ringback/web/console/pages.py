@@ -135,7 +135,7 @@ class Pages:
         (stuck, *counts), work, dead, today, curve = await asyncio.gather(
             asyncio.gather(*(flows.views.count_calls(one, MOST_COUNTED + 1) for one in filters)),
             flows.work(),
-            flows.dead_outbox.list(MOST_COUNTED),
+            _only(flows.dead_letters, "outbox").list(MOST_COUNTED),
             flows.analytics.summary(_today(flows.analytics), compare=True),
             flows.analytics.series(_last_day(flows.analytics), "attempts", "hour", compare=False),
         )
@@ -182,7 +182,7 @@ class Pages:
         if source and source not in letters.sources:
             message = f"Known are {', '.join(letters.sources)}."
             raise invalid([FieldProblem("query:source", "unknown", message)])
-        asked = DeadLetters({source: letters.sources[source]}) if source else letters
+        asked = _only(letters, source) if source else letters
         return self.site.show(
             request,
             visitor,
@@ -208,6 +208,10 @@ def _last_day(analytics: Analytics) -> Filter:
     """The last 24 hours, the current one included. Hours of UTC are counted, whatever the report zone is."""
     until = analytics.clock.now().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     return Filter(since=until - timedelta(days=1), until=until, zone=UTC_ZONE)
+
+
+def _only(letters: DeadLetters, source: str) -> DeadLetters:
+    return DeadLetters({source: letters.sources[source]})
 
 
 def _letter(entry: DeadLetterEntry) -> Item:

@@ -50,6 +50,7 @@ class Renderer:
             "told": wording.told,
             "as_typed": lambda text: Markup("{}").format(text or ""),
             "query": query,
+            "web_address": web_address,
             "rows_link": rows_link,
         }
         self._templates.globals |= {
@@ -88,6 +89,11 @@ def _finalize(value: object) -> object:
     if value is None:
         return ""
     return wording.hide_phones(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def web_address(text: str | None) -> str | None:
+    """Return an address that a link may have, else None: a browser runs javascript: and data: addresses."""
+    return text if text is not None and text.startswith("https://") else None
 
 
 def seconds(duration_ms: float | None) -> str:

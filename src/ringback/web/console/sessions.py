@@ -45,6 +45,10 @@ class SessionRows(Protocol):
         """Begin a session of a key. False: the key is unknown or revoked."""
         ...
 
+    async def add_link(self, link_hash: str, key_hash: str, now: datetime, expires_at: datetime) -> bool:
+        """Make a link that begins one session of a key. False: the key is unknown or revoked."""
+        ...
+
     async def use_link(self, link_hash: str, now: datetime) -> str | None:
         """Return the hash of the link's key, once. None: it was used, has expired, or never existed."""
         ...
@@ -100,6 +104,11 @@ class Sessions:
         if key_hash is None or not await self.rows.add(hash_key(token), key_hash, now, now + LASTS):
             return None
         return token
+
+    async def add_link(self, link: str, api_key: str) -> bool:
+        """Let this link begin one session of the key. False: the key is unknown or revoked."""
+        now = self.clock.now()
+        return await self.rows.add_link(hash_key(link), hash_key(api_key), now, now + LINK_LASTS)
 
     async def end(self, visitor: Visitor) -> None:
         await self.rows.end(hash_key(visitor.token))

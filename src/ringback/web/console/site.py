@@ -61,7 +61,6 @@ class ConsoleFlows:
     views: DetailedViews
     analytics: Analytics
     dead_letters: DeadLetters
-    dead_outbox: DeadLetters
     work: Callable[[], Awaitable[WorkFacts]]
     operator: OperatorRoutes
     voice: VoiceApi
