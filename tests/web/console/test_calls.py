@@ -69,7 +69,7 @@ async def test_a_planned_call_says_when_and_why(admin: Browser, pool) -> None:
     assert f'<time datetime="2026-12-03T17:00:00.000Z" title="{title}">2026-12-03 17:00:00</time>' in page
     await pool.execute(
         "INSERT INTO gate_decisions (call_id, at, kind, detail) SELECT call_id, now(), 'gate', "
-        "jsonb_build_object('verdict', 'defer', 'rule', 'outside_calling_hours', 'until', '2026-12-03T17:00:00.000Z') "
+        "jsonb_build_object('verdict', 'wait', 'rule', 'outside_calling_hours', 'until', '2026-12-03T17:00:00.000Z') "
         "FROM calls"
     )
     page = (await admin.get(f"/console/calls/{call_id}")).text
@@ -85,6 +85,20 @@ async def test_the_story_has_every_entry_of_the_timeline(admin: Browser, parts) 
     assert page.count("<li data-entry>") == len(timeline) == 3
     assert "The request was accepted. Without an end before, the call expires at 2026-12-08 17:00:00 UTC." in page
     assert "The task was sent to the call queue, dispatch 1." in page
+
+
+async def test_the_story_of_a_talk_is_told_in_sentences(calls, admin: Browser) -> None:
+    page = (await admin.get(f"/console/calls/{calls[0]}")).text
+    for sentence in (
+        "The eligibility check admitted the call.",
+        "Retell answered the request to dial: placed.",
+        "Attempt 1 was answered.",
+        "Retell reported call_analyzed; the event was applied.",
+        "Event voice_ai_call_completed was written.",
+        "Hello, is this Ada?",
+    ):
+        assert sentence in page, sentence
+    assert "The eligibility check decided." not in page
 
 
 async def test_a_call_is_cancelled_after_the_word_is_typed(admin: Browser) -> None:

@@ -19,6 +19,8 @@ MAY = {
     "GET /console/calls/{call_id}": {"viewer", "operator", "admin"},
     "GET /console/find": {"viewer", "operator", "admin"},
     "GET /console/rows": {"viewer", "operator", "admin"},
+    "GET /console/people": {"viewer", "operator", "admin"},
+    "GET /console/suppressions": {"viewer", "operator", "admin"},
     "GET /console/dead-letters": {"viewer", "operator", "admin"},
     "GET /console/{rest:path}": {"viewer", "operator", "admin"},
     "POST /console/logout": {"viewer", "operator", "admin"},
@@ -26,6 +28,8 @@ MAY = {
     "POST /console/resume": {"operator", "admin"},
     "POST /console/calls/{call_id}/cancel": {"operator", "admin"},
     "POST /console/calls/{call_id}/suppress": {"operator", "admin"},
+    "POST /console/suppressions": {"operator", "admin"},
+    "POST /console/suppressions/lift": {"operator", "admin"},
     "POST /console/dead-letters/replay": {"operator", "admin"},
 }
 WITHOUT_A_SESSION = {

@@ -27,7 +27,7 @@ from ringback.web.console.sessions import HEADERS, NOT_STORED, ROOT, Visitor
 from ringback.web.console.site import Site
 from ringback.web.problems import FieldProblem, Problem, found, from_pydantic, invalid, query_pointer
 from ringback.web.request_fields import ID, known_id
-from ringback.web.request_models import CallsQuery, RequestModel
+from ringback.web.request_models import CallsQuery, RequestModel, SuppressionsQuery, WhyQuery
 
 Item = dict[str, Any]
 
@@ -68,6 +68,8 @@ class Pages:
             site.page("/find", Permission.READ_CALLS, self.find),
             site.page("", Permission.READ_ANALYTICS, self.now),
             site.page("/rows", Permission.READ_ANALYTICS, self.rows),
+            site.page("/people", Permission.EXPLAIN, self.person),
+            site.page("/suppressions", Permission.READ_SUPPRESSIONS, self.suppressions),
             site.page("/dead-letters", Permission.READ_EVENTS, self.dead_letters),
             site.files(),
             site.page("/{rest:path}", Permission.USE_CONSOLE, self.missing),
@@ -191,6 +193,40 @@ class Pages:
             source=source,
             sources=list(letters.sources),
             letters=[_letter(entry) for entry in await asked.list(MOST_COUNTED)],
+        )
+
+    async def person(self, request: Request, visitor: Visitor) -> Response:
+        flows = self.site.flows
+        asked, query = read_query(self.site, WhyQuery, request.query_params)
+        if (query.phone is None) == (query.contact_id is None):
+            message = "Either a phone or a contact_id is required."
+            raise invalid([FieldProblem("query:phone", "required", message)])
+        told = found(await flows.operator.why(phone=query.phone, contact_id=query.contact_id), "contact")
+        wanted = CallFilter(phone=query.phone, contact_id=query.contact_id)
+        return self.site.show(
+            request,
+            visitor,
+            "person.html",
+            "/calls",
+            asked=_Asked(asked),
+            told=told,
+            zone=next((contact["time_zone"] for contact in told["contacts"]), None),
+            count=await flows.views.count_calls(wanted, MOST_COUNTED + 1),
+            most=MOST_COUNTED,
+        )
+
+    async def suppressions(self, request: Request, visitor: Visitor) -> Response:
+        asked, query = read_query(self.site, SuppressionsQuery, request.query_params)
+        items, next_cursor = await self.site.flows.views.suppressions(**dict(query))
+        asked.pop("cursor", None)
+        return self.site.show(
+            request,
+            visitor,
+            "suppressions.html",
+            "/suppressions",
+            asked=_Asked(asked),
+            items=items,
+            next_cursor=next_cursor,
         )
 
     async def missing(self, request: Request, visitor: Visitor) -> Response:

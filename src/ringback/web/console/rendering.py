@@ -57,6 +57,7 @@ class Renderer:
             "root": ROOT,
             "statuses": wording.STATUSES,
             "rules": wording.RULES,
+            "tasks": wording.TASKS,
             "zone_name": str(zone),
             "file": {name: f"{ROOT}/static/{name}?{digest}" for name, (_, _, digest) in self.files.items()},
         }

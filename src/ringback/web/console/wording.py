@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ringback.domain.eligibility import EligibilityVerdict
+
 Item = Mapping[str, Any]
 
 #: Phone numbers are masked wherever a page writes a text, whatever stored it there.
@@ -84,10 +86,10 @@ _SENTENCES = {
     "held_by_inbound_call": "The planned attempt waits, because the person is calling in.",
     "released_after_inbound_call": "The inbound call ended, and the planned attempt is due again.",
 }
-_VERDICTS = {
-    "allow": "The eligibility check admitted the call.",
-    "defer": "The call waits until {until}, because {because}.",
-    "deny": "The call was refused, because {because}.",
+_VERDICTS: dict[str, str] = {
+    EligibilityVerdict.ALLOW: "The eligibility check admitted the call.",
+    EligibilityVerdict.DEFER: "The call waits until {until}, because {because}.",
+    EligibilityVerdict.DENY: "The call was refused, because {because}.",
 }
 _OPEN = ("pending", "held", "dispatched")
 #: Facts that have a place of their own in an entry.
@@ -133,7 +135,7 @@ def why(call: Item) -> dict[str, Any]:
         because = TASKS.get(task["kind"], "") if task is not None else ""
         if task is not None and task["status"] == "held":
             because = RULES["person_on_inbound_call"]
-        elif detail.get("verdict") == "defer" and detail.get("until") == call["next_eligible_at"]:
+        elif detail.get("verdict") == EligibilityVerdict.DEFER and detail.get("until") == call["next_eligible_at"]:
             because = RULES.get(detail["rule"], words(detail["rule"]))
         return {"text": "", "next_at": call["next_eligible_at"], "because": because}
     if call["status"] == "in_progress" and last is not None:

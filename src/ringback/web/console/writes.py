@@ -10,6 +10,7 @@ from starlette.routing import Route
 from ringback.domain.access import Permission
 from ringback.domain.plain_text import has_unseen
 from ringback.flows.operator.dead_letters import UnknownSource
+from ringback.web.console.pages import read_query
 from ringback.web.console.sessions import (
     COOKIE,
     HEADERS,
@@ -24,6 +25,7 @@ from ringback.web.console.sessions import (
 from ringback.web.console.site import Site
 from ringback.web.problems import FieldProblem, found, invalid
 from ringback.web.request_fields import known_id
+from ringback.web.request_models import WhyQuery
 
 MOST_REASON_CHARS = 500
 
@@ -42,6 +44,8 @@ class Forms:
             site.form("/pause", Permission.PAUSE, self.pause),
             site.form("/resume", Permission.PAUSE, self.resume),
             site.form("/calls/{call_id}/cancel", Permission.CANCEL_CALLS, self.cancel),
+            site.form("/suppressions", Permission.SUPPRESS, self.add_suppression),
+            site.form("/suppressions/lift", Permission.SUPPRESS, self.lift),
             site.form("/dead-letters/replay", Permission.REPLAY, self.replay),
             site.form("/calls/{call_id}/suppress", Permission.SUPPRESS, self.suppress),
         ]
@@ -93,6 +97,24 @@ class Forms:
         _, ringing = await self.site.flows.voice.suppress(phone=call["phone"], contact_id=None, reason=reason)
         told = f"1 phone is suppressed. {_attempts(len(ringing))} may be ringing."
         return self.site.done(request, f"/calls/{call_id}", told)
+
+    async def add_suppression(self, request: Request, visitor: Visitor, form: Mapping[str, str]) -> Response:
+        reason = reason_of(form, is_required=True)
+        given = {name: form.get(name, "") for name in ("phone", "contact_id")}
+        _, asked = read_query(self.site, WhyQuery, given)
+        if (asked.phone is None) == (asked.contact_id is None):
+            raise invalid([FieldProblem("form:phone", "required", "Either a phone or a contact is required.")])
+        flows = self.site.flows
+        _, ringing = await flows.voice.suppress(phone=asked.phone, contact_id=asked.contact_id, reason=reason)
+        what = "phone" if asked.phone is not None else "contact"
+        told = f"1 {what} is suppressed. {_attempts(len(ringing))} may be ringing."
+        return self.site.done(request, "/suppressions", told)
+
+    async def lift(self, request: Request, visitor: Visitor, form: Mapping[str, str]) -> Response:
+        suppression_id = known_id(form.get("suppression_id", ""), "suppression")
+        is_lifted = await self.site.flows.voice.lift(suppression_id, reason_of(form, is_required=True) or "")
+        told = "1 suppression is lifted." if is_lifted else "0 suppressions are lifted: this one is not in force."
+        return self.site.done(request, "/suppressions", told)
 
     async def replay(self, request: Request, visitor: Visitor, form: Mapping[str, str]) -> Response:
         name = form.get("name", "")
