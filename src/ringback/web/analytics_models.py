@@ -138,6 +138,14 @@ class RowsQuery(RangeQuery):
         return super()._keys() | more
 
 
+class ReportQuery(RangeQuery):
+    """The query of the console's page. Without a step it is the one that suits the range."""
+
+    metric: MetricName = "attempts"
+    by: BreakdownKey = "outcome"
+    step: Literal["hour", "day", "week"] | None = None
+
+
 class ExportQuery(RangeQuery):
     EXAMPLE = _RANGE
 

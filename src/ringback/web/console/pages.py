@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
@@ -17,11 +17,12 @@ from starlette.routing import Route
 
 from ringback.domain.abt_event import iso
 from ringback.domain.access import Permission
-from ringback.domain.analytics_query import Filter, midnight
-from ringback.flows.analytics import Analytics
+from ringback.domain.analytics_query import Filter, NotAggregated, midnight
+from ringback.domain.metrics import METRICS
+from ringback.flows.analytics import BREAKDOWNS, Analytics
 from ringback.flows.operator.dead_letters import DeadLetterEntry, DeadLetters
 from ringback.storage import CallFilter
-from ringback.web.analytics_models import RowsQuery
+from ringback.web.analytics_models import ReportQuery, RowsQuery
 from ringback.web.console import wording
 from ringback.web.console.sessions import HEADERS, NOT_STORED, ROOT, Visitor
 from ringback.web.console.site import Site
@@ -34,6 +35,8 @@ Item = dict[str, Any]
 #: Counts stop here: a page needs no exact number above.
 MOST_COUNTED = 1000
 PAGE_SIZE = 50
+#: A chart of a week by hours is still readable, and its page stays below 100 KB.
+MOST_BARS = 168
 #: The states of calls that are not over, and the metrics of the first page.
 UNFINISHED = ("scheduled", "queued", "dialing", "in_progress", "unknown")
 OF_TODAY = ("attempts", "human_rate", "goal_rate", "cost")
@@ -67,6 +70,7 @@ class Pages:
             site.page("/calls/{call_id}", Permission.READ_CALLS, self.call),
             site.page("/find", Permission.READ_CALLS, self.find),
             site.page("", Permission.READ_ANALYTICS, self.now),
+            site.page("/analytics", Permission.READ_ANALYTICS, self.analytics),
             site.page("/rows", Permission.READ_ANALYTICS, self.rows),
             site.page("/people", Permission.EXPLAIN, self.person),
             site.page("/suppressions", Permission.READ_SUPPRESSIONS, self.suppressions),
@@ -158,6 +162,36 @@ class Pages:
             as_of=today["as_of"],
         )
 
+    async def analytics(self, request: Request, visitor: Visitor) -> Response:
+        flow = self.site.flows.analytics
+        asked, query = read_query(self.site, ReportQuery, request.query_params)
+        wanted = query.filter(flow.report_zone, flow.clock.now())
+        step = query.step or ("hour" if wanted.until - wanted.since <= timedelta(days=2) else "day")
+        summary, series, breakdown = await asyncio.gather(
+            _or_refused(flow.summary(wanted, compare=True)),
+            _or_refused(flow.series(wanted, query.metric, step, compare=False)),
+            _or_refused(flow.breakdown(wanted, query.metric, query.by, PAGE_SIZE, compare=True)),
+        )
+        if isinstance(series, dict) and len(series["items"]) > MOST_BARS:
+            series = NotAggregated(f"A chart has at most {MOST_BARS} steps: choose a shorter range or a longer step.")
+        return self.site.show(
+            request,
+            visitor,
+            "analytics.html",
+            "/analytics",
+            asked=_Asked(asked),
+            metric=query.metric,
+            by=query.by,
+            step=step,
+            metrics=list(METRICS),
+            breakdowns=list(BREAKDOWNS),
+            since=iso(wanted.since),
+            until=iso(wanted.until),
+            summary=summary,
+            series=series,
+            breakdown=breakdown,
+        )
+
     async def rows(self, request: Request, visitor: Visitor) -> Response:
         analytics = self.site.flows.analytics
         asked, query = read_query(self.site, RowsQuery, request.query_params)
@@ -233,6 +267,13 @@ class Pages:
         if not request.path_params["rest"]:
             return RedirectResponse(ROOT, 303, HEADERS | NOT_STORED)
         raise Problem(404, "not_found", "There is no such page.")
+
+
+async def _or_refused(answer: Awaitable[Item]) -> Item | NotAggregated:
+    try:
+        return await answer
+    except NotAggregated as refused:
+        return refused
 
 
 def _today(analytics: Analytics) -> Filter:

@@ -81,9 +81,10 @@ class Renderer:
         shown = f"{moment.astimezone(self._zone):%Y-%m-%d %H:%M:%S}"
         return Markup('<time datetime="{}" title="{}">{}</time>').format(text, title, shown)
 
-    def clock(self, text: str) -> str:
-        """Format the hour and minute of a time in the report zone."""
-        return f"{datetime.fromisoformat(text).astimezone(self._zone):%H:%M}"
+    def clock(self, text: str, step: str) -> str:
+        """Format the start of a step in the report zone: hour and minute, or the day."""
+        moment = datetime.fromisoformat(text).astimezone(self._zone)
+        return f"{moment:%H:%M}" if step == "hour" else f"{moment:%Y-%m-%d}"
 
 
 def _finalize(value: object) -> object:
