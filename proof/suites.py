@@ -4,7 +4,7 @@ from importlib import import_module
 
 from proof.findings import Run
 
-NAMES = ("model", "field", "planted", "crashes", "provider", "surroundings", "hostile", "load", "kill")
+NAMES = ("model", "field", "statistics", "planted", "crashes", "provider", "surroundings", "hostile", "load", "kill")
 
 
 def suite(name: str) -> Run:

@@ -6,7 +6,7 @@ from proof.findings import Size
 from proof.invariants import Invariant
 
 I1, I7, I10, I11, I14, I17 = Invariant.I1, Invariant.I7, Invariant.I10, Invariant.I11, Invariant.I14, Invariant.I17
-I21, I22, I23, I27 = Invariant.I21, Invariant.I22, Invariant.I23, Invariant.I27
+I21, I22, I23 = Invariant.I21, Invariant.I22, Invariant.I23
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,6 @@ _FULL = (
         I7,
         f"{ORDERS}test_the_answer_to_the_dial_may_come_before_between_or_after_them",
     ),
-    Piece("statistics beside any story", (I27,), I27, "flows/rollups/test_any_story.py", "--trials 200"),
     Piece("any story of a call", (I14,), I14, "flows/event_processing/test_any_story.py", MANY),
     Piece(
         "late evidence about erased people",

@@ -64,9 +64,9 @@ async def a_group_that_may_have_been_committed_is_tried_again(
 @planted(
     "ringback.adapters.postgres.acceptance:_row", "I8", f"{_INITIATION}test_twenty_at_once_with_one_key_make_one_call"
 )
-def the_key_is_only_looked_up(right: Right, one: AcceptedCall) -> dict[str, Any]:
+def the_key_is_only_looked_up(right: Right, one: AcceptedCall, *rest: Any) -> dict[str, Any]:
     """The key was looked up a moment ago."""
-    row: dict[str, Any] = right(replace(one, idempotency_key=None))
+    row: dict[str, Any] = right(replace(one, idempotency_key=None), *rest)
     return row
 
 
