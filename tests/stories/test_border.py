@@ -118,7 +118,11 @@ def test_up_with_a_real_retell_refuses_a_directory_of_the_emulator(
     system.start()
     # RETELL_BASE_URL alone proves nothing: at this address is the emulator, in another process.
     asyncio.run(execute(database_url, "UPDATE installation SET emulated = false"))
-    lent = {"RETELL_BASE_URL": system.ready["retell_base_url"], "RINGBACK_DATABASE_URL": database_url}
+    lent = {
+        "RETELL_API_KEY": "key_of_nobody",
+        "RETELL_BASE_URL": system.ready["retell_base_url"],
+        "RINGBACK_DATABASE_URL": database_url,
+    }
     assert FOR_EMULATOR in refused(system.home, lent, "serve", "call-processor", "--port", "0")
     assert system.client.rings() == []
     callback = system.client.place(
