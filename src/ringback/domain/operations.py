@@ -91,6 +91,8 @@ MESSAGES_KEPT = timedelta(days=7)
 #: A dead letter is kept as long as a call, and may be replayed on its last day. A queue may keep a message for weeks
 #: before it is dead. After this time nothing names an erased call any more.
 TOMBSTONES_KEPT = CALLS_KEPT + timedelta(days=30)
+#: After its end a session is refused, and nothing reads it.
+SESSIONS_KEPT = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ RULES = (
     Rule("finished_calls", CALLS_KEPT),
     Rule("contacts_without_calls", CALLS_KEPT),
     Rule("erased", TOMBSTONES_KEPT),
+    Rule("console_sessions", SESSIONS_KEPT),
 )
 
 

@@ -65,6 +65,8 @@ STATEMENTS = {
         AND NOT EXISTS (SELECT FROM inbound_calls WHERE inbound_calls.contact_id = contacts.contact_id OFFSET 0)""",
     ),
     "erased": _oldest("erased", "erased_at < $1"),
+    # A few rows a day, so there is no index.
+    "console_sessions": _oldest("console_sessions", "expires_at < $1"),
 }
 
 
