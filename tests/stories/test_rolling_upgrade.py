@@ -206,8 +206,8 @@ def test_missing_tables_do_not_end_a_loop_or_a_process(system: RunningSystem) ->
 
     change(system, hide)
     try:
-        # Jobs with long pauses (lost calls, retention) do not fail several times within this test. The webhook processor
-        # only receives, and a queue whose table is missing is an unavailable queue.
+        # Jobs with long pauses (lost calls, retention) do not fail several times within this test. The webhook
+        # processor only receives, and a queue without its table is an unavailable dependency.
         expected = {
             "consumer.call_processor",
             "outbox.queue",
