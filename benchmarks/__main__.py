@@ -24,7 +24,7 @@ from benchmarks.running import Plan, run_paths
 REPORT = ROOT / "docs" / "benchmarks.md"
 FIGURES = ROOT / "docs" / "benchmarks.json"
 
-#: What is measured beside the paths, by name.
+#: The measurements beside the paths, by name.
 SECTIONS: dict[str, Callable[[Ground, Plan], Awaitable[Section]]] = {
     actions.NAME: actions.run_actions,
     burst.NAME: burst.run_burst,

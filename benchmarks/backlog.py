@@ -1,4 +1,4 @@
-"""What a large installation costs: statements and pages over filled tables, and placing beside a backlog."""
+"""Measure a large installation: statements and pages over filled tables, and placing beside a backlog."""
 
 import asyncio
 import statistics

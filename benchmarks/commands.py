@@ -1,4 +1,4 @@
-"""How long short commands take, beside a Python that does nothing.
+"""Time short commands, beside a Python that does nothing.
 
 `why` asks a small server that responds at once with a recorded explanation, so the time is the command's own.
 """

@@ -1,4 +1,4 @@
-"""What statements cost over filled tables, with their index and without it."""
+"""Measure statements over filled tables, with their index and without it."""
 
 import statistics
 import time

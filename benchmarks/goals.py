@@ -124,7 +124,7 @@ A ratio compares two sides of the same run.
 
 
 def costs(path: str, figures: Figures) -> str:
-    """What limits a path: the CPU of its product, beside that of its floor."""
+    """Return the limit of a path: the CPU of its product, beside that of its floor."""
     mine, floor = (
         f"{figures[f'{path}.{side}.cpu']:.2f} ms in the process and {figures[f'{path}.{side}.servers_cpu']:.2f} ms in"
         " PostgreSQL"

@@ -15,7 +15,7 @@ PRODUCT, FLOOR = "product", "floor"
 
 
 class Source(StrEnum):
-    """Where a side gets its work from."""
+    """The source of a side's work."""
 
     HTTP = "http"
     #: A table of the database: the embedded queue, or the outbox.

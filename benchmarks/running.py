@@ -81,7 +81,7 @@ def provider_options(seed: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What the processes of one side are started with. `stub_url` is the system that the path calls."""
+    """The settings of the processes of one side. `stub_url` is the system that the path calls."""
 
     ground: Ground
     path: Path

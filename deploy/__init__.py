@@ -1,1 +1,1 @@
-"""What brings Ringback onto other machines."""
+"""The deployment of Ringback to other machines."""

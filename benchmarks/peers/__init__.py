@@ -1,1 +1,1 @@
-"""What others would write with the usual libraries, doing less than the product."""
+"""The same paths on the usual libraries, which do less than the product."""

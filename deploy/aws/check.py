@@ -1,4 +1,4 @@
-"""What the linter does not see in the templates: `python -m deploy.aws.check` prints each fault and exits with 1."""
+"""Find the faults that the linter misses: `python -m deploy.aws.check` prints each, and exits with 1."""
 
 import re
 import sys

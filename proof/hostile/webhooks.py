@@ -116,7 +116,7 @@ def at_the_handler(found: Findings, key: str, size: Size) -> None:
             found.broke(Invariant.I18, f"the handler answered {status} to {name}", f"seed {found.seed}")
 
 
-#: What it is, the event, the permitted statuses, and whether it is enqueued.
+#: The case, the event, the permitted statuses, and whether it is enqueued.
 Event = tuple[str, dict[str, Any], Collection[int], bool]
 
 

@@ -112,7 +112,7 @@ def _stops(no_more: str | None) -> Row:
     return {"stopped": bool(no_more), "cancelled": no_more == FailReason.CANCELLED}
 
 
-#: What is compared of an attempt: its column, what the row says, and the model's own value.
+#: The compared facts of an attempt: its column, the row's value, and the model's own value.
 _COMPARED: tuple[tuple[str, Callable[[Any], object], Callable[[Attempt], object]], ...] = (
     ("state", str, lambda attempt: str(attempt.state)),
     ("provider_call_id", lambda value: value is not None, lambda attempt: attempt.is_bound),

@@ -44,7 +44,7 @@ def accepted(number: int, *, person: int | None = None) -> AcceptedCall:
 
 @pytest.fixture
 def reached() -> Iterator[Counter[Failpoint]]:
-    """How often each failpoint was reached."""
+    """Count the times that each failpoint was reached."""
     counted: Counter[Failpoint] = Counter()
     arm(lambda point: counted.update([point]))
     yield counted

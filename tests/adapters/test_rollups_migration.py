@@ -10,7 +10,7 @@ _MARKED = "SELECT recount FROM calls"
 async def test_a_second_try_after_an_interrupted_index_build_ends_well(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     try:
-        # What is committed before the indexes is there; the version is not.
+        # The changes before the indexes are committed; the version is not.
         await connection.execute("UPDATE alembic_version SET version_num = '0009'")
         await connection.execute("DROP INDEX attempts_sent")
         await connection.execute("DROP TABLE console_sessions")  # a later migration makes it

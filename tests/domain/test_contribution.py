@@ -1,4 +1,4 @@
-"""What an attempt and a call add: every fact alone, every correction, every order (invariant I27)."""
+"""The contributions of attempts and calls: every fact alone, every correction, every order (invariant I27)."""
 
 import itertools
 from collections import Counter

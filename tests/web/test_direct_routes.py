@@ -79,7 +79,7 @@ async def test_each_route_is_the_one_that_the_framework_finds():
     assert [
         one for one, found, wanted in zip(asked, direct, by_framework, strict=True) if found not in (None, wanted)
     ] == []
-    # What is left to the framework has its parameter in the middle.
+    # The framework serves the routes with a parameter in the middle.
     assert {path for (_, path), found in zip(asked, direct, strict=True) if found is None} == {
         "/v1/calls/call_id/cancel",
         "/v1/calls/call_id/timeline",

@@ -99,7 +99,7 @@ def is_fit(value: Any, depth: int = 0) -> bool:
 
 
 def read_slowly(body: bytes) -> Any:
-    """What the standard library reads in a body. Raises ValueError unless each value in it is fit."""
+    """Return the body as the standard library reads it. Raises ValueError unless each value in it is fit."""
 
     def reject(name: str) -> None:
         raise ValueError(name)

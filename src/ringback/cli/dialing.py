@@ -129,7 +129,7 @@ _VERDICTS = {"admit": "was allowed to dial", "wait": "had to wait", "end": "was 
 
 
 def _decision(decision: dict[str, Any]) -> str:
-    """What was decided, and why. `ringback trace` has the inputs."""
+    """Say the decision and its reason. `ringback trace` has the inputs."""
     detail, at = decision["detail"], f"At {short_time(decision['at'])} UTC"
     call = f"call {decision['call_id']}"
     if decision["kind"] == "dial_answer":

@@ -1,4 +1,4 @@
-"""Which rollup can answer a question about the statistics. A question that none can answer is refused."""
+"""Choose the rollup that answers a question about the statistics. A question that none can answer is refused."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields

@@ -1,4 +1,4 @@
-"""What one attempt and one call add to the statistics, as rows of signed numbers.
+"""The contribution of one attempt and of one call to the statistics, as rows of signed numbers.
 
 A row has keys (when, where, how it ended) and measures. `counted` of an attempt or a call keeps what it has added, so
 that a correction subtracts exactly that. All functions are pure; money is in thousandths of a cent, so that every sum
@@ -67,7 +67,7 @@ def _zone(name: str) -> ZoneInfo | None:
 
 
 def attempt_row(attempt: Attempt, zone: tzinfo) -> Row | None:
-    """What the attempt adds. None before its verdict; empty if it was certainly never dialed.
+    """Return the attempt's contribution. None before its verdict; empty if it was certainly never dialed.
 
     `zone` defines days. An attempt of an erased person keeps what it has added.
     """

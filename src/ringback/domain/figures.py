@@ -7,7 +7,7 @@ from typing import Any
 from ringback.domain.log_buckets import value_of
 from ringback.domain.metrics import Metric, Unit
 
-#: What a unit is made of: sums are of thousandths of cents and of seconds.
+#: The size of a unit: sums are of thousandths of cents and of seconds.
 _PER_UNIT = {Unit.CENTS: 1000, Unit.SECONDS: 1000}
 #: Percentiles: the kind, and what one of its values is divided by to be in the unit of its name.
 DISTRIBUTIONS = {

@@ -41,7 +41,7 @@ class ExportRows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Exports:
-    """What the endpoint of exports needs."""
+    """The needs of the endpoint of exports."""
 
     rows: ExportRows
     clock: Clock

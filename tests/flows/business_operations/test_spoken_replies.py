@@ -1,4 +1,4 @@
-"""What an agent speaks: no name of the catalogue or of an argument, no key, no format."""
+"""The sentences that an agent speaks: no name of the catalogue or of an argument, no key, no format."""
 
 import re
 

@@ -14,7 +14,7 @@ from .twins import ACCOUNT_REFUSED
 
 @pytest.fixture(autouse=True)
 def reached():
-    """How often each failpoint was reached."""
+    """Count the times that each failpoint was reached."""
     counted = Counter()
     arm(lambda point: counted.update([point]))
     yield counted

@@ -1,4 +1,4 @@
-"""What each call adds to the statistics, and that a correction takes exactly that back (invariant I27)."""
+"""A call's contribution to the statistics, and that a correction takes exactly that back (invariant I27)."""
 
 from datetime import date
 

@@ -12,7 +12,7 @@ from ringback.web.auth import hash_key
 
 from .conftest import KEYS, Browser, place
 
-#: What each form and page is for; a route that is missing here has no roles yet.
+#: The permission of each form and page; a route that is missing here has no roles yet.
 MAY = {
     "GET /console": {"viewer", "operator", "admin"},
     "GET /console/calls": {"viewer", "operator", "admin"},
@@ -68,7 +68,7 @@ class Tags(HTMLParser):
 
 
 def is_harmless(page: str) -> list[str]:
-    """What a page would run, load or send elsewhere."""
+    """Return everything that a page would run, load or send elsewhere."""
     wrong = []
     for tag, attrs in Tags(page).found:
         if tag in ("script", "iframe", "object", "embed", "img", "base", "style"):

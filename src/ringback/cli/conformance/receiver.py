@@ -14,7 +14,7 @@ from yarl import URL
 from ringback.adapters.engage_http import TEMPORARY_4XX, TIMEOUT_S, EngageRequest, event_request, write_request
 from ringback.cli.conformance.streams import CrmWrite, Event
 
-#: What is delivered to Engage.
+#: The kinds of rows that are delivered to Engage.
 Message = Event | CrmWrite
 
 #: Ringback waits for seconds, then for longer. The examination tries as often as this and waits shortly.

@@ -124,7 +124,7 @@ class SendAbtEvent:
         event = self.catalog.events[type_]
         unknown = [] if event.more_data else [name for name in data if name not in event.data]
         if scope is Scope.RETELL:
-            # What a model adds or spells in its own way must not stop the event.
+            # An addition or a spelling of the model's own must not stop the event.
             schemas = {name: schema_of(member) for name, member in event.data.items()}
             data = {name: coerced(data[name], schemas.get(name, {})) for name in data if name not in unknown}
         return type_, _checked(event, data), [f"data.{name}" for name in unknown]

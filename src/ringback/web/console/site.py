@@ -56,7 +56,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ConsoleFlows:
-    """What the pages read, and the flows that their forms run. The console has no rules of its own."""
+    """The views that the pages read, and the flows that their forms run. The console has no rules of its own."""
 
     views: DetailedViews
     analytics: Analytics
