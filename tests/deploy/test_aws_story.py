@@ -19,7 +19,18 @@ from ringback.adapters.retell.signature import sign
 from tests.loopback import answers, free_ports
 from tests.sqs_server import AWS, health_of, sqs_server
 from tests.stories.running_system import SystemClient, ask, clean_environment, new_call, wait_until
-from tests.stories.separate_processes import API_KEY, ENGAGE, RETELL, Processes, ringback, waiting
+from tests.stories.separate_processes import (
+    API_KEY,
+    ENDS,
+    ENGAGE,
+    RETELL,
+    Processes,
+    check_end,
+    ringback,
+    settings_between,
+    start_emulators,
+    waiting,
+)
 
 from .gateway import serve_function
 
@@ -112,44 +123,16 @@ def _run_calls(
     processes: Processes, urls: dict[str, str], ports: dict[str, int], outputs: dict[str, str], database_url: str
 ) -> None:
     """Run the processes on the stack's outputs, and calls from the trigger to their last event."""
-    emulated = clean_environment({**RETELL, **ENGAGE, "RINGBACK_EMULATOR_SPEED": "20"})
-    tools = ["--webhook-url", f"{urls['webhook']}/retell/webhook"]
-    tools += ["--functions-url", f"{urls['business-api']}/v1/retell/functions"]
-    for what, options in (("retell", tools), ("engage", [])):
-        place = ["--port", str(ports[what]), "--state", str(processes.home / f"state-{what}")]
-        processes.start(what, ringback("emulate", what, *place, *options), emulated)
-    settings = {
-        **AWS,
-        **RETELL,
-        **ENGAGE,
-        "AWS_ENDPOINT_URL_SQS": urls["aws"],
-        "RINGBACK_DATABASE_URL": database_url,
-        "RINGBACK_CALL_QUEUE": outputs["CallQueueUrl"],
-        "RINGBACK_EVENT_QUEUE": outputs["EventQueueUrl"],
-        "RETELL_BASE_URL": urls["retell"],
-        "RINGBACK_ENGAGE_URL": urls["engage"],
-        "RINGBACK_API_KEY": API_KEY,
-        "RINGBACK_CALLING_HOURS": "always",
-        "RINGBACK_CALLS_PER_SECOND": "20",
-    }
+    start_emulators(processes, ports, urls, "webhook", speed=20)
+    queues = outputs["CallQueueUrl"], outputs["EventQueueUrl"]
+    settings = settings_between(urls, urls["aws"], database_url, *queues)
     for name in PROCESSES:
         processes.start(name, ringback("serve", name, "--port", str(ports[name])), clean_environment(settings))
     for name in PROCESSES:
         wait_until(lambda name=name: answers(f"{urls[name]}/readyz"), 90, f"{name} answers")
     client = SystemClient(urls["internal-api"], API_KEY, urls["retell"], urls["engage"])
-    ends = {
-        "00": ("completed", ["initiated", "started", "completed"]),
-        "01": ("failed", ["initiated", "failed"]),
-        "03": ("left_voicemail", ["initiated", "started", "left_voicemail"]),
-        "07": ("scheduled", ["initiated", "started", "rescheduled"]),
-    }
-    placed = {code: client.place(new_call(f"+141555501{code}")) for code in ends}
-    for code, (status, types) in ends.items():
-        call_id = placed[code]
-        client.wait_for(call_id, lambda call, status=status: call["status"] == status and call["attempts"] != [], 60)
-        client.wait_delivered(call_id)
-        heard = client.deliveries_of(call_id)
-        assert [delivery["type"].removeprefix("voice_ai_call_") for delivery in heard] == types
-        assert all(delivery["signature_ok"] for delivery in heard)
-        assert len(client.rings_of(call_id)) == 1
+    placed = {code: client.place(new_call(f"+141555501{code}")) for code in ENDS}
+    for code, call_id in placed.items():
+        check_end(client, call_id, code, 60)
+        status, types = ENDS[code]
         print(f"{code}: {status}, {' -> '.join(types)}, one ring")  # noqa: T201

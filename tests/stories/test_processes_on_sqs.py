@@ -14,10 +14,10 @@ import pytest
 
 from tests.deploy.units import DEPLOY, PUBLIC_PATHS, SYSTEMD, process_units, read_unit, settings_of_the_page
 from tests.loopback import answers, free_ports, status_of
-from tests.sqs_server import AWS, health_of, sqs_client, sqs_server
+from tests.sqs_server import health_of, sqs_client, sqs_server
 
 from .running_system import SystemClient, clean_environment, new_call, wait_until
-from .separate_processes import API_KEY, ENGAGE, RETELL, Processes, ringback, waiting
+from .separate_processes import API_KEY, Processes, check_end, settings_between, start_emulators, waiting
 
 UNITS = process_units()
 PROCESSES = tuple(UNITS)
@@ -65,30 +65,11 @@ def test_calls_pass_through_every_process_and_both_queues(processes: Processes, 
     names = ("sqs", "retell", "engage", *PROCESSES)
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
-    emulator_environment = clean_environment({**RETELL, **ENGAGE, "RINGBACK_EMULATOR_SPEED": "40"})
-    tools = ["--webhook-url", f"{urls['webhook-receiver']}/retell/webhook"]
-    tools += ["--functions-url", f"{urls['business-api']}/v1/retell/functions"]
-    for what, options in (("retell", tools), ("engage", [])):
-        place = ["--port", str(ports[what]), "--state", str(processes.home / f"state-{what}")]
-        processes.start(what, ringback("emulate", what, *place, *options), emulator_environment)
+    start_emulators(processes, ports, urls, "webhook-receiver", speed=40)
     endpoint = _start_sqs(processes, ports["sqs"])
     sqs = sqs_client(endpoint)
     queues = [_create_queue(sqs, name) for name in ("calls", "events")]
-    settings = {
-        **settings_of_the_page(),
-        **AWS,
-        **RETELL,
-        **ENGAGE,
-        "AWS_ENDPOINT_URL_SQS": endpoint,
-        "RINGBACK_DATABASE_URL": database_url,
-        "RINGBACK_CALL_QUEUE": queues[0],
-        "RINGBACK_EVENT_QUEUE": queues[1],
-        "RETELL_BASE_URL": urls["retell"],
-        "RINGBACK_ENGAGE_URL": urls["engage"],
-        "RINGBACK_API_KEY": API_KEY,
-        "RINGBACK_CALLING_HOURS": "always",
-        "RINGBACK_CALLS_PER_SECOND": "20",
-    }
+    settings = settings_of_the_page() | settings_between(urls, endpoint, database_url, *queues)
     migration = read_unit(SYSTEMD / "ringback-migrate.service").command()
     subprocess.run(migration, env=clean_environment(settings), check=True, stdout=subprocess.DEVNULL)
     without_database = {name: text for name, text in settings.items() if name != "RINGBACK_DATABASE_URL"}
@@ -102,19 +83,8 @@ def test_calls_pass_through_every_process_and_both_queues(processes: Processes, 
     _check_public_paths(urls)
     client = SystemClient(urls["internal-api"], API_KEY, urls["retell"], urls["engage"])
     placed = {code: client.place(new_call(f"+141555501{code}")) for code in ("00", "01", "07")}
-    ends = {
-        "00": ("completed", ["initiated", "started", "completed"]),
-        "01": ("failed", ["initiated", "failed"]),
-        "07": ("scheduled", ["initiated", "started", "rescheduled"]),
-    }
-    for code, (status, types) in ends.items():
-        call_id = placed[code]
-        client.wait_for(call_id, lambda call, status=status: call["status"] == status and call["attempts"] != [], 30)
-        client.wait_delivered(call_id)
-        heard = client.deliveries_of(call_id)
-        assert [delivery["type"].removeprefix("voice_ai_call_") for delivery in heard] == types
-        assert all(delivery["signature_ok"] for delivery in heard)
-        assert len(client.rings_of(call_id)) == 1
+    for code, call_id in placed.items():
+        check_end(client, call_id, code, 30)
         sources = {entry["event"] for entry in client.timeline(call_id) if entry["kind"] == "provider_event"}
         assert sources >= ({"call_ended"} if code == "01" else {"call_started"})
     for url in queues:
