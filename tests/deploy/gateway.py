@@ -1,14 +1,13 @@
 """An HTTP API before a running function: requests become events of payload format 2.0, as API Gateway makes them."""
 
-import base64
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from deploy.aws.lambda_runtime import LambdaRuntime
+from tests.http_api import http_event
 
 
 @contextmanager
@@ -21,21 +20,9 @@ def serve_function(function: LambdaRuntime, port: int) -> Iterator[None]:
 
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            names = {name.lower() for name in self.headers}
-            event = {
-                "version": "2.0",
-                "routeKey": f"POST {self.path}",
-                "rawPath": self.path,
-                "rawQueryString": "",
-                "headers": {name: ",".join(self.headers.get_all(name, [])) for name in names},
-                "requestContext": {
-                    "http": {"method": "POST", "path": self.path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1"},
-                    "timeEpoch": time.time_ns() // 1_000_000,
-                },
-                # API Gateway encodes what is not declared as text, so both forms travel here.
-                "body": base64.b64encode(raw).decode() if len(raw) % 2 else raw.decode(),
-                "isBase64Encoded": bool(len(raw) % 2),
-            }
+            headers = {name.lower(): ",".join(self.headers.get_all(name, [])) for name in self.headers}
+            # API Gateway encodes what is not declared as text, so both forms travel here.
+            event = http_event(raw if len(raw) % 2 else raw.decode(), headers)
             with one_at_a_time:
                 answer = function.invoke(event)
             content = str(answer.get("body", json.dumps(answer) if "errorType" in answer else "")).encode()

@@ -1,6 +1,5 @@
 """The bundle in Lambda's runtime client, with real HTTP events, against a server of SQS and Secrets Manager."""
 
-import base64
 import json
 import os
 import signal
@@ -16,6 +15,7 @@ from deploy.aws.bundle import zipped
 from deploy.aws.lambda_runtime import run_function
 from ringback.adapters.retell.signature import sign
 from ringback.messages import decode_webhook_received
+from tests.http_api import http_event
 from tests.loopback import answers, free_ports
 from tests.sqs_server import AWS, health_of, sqs_server
 from tests.stories.running_system import wait_until
@@ -23,28 +23,10 @@ from tests.stories.running_system import wait_until
 BODY = '{"event":"call_ended","event_timestamp":1760000000000,"call":{"call_id":"call_ü","call_status":"ended"}}'
 
 
-def http_event(signature, body=BODY):
-    """Return what API Gateway makes of a POST with this header. Several headers of a name are joined by a comma."""
-    raw = body if isinstance(body, bytes) else body.encode()
-    return {
-        "version": "2.0",
-        "routeKey": "POST /retell/webhook",
-        "rawPath": "/retell/webhook",
-        "rawQueryString": "",
-        "headers": {"content-length": str(len(raw)), "content-type": "application/json"}
-        | {"host": "7e9e0392.execute-api.us-east-1.amazonaws.com", "x-amzn-trace-id": "Root=1-67498a2e-0"}
-        | ({"x-retell-signature": signature} if signature else {}),
-        "requestContext": {
-            "accountId": "000000000000",
-            "apiId": "7e9e0392",
-            "http": {"method": "POST", "path": "/retell/webhook", "protocol": "HTTP/1.1", "sourceIp": "100.20.5.228"},
-            "requestId": "CQ9_xgkOIAMEPmw=",
-            "stage": "$default",
-            "timeEpoch": 1760000000000,
-        },
-        "body": body if isinstance(body, str) else base64.b64encode(body).decode(),
-        "isBase64Encoded": isinstance(body, bytes),
-    }
+def signed_event(signature, body=BODY):
+    """Return the event of a POST with this header. None: it has no signature."""
+    headers = {"content-type": "application/json", "host": "7e9e0392.execute-api.us-east-1.amazonaws.com"}
+    return http_event(body, headers | ({"x-retell-signature": signature} if signature else {}))
 
 
 class Rig:
@@ -58,7 +40,7 @@ class Rig:
     def post(self, key, body=BODY, join=""):
         raw = body if isinstance(body, bytes) else body.encode()
         now_ms = time.time_ns() // 1_000_000
-        return self.function.invoke(http_event(sign(raw, key, now_ms) + join, body))["statusCode"]
+        return self.function.invoke(signed_event(sign(raw, key, now_ms) + join, body))["statusCode"]
 
     def received(self):
         found = self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages", [])
@@ -110,7 +92,7 @@ def test_both_keys_of_the_secret_are_accepted_while_they_rotate(rig):
 def test_two_signature_headers_are_a_forgery(rig):
     again = sign(BODY.encode(), "key_new", time.time_ns() // 1_000_000)
     assert rig.post("key_new", join=f",{again}") == 401
-    assert rig.function.invoke(http_event(None))["statusCode"] == 401
+    assert rig.function.invoke(signed_event(None))["statusCode"] == 401
     assert rig.received() == []
 
 

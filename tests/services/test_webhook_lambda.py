@@ -1,6 +1,5 @@
 """The Lambda: HTTP events of API Gateway, and the response to Retell."""
 
-import base64
 import json
 import random
 import subprocess
@@ -12,6 +11,7 @@ from ringback.adapters.retell.signature import identify, sign
 from ringback.domain.errors import QueueUnavailable
 from ringback.messages import MAX_BODY_BYTES, decode_webhook_received
 from ringback.services.webhook_lambda import MissingSetting, _from_environment, handler, make_handler
+from tests import http_api
 
 KEY = "key_webhook"
 NOW_MS = 1_760_000_000_000
@@ -19,24 +19,15 @@ BODY = '{"event":"call_ended","event_timestamp":1760000000000,"call":{"call_id":
 
 
 def http_event(body, *, key=KEY, signed_ms=NOW_MS, **changes):
-    """Return an event of API Gateway, payload format 2.0."""
+    """Return a signed event."""
     raw = body if isinstance(body, bytes) else body.encode()
-    return {
-        "version": "2.0",
-        "routeKey": "POST /retell/webhook",
-        "rawPath": "/retell/webhook",
-        "rawQueryString": "",
-        "headers": {
-            "accept": "application/json, text/plain, */*",
-            "content-type": "application/json",
-            "user-agent": "axios/1.15.2",
-            "x-retell-signature": sign(raw, key, signed_ms),
-        },
-        "requestContext": {"http": {"method": "POST", "path": "/retell/webhook", "sourceIp": "100.20.5.228"}},
-        "body": body if isinstance(body, str) else base64.b64encode(body).decode(),
-        "isBase64Encoded": isinstance(body, bytes),
-        **changes,
+    headers = {
+        "accept": "application/json, text/plain, */*",
+        "content-type": "application/json",
+        "user-agent": "axios/1.15.2",
+        "x-retell-signature": sign(raw, key, signed_ms),
     }
+    return {**http_api.http_event(body, headers), **changes}
 
 
 def handled(event, send=None, keys=(KEY,)):
