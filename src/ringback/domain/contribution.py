@@ -86,7 +86,6 @@ def attempt_row(attempt: Attempt, zone: tzinfo) -> Row | None:
 
 
 def _keys(attempt: Attempt, sent_at: datetime, zone: tzinfo) -> Row:
-    _, reason, *_ = (*(attempt.verdict_digest or "").split(":"), "", "")
     row: Row = {
         "kind": "attempt",
         "hour": sent_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0).isoformat(),
@@ -99,7 +98,7 @@ def _keys(attempt: Attempt, sent_at: datetime, zone: tzinfo) -> Row:
         "attempt_no": min(attempt.number, LAST_NUMBER),
         "outcome": str(attempt.verdict_type).removeprefix("voice_ai_call_"),
     }
-    if reason:
+    if reason := _reason_of(attempt):
         row["reason"] = reason
     local_zone = _zone(attempt.time_zone) if attempt.time_zone is not None else None
     if local_zone is not None:

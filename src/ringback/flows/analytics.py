@@ -14,7 +14,7 @@ from ringback.domain.metrics import FULL_COVERAGE, METRICS, Metric, is_of_person
 from ringback.ports import Clock
 
 Sums = dict[str, int]
-_KINDS = (ATTEMPT_MEASURES, PERSON_MEASURES, REASON_MEASURES)
+_SAMPLES = (("samples",), ("kind", "bucket"))
 #: The keys of each breakdown.
 BREAKDOWNS: dict[str, tuple[str, ...]] = {
     "campaign": ("campaign",),
@@ -55,14 +55,14 @@ class Analytics:
         """Every metric that is counted by the asked keys. Those that are not are named in `not_aggregated`."""
         ranges = [asked, asked.previous()] if compare else [asked]
         cuts = [self._cut(each, ATTEMPT_MEASURES) for each in ranges]
-        others = [self._possible(asked, measures) for measures in (PERSON_MEASURES, REASON_MEASURES)]
-        for measures in filter(None, others):
-            cuts += [self._cut(each, measures) for each in ranges]
-        distributions = self._possible(asked, ("samples",))
-        if distributions is not None:
-            cuts.append(self._cut(asked, ("samples",), ("kind", "bucket")))
+        for measures in (PERSON_MEASURES, REASON_MEASURES):
+            if self._is_counted(asked, measures):
+                cuts += [self._cut(each, measures) for each in ranges]
+        has_samples = self._is_counted(asked, *_SAMPLES)
+        if has_samples:
+            cuts.append(self._cut(asked, *_SAMPLES))
         found = await self.statistics.sums(cuts)
-        samples = found.pop() if distributions is not None else []
+        samples = found.pop() if has_samples else []
         sums: list[Sums] = [
             {name: value for groups in found[number :: len(ranges)] for name, value in groups[0].items()}
             for number in range(len(ranges))
@@ -76,7 +76,7 @@ class Analytics:
         }
         return self._head(asked) | {
             "metrics": metrics,
-            "distributions": _distributions(samples) if distributions is not None else {},
+            "distributions": _distributions(samples) if has_samples else {},
             "not_aggregated": [name for name in METRICS if name not in metrics],
             "coverage": {
                 "analysed": analysed,
@@ -118,13 +118,12 @@ class Analytics:
     def _cut(self, asked: Filter, measures: Sequence[str], by: tuple[str, ...] = (), step: str | None = None) -> Cut:
         return cut(asked, measures, self.report_zone, by=by, step=step)
 
-    def _possible(self, asked: Filter, measures: Sequence[str]) -> Sequence[str] | None:
-        by = ("kind", "bucket") if measures == ("samples",) else ()
+    def _is_counted(self, asked: Filter, measures: Sequence[str], by: tuple[str, ...] = ()) -> bool:
         try:
             self._cut(asked, measures, by)
         except NotAggregated:
-            return None
-        return measures
+            return False
+        return True
 
     async def _groups(
         self, asked: Filter, metric: Metric, by: tuple[str, ...], step: str | None

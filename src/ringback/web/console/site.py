@@ -43,7 +43,7 @@ Show = Callable[[Request, Visitor], Awaitable[Response]]
 Write = Callable[[Request, Visitor, Form], Awaitable[Response]]
 
 MOST_FORM_BYTES = 16 * 1024
-#: Renderer at once. They share the connections to the database with dialing, which must not wait for viewers.
+#: Requests at once. They share the connections to the database with dialing, which must not wait for viewers.
 AT_ONCE = 12
 NOTICE_COOKIE = "ringback_console_notice"
 NOTICE_LASTS = timedelta(minutes=1)

@@ -127,9 +127,7 @@ def why(call: Item) -> dict[str, Any]:
     """Say why a call is where it is, and what comes next. `next_at` is None if nothing is planned."""
     last = call["attempts"][-1] if call["attempts"] else None
     if call["next_eligible_at"] is not None:
-        task = next(
-            (one for one in reversed(call["tasks"]) if one["status"] in ("pending", "held", "dispatched")), None
-        )
+        task = next((one for one in reversed(call["tasks"]) if one["status"] in _OPEN), None)
         decision = call["last_decision"]
         detail = decision["detail"] if decision is not None and decision["kind"] == "gate" else {}
         because = TASKS.get(task["kind"], "") if task is not None else ""
