@@ -255,7 +255,7 @@ class ProductDriver:
         known = await self.stack.store.attempt_of(report.attempt_id, report.provider_call_id)
         inbox = (f"{report.provider_call_id} {hook!r}".encode(), None)
         async with self.stack.store.transaction() as tx:
-            await apply_evidence(tx, known, report, self.stack.rules, self.stack.clock.now(), inbox=inbox)
+            await apply_evidence(tx, known, report, self.stack.rules, self.stack.clock.now, inbox=inbox)
 
     _webhook_twice = _other_webhook = _webhook
 

@@ -118,9 +118,9 @@ class CallProcessing:
         reach(Failpoint.VOICEMAIL_NOTED)
 
     async def _record(self, claim: Claim, answer: DialAnswer, action: VoicemailAction) -> None:
-        now = self.clock.now()
         async with self.store.transaction() as tx:
             call = await tx.lock_call(claim.call_id)
+            now = self.clock.now()
             attempt = await tx.attempts.get(claim.attempt_id)
             assert call is not None and attempt is not None, "a claim is written before it is sent"
             attempt.voicemail_action = action

@@ -51,9 +51,9 @@ async def cancel_call(store: Store, clock: Clock, call_id: str) -> Literal["canc
 
     Returns None if there is no such call. A finished call does not change, and the result says how it ended.
     """
-    now = clock.now()
     async with store.transaction() as tx:
         call = await tx.lock_call(call_id)
+        now = clock.now()
         if call is None:
             return None
         if call.final:

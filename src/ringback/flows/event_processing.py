@@ -79,10 +79,9 @@ class EventProcessing:
                 raise Retryable("an event whose attempt is missing", PARKED_S)
             await self._record_only(report, message.body, "foreign")
             return
-        now = self.clock.now()
+        inbox = (self.identify(message.body), message.body)
         async with self.store.transaction() as tx:
-            identity = self.identify(message.body)
-            applied = await apply_evidence(tx, attempt, report, self.rules, now, inbox=(identity, message.body))
+            applied = await apply_evidence(tx, attempt, report, self.rules, self.clock.now, inbox=inbox)
         reach(Failpoint.EVENT_COMMITTED)
         if applied:
             self.counts.applied += 1
@@ -133,9 +132,9 @@ class EventProcessing:
         if not rang_here:
             await self._record_only(report, body, "inbound")
             return
-        now = self.clock.now()
         async with self.store.transaction() as tx:
             caller = await lock_caller(tx, report, self.rules)
+            now = self.clock.now()
             if await tx.is_erased(ids_of(report)):
                 # Erased between the first check and the locks.
                 await self._drop_erased(tx, report)
@@ -159,9 +158,9 @@ class EventProcessing:
         if known is None:
             await self._record_only(report, None, "foreign")
             return
-        now = self.clock.now()
         async with self.store.transaction() as tx:
             await tx.lock_call(known.call_id)
+            now = self.clock.now()
             attempt = await tx.attempts.get(known.attempt_id)
             assert attempt is not None, "attempts are never deleted while their call is open"
             if attempt.is_erased:
@@ -183,12 +182,13 @@ async def apply_evidence(
     known: Attempt,
     report: ProviderReport,
     rules: OutcomeRules,
-    now: datetime,
+    read_time: Callable[[], datetime],
     *,
     inbox: tuple[bytes, str | None] | None = None,
 ) -> bool:
     """Bind and apply one report about an attempt, under its call's lock.
 
+    `read_time` is asked after the wait for the lock, so that the times of a call's events follow their order.
     `inbox` is the content's identity and body. With it, a repeat changes nothing and returns False. So does every
     report after the attempt's person was erased.
     """
@@ -196,6 +196,7 @@ async def apply_evidence(
     call = await tx.lock_call(known.call_id)
     attempt = await tx.attempts.get(known.attempt_id)
     assert call is not None and attempt is not None, "attempts and calls are never deleted while they are open"
+    now = read_time()
     if attempt.is_erased:
         await keep_stop_of_erased(tx, report, rules, now)
         return False

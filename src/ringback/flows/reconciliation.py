@@ -75,9 +75,9 @@ class Reconciliation:
 
     async def _lease_is_over(self, seen: Attempt) -> None:
         """Mark the attempt unknown. Its worker died or stopped between claim and answer, and may have sent."""
-        now = self.clock.now()
         async with self.store.transaction() as tx:
             call, attempt = await _lock(tx, seen)
+            now = self.clock.now()
             if attempt.state is AttemptState.DIALING and attempt.fence == seen.fence:
                 await tx.decisions.log(call.call_id, attempt.attempt_id, "lease_over", {"fence": attempt.fence}, now)
                 await become_unknown(tx, call, attempt, self.rules.deadlines, now)
@@ -105,9 +105,9 @@ class Reconciliation:
             await self._count_lookup(seen, is_clean=not own_reports)
 
     async def _count_lookup(self, seen: Attempt, *, is_clean: bool) -> None:
-        now = self.clock.now()
         async with self.store.transaction() as tx:
             call, attempt = await _lock(tx, seen)
+            now = self.clock.now()
             if attempt.state is not AttemptState.UNKNOWN or attempt.fence != seen.fence:
                 return
             if attempt.lookups != seen.lookups:
@@ -166,9 +166,9 @@ class Reconciliation:
         if report is not None:
             await self._apply(seen, report)
             return
-        now = self.clock.now()
         async with self.store.transaction() as tx:
             call, attempt = await _lock(tx, seen)
+            now = self.clock.now()
             if attempt.state is not seen.state or attempt.is_final:
                 return
             attempt.polls += 1
@@ -194,17 +194,17 @@ class Reconciliation:
 
     async def _apply(self, seen: Attempt, report: ProviderReport) -> bool:
         """Apply a report. Returns False if the call is another attempt's, and this one stays unknown."""
-        now = self.clock.now()
         async with self.store.transaction() as tx:
             await lock_people_of_report(tx, seen, report)
             call, attempt = await _lock(tx, seen)
+            now = self.clock.now()
             if attempt.is_erased:
                 return True
             attempt.polls = 0
             await tx.save(attempt)
             detail = {"status": report.status, "reason": report.disconnection_reason}
             await tx.decisions.log(call.call_id, attempt.attempt_id, "asked_provider", detail, now)
-            await apply_evidence(tx, seen, report, self.rules, now)
+            await apply_evidence(tx, seen, report, self.rules, lambda: now)
             reach(Failpoint.POLL_APPLIED)
             call, attempt = await _lock(tx, seen)
             if attempt.state is AttemptState.UNKNOWN:

@@ -64,9 +64,9 @@ class ScheduledCalls:
         return len(expired)
 
     async def _end_expired(self, call_id: str) -> None:
-        now = self.clock.now()
         async with self.store.transaction() as tx:
             call = await tx.lock_call(call_id)
+            now = self.clock.now()
             if call is None or call.final or call.expires_at > now:
                 return
             attempt = await tx.attempts.latest_for(call_id)

@@ -93,7 +93,7 @@ class ActionStack(Stack):
         assert attempt is not None
         async with self.store.transaction() as tx:
             await apply_evidence(
-                tx, attempt, ProviderReport(kind, talk.provider_call_id, **facts), self.rules, self.clock.now()
+                tx, attempt, ProviderReport(kind, talk.provider_call_id, **facts), self.rules, self.clock.now
             )
 
     async def ask(self, action: str, args: dict[str, Any], *, key: str | None = None, **target: str) -> Reply:

@@ -141,7 +141,7 @@ class DialingStack(Stack):
         known = await self.store.attempt_of((await self.attempt(call_id))["attempt_id"], None)
         assert known is not None
         async with self.store.transaction() as tx:
-            await apply_evidence(tx, known, report, self.rules, self.clock.now())
+            await apply_evidence(tx, known, report, self.rules, self.clock.now)
 
     async def cancel(self, call_id: str) -> str | None:
         return await cancel_call(self.store, self.clock, call_id)

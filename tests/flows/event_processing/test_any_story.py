@@ -107,7 +107,7 @@ class Story:
             known = await self.stack.store.attempt_of(talk.attempt_id, None)
             report = ProviderReport(ReportKind.TOOL, talk.provider_call_id)
             async with self.stack.store.transaction() as tx:
-                await apply_evidence(tx, known, report, self.stack.rules, self.stack.clock.now())
+                await apply_evidence(tx, known, report, self.stack.rules, self.stack.clock.now)
 
     async def analyse_again(self) -> None:
         for talk in self.rng.sample(talks := await self.talks(), min(1, len(talks))):

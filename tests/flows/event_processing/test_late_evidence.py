@@ -1,6 +1,7 @@
 """Evidence beats every answer: of calls that waited, were refused, were given up, or whose answer never came."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -191,3 +192,23 @@ async def test_a_call_that_is_lost_twice_is_told_once(stack: EventStack) -> None
     stack.clock.advance(86400)
     await stack.watchdog.reconcile_due_attempts()
     assert await stack.told(talk.call_id) == ["initiated", "failed provider_lost"]
+
+
+async def test_evidence_that_waited_for_the_call_has_the_time_after_the_wait(stack: EventStack) -> None:
+    talk = await stack.talk()
+    accepted_at = stack.clock.now()
+    async with stack.store.transaction() as tx:
+        await tx.lock_call(talk.call_id)
+        started = asyncio.create_task(stack.play(talk, r.COMPLETED, "call_started"))
+        await asyncio.sleep(0.05)
+        stack.clock.advance(10)
+    await started
+    rows = await stack.all(
+        "SELECT payload ->> 'type' AS type, created_at FROM outbox"
+        " WHERE call_id = $1 AND kind = 'abt_event' ORDER BY id",
+        talk.call_id,
+    )
+    assert [(row["type"], row["created_at"]) for row in rows] == [
+        ("voice_ai_call_initiated", accepted_at),
+        ("voice_ai_call_started", accepted_at + timedelta(seconds=10)),
+    ]

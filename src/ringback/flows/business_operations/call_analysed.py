@@ -119,7 +119,7 @@ class CallAnalysed:
             report = ProviderReport(ReportKind.ANALYZED, provider_call_id, name, analysis=analysis)
             content = json.dumps({"analysis": given, "source": source})
         inbox = (self.identify(content), content)
-        is_new = await apply_evidence(tx, subject.attempt, report, self.rules, now, inbox=inbox)
+        is_new = await apply_evidence(tx, subject.attempt, report, self.rules, lambda: now, inbox=inbox)
         attempt = await tx.attempts.get(subject.attempt.attempt_id)
         assert attempt is not None, "read before"
         result = {"attempt_id": attempt.attempt_id, "verdict": attempt.verdict_type, "revision": attempt.revision}

@@ -127,7 +127,7 @@ class BusinessOperations:
             return repeated
         if target.attempt is not None and request.report is not None:
             # A signed function call proves that the call connected, perhaps before any other report.
-            await apply_evidence(tx, target.attempt, request.report, self.rules, now)
+            await apply_evidence(tx, target.attempt, request.report, self.rules, self.clock.now)
             call = await tx.lock_call(target.attempt.call_id)  # the evidence wrote to the same row
         try:
             reply = await action.do(tx, await _subject(tx, request, target, call), request.args, now)
