@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path as File
@@ -77,6 +78,7 @@ class Measured:
     paths: Sequence[PathResult]
     sections: Sequence[Section]
     postgres: str
+    failed: Sequence[str]
     took_s: float
     loads: tuple[float, float]
 
@@ -100,6 +102,7 @@ class Measured:
             f"- Machine: {machine_line(self.postgres)}",
             f"- Load average: {start:.1f} at the start, {end:.1f} at the end; the run itself makes 2 to 4",
             *([_BUSY] if start > 1 or end > 5 else []),
+            *([f"- **Failed, and not measured: {', '.join(self.failed)}.**"] if self.failed else []),
             f"- Run: seed {plan.seed}, {plan.seconds:g} s a turn; rounds: {rounds}; {self.took_s:.0f} s in all",
             "",
             "## The goals",
@@ -117,13 +120,18 @@ async def measure(ground: Ground, names: Sequence[str], plan: Plan) -> Measured:
     began, load = time.monotonic(), psutil.getloadavg()[0]
     await ground.prepare()
     paths = await run_paths(ground, [path for path in PATHS if not names or path.name in names], plan)
-    sections = []
+    sections, failed = [], []
     for name, run in SECTIONS.items():
-        if not names or name in names:
+        if names and name not in names:
+            continue
+        try:
             sections.append(await run(ground, plan))
-            sys.stderr.write(f"{name}: done after {time.monotonic() - began:.0f} s\n")
+        except Exception:  # noqa: BLE001 - what the others have measured is reported
+            failed.append(name)
+            traceback.print_exc()
+        sys.stderr.write(f"{name}: {'failed' if name in failed else 'done'} after {time.monotonic() - began:.0f} s\n")
     loads = load, psutil.getloadavg()[0]
-    return Measured(paths, sections, await ground.version(), time.monotonic() - began, loads)
+    return Measured(paths, sections, failed, await ground.version(), time.monotonic() - began, loads)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -147,7 +155,7 @@ def main(arguments: Sequence[str]) -> int:
     if asked.write:
         REPORT.write_text(text)
         FIGURES.write_text(json.dumps(measured.figures(), indent=1, sort_keys=True) + "\n")
-    return 0
+    return 1 if measured.failed else 0
 
 
 if __name__ == "__main__":

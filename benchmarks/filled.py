@@ -43,7 +43,7 @@ def rows(now: datetime) -> list[Row]:
                 OR contact_id IN (SELECT contact_id FROM calls WHERE phone = $1)"""
     person = ("+14152000007", None)
     return [
-        Row("take 50 of the undelivered events", outbox.TAKE, (ENGAGE, now, busy_until, 50), drops="outbox_due"),
+        Row("take 50 of the undelivered events", outbox.TAKE, (ENGAGE, now, busy_until, 50), drops="outbox_ready"),
         Row(PURGE, retention, (now + timedelta(days=30), PURGED), drops="attempts_task"),
         Row("release 500 due tasks", tasks.RELEASE_DUE, (now, 500, 10**6), earlier_form=joined),
         Row("a page of failed calls", by_status, ("failed",), drops="calls_status"),

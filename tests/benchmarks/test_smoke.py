@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import benchmarks
 from benchmarks.__main__ import plan_of, read_arguments
 from benchmarks.backlog import measure_pages
 from benchmarks.child import BenchmarkFailed, Child, free_port
+from benchmarks.filled import measure_statements, rows
 from benchmarks.filling import fill
 from benchmarks.ground import give_defaults
 from benchmarks.latency import at_rate
@@ -145,6 +147,15 @@ async def test_every_page_over_filled_tables_is_found(open_program, database_url
     text, figures = await measure_pages(OneDatabase(database_url, tmp_path), PLAN, database_url)
     assert len(text.splitlines()) == 12
     assert figures["filled.slowest_page_ms"] > 0
+
+
+async def test_every_statement_over_filled_tables_runs_with_and_without_what_makes_it_fast(database_url):
+    connection = await asyncpg.connect(database_url)
+    await fill(connection, 300)
+    await connection.close()
+    text, figures = await measure_statements(database_url)
+    assert len(text.splitlines()) == len(rows(datetime.now(UTC))) + 2
+    assert figures.keys() == {"filled.slowest_statement_ms", "filled.purged_rate"}
 
 
 async def test_a_fixed_rate_does_not_wait_for_the_calls_before():
