@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from proof import evidence, report
 from proof.evidence import Evidence
 from proof.findings import Size
+from proof.planted import forced_groups
 from proof.suites import NAMES, suite
 
 SEED = 20261122
@@ -23,7 +24,10 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--size", type=Size, choices=list(Size), default=Size.FULL, help="small or full (full)")
     parser.add_argument("--seed", type=int, default=SEED, help=f"what everything random is drawn from ({SEED})")
     parser.add_argument("--write", action="store_true", help="write evidence/, and the documents' figures from it")
+    parser.add_argument("--groups", choices=forced_groups.CHOICES, help="put each unit of work into a group, or none")
     asked = parser.parse_args(arguments)
+    if asked.write and asked.groups:
+        parser.error("--write keeps evidence of the usual groups: leave out --groups")
     if unknown := sorted(set(asked.suites) - set(NAMES)):
         parser.error(f"no such suite: {', '.join(unknown)} (there are {', '.join(NAMES)})")
     return asked
@@ -52,6 +56,8 @@ def main(arguments: Sequence[str]) -> int:
     asked = read_arguments(arguments)
     # As an exception, so that everything the suites have started is ended on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if asked.groups:
+        forced_groups.force(asked.groups)
     is_whole = not asked.suites
     proved = []
     for name in asked.suites or NAMES:

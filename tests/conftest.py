@@ -8,9 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from proof.evidence import ROOT
 from proof.planted import forced_groups
-from proof.planted.bug import START
 from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.schema import upgrade
@@ -49,16 +47,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-examples", action="store_true", help="write the examples of ABT events anew")
     parser.addoption("--race-seed", type=int, default=20261201, help="what their delays are drawn from")
     parser.addoption(
-        "--groups", choices=("always", "never"), help="how all stores group units of work, also those of processes"
+        "--groups", choices=forced_groups.CHOICES, help="how all stores group units of work, also those of processes"
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     asked = config.getoption("--groups")
     if asked is not None:
-        forced = vars(forced_groups)[asked]
-        forced.install()
-        os.environ.update(forced.environment(), PYTHONPATH=os.pathsep.join(map(str, (START, ROOT))))
+        forced_groups.force(asked)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ in docs/architecture.md, section "Words".
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -93,12 +94,14 @@ def written() -> list[Path]:
     return [path for path in [*ours, *documents()] if shown(path) not in NAMES_OF_OTHERS]
 
 
-ALL_PROSE = [(shown(path), text) for path in written() for text in prose(path)]
+@cache
+def all_prose() -> list[tuple[str, str]]:
+    return [(shown(path), text) for path in written() for text in prose(path)]
 
 
 def uses(word: str) -> list[str]:
     pattern = re.compile(rf"\b(?:{word})\b", re.IGNORECASE)
-    return sorted({f"{where}: {found[0]}" for where, text in ALL_PROSE if (found := pattern.search(text))})
+    return sorted({f"{where}: {found[0]}" for where, text in all_prose() if (found := pattern.search(text))})
 
 
 @pytest.mark.parametrize("word", RETIRED)
