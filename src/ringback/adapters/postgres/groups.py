@@ -17,7 +17,7 @@ from ringback.domain.errors import StoreUnavailable
 from ringback.failpoints import Failpoint, reach
 
 #: A frozen process keeps the people of a whole group locked, until PostgreSQL ends its transaction.
-LIMIT = 16
+LIMIT = 32
 #: Groups at the same time. One of them works in Python while the other waits for PostgreSQL.
 PARALLEL = 2
 #: Units without a group at the same time. More would take the connections of other work, and wait for the same locks.
