@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from ringback.adapters.retell.proxy import environment_proxy
 from ringback.domain.errors import ProviderUnavailable
 from ringback.domain.operations import AgentWebhook
 
@@ -42,7 +43,8 @@ class RetellAccount:
     async def _get(self, path: str) -> tuple[int, dict[str, Any]]:
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         try:
-            async with aiohttp.ClientSession(timeout=timeout, headers=self._headers) as session:
+            proxy = environment_proxy(self._base_url)
+            async with aiohttp.ClientSession(timeout=timeout, headers=self._headers, proxy=proxy) as session:
                 async with session.get(self._base_url + path, allow_redirects=False) as answer:
                     body = await answer.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
@@ -60,13 +62,13 @@ async def leads_to_emulator(base_url: str) -> bool | None:
     """Whether the address is that of Ringback's own emulator, which says so itself.
 
     False: another server responds, and it may ring phones. None: there is no response, or only a gateway's (5xx).
-    Retell's own address is not asked. No key is sent.
+    Retell's own address is not asked. No key is sent. The question takes the way of the dials, also through a proxy.
     """
     if urlsplit(base_url).hostname == urlsplit(DEFAULT_BASE_URL).hostname:
         return False
     timeout = aiohttp.ClientTimeout(total=IDENTITY_TIMEOUT_S)
     try:
-        async with aiohttp.ClientSession(timeout=timeout) as session:
+        async with aiohttp.ClientSession(timeout=timeout, proxy=environment_proxy(base_url)) as session:
             async with session.get(f"{base_url.rstrip('/')}/healthz", allow_redirects=False) as answer:
                 if answer.status >= 500:
                     return None

@@ -18,6 +18,7 @@ from ringback.adapters.retell.dial_answer import (
     refusal_message,
 )
 from ringback.adapters.retell.events import ATTEMPT_KEY, CALL_KEY, report_from_call
+from ringback.adapters.retell.proxy import environment_proxy
 from ringback.domain.attempt import DialAnswer, DialAnswerKind, DialRequest, VoicemailAction
 from ringback.domain.errors import Permanent, ProviderUnavailable
 from ringback.domain.provider_report import ProviderReport, ReportKind
@@ -204,7 +205,8 @@ class RetellProvider(VoiceProvider):
         connect_s = min(5.0, self._create_timeout_s / 2)
         timeout = httpx.Timeout(longest_s, connect=connect_s, pool=self._create_timeout_s * 0.75)
         transport = AiohttpTransport()
-        transport.client = partial(_one_request_each, transport.ssl_context, self._max_connections)
+        proxy = environment_proxy(self._base_url)
+        transport.client = partial(_one_request_each, transport.ssl_context, proxy, self._max_connections)
         # The default follows redirects, and a 307 would send the dial again.
         http_client = DefaultAioHttpClient(timeout=timeout, transport=transport, follow_redirects=False)
         return AsyncRetell(
@@ -212,7 +214,7 @@ class RetellProvider(VoiceProvider):
         )
 
 
-def _one_request_each(ssl_context: "ssl.SSLContext", most: int) -> "aiohttp.ClientSession":
+def _one_request_each(ssl_context: "ssl.SSLContext", proxy: str | None, most: int) -> "aiohttp.ClientSession":
     """Build a session that opens a connection for each request.
 
     A server can leave bytes on a kept connection. A refusal left there would be read as the response to the next dial,
@@ -221,7 +223,7 @@ def _one_request_each(ssl_context: "ssl.SSLContext", most: int) -> "aiohttp.Clie
     import aiohttp
 
     connector = aiohttp.TCPConnector(ssl=ssl_context, limit=most, force_close=True)
-    return aiohttp.ClientSession(connector=connector, trust_env=True)
+    return aiohttp.ClientSession(connector=connector, proxy=proxy)
 
 
 def create_body(request: DialRequest) -> dict[str, Any]:
