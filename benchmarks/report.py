@@ -40,9 +40,10 @@ side and in PostgreSQL or the broker. WAL is what PostgreSQL writes for one, wit
   and one send to SQS, no database.
 - `place`: the call processor, up to 200 in flight, against a provider that responds after
   {PROVIDER_LATENCY_S * 1000:.0f} ms. The latency is from claim to answer. Floor: the same bytes through the provider's
-  SDK, claims and answers written in groups of up to 32. The others are one process each, with 200 threads (Celery,
-  Dramatiq) or 200 tasks (Taskiq, PgQueuer), the typed call of the same SDK, the whole request in the message. PgQueuer
-  writes one row for each answer, the others write nothing. Their broker is Valkey without persistence.
+  SDK, a connection for each as the product has, claims and answers written in groups of up to 32. The others are one
+  process each, with 200 threads (Celery, Dramatiq) or 200 tasks (Taskiq, PgQueuer), the typed call of the same SDK over
+  kept connections, the whole request in the message. PgQueuer writes one row for each answer, the others write nothing.
+  Their broker is Valkey without persistence.
 - `receive`: POST /retell/webhook, signed bodies of 20 KB, over {CONNECTIONS} connections. Floor: a bare ASGI function,
   HMAC, sends in tens. FastAPI: HMAC and one committed row for each.
 - `apply`: the webhook processor, three webhooks of 20 KB for each placed call. Floor: received in tens, one statement
