@@ -116,7 +116,10 @@ class Tasks(Protocol):
 
 
 class Attempts(Protocol):
-    async def get(self, attempt_id: str) -> Attempt | None: ...
+    async def get(self, attempt_id: str) -> Attempt | None:
+        """Return the attempt. Once the unit has read it, the return is the same object."""
+        ...
+
     async def latest_for(self, call_id: str) -> Attempt | None: ...
     async def count_before(self, attempt: Attempt, verdict_digests: Sequence[str]) -> int:
         """Return how many earlier attempts of the same call have one of these verdicts."""
@@ -209,8 +212,8 @@ class ActionResults(Protocol):
         """Return (request hash, reply) of an action that was done before."""
         ...
 
-    async def store(self, result: ActionResult) -> bool:
-        """Store a reply. Returns False if another transaction has stored the key: this one must then roll back."""
+    async def store(self, result: ActionResult) -> None:
+        """Store a reply, at the latest before the commit, which raises Retryable if another one has stored the key."""
         ...
 
     async def free_key(self, scope: str, key: str, since: datetime, undone_by: tuple[str, ...]) -> None:
@@ -265,7 +268,10 @@ class UnitOfWork(KnowsErased, Protocol):
     async def lock_contacts(self, phones: Sequence[str], contact_id: str | None) -> None: ...
 
     async def lock_call(self, call_id: str) -> Call | None:
-        """Lock the phone and the contact of the call, then return the call, locked FOR UPDATE."""
+        """Lock the phone and the contact of the call, then return the call, locked FOR UPDATE.
+
+        Once the unit has locked it, every return is the same object.
+        """
         ...
 
     async def insert(self, row: Call | Task | Attempt | InboundCall) -> None: ...
@@ -283,6 +289,10 @@ class Store(KnowsErased, Protocol):
     def transaction(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """Commit on leaving, roll back on an exception. Raises StoreUnavailable if the database is unavailable,
         Retryable after a deadlock or serialization failure."""
+        ...
+
+    def reading(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        """Reads only, each with a snapshot of its own, without the round trips of a transaction."""
         ...
 
     async def attempt_of(self, attempt_id: str | None, provider_call_id: str | None) -> Attempt | None:

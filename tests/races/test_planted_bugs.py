@@ -30,8 +30,7 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     """No lock on the person, the call or the task. Rows are written, even if they changed since they were
     read, because comparing them is a second net, which alone would turn most of what follows into a clash."""
-    monkeypatch.setattr(unit_of_work, "LOCK_PHONE", "SELECT $1::text")
-    monkeypatch.setattr(unit_of_work, "LOCK_CONTACT", "SELECT $1::text")
+    monkeypatch.setattr(unit_of_work, "LOCK_IN_ORDER", "SELECT $1::text[]")
     monkeypatch.setattr(unit_connection, "LOCK_CONTACTS_OF_CALL", "SELECT FROM calls WHERE call_id = $1")
     unlocked = "SELECT call_id, phone, contact_id, true AS locked FROM calls WHERE call_id = ANY ($1::text[])"
     monkeypatch.setattr(groups, "TRY_CONTACTS_OF_CALLS", unlocked)

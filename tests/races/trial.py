@@ -93,6 +93,11 @@ class UnhurriedStore(PostgresStore):
             yield Unhurried(unit, self._rng)
             await dawdle(self._rng)
 
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Any]:
+        async with super().reading() as unit:
+            yield Unhurried(unit, self._rng)
+
 
 class RaceStack(Stack):
     """The dialing stack with the business actions, and without a limit that would slow the workers down."""

@@ -130,7 +130,7 @@ async def suppress_after_opt_out(
     # Phone and contact are checked separately: a suppression of one must not leave the other open.
     if not (await tx.suppressions.covers(call.phone, "") and await tx.suppressions.covers("", call.contact_id)):
         suppression = Suppression(rules.new_id(), call.phone, call.contact_id, "opt_out", "provider", asked_at)
-        await suppress(tx, suppression, now, locked_call=call)
+        await suppress(tx, suppression, now)
     call.no_more_retries = "opt_out"
 
 

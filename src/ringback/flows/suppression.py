@@ -4,26 +4,21 @@ from collections.abc import Callable
 from datetime import datetime
 
 from ringback.domain.abt_event import FailReason
-from ringback.domain.call import Call
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.ending_calls import end_call
 from ringback.ports import Clock
 from ringback.storage import Store, Suppression, UnitOfWork
 
 
-async def suppress(
-    tx: UnitOfWork, suppression: Suppression, now: datetime, *, locked_call: Call | None = None
-) -> list[str]:
+async def suppress(tx: UnitOfWork, suppression: Suppression, now: datetime) -> list[str]:
     """Write the suppression, and end every matching unfinished call as of the time of the request.
 
-    The people's locks must be held. `locked_call` is the call that is locked already. Returns the attempts that are
-    possibly ringing.
+    The people's locks must be held. Returns the attempts that are possibly ringing.
     """
     await tx.suppressions.add(suppression)
     phone, contact_id = suppression.phone, suppression.contact_id
     for call_id in await tx.calls.unfinished_of(phone, contact_id):
-        is_locked = locked_call is not None and locked_call.call_id == call_id
-        call = locked_call if is_locked else await tx.lock_call(call_id)
+        call = await tx.lock_call(call_id)
         if call is None or call.final:
             continue
         task = await tx.tasks.open_for(call_id)

@@ -160,6 +160,8 @@ class UnavailableStore:
         raise StoreUnavailable("unavailable")
         yield
 
+    reading = transaction
+
     async def attempt_of(self, attempt_id: str | None, provider_call_id: str | None) -> None:
         raise StoreUnavailable("unavailable")
 

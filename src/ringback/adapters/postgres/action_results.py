@@ -1,15 +1,21 @@
 """The SQL of `action_results` and `dispositions`."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from ringback.adapters.postgres.pool import encode_json
+from ringback.adapters.postgres.tracked_rows import Statement, Write
 from ringback.adapters.postgres.unit_connection import UnitConnection
 from ringback.storage import ActionResult, Disposition
 
-_FIND = "SELECT request_hash, reply FROM action_results WHERE door = $1 AND key = $2"
-STORE_ACTION = """
+FIND_RESULT = "SELECT request_hash, reply FROM action_results WHERE door = $1 AND key = $2"
+STORE_ACTIONS = """
 INSERT INTO action_results (door, key, action, request_hash, call_id, contact_id, at, reply)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+SELECT door, key, action, request_hash, call_id, contact_id, at, reply::jsonb
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::text[])
+     AS row (door, key, action, request_hash, call_id, contact_id, at, reply)
+ON CONFLICT DO NOTHING
 """
 # The row stays in the timeline, under a key that no request has.
 FREE_CONTENT_KEY = """
@@ -26,28 +32,25 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)
 
 
 class PostgresActionResults:
-    """Implements `storage.ActionResults`."""
+    """Implements `storage.ActionResults`. The results are collected, and written before the commit."""
 
     def __init__(self, connection: UnitConnection) -> None:
         self._connection = connection
+        self._results: list[tuple[Any, ...]] = []
+
+    def take_writes(self) -> Sequence[Write]:
+        """Return the write of the collected results, if there are any, and forget them. Each must be written."""
+        rows, self._results = self._results, []
+        return [Write(Statement(STORE_ACTIONS, table="action_results"), rows)] if rows else []
 
     async def find(self, scope: str, key: str) -> tuple[str, dict[str, Any]] | None:
-        record = await self._connection.fetchrow(_FIND, scope, key)
+        record = await self._connection.read(FIND_RESULT, scope, key)
         return (record["request_hash"], record["reply"]) if record else None
 
-    async def store(self, result: ActionResult) -> bool:
-        status = await self._connection.execute(
-            STORE_ACTION,
-            result.scope,
-            result.key,
-            result.action,
-            result.request_hash,
-            result.call_id,
-            result.contact_id,
-            result.at,
-            result.reply,
-        )
-        return bool(status == "INSERT 0 1")
+    async def store(self, result: ActionResult) -> None:
+        reply = encode_json(result.reply)
+        named = result.scope, result.key, result.action, result.request_hash, result.call_id, result.contact_id
+        self._results.append((*named, result.at, reply))
 
     async def free_key(self, scope: str, key: str, since: datetime, undone_by: tuple[str, ...]) -> None:
         await self._connection.execute(FREE_CONTENT_KEY, scope, key, since, undone_by)

@@ -46,6 +46,9 @@ class PostgresAttempts:
         self._rows = rows
 
     async def get(self, attempt_id: str) -> Attempt | None:
+        known = self._rows.find(Attempt, attempt_id)
+        if isinstance(known, Attempt):
+            return known
         record = await self._connection.read(ATTEMPT, attempt_id)
         return self._rows.remember(attempt_from(record)) if record else None
 

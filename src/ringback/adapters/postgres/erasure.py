@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import asyncpg
 import phonenumbers
 
-from ringback.adapters.postgres.locks import LOCK_CONTACT, LOCK_PHONE
+from ringback.adapters.postgres.locks import LOCK_IN_ORDER, names_in_order
 from ringback.adapters.postgres.person_hash import Hashing, PersonHashes, marks_of, renew_calls
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.adapters.postgres.rows import literals
@@ -241,10 +241,7 @@ async def _lock_and_find(connection: Connection, phone: str) -> _Person | None:
     """
     contact_ids = await _column(connection, CONTACTS, phone)
     phones = await _column(connection, PHONES, phone, contact_ids)
-    for known in phones:
-        await connection.execute(LOCK_PHONE, known)
-    for contact_id in contact_ids:
-        await connection.execute(LOCK_CONTACT, contact_id)
+    await connection.execute(LOCK_IN_ORDER, names_in_order(phones, contact_ids))
     await connection.execute(LOCK_CONTACT_ROWS, contact_ids)
     found = await _column(connection, CONTACTS, phone)
     phones_found = await _column(connection, PHONES, phone, found)

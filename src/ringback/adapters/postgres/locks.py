@@ -1,13 +1,25 @@
 """The advisory locks of transactions: of a phone, of a contact, and the one capacity lock of the installation."""
 
-LOCK_PHONE = "SELECT pg_advisory_xact_lock(hashtextextended('phone:' || $1, 0))"
-LOCK_CONTACT = "SELECT pg_advisory_xact_lock(hashtextextended('contact:' || $1, 0))"
+from collections.abc import Iterable
+
+# OFFSET keeps the subquery by itself, so the locks are taken in its order.
+LOCK_IN_ORDER = """
+SELECT pg_advisory_xact_lock(hashtextextended(name, 0))
+FROM (SELECT name FROM unnest($1::text[]) WITH ORDINALITY AS given (name, place) ORDER BY place OFFSET 0) AS names
+"""
 LOCK_CAPACITY = "SELECT pg_advisory_xact_lock(hashtextextended('capacity', 0))"
 LOCK_CONTACTS_OF_CALL = """
 SELECT pg_advisory_xact_lock(hashtextextended('phone:' || phone, 0)),
        pg_advisory_xact_lock(hashtextextended('contact:' || contact_id, 0))
 FROM calls WHERE call_id = $1
 """
+
+
+def names_in_order(phones: Iterable[str], contact_ids: Iterable[str]) -> list[str]:
+    """Name the locks of people in the order in which every transaction takes them."""
+    return [f"phone:{one}" for one in sorted(set(phones))] + [f"contact:{one}" for one in sorted(set(contact_ids))]
+
+
 # For the calls of a group. It waits for no lock, because it holds those of others.
 TRY_CONTACTS_OF_CALLS = """
 SELECT call_id, phone, contact_id,

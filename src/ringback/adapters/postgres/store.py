@@ -62,12 +62,7 @@ class PostgresStore:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresUnitOfWork]:
-        async with translated(), AsyncExitStack() as stack:
-            connection = UnitConnection(self._pool, self._groups, stack)
-            hashes = await self._hashing.ready(self._pool)
-            unit = PostgresUnitOfWork(
-                connection, hashes, clock_is_real=self._clock_is_real, report_zone=self._report_zone
-            )
+        async with self._unit() as unit:
             yield unit
             await unit.finish()
         if unit.outbox.written:
@@ -75,6 +70,20 @@ class PostgresStore:
         self.final_events.update(unit.outbox.finals)
         for report in unit.reports:
             report()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[PostgresUnitOfWork]:
+        async with self._unit(begins=False) as unit:
+            yield unit
+
+    @asynccontextmanager
+    async def _unit(self, *, begins: bool = True) -> AsyncIterator[PostgresUnitOfWork]:
+        async with translated(), AsyncExitStack() as stack:
+            connection = UnitConnection(self._pool, self._groups, stack, begins=begins)
+            hashes = await self._hashing.ready(self._pool)
+            yield PostgresUnitOfWork(
+                connection, hashes, clock_is_real=self._clock_is_real, report_zone=self._report_zone
+            )
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:

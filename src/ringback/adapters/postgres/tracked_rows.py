@@ -62,6 +62,7 @@ class TrackedRows:
 
     def __init__(self) -> None:
         self._read: dict[int, tuple[Row, Columns]] = {}  # the object is kept, so that its id() stays its own
+        self._by_key: dict[tuple[type[Row], str], Row] = {}
         self._changed: dict[type[Row], tuple[Row, Columns]] = {}
 
     @property
@@ -70,7 +71,14 @@ class TrackedRows:
 
     def remember(self, row: R) -> R:
         self._read[id(row)] = (row, columns_of(row))
+        read: Row = row
+        _, key = TABLES[type(read)]
+        self._by_key[type(read), getattr(read, key)] = row
         return row
+
+    def find(self, kind: type[Row], key: str) -> Row | None:
+        """Return the row if this unit has read it. The unit's changes are in it."""
+        return self._by_key.get((kind, key))
 
     def is_known(self, row: Row) -> bool:
         """Whether the row was read or inserted by this unit."""

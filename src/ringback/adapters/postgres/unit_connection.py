@@ -21,12 +21,13 @@ class UnitConnection:
     keeps its changes. Before any other statement it goes on alone, on the group's connection.
     """
 
-    def __init__(self, pool: Pool, groups: Groups, stack: AsyncExitStack) -> None:
+    def __init__(self, pool: Pool, groups: Groups, stack: AsyncExitStack, *, begins: bool = True) -> None:
         self.rows = TrackedRows()
         self.raw: Connection | None = None
         self._pool = pool
         self._groups = groups
         self._stack = stack  # it ends with the unit
+        self._begins = begins  # False: a unit that only reads has no transaction
         self._member: Member | None = None
 
     async def lock_people_of(self, call_id: str) -> bool:
@@ -96,6 +97,7 @@ class UnitConnection:
                 self.raw = await self._member.go_on_alone()
             else:
                 self.raw = await self._stack.enter_async_context(connection_of(self._pool))
-                await self._stack.enter_async_context(self.raw.transaction())
+                if self._begins:
+                    await self._stack.enter_async_context(self.raw.transaction())
         await write_together(self.raw, self.rows.take_writes())
         return self.raw

@@ -10,7 +10,7 @@ from ringback.adapters.postgres.capacity import PostgresCapacity
 from ringback.adapters.postgres.contacts import PostgresContacts
 from ringback.adapters.postgres.decisions import PostgresDecisions
 from ringback.adapters.postgres.inbound_calls import PostgresInboundCalls
-from ringback.adapters.postgres.locks import LOCK_CONTACT, LOCK_PHONE
+from ringback.adapters.postgres.locks import LOCK_IN_ORDER, names_in_order
 from ringback.adapters.postgres.outbox import PostgresOutbox
 from ringback.adapters.postgres.person_facts import PERSON_FACTS
 from ringback.adapters.postgres.person_hash import IS_ERASED, PersonHashes, marks_of
@@ -67,16 +67,16 @@ class PostgresUnitOfWork:
                 await self.save(self._locked[call_id])
             else:
                 self._deltas.count_again(call_id)
-        kept = (self.outbox, self.decisions, self.provider_events, self._deltas)
+        kept = (self.outbox, self.decisions, self.provider_events, self.action_results, self._deltas)
         await self._connection.finish([write for one in kept for write in one.take_writes()])
 
     async def lock_contacts(self, phones: Sequence[str], contact_id: str | None) -> None:
-        for phone in sorted(set(phones)):
-            await self._connection.execute(LOCK_PHONE, phone)
-        if contact_id is not None:
-            await self._connection.execute(LOCK_CONTACT, contact_id)
+        names = names_in_order(phones, [] if contact_id is None else [contact_id])
+        await self._connection.execute(LOCK_IN_ORDER, names)
 
     async def lock_call(self, call_id: str) -> Call | None:
+        if call_id in self._locked:
+            return self._locked[call_id]
         # Two statements: the snapshot of the second must begin after the lock was granted.
         if not await self._connection.lock_people_of(call_id):
             return None

@@ -85,7 +85,7 @@ class CallAnalysed:
             named = await find_target(request, store)
             if named.call_id is None:
                 raise ActionError("not_found", NOT_FOUND_SAY)
-            async with store.transaction() as tx:
+            async with store.reading() as tx:
                 attempt = await tx.attempts.latest_for(named.call_id)
             if attempt is None or attempt.is_erased or attempt.provider_call_id is None:
                 raise ActionError("no_attempt", "This call was never placed.")

@@ -61,11 +61,11 @@ class IncomingCall:
         if (request.call_id, request.contact_id, request.task_id) != (None, None, None):
             contact_id: str | None = (await find_target(request, store)).contact_id
         else:
-            async with store.transaction() as tx:
+            async with store.reading() as tx:
                 contact_id = await tx.contacts.id_by_phone(phone)
         if contact_id is None:
             return unknown_caller(await store.instance())
-        async with store.transaction() as tx:
+        async with store.reading() as tx:
             call_id = await tx.calls.next_or_last_of(contact_id)
         return Target(phone, contact_id, call_id)
 

@@ -128,7 +128,6 @@ class BusinessOperations:
         if target.attempt is not None and request.report is not None:
             # A signed function call proves that the call connected, perhaps before any other report.
             await apply_evidence(tx, target.attempt, request.report, self.rules, self.clock.now)
-            call = await tx.lock_call(target.attempt.call_id)  # the evidence wrote to the same row
         try:
             reply = await action.do(tx, await _subject(tx, request, target, call), request.args, now)
         except ActionError as refused:
@@ -153,8 +152,7 @@ class BusinessOperations:
             at=now,
             reply=reply.as_json(),
         )
-        if not await tx.action_results.store(result):
-            raise Retryable("the idempotency key was taken by another request", 0.1)
+        await tx.action_results.store(result)
 
 
 def _with_ignored(reply: Reply, ignored: list[str]) -> Reply:

@@ -117,7 +117,7 @@ class SetDisposition:
             # The number of the conversation. The contact's may have changed since the call was accepted.
             phone, contact_id = subject.phone, subject.contact.contact_id
             suppression = Suppression(self.rules.new_id(), phone, contact_id, disposition.code, subject.source, now)
-            await suppress(tx, suppression, now, locked_call=subject.call)
+            await suppress(tx, suppression, now)
         return _reply("disposition_set", disposition)
 
     def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:

@@ -23,13 +23,12 @@ async def find_target(request: ActionRequest, store: Store) -> Target:
         return await _of_tool_call(request, store)
     call_id = request.call_id
     if request.task_id is not None:
-        # In a separate transaction, so that the task's row is not locked before the person.
-        async with store.transaction() as tx:
+        async with store.reading() as tx:
             task = await tx.tasks.get(request.task_id)
         if task is None:
             raise ActionError("not_found", NOT_FOUND_SAY)
         call_id = task.call_id
-    async with store.transaction() as tx:
+    async with store.reading() as tx:
         if call_id is not None:
             return await _of_call(tx, call_id)
         assert request.contact_id is not None, "a system names one of the three ids"
@@ -52,7 +51,7 @@ async def _of_tool_call(request: ActionRequest, store: Store) -> Target:
     if request.attempt_id is not None and await store.attempt_of(request.attempt_id, None) is not None:
         # The marks of an attempt on another attempt's call. The conversation is unknown.
         raise ActionError("no_call", NO_CALL_SAY)
-    async with store.transaction() as tx:
+    async with store.reading() as tx:
         # An inbound call is found by the ids that Ringback set on it. A contact in its metadata does not count.
         if await tx.is_erased(ids_of_request(request)):
             raise ActionError("no_call", NO_CALL_SAY)
