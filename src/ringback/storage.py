@@ -116,10 +116,7 @@ class Tasks(Protocol):
 
 
 class Attempts(Protocol):
-    async def get(self, attempt_id: str) -> Attempt | None:
-        """Return the attempt. Once the unit has read it, the return is the same object."""
-        ...
-
+    async def get(self, attempt_id: str) -> Attempt | None: ...
     async def latest_for(self, call_id: str) -> Attempt | None: ...
     async def count_before(self, attempt: Attempt, verdict_digests: Sequence[str]) -> int:
         """Return how many earlier attempts of the same call have one of these verdicts."""
@@ -236,7 +233,7 @@ class KnowsErased(Protocol):
 
 class UnitOfWork(KnowsErased, Protocol):
     """One transaction. The lock order is `lock_contacts` (phones sorted, then the contact), then `lock_call`, then
-    `capacity.lock`."""
+    `capacity.lock`. `lock_call` and `attempts.get` return one object for each id."""
 
     @property
     def calls(self) -> Calls: ...
@@ -268,10 +265,7 @@ class UnitOfWork(KnowsErased, Protocol):
     async def lock_contacts(self, phones: Sequence[str], contact_id: str | None) -> None: ...
 
     async def lock_call(self, call_id: str) -> Call | None:
-        """Lock the phone and the contact of the call, then return the call, locked FOR UPDATE.
-
-        Once the unit has locked it, every return is the same object.
-        """
+        """Lock the phone and the contact of the call, then return the call, locked FOR UPDATE."""
         ...
 
     async def insert(self, row: Call | Task | Attempt | InboundCall) -> None: ...

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-# OFFSET keeps the subquery by itself, so the locks are taken in its order.
+# OFFSET keeps the subquery by itself, so its order is that of the locks.
 LOCK_IN_ORDER = """
 SELECT pg_advisory_xact_lock(hashtextextended(name, 0))
 FROM (SELECT name FROM unnest($1::text[]) WITH ORDINALITY AS given (name, place) ORDER BY place OFFSET 0) AS names
