@@ -1,4 +1,4 @@
-"""The client of the actions, a process of its own: actions, empty answers and database round trips in random order."""
+"""The client of the actions, a process of its own: actions, empty answers, round trips and commits in random order."""
 
 import argparse
 import asyncio
@@ -18,7 +18,9 @@ from benchmarks.action_requests import KINDS, ActionKind
 from benchmarks.http_load import HEAD_END, post
 from benchmarks.stub_server import content_length
 
-EMPTY, ROUND_TRIP = "empty handler", "SELECT 1"
+EMPTY, ROUND_TRIP, COMMIT = "empty handler", "SELECT 1", "a committed row"
+#: A table of the benchmark's own.
+COMMITTED = "committed_rows"
 #: Laps that are measured at least, on a machine however slow.
 LEAST_LAPS = 3
 Piece = tuple[int, ActionKind | str, int]
@@ -48,12 +50,13 @@ class Connection:
 def pieces(calls: int, seed: int) -> Iterator[Piece]:
     """Yield (lap, request, number of its call), while there are calls without a request.
 
-    Each lap has every request once, in an order of its own. The empty handler and the round trip need no call.
+    Each lap has every request once, in an order of its own. The empty handler, the round trip and the commit need no
+    call.
     """
     dice = random.Random(seed)
     number = 0
     for lap in range(calls // len(KINDS)):
-        kinds: list[ActionKind | str] = [*KINDS, EMPTY, ROUND_TRIP]
+        kinds: list[ActionKind | str] = [*KINDS, EMPTY, ROUND_TRIP, COMMIT]
         dice.shuffle(kinds)
         for kind in kinds:
             number += isinstance(kind, ActionKind)
@@ -91,6 +94,8 @@ class Client:
         body = b"{}"
         if kind == EMPTY:
             body = await self._empty.ask(request)
+        elif kind == COMMIT:
+            await self._database.execute(f"INSERT INTO {COMMITTED} VALUES (1)")
         else:
             await self._database.fetchval("SELECT 1")
         took_s = time.perf_counter() - began
@@ -112,7 +117,7 @@ def check_reply(kind: ActionKind, body: bytes) -> None:
 
 
 async def run_load(asked: argparse.Namespace) -> dict[str, list[float]]:
-    """Return the times of each action and API, of the empty handler and of the round trips, in seconds."""
+    """Return the times of each action and API, of the empty handler, the round trips and the commits, in seconds."""
     clients = [await _open_client(asked) for _ in range(asked.clients)]
     work = pieces(asked.calls, asked.seed)
     ends_at = time.perf_counter() + asked.seconds

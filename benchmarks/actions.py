@@ -1,4 +1,4 @@
-"""The nine actions over HTTP, beside an empty handler and one bare database round trip of the same minutes."""
+"""The nine actions over HTTP, beside an empty handler, one bare round trip and one commit of the same minutes."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from pathlib import Path as File
 
 import asyncpg
 
-from benchmarks.action_load import EMPTY, ROUND_TRIP
+from benchmarks.action_load import COMMIT, COMMITTED, EMPTY, ROUND_TRIP
 from benchmarks.action_requests import AGENTS, KINDS, SYSTEMS
 from benchmarks.child import ROOT, BenchmarkFailed, Child, free_port
 from benchmarks.ground import Ground
@@ -40,7 +40,7 @@ about another person, who is on the phone and has a callback planned; a reply ot
 the run. Tool calls of agents are signed and carry the conversation so far, 20 KB, and so does `call_analysed`. The same
 client measures two yardsticks in between, all in random order: a Starlette route that answers `{{}}` in a process of
 its own, and `SELECT 1` on an open asyncpg connection. The multiple compares medians: of the action, and of the two
-yardsticks together.
+yardsticks together. A committed row is one INSERT on that connection: every action commits once before its reply.
 """
 
 
@@ -53,12 +53,12 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class ActionResults:
-    """`timings` by the names of the kinds of requests and of the two yardsticks."""
+    """`timings` by the names of the kinds of requests, of the two yardsticks and of the commit."""
 
     timings: Mapping[str, Timing]
 
     def section(self) -> Section:
-        yardsticks = [self._row(name, "", self.timings[name]) for name in (ROUND_TRIP, EMPTY)]
+        yardsticks = [self._row(name, "", self.timings[name]) for name in (ROUND_TRIP, EMPTY, COMMIT)]
         rows = [self._row(f"`{kind.action}`", kind.api, self.timings[kind.name]) for kind in KINDS]
         text = f"{table(yardsticks + rows, _HEADER)}\n\n{_EXPLANATION}"
         return Section("The actions", text, self.figures())
@@ -66,9 +66,11 @@ class ActionResults:
     def figures(self) -> Figures:
         """Of each API the slowest action, and how many there are."""
         worst = {api: [self._multiple(self.timings[kind.name]) for kind in KINDS if kind.api == api] for api in _APIS}
-        return {f"{NAME}.{api}.slowest": max(multiples) for api, multiples in worst.items()} | {
-            f"{NAME}.{api}.median": statistics.median(multiples) for api, multiples in worst.items()
-        }
+        return (
+            {f"{NAME}.{api}.slowest": max(multiples) for api, multiples in worst.items()}
+            | {f"{NAME}.{api}.median": statistics.median(multiples) for api, multiples in worst.items()}
+            | {f"{NAME}.commit": self._multiple(self.timings[COMMIT]), f"{NAME}.commit_ms": self.timings[COMMIT].p50_ms}
+        )
 
     def _multiple(self, timing: Timing) -> float:
         return timing.p50_ms / (self.timings[EMPTY].p50_ms + self.timings[ROUND_TRIP].p50_ms)
@@ -93,6 +95,7 @@ async def measure(
     connection = await asyncpg.connect(url)
     try:
         await Seeding(plan.seed).conversations(connection, calls)
+        await connection.execute(f"CREATE TABLE {COMMITTED} (number int)")
     finally:
         await connection.close()
     async with _product(url, directory, plan.profile_dir) as (product, port), _empty(directory) as empty_port:

@@ -144,12 +144,36 @@ def use_of_machine(figures: Figures) -> str:
     )
 
 
+def cost_of_commit(figures: Figures) -> str:
+    took_ms, multiple = figures["actions.commit_ms"], figures["actions.commit"]
+    return (
+        f"- `actions`: a reply is durable before it is sent. One committed row takes {took_ms:.2f} ms here,"
+        f" {multiple:.1f} × both yardsticks, and an action reads and locks before it."
+    )
+
+
+#: What limits a path beside its CPU. Decision 0028 has the reasons about updates.
+KNOWN_LIMITS = {
+    "place": (
+        "a dial has a connection of its own, which the other programs do not pay for. The row of an attempt has the"
+        " whole request, so that it can be sent again with the same bytes: the floor writes as much WAL. Updates of"
+        " tasks and attempts change a partial or unique index, so none of them is HOT."
+    ),
+    "apply": (
+        "the identity of a webhook is that of its whole content, and its report is read by type. The second decode is"
+        " a fiftieth of the work."
+    ),
+}
+
+
 def limits(figures: Figures, missed: Sequence[str]) -> list[str]:
     """A sentence for each path with a missed goal, if the run measured it."""
     sentences = [costs(path, figures) for path in dict.fromkeys(missed) if f"{path}.floor.cpu" in figures]
     if "place" in missed and "place.two processes.rate" in figures:
         sentences.append(use_of_machine(figures))
-    return sentences
+    if "actions" in missed and "actions.commit" in figures:
+        sentences.append(cost_of_commit(figures))
+    return sentences + [f"- `{path}`: {KNOWN_LIMITS[path]}" for path in dict.fromkeys(missed) if path in KNOWN_LIMITS]
 
 
 def goals_table(figures: Figures) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 import asyncpg
 import pytest
 
-from benchmarks.action_load import EMPTY, ROUND_TRIP, UnexpectedReply, check_reply, pieces
+from benchmarks.action_load import COMMIT, EMPTY, ROUND_TRIP, UnexpectedReply, check_reply, pieces
 from benchmarks.action_requests import AGENTS, KINDS, SYSTEMS
 from benchmarks.actions import measure
 from benchmarks.ground import give_defaults
@@ -15,7 +15,7 @@ from benchmarks.running import Plan
 from benchmarks.seeding import ids_of
 from ringback.adapters.retell.functions import parse_tool_call
 
-EVERYTHING = {*(kind.name for kind in KINDS), EMPTY, ROUND_TRIP}
+EVERYTHING = {*(kind.name for kind in KINDS), EMPTY, ROUND_TRIP, COMMIT}
 
 
 def test_all_nine_actions_are_asked_by_systems_and_seven_by_agents():
