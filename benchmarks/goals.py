@@ -82,6 +82,7 @@ GOALS: Sequence[Goal] = (
     at_least("apply", "rate, of a transaction each on SQS", 2.5, figure("apply.ratio.transaction each, SQS"), " ×"),
     at_most("apply", "decodes of 20 KB, the queue's envelope included", 2, figure("apply.product.decodes")),
     at_most("apply", "commits of an event", 0.5, figure("apply.product.commits")),
+    at_least("apply", "rate, of that without statistics", 0.97, figure("apply.ratio.without statistics"), " ×"),
     at_most(
         "accept",
         "CPU of the process, of FastAPI + aiobotocore's",

@@ -11,7 +11,7 @@ from benchmarks.seeding import Seeding
 #: Writes the rows of so many pieces of work. Returns the messages that are not in the database.
 Fill = Callable[[Seeding, Any, int], Awaitable[list[str]]]
 
-PRODUCT, FLOOR = "product", "floor"
+PRODUCT, FLOOR, WITHOUT_STATISTICS = "product", "floor", "without statistics"
 
 
 class Source(StrEnum):
@@ -36,7 +36,10 @@ class Stub(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One side of a path. `sends_to_sqs`: what it did is counted there, and not in the database."""
+    """One side of a path. `sends_to_sqs`: what it did is counted there, and not in the database.
+
+    `counts` False: the product without its statistics.
+    """
 
     name: str
     module: str
@@ -44,6 +47,7 @@ class Program:
     processes: int = 1
     is_peer: bool = False  # runs in the environment of the peers
     sends_to_sqs: bool = False
+    counts: bool = True
 
     @property
     def is_product(self) -> bool:
@@ -165,6 +169,7 @@ PATHS = (
             _product(Source.TABLE),
             _floor("apply", Source.TABLE),
             _product(Source.SQS, "product on SQS"),
+            Program(WITHOUT_STATISTICS, "benchmarks.product_process", Source.TABLE, counts=False),
             Program("transaction each, SQS", "benchmarks.peers.sqs_apply", Source.SQS),
         ),
         {"RINGBACK_CALLING_HOURS": "always"},

@@ -69,12 +69,23 @@ def count_decodes(calls: Counter[str]) -> None:
     pydantic_core.from_json = counted(pydantic_core.from_json)
 
 
+def count_nothing() -> None:
+    """Leave the statistics out of every unit of work from now on."""
+    from ringback.adapters.postgres import unit_of_work
+
+    def no_rows(*_: object) -> list[Any]:
+        return []
+
+    vars(unit_of_work).update(count_attempt=no_rows, count_call=no_rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("service")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--counts", type=Path, required=True)
     parser.add_argument("--profile", type=Path)
+    parser.add_argument("--without-statistics", action="store_true")
     asked = parser.parse_args()
     calls: Counter[str] = Counter()
     count_decodes(calls)
@@ -84,6 +95,8 @@ def main() -> None:
 
     wiring.open_queue = counting(wiring.open_queue, calls)
     settings = read_settings(process_environment(), emulated=False)
+    if asked.without_statistics:
+        count_nothing()
     configure_logs("json", sys.stderr)
     service = importlib.import_module(f"ringback.services.{asked.service}")
     profile = cProfile.Profile()

@@ -48,7 +48,7 @@ side and in PostgreSQL or the broker. WAL is what PostgreSQL writes for one, wit
   HMAC, sends in tens. FastAPI: HMAC and one committed row for each.
 - `apply`: the webhook processor, three webhooks of 20 KB for each placed call. Floor: received in tens, one statement
   for the events that arrived together, deleted in tens. The other: received from SQS in tens, a transaction of four
-  statements for each, each deleted by itself.
+  statements for each, each deleted by itself. Without statistics: the product, but its units of work count nothing.
 - `deliver`: the relay of the scheduler, one request to Engage for each event. Floor: 50
   requests in flight, a hundred rows in one statement.
 

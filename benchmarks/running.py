@@ -98,7 +98,8 @@ class Setup:
     def start(self, port: int, number: int) -> Child:
         name = f"{self.database}_{number}"
         if self.program.is_product:
-            return start_product(self.ground, self.path.service, name, port, self._product_env(), self.plan)
+            options = () if self.program.counts else ("--without-statistics",)
+            return start_product(self.ground, self.path.service, name, port, self._product_env(), self.plan, options)
         python = str(PEERS_PYTHON) if self.program.is_peer else sys.executable
         log = self.ground.directory / f"{name}.log"
         return Child(self.program.module, self._arguments(port), KEYS, log, python)
@@ -126,8 +127,10 @@ class Setup:
         return env
 
 
-def start_product(ground: Ground, service: str, name: str, port: int, env: dict[str, str], plan: Plan) -> Child:
-    arguments = [service, "--port", str(port), "--counts", str(ground.directory / f"{name}.json")]
+def start_product(  # noqa: PLR0913 - each is of another source
+    ground: Ground, service: str, name: str, port: int, env: dict[str, str], plan: Plan, options: Sequence[str] = ()
+) -> Child:
+    arguments = [service, "--port", str(port), "--counts", str(ground.directory / f"{name}.json"), *options]
     if plan.profile_dir is not None:
         arguments += ["--profile", str((plan.profile_dir / f"{name}.pstats").resolve())]
     return Child("benchmarks.product_process", arguments, env, ground.directory / f"{name}.log")
