@@ -71,6 +71,14 @@ LOCK_TIMEOUT_S = 5
 TRANSACTION_TIMEOUT_S = 15
 _HAS_TRANSACTION_TIMEOUT = (17,)
 
+# Every statement here that changes an attempt or a call counts it too. Migration 0011 marks what others change.
+_SESSION = f"""
+SET ringback.counts = 'on';
+SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_S}s';
+SET lock_timeout = '{LOCK_TIMEOUT_S}s'
+"""
+_BACKEND = "SELECT pg_backend_pid()"
+
 _CLASH = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
@@ -81,8 +89,8 @@ def encode_json(value: object) -> str:
 
 async def _prepare_any_connection(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec("jsonb", encoder=encode_json, decoder=msgspec.json.decode, schema="pg_catalog")
-    # Every statement here that changes an attempt or a call counts it too. Migration 0011 marks what others change.
-    await connection.execute("SET ringback.counts = 'on'")
+    # Not as parameters of the start: PgBouncer refuses those, or is told to ignore them.
+    await connection.execute(_SESSION)
     # `json` keeps the text as written. The standard decoder keeps the order of the keys too.
     await connection.set_type_codec("json", encoder=encode_json, decoder=json.loads, schema="pg_catalog")
 
@@ -103,7 +111,7 @@ async def open_pool(database_url: str, *, max_size: int, is_unlimited: bool = Fa
     `is_unlimited`: without limits of a statement's and a transaction's time, for work that holds no lock of dialing.
     """
     async with opening():
-        return await asyncpg.create_pool(
+        pool = await asyncpg.create_pool(
             database_url,
             min_size=1,
             max_size=max_size,
@@ -113,13 +121,33 @@ async def open_pool(database_url: str, *, max_size: int, is_unlimited: bool = Fa
             statement_cache_size=512,
             # The URL may name several hosts, or a name that now leads to another server. Only a writable one is used.
             target_session_attrs=SessionAttribute.read_write,
-            server_settings={
-                "application_name": "ringback",
-                "timezone": "UTC",
-                "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_S}s",
-                "lock_timeout": f"{LOCK_TIMEOUT_S}s",
-            },
+            server_settings={"application_name": "ringback", "timezone": "UTC"},
         )
+        try:
+            await _refuse_shared_sessions(pool, database_url)
+        except BaseException:
+            pool.terminate()
+            raise
+    return pool
+
+
+async def _refuse_shared_sessions(pool: Pool, database_url: str) -> None:
+    """Raise StoreUnavailable if two connections have one session, as with PgBouncer in transaction mode.
+
+    The settings of a session and LISTEN would be lost there without an error.
+    """
+    async with pool.acquire() as connection:
+        backend = await connection.fetchval(_BACKEND)
+        if backend == connection.get_server_pid():
+            return
+        # A pooler is between. It gives the session that was free last, unless the first connection keeps it.
+        other = await asyncpg.connect(database_url, statement_cache_size=0)
+        try:
+            is_shared = await other.fetchval(_BACKEND) == backend
+        finally:
+            await other.close()
+    if is_shared:
+        raise StoreUnavailable("connections share sessions there: use a pooler's session mode, or PostgreSQL itself")
 
 
 @asynccontextmanager

@@ -1,7 +1,6 @@
 """Alembic's connection to the database, over asyncpg, the product's only driver."""
 
 import asyncio
-from functools import partial
 
 import asyncpg
 from alembic import context
@@ -19,16 +18,21 @@ def _migrate(connection: Connection) -> None:
         context.run_migrations()
 
 
-async def _run() -> None:
+async def _connect() -> asyncpg.Connection:
+    """Connect with asyncpg, which reads every form of a PostgreSQL URL, including unix sockets. SQLAlchemy does not."""
     attributes = context.config.attributes
-    # asyncpg reads every form of a PostgreSQL URL, including unix sockets. SQLAlchemy's own parser does not.
-    connect = partial(
-        asyncpg.connect,
+    connection = await asyncpg.connect(
         attributes["database_url"],
         target_session_attrs=SessionAttribute.read_write,
-        server_settings={"application_name": "ringback-upgrade", "lock_timeout": f"{attributes.get('lock_s', 0)}s"},
+        server_settings={"application_name": "ringback-upgrade"},
     )
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect)
+    # Not as a parameter of the start: PgBouncer refuses it.
+    await connection.execute(f"SET lock_timeout = '{attributes.get('lock_s', 0)}s'")
+    return connection
+
+
+async def _run() -> None:
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=_connect)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_migrate)
