@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not inst
 
 _SETTINGS = """
 [databases]
-* = host={host} user={user}
+* = host={host} port={server_port} user={user}
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {port}
@@ -48,7 +48,8 @@ def pooler(database_url: str) -> Iterator[Callable[[str], str]]:
 
     def start(mode: str) -> str:
         file = folder / "pgbouncer.ini"
-        file.write_text(_SETTINGS.format(host=host, user=server.username, port=port, mode=mode))
+        named = {"host": host, "server_port": server.port or 5432, "user": server.username}
+        file.write_text(_SETTINGS.format(port=port, mode=mode, **named))
         # PgBouncer does not run as root either, and the socket's directory is closed to others.
         identity = choose_identity(find_binaries(), Path(host) if host.startswith("/") else folder)
         started.append(subprocess.Popen(identity.command(folder, [str(PGBOUNCER), "-q", str(file)])))
