@@ -35,6 +35,11 @@ auth_type = any
 pool_mode = {mode}
 """
 
+_LOCKS = """
+SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database
+WHERE locktype = 'advisory' AND datname = current_database()
+"""
+
 
 @pytest.fixture
 def pooler(database_url: str) -> Iterator[Callable[[str], str]]:
@@ -86,7 +91,7 @@ async def test_through_session_mode_a_unit_of_work_has_its_limits_and_its_locks(
             await tx.lock_contacts(["+14155550100"], "crm-1")
             assert await tx.instance() == "test-instance"
             connection = await pool.acquire()
-            assert await connection.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 2
+            assert await connection.fetchval(_LOCKS) == 2
         for setting, limit_s in (
             ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_S),
             ("lock_timeout", LOCK_TIMEOUT_S),
