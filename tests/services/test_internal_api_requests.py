@@ -319,6 +319,8 @@ async def test_a_body_above_256_kib_is_413_declared_or_chunked(api, flows):
         ("GET", "/v1/calls?status=sleeping", 422),
         ("GET", "/v1/calls?contact_id=%00", 422),
         ("GET", "/v1/calls?cursor=a/b", 422),
+        ("GET", "/v1/calls?cursor=zzz", 422),
+        ("GET", "/v1/suppressions?cursor=zzz", 422),
         ("GET", "/v1/calls?limit=0", 422),
         ("GET", "/v1/calls?contactid=typo", 422),
         ("GET", "/v1/suppressions?phone=4155550100", 422),
