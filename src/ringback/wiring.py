@@ -39,7 +39,7 @@ from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.adapters.sqs.queue import open_sqs_queue
 from ringback.config import Settings, SettingsError, describe
 from ringback.domain.catalog import Catalog, CatalogError, built_in_catalog, parse_catalog
-from ringback.domain.errors import ErasureKeyMissing, Retryable, StoreUnavailable
+from ringback.domain.errors import ErasureKeyMissing, Retryable
 from ringback.flows.analytics import Analytics
 from ringback.flows.border import Border, stop_call_here
 from ringback.flows.business_operations import business_actions, declarations
@@ -340,7 +340,7 @@ async def open_diagnostic_targets(
     """
     async with AsyncExitStack() as stack:
         pool: Pool | None = None
-        unavailable: Retryable = StoreUnavailable("it is in the database, which is not configured")
+        unavailable: Retryable | None = None
         if settings.database_url is not None:
             try:
                 pool = await open_pool(settings.database_url, max_size=2)
@@ -350,10 +350,10 @@ async def open_diagnostic_targets(
         queues: dict[str, MessageQueue | Retryable] = {}
         for subject, name in {"call queue": settings.call_queue, "event queue": settings.event_queue}.items():
             is_in_database = not name.startswith("http")
-            if is_in_database and "RINGBACK_DATABASE_URL" in known_elsewhere:
-                continue  # the finding about the database says that it is not known here
+            if is_in_database and settings.database_url is None:
+                continue  # the finding about the database says that it is not set, or not known here
             try:
-                if pool is None and is_in_database:
+                if unavailable is not None and is_in_database:
                     raise unavailable
                 queue = queues[subject] = await open_queue(name, pool, settings.aws_region)
                 stack.push_async_callback(queue.close)
@@ -366,11 +366,7 @@ async def open_diagnostic_targets(
             stack.push_async_callback(engage.close)
         yield DiagnosticTargets(
             clock=SystemClock(),
-            database=PostgresInspection(pool, Hashing(settings.erasure_key))
-            if pool is not None
-            else unavailable
-            if settings.database_url
-            else None,
+            database=PostgresInspection(pool, Hashing(settings.erasure_key)) if pool is not None else unavailable,
             outbox=PostgresDeadOutbox(pool) if pool is not None else None,
             queues=queues,
             account=RetellAccount(api_key, settings.retell_base_url) if api_key is not None else None,

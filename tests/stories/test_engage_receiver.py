@@ -1,5 +1,8 @@
 """The receiver of docs/engage.md gets every event of a running system, also across a stop of its own."""
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +13,7 @@ from ringback import cli
 from tests.event_schemas import checked_event
 
 from .documented_receiver import SECRET, DocumentedReceiver, documented_receiver
-from .running_system import Json, SystemClient, new_call
+from .running_system import Json, RunningSystem, SystemClient, clean_environment, new_call
 
 
 @pytest.fixture
@@ -23,11 +26,13 @@ def test_every_event_arrives_verified_in_order_and_is_in_the_feed(receiver: Docu
     running = make_system(RINGBACK_ENGAGE_URL=receiver.url, RINGBACK_ENGAGE_SECRET=SECRET)
     running.start()
     client = running.client
+    assert f"{receiver.url} responds" in _doctor(running)
     before = [client.place(new_call(f"+121255501{code}")) for code in ("00", "01", "03")]
     for call_id in before:
         client.wait_final(call_id)
         client.wait_delivered(call_id)
     receiver.stop()
+    assert f"{receiver.url}: no connection (Connection refused)" in _doctor(running)
     during = [client.place(new_call(f"+131255501{code}")) for code in ("00", "05")]
     for call_id in during:
         client.wait_final(call_id)
@@ -42,6 +47,21 @@ def test_every_event_arrives_verified_in_order_and_is_in_the_feed(receiver: Docu
         assert [event["data"].get("is_final", False) for event in own] == [False] * (len(own) - 1) + [True]
     assert sorted(event["id"] for event in stored) == sorted(event["id"] for event in _feed(client))
     assert running.stop() == 0
+
+
+def _doctor(running: RunningSystem) -> str:
+    """Examine the system from a shell that has none of its settings, and return the line about Engage."""
+    words = ["doctor", "--data-dir", str(running.home / "data")]
+    told = subprocess.run(
+        [sys.executable, "-m", "ringback.cli", *words],
+        env=clean_environment({}),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    [line] = [line for line in told.stdout.splitlines() if re.match("(ok|warn|WRONG) +Engage ", line)]
+    return line
 
 
 def _feed(client: SystemClient) -> list[Json]:

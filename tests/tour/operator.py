@@ -139,7 +139,7 @@ def send_a_refused_event_again(tour: Tour) -> None:
     )
     warned = tour.run("doctor", shown="^(warn|WRONG) ")
     tour.says(
-        "The doctor says that something is wrong.", is_true=warned.code == 1 and "1 dead letters" in warned.stdout
+        "The doctor says that something is wrong.", is_true=warned.code == 1 and "1 dead letter;" in warned.stdout
     )
     shown = tour.run("dead-letters", "show", rows[0][0])
     tour.says("One letter is shown whole.", is_true=shown.body["payload"]["id"] == dead["event_id"], found=shown.stdout)

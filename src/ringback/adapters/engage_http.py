@@ -14,6 +14,7 @@ from aiohttp.connector import Connection
 from standardwebhooks import Webhook
 from yarl import URL
 
+from ringback.adapters.connection_fault import connection_fault
 from ringback.adapters.retry_after import retry_after_s
 from ringback.domain.errors import Retryable
 from ringback.failpoints import Failpoint, reach
@@ -145,7 +146,7 @@ class EngageHttp:
             async with self._session.options(url, allow_redirects=False) as response:
                 return response.status
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise Retryable(f"no response: {type(error).__name__}") from None
+            raise Retryable(connection_fault(error)) from None
 
     def _request(self, kind: str, message_id: str, payload: Mapping[str, Any]) -> EngageRequest:
         now = self._clock.now()

@@ -1,6 +1,7 @@
 """ringback doctor: check an installation, with the settings of the running system where there is one."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 from ringback.cli.client import send
 from ringback.cli.output import print_json, print_sentences
 from ringback.cli.settings import DEFAULT_DATA_DIR, UP_FILE, AsJson, DataDir, settings_of
-from ringback.config import Settings, SettingsError, describe, process_environment, read_access
+from ringback.config import Settings, SettingsError, describe, process_environment, read_access, read_settings
 from ringback.domain.operations import MASK
 
 if TYPE_CHECKING:
@@ -35,9 +36,9 @@ def doctor(
 
     from ringback.flows.operator.diagnostics import warn
 
-    settings = settings_of(data_dir)
-    here = {name: (value, origin) for name, value, origin in describe(settings)}
     running, checks = _ask_running(data_dir)
+    settings = _without_unused_emulators(settings_of(data_dir), running)
+    here = {name: (value, origin) for name, value, origin in describe(settings)}
     missing = frozenset(name for name, (value, _) in running.items() if value and not here.get(name, ("", ""))[0])
     checks += [
         warn(name, f"is {value} in this shell, and {running[name][0] or 'not set'} in the running system, which counts")
@@ -87,6 +88,26 @@ def _ask_running(data_dir: Path) -> "tuple[Shown, list[Check]]":
         return {item["name"]: (item["value"], item["origin"]) for item in body["items"]}, checks
     said = f"{access.url} does not tell its settings ({status}); those of this shell are shown"
     return {}, [*checks, warn(subject, said, "use a key of the role operator or admin")]
+
+
+def _without_unused_emulators(settings: Settings, running: Shown) -> Settings:
+    """Replace an emulator by what the running system uses. The file of `up` has the emulators' addresses anyway.
+
+    The secret of Engage stays, because the doctor delivers nothing. A masked address is not known here.
+    """
+    here = read_settings(process_environment(), emulated=False)
+    used = {name: None if MASK in value else value or None for name, (value, _) in running.items()}
+    engage_url, retell_base_url = used.get("RINGBACK_ENGAGE_URL"), used.get("RETELL_BASE_URL")
+    if used and here.engage_url is None and settings.engage_url not in (None, engage_url):
+        settings = replace(settings, engage_url=engage_url)
+    if used and here.retell_base_url is None and settings.retell_base_url not in (None, retell_base_url):
+        settings = replace(
+            settings,
+            retell_base_url=retell_base_url,
+            retell_api_key=here.retell_api_key,
+            retell_webhook_key=here.retell_webhook_key,
+        )
+    return settings
 
 
 def _readiness(subject: str, url: str, body: Any) -> "Check":

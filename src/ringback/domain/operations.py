@@ -135,6 +135,11 @@ _DATABASE_SECRET = re.compile(r"(?<=[?&])((?:ssl)?password=)[^&#]*")
 _QUERY_VALUE = re.compile(r"=[^&#]*")
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """Format a number and its noun: 1 call, 2 calls."""
+    return f"{number} {one if number == 1 else many}"
+
+
 def masked_url(url: str) -> str:
     """Return the URL with its secrets masked.
 

@@ -58,6 +58,7 @@ async def engage_url():
 
     app = web.Application()
     app.add_routes([web.post("/abt-events", accept), web.options("/broken/abt-events", broken)])
+    app.add_routes([web.options("/plain/abt-events", without_options)])
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -67,6 +68,11 @@ async def engage_url():
 
 async def broken(request):
     return web.Response(status=503)
+
+
+async def without_options(request):
+    """Answer as Python's http.server does, with which the receiver of docs/engage.md is written."""
+    return web.Response(status=501)
 
 
 @pytest.fixture
@@ -129,11 +135,20 @@ async def test_an_engage_that_is_not_configured_is_a_warning(around):
 async def test_engage_is_really_tried(around, engage_url):
     [sound] = [finding for finding in await diagnose(around) if finding.subject == "Engage"]
     assert (sound.wrong, sound.said) == (False, f"{engage_url} responds; only an event can prove the secret")
-    for url, said in {f"{engage_url}/broken": "responds 503", "http://127.0.0.1:9": "no response"}.items():
+    for url, said in {
+        f"{engage_url}/broken": "responds 503",
+        "http://127.0.0.1:9": "no connection (Connection refused)",
+    }.items():
         engage = EngageHttp(url, SECRET, SystemClock())
         found = await wrongs(replace(around, engage=engage, engage_url=url))
         await engage.close()
         assert said in found["Engage"][0]
+
+
+async def test_an_engage_that_does_not_know_the_method_is_there(around, engage_url):
+    engage = EngageHttp(f"{engage_url}/plain", SECRET, SystemClock())
+    assert "Engage" not in await wrongs(replace(around, engage=engage))
+    await engage.close()
 
 
 async def test_the_last_failed_delivery_is_named_until_it_succeeds(around, pool, store):
@@ -158,7 +173,7 @@ async def test_numbers_that_differ_from_their_rows_are_wrong(around, pool):
         "VALUES (date_trunc('hour', now()), 'outbound', 'completed', 1)"
     )
     said, advice = (await wrongs(counting))["analytics"]
-    assert said == "1 numbers of the last hours differ from their rows"
+    assert said == "1 number of the last hours differs from its rows"
     assert "ringback analytics rebuild" in advice
 
 
@@ -211,7 +226,7 @@ async def test_an_open_breaker_late_rows_and_dead_letters_are_wrong_but_a_pause_
     findings = await diagnose(around)
     wrong = [(finding.subject, finding.said) for finding in findings if finding.wrong]
     assert [subject for subject, _ in wrong] == ["breaker", "outbox", "outbox", "event queue"]
-    assert [said for _, said in wrong][2:] == ["1 dead letters", "1 dead letters"]
+    assert [said for _, said in wrong][2:] == ["1 dead letter", "1 dead letter"]
     assert "paused: wrong script" in {finding.said for finding in findings if finding.warning}
 
 

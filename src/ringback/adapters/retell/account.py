@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from ringback.adapters.connection_fault import connection_fault
 from ringback.adapters.retell.proxy import environment_proxy
 from ringback.domain.errors import ProviderUnavailable
 from ringback.domain.operations import AgentWebhook
@@ -48,7 +49,7 @@ class RetellAccount:
                 async with session.get(self._base_url + path, allow_redirects=False) as answer:
                     body = await answer.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise ProviderUnavailable(f"Retell did not answer: {type(error).__name__}") from None
+            raise ProviderUnavailable(f"Retell did not answer: {connection_fault(error)}") from None
         return answer.status, body if isinstance(body, dict) else {}
 
 

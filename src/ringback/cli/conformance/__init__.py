@@ -34,11 +34,12 @@ def conformance(
 
     The exit code is 1 if the receiver breaks a rule.
     """
-    known_secret = secret or read_settings(process_environment(), emulated=False).engage_secret
+    env = {"RINGBACK_ENGAGE_SECRET": secret} if secret else process_environment()
+    known_secret = read_settings(env, emulated=False).engage_secret
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-        raise SettingsError(["URL: begins with http:// or https:// and has a host"])
+        raise SettingsError(["URL: must begin with http:// or https:// and have a host"])
     if contact_url is not None and ("{contact_id}" not in contact_url or events_only):
-        raise SettingsError(["--contact-url: has {contact_id} in it, and is not used with --events-only"])
+        raise SettingsError(["--contact-url: must have {contact_id} in it, and cannot be used with --events-only"])
     if not known_secret:
         raise SettingsError(
             ["RINGBACK_ENGAGE_SECRET: must be set, or --secret be given, because every event is signed"]
@@ -63,14 +64,10 @@ async def _examine(url: str, secret: str, has_writes: bool, contact_url: str | N
     from ringback.cli.conformance.rules import NOT_OBSERVABLE, NOT_OBSERVABLE_WRITES, examine
     from ringback.web.event_reference import read_examples
 
-    try:
-        webhook = Webhook(secret)
-    except (ValueError, RuntimeError) as error:
-        raise SettingsError(["RINGBACK_ENGAGE_SECRET or --secret: whsec_ and base64"]) from error
     async with aiohttp.ClientSession(
         cookie_jar=aiohttp.DummyCookieJar(), headers={"User-Agent": "ringback"}
     ) as session:
-        receiver = Receiver(url, webhook, session)
+        receiver = Receiver(url, Webhook(secret), session)
         run = uuid.uuid4().hex[:12]
         verdicts = await examine(Examination(receiver, read_examples(), run, has_writes, contact_url))
     is_unseen = has_writes and contact_url is None

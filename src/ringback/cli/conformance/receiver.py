@@ -11,6 +11,7 @@ import aiohttp
 from standardwebhooks import Webhook
 from yarl import URL
 
+from ringback.adapters.connection_fault import connection_fault
 from ringback.adapters.engage_http import TEMPORARY_4XX, TIMEOUT_S, EngageRequest, event_request, write_request
 from ringback.cli.conformance.streams import CrmWrite, Event
 
@@ -122,7 +123,7 @@ class Receiver:
                 raise Unreachable(f"{MOST_TIMEOUTS} requests got no answer within {self.timeout_s:g} s") from None
             return Answer(None, f"got no answer within {self.timeout_s:g} s")
         except aiohttp.ClientConnectorError as error:
-            raise Unreachable(f"No connection is accepted ({type(error.os_error).__name__})") from None
+            raise Unreachable(f"The receiver cannot be reached: {connection_fault(error)}") from None
         except (aiohttp.ClientError, OSError):
             return Answer(None, "lost its connection before an answer")
 
@@ -142,5 +143,5 @@ class Receiver:
                 writer.close()
                 with suppress(OSError):
                     await writer.wait_closed()
-        except (OSError, TimeoutError) as error:
-            raise Unreachable(f"No connection is accepted ({type(error).__name__})") from None
+        except (OSError, TimeoutError):
+            raise Unreachable("The receiver cannot be reached: no connection") from None

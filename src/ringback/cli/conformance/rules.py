@@ -255,7 +255,7 @@ RULES = (
     Rule(
         "first_event",
         "It accepts a signed event.",
-        "Has the receiver the same secret? The events go to URL/abt-events.",
+        "The events go to URL/abt-events. If the receiver refuses them: has it the same secret?",
         first_event,
     ),
     Rule(

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ringback.domain.eligibility import MAX_CLOCK_SKEW_S
 from ringback.domain.errors import ErasureKeyMissing, Permanent, ProviderUnavailable, Retryable
-from ringback.domain.operations import AgentWebhook, ServerFacts, WorkFacts, masked_url
+from ringback.domain.operations import AgentWebhook, ServerFacts, WorkFacts, counted, masked_url
 from ringback.flows.operator.dead_letters import DeadLetterSource
 from ringback.ports import Clock, MessageQueue
 
@@ -118,7 +118,8 @@ async def _engage(targets: DiagnosticTargets) -> list[Check]:
         status = await targets.engage.status()
     except Retryable as error:
         return [_wrong("Engage", f"{url}: {error}", "start it, or correct RINGBACK_ENGAGE_URL; events wait meanwhile")]
-    if status >= 500:
+    # 501: the server is there, and does not know the method of a request that delivers nothing.
+    if status >= 500 and status != 501:
         return [_wrong("Engage", f"{url} responds {status}", "repair it; events wait meanwhile")]
     # Any status shows that an HTTP server is there. Only an event can show that it accepts events.
     return [Check("Engage", f"{url} responds; only an event can prove the secret")]
@@ -165,7 +166,8 @@ async def _numbers(statistics: Statistics, now: datetime) -> Check:
         advice = (
             "see whether the scheduler runs; after a change of RINGBACK_REPORT_ZONE run: ringback analytics rebuild"
         )
-        return _wrong("analytics", f"{differing} numbers of the last hours differ from their rows", advice)
+        one, many = "number of the last hours differs from its rows", "numbers of the last hours differ from their rows"
+        return _wrong("analytics", counted(differing, one, many), advice)
     return Check("analytics", "the numbers of the last hours equal their rows")
 
 
@@ -202,7 +204,7 @@ def _work_checks(work: WorkFacts, now: datetime) -> list[Check]:
         breaker = _wrong("breaker", said, "Retell refuses the account: look at its key, balance and limits")
 
     late_s = (now - work.oldest).total_seconds() if work.oldest is not None else 0.0
-    outbox = Check("outbox", f"{work.waiting} rows wait, the oldest for {late_s:.0f} s")
+    outbox = Check("outbox", f"{counted(work.waiting, 'row waits', 'rows wait')}, the oldest for {late_s:.0f} s")
     if late_s > LATE_S:
         advice = "see whether the processes run, and whether Engage and the queues answer"
         outbox = _wrong("outbox", outbox.said, advice)
@@ -210,7 +212,7 @@ def _work_checks(work: WorkFacts, now: datetime) -> list[Check]:
     if failed is None:
         return [dialing, breaker, outbox]
     end = "and was given up" if failed.is_dead else "and is tried again"
-    said = f"the last one failed with {failed.error} after {failed.tries} tries {end}"
+    said = f"the last one failed with {failed.error} after {counted(failed.tries, 'try', 'tries')} {end}"
     return [dialing, breaker, outbox, warn("deliveries", said, "look at Engage's side")]
 
 
@@ -218,7 +220,10 @@ async def _queue(subject: str, queue: MessageQueue | Retryable) -> list[Check]:
     try:
         if isinstance(queue, Retryable):
             raise queue
-        return [Check(subject, f"{await queue.depth()} messages wait"), await _dead(subject, queue)]
+        return [
+            Check(subject, counted(await queue.depth(), "message waits", "messages wait")),
+            await _dead(subject, queue),
+        ]
     except Retryable as error:
         return [_unavailable(subject, error, "see whether it exists, and may be used from here")]
     except Permanent as error:
@@ -228,7 +233,7 @@ async def _queue(subject: str, queue: MessageQueue | Retryable) -> list[Check]:
 async def _dead(subject: str, place: DeadLetterSource) -> Check:
     count = len(await place.dead_letters(1000))
     if count:
-        return _wrong(subject, f"{count} dead letters", "run: ringback dead-letters list")
+        return _wrong(subject, counted(count, "dead letter", "dead letters"), "run: ringback dead-letters list")
     return Check(subject, "no dead letters")
 
 
