@@ -22,7 +22,7 @@ def test_check_lists_the_cells_that_differ_and_rebuild_corrects_them(database):
     assert "rollup_number  day=2026-12-01 from_number=+14155550199 outcome=completed  attempts -2" in wrong.stdout
     as_json = json.loads(run(cli.app, ["analytics", "check", "--json"]).stdout)
     assert [(one["table"], one["missing"]) for one in as_json] == [("rollup_number", {"attempts": -2})]
-    assert run(cli.app, ["analytics", "rebuild"]).stdout == "counted anew; 1 cells were corrected\n"
+    assert run(cli.app, ["analytics", "rebuild"]).stdout == "counted anew; 1 cell was corrected\n"
     assert run(cli.app, ["analytics", "check"]).stdout == "no cell differs\n"
 
 
@@ -37,7 +37,10 @@ def test_export_writes_closed_days_only(database, tmp_path):
     result = run(cli.app, ["export", "--out", out, "--format", "csv", "--from", "2026-11-01", "--to", "2026-11-02"])
     assert result.stdout.splitlines() == [f"{kind}/2026-11-01.csv" for kind in ("attempts", "calls", "events")]
     assert Path(out, "attempts", "2026-11-01.csv").read_text() == ""
+    assert result.stderr == "3 files written\n"
+    none = run(cli.app, ["export", "--out", out, "--from", "2026-11-01", "--to", "2026-11-02"])
+    assert (none.stdout, none.stderr.startswith("0 files written: these days have no rows")) == ("", True)
     refused = run(cli.app, ["export", "--out", out, "--to", "2999-01-01"])
-    assert (refused.exit_code, refused.stderr.startswith("--to: must lie after --from")) == (1, True)
+    assert (refused.exit_code, "--to must lie after --from" in refused.stderr) == (2, True)
     unreadable = run(cli.app, ["export", "--out", out, "--from", "yesterday"])
-    assert (unreadable.exit_code, unreadable.stderr) == (1, "a day is written as 2026-12-01\n")
+    assert (unreadable.exit_code, "days, for example 2026-12-01" in unreadable.stderr) == (2, True)

@@ -152,6 +152,12 @@ def test_call_prints_the_reason_and_ends_with_1_when_the_call_fails_at_once(voic
     assert result.stderr == "failed (suppressed); its story: ringback trace c-1\n"
 
 
+def test_call_names_the_data_directory_of_the_next_command(voice_api):
+    voice_api.responses["/v1/calls"] = (202, {"call_id": "c-1", "status": "queued", "next_eligible_at": None})
+    result = run(cli.app, ["call", "+14155550100", "--agent", "agent_1", "--data-dir", "my data"])
+    assert result.stderr == "queued; its story: ringback trace c-1 --data-dir 'my data'\n"
+
+
 def test_call_prints_every_problem_and_ends_with_1_when_it_is_refused(voice_api):
     voice_api.responses["/v1/calls"] = (422, REFUSED)
     result = run(cli.app, ["call", "nonsense", "--agent", "agent_1"])
@@ -196,7 +202,8 @@ def test_calls_lists_a_row_per_call_with_its_reason(voice_api):
     talking = {**CALL["attempts"][0], "state": "ongoing", "ended_at": None, "started_at": "2026-12-01T17:00:04.000Z"}
     open_call = {**CALL, "reason": None, "next_eligible_at": "2020-12-01T18:00:00.000Z"}
     on_the_phone = {**CALL, "call_id": "c-2", "status": "in_progress", "next_eligible_at": None, "attempts": [talking]}
-    refused = {**CALL, "call_id": "c-3", "status": "failed", "reason": "suppressed", "attempts": []}
+    refused = {**CALL, "call_id": "c-3", "status": "failed", "reason": "suppressed", "next_eligible_at": None}
+    refused["attempts"] = []
     voice_api.responses = {
         "/v1/calls?phone=%2B14155550100&stuck=true&limit=3": (200, {"items": [open_call], "next_cursor": "c-9"}),
         "/v1/calls?phone=%2B14155550100&stuck=true&limit=2&cursor=c-9": (
@@ -215,6 +222,13 @@ def test_calls_lists_a_row_per_call_with_its_reason(voice_api):
     assert result.stderr == "3 calls; there are more, see --limit\n"
     listed = json.loads(run(cli.app, [*arguments, "--json"]).stdout)
     assert [call["call_id"] for call in listed] == ["019ad9f0-call", "c-2", "c-3"]
+
+
+def test_a_call_that_waits_for_its_retry_has_the_time_and_the_reason(voice_api):
+    waiting = {**CALL, "reason": "no_answer", "next_eligible_at": "2999-12-01T18:00:00.000Z"}
+    voice_api.responses["/v1/calls?limit=50"] = (200, {"items": [waiting], "next_cursor": None})
+    _, row = run(cli.app, ["calls"]).stdout.splitlines()
+    assert row.endswith("  due 2999-12-01 18:00:00.000 UTC, after no_answer")
 
 
 def test_calls_sends_since_as_a_time_and_refuses_another_text(voice_api):

@@ -88,6 +88,12 @@ def test_a_light_command_imports_nothing_heavy(tmp_path: Path, command: str):
     assert ended.stderr.endswith("heavy: "), ended.stderr
 
 
+@pytest.mark.parametrize("command", ["up", "serve scheduler", "emulate engage"])
+def test_a_port_that_does_not_exist_is_wrong_use(command: str):
+    result = run(cli.app, [*command.split(), "--port", "65536"])
+    assert (result.exit_code, "less than or equal to 65535" in result.stderr) == (2, True), result.stderr
+
+
 def test_version_is_that_of_the_package():
     assert run(cli.app, ["--version"]).stdout == f"ringback {version('ringback')}\n"
 

@@ -60,7 +60,7 @@ def test_pause_prints_its_start_and_the_number_of_live_calls(api):
     }
     result = run(cli.app, ["pause", "--reason", "wrong script"])
     assert (result.exit_code, result.stdout) == (0, "paused since 2026-12-01 17:00:00.000 UTC: wrong script\n")
-    assert result.stderr == "3 calls are ringing or talking and go on\n"
+    assert result.stderr == "3 calls in progress go on\n"
     assert requests == [("POST", "/v1/dialing/pause", {"reason": "wrong script"})]
 
 
@@ -120,6 +120,14 @@ def test_why_says_what_else_may_decide(api):
         responses["GET", "/v1/why?contact_id=crm-42"] = {**WHY, **empty, **changed}
         lines = run(cli.app, ["why", "crm-42"]).stdout.splitlines()
         assert [line for line in said if line not in lines] == []
+
+
+def test_why_says_that_nothing_is_stored_about_a_phone(api):
+    responses, _ = api
+    empty = dict.fromkeys(("contacts", "suppressions", "open_tasks", "attempts_last_24h", "decisions"), ())
+    responses["GET", "/v1/why?phone=%2B14155550199"] = {**WHY, **empty}
+    last = run(cli.app, ["why", "+14155550199"]).stdout.splitlines()[-1]
+    assert last == "Nothing is stored about this phone: no call to it was requested, or its data was erased."
 
 
 def test_every_rule_of_the_eligibility_check_has_a_sentence():

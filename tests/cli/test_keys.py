@@ -63,7 +63,10 @@ def test_create_refuses_the_name_of_a_revoked_key_and_revoke_an_unknown_name():
     run(cli.app, ["keys", "create", "crm"])
     run(cli.app, ["keys", "revoke", "crm"])
     result = run(cli.app, ["keys", "create", "crm"])
-    assert (result.exit_code, result.stderr) == (1, "there is a key of that name\n")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "there is a key of that name, or there was: see ringback keys list, and choose another name\n",
+    )
     result = run(cli.app, ["keys", "revoke", "unknown"])
     assert (result.exit_code, result.stderr) == (1, "there is no key of that name: see ringback keys list\n")
 

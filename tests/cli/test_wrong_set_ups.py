@@ -78,10 +78,12 @@ SET_UPS = (
     ),
     WrongSetUp("bad TOML", SERVE, "the catalogue is not TOML", {**GOOD, **RETELL, "RINGBACK_CATALOG": "bad.toml"}),
     WrongSetUp(
-        "a catalogue that is no text", "retell tools --url https://x", "is not UTF-8", {"RINGBACK_CATALOG": "binary"}
+        "a catalogue that is no text", "retell tools --url https://x.io", "is not UTF-8", {"RINGBACK_CATALOG": "binary"}
     ),
     WrongSetUp("no database setting", SERVE, "RINGBACK_DATABASE_URL: must be set to serve a process"),
     WrongSetUp("no Retell key", "serve call-processor", "RETELL_API_KEY: must be set to serve", GOOD),
+    WrongSetUp("a real Retell without a key", "up --data-dir real", "RETELL_API_KEY: must be set with RETELL_BASE_URL",
+               {"RETELL_BASE_URL": "https://api.retellai.com"}),
     WrongSetUp("no webhook key", "serve webhook-receiver", "RETELL_WEBHOOK_KEY: must be set to serve", GOOD),
     WrongSetUp(
         "no database server", "keys list", "no server listens there", {"RINGBACK_DATABASE_URL": "postgresql://h@127.0.0.1:1/x"}
@@ -149,6 +151,7 @@ SET_UPS = (
         "what responds at {api}/other is no Ringback: correct RINGBACK_URL",
         {"RINGBACK_URL": "{api}/other", "RINGBACK_API_KEY": "rbk_1"},
     ),
+    WrongSetUp("an export into a file", "export --out bad.toml --format csv", "--out: bad.toml cannot be", GOOD),
     WrongSetUp("no erasure key", "erase +14155550100 --reason x", "RINGBACK_ERASURE_KEY: must be set, here and", GOOD),
 )  # fmt: skip
 

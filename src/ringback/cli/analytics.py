@@ -10,6 +10,7 @@ import typer
 from ringback.cli.export import with_database
 from ringback.cli.output import print_json, print_table
 from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, settings_of
+from ringback.domain.operations import counted
 
 if TYPE_CHECKING:
     from ringback.adapters.postgres.rollup_rows import Difference, PostgresRollupRows
@@ -31,7 +32,7 @@ def rebuild(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> No
     if as_json:
         print_json([asdict(one) for one in corrected])
     else:
-        typer.echo(f"counted anew; {len(corrected)} cells were corrected")
+        typer.echo(f"counted anew; {counted(len(corrected), 'cell was', 'cells were')} corrected")
 
 
 @app.command()

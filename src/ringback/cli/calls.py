@@ -11,10 +11,11 @@ import typer
 from ringback.cli.client import request
 from ringback.cli.output import print_json, print_row, print_table
 from ringback.cli.render import CALLS_HEADER, attempt_rows, call_row, headline, timeline_rows
-from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir
+from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, data_dir_option
 from ringback.domain.abt_event import iso
 from ringback.domain.call import CallStatus
 from ringback.domain.instant import NotAnInstant, read_instant
+from ringback.domain.operations import counted
 
 #: In the fictional range. The emulator accepts any caller id; a real account needs one of its own numbers.
 DEFAULT_FROM_NUMBER = "+14155550199"
@@ -27,14 +28,17 @@ def call(  # noqa: PLR0913 - each is an option of the command line
     phone: Annotated[str, typer.Argument(help="E.164, for example +14155550100.")],
     agent: Annotated[str, typer.Option(help="Retell's agent id.")],
     var: Annotated[
-        list[str] | None, typer.Option(help="A variable for the agent, name=value; may be repeated.")
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A variable for the agent; may be repeated.")
     ] = None,
     not_before: Annotated[str | None, typer.Option(help="A time with an offset; none means now.")] = None,
     contact: Annotated[str | None, typer.Option(help="The contact's id; made from the number if absent.")] = None,
     from_number: Annotated[str, typer.Option("--from", help="The number that calls.")] = DEFAULT_FROM_NUMBER,
     retry: Annotated[
         list[str] | None,
-        typer.Option(help="no_answer, busy or voicemail = seconds to the next dial; may be repeated: busy=600,3600."),
+        typer.Option(
+            metavar="OUTCOME=SECONDS",
+            help="no_answer, busy or voicemail, and the seconds to the next dials: busy=600,3600; may be repeated.",
+        ),
     ] = None,
     max_attempts: Annotated[
         int | None, typer.Option(help="The most dials; one more than there are delays if absent.")
@@ -72,7 +76,8 @@ def call(  # noqa: PLR0913 - each is an option of the command line
     else:
         typer.echo(accepted["call_id"])
     because = f" ({accepted['reason']})" if accepted.get("reason") else ""
-    typer.echo(f"{accepted['status']}{because}{due}; its story: ringback trace {accepted['call_id']}", err=True)
+    story = f"ringback trace {accepted['call_id']}{data_dir_option(data_dir)}"
+    typer.echo(f"{accepted['status']}{because}{due}; its story: {story}", err=True)
     if because:
         raise typer.Exit(1)
 
@@ -113,8 +118,7 @@ def calls(  # noqa: PLR0913 - each is an option of the command line
     elif items:
         print_table([call_row(item, now) for item in items], CALLS_HEADER)
     more = "; there are more, see --limit" if cursor is not None else ""
-    noun = "call" if len(items) == 1 else "calls"
-    typer.echo(f"{len(items)} {noun}{more}", err=True)
+    typer.echo(f"{counted(len(items), 'call', 'calls')}{more}", err=True)
 
 
 def trace(call_id: str, as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:

@@ -12,6 +12,7 @@ from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, fail, setti
 from ringback.config import SettingsError
 from ringback.domain.abt_event import iso
 from ringback.domain.errors import Permanent, Retryable, StoreUnavailable
+from ringback.domain.operations import counted
 
 if TYPE_CHECKING:
     from ringback.flows.operator.dead_letters import DeadLetters
@@ -43,7 +44,7 @@ def show_all(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> N
         return
     if rows:
         print_table([[visible(row[name] or "-") for name in COLUMNS] for row in rows], COLUMNS)
-    typer.echo(f"{len(rows)} dead letters", err=True)
+    typer.echo(counted(len(rows), "dead letter", "dead letters"), err=True)
 
 
 @app.command()
@@ -51,7 +52,7 @@ def show(name: Name, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Show one dead letter whole. It may hold names, numbers and transcripts."""
     letter = _with_letters(data_dir, lambda letters: letters.find(name))
     if letter is None:
-        fail(f"there is no dead letter {name}")
+        fail(f"there is no dead letter {name}: see ringback dead-letters list")
     typer.echo(f"dead since  {iso(letter.dead_at) or 'unknown'}", err=True)
     typer.echo(f"reason      {letter.reason or 'unknown'}", err=True)
     try:
@@ -75,7 +76,7 @@ def replay(
     if count:
         typer.echo(WHAT_FOLLOWS, err=True)
     elif ":" in name:
-        raise typer.Exit(1)
+        fail(f"there is no dead letter {name}: see ringback dead-letters list")
 
 
 def _with_letters(data_dir: Path, work: Callable[["DeadLetters"], Awaitable[Result]]) -> Result:

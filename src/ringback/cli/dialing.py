@@ -12,6 +12,7 @@ from ringback.cli.client import request
 from ringback.cli.output import print_json, print_sentences, visible
 from ringback.cli.render import short_time
 from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir
+from ringback.domain.operations import counted
 
 #: The rules of the eligibility check, and what else may decide the time of the next call.
 RULES = {
@@ -51,7 +52,7 @@ def pause(
     because = f": {visible(state['reason'])}" if state["reason"] else ""
     typer.echo(f"paused since {short_time(state['paused_at'])} UTC{because}")
     if state["live"]:
-        typer.echo(f"{state['live']} calls are ringing or talking and go on", err=True)
+        typer.echo(counted(state["live"], "call in progress goes on", "calls in progress go on"), err=True)
 
 
 def resume(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
@@ -92,7 +93,7 @@ def explanation_sentences(explanation: dict[str, Any]) -> list[str]:
         retry_at = short_time(dialing["breaker_until"])
         sentences.append(f"Retell refuses the account; the next try is at {retry_at} UTC.")
     else:
-        sentences.append(f"Dialing is on, and {dialing['live']} calls are live.")
+        sentences.append(f"Dialing is on, and {counted(dialing['live'], 'call is', 'calls are')} live.")
     for one in explanation["suppressions"]:
         matches = " and ".join(one["matches"]) or "hash"
         since = f"Suppressed since {short_time(one['created_at'])} UTC because {visible(one['reason'])}"
@@ -112,6 +113,8 @@ def explanation_sentences(explanation: dict[str, Any]) -> list[str]:
         attempt_of_call = f"Attempt {attempt['number']} of call {attempt['call_id']}"
         sentences.append(f"{attempt_of_call} was {sent} and is {attempt['state']}{ended}.")
     sentences += map(_decision, explanation["decisions"])
+    if not any(explanation[known] for known in ("contacts", "suppressions", "open_tasks", "decisions")):
+        sentences.append("Nothing is stored about this phone: no call to it was requested, or its data was erased.")
     return sentences
 
 

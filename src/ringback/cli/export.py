@@ -3,12 +3,15 @@
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from ringback.cli.settings import DEFAULT_DATA_DIR, DataDir, database_url, fail, settings_of
+from ringback.cli.settings import DEFAULT_DATA_DIR, DataDir, database_url, settings_of
+from ringback.config import SettingsError
+from ringback.domain.operations import counted
 
 if TYPE_CHECKING:
     from ringback.adapters.postgres.pool import Pool
@@ -37,19 +40,27 @@ def export(
     today = datetime.now(UTC).astimezone(zone).date()
     first, last = _day(since, today - timedelta(days=35)), _day(until, today)
     if first >= last or last > today:
-        fail("--to: must lie after --from, and not after today, because only closed days are exported")
+        raise typer.BadParameter("--to must lie after --from, and not after today: only closed days are exported")
+    if format_ is Format.PARQUET and find_spec("duckdb") is None:
+        raise SettingsError(["--format: parquet needs the extra ringback[lake]; csv and jsonl do not"])
     days = [first + timedelta(days=number) for number in range((last - first).days)]
-    with_database(data_dir, lambda pool: _export(pool, out, format_, days, zone))
+    try:
+        written = with_database(data_dir, lambda pool: _export(pool, out, format_, days, zone))
+    except OSError as error:
+        raise SettingsError([f"--out: {out} cannot be written ({error.strerror or type(error).__name__})"]) from None
+    why_none = "" if written else ": these days have no rows, or none that changed since the last export"
+    typer.echo(f"{counted(written, 'file', 'files')} written{why_none}", err=True)
 
 
 def _day(text: str | None, default: date) -> date:
     try:
         return date.fromisoformat(text) if text is not None else default
     except ValueError:
-        fail("a day is written as 2026-12-01")
+        raise typer.BadParameter("--from and --to are days, for example 2026-12-01") from None
 
 
-async def _export(pool: "Pool", out: Path, format_: Format, days: list[date], zone: tzinfo) -> None:
+async def _export(pool: "Pool", out: Path, format_: Format, days: list[date], zone: tzinfo) -> int:
+    """Write the files, print their names, and return how many were written."""
     from ringback.adapters.lake import Lake
     from ringback.adapters.postgres.export_rows import PostgresExportRows
     from ringback.domain.analytics_query import Filter, midnight
@@ -57,7 +68,7 @@ async def _export(pool: "Pool", out: Path, format_: Format, days: list[date], zo
 
     rows = PostgresExportRows(pool)
     out.mkdir(parents=True, exist_ok=True)
-    lake = Lake(out)
+    lake, count = Lake(out), 0
     for kind in KINDS:
         for day in days:
             asked = Filter(since=midnight(day, zone), until=midnight(day + timedelta(days=1), zone), zone=zone)
@@ -65,6 +76,7 @@ async def _export(pool: "Pool", out: Path, format_: Format, days: list[date], zo
             if format_ is Format.PARQUET:
                 written = await lake.write(kind, day, as_csv(pages, is_safe=False))
                 if written is not None:
+                    count += 1
                     typer.echo(f"{written.path}  {written.rows} rows")
                 continue
             lines = as_csv(pages, is_safe=False) if format_ is Format.CSV else as_json_lines(pages)
@@ -73,7 +85,9 @@ async def _export(pool: "Pool", out: Path, format_: Format, days: list[date], zo
             with target.open("wb") as file:
                 async for part in lines:
                     file.write(part)
+            count += 1
             typer.echo(str(target.relative_to(out)))
+    return count
 
 
 def with_database(data_dir: Path, work: "Callable[[Pool], Awaitable[Result]]") -> Result:

@@ -37,7 +37,7 @@ def create(
         fail(f"names that begin with {RESERVED} belong to the setting")
     key = make_key()
     if not _with_keys(data_dir, lambda keys: keys.add(name, hash_key(key), datetime.now(UTC), role)):
-        fail("there is a key of that name")
+        fail("there is a key of that name, or there was: see ringback keys list, and choose another name")
     if as_json:
         print_json({"name": name, "role": role, "key": key})
     else:

@@ -51,11 +51,12 @@ def call_row(call: dict[str, Any], now: datetime) -> tuple[str, ...]:
 def _reason(call: dict[str, Any], now: datetime) -> str:
     """Say in a few words why the call has its status."""
     last = call["attempts"][-1] if call["attempts"] else None
-    if call["reason"]:
-        return str(call["reason"])
     due = call["next_eligible_at"]
+    if call["reason"] and due is None:
+        return str(call["reason"])
     if due is not None:
-        after = f", after {last['disconnection_reason']}" if last and last["disconnection_reason"] else ""
+        ended = call["reason"] or (last and last["disconnection_reason"])
+        after = f", after {ended}" if ended else ""
         is_late = datetime.fromisoformat(due) < now and call["status"] == "scheduled"
         return f"{'was due' if is_late else 'due'} {short_time(due)} UTC{after}"
     if last is None:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ringback.cli.settings import DEFAULT_DATA_DIR, DataDir, Host, start_logs
+from ringback.cli.settings import DEFAULT_DATA_DIR, MAX_PORT, DataDir, Host, Port, data_dir_option, start_logs
 from ringback.config import SettingsError, process_environment, read_settings
 
 Process = Literal[
@@ -22,13 +22,15 @@ ASKS_RETELL = ("call-processor", "scheduler")
 def up(
     data_dir: DataDir = DEFAULT_DATA_DIR,
     host: Host = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(help="Port of every API; the last one's, or 8080.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=MAX_PORT, help="Port of every API; the last one's, or 8080.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout once it is ready.")] = False,
 ) -> None:
     """Run the whole system on this machine, until Ctrl-C."""
     from ringback.up.stack import run_up
 
-    run_up(data_dir, host, port, as_json)
+    run_up(data_dir, host, port, as_json, data_dir_option(data_dir))
 
 
 def demo() -> None:
@@ -38,7 +40,7 @@ def demo() -> None:
     run_demo()
 
 
-def serve(process: Process, host: Host = "127.0.0.1", port: int = 8080) -> None:
+def serve(process: Process, host: Host = "127.0.0.1", port: Port = 8080) -> None:
     """Run one process, for production."""
     settings = read_settings(process_environment(), emulated=False)
     needs_queue_alone = process == "webhook-receiver" and settings.event_queue.startswith("http")
@@ -57,7 +59,7 @@ def serve(process: Process, host: Host = "127.0.0.1", port: int = 8080) -> None:
 
 def emulate(  # noqa: PLR0913 - each is an option of the command line
     what: Literal["retell", "engage"],
-    port: Annotated[int | None, typer.Option(help="8090 for Retell, 8091 for Engage.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=MAX_PORT, help="8090 for Retell, 8091 for Engage.")] = None,
     state: Annotated[Path | None, typer.Option(help="The directory of its ledger.")] = None,
     webhook_url: Annotated[str | None, typer.Option(help="Where Retell's webhooks go.")] = None,
     functions_url: Annotated[

@@ -1,6 +1,7 @@
 """The options that commands share, and the settings of the installation that they work on."""
 
 import json
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,11 @@ from ringback.config import Settings, SettingsError, process_environment, read_s
 
 DEFAULT_DATA_DIR = Path(".ringback")
 UP_FILE = "up.json"
+MAX_PORT = 65535
 
 DataDir = Annotated[Path, typer.Option(help="Where a running `ringback up` keeps its data.")]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(min=0, max=MAX_PORT, help="Port to listen on.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
@@ -51,6 +54,12 @@ def settings_of(data_dir: Path) -> Settings:
     if settings.engage_url is None:
         running |= {"engage_url": f"{host}:{state.engage_port}", "engage_secret": state.engage_secret}
     return replace(settings, **running)
+
+
+def data_dir_option(data_dir: Path) -> str:
+    """Return the option that another command needs for this data directory, with a space before it, or nothing."""
+    is_default = data_dir.resolve() == DEFAULT_DATA_DIR.resolve()
+    return "" if is_default else f" --data-dir {shlex.quote(str(data_dir))}"
 
 
 def start_logs(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from ringback.adapters.postgres.schema import upgrade
-from ringback.config import Settings, process_environment, read_settings
+from ringback.config import Settings, SettingsError, process_environment, read_settings
 from ringback.domain.errors import StartRefused
 from ringback.domain.operations import masked_url
 from ringback.embedded import EmbeddedPostgresError
@@ -182,12 +182,17 @@ async def _watch(plan: Plan, stop: asyncio.Event, loop: Loop) -> None:
     await loop.run(one_pass, stop)
 
 
-def run_up(data_dir: Path, host: str, port: int | None, as_json: bool) -> None:
-    """Run `ringback up` until a signal. Raises SettingsError and StartRefused."""
+def run_up(data_dir: Path, host: str, port: int | None, as_json: bool, data_dir_option: str) -> None:
+    """Run `ringback up` until a signal. Raises SettingsError and StartRefused.
+
+    `data_dir_option` ends the command that the banner proposes.
+    """
     data_dir = data_dir.resolve()
     make_directory(data_dir)
     env = process_environment()
     settings = read_settings(env, emulated="RETELL_BASE_URL" not in env)
+    if settings.retell_base_url is not None and settings.retell_api_key is None:
+        raise SettingsError(["RETELL_API_KEY: must be set with RETELL_BASE_URL, because every call is placed with it"])
     configure_logs(choose_format(settings.log_format, sys.stderr), sys.stderr)
     with DataDirectoryLock(data_dir):
         state = load_state(data_dir)
@@ -195,29 +200,31 @@ def run_up(data_dir: Path, host: str, port: int | None, as_json: bool) -> None:
         bound = listen(host, port or last)
         plan = make_plan(data_dir, host, bound.getsockname()[1], env)
         try:
-            run_loop(_run_until_signal(plan, bound, as_json))
+            run_loop(_run_until_signal(plan, bound, data_dir_option, as_json=as_json))
         finally:
             if plan.server is not None:
                 plan.server.stop()
 
 
-async def _run_until_signal(plan: Plan, bound: socket.socket, as_json: bool) -> None:
+async def _run_until_signal(plan: Plan, bound: socket.socket, data_dir_option: str, *, as_json: bool) -> None:
     stop, ready = asyncio.Event(), asyncio.Event()
     stop_on_signals(stop)
     running = asyncio.create_task(run_plan(plan, bound, stop, ready))
     is_ready = asyncio.create_task(ready.wait())
     await asyncio.wait([running, is_ready], return_when=asyncio.FIRST_COMPLETED)
     if is_ready.done():
-        sys.stdout.write((json.dumps(plan.ready_line()) if as_json else banner(plan)) + "\n")
+        sys.stdout.write((json.dumps(plan.ready_line()) if as_json else banner(plan, data_dir_option)) + "\n")
         sys.stdout.flush()
     else:
         is_ready.cancel()
     await running
 
 
-def banner(plan: Plan) -> str:
+def banner(plan: Plan, data_dir_option: str) -> str:
     """Format the text that `up` prints once it is ready."""
     settings = plan.settings
+    # A real agent has another id, and the number is fictional.
+    following = "call +14155550100 --agent agent_demo" if plan.retell else "doctor"
     hours_note = ""
     if settings.emulated and "RINGBACK_CALLING_HOURS" not in settings.given:
         hours_note = "   (no real phone is called; with a real Retell: mon-sat 09:00-20:00)"
@@ -232,7 +239,7 @@ def banner(plan: Plan) -> str:
         f"  data         {plan.data_dir}",
         f"  calling hours {settings.calling_hours}{hours_note}",
         "",
-        "  next: ringback call +14155550100 --agent agent_demo",
+        f"  next: ringback {following}{data_dir_option}",
         "",
     ]
     return "\n".join(lines)

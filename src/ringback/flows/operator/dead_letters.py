@@ -71,5 +71,5 @@ class DeadLetters:
     def _parted(self, name: str) -> tuple[str, str | None]:
         source, _, letter_id = name.partition(":")
         if source not in self.sources:
-            raise UnknownSource(f"known sources: {', '.join(self.sources)}")
+            raise UnknownSource(f"{source} is no source of dead letters; the sources are {', '.join(self.sources)}")
         return source, letter_id or None
