@@ -29,7 +29,7 @@ def test_catalog_prints_toml_that_parses_to_the_same_catalogue(monkeypatch, tmp_
 
 def test_commands_report_a_catalogue_that_cannot_be_read(monkeypatch, tmp_path):
     monkeypatch.setenv("RINGBACK_CATALOG", str(tmp_path / "none.toml"))
-    for command in (["catalog"], ["retell", "tools", "--url", "https://x"]):
+    for command in (["catalog"], ["retell", "tools", "--url", "https://x.example"]):
         result = run(cli.app, command)
         assert isinstance(result.exception, SettingsError)
         assert "RINGBACK_CATALOG" in str(result.exception)
@@ -100,7 +100,7 @@ def test_notes_and_events_are_filed_silently_by_default():
 
 
 def test_functions_with_args_at_the_root_have_the_attempt_id_as_a_constant():
-    tools = json.loads(run(cli.app, ["retell", "tools", "--url", "https://x", "--args-at-root"]).stdout)
+    tools = json.loads(run(cli.app, ["retell", "tools", "--url", "https://x.example", "--args-at-root"]).stdout)
     for tool in tools:
         mark = tool["parameters"]["properties"]["ringback_attempt_id"]
         assert (tool["args_at_root"], mark["const"]) == (True, "{{ringback_attempt_id}}")
@@ -110,16 +110,20 @@ def test_functions_with_args_at_the_root_have_the_attempt_id_as_a_constant():
 @pytest.mark.parametrize(
     ("url", "fault"),
     [
-        ("http://calls.example", "begins with https://"),
-        ("calls.example", "begins with https://"),
-        ("https://", "begins with https://"),
-        ("https://calls.example?x=1", "has neither a query"),
-        ("https://me:secret@calls.example", "has neither a query"),
+        ("http://calls.example", "must begin with https://"),
+        ("calls.example", "must begin with https://"),
+        ("https://", "must begin with https://"),
+        ("https://calls.example?x=1", "must have neither a query"),
+        ("https://me:secret@calls.example", "must have neither a query"),
         ("https://127.0.0.1:8080", "Retell cannot reach 127.0.0.1"),
         ("https://10.1.2.3", "Retell cannot reach 10.1.2.3"),
         ("https://[::1]", "Retell cannot reach ::1"),
         ("https://localhost", "Retell cannot reach localhost"),
         ("https://ringback.internal", "Retell cannot reach ringback.internal"),
+        ("https://ringback", "Retell cannot reach ringback"),
+        ("https://ringback.lan.", "Retell cannot reach ringback.lan."),
+        ("https://calls.example/retell/webhook", "must be the address of the installation alone"),
+        ("https://calls.example/v1/retell/functions/", "must be the address of the installation alone"),
     ],
 )
 def test_retell_tools_refuses_a_url_that_retell_cannot_call(url, fault):

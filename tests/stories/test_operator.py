@@ -84,6 +84,11 @@ def test_retell_try_tells_what_the_agent_would_hear_and_writes_nothing(
     assert heard.returncode == 0, heard.stderr
     assert heard.stdout.startswith("The agent would hear: ")
     assert heard.stdout.endswith("Nothing was written: this was the playground.\n")
+    silent = _command(system, "retell", "try", "note_writeback", "--args", '{"note": "Prefers mornings."}')
+    assert silent.stdout.splitlines()[:2] == [
+        "The agent hears nothing: note_writeback is silent, because the catalogue has speak_after_execution = false.",
+        "The model reads in its next turn: Thank you, I have noted that.",
+    ]
     unclear = _command(system, "retell", "try", "reschedule_call", "--args", '{"when": "soon"}', "--json")
     reply = json.loads(unclear.stdout)
     assert (unclear.returncode, reply["ok"], reply["code"]) == (1, False, "needs_clarification")

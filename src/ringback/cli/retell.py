@@ -3,7 +3,7 @@
 import json
 import time
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
@@ -14,6 +14,10 @@ from ringback.cli.settings import DEFAULT_DATA_DIR, UP_FILE, AsJson, DataDir, fa
 from ringback.config import SettingsError, process_environment, read_access_url, read_url
 
 FUNCTIONS_PATH = "/v1/retell/functions"
+#: Paths that are set up at Retell, or opened in a browser, and so are in the clipboard.
+OWN_PATHS = (FUNCTIONS_PATH, "/v1/retell/inbound", "/retell/webhook", "/docs")
+#: Names that the public DNS does not have: RFC 6761, 6762, 8375, and ICANN's .internal.
+LOCAL_DOMAINS = (".localhost", ".local", ".internal", ".lan", ".test", ".invalid", ".home.arpa")
 #: Retell's dashboard tries functions with this call id, and Ringback then writes nothing.
 PLAYGROUND = "playground"
 
@@ -62,13 +66,15 @@ def _fault_of(url: str) -> str | None:
     parts = urlsplit(url)
     host = parts.hostname
     if parts.scheme != "https" or not host:
-        return "begins with https:// and has a host, because phone numbers travel to it"
+        return "must begin with https:// and have a host, because phone numbers travel to it"
     if parts.query or parts.fragment or parts.username is not None:
-        return "has neither a query, nor a fragment, nor a user's name"
+        return "must have neither a query, nor a fragment, nor a user's name"
+    if parts.path.rstrip("/").endswith(OWN_PATHS):
+        return f"must be the address of the installation alone: {FUNCTIONS_PATH} is added to it"
     try:
         is_local = not ip_address(host).is_global
     except ValueError:
-        is_local = host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
+        is_local = "." not in host.rstrip(".") or host.rstrip(".").endswith(LOCAL_DOMAINS)
     return f"Retell cannot reach {visible(host)}: give the public address of this installation" if is_local else None
 
 
@@ -93,7 +99,8 @@ def try_function(
         raise typer.BadParameter('--args is a JSON object, for example \'{"when": "tomorrow at 3pm"}\'')
     body = json.dumps({"name": action, "call": {"call_id": call_id}, "args": arguments}).encode()
     url = read_access_url(process_environment(), data_dir / UP_FILE)
-    keys = settings_of(data_dir).retell_webhook_key
+    settings = settings_of(data_dir)
+    keys = settings.retell_webhook_key
     if not keys:
         raise SettingsError(["RETELL_WEBHOOK_KEY: must be set to sign as Retell does"])
     headers = {"x-retell-signature": sign(body, keys[0], int(time.time() * 1000))}
@@ -104,13 +111,28 @@ def try_function(
         hint = "where each process has its own address, RINGBACK_URL is the business API's"
         fail(f"{url} has no function {visible(action)} for agents: see ringback retell tools; {hint}")
     if status != 200:
-        fail(f"{url} responded {status}; the agent would hear nothing")
+        fail(f"{url} responded {status}; the agent would get no reply")
     if as_json:
         print_json(reply)
     else:
-        result = [f"The model reads as the result: {visible(reply['result'])}"] if reply.get("result") else []
-        nothing = ["Nothing was written: this was the playground."] if call_id == PLAYGROUND else []
-        said = [f"The agent would hear: {visible(reply['say'])}", f"The code is {reply['code']}."]
-        print_sentences([*said, *result, *nothing])
+        from ringback.wiring import read_catalog
+
+        is_silent = not read_catalog(settings).tools[action].speak_after_execution
+        print_sentences(_heard(action, reply, is_silent=is_silent))
+        if call_id == PLAYGROUND:
+            print_sentences(["Nothing was written: this was the playground."])
     if not reply["ok"]:
         raise typer.Exit(1)
+
+
+def _heard(action: str, reply: dict[str, Any], *, is_silent: bool) -> list[str]:
+    """Say what the agent hears of a reply, and what its model reads."""
+    said = visible(reply["say"])
+    heard = [f"The agent would hear: {said}"]
+    if is_silent:
+        heard = [
+            f"The agent hears nothing: {action} is silent, because the catalogue has speak_after_execution = false.",
+            f"The model reads in its next turn: {said}",
+        ]
+    result = [f"The model reads as the result: {visible(reply['result'])}"] if reply.get("result") else []
+    return [*heard, f"The code is {reply['code']}.", *result]
