@@ -56,7 +56,14 @@ def action_routes(api: BusinessApi, require_key: Callable[[Request], Awaitable[N
             task_id=asked.task_id,
         )
         reply = await api.operations.perform(request)
-        _log.info("action.answered", action=action, door=request.scope, code=reply.code)
+        _log.info(
+            "action.answered",
+            action=action,
+            door=request.scope,
+            code=reply.code,
+            call_id=request.call_id,
+            task_id=request.task_id,
+        )
         return JSONResponse(reply.as_json()) if reply.ok else _problem(reply)
 
     return router

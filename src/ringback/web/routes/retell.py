@@ -76,7 +76,14 @@ class RetellApi:
         except Permanent:
             raise invalid([FieldProblem("#", "not_json", "The body is no JSON object.")]) from None
         reply = await self._answer_agent(action, call)
-        _log.info("action.answered", action=action, door=Scope.RETELL, code=reply.code)
+        _log.info(
+            "action.answered",
+            action=action,
+            door=Scope.RETELL,
+            code=reply.code,
+            provider_call_id=call.provider_call_id,
+            attempt_id=call.attempt_id,
+        )
         return JSONResponse(reply.as_json())
 
     async def answer_inbound(self, body: bytes) -> Response:
