@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from ringback.config import Settings
 from ringback.flows.operator.monitoring import Dependency, Monitoring
-from ringback.flows.outbox_delivery import run_relay
+from ringback.flows.outbox_delivery import CHANNEL_KINDS, run_relay
 from ringback.loops import Loops
 from ringback.telemetry import Metrics
 from ringback.web.app import create_application
@@ -38,6 +38,8 @@ STOP_WITHIN_S = 25.0
 #: New objects before a collection of the young, and collections of one generation before one of the next. Python's 700
 #: are the objects of a few calls, and most of them are freed without a collection.
 COLLECT_AFTER = (10_000, 20, 20)
+#: Prometheus sees a first dead row only if its count was 0 before.
+_NONE_DEAD: dict[str, int] = {kind: 0 for kinds in CHANNEL_KINDS.values() for kind in kinds}
 
 EVERY_DEPENDENCY = ("database", "call_queue", "event_queue")
 
@@ -68,10 +70,12 @@ def application(deps: Dependencies, services: Sequence[Service], monitoring: Mon
             deps.metrics.watch(name, "what", read)
     deps.metrics.watch("loop_failures", "loop", deps.loops.failures)
     deps.metrics.watch("outbox_delivered", "lane", deps.relay.stats.delivered.items)
-    deps.metrics.watch("outbox_dead", "lane", deps.relay.stats.dead.items)
+    deps.metrics.watch("outbox_dead", "lane", lambda: {**_NONE_DEAD, **deps.relay.stats.dead}.items())
     results = deps.relay.stats.results
     deps.metrics.watch_all("attempts", ("dial", "party", "end"), deps.rules.attempts.items)
+    deps.metrics.watch_all("accepted_calls", (), lambda: [((), deps.store.accepted_calls)])
     deps.metrics.watch_all("final_events", ("type", "reason"), deps.store.final_events.items)
+    deps.metrics.watch("incidents", "kind", deps.store.incidents.items)
     deps.metrics.watch_all("deliveries", ("channel", "result"), results.items)
     routers = [router for service in services for router in service.routers]
     routes = [route for service in services for route in service.routes]

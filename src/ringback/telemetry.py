@@ -10,6 +10,10 @@ from prometheus_client.registry import Collector
 
 #: Create-phone-call takes more than a second; the emulator and the database respond in milliseconds.
 DURATION_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+#: A webhook is applied within milliseconds, or after an outage of hours.
+LAG_BUCKETS_S = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
+#: A call ends within minutes, or after a week of retries and closed hours.
+CALL_BUCKETS_S = (1.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0, 259200.0, 604800.0)
 
 
 class HttpRefusal(StrEnum):
@@ -39,6 +43,10 @@ GAUGES = {
     "breaker_open": ("", "1 while the breaker of the provider's account is open"),
     "live_calls": ("", "Attempts that hold a slot"),
     "free_slots": ("", "RINGBACK_MAX_LIVE_CALLS less the attempts that hold a slot"),
+    "due_calls_oldest_age_seconds": ("task", "Seconds since the oldest pending task was due, or was dispatched"),
+    "unknown_attempts": ("", "Attempts whose answer was unclear, and that are looked up"),
+    "unknown_attempts_oldest_age_seconds": ("", "Age of the oldest of these attempts"),
+    "rollup_delta_age_seconds": ("", "Longest time for which a change may not be folded into the statistics"),
 }
 
 
@@ -47,11 +55,13 @@ class Gauges(Collector):
 
     def __init__(self) -> None:
         self.readings: Sequence[Reading] = ()
+        self.of_process: dict[str, Callable[[], float]] = {}  # gauges without a label that a process knows itself
 
     def collect(self) -> Iterable[Metric]:
+        own = [(name, "", read()) for name, read in self.of_process.items()]
         for name, (label, help_text) in GAUGES.items():
             family = GaugeMetricFamily(f"ringback_{name}", help_text, labels=[label] if label else [])
-            for read, value, number in self.readings:
+            for read, value, number in (*self.readings, *own):
                 if read == name:
                     family.add_metric([value] if label else [], number)
             yield family
@@ -65,6 +75,8 @@ class Metrics:
     http_requests: Counter  # method, route, status
     http_duration_s: Histogram  # route
     http_refused: Counter  # reason
+    webhook_lag_s: Histogram
+    call_to_final_event_s: Histogram  # type
     gauges: Gauges
 
     def refused(self, reason: HttpRefusal) -> None:
@@ -93,14 +105,20 @@ def make_metrics() -> Metrics:
     def counter(name: str, help_text: str, *labels: str) -> Counter:
         return Counter(f"ringback_{name}", help_text, labels, registry=registry)
 
-    def duration(name: str, help_text: str, *labels: str) -> Histogram:
-        return Histogram(f"ringback_{name}_seconds", help_text, labels, registry=registry, buckets=DURATION_BUCKETS_S)
+    def duration(name: str, help_text: str, buckets_s: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(f"ringback_{name}_seconds", help_text, labels, registry=registry, buckets=buckets_s)
 
     return Metrics(
         registry=registry,
         http_requests=counter("http_requests", "Requests answered", "method", "route", "status"),
-        http_duration_s=duration("http_request_duration", "From the request's head to the end of the answer", "route"),
+        http_duration_s=duration(
+            "http_request_duration", "From the request's head to the end of the answer", DURATION_BUCKETS_S, "route"
+        ),
         http_refused=counter("http_refused", "Connections and bodies that ran into a limit", "reason"),
+        webhook_lag_s=duration("webhook_lag", "From the receipt of a webhook until it was applied", LAG_BUCKETS_S),
+        call_to_final_event_s=duration(
+            "call_to_final_event", "From the acceptance of a call to its final event", CALL_BUCKETS_S, "type"
+        ),
         gauges=gauges,
     )
 

@@ -184,7 +184,7 @@ class Dependencies:
         return Retention(PostgresPurge(self.pool), self.clock)
 
     def rollups(self) -> Rollups:
-        return Rollups(PostgresRollupRows(self.pool, self.settings.report_zone))
+        return Rollups(PostgresRollupRows(self.pool, self.settings.report_zone), self.clock)
 
     def analytics(self) -> Analytics:
         return Analytics(PostgresAnalytics(self.pool), self.clock, self.settings.report_zone, rows_url)
@@ -281,9 +281,11 @@ async def open_dependencies(settings: Settings, another_clock: Clock | None = No
         stack.callback(pool.terminate)
         hashing = Hashing(settings.erasure_key)
         clock_is_real = another_clock is None
+        metrics, api_keys = make_metrics(), PostgresApiKeys(pool)
         store = PostgresStore(
             pool,
             on_outbox=outbox_wakeup.notify,
+            on_final=lambda type_, after_s: metrics.call_to_final_event_s.labels(type_).observe(after_s),
             clock_is_real=clock_is_real,
             hashing=hashing,
             report_zone=settings.report_zone,
@@ -305,7 +307,6 @@ async def open_dependencies(settings: Settings, another_clock: Clock | None = No
             engage = EngageHttp(settings.engage_url, settings.engage_secret, clock)
             stack.push_async_callback(engage.close)
         numbers, stop_call = PhoneNumbersPlan(), partial(stop_call_here, store, provider)
-        metrics, api_keys = make_metrics(), PostgresApiKeys(pool)
         yield Dependencies(
             settings=settings,
             clock=clock,

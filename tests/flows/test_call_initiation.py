@@ -258,3 +258,4 @@ async def test_an_accepted_call_is_one_line_of_the_log_and_a_replay_is_none(init
     ]
     assert "4155550100" not in repr(lines)
     assert store.final_events == {("voice_ai_call_failed", "country_not_allowed"): 1}
+    assert store.accepted_calls == 2

@@ -113,6 +113,20 @@ async def test_what_cannot_be_genuine_is_answered_401_before_its_body(signature)
     assert (told.status, told.problem["code"], b"connection: close" in told.head) == (401, "forged", True)
 
 
+async def test_the_answers_of_a_receiver_are_counted_by_route_and_status():
+    metrics, sent = make_metrics(), []
+    app = create_receiver(webhook_ports([KEY]), lambda: NOW_MS, recording_send(sent), metrics)
+    async with served(app) as server:
+        await server.ask(b"POST /retell/webhook HTTP/1.1\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}")
+        await server.ask(b"GET /+14155550100 HTTP/1.1\r\nconnection: close\r\n\r\n")
+    counted = [
+        (sample.labels["route"], sample.labels["status"])
+        for family in metrics.http_requests.collect()
+        for sample in family.samples
+    ]
+    assert counted == [("/retell/webhook", "401"), ("unmatched", "404")]
+
+
 async def test_a_webhook_that_does_not_arrive_whole_is_answered_408(monkeypatch):
     monkeypatch.setattr(BodyReader.read.__wrapped__, "__defaults__", (0.3,))
     sent = []

@@ -64,11 +64,23 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class DialingFacts:
-    """The state of dialing. `live` counts the attempts that hold a slot."""
+    """The state of dialing. `live` counts the attempts that hold a slot.
+
+    The ages are seconds, 0 if there is none: since the oldest pending task was due, since the oldest dispatched one was
+    dispatched, and since the oldest unclear answer.
+    """
 
     is_paused: bool
     is_breaker_open: bool
     live: int
+    pending_age_s: float
+    dispatched_age_s: float
+    unknown: int
+    unknown_age_s: float
+
+
+#: Each is a decision `incident_…` in a call's timeline, an error in the log and a metric.
+INCIDENTS = ("second_provider_call", "abandoned", "provider_lost")
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,9 @@ async def _repeat(job: Job, stop: asyncio.Event, loop: Loop) -> None:
 
 
 def build_service(deps: Dependencies) -> Service:
-    all_jobs = jobs(deps.scheduled_calls(), deps.reconciliation(), deps.retention(), deps.rollups())
+    rollups = deps.rollups()
+    deps.metrics.gauges.of_process["rollup_delta_age_seconds"] = rollups.delta_age_s
+    all_jobs = jobs(deps.scheduled_calls(), deps.reconciliation(), deps.retention(), rollups)
     return Service("scheduler", loops=[lambda stop: run_scheduler(all_jobs, stop, deps.loops)])
 
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from datetime import datetime
 
 from ringback.config import Settings
 from ringback.consumer import Consumer, ConsumerConfig
@@ -25,13 +27,24 @@ CROWD_PAUSE_S = 0.1
 
 
 def event_consumer(
-    queue: MessageQueue, processing: EventProcessing, loop: Loop, webhooks_waiting: ConcurrencyLimit
+    queue: MessageQueue,
+    processing: EventProcessing,
+    loop: Loop,
+    webhooks_waiting: ConcurrencyLimit,
+    observe_lag: Callable[[float], None] = lambda _: None,
 ) -> Consumer:
-    """Create the consumer of queue #2. Events of different calls run in parallel; a call's lock orders its own."""
+    """Create the consumer of queue #2. Events of different calls run in parallel; a call's lock orders its own.
+
+    `observe_lag` gets the seconds from the receipt of each webhook until it was applied.
+    """
 
     async def handle(messages: Sequence[ReceivedMessage]) -> None:
         for message in messages:
-            await processing.apply_call_event(decode_webhook_received(message.body), message.receive_count)
+            webhook = decode_webhook_received(message.body)
+            await processing.apply_call_event(webhook, message.receive_count)
+            with suppress(ValueError, TypeError):  # another version may write the time in another way
+                received_at = datetime.fromisoformat(webhook.received_at)
+                observe_lag(max(0.0, (processing.clock.now() - received_at).total_seconds()))
 
     async def available_slots() -> int:
         if webhooks_waiting.in_use <= CROWD:
@@ -46,7 +59,8 @@ def event_consumer(
 def build_service(deps: Dependencies) -> Service:
     processing = deps.event_processing()
     loop = deps.loops.named("consumer", "webhook_processor")
-    consumer = event_consumer(deps.event_queue, processing, loop, deps.webhooks_waiting)
+    observe_lag = deps.metrics.webhook_lag_s.observe
+    consumer = event_consumer(deps.event_queue, processing, loop, deps.webhooks_waiting, observe_lag)
     counts = {
         "event_queue_messages": lambda: asdict(consumer.stats).items(),
         "provider_events": lambda: asdict(processing.counts).items(),

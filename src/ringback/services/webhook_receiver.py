@@ -23,6 +23,7 @@ from ringback.process import Service, process_health, run_loop, run_process, ser
 from ringback.services.lambda_event import answer
 from ringback.services.webhook_lambda import webhook_ports
 from ringback.telemetry import Metrics, make_metrics
+from ringback.web.app import CountRequests
 from ringback.web.direct_routes import DirectRoutes
 from ringback.web.limits import WEBHOOKS_AT_ONCE, BodyReader, ConcurrencyLimit
 from ringback.web.problems import Problem
@@ -44,7 +45,8 @@ def create_receiver(
 ) -> Starlette:
     """Create the receiver as an application of its own. `more_routes` are for health and metrics."""
     route = webhook_route(ports, now_ms, send, BodyReader(metrics), ConcurrencyLimit(WEBHOOKS_AT_ONCE))
-    return Starlette(routes=[route, *more_routes], middleware=[Middleware(DirectRoutes, routes=[route])])
+    middleware = [Middleware(CountRequests, metrics=metrics), Middleware(DirectRoutes, routes=[route])]
+    return Starlette(routes=[route, *more_routes], middleware=middleware)
 
 
 def webhook_route(
@@ -110,10 +112,8 @@ async def _serve_alone(settings: Settings, bound: socket.socket) -> None:
     queue = await open_queue(settings.event_queue, None, settings.aws_region)
     try:
         monitoring = Monitoring({EVENT_QUEUE: queue_dependency(EVENT_QUEUE, queue)}, metrics.gauges, loops.availability)
-        ports, health = (
-            webhook_ports(settings.retell_webhook_key, quoted),
-            process_health(monitoring, loops, metrics.registry),
-        )
+        ports = webhook_ports(settings.retell_webhook_key, quoted)
+        health = process_health(monitoring, loops, metrics.registry)
         app = create_receiver(ports, lambda: time.time_ns() // 1_000_000, send_through(queue), metrics, health)
         await serve_alone(NAME, app, bound, monitoring, loops, metrics)
     finally:

@@ -8,9 +8,12 @@ from tests.flows.event_processing.conftest import EventStack
 
 
 async def test_a_verdict_is_logged_and_counted_once_and_a_correction_is_only_logged(stack: EventStack) -> None:
-    talk = await stack.talk()
+    talk, delays = await stack.talk(), []
+    stack.store._on_final = lambda type_, after_s: delays.append((type_, after_s))
+    accepted_at = (await stack.call(talk.call_id))["accepted_at"]
     with capture_logs() as lines:
         await stack.play(talk, r.PARTIAL)
+        ended_at = stack.clock.now()
         await stack.play(talk, r.PARTIAL)
         await stack.play(talk, r.connected("agent_hangup", r.analysis(True)), "call_analyzed")
     first, second = [line for line in lines if line["event"] == "attempt.concluded"]
@@ -22,6 +25,7 @@ async def test_a_verdict_is_logged_and_counted_once_and_a_correction_is_only_log
     assert (second["type"], second["corrects"] is not None) == ("voice_ai_call_completed", True)
     assert list(stack.rules.attempts.items()) == [(("answered", "human", first["end"]), 1)]
     assert stack.store.final_events == {("voice_ai_call_partially_completed", "none"): 1}
+    assert delays == [("voice_ai_call_partially_completed", (ended_at - accepted_at).total_seconds())]
 
 
 async def test_a_verdict_that_is_rolled_back_is_neither_logged_nor_counted(stack: EventStack) -> None:

@@ -235,6 +235,7 @@ async def test_a_second_provider_call_for_one_attempt_is_an_incident_and_is_stop
     row = await stack.one("SELECT payload FROM outbox WHERE kind = 'stop_call'")
     assert row["payload"]["provider_call_id"] == "call_1"
     assert await stack.decisions(message.call_id, "incident_second_provider_call") == [{"stopped": "call_1"}]
+    assert stack.store.incidents == {"second_provider_call": 1, "abandoned": 0, "provider_lost": 0}
 
 
 async def test_a_placed_answer_after_the_lease_was_swept_still_binds(stack):

@@ -1,5 +1,7 @@
 """The gauges of a process, with its database present, lost and back."""
 
+from datetime import timedelta
+
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
@@ -55,6 +57,42 @@ async def test_gauges_show_the_backlog_the_ages_the_pause_the_breaker_and_the_sl
     assert 0 < gauges['ringback_queue_oldest_age_seconds{queue="call_queue"}'] < 60
     assert (gauges["ringback_dialing_paused"], gauges["ringback_breaker_open"]) == (1, 1)
     assert (gauges["ringback_live_calls"], gauges["ringback_free_slots"]) == (0, 20)
+
+
+async def test_gauges_show_due_calls_and_unknown_attempts_with_their_ages(stack, pool):
+    for number, age_s in enumerate((400, 100)):
+        call_id = await stack.accept(f"crm-{number}", f"+1415555010{number}")
+        await stack.deliver_first(call_id)
+        unknown = "UPDATE attempts SET state = 'unknown', next_check_at = now(), unknown_since = now() - $2::interval"
+        await pool.execute(f"{unknown} WHERE call_id = $1", call_id, timedelta(seconds=age_s))
+    for number, (status, column) in enumerate({"pending": "due_at", "dispatched": "dispatched_at"}.items(), 4):
+        call_id = await stack.accept(f"crm-{number}", f"+1415555010{number}")
+        late = f"UPDATE tasks SET status = $2, {column} = now() - interval '{number}00 seconds' WHERE call_id = $1"
+        await pool.execute(late, call_id, status)
+    metrics = make_metrics()
+    await monitoring_of(pool, metrics).read_gauges()
+    gauges = gauges_of(metrics)
+    assert gauges["ringback_unknown_attempts"] == 2
+    assert 400 <= gauges["ringback_unknown_attempts_oldest_age_seconds"] < 460
+    assert 400 <= gauges['ringback_due_calls_oldest_age_seconds{task="pending"}'] < 460
+    assert 500 <= gauges['ringback_due_calls_oldest_age_seconds{task="dispatched"}'] < 560
+    assert "ringback_rollup_delta_age_seconds" not in gauges  # only a scheduler knows it
+
+
+async def test_the_ages_of_calls_and_attempts_are_read_from_indexes_of_open_rows(pool):
+    async with connection_of(pool) as connection, connection.transaction():
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {statements._DIALING}"))
+    for index in ("tasks_due", "tasks_dispatched", "attempts_check"):
+        assert f"using {index}" in plan or f"on {index}" in plan, plan
+
+
+async def test_gauges_show_no_age_where_nothing_waits(pool):
+    metrics = make_metrics()
+    await monitoring_of(pool, metrics).read_gauges()
+    gauges = gauges_of(metrics)
+    ages = [value for name, value in gauges.items() if "_age_seconds" in name]
+    assert (len(ages), set(ages), gauges["ringback_unknown_attempts"]) == (7, {0.0}, 0)
 
 
 async def test_a_scrape_without_the_database_says_so_and_has_no_old_values(pool, monkeypatch):

@@ -30,7 +30,7 @@ class CountingStack(EventStack):
     def __init__(self, pool: Pool, clock: Any) -> None:
         super().__init__(PostgresStore(pool, clock_is_real=False, report_zone=ZONE), pool, clock)
         self.rows = PostgresRollupRows(pool, ZONE)
-        self.rollups = Rollups(self.rows)
+        self.rollups = Rollups(self.rows, self.clock)
 
     def _next_id(self) -> str:
         self.last_id += 1

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from ringback.flows import rollups as subject
 from tests.flows.event_processing import recordings as r
 
 from .conftest import CountingStack
@@ -41,5 +42,19 @@ async def test_two_processes_do_not_fold_at_once(stack: CountingStack) -> None:
     await stack.play(await stack.talk(), r.COMPLETED)
     async with stack.pool.acquire() as other, other.transaction():
         await other.execute("SELECT pg_advisory_xact_lock(hashtextextended('ringback-fold', 0))")
-        assert await stack.rows.fold(10) == 0
+        assert await stack.rows.fold(10) is None
+        stack.clock.advance(60)
+        assert await stack.rollups.fold_deltas() == 0
+        assert stack.rollups.delta_age_s() == 60  # as far as this process knows
     assert await stack.rows.fold(10) == 2
+
+
+async def test_the_age_of_the_deltas_counts_from_the_last_complete_fold(stack: CountingStack, monkeypatch) -> None:
+    monkeypatch.setattr(subject, "FOLDED_TOGETHER", 1)
+    await stack.play(await stack.talk(), r.COMPLETED)
+    stack.clock.advance(60)
+    assert await stack.rollups.fold_deltas() == 1
+    assert await stack.rollups.fold_deltas() == 1
+    assert stack.rollups.delta_age_s() == 60  # there may be more of them
+    assert await stack.rollups.fold_deltas() == 0
+    assert stack.rollups.delta_age_s() == 0

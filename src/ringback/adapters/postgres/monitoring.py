@@ -11,10 +11,17 @@ _BACKLOG = """
 SELECT kind, count(*) AS rows, extract(epoch FROM clock_timestamp() - min(created_at))::float AS oldest_age_s
 FROM outbox WHERE delivered_at IS NULL AND dead_at IS NULL GROUP BY kind
 """
-_DIALING = """
+_AGE = "greatest(0, coalesce(extract(epoch FROM clock_timestamp() - ({})), 0))::float"
+# An unknown attempt always has a next check, and that index has only the attempts in progress.
+_DIALING = f"""
 SELECT paused_at IS NOT NULL AS is_paused, coalesce(breaker_until > clock_timestamp(), false) AS is_breaker_open,
-       (SELECT count(*) FROM attempts WHERE holds_slot) AS live
-FROM installation
+       (SELECT count(*) FROM attempts WHERE holds_slot) AS live,
+       {_AGE.format("SELECT min(due_at) FROM tasks WHERE status = 'pending'")} AS pending_age_s,
+       {_AGE.format("SELECT min(dispatched_at) FROM tasks WHERE status = 'dispatched'")} AS dispatched_age_s,
+       unknown.attempts AS unknown, {_AGE.format("unknown.since")} AS unknown_age_s
+FROM installation, (
+    SELECT count(*) AS attempts, min(unknown_since) AS since FROM attempts
+    WHERE state = 'unknown' AND next_check_at IS NOT NULL) AS unknown
 """
 
 

@@ -78,13 +78,13 @@ class PostgresOutbox:
     def __init__(self) -> None:
         self._rows: list[tuple[str, str, str | None, str | None, str, datetime]] = []
         self.written: set[str] = set()  # the kinds of rows
-        self.finals: list[tuple[str, str]] = []  # (type, reason) of the events that end a call
+        self.finals: list[tuple[AbtEvent, datetime]] = []  # the events that end a call, and when they were emitted
 
     async def enqueue_event(self, event: AbtEvent, now: datetime) -> None:
         order_key, payload = f"call:{event.call_id}", encode_json(event.envelope())
         self._rows.append(("abt_event", event.event_id, order_key, event.call_id, payload, now))
-        if (final := final_event_of(event)) is not None:
-            self.finals.append(final)
+        if final_event_of(event) is not None:
+            self.finals.append((event, now))
 
     async def enqueue(
         self, kind: OutboxKind, message_id: str, payload: Mapping[str, Any], order_key: str | None, now: datetime

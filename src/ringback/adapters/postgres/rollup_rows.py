@@ -103,11 +103,10 @@ class PostgresRollupRows:
         self._pool = pool
         self._zone = zone
 
-    async def fold(self, limit: int) -> int:
-        """Returns 0 also if another process folds now."""
+    async def fold(self, limit: int) -> int | None:
         async with connection_of(self._pool) as connection, connection.transaction():
             if not await connection.fetchval(TRY_FOLD_LOCK):
-                return 0
+                return None
             folded = int(await connection.fetchval(FOLD, limit))
             if folded:
                 reach(Failpoint.ROLLUP_FOLDED)

@@ -19,9 +19,11 @@ from ringback.adapters.postgres.rows import attempt_from
 from ringback.adapters.postgres.unit_connection import UnitConnection
 from ringback.adapters.postgres.unit_of_work import PostgresUnitOfWork
 from ringback.batching import Batcher
+from ringback.domain.abt_event import AbtEvent
 from ringback.domain.attempt import Attempt
 from ringback.domain.eligibility import MAX_CLOCK_SKEW_S
 from ringback.domain.errors import ClockIsOff
+from ringback.domain.operations import INCIDENTS
 from ringback.storage import AcceptedCall, OutboxKind, OutboxRow, PersonNow
 
 MOST_REDISPATCHES = 5
@@ -32,6 +34,8 @@ class PostgresStore:
     """Implements `storage.Store`, `Acceptance`, `DueWork` and `OutboxRows`.
 
     `on_outbox` is called with the kinds of rows after each commit that wrote outbox rows, to wake their channels.
+    `on_final` is called after each commit that ended a call, with the event's type and the seconds since the call was
+    accepted.
 
     The methods that find due, lost or expired rows raise ClockIsOff if the caller's time differs from the database's.
     """
@@ -44,6 +48,7 @@ class PostgresStore:
         pool: Pool,
         *,
         on_outbox: Callable[[Collection[str]], None] = lambda _: None,
+        on_final: Callable[[str, float], None] = lambda *_: None,
         clock_is_real: bool = True,
         hashing: Hashing | None = None,
         report_zone: tzinfo = UTC,
@@ -55,10 +60,14 @@ class PostgresStore:
         )
         self._hashing = hashing or Hashing()
         self._on_outbox = on_outbox
+        self._on_final = on_final
         self._clock_is_real = clock_is_real
         self._report_zone = report_zone
         self._instance: str | None = None
-        self.final_events: Counter[tuple[str, str]] = Counter()  # committed by this process, by type and reason
+        # What this process has committed. Prometheus sees a first incident only if its count was 0 before.
+        self.accepted_calls = 0
+        self.final_events: Counter[tuple[str, str]] = Counter()  # by type and reason
+        self.incidents: Counter[str] = Counter(dict.fromkeys(INCIDENTS, 0))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresUnitOfWork]:
@@ -67,7 +76,11 @@ class PostgresStore:
             await unit.finish()
         if unit.outbox.written:
             self._on_outbox(unit.outbox.written)
-        self.final_events.update(unit.outbox.finals)
+        self.incidents.update(unit.decisions.incidents)
+        for event, at in unit.outbox.finals:
+            # The unit is committed, so nothing here may fail: an event without a locked call is counted all the same.
+            call = unit.locked.get(event.call_id)
+            self._count_final(event, (at - call.accepted_at).total_seconds() if call is not None else None)
         for report in unit.reports:
             report()
 
@@ -110,10 +123,19 @@ class PostgresStore:
 
     async def insert_accepted(self, accepted: Sequence[AcceptedCall], now: datetime) -> set[str]:
         written = await acceptance.insert_accepted(self._pool, accepted, now, self._report_zone)
-        closings = [one.closing for one in accepted if one.closing is not None and one.call.call_id in written]
-        self.final_events.update(final for event in closings if (final := outbox.final_event_of(event)) is not None)
+        self.accepted_calls += len(written)
+        for one in accepted:
+            if one.closing is not None and one.call.call_id in written:
+                self._count_final(one.closing, 0.0)
         self._on_outbox(acceptance.kinds_of_outbox_rows(accepted))
         return written
+
+    def _count_final(self, event: AbtEvent, after_s: float | None) -> None:
+        final = outbox.final_event_of(event)
+        if final is not None:
+            self.final_events[final] += 1
+            if after_s is not None:
+                self._on_final(final[0], after_s)
 
     async def attempt_of(self, attempt_id: str | None, provider_call_id: str | None) -> Attempt | None:
         record = owner = None

@@ -39,7 +39,7 @@ class PostgresUnitOfWork:
         self._hashes = hashes
         self._clock_is_real = clock_is_real
         self._report_zone = report_zone
-        self._locked: dict[str, Call] = {}
+        self.locked: dict[str, Call] = {}
         self._counted: dict[str, dict[str, Attempt]] = {}  # attempts by id that their call does not yet count, by call
         self._deltas = PostgresDeltas()
         self._connection = connection
@@ -63,8 +63,8 @@ class PostgresUnitOfWork:
     async def finish(self) -> None:
         """Write everything that was collected. Called once, before the commit. Raises Retryable."""
         for call_id in list(self._counted):
-            if call_id in self._locked:
-                await self.save(self._locked[call_id])
+            if call_id in self.locked:
+                await self.save(self.locked[call_id])
             else:
                 self._deltas.count_again(call_id)
         kept = (self.outbox, self.decisions, self.provider_events, self.action_results, self._deltas)
@@ -75,15 +75,15 @@ class PostgresUnitOfWork:
         await self._connection.execute(LOCK_IN_ORDER, names)
 
     async def lock_call(self, call_id: str) -> Call | None:
-        if call_id in self._locked:
-            return self._locked[call_id]
+        if call_id in self.locked:
+            return self.locked[call_id]
         # Two statements: the snapshot of the second must begin after the lock was granted.
         if not await self._connection.lock_people_of(call_id):
             return None
         record = await self._connection.read(CALL_FOR_UPDATE, call_id)
         if record is None:
             return None
-        self._locked[call_id] = call = self._rows.remember(call_from(record))
+        self.locked[call_id] = call = self._rows.remember(call_from(record))
         return call
 
     async def insert(self, row: Row) -> None:

@@ -53,6 +53,10 @@ def database_dependency(database: MonitoredDatabase, max_live_calls: int) -> Dep
             ("breaker_open", "", dialing.is_breaker_open),
             ("live_calls", "", dialing.live),
             ("free_slots", "", max(0, max_live_calls - dialing.live)),
+            ("due_calls_oldest_age_seconds", "pending", dialing.pending_age_s),
+            ("due_calls_oldest_age_seconds", "dispatched", dialing.dispatched_age_s),
+            ("unknown_attempts", "", dialing.unknown),
+            ("unknown_attempts_oldest_age_seconds", "", dialing.unknown_age_s),
         ]
         for channel, kinds in CHANNEL_KINDS.items():
             rows = [one for one in backlog if one.kind in kinds]
