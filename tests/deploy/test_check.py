@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import yaml
 
 from deploy.aws.check import FOLDER, TEMPLATES, faults, read
 
@@ -16,10 +17,14 @@ def test_the_templates_have_no_fault():
 def test_every_alarm_has_a_row_in_the_operations_document():
     resources = read(EDGE)["Resources"] | read(PROCESSES)["Resources"]
     alarms = {name for name, one in resources.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
+    groups = yaml.safe_load((FOLDER.parent / "observability" / "alerts.yaml").read_text())["groups"]
+    alerts = {rule["alert"] for group in groups for rule in group["rules"]}
     operations = (FOLDER.parents[1] / "docs" / "operations.md").read_text()
-    assert alarms == set(
-        re.findall(r"^\| `(\w+)` \|", operations.partition("## Alarms")[2].partition("\n## ")[0], re.M)
-    )
+    section = operations.partition("## Alarms")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([AP, ]+) \|", section, re.M))
+    assert {name for name, where in rows.items() if "A" in where} == alarms
+    assert {name for name, where in rows.items() if "P" in where} == alerts
+    assert len(re.findall(r"^\| `", section, re.M)) == len(rows) == len(alarms | alerts)
 
 
 @pytest.mark.parametrize(
