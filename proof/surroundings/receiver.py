@@ -61,12 +61,12 @@ async def receive_hastily(databases: Databases, found: Findings) -> None:
     def hasty(_: Send, queue: ChaoticQueue) -> Send:
         later: set[asyncio.Task[None]] = set()
 
-        async def try_once(body: str) -> None:
+        async def try_once(message: OutgoingMessage) -> None:
             with suppress(QueueUnavailable):
-                await queue.send([OutgoingMessage(body)])
+                await queue.send([message])
 
-        async def send_later(body: str) -> None:
-            later.add(asyncio.create_task(try_once(body)))
+        async def send_later(message: OutgoingMessage) -> None:
+            later.add(asyncio.create_task(try_once(message)))
 
         return send_later
 

@@ -70,7 +70,7 @@ class Batcher(Generic[T, R]):
 #: Messages in one send. A call of the queue costs the same for ten messages as for one.
 SENT_TOGETHER = 50
 #: Sends one message. Returns once it is durable; raises Retryable if that is not known.
-Send = Callable[[str], Awaitable[None]]
+Send = Callable[[OutgoingMessage], Awaitable[None]]
 
 
 def send_through(queue: MessageQueue) -> Send:
@@ -82,8 +82,8 @@ def send_through(queue: MessageQueue) -> Send:
 
     batcher: Batcher[OutgoingMessage, bool] = Batcher(send_batch, limit=SENT_TOGETHER, parallel=2)
 
-    async def send(body: str) -> None:
-        if not await batcher(OutgoingMessage(body)):
+    async def send(message: OutgoingMessage) -> None:
+        if not await batcher(message):
             raise QueueUnavailable("the queue refused the message")
 
     return send

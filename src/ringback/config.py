@@ -79,6 +79,7 @@ class Settings:
     report_zone: ZoneInfo
     console: Literal["on", "off"]
     emulator_speed: float
+    traces_url: str | None
     log_format: LogFormat | None
     emulated: bool
     given: frozenset[str]
@@ -292,6 +293,7 @@ _ENTRIES = (
     _Entry("RINGBACK_REPORT_ZONE", report_zone, "UTC"),
     _Entry("RINGBACK_CONSOLE", _one_of("on", "off"), "on"),
     _Entry("RINGBACK_EMULATOR_SPEED", _number(0.01, 100_000), "20"),
+    _Entry("RINGBACK_TRACES_URL", _url("http", "https")),
     _Entry("RINGBACK_LOG_FORMAT", _one_of(*get_args(LogFormat))),
 )
 

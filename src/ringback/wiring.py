@@ -37,6 +37,7 @@ from ringback.adapters.retell.signature import may_be_genuine, verify
 from ringback.adapters.retell.wire import content_identity
 from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.adapters.sqs.queue import open_sqs_queue
+from ringback.adapters.traces import traces as traces
 from ringback.config import Settings, SettingsError, describe
 from ringback.domain.catalog import Catalog, CatalogError, built_in_catalog, parse_catalog
 from ringback.domain.errors import ErasureKeyMissing, Retryable

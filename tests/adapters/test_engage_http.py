@@ -12,9 +12,11 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from ringback import tracing
 from ringback.adapters.engage_http import EngageHttp
 from ringback.ports import Delivery
 from tests.adapters.retell.hostile_server import answering, hostile, leaving_behind
+from tests.recorded_spans import recorded_spans
 
 SECRET = "whsec_" + base64.b64encode(b"engage-and-ringback-share-this!!").decode()
 EVENT = {
@@ -90,6 +92,21 @@ async def engage(server: FakeServer) -> AsyncIterator[EngageHttp]:
     adapter = EngageHttp(server.url, SECRET, WallClock(), timeout_s=2.0)
     yield adapter
     await adapter.close()
+
+
+async def test_with_traces_an_event_carries_its_context_beside_the_signed_bytes(server: FakeServer, engage: EngageHttp):
+    with recorded_spans() as spans:
+        assert (await engage.deliver("abt_event", EVENT["id"], EVENT)).delivered
+        assert (await engage.deliver("crm_note", "n-1", NOTE)).delivered
+        # An envelope of another version is delivered as it is.
+        assert (await engage.deliver("abt_event", "e-2", {"data": None})).delivered
+    event, note, another = server.seen
+    [span] = spans
+    assert event.headers["traceparent"] == span.carried()["traceparent"]
+    assert span.facts | {"delivered": True, "answer": "http_202"} == span.facts
+    assert (span.new.name, span.new.parent_id) == ("event.deliver", tracing.of_call("call-7").span_id)
+    assert Webhook(SECRET).verify(event.body, event.headers) == EVENT
+    assert "traceparent" not in note.headers.keys() | another.headers.keys()
 
 
 async def test_an_event_is_one_signed_post_of_the_whole_envelope(server: FakeServer, engage: EngageHttp) -> None:

@@ -82,7 +82,7 @@ async def receive(rig: Any, body: str) -> None:
         return
     read = read_webhook(body.encode(), signature, now_ms, webhook_ports([KEY]))
     assert isinstance(read, ToEnqueue)
-    await send_through(rig.queue)(read.message)
+    await send_through(rig.queue)(OutgoingMessage(read.message))
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from multidict import CIMultiDict
 
-from ringback import batching
+from ringback import batching, tracing
 from ringback.adapters.retell.signature import sign
 from ringback.batching import send_through
 from ringback.domain.errors import QueueUnavailable
@@ -20,9 +20,12 @@ from ringback.services import webhook_receiver
 from ringback.services.webhook_lambda import webhook_ports
 from ringback.services.webhook_receiver import create_receiver
 from ringback.telemetry import make_metrics
+from ringback.tracing import AttemptIds
 from ringback.web.limits import BodyReader
 from ringback.web.server import serve_http
 from ringback.wiring import quoted
+from tests.previous_messages import decode_webhook_received as previous_decode_webhook_received
+from tests.recorded_spans import recorded_spans
 from tests.web.raw import served
 
 KEY = "key_webhook"
@@ -34,7 +37,7 @@ def recording_send(sent):
     """Return a send that is always durable and records its messages."""
 
     async def send(message):
-        sent.append(message)
+        sent.append(message.body)
 
     return send
 
@@ -111,6 +114,26 @@ async def test_what_cannot_be_genuine_is_answered_401_before_its_body(signature)
     async with served(app) as server:
         told = await server.ask(f"POST /retell/webhook HTTP/1.1\r\n{header}content-length: 6000000\r\n\r\n".encode())
     assert (told.status, told.problem["code"], b"connection: close" in told.head) == (401, "forged", True)
+
+
+async def test_with_traces_the_message_of_a_webhook_continues_the_context_in_its_metadata():
+    attempt = AttemptIds("01a2328c-8680-7000-8000-000003000003", 1)
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    with recorded_spans() as spans:
+        marks = tracing.marks_of("call-1", attempt)
+        body = json.dumps({"event": "call_ended", "call": {"call_id": "call_7", "metadata": marks}}).encode()
+        async with serving(send) as post:
+            assert (await post(body))[0] == 204
+            assert (await post(BODY))[0] == 204
+    [span] = spans
+    assert [message.attributes for message in sent] == [span.carried(), {}]
+    assert (span.new.name, span.new.parent_id) == ("webhook.receive", tracing.of_attempt("call-1", attempt).span_id)
+    # A processor of the version before sees the message that it knows.
+    assert previous_decode_webhook_received(sent[0].body).body == body.decode()
 
 
 async def test_the_answers_of_a_receiver_are_counted_by_route_and_status():

@@ -87,14 +87,14 @@ OWN_TIME = ("cli", "embedded/", "ringback_emulator/", "up/")
 
 def test_the_time_is_told_by_the_clock():
     told = places(r"\bdatetime\.(now|utcnow|today)\(|\btime\.time(_ns)?\(").keys()
-    # The Lambda and its twin have no clock to be handed.
-    allowed = {"adapters/clock.py", "services/webhook_lambda.py", "services/webhook_receiver.py"}
+    # The Lambda and its twin have no clock to be handed. Spans begin and end by the machine's clock.
+    allowed = {"adapters/clock.py", "services/webhook_lambda.py", "services/webhook_receiver.py", "tracing.py"}
     assert {name for name in told if not name.startswith(OWN_TIME)} <= allowed
 
 
 def test_the_product_knows_no_process_wide_switch():
-    """But the crash points: a process dies as a whole, so their switch is the process's."""
-    assert places(r"^\s+(global)\s").keys() == {"failpoints.py"}
+    """But the crash points and the traces: a process dies as a whole, and exports its spans as it writes its log."""
+    assert places(r"^\s+(global)\s").keys() == {"failpoints.py", "tracing.py"}
 
 
 def test_each_failpoint_stands_in_the_code_once():

@@ -19,6 +19,7 @@ from ringback.adapters.retry_after import retry_after_s
 from ringback.domain.errors import Retryable
 from ringback.failpoints import Failpoint, reach
 from ringback.ports import Clock, Delivery
+from ringback.tracing import span_of_event
 
 TIMEOUT_S = 10.0
 
@@ -123,9 +124,11 @@ class EngageHttp:
         It is `http_<status>`, `timeout`, `tls`, `connect`, `connection_lost` or `malformed` (the row makes no request).
         """
         try:
-            request = self._request(kind, message_id, payload)
-            reach(Failpoint.ENGAGE_ASKING)
-            delivery = await self._send(request)
+            with span_of_event("event.deliver", message_id, payload if kind == "abt_event" else {}) as delivering:
+                request = self._request(kind, message_id, payload)
+                reach(Failpoint.ENGAGE_ASKING)
+                delivery = await self._send(request, delivering.carried())
+                delivering.note(delivered=delivery.delivered, answer=delivery.detail)
             reach(Failpoint.ENGAGE_ANSWERED)
             return delivery
         except TimeoutError:
@@ -154,12 +157,12 @@ class EngageHttp:
             return event_request(self._webhook, message_id, payload, now)
         return write_request(self._webhook, kind, message_id, payload, now)
 
-    async def _send(self, request: EngageRequest) -> Delivery:
+    async def _send(self, request: EngageRequest, traced: Mapping[str, str]) -> Delivery:
         async with self._session.request(
             request.method,
             URL(self._base_url + request.path, encoded=True),
             data=request.body.encode(),
-            headers=request.headers,
+            headers={**request.headers, **traced},
             allow_redirects=False,
         ) as answer:
             status, is_delivered = answer.status, 200 <= answer.status < 300

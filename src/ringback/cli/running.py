@@ -54,7 +54,10 @@ def serve(process: Process, host: Host = "127.0.0.1", port: Port = 8080) -> None
         raise SettingsError(["RINGBACK_CONSOLE: must be on to serve the console"])
     start_logs(settings)
     service = importlib.import_module(f"ringback.services.{process.replace('-', '_')}")
-    service.run(settings, host, port)
+    from ringback.wiring import traces
+
+    with traces(settings.traces_url, process):
+        service.run(settings, host, port)
 
 
 def emulate(  # noqa: PLR0913 - each is an option of the command line

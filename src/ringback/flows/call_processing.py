@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from ringback import tracing
 from ringback.domain.abt_event import iso
 from ringback.domain.attempt import Attempt, AttemptState, DialAnswer, DialRequest, VoicemailAction, check_transition
 from ringback.domain.call import Call, Task, TaskStatus, update_status
@@ -34,6 +35,7 @@ from ringback.flows.ending_calls import end_call
 from ringback.messages import CallRequested
 from ringback.ports import Clock
 from ringback.storage import Store, UnitOfWork
+from ringback.tracing import AttemptIds, SpanKind
 
 _log = structlog.get_logger(__name__)
 
@@ -52,6 +54,7 @@ class Claim:
 
     call_id: str
     attempt_id: str
+    number: int
     fence: int
     request: DialRequest
     lease_deadline: float
@@ -82,20 +85,33 @@ class CallProcessing:
     new_id: Callable[[], str]
     rules: OutcomeRules
 
-    async def place_call(self, message: CallRequested) -> None:
+    async def place_call(self, message: CallRequested, traceparent: str | None = None) -> None:
         """Dial the requested call, if it still may be dialed. Raises Retryable before the claim.
 
-        After the claim no failure leads to a second request.
+        After the claim no failure leads to a second request. The message carried `traceparent`.
         """
+        began_ns = tracing.now_ns()
         claim = await self._claim(message)
         if claim is None:
             return
+        ids = AttemptIds(claim.attempt_id, claim.number)
+        if claim.fence == 1:
+            span = tracing.span_of_attempt("attempt.dial", claim.call_id, ids, follows=traceparent, began_ns=began_ns)
+        else:
+            # A second claim of an attempt is a span below the first, because an id names one span.
+            span = tracing.span("attempt.dial_again", claim.call_id, ids, began_ns=began_ns)
+        with span:
+            await self._dial(claim, ids)
+
+    async def _dial(self, claim: Claim, ids: AttemptIds) -> None:
         action = await self.provider.voicemail_action(claim.request.agent_id)
         reach(Failpoint.VOICEMAIL_LEARNT)
         if action is VoicemailAction.HANGUP:
             # It decides the meaning of a voicemail. The call's webhooks may be faster than the answer to its dial.
             await _retry_write(lambda: self._note_action(claim, action))
-        answer = await self.provider.dial(claim.request, claim.lease_deadline)
+        with tracing.span("retell.create_phone_call", claim.call_id, ids, kind=SpanKind.CLIENT) as asking:
+            answer = await self.provider.dial(claim.request, claim.lease_deadline)
+            asking.note(answer=answer.kind, cause=answer.cause, provider_call_id=answer.provider_call_id)
         reach(Failpoint.DIAL_ANSWERED)
         _log.info(
             "call.dialed",
@@ -106,7 +122,8 @@ class CallProcessing:
             provider_call_id=answer.provider_call_id,
             **({"message": answer.message} if answer.message else {}),
         )
-        await _retry_write(lambda: self._record(claim, answer, action))
+        with tracing.span("answer.record", claim.call_id, ids):
+            await _retry_write(lambda: self._record(claim, answer, action))
 
     async def _note_action(self, claim: Claim, action: VoicemailAction) -> None:
         async with self.store.transaction() as tx:
@@ -169,6 +186,7 @@ class CallProcessing:
         return Claim(
             attempt.call_id,
             attempt.attempt_id,
+            attempt.number,
             attempt.fence,
             DialRequest(**attempt.request),
             monotonic + self._send_within_s(case),
@@ -242,6 +260,7 @@ class CallProcessing:
         call.attempts_made += 1
         call.budget_used += 1
         attempt_id = self.new_id()
+        ids = AttemptIds(attempt_id, call.attempts_made)
         marks = {
             "ringback_call_id": call.call_id,
             "ringback_attempt_id": attempt_id,
@@ -252,7 +271,7 @@ class CallProcessing:
             from_number=call.from_number,
             agent_id=call.agent_id,
             variables=call.variables,
-            metadata={**call.metadata, **marks},
+            metadata={**call.metadata, **marks, **tracing.marks_of(call.call_id, ids)},
             idempotency_key=attempt_id,
         )
         return Attempt(

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import structlog
 
+from ringback import tracing
 from ringback.domain.attempt import Attempt, AttemptState
 from ringback.domain.errors import NotAboutACall, Permanent, Retryable
 from ringback.domain.outcome import occurred_at
@@ -17,6 +18,7 @@ from ringback.flows.inbound_calls import apply_inbound, lock_caller
 from ringback.messages import WebhookReceived
 from ringback.ports import Clock
 from ringback.storage import Store, UnitOfWork
+from ringback.tracing import AttemptIds, SpanKind
 
 _log = structlog.get_logger(__name__)
 
@@ -53,8 +55,13 @@ class EventProcessing:
     identify: Callable[[str], bytes]
     counts: EventCounts
 
-    async def apply_call_event(self, message: WebhookReceived, receive_count: int) -> None:
-        """Apply one webhook. Raises Permanent for a body that is no event, Retryable if the attempt is missing yet."""
+    async def apply_call_event(
+        self, message: WebhookReceived, receive_count: int, traceparent: str | None = None
+    ) -> None:
+        """Apply one webhook. Raises Permanent for a body that is no event, Retryable if the attempt is missing yet.
+
+        The message carried `traceparent`.
+        """
         if message.body is None:
             await self._ask_provider_soon(message, receive_count)
             return
@@ -79,9 +86,14 @@ class EventProcessing:
                 raise Retryable("an event whose attempt is missing", PARKED_S)
             await self._record_only(report, message.body, "foreign")
             return
-        inbox = (self.identify(message.body), message.body)
-        async with self.store.transaction() as tx:
-            applied = await apply_evidence(tx, attempt, report, self.rules, self.clock.now, inbox=inbox)
+        inbox, ids = (self.identify(message.body), message.body), AttemptIds(attempt.attempt_id, attempt.number)
+        with tracing.span(
+            "webhook.apply", attempt.call_id, ids, follows=traceparent, kind=SpanKind.CONSUMER
+        ) as applying:
+            applying.note(event_name=report.event_name)
+            async with self.store.transaction() as tx:
+                applied = await apply_evidence(tx, attempt, report, self.rules, self.clock.now, inbox=inbox)
+            applying.note(applied=applied)
         reach(Failpoint.EVENT_COMMITTED)
         if applied:
             self.counts.applied += 1

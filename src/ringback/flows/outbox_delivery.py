@@ -16,6 +16,7 @@ from ringback.loops import Availability, Loops, location
 from ringback.messages import CallRequested, encode
 from ringback.ports import Clock, Delivery, Engage, MessageQueue, OutgoingMessage
 from ringback.storage import OutboxKind, OutboxRow, OutboxRows
+from ringback.tracing import attributes_of
 
 StopCall = Callable[[str], Awaitable[None]]
 
@@ -112,7 +113,7 @@ def _call_message(row: OutboxRow) -> OutgoingMessage | None:
         request = CallRequested(payload["call_id"], payload["task_id"], payload["dispatch"])
     except KeyError:
         return None
-    return OutgoingMessage(encode(request))
+    return OutgoingMessage(encode(request), attributes=attributes_of(request.call_id))
 
 
 def engage_channel(engage: Engage) -> Channel:

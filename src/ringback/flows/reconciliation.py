@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from ringback import tracing
 from ringback.batching import run_concurrently
 from ringback.domain.abt_event import AbtType, FailReason
 from ringback.domain.attempt import (
@@ -32,6 +33,7 @@ from ringback.flows.dial_results import become_unknown
 from ringback.flows.event_processing import apply_evidence, lock_people_of_report
 from ringback.ports import Clock
 from ringback.storage import UnitOfWork
+from ringback.tracing import AttemptIds
 
 _log = structlog.get_logger(__name__)
 
@@ -58,6 +60,11 @@ class Reconciliation:
         return len(due)
 
     async def _reconcile(self, attempt: Attempt) -> None:
+        ids = AttemptIds(attempt.attempt_id, attempt.number)
+        with tracing.span("attempt.reconcile", attempt.call_id, ids, state=attempt.state):
+            await self._reconcile_state(attempt)
+
+    async def _reconcile_state(self, attempt: Attempt) -> None:
         match attempt.state:
             case AttemptState.DIALING:
                 await self._lease_is_over(attempt)

@@ -15,6 +15,7 @@ from ringback.messages import decode_call_requested
 from ringback.ports import Clock, MessageQueue, ReceivedMessage
 from ringback.process import Service, run_process
 from ringback.storage import DueWork
+from ringback.tracing import ATTRIBUTE
 from ringback.wiring import Dependencies
 
 #: A message is useless after its claim, so this only bounds how soon an unclaimed message returns.
@@ -32,7 +33,7 @@ def call_consumer(
 
     async def handle(messages: Sequence[ReceivedMessage]) -> None:
         for message in messages:
-            await processing.place_call(decode_call_requested(message.body))
+            await processing.place_call(decode_call_requested(message.body), message.attributes.get(ATTRIBUTE))
 
     counted_at, counted_free, received_then = -math.inf, 0, 0
 

@@ -14,6 +14,7 @@ from ringback.loops import Loop
 from ringback.messages import decode_webhook_received
 from ringback.ports import MessageQueue, ReceivedMessage
 from ringback.process import Service, run_process
+from ringback.tracing import ATTRIBUTE
 from ringback.web.limits import ConcurrencyLimit
 from ringback.wiring import Dependencies
 
@@ -41,7 +42,7 @@ def event_consumer(
     async def handle(messages: Sequence[ReceivedMessage]) -> None:
         for message in messages:
             webhook = decode_webhook_received(message.body)
-            await processing.apply_call_event(webhook, message.receive_count)
+            await processing.apply_call_event(webhook, message.receive_count, message.attributes.get(ATTRIBUTE))
             with suppress(ValueError, TypeError):  # another version may write the time in another way
                 received_at = datetime.fromisoformat(webhook.received_at)
                 observe_lag(max(0.0, (processing.clock.now() - received_at).total_seconds()))

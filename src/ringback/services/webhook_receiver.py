@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from ringback import tracing
 from ringback.batching import Send, send_through
 from ringback.config import Settings
 from ringback.domain.errors import Retryable
@@ -19,6 +20,7 @@ from ringback.flows.operator.monitoring import Monitoring, queue_dependency
 from ringback.flows.webhook_intake import Intake, IntakePorts, read_webhook
 from ringback.loops import Loops
 from ringback.messages import MAX_BODY_BYTES
+from ringback.ports import OutgoingMessage
 from ringback.process import Service, process_health, run_loop, run_process, serve_alone
 from ringback.services.lambda_event import answer
 from ringback.services.webhook_lambda import webhook_ports
@@ -31,17 +33,15 @@ from ringback.web.server import listen
 from ringback.wiring import Dependencies, open_queue, quoted
 
 NAME, PATH, EVENT_QUEUE = "webhook-receiver", "/retell/webhook", "event_queue"
-NowMs = Callable[[], int]
 #: Retell gets a response within 3 s, even while the queue is unavailable.
 ANSWER_WITHIN_S = 2.8
-#: Larger bodies are read in threads, because they would block the event loop for milliseconds.
-#: Each is copied a few times there, so only a few are read at once.
+#: Larger bodies would block the event loop, so threads read them: a few at once, because each is copied there.
 SMALL_BYTES = 64 * 1024
 LARGE_AT_ONCE = 4
 
 
 def create_receiver(
-    ports: IntakePorts, now_ms: NowMs, send: Send, metrics: Metrics, more_routes: Sequence[BaseRoute] = ()
+    ports: IntakePorts, now_ms: Callable[[], int], send: Send, metrics: Metrics, more_routes: Sequence[BaseRoute] = ()
 ) -> Starlette:
     """Create the receiver as an application of its own. `more_routes` are for health and metrics."""
     route = webhook_route(ports, now_ms, send, BodyReader(metrics), ConcurrencyLimit(WEBHOOKS_AT_ONCE))
@@ -50,22 +50,22 @@ def create_receiver(
 
 
 def webhook_route(
-    ports: IntakePorts, now_ms: NowMs, send: Send, bodies: BodyReader, waiting: ConcurrencyLimit
+    ports: IntakePorts, now_ms: Callable[[], int], send: Send, bodies: BodyReader, waiting: ConcurrencyLimit
 ) -> Route:
     """Create the route POST /retell/webhook. A webhook takes a slot while it waits for the queue."""
     threads = CapacityLimiter(LARGE_AT_ONCE)
 
     async def enqueue(body: bytes, signature: str | None) -> Intake:
-        given = body, signature, now_ms(), ports
+        given, began_ns = (body, signature, now_ms(), ports), tracing.now_ns()
         if len(body) > SMALL_BYTES:
             read = await to_thread.run_sync(read_webhook, *given, abandon_on_cancel=True, limiter=threads)
         else:
             read = read_webhook(*given)
         if isinstance(read, Intake):
             return read
-        with waiting.slot() as is_free:
+        with tracing.span_of_webhook("webhook.receive", body, began_ns=began_ns) as span, waiting.slot() as is_free:
             if is_free:
-                await send(read.message)
+                await send(OutgoingMessage(read.message, attributes=span.carried()))
         return Intake.ACCEPTED if is_free else Intake.QUEUE_DOWN
 
     async def receive(request: Request) -> Response:

@@ -25,7 +25,7 @@ from ringback.services import business_api, call_processor, internal_api, schedu
 from ringback.up.emulators import Emulator, EmulatorDidNotStart
 from ringback.up.state import UpState, load_state, make_directory, make_erasure_key, new_state, save_state
 from ringback.web.server import listen
-from ringback.wiring import open_dependencies
+from ringback.wiring import open_dependencies, traces
 
 _log = structlog.get_logger(__name__)
 
@@ -152,7 +152,8 @@ async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready:
             services: list[Service] = [module.build_service(deps) for module in SERVICES]
             watch = asyncio.create_task(_watch(plan, stop, deps.loops.named("watch", "children")))
             try:
-                await run_services(deps, services, bound, stop, ready)
+                with traces(deps.settings.traces_url, "up"):
+                    await run_services(deps, services, bound, stop, ready)
             finally:
                 # After a failed service too: the watch must not restart a process that is stopped now.
                 stop.set()

@@ -1,12 +1,16 @@
 """At most one more request with the same key and bytes, and only after the whole eligibility check."""
 
 import asyncio
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
 
+from ringback import tracing
 from ringback.domain.call import Task, TaskKind
+from ringback.tracing import AttemptIds
 from tests.flows.call_processing.twins import ACCOUNT_REFUSED, AMBIGUOUS, DEFERRED, NOT_SENT, REFUSED
+from tests.recorded_spans import recorded_spans
 
 
 async def three_clean_lookups(stack, **call):
@@ -33,6 +37,32 @@ async def test_after_the_third_clean_lookup_the_same_bytes_go_out_once_more(stac
     call = await stack.call(call_id)
     assert (call["attempts_made"], call["budget_used"]) == (1, 1)
     assert await stack.event_types(call_id) == ["initiated"]
+
+
+@pytest.mark.parametrize("is_still_on", [True, False])
+async def test_a_resend_has_the_trace_context_of_the_first_request_even_if_traces_are_off_by_then(stack, is_still_on):
+    with recorded_spans():
+        call_id = await three_clean_lookups(stack)
+    with recorded_spans() if is_still_on else nullcontext():
+        await stack.place_due()
+    first, second = stack.provider.dials
+    attempt = AttemptIds((await stack.attempt(call_id))["attempt_id"], 1)
+    assert first == second
+    assert first.metadata["ringback_traceparent"] == str(tracing.of_attempt(call_id, attempt))
+
+
+async def test_a_request_that_was_persisted_without_a_trace_context_gets_none_when_traces_are_on(stack):
+    call_id = await three_clean_lookups(stack)
+    with recorded_spans() as spans:
+        await stack.place_due()
+    first, second = stack.provider.dials
+    assert first == second
+    assert "ringback_traceparent" not in second.metadata
+    # The id of the attempt's own span is used once, by its first claim.
+    assert [span.new.name for span in spans] == ["attempt.dial_again", "retell.create_phone_call", "answer.record"]
+    attempt = AttemptIds((await stack.attempt(call_id))["attempt_id"], 1)
+    assert {span.new.parent_id for span in spans} == {tracing.of_attempt(call_id, attempt).span_id}
+    assert all(span.has_ended for span in spans)
 
 
 async def test_not_before_the_third_clean_lookup(stack):

@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
+from starlette.requests import Request
 
+from ringback import tracing
 from ringback.domain.access import Permission
 from ringback.domain.call import AcceptReceipt, KeyReused, NewCall
 from ringback.domain.phone_number import NumberPlan
@@ -35,6 +37,14 @@ class VoiceApi:
     numbers: NumberPlan
 
 
+def _trace(accepted: AcceptReceipt, http: Request, began_ns: int) -> None:
+    """Record the root span of a new call. A repeated request is not the call's acceptance."""
+    if not accepted.replayed:
+        caller = http.headers.get(tracing.ATTRIBUTE)
+        with tracing.span_of_call("call.accept", accepted.call_id, caused_by=caller, began_ns=began_ns) as span:
+            span.note(status=accepted.status, reason=accepted.reason)
+
+
 def add_call_routes(router: APIRouter, api: VoiceApi) -> None:
     may_place, may_read, may_cancel = (
         [needs(permission)] for permission in (Permission.PLACE_CALLS, Permission.READ_CALLS, Permission.CANCEL_CALLS)
@@ -47,7 +57,8 @@ def add_call_routes(router: APIRouter, api: VoiceApi) -> None:
         response_model=response_models.AcceptedCall,
         responses={409: {}},
     )
-    async def place_call(body: JsonOf[CallRequest], idempotency_key: IdempotencyKey = None) -> Response:
+    async def place_call(http: Request, body: JsonOf[CallRequest], idempotency_key: IdempotencyKey = None) -> Response:
+        began_ns = tracing.now_ns()
         try:
             request = request_models.read_new_call(body.value, api.now(), api.numbers)
             accepted = await api.accept(request, idempotency_key)
@@ -60,6 +71,7 @@ def add_call_routes(router: APIRouter, api: VoiceApi) -> None:
             if before is None:
                 raise
             accepted = before
+        _trace(accepted, http, began_ns)
         reach(Failpoint.ACCEPT_ANSWERING)
         return JSONResponse(accepted.as_json(), 202, {"Idempotent-Replayed": "true"} if accepted.replayed else None)
 
