@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from ringback import cli
 from ringback.config import SettingsError
+from ringback.tracing import of_call
 
 CALL = {
     "call_id": "019ad9f0-call",
@@ -189,6 +190,27 @@ def test_trace_prints_the_timeline_line_by_line(voice_api):
         "",
         "attempt 1  state=analyzed  dial=busy  party=unknown  end=provider  disconnection_reason=dial_busy"
         "  duration_ms=0  provider_call_id=call_9",
+    ]
+
+
+def test_trace_as_a_tree_nests_messages_and_attempts_and_names_processes(voice_api):
+    task = {"at": "2026-12-01T17:00:00.000Z", "kind": "task_created", "task_id": "t-1", "task_kind": "first"}
+    message = {"at": "2026-12-01T17:00:00.010Z", "kind": "call_message", "task_id": "t-1", "dispatch": 1}
+    entries = [ENTRIES[0], task, message, *ENTRIES[1:]]
+    voice_api.responses = {"/v1/calls/c-1": (200, CALL), "/v1/calls/c-1/timeline": (200, {"entries": entries})}
+    result = run(cli.app, ["trace", "c-1", "--tree"])
+    assert result.exit_code == 0
+    assert [line.rstrip() for line in result.stdout.splitlines()] == [
+        "call 019ad9f0-call  scheduled  contact crm-42  next at 2026-12-01 18:00:00.000 UTC"
+        f"  trace {of_call('019ad9f0-call').trace_id}",
+        "+0.000 s  ├─ call_accepted         Voice API  contact_id=crm-42  agent_id=agent_1",
+        "+0.000 s  ├─ task_created          task_id=t-1  task_kind=first",
+        "+0.010 s  │  └─ call_message       outbox to queue 1  task_id=t-1  dispatch=1",
+        "+0.250 s  ├─ attempt 1",
+        "+0.250 s  │  ├─ gate               call processor  verdict=admit  rule=admitted",
+        "+3.000 s  │  └─ provider_event     webhook processor  event=call_ended  fate=applied",
+        "+1:01:04  └─ voice_ai_call_failed  outbox to Engage  reason=busy  is_final=false"
+        "  delivered_at=2026-12-01 18:01:04.020",
     ]
 
 

@@ -9,13 +9,15 @@ from urllib.parse import quote, urlencode
 import typer
 
 from ringback.cli.client import request
-from ringback.cli.output import print_json, print_row, print_table
+from ringback.cli.output import Cell, print_json, print_row, print_table
 from ringback.cli.render import CALLS_HEADER, attempt_rows, call_row, headline, timeline_rows
 from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, data_dir_option
+from ringback.cli.tree import tree_rows
 from ringback.domain.abt_event import iso
 from ringback.domain.call import CallStatus
 from ringback.domain.instant import NotAnInstant, read_instant
 from ringback.domain.operations import counted
+from ringback.tracing import of_call
 
 #: In the fictional range. The emulator accepts any caller id; a real account needs one of its own numbers.
 DEFAULT_FROM_NUMBER = "+14155550199"
@@ -121,13 +123,25 @@ def calls(  # noqa: PLR0913 - each is an option of the command line
     typer.echo(f"{counted(len(items), 'call', 'calls')}{more}", err=True)
 
 
-def trace(call_id: str, as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+def trace(
+    call_id: str,
+    tree: Annotated[
+        bool, typer.Option("--tree", help="As a tree of tasks and attempts, with processes and the trace id.")
+    ] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
     """Print the timeline of a call. It has every decision, message, webhook and ABT event, with times in UTC."""
     path = f"/v1/calls/{quote(call_id, safe='')}"
     shown = request(data_dir, "GET", path)
     entries = request(data_dir, "GET", f"{path}/timeline")["entries"]
     if as_json:
         print_json({"call": shown, "entries": entries})
+        return
+    if tree:
+        ids = [Cell(f"trace {of_call(shown['call_id']).trace_id}")]
+        for row in [[*headline(shown), *ids], *tree_rows(shown, entries)]:
+            print_row(row)
         return
     for row in [headline(shown), [], *timeline_rows(shown, entries), [], *attempt_rows(shown["attempts"])]:
         print_row(row)

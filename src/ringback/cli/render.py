@@ -92,19 +92,19 @@ def timeline_rows(call: dict[str, Any], entries: list[dict[str, Any]]) -> list[l
     numbers = {attempt["attempt_id"]: attempt["number"] for attempt in call["attempts"]}
     began = next((entry["at"] for entry in entries if entry["kind"] == "call_accepted"), None)
     labels = [str(entry.get("type") or entry["kind"]) for entry in entries]
-    since = [_elapsed(began, entry["at"]) if began else "" for entry in entries]
+    since = [elapsed(began, entry["at"]) if began else "" for entry in entries]
     wide, wide_since = max(map(len, labels), default=0), max(map(len, since), default=0)
     rows = []
-    for entry, label, elapsed in zip(entries, labels, since, strict=True):
+    for entry, label, after in zip(entries, labels, since, strict=True):
         number = numbers.get(entry.get("attempt_id"))
         colour = _COLOURS.get(label) or _COLOURS.get(entry["kind"])
         rows.append(
             [
                 Cell(short_time(entry["at"])),
-                Cell(elapsed.rjust(wide_since)),
+                Cell(after.rjust(wide_since)),
                 Cell(f"#{number}" if number else "  "),
                 Cell(label.ljust(wide), colour, bold=entry["kind"] == "call_accepted"),
-                *(Cell(fact) for fact in _facts(entry)),
+                *(Cell(fact) for fact in facts_of(entry)),
             ]
         )
     return rows
@@ -121,7 +121,7 @@ def attempt_rows(attempts: list[dict[str, Any]]) -> list[list[Cell]]:
     ]
 
 
-def _facts(entry: dict[str, Any]) -> list[str]:
+def facts_of(entry: dict[str, Any]) -> list[str]:
     """Format the other facts of an entry as key=value. The detail of a decision counts as the entry's own."""
     facts = {name: value for name, value in entry.items() if name not in _NOT_LISTED}
     detail = entry.get("detail")
@@ -137,7 +137,8 @@ def _facts(entry: dict[str, Any]) -> list[str]:
     ]
 
 
-def _elapsed(began: str, at: str) -> str:
+def elapsed(began: str, at: str) -> str:
+    """Format the time between two moments: +0.250 s, or +1:01:04."""
     seconds = (datetime.fromisoformat(at) - datetime.fromisoformat(began)).total_seconds()
     if abs(seconds) < 60:
         return f"{seconds:+.3f} s"
