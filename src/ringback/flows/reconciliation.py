@@ -56,15 +56,15 @@ class Reconciliation:
         await check_border(self.store, self.provider)
         now = self.clock.now()
         due = await self.store.attempts_to_check(now, now + BUSY, BATCH)
-        await run_concurrently(self._reconcile, due, at_once=BATCH)
+        await run_concurrently(self._reconcile_in_span, due, at_once=BATCH)
         return len(due)
 
-    async def _reconcile(self, attempt: Attempt) -> None:
+    async def _reconcile_in_span(self, attempt: Attempt) -> None:
         ids = AttemptIds(attempt.attempt_id, attempt.number)
         with tracing.span("attempt.reconcile", attempt.call_id, ids, state=attempt.state):
-            await self._reconcile_state(attempt)
+            await self._reconcile(attempt)
 
-    async def _reconcile_state(self, attempt: Attempt) -> None:
+    async def _reconcile(self, attempt: Attempt) -> None:
         match attempt.state:
             case AttemptState.DIALING:
                 await self._lease_is_over(attempt)
