@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 from ringback.domain.abt_event import AbtEvent
 from ringback.domain.attempt import Attempt
+from ringback.domain.audit import AuditLog
 from ringback.domain.call import Call, InboundCall, Task
 from ringback.domain.contact import Contact, FieldsWrite, Note
 from ringback.domain.contact_snapshot import ContactSnapshot
@@ -233,7 +234,8 @@ class KnowsErased(Protocol):
 
 class UnitOfWork(KnowsErased, Protocol):
     """One transaction. The lock order is `lock_contacts` (phones sorted, then the contact), then `lock_call`, then
-    `capacity.lock`. `lock_call` and `attempts.get` return one object for each id."""
+    `capacity.lock`, then the end of the audit log, which is written last. `lock_call` and `attempts.get` return one
+    object for each id."""
 
     @property
     def calls(self) -> Calls: ...
@@ -257,6 +259,8 @@ class UnitOfWork(KnowsErased, Protocol):
     def provider_events(self) -> ProviderEvents: ...
     @property
     def action_results(self) -> ActionResults: ...
+    @property
+    def audit(self) -> AuditLog: ...
 
     def after_commit(self, report: Callable[[], None]) -> None:
         """Call `report` once the transaction is committed. It is not called after a rollback, nor an unclear commit."""

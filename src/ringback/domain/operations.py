@@ -135,6 +135,7 @@ RULES = (
     Rule("contacts_without_calls", CALLS_KEPT),
     Rule("erased", TOMBSTONES_KEPT),
     Rule("console_sessions", SESSIONS_KEPT),
+    Rule("audit", CALLS_KEPT),
 )
 
 

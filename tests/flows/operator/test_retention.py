@@ -9,7 +9,7 @@ from ringback.domain.operations import CALLS_KEPT, EVENTS_KEPT, MESSAGES_KEPT, R
 from ringback.flows.operator.retention import Retention
 
 #: Tables that do not grow with the calls, or whose rows leave by themselves.
-KEPT = {"installation", "api_keys", "suppressions", "alembic_version", "erasure_keys"}
+KEPT = {"installation", "api_keys", "suppressions", "alembic_version", "erasure_keys", "audit_chain"}
 KEPT |= {f"rollup_{name}" for name in ("deltas", "hour", "day", "number", "local", "hist", "reason", "person")}
 
 

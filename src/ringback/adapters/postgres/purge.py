@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from ringback.adapters.postgres.audit import PURGE_AUDIT
 from ringback.adapters.postgres.pool import Pool, connection_of
 from ringback.adapters.postgres.rollups import DELTA_COLUMNS, delta_values
 
@@ -67,11 +68,12 @@ STATEMENTS = {
     "erased": _oldest("erased", "erased_at < $1"),
     # A few rows a day, so there is no index.
     "console_sessions": _oldest("console_sessions", "expires_at < $1"),
+    "audit": PURGE_AUDIT,
 }
 
 
 class PostgresPurge:
-    """Implements `flows.operator.retention.Attic`."""
+    """Implements `flows.operator.retention.Purge`."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, tzinfo
 
 from ringback.adapters.postgres.action_results import PostgresActionResults
 from ringback.adapters.postgres.attempts import PostgresAttempts
+from ringback.adapters.postgres.audit import PostgresUnitAudit
 from ringback.adapters.postgres.calls import CALL_FOR_UPDATE, PostgresCalls
 from ringback.adapters.postgres.capacity import PostgresCapacity
 from ringback.adapters.postgres.contacts import PostgresContacts
@@ -56,6 +57,7 @@ class PostgresUnitOfWork:
         self.decisions = PostgresDecisions()
         self.provider_events = PostgresProviderEvents(connection)
         self.action_results = PostgresActionResults(connection)
+        self.audit = PostgresUnitAudit(connection)
 
     def after_commit(self, report: Callable[[], None]) -> None:
         self.reports.append(report)
@@ -67,6 +69,7 @@ class PostgresUnitOfWork:
                 await self.save(self.locked[call_id])
             else:
                 self._deltas.count_again(call_id)
+        await self.audit.write()
         kept = (self.outbox, self.decisions, self.provider_events, self.action_results, self._deltas)
         await self._connection.finish([write for one in kept for write in one.take_writes()])
 
