@@ -268,8 +268,8 @@ class UnitOfWork(KnowsErased, Protocol):
 
     async def lock_contacts(self, phones: Sequence[str], contact_id: str | None) -> None: ...
 
-    async def lock_call(self, call_id: str) -> Call | None:
-        """Lock the phone and the contact of the call, then return the call, locked FOR UPDATE."""
+    async def lock_call(self, call_id: str, *, alone: bool = False) -> Call | None:
+        """Lock the phone and the contact of the call, then return the call, locked FOR UPDATE. `alone`: in no group."""
         ...
 
     async def insert(self, row: Call | Task | Attempt | InboundCall) -> None: ...

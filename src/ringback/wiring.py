@@ -16,6 +16,7 @@ from ringback.adapters.engage_http import EngageHttp
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.adapters.postgres.analytics import PostgresAnalytics
 from ringback.adapters.postgres.api_keys import PostgresApiKeys
+from ringback.adapters.postgres.audit import PostgresAudit
 from ringback.adapters.postgres.console_sessions import PostgresConsoleSessions
 from ringback.adapters.postgres.export_rows import PostgresExportRows
 from ringback.adapters.postgres.installation import PostgresBorder, PostgresDialingSwitch, PostgresInspection
@@ -57,6 +58,7 @@ from ringback.flows.operator.dialing_control import pause_dialing, resume_dialin
 from ringback.flows.operator.eligibility import EligibilityExplainer
 from ringback.flows.operator.monitoring import Monitoring, database_dependency, queue_dependency
 from ringback.flows.operator.retention import Retention
+from ringback.flows.operator.reveal import PhoneReveal
 from ringback.flows.outbox_delivery import OutboxRelay, OutboxWakeup
 from ringback.flows.reconciliation import Reconciliation
 from ringback.flows.rollups import Rollups
@@ -76,7 +78,6 @@ from ringback.web.routes.calls import VoiceApi
 from ringback.web.routes.operator import OperatorRoutes
 
 _log = structlog.get_logger(__name__)
-
 
 #: Connections of one process. A loop or a request holds one for a unit of work, never longer.
 POOL_SIZE = 24
@@ -134,10 +135,11 @@ class Dependencies:
         switch = PostgresDialingSwitch(self.pool)
         return OperatorRoutes(
             pause=partial(pause_dialing, switch, self.clock),
-            resume=partial(resume_dialing, switch),
+            resume=partial(resume_dialing, switch, self.clock),
             why=EligibilityExplainer(self.views, self.clock, self.numbers, self.rules.policy).explain,
             settings=partial(describe, self.settings),
             views=self.views,
+            audit=PostgresAudit(self.pool),
             numbers=self.numbers,
         )
 
@@ -162,6 +164,7 @@ class Dependencies:
             work=PostgresInspection(self.pool, self.hashing).work,
             operator=self.operator(),
             voice=self.voice_api(),
+            reveal=PhoneReveal(self.store, self.clock),
             numbers=self.numbers,
             clock=self.clock,
         )
@@ -206,8 +209,8 @@ class Dependencies:
             raise SettingsError([str(error)]) from None
 
     def dead_letters(self) -> DeadLetters:
-        outbox = PostgresDeadOutbox(self.pool)
-        return DeadLetters({"outbox": outbox, "calls": self.call_queue, "events": self.event_queue})
+        queues = {"calls": self.call_queue, "events": self.event_queue}
+        return DeadLetters.of(PostgresDeadOutbox(self.pool), queues, PostgresAudit(self.pool), self.clock)
 
     def require_key(self) -> Callable[..., Awaitable[None]]:
         return require_api_key(self.systems)

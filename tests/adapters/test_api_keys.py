@@ -7,6 +7,7 @@ from ringback.config import read_settings
 from ringback.domain.access import KnownKey, Role
 from ringback.web.auth import hash_key
 from ringback.wiring import open_dependencies
+from tests.audit_log import entry_at
 
 ONE, TWO, THREE = "rbk_one", "rbk_two", "rbk_three"
 SETTING = KnownKey("RINGBACK_API_KEY", Role.ADMIN)
@@ -41,7 +42,7 @@ async def test_the_setting_is_one_named_key_and_a_new_value_ends_the_old(databas
 
 async def test_a_revoked_setting_stays_revoked_at_the_next_start(database_url, keys, clock):
     await start(database_url, ONE)
-    assert await keys.revoke("RINGBACK_API_KEY", clock.now())
+    assert await keys.revoke("RINGBACK_API_KEY", entry_at(clock.now()))
     assert not await start(database_url, ONE)
     assert await valid(keys) == []
 
@@ -50,7 +51,7 @@ async def test_after_a_revoked_setting_another_value_is_valid_and_the_revoked_on
     database_url, keys, clock
 ):
     await start(database_url, ONE)
-    await keys.revoke("RINGBACK_API_KEY", clock.now())
+    await keys.revoke("RINGBACK_API_KEY", entry_at(clock.now()))
     assert await start(database_url, TWO)
     assert await valid(keys) == [TWO]
     assert not await start(database_url, ONE)
@@ -60,16 +61,16 @@ async def test_after_a_revoked_setting_another_value_is_valid_and_the_revoked_on
 
 
 async def test_a_revoked_key_of_any_name_does_not_come_back_through_the_setting(database_url, keys, clock):
-    await keys.add("crm", hash_key(ONE), clock.now(), Role.ENGAGE)
-    await keys.revoke("crm", clock.now())
+    await keys.add("crm", hash_key(ONE), entry_at(clock.now()), Role.ENGAGE)
+    await keys.revoke("crm", entry_at(clock.now()))
     assert not await start(database_url, ONE)
-    assert not await keys.add("crm", hash_key(ONE), clock.now())
-    assert not await keys.add("other", hash_key(ONE), clock.now())
+    assert not await keys.add("crm", hash_key(ONE), entry_at(clock.now()))
+    assert not await keys.add("other", hash_key(ONE), entry_at(clock.now()))
     assert await valid(keys) == []
 
 
 async def test_a_key_with_a_name_of_its_own_keeps_its_role_in_the_setting(database_url, keys, clock):
-    await keys.add("crm", hash_key(ONE), clock.now(), Role.ENGAGE)
+    await keys.add("crm", hash_key(ONE), entry_at(clock.now()), Role.ENGAGE)
     assert await start(database_url, ONE)
     assert await keys.find(hash_key(ONE)) == KnownKey("crm", Role.ENGAGE)
     assert await start(database_url, TWO)
@@ -94,13 +95,13 @@ async def test_the_key_of_a_data_directory_ends_no_other_key(database_url, keys,
     assert await valid(keys) == [ONE, TWO]
     # The operator's previous key, which `up` remembers when the setting is gone.
     assert await start(database_url, ONE, is_setting=False)
-    await keys.revoke(f"ringback up {hash_key(TWO)[:8]}", clock.now())
+    await keys.revoke(f"ringback up {hash_key(TWO)[:8]}", entry_at(clock.now()))
     assert not await start(database_url, TWO, is_setting=False)
     assert await valid(keys) == [ONE]
 
 
 async def test_the_last_use_is_noted_once_a_minute(keys, pool, clock):
-    await keys.add("crm", hash_key(ONE), clock.now())
+    await keys.add("crm", hash_key(ONE), entry_at(clock.now()))
     assert (await keys.all())[0].last_used_at is None
     await keys.find(hash_key(ONE))
     (first,) = await keys.all()
@@ -114,18 +115,18 @@ async def test_the_last_use_is_noted_once_a_minute(keys, pool, clock):
 
 
 async def test_a_revoked_key_is_not_used(keys, clock):
-    await keys.add("crm", hash_key(ONE), clock.now())
-    await keys.revoke("crm", clock.now())
+    await keys.add("crm", hash_key(ONE), entry_at(clock.now()))
+    await keys.revoke("crm", entry_at(clock.now()))
     assert await keys.find(hash_key(ONE)) is None
     (crm,) = await keys.all()
     assert (crm.last_used_at, crm.revoked_at) == (None, clock.now())
 
 
 async def test_the_first_revocation_is_the_one_that_counts(keys, clock):
-    await keys.add("crm", hash_key(ONE), clock.now())
+    await keys.add("crm", hash_key(ONE), entry_at(clock.now()))
     began = clock.now()
-    await keys.revoke("crm", began)
+    await keys.revoke("crm", entry_at(began))
     clock.advance(60)
-    assert await keys.revoke("crm", clock.now())
+    assert await keys.revoke("crm", entry_at(clock.now()))
     assert (await keys.all())[0].revoked_at == began
-    assert not await keys.revoke("nobody", clock.now())
+    assert not await keys.revoke("nobody", entry_at(clock.now()))

@@ -5,6 +5,7 @@ from random import Random
 from ringback.adapters.postgres.installation import PostgresDialingSwitch
 from ringback.flows.operator.dialing_control import pause_dialing, resume_dialing
 from ringback.messages import CallRequested
+from tests.audit_log import TESTER
 
 from .trial import Answer, Ended, Race, RaceStack
 
@@ -90,14 +91,14 @@ async def do_not_call(stack: RaceStack, messages: Messages, rng: Random) -> Answ
 
 
 async def pause(stack: RaceStack, messages: Messages, rng: Random) -> Answer:
-    told = await pause_dialing(PostgresDialingSwitch(stack.pool), stack.clock, None)
+    told = await pause_dialing(PostgresDialingSwitch(stack.pool), stack.clock, None, TESTER)
     return Answer("paused" if told["paused"] else "not paused", live=told["live"])
 
 
 async def resume(stack: RaceStack) -> None:
     """Delete the calls that the pause held back, so that no later trial releases them."""
     await stack.all("UPDATE tasks SET status = 'deleted' WHERE status IN ('pending', 'dispatched') RETURNING 1")
-    await resume_dialing(PostgresDialingSwitch(stack.pool))
+    await resume_dialing(PostgresDialingSwitch(stack.pool), stack.clock, TESTER)
 
 
 def _stopped_or_dialed(answer: Answer, calls: list[Ended], stack: RaceStack) -> list[str]:

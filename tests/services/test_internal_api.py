@@ -25,6 +25,7 @@ from ringback.telemetry import make_metrics
 from ringback.web.app import create_application
 from ringback.web.auth import ApiKeys, hash_key
 from ringback.web.routes.calls import VoiceApi
+from tests.audit_log import entry_at
 
 KEY = "rbk_a-key-for-tests"
 PHONE = "+14155550100"
@@ -54,7 +55,7 @@ async def api(pool, store, clock) -> AsyncIterator[httpx.AsyncClient]:
         numbers=PhoneNumbersPlan(),
     )
     keys = PostgresApiKeys(pool)
-    await keys.add("tests", hash_key(KEY), clock.now())
+    await keys.add("tests", hash_key(KEY), entry_at(clock.now()))
     guard = ApiKeys(keys.find, clock.monotonic)
     app = create_application("test", [internal_routes(voice, guard.require)], [], make_metrics())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -192,10 +193,10 @@ async def test_every_path_is_503_while_the_database_is_unavailable(api, pool):
 
 async def test_a_key_name_is_unique(pool, clock):
     keys = PostgresApiKeys(pool)
-    assert await keys.add("crm", hash_key("one"), clock.now())
-    assert await keys.add("crm", hash_key("one"), clock.now())
-    assert not await keys.add("crm", hash_key("two"), clock.now())
-    assert not await keys.add("other", hash_key("one"), clock.now())
+    assert await keys.add("crm", hash_key("one"), entry_at(clock.now()))
+    assert await keys.add("crm", hash_key("one"), entry_at(clock.now()))
+    assert not await keys.add("crm", hash_key("two"), entry_at(clock.now()))
+    assert not await keys.add("other", hash_key("one"), entry_at(clock.now()))
     assert await keys.find(hash_key("one")) == KnownKey("crm", Role.ADMIN)
     assert await keys.find(hash_key("two")) is None
 

@@ -12,8 +12,10 @@ import pytest
 
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.domain.access import KnownKey, Role
+from ringback.domain.audit import Actor, Via
 from ringback.domain.call import AcceptReceipt, CallStatus, KeyReused, NewCall, RetryPolicy
 from ringback.domain.errors import StoreUnavailable
+from ringback.flows.suppression import SuppressionOrder
 from ringback.services.internal_api import internal_routes
 from ringback.telemetry import make_metrics
 from ringback.web.app import create_application
@@ -49,8 +51,8 @@ class Flows:
         self.fails: Exception | None = None
         self.replayed = False
         self.cancelled: str | None = "cancelled"
-        self.suppressed: list[dict] = []
-        self.lifted: list[tuple[str, str]] = []
+        self.suppressed: list[SuppressionOrder] = []
+        self.lifted: list[tuple[str, str, str]] = []
 
     async def accept(self, request, key):
         if self.fails:
@@ -58,15 +60,15 @@ class Flows:
         self.accepted.append((request, key))
         return AcceptReceipt("call-1", CallStatus.SCHEDULED, datetime(2026, 12, 1, 18, tzinfo=UTC), None, self.replayed)
 
-    async def cancel(self, call_id):
+    async def cancel(self, call_id, actor):
         return self.cancelled
 
-    async def suppress(self, **asked):
-        self.suppressed.append(asked)
+    async def suppress(self, order):
+        self.suppressed.append(order)
         return "sup-1", ["attempt-7"]
 
-    async def lift(self, suppression_id, reason):
-        self.lifted.append((suppression_id, reason))
+    async def lift(self, suppression_id, reason, actor):
+        self.lifted.append((suppression_id, reason, str(actor)))
         return suppression_id == "sup-1"
 
 
@@ -352,7 +354,8 @@ async def test_a_suppression_names_a_phone_or_a_contact_and_a_reason(api, flows)
         201,
         {"suppression_id": "sup-1", "already_dispatched": ["attempt-7"]},
     )
-    assert flows.suppressed == [{"phone": PHONE, "contact_id": None, "reason": "asked by letter"}]
+    actor = Actor(Via.API, "test")
+    assert flows.suppressed == [SuppressionOrder(phone=PHONE, contact_id=None, reason="asked by letter", actor=actor)]
     found = problems(await api.post("/v1/suppressions", json={"why": "x"}))
     assert found == {"#": "required", "#/reason": "required", "#/why": "unknown_field"}
 
@@ -360,7 +363,7 @@ async def test_a_suppression_names_a_phone_or_a_contact_and_a_reason(api, flows)
 async def test_lifting_a_suppression_needs_a_reason_and_a_suppression(api, flows):
     gone = await api.request("DELETE", "/v1/suppressions/sup-1", json={"reason": "a mistake"})
     assert (gone.status_code, gone.content) == (204, b"")
-    assert flows.lifted == [("sup-1", "a mistake")]
+    assert flows.lifted == [("sup-1", "a mistake", "api:test")]
     assert problems(await api.request("DELETE", "/v1/suppressions/sup-1", json={})) == {"#/reason": "required"}
     assert (await api.request("DELETE", "/v1/suppressions/sup-2", json={"reason": "x"})).status_code == 404
 

@@ -105,7 +105,7 @@ async def stack(pool, store, clock) -> AsyncIterator[Stack]:
     )
     explanation = EligibilityExplainer(views, clock, numbers, POLICY)
     steering = OperatorRoutes(
-        pause=None, resume=None, settings=None, why=explanation.explain, views=views, numbers=numbers
+        pause=None, resume=None, settings=None, why=explanation.explain, views=views, audit=None, numbers=numbers
     )
 
     async def find_key(key_hash: str) -> KnownKey | None:

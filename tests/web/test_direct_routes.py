@@ -25,7 +25,7 @@ async def no_key(request):
 def product():
     routers = [
         internal_routes(VoiceApi(*[None] * 8), no_key),
-        operator_routes(OperatorRoutes(*[None] * 6), no_key),
+        operator_routes(OperatorRoutes(*[None] * 7), no_key),
         action_routes(BusinessApi(None, None), no_key),
     ]
     return create_application("test", routers, retell_routes(RetellApi(*[None] * 7)), make_metrics())

@@ -39,7 +39,7 @@ def described():
     """Nothing behind the routes is asked."""
     routers = [
         internal_routes(VoiceApi(*[None] * 8), no_key),
-        operator_routes(OperatorRoutes(*[None] * 6), no_key),
+        operator_routes(OperatorRoutes(*[None] * 7), no_key),
         action_routes(BusinessApi(None, None), no_key),
         analytics_routes(Analytics(None, None, None, None), PhoneNumbersPlan(), no_key),
         export_routes(Exports(None, None, None), PhoneNumbersPlan(), no_key),
@@ -92,6 +92,7 @@ def test_operations_are_named_by_what_they_do(operations):
         "POST /v1/dialing/pause": "pause_dialing",
         "POST /v1/dialing/resume": "resume_dialing",
         "GET /v1/settings": "list_settings",
+        "GET /v1/audit": "list_audit_rows",
         "GET /v1/why": "explain_contact",
         "GET /v1/events": "list_events",
         "POST /v1/actions/{action}": "perform_action",
@@ -121,9 +122,9 @@ def test_every_operation_has_an_example_of_its_request_and_of_its_success(operat
 def test_the_examples_of_requests_are_accepted():
     numbers = PhoneNumbersPlan()
     models = [model for model in models_of(request_models, RequestModel) if model.EXAMPLE]
-    assert len(models) == 9
+    assert len(models) == 10
     models += [model for model in models_of(analytics_models, RequestModel) if model.EXAMPLE]
-    assert len(models) == 14
+    assert len(models) == 15
     for model in models:
         assert model.read(model.EXAMPLE, numbers)
     assert read_new_call(request_models.CallRequest.EXAMPLE, datetime.now(UTC), numbers).contact_id == "crm-42"
@@ -132,12 +133,12 @@ def test_the_examples_of_requests_are_accepted():
 
 def test_the_examples_of_answers_have_every_field_of_their_models():
     models = [model for model in models_of(response_models, AnswerModel) if model is not AnswerModel]
-    assert len(models) == 13
+    assert len(models) == 14
     models += [
         model for model in models_of(analytics_models, AnswerModel) if model.__module__.endswith("analytics_models")
     ]
     models = [model for model in models if not model.__name__.startswith("_")]
-    assert len(models) == 17
+    assert len(models) == 18
     for model in models:
         assert model.EXAMPLE.keys() == {field.alias or name for name, field in model.model_fields.items()}
         assert model.model_validate(model.EXAMPLE)

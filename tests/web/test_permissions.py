@@ -18,6 +18,7 @@ from ringback.up.stack import SERVICES
 from ringback.web.auth import ApiKeys, Needed, hash_key, make_key
 from ringback.web.strict_route import StrictRoute
 from ringback.wiring import open_dependencies
+from tests.audit_log import entry_at
 
 #: What docs/operations.md promises, written down once more; an endpoint that is missing here has no role yet.
 MAY = {
@@ -32,6 +33,7 @@ MAY = {
     "POST /v1/dialing/pause": {"operator", "admin"},
     "POST /v1/dialing/resume": {"operator", "admin"},
     "GET /v1/settings": {"operator", "admin"},
+    "GET /v1/audit": {"operator", "admin"},
     "GET /v1/why": {"engage", "viewer", "operator", "admin"},
     "GET /v1/events": {"engage", "viewer", "operator", "admin"},
     "POST /v1/actions/{action}": {"engage", "admin"},
@@ -39,7 +41,7 @@ MAY = {
     "GET /v1/analytics/series": {"engage", "viewer", "operator", "admin"},
     "GET /v1/analytics/breakdown": {"engage", "viewer", "operator", "admin"},
     "GET /v1/analytics/rows": {"engage", "viewer", "operator", "admin"},
-    "GET /v1/exports/{export}": {"engage", "admin"},
+    "GET /v1/exports/{export}": {"engage", "viewer", "operator", "admin"},
 }
 #: Signed by Retell, or for anybody: health, metrics and the description of the API.
 WITHOUT_A_KEY = {
@@ -65,7 +67,7 @@ async def app(database_url: str) -> AsyncIterator[FastAPI]:
     settings = read_settings({"RINGBACK_DATABASE_URL": database_url}, emulated=True)
     async with open_dependencies(settings) as parts:
         for role, key in KEYS.items():
-            await parts.api_keys.add(f"the {role}'s", hash_key(key), parts.clock.now(), role)
+            await parts.api_keys.add(f"the {role}'s", hash_key(key), entry_at(parts.clock.now()), role)
         yield application(parts, [module.build_service(parts) for module in SERVICES])
 
 
@@ -164,10 +166,10 @@ async def test_a_retry_with_a_rotated_key_is_the_same_call(http):
 async def test_a_key_that_was_revoked_is_refused_within_seconds(database_url):
     now, key = [100.0], make_key()
     async with open_dependencies(read_settings({"RINGBACK_DATABASE_URL": database_url}, emulated=True)) as parts:
-        await parts.api_keys.add("crm", hash_key(key), parts.clock.now(), Role.ENGAGE)
+        await parts.api_keys.add("crm", hash_key(key), entry_at(parts.clock.now()), Role.ENGAGE)
         keys = ApiKeys(parts.api_keys.find, lambda: now[0])
         assert await keys.known(key) == KnownKey("crm", Role.ENGAGE)
-        await parts.api_keys.revoke("crm", parts.clock.now())
+        await parts.api_keys.revoke("crm", entry_at(parts.clock.now()))
         now[0] += 5.0
         assert await keys.known(key) is None
 

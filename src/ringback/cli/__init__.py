@@ -8,6 +8,7 @@ import typer
 
 from ringback.cli import (
     analytics,
+    audit,
     calls,
     conformance,
     dead_letters,
@@ -55,6 +56,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(db_app, name="db")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(analytics.app, name="analytics")
+app.add_typer(audit.app, name="audit")
 app.add_typer(retell.app, name="retell")
 
 

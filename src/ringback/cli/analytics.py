@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -9,7 +10,8 @@ import typer
 
 from ringback.cli.export import with_database
 from ringback.cli.output import print_json, print_table
-from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, settings_of
+from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, settings_of, this_user
+from ringback.domain.audit import AuditAction, AuditEntry
 from ringback.domain.operations import counted
 
 if TYPE_CHECKING:
@@ -28,7 +30,8 @@ def check(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> None
 @app.command()
 def rebuild(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Count every row anew and correct the cells. Days are those of RINGBACK_REPORT_ZONE. Calls go on meanwhile."""
-    corrected = _with_rollups(data_dir, lambda rollups: rollups.rebuild())
+    entry = AuditEntry(datetime.now(UTC), this_user(), AuditAction.STATISTICS_REBUILT)
+    corrected = _with_rollups(data_dir, lambda rollups: rollups.rebuild(entry))
     if as_json:
         print_json([asdict(one) for one in corrected])
     else:

@@ -102,7 +102,7 @@ def calls(  # noqa: PLR0913 - each is an option of the command line
         "phone": phone,
         "contact_id": contact,
         "status": status and str(status),
-        "since": since and iso(_moment(since, now)),
+        "since": since and iso(moment_of(since, now)),
         "stuck": "true" if stuck else None,
     }
     items: list[dict[str, Any]] = []
@@ -147,7 +147,7 @@ def trace(
         print_row(row)
 
 
-def _moment(text: str, now: datetime) -> datetime:
+def moment_of(text: str, now: datetime) -> datetime:
     """Read `1h` as an hour before now, and any other text as an instant."""
     if match := re.fullmatch(r"([0-9]{1,6})([smhd])", text):
         return now - timedelta(**{_UNITS[match[2]]: int(match[1])})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from ringback.cli.output import print_json, print_table, visible
-from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, fail, settings_of, start_logs
+from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, fail, settings_of, start_logs, this_user
 from ringback.config import SettingsError
 from ringback.domain.abt_event import iso
 from ringback.domain.errors import Permanent, Retryable, StoreUnavailable
@@ -68,7 +68,7 @@ def replay(
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Send one dead letter, or all of a source, as if new. Ids and order stay, so no call and no event is repeated."""
-    count = _with_letters(data_dir, lambda letters: letters.replay(name))
+    count = _with_letters(data_dir, lambda letters: letters.replay(name, this_user()))
     if as_json:
         print_json({"replayed": count})
     else:

@@ -1,13 +1,24 @@
 """The commands for an installation: its schema, its catalogue, its people."""
 
 import tomllib
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ringback.cli.output import print_json
-from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, database_url, fail, settings_of, start_logs
+from ringback.cli.settings import (
+    DEFAULT_DATA_DIR,
+    AsJson,
+    DataDir,
+    database_url,
+    fail,
+    settings_of,
+    start_logs,
+    this_user,
+)
 from ringback.config import Settings, SettingsError, process_environment, read_settings
+from ringback.domain.audit import AuditAction, AuditEntry
 
 if TYPE_CHECKING:
     from ringback.domain.contact import Erased
@@ -33,11 +44,12 @@ def rekey_database(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     from ringback.domain.errors import ErasureKeyMissing
 
     settings, url = settings_of(data_dir), database_url(data_dir)
+    entry = AuditEntry(datetime.now(UTC), this_user(), AuditAction.HASHES_RENEWED)
 
     async def rekey() -> bool:
         pool = await open_pool(url, max_size=1)
         try:
-            return await Hashing(settings.erasure_key).renew_stored(pool)
+            return await Hashing(settings.erasure_key).renew_stored(pool, entry)
         finally:
             await pool.close()
 
@@ -119,4 +131,4 @@ async def _erase(settings: Settings, phone: str, reason: str, *, may_ask: bool) 
             )
             if not typer.confirm("Erase this person?", err=True):
                 fail("nothing was erased")
-        return await erase_person(deps.store, eraser, deps.clock, phone, reason)
+        return await erase_person(deps.store, eraser, deps.clock, phone, reason, this_user())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from ringback.cli.output import print_json, print_table
-from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, database_url, fail
+from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, database_url, fail, this_user
 from ringback.domain.abt_event import iso
 from ringback.domain.access import Role
 
@@ -31,12 +31,13 @@ def create(
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Create an API key and show it once. The database keeps only its hash."""
+    from ringback.flows.operator.api_keys import create_key
     from ringback.web.auth import hash_key, make_key
 
     if name.startswith(RESERVED):
         fail(f"names that begin with {RESERVED} belong to the setting")
-    key = make_key()
-    if not _with_keys(data_dir, lambda keys: keys.add(name, hash_key(key), datetime.now(UTC), role)):
+    key, actor = make_key(), this_user()
+    if not _with_keys(data_dir, lambda keys: create_key(keys, datetime.now(UTC), name, hash_key(key), role, actor)):
         fail("there is a key of that name, or there was: see ringback keys list, and choose another name")
     if as_json:
         print_json({"name": name, "role": role, "key": key})
@@ -61,7 +62,9 @@ def show_all(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> N
 @app.command()
 def revoke(name: str, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Revoke a key for good. Running processes refuse it within five seconds."""
-    if not _with_keys(data_dir, lambda keys: keys.revoke(name, datetime.now(UTC))):
+    from ringback.flows.operator.api_keys import revoke_key
+
+    if not _with_keys(data_dir, lambda keys: revoke_key(keys, datetime.now(UTC), name, this_user())):
         fail("there is no key of that name: see ringback keys list")
     typer.echo("revoked")
 

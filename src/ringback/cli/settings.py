@@ -1,6 +1,7 @@
 """The options that commands share, and the settings of the installation that they work on."""
 
 import json
+import os
 import shlex
 import sys
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from ringback.config import Settings, SettingsError, process_environment, read_settings
+from ringback.domain.audit import Actor, Via
 
 DEFAULT_DATA_DIR = Path(".ringback")
 UP_FILE = "up.json"
@@ -60,6 +62,16 @@ def data_dir_option(data_dir: Path) -> str:
     """Return the option that another command needs for this data directory, with a space before it, or nothing."""
     is_default = data_dir.resolve() == DEFAULT_DATA_DIR.resolve()
     return "" if is_default else f" --data-dir {shlex.quote(str(data_dir))}"
+
+
+def this_user() -> Actor:
+    """The user of this machine, as the author of what a command writes. A user without an account has a number."""
+    import getpass
+
+    try:
+        return Actor(Via.COMMAND_LINE, getpass.getuser())
+    except (KeyError, OSError):
+        return Actor(Via.COMMAND_LINE, f"uid {os.getuid()}")
 
 
 def start_logs(settings: Settings) -> None:

@@ -29,17 +29,21 @@ class Permission(StrEnum):
     READ_ANALYTICS = "read analytics"
     EXPORT = "export rows"
     USE_CONSOLE = "use the console"
+    READ_AUDIT = "read the audit log"
+    SEE_PHONES = "see whole phone numbers"
+    REVEAL = "reveal a phone number"
 
 
 _P = Permission
 _VIEWER = frozenset(
-    {_P.READ_CALLS, _P.READ_SUPPRESSIONS, _P.READ_EVENTS, _P.EXPLAIN, _P.READ_ANALYTICS, _P.USE_CONSOLE}
+    {_P.READ_CALLS, _P.READ_SUPPRESSIONS, _P.READ_EVENTS, _P.EXPLAIN, _P.READ_ANALYTICS, _P.EXPORT, _P.USE_CONSOLE}
 )
 
-#: A viewer only reads. Engage triggers and follows its own calls. An operator stops, and does not place calls.
+#: A viewer only reads. Engage triggers and follows its own calls. An operator stops, and does not place calls. Both get
+#: phone numbers masked. Engage knows the numbers, because it sends them.
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWER,
-    Role.OPERATOR: _VIEWER | {_P.CANCEL_CALLS, _P.SUPPRESS, _P.PAUSE, _P.READ_SETTINGS, _P.REPLAY},
+    Role.OPERATOR: _VIEWER | {_P.CANCEL_CALLS, _P.SUPPRESS, _P.PAUSE, _P.READ_SETTINGS, _P.REPLAY, _P.READ_AUDIT},
     Role.ENGAGE: frozenset(
         {
             _P.PLACE_CALLS,
@@ -52,6 +56,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
             _P.EXPLAIN,
             _P.READ_ANALYTICS,
             _P.EXPORT,
+            _P.SEE_PHONES,
         }
     ),
     Role.ADMIN: frozenset(Permission),

@@ -5,6 +5,7 @@ from typing import Literal
 
 from ringback.domain.abt_event import AbtType, FailReason
 from ringback.domain.attempt import Attempt, AttemptState, DialFact, awaits_verdict, check_transition
+from ringback.domain.audit import Actor, AuditAction, AuditEntry
 from ringback.domain.call import Call, CallStatus, Task, TaskStatus, close, update_status
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.abt_events import emit_closing
@@ -46,13 +47,15 @@ async def end_call(
     return True
 
 
-async def cancel_call(store: Store, clock: Clock, call_id: str) -> Literal["cancelled", "already_dispatched"] | None:
+async def cancel_call(
+    store: Store, clock: Clock, call_id: str, actor: Actor
+) -> Literal["cancelled", "already_dispatched"] | None:
     """Cancel a call. "cancelled": it will not dial. "already_dispatched": an attempt may be ringing, and none follows.
 
     Returns None if there is no such call. A finished call does not change, and the result says how it ended.
     """
     async with store.transaction() as tx:
-        call = await tx.lock_call(call_id)
+        call = await tx.lock_call(call_id, alone=True)
         now = clock.now()
         if call is None:
             return None
@@ -63,5 +66,8 @@ async def cancel_call(store: Store, clock: Clock, call_id: str) -> Literal["canc
         attempt = await tx.attempts.latest_for(call_id)
         is_over = await end_call(tx, call, task, attempt, FailReason.CANCELLED, now)
         await tx.decisions.log(call_id, None, "cancel_asked", {"result": is_over}, now)
+        result: Literal["cancelled", "already_dispatched"] = "cancelled" if is_over else "already_dispatched"
+        cancelled = AuditEntry(now, actor, AuditAction.CALL_CANCELLED, f"call:{call_id}", {"result": result})
+        await tx.audit.record(cancelled)
         reach(Failpoint.CANCELLED)
-    return "cancelled" if is_over else "already_dispatched"
+    return result

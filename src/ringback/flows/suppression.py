@@ -1,9 +1,11 @@
 """Suppress a person. The suppression is durable before it is acknowledged. No later claim dials the person."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from ringback.domain.abt_event import FailReason
+from ringback.domain.audit import Actor, AuditAction, AuditEntry
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.ending_calls import end_call
 from ringback.ports import Clock
@@ -30,18 +32,38 @@ async def suppress(tx: UnitOfWork, suppression: Suppression, now: datetime) -> l
     return await tx.attempts.possibly_ringing(phone, contact_id)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuppressionOrder:
+    """A person's or a system's order to suppress a phone, a contact, or both."""
+
+    phone: str | None
+    contact_id: str | None
+    reason: str
+    actor: Actor
+
+
 async def suppress_now(
-    store: Store, clock: Clock, new_id: Callable[[], str], *, phone: str | None, contact_id: str | None, reason: str
+    store: Store, clock: Clock, new_id: Callable[[], str], order: SuppressionOrder
 ) -> tuple[str, list[str]]:
     """Suppress for the API. Returns the suppression's id and the attempts that are possibly ringing."""
-    now = clock.now()
-    suppression = Suppression(new_id(), phone, contact_id, reason, "api", now)
+    now, phone, contact_id = clock.now(), order.phone, order.contact_id
+    suppression = Suppression(new_id(), phone, contact_id, order.reason, "api", now)
+    named = [name for name, value in (("phone", phone), ("contact", contact_id)) if value is not None]
+    entry = AuditEntry(
+        now, order.actor, AuditAction.SUPPRESSION_ADDED, f"suppression:{suppression.suppression_id}", {"of": named}
+    )
     async with store.transaction() as tx:
         await tx.lock_contacts(await tx.calls.phones_of_open(phone, contact_id), contact_id)
+        await tx.audit.record(entry)
         return suppression.suppression_id, await suppress(tx, suppression, now)
 
 
-async def lift_suppression(store: Store, clock: Clock, suppression_id: str, reason: str) -> bool:
+async def lift_suppression(store: Store, clock: Clock, suppression_id: str, reason: str, actor: Actor) -> bool:
     """Allow new calls again. Calls that the suppression ended stay ended. Returns False if it is not in force."""
+    now = clock.now()
     async with store.transaction() as tx:
-        return await tx.suppressions.lift(suppression_id, reason, clock.now())
+        is_lifted = await tx.suppressions.lift(suppression_id, reason, now)
+        if is_lifted:
+            lifted = AuditEntry(now, actor, AuditAction.SUPPRESSION_LIFTED, f"suppression:{suppression_id}")
+            await tx.audit.record(lifted)
+    return is_lifted

@@ -15,6 +15,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from ringback.domain.access import PERMISSIONS, KnownKey, Permission
+from ringback.domain.audit import Actor, Via
 from ringback.web.problems import Problem, unavailable
 
 KEY_PREFIX = "rbk_"
@@ -119,6 +120,18 @@ class Needed:
             raise Problem(403, "forbidden", detail)
         if self.permission not in _NOT_LOGGED:
             _log.info("api_key.used", **told)
+
+
+def actor_of(request: Request) -> Actor:
+    """The key of the request, which `ApiKeys.require` has found, as the author of a write."""
+    key: KnownKey = request.state.api_key
+    return Actor(Via.API, key.name)
+
+
+def sees_phones(request: Request) -> bool:
+    """Whether an answer to this request has whole phone numbers. Without a key it has none."""
+    key: KnownKey | None = getattr(request.state, "api_key", None)
+    return key is not None and key.may(Permission.SEE_PHONES)
 
 
 def needs(permission: Permission) -> Any:

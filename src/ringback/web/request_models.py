@@ -10,11 +10,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ringback.domain import call as domain
+from ringback.domain.audit import AuditAction, AuditFilter
 from ringback.domain.call import CallStatus, NewCall
 from ringback.domain.phone_number import NumberPlan
 from ringback.domain.zone_names import resolve_zone_code
 from ringback.web.problems import FieldProblem, Point, from_pydantic, invalid, pointer_to
 from ringback.web.request_fields import (
+    AuditCursor,
     BodyIdempotencyKey,
     ContactId,
     Cursor,
@@ -227,6 +229,29 @@ class EventsQuery(RequestModel):
 
     after: EventCursor | None = Field(None, description="The `next_cursor` of the page before. Null: from the start.")
     limit: PageSize = Field(50, description="The most items of a page.")
+
+
+class AuditQuery(RequestModel):
+    EXAMPLE = dict[str, Any](action="suppression.lifted", limit=50)
+
+    cursor: AuditCursor | None = Field(None, description="The `next_cursor` of the page before. Null: from the newest.")
+    limit: PageSize = Field(50, description="The most items of a page.")
+    actor: Name | None = Field(None, description="Only by this author, for example `api:crm`.")
+    action: Annotated[AuditAction, Field(strict=False)] | None = Field(None, description="Only this action.")
+    object: Name | None = Field(None, description="Only about this object, for example `call:` and its id.")
+    since: Moment | None = Field(None, description="Written at this time or later.")
+    until: Moment | None = Field(None, description="Written before this time.")
+
+    def filter(self) -> AuditFilter:
+        before = int(self.cursor) if self.cursor is not None else None
+        return AuditFilter(
+            actor=self.actor,
+            action=self.action,
+            object=self.object,
+            since=self.since,
+            until=self.until,
+            before=before,
+        )
 
 
 def read_new_call(body: Any, now: datetime, numbers: NumberPlan) -> NewCall:

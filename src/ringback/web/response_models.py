@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, Field
 
 from ringback.domain.attempt import AttemptState
+from ringback.domain.audit import AuditAction
 from ringback.domain.call import CallStatus, TaskKind, TaskStatus
 from ringback.web.event_models import AnyEvent
 
@@ -193,7 +194,7 @@ class Suppression(BaseModel):
     """An order not to call a phone, a contact, or both."""
 
     suppression_id: str = Field(description="The suppression's id, to lift it.")
-    phone: str | None = Field(description="The number, in E.164.")
+    phone: str | None = Field(description="The number, in E.164; masked for the roles `viewer` and `operator`.")
     contact_id: str | None = Field(description="Your id of the contact.")
     reason: str = Field(description="Why.")
     source: str = Field(description="Where it came from: `api`, `provider`, an action, …")
@@ -235,6 +236,42 @@ class Settings(AnswerModel):
     EXAMPLE = dict[str, Any](items=[{"name": "RINGBACK_COUNTRIES", "value": "US", "origin": "default"}])
 
     items: list[SettingEntry] = Field(description="Every setting of the running system.")
+
+
+class AuditRow(BaseModel):
+    """One write by a person or a key. Rows are never changed."""
+
+    sequence: int = Field(description="Rises by one from row to row.")
+    at: Time = Field(description="When it was written.")
+    actor: str = Field(
+        description="`api:` or `console:` and the name of the key, or `cli:` and the user of the machine."
+    )
+    action: AuditAction = Field(description="What was done.")
+    object: str | None = Field(description="What it was done to: a kind and an id, for example `call:01a2…`.")
+    detail: dict[str, Any] = Field(description="Ids, counts and names. No phone, no contact and no free text.")
+    previous_hash: str = Field(description="The hash of the row before.")
+    hash: str = Field(description="sha256 over all fields of this row. Note it elsewhere to prove the row later.")
+
+
+class AuditPage(AnswerModel):
+    EXAMPLE = dict[str, Any](
+        items=[
+            {
+                "sequence": 17,
+                "at": "2026-12-01T17:00:00.000Z",
+                "actor": "console:night",
+                "action": "call.cancelled",
+                "object": f"call:{_CALL_ID}",
+                "detail": {"result": "cancelled"},
+                "previous_hash": "9f" * 32,
+                "hash": "4c" * 32,
+            }
+        ],
+        next_cursor=None,
+    )
+
+    items: list[AuditRow] = Field(description="The newest first.")
+    next_cursor: str | None = Field(description="The value of `cursor` for the next page. Null: this is the last.")
 
 
 class Explanation(AnswerModel):

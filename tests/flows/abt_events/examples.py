@@ -18,7 +18,8 @@ from ringback.flows.business_operations.action import ActionRequest, Scope
 from ringback.flows.business_operations.runner import BusinessOperations
 from ringback.flows.ending_calls import cancel_call
 from ringback.flows.scheduled_calls import ScheduledCalls
-from ringback.flows.suppression import suppress_now
+from ringback.flows.suppression import SuppressionOrder, suppress_now
+from tests.audit_log import TESTER
 from tests.fixed_clock import FixedClock
 from tests.flows.event_processing import recordings as r
 from tests.flows.event_processing.conftest import INSTANCE, EventStack, Talk
@@ -127,7 +128,7 @@ async def retry_cancelled(stack: ExampleStack) -> str:
     talk = await stack.talk(retry=TWICE)
     await stack.play(talk, r.BUSY)
     stack.clock.advance(600)
-    await cancel_call(stack.store, stack.clock, talk.call_id)
+    await cancel_call(stack.store, stack.clock, talk.call_id, TESTER)
     return talk.call_id
 
 
@@ -196,7 +197,7 @@ async def lost(stack: ExampleStack) -> str:
 
 async def cancelled(stack: ExampleStack) -> str:
     call_id = await stack.accept(not_before=stack.clock.now() + timedelta(hours=1))
-    await cancel_call(stack.store, stack.clock, call_id)
+    await cancel_call(stack.store, stack.clock, call_id, TESTER)
     return call_id
 
 
@@ -211,7 +212,10 @@ async def expired(stack: ExampleStack) -> str:
 
 async def suppressed(stack: ExampleStack) -> str:
     await suppress_now(
-        stack.store, stack.clock, stack.new_id, phone=stack.phone(), contact_id=None, reason="asked by letter"
+        stack.store,
+        stack.clock,
+        stack.new_id,
+        SuppressionOrder(phone=stack.phone(), contact_id=None, reason="asked by letter", actor=TESTER),
     )
     return await stack.accept()
 

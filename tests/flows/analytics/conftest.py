@@ -18,6 +18,7 @@ from ringback.web.app import create_application
 from ringback.web.auth import ApiKeys, hash_key
 from ringback.web.routes.analytics import analytics_routes
 from ringback.web.routes.exports import export_routes
+from tests.audit_log import entry_at
 from tests.flows.rollups.conftest import ZONE, CountingStack, database_url, stack
 
 __all__ = ["Api", "database_url", "stack"]
@@ -55,7 +56,7 @@ class Api:
 @pytest.fixture
 async def api(stack: CountingStack) -> AsyncIterator[Api]:
     keys = PostgresApiKeys(stack.pool)
-    await keys.add("tests", hash_key(KEY), stack.clock.now())
+    await keys.add("tests", hash_key(KEY), entry_at(stack.clock.now()))
     guard = ApiKeys(keys.find, stack.clock.monotonic).require
     numbers = PhoneNumbersPlan()
     analytics = Analytics(PostgresAnalytics(stack.pool), stack.clock, ZONE, rows_url)

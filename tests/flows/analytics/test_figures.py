@@ -9,6 +9,7 @@ from ringback.domain.call import RetryPolicy
 from ringback.domain.metrics import METRICS
 from ringback.flows.analytics import BREAKDOWNS
 from ringback.flows.ending_calls import cancel_call
+from tests.audit_log import TESTER
 from tests.flows.event_processing import recordings as r
 from tests.flows.event_processing.test_any_story import Story
 from tests.flows.rollups.conftest import CountingStack
@@ -125,7 +126,7 @@ async def test_every_number_lists_exactly_its_rows(stack: CountingStack, api: Ap
         for _ in range(rng.randrange(4, 12)):
             await story.step()
     cancelled = await stack.accept(not_before=stack.clock.now().replace(hour=23))
-    await cancel_call(stack.store, stack.clock, cancelled)
+    await cancel_call(stack.store, stack.clock, cancelled, TESTER)
     await stack.rows.fold(12)
 
     checked = 0

@@ -27,6 +27,7 @@ from ringback.flows.ending_calls import cancel_call
 from ringback.flows.event_processing import EventCounts, EventProcessing, apply_evidence
 from ringback.flows.scheduled_calls import ScheduledCalls
 from ringback.messages import WebhookReceived
+from tests.audit_log import TESTER
 from tests.flows.stack import PlacingProvider, QueueDepth, Stack, a_request, deadlines, new_ids, policy
 
 POLICY = policy(calling_hours=CallingHours.parse("mon-sat 09:00-20:00"), max_live_calls=20, calls_per_second=100)
@@ -81,7 +82,7 @@ class ActionStack(Stack):
         return await self._scheduled.release_due_calls()
 
     async def cancel(self, call_id: str) -> None:
-        await cancel_call(self.store, self.clock, call_id)
+        await cancel_call(self.store, self.clock, call_id, TESTER)
 
     async def talk(self, contact_id: str = "crm-42", phone: str = "+14155550100", **given: Any) -> Talk:
         """A call that was accepted and placed."""

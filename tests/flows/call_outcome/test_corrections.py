@@ -4,6 +4,7 @@ import pytest
 
 from ringback.domain.call import RetryPolicy
 from ringback.flows.ending_calls import cancel_call
+from tests.audit_log import TESTER
 from tests.flows.event_processing import recordings as r
 from tests.flows.event_processing.conftest import EventStack, Talk
 
@@ -105,7 +106,7 @@ async def test_a_correction_of_an_attempt_before_the_last_may_still_end_the_retr
 async def test_a_correction_after_the_call_was_closed_otherwise_is_not_final(stack: EventStack) -> None:
     talk = await stack.talk(retry=RetryPolicy(3))
     await stack.play(talk, r.NO_ANSWER)
-    assert await cancel_call(stack.store, stack.clock, talk.call_id) == "cancelled"
+    assert await cancel_call(stack.store, stack.clock, talk.call_id, TESTER) == "cancelled"
     await stack.play(talk, r.DECLINED)
     events = await stack.events(talk.call_id)
     assert [event["data"].get("is_final") for event in events] == [None, False, True, False]

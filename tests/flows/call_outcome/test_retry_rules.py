@@ -8,7 +8,8 @@ import pytest
 from ringback.domain.call import RetryPolicy
 from ringback.domain.calling_hours import CallingHours
 from ringback.flows.ending_calls import cancel_call
-from ringback.flows.suppression import suppress_now
+from ringback.flows.suppression import SuppressionOrder, suppress_now
+from tests.audit_log import TESTER
 from tests.flows.event_processing import recordings as r
 from tests.flows.event_processing.conftest import EventStack, Talk
 
@@ -144,7 +145,7 @@ async def test_a_callback_takes_the_place_of_a_retry_after_a_voicemail(stack: Ev
 async def test_a_promised_retry_after_a_voicemail_that_is_cancelled_ends_with_one_event(stack: EventStack) -> None:
     talk = await stack.talk(retry=RULES)
     await stack.play(talk, r.VOICEMAIL)
-    await cancel_call(stack.store, stack.clock, talk.call_id)
+    await cancel_call(stack.store, stack.clock, talk.call_id, TESTER)
     data = await stack.last(talk.call_id)
     assert (data["reason"], data["attempt"], data["is_final"]) == ("cancelled", None, True)
     assert not await stack.has_open_task(talk.call_id)
@@ -153,7 +154,12 @@ async def test_a_promised_retry_after_a_voicemail_that_is_cancelled_ends_with_on
 async def test_a_suppression_ends_the_call_before_its_retry_after_a_voicemail(stack: EventStack) -> None:
     talk = await stack.talk(retry=RULES)
     await stack.play(talk, r.VOICEMAIL)
-    await suppress_now(stack.store, stack.clock, stack.new_id, phone=stack.phone(), contact_id=None, reason="by letter")
+    await suppress_now(
+        stack.store,
+        stack.clock,
+        stack.new_id,
+        SuppressionOrder(phone=stack.phone(), contact_id=None, reason="by letter", actor=TESTER),
+    )
     data = await stack.last(talk.call_id)
     assert (data["reason"], data["attempted"], data["is_final"]) == ("suppressed", False, True)
     assert not await stack.has_open_task(talk.call_id)

@@ -17,8 +17,9 @@ from ringback.flows.ending_calls import cancel_call
 from ringback.flows.event_processing import apply_evidence
 from ringback.flows.reconciliation import Reconciliation
 from ringback.flows.scheduled_calls import ScheduledCalls
-from ringback.flows.suppression import suppress_now
+from ringback.flows.suppression import SuppressionOrder, suppress_now
 from ringback.messages import CallRequested
+from tests.audit_log import TESTER
 from tests.flows.stack import QueueDepth, Row, Stack, deadlines, new_ids, policy
 
 from .twins import ProviderTwin
@@ -144,11 +145,15 @@ class DialingStack(Stack):
             await apply_evidence(tx, known, report, self.rules, self.clock.now)
 
     async def cancel(self, call_id: str) -> str | None:
-        return await cancel_call(self.store, self.clock, call_id)
+        return await cancel_call(self.store, self.clock, call_id, TESTER)
 
     async def suppress(self, **named: Any) -> list[str]:
         given = {"phone": None, "contact_id": None, **named}
-        return (await suppress_now(self.store, self.clock, self.new_id, reason="asked", **given))[1]
+        return (
+            await suppress_now(
+                self.store, self.clock, self.new_id, SuppressionOrder(reason="asked", **given, actor=TESTER)
+            )
+        )[1]
 
     async def task(self, call_id: str) -> Row:
         """The call's latest task."""

@@ -8,6 +8,7 @@ import pytest
 from ringback.adapters.postgres.installation import PostgresDialingSwitch
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.errors import Retryable
+from tests.audit_log import entry_at
 
 
 async def test_fifty_concurrent_claims_never_dial_more_than_the_slots_allow(stack):
@@ -90,7 +91,7 @@ async def test_nothing_is_claimed_after_an_acknowledged_pause(stack):
     async def pause():
         while len(stack.provider.dials) < 3:
             await asyncio.sleep(0)
-        await PostgresDialingSwitch(stack.pool).pause("drill", stack.clock.now())
+        await PostgresDialingSwitch(stack.pool).pause("drill", entry_at(stack.clock.now()))
         claimed_at_pause.append(await count_claims())
 
     await asyncio.gather(pause(), *(work() for _ in range(6)))
@@ -101,7 +102,7 @@ async def test_nothing_is_claimed_after_an_acknowledged_pause(stack):
 async def test_a_pause_waits_for_the_claim_that_has_read_that_it_is_not_paused(stack):
     async with stack.store.transaction() as tx:
         assert not (await tx.capacity.lock(stack.clock.now())).paused
-        pausing = asyncio.create_task(PostgresDialingSwitch(stack.pool).pause("drill", stack.clock.now()))
+        pausing = asyncio.create_task(PostgresDialingSwitch(stack.pool).pause("drill", entry_at(stack.clock.now())))
         await asyncio.sleep(0.05)
         assert not pausing.done()
     await pausing

@@ -4,6 +4,7 @@ from ringback.domain.abt_event import FailReason
 from ringback.domain.attempt import DialAnswer, DialAnswerKind
 from ringback.domain.call import RetryPolicy
 from ringback.flows.ending_calls import cancel_call, end_call
+from tests.audit_log import TESTER
 from tests.flows.call_outcome.test_retries import callback
 from tests.flows.event_processing import recordings as r
 from tests.flows.event_processing.conftest import Body, EventStack
@@ -29,7 +30,7 @@ def closed_by(reason: str) -> tuple[object, ...]:
 
 
 async def cancel(stack: EventStack, call_id: str) -> str | None:
-    return await cancel_call(stack.store, stack.clock, call_id)
+    return await cancel_call(stack.store, stack.clock, call_id, TESTER)
 
 
 async def test_a_call_cancelled_before_its_dial_ends_with_one_event(stack: EventStack) -> None:

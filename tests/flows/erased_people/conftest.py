@@ -29,6 +29,7 @@ from ringback.flows.outbox_delivery import OutboxRelay
 from ringback.flows.reconciliation import Reconciliation
 from ringback.messages import WebhookReceived, encode_webhook
 from ringback.ports import Delivery, OutgoingMessage
+from tests.audit_log import TESTER
 from tests.flows.business_operations.conftest import POLICY, ActionStack, Talk
 from tests.outbox import deliver_outbox
 
@@ -194,7 +195,7 @@ class ErasureStack(ActionStack):
         return None if request is None else await self.operations.perform(request)
 
     async def erase(self) -> Erased:
-        return await erase_person(self.store, self.eraser, self.clock, PHONE, "request 17")
+        return await erase_person(self.store, self.eraser, self.clock, PHONE, "request 17", TESTER)
 
     async def deliver_all(self) -> None:
         self.clock.advance(3600)

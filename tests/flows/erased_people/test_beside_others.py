@@ -8,6 +8,7 @@ import pytest
 from ringback.adapters.postgres import acceptance
 from ringback.domain.contact import StillInProgress
 from ringback.domain.errors import Retryable
+from tests.audit_log import entry_at
 
 from .conftest import CANARIES, PHONE, ErasureStack
 from .test_late_evidence import LATE
@@ -55,7 +56,7 @@ async def test_an_error_of_the_database_does_not_name_the_person(stack: ErasureS
     await stack.execute("CREATE TABLE kept (contact_id text REFERENCES contacts)")
     await stack.execute("INSERT INTO kept SELECT contact_id FROM contacts")
     with pytest.raises(Retryable) as caught:
-        await stack.eraser.erase(PHONE, "request 17", stack.clock.now())
+        await stack.eraser.erase(PHONE, "request 17", entry_at(stack.clock.now()))
     told = f"{caught.value} {caught.value.__cause__}"
     assert not [canary for canary in (*CANARIES, PHONE) if canary in told]
     await stack.execute("DROP TABLE kept")

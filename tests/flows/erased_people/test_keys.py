@@ -15,12 +15,13 @@ from ringback.adapters.postgres.views import PostgresViews
 from ringback.config import SettingsError, read_settings
 from ringback.domain.call import KeyReused
 from ringback.domain.errors import ErasureKeyMissing
-from ringback.flows.suppression import suppress, suppress_now
+from ringback.flows.suppression import SuppressionOrder, suppress, suppress_now
 from ringback.process import run_services
 from ringback.storage import Suppression
 from ringback.up.state import make_erasure_key, read_erasure_key
 from ringback.web.server import listen
 from ringback.wiring import open_dependencies
+from tests.audit_log import TESTER
 
 from .conftest import CONTACT, KEY, PHONE, ErasureStack
 
@@ -41,8 +42,18 @@ async def old(stack: ErasureStack, pool) -> ErasureStack:
     """A process with the old key, in whose database a person was erased who had asked not to be called."""
     stack = with_keys(stack, pool, OLD)
     await stack.whole_call(await stack.place())
-    await suppress_now(stack.store, stack.clock, stack.new_id, phone=PHONE, contact_id=None, reason="asked")
-    await suppress_now(stack.store, stack.clock, stack.new_id, phone=None, contact_id=CONTACT, reason="asked")
+    await suppress_now(
+        stack.store,
+        stack.clock,
+        stack.new_id,
+        SuppressionOrder(phone=PHONE, contact_id=None, reason="asked", actor=TESTER),
+    )
+    await suppress_now(
+        stack.store,
+        stack.clock,
+        stack.new_id,
+        SuppressionOrder(phone=None, contact_id=CONTACT, reason="asked", actor=TESTER),
+    )
     await stack.erase()
     return stack
 

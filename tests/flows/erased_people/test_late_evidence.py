@@ -9,8 +9,9 @@ from structlog.testing import capture_logs
 from ringback.adapters.retell.events import report_from_call
 from ringback.domain.provider_report import ReportKind
 from ringback.flows.event_processing import PARKED_TRIES
-from ringback.flows.suppression import suppress_now
+from ringback.flows.suppression import SuppressionOrder, suppress_now
 from ringback.messages import COMPRESSED_START, decode_webhook_received, encode_webhook
+from tests.audit_log import TESTER
 from tests.flows.business_operations.conftest import Talk
 
 from .conftest import CALL, CANARIES, CONTACT, INBOUND, OURS, PHONE, ErasureStack
@@ -38,7 +39,12 @@ async def live(stack: ErasureStack) -> Talk:
     )
     await stack.enqueue(stack.body(talk, "call_ended"))
     await stack.enqueue(stack.body(talk, "call_analyzed"), dead=True)
-    await suppress_now(stack.store, stack.clock, stack.new_id, phone=PHONE, contact_id=None, reason="becausecanary")
+    await suppress_now(
+        stack.store,
+        stack.clock,
+        stack.new_id,
+        SuppressionOrder(phone=PHONE, contact_id=None, reason="becausecanary", actor=TESTER),
+    )
     return talk
 
 

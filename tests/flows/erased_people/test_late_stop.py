@@ -2,7 +2,8 @@
 
 import pytest
 
-from ringback.flows.suppression import suppress_now
+from ringback.flows.suppression import SuppressionOrder, suppress_now
+from tests.audit_log import TESTER
 
 from .conftest import CONTACT, PHONE, ErasureStack
 from .test_late_evidence import LATE, call_us
@@ -51,6 +52,8 @@ async def test_a_stop_goes_on_for_all_that_it_names_though_no_other_row_of_the_p
 ):
     talk = await stack.place()
     await stack.whole_call(talk)
-    await suppress_now(stack.store, stack.clock, stack.new_id, reason="asked", **stopped)
+    await suppress_now(
+        stack.store, stack.clock, stack.new_id, SuppressionOrder(reason="asked", **stopped, actor=TESTER)
+    )
     await stack.erase()
     assert (await stack.post_call(key="another-order", **again)).status == "failed"

@@ -16,8 +16,9 @@ from ringback.flows.abt_events import emit_rescheduled
 from ringback.flows.ending_calls import cancel_call
 from ringback.flows.event_processing import apply_evidence
 from ringback.flows.scheduled_calls import ScheduledCalls
-from ringback.flows.suppression import suppress_now
+from ringback.flows.suppression import SuppressionOrder, suppress_now
 from ringback.messages import CallRequested
+from tests.audit_log import TESTER
 
 from . import recordings as r
 from .conftest import EventStack, Talk
@@ -138,11 +139,16 @@ class Story:
             await tx.save(call)
 
     async def cancel(self) -> None:
-        await cancel_call(self.stack.store, self.stack.clock, self.call_id)
+        await cancel_call(self.stack.store, self.stack.clock, self.call_id, TESTER)
 
     async def suppress(self) -> None:
         person = {"phone": self.stack.phone(), "contact_id": None}
-        await suppress_now(self.stack.store, self.stack.clock, self.stack.new_id, reason="asked", **person)
+        await suppress_now(
+            self.stack.store,
+            self.stack.clock,
+            self.stack.new_id,
+            SuppressionOrder(reason="asked", **person, actor=TESTER),
+        )
 
     async def expire(self) -> None:
         queue: Any = None

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from ringback.adapters.postgres.api_keys import PostgresApiKeys
+from ringback.adapters.postgres.audit import PostgresAudit
 from ringback.adapters.postgres.installation import PostgresDialingSwitch
 from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.views import PostgresViews
@@ -21,6 +22,7 @@ from ringback.telemetry import make_metrics
 from ringback.web.app import create_application
 from ringback.web.auth import ApiKeys, hash_key
 from ringback.web.routes.operator import OperatorRoutes, operator_routes
+from tests.audit_log import entry_at
 from tests.flows.stack import PlacingProvider, QueueDepth, Stack, a_request, deadlines, new_ids, policy
 
 KEY = "rbk_a-key-for-tests"
@@ -42,10 +44,11 @@ class OperatorStack(Stack):
         self.explanation = EligibilityExplainer(views, clock, self.numbers, policy)
         self.steering = OperatorRoutes(
             pause=partial(pause_dialing, self.switch, clock),
-            resume=partial(resume_dialing, self.switch),
+            resume=partial(resume_dialing, self.switch, clock),
             why=self.explanation.explain,
             settings=lambda: describe(read_settings({}, emulated=True)),
             views=views,
+            audit=PostgresAudit(pool),
             numbers=self.numbers,
         )
 
@@ -80,7 +83,7 @@ def stack(store: Any, pool: Any, clock: Any, policy: DialPolicy, hashing: Hashin
 @pytest.fixture
 async def api(stack: OperatorStack, pool: Any, clock: Any) -> AsyncIterator[httpx.AsyncClient]:
     keys = PostgresApiKeys(pool)
-    await keys.add("tests", hash_key(KEY), clock.now())
+    await keys.add("tests", hash_key(KEY), entry_at(clock.now()))
     guard = ApiKeys(keys.find, clock.monotonic)
     app = create_application("test", [operator_routes(stack.steering, guard.require)], [], make_metrics())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from tests.audit_log import TESTER
+
 
 async def count(pool, statement="SELECT count(*) FROM attempts"):
     return await pool.fetchval(statement)
@@ -68,7 +70,7 @@ async def test_what_rings_already_goes_on_and_is_counted(api, stack):
 async def test_a_pause_waits_for_the_claim_in_progress_and_every_later_one_sees_it(stack, pool, store, clock):
     async with store.transaction() as claim:
         assert not (await claim.capacity.lock(clock.now())).paused
-        pausing = asyncio.create_task(stack.steering.pause("now"))
+        pausing = asyncio.create_task(stack.steering.pause("now", TESTER))
         await asyncio.sleep(0.1)
         assert not pausing.done(), "acknowledged before the claim was committed"
     assert (await pausing)["paused"] is True
@@ -83,7 +85,7 @@ async def test_nothing_is_claimed_after_an_acknowledged_pause(stack, pool):
         calls = [await stack.accept(f"crm-{stack.new_id()}", f"+1415555{next(numbers):04d}") for n in range(40)]
         claimed, pending = await race(stack, pool, calls, pause_after_s)
         assert claimed + pending == 40
-        await stack.steering.resume()
+        await stack.steering.resume(TESTER)
         await pool.execute("DELETE FROM tasks WHERE status = 'pending'")
         await pool.execute("UPDATE attempts SET holds_person = false")
 
@@ -95,7 +97,7 @@ async def race(stack, pool, calls, pause_after_s):
     async def pause() -> None:
         await asyncio.sleep(pause_after_s)
         began_s = time.monotonic()
-        await stack.steering.pause(None)
+        await stack.steering.pause(None, TESTER)
         acknowledged.append(await count(pool))
         assert time.monotonic() - began_s < 1
 

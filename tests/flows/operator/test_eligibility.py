@@ -11,7 +11,8 @@ from ringback.domain.calling_hours import CallingHours
 from ringback.domain.contact_snapshot import MAX_WAITS
 from ringback.flows.operator.dialing_control import pause_dialing
 from ringback.flows.operator.eligibility import EligibilityExplainer
-from ringback.flows.suppression import lift_suppression, suppress_now
+from ringback.flows.suppression import SuppressionOrder, lift_suppression, suppress_now
+from tests.audit_log import TESTER
 
 from .conftest import PHONE, POLICY, OperatorStack
 
@@ -109,8 +110,15 @@ async def test_a_person_on_the_line_is_said_so_and_no_time_is_promised(stack):
 
 async def test_a_suppression_by_phone_or_contact_is_shown_and_rules(stack, store, clock):
     await stack.accept("crm-42")
-    by_phone, _ = await suppress_now(store, clock, stack.new_id, phone=PHONE, contact_id=None, reason="asked by letter")
-    by_contact, _ = await suppress_now(store, clock, stack.new_id, phone=None, contact_id="crm-42", reason="left")
+    by_phone, _ = await suppress_now(
+        store,
+        clock,
+        stack.new_id,
+        SuppressionOrder(phone=PHONE, contact_id=None, reason="asked by letter", actor=TESTER),
+    )
+    by_contact, _ = await suppress_now(
+        store, clock, stack.new_id, SuppressionOrder(phone=None, contact_id="crm-42", reason="left", actor=TESTER)
+    )
     told = await stack.explain(phone=PHONE)
     assert verdict(told) == (None, "suppressed")
     shown = {one["suppression_id"]: (one["matches"], one["reason"], one["source"]) for one in told["suppressions"]}
@@ -118,14 +126,14 @@ async def test_a_suppression_by_phone_or_contact_is_shown_and_rules(stack, store
         by_phone: (["phone"], "asked by letter", "api"),
         by_contact: (["contact_id"], "left", "api"),
     }
-    await lift_suppression(store, clock, by_phone, "wrong person")
-    await lift_suppression(store, clock, by_contact, "came back")
+    await lift_suppression(store, clock, by_phone, "wrong person", TESTER)
+    await lift_suppression(store, clock, by_contact, "came back", TESTER)
     assert verdict(await stack.explain(phone=PHONE)) == (at(17), "admitted")
 
 
 async def test_the_last_decisions_are_told_with_their_inputs_the_newest_first(stack, clock):
     call_id = await stack.accept()
-    await pause_dialing(stack.switch, clock, "wrong script")
+    await pause_dialing(stack.switch, clock, "wrong script", TESTER)
     await stack.deliver_first(call_id)
     told = await stack.explain(contact_id="crm-42")
     assert verdict(told) == (None, "paused")

@@ -8,9 +8,10 @@ from ringback.adapters.postgres.erasure import PostgresEraser
 from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.domain.contact import StillInProgress
 from ringback.flows.operator.erasure import erase_person
-from ringback.flows.suppression import suppress_now
+from ringback.flows.suppression import SuppressionOrder, suppress_now
 from ringback.ports import OutgoingMessage
 from ringback.storage import ActionResult, Disposition
+from tests.audit_log import TESTER
 
 from .conftest import PHONE
 
@@ -75,7 +76,7 @@ async def test_nothing_readable_is_left_and_engage_still_hears_how_the_planned_c
     stranger = await stack.accept("crm-7", "+14155550107")
     before = await everything(pool)
     assert all(secret in before for secret in SECRETS)
-    erased = await erase_person(store, PostgresEraser(pool, hashing), clock, PHONE, "request 17")
+    erased = await erase_person(store, PostgresEraser(pool, hashing), clock, PHONE, "request 17", TESTER)
     assert erased.provider_call_ids == ("call_1", "call_10")
     assert {kind: count for kind, count in erased.rows.items() if not count} == {
         "suppressions": 0,
@@ -100,16 +101,18 @@ async def test_nothing_readable_is_left_and_engage_still_hears_how_the_planned_c
 async def test_a_second_erasure_finds_nothing(stack, pool, store, clock, hashing):
     await a_life(stack, pool, store, clock)
     eraser = PostgresEraser(pool, hashing)
-    await erase_person(store, eraser, clock, PHONE, "request 17")
-    again = await erase_person(store, eraser, clock, PHONE, "request 17")
+    await erase_person(store, eraser, clock, PHONE, "request 17", TESTER)
+    again = await erase_person(store, eraser, clock, PHONE, "request 17", TESTER)
     assert (set(again.rows.values()), again.provider_call_ids) == ({0}, ())
 
 
 @pytest.mark.parametrize("stop", [{"phone": PHONE, "contact_id": None}, {"phone": None, "contact_id": "crm-42"}])
 async def test_a_stop_goes_on_working_against_the_hash(stack, pool, store, clock, hashing, stop):
     await stack.accept()
-    suppression_id, _ = await suppress_now(store, clock, stack.new_id, **stop, reason="asked by Ada")
-    await erase_person(store, PostgresEraser(pool, hashing), clock, PHONE, "request 17")
+    suppression_id, _ = await suppress_now(
+        store, clock, stack.new_id, SuppressionOrder(**stop, reason="asked by Ada", actor=TESTER)
+    )
+    await erase_person(store, PostgresEraser(pool, hashing), clock, PHONE, "request 17", TESTER)
     row = await pool.fetchrow("SELECT * FROM suppressions")
     assert (row["phone"], row["contact_id"], row["reason"]) == (None, None, "erased")
     again = await stack.accept()
@@ -128,11 +131,11 @@ async def test_a_stop_goes_on_working_against_the_hash(stack, pool, store, clock
 async def test_a_person_on_the_line_is_not_erased_half_way(stack, pool, store, clock, hashing):
     await stack.deliver_first(await stack.accept())
     with pytest.raises(StillInProgress, match=r"calls to or from the person that are not finished: 1; "):
-        await erase_person(store, PostgresEraser(pool, hashing), clock, PHONE, "request 17")
+        await erase_person(store, PostgresEraser(pool, hashing), clock, PHONE, "request 17", TESTER)
     assert await pool.fetchval("SELECT count(*) FROM attempts WHERE phone = $1", PHONE) == 1
 
 
 async def test_a_number_of_no_contact_erases_nothing(pool, store, clock, hashing):
-    erased = await erase_person(store, PostgresEraser(pool, hashing), clock, "+12125550199", "request 18")
+    erased = await erase_person(store, PostgresEraser(pool, hashing), clock, "+12125550199", "request 18", TESTER)
     assert set(erased.rows.values()) == {0}
     assert await pool.fetchval("SELECT count(*) FROM contacts") == 0

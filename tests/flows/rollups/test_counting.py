@@ -4,6 +4,7 @@ from datetime import date
 
 from ringback.domain.call import RetryPolicy
 from ringback.flows.ending_calls import cancel_call
+from tests.audit_log import TESTER
 from tests.flows.event_processing import recordings as r
 
 from .conftest import CountingStack
@@ -90,6 +91,6 @@ async def test_a_reason_is_counted_once_for_a_failure_and_once_for_a_denial(stac
     talk = await stack.talk()
     await stack.play(talk, r.BUSY)
     cancelled = await stack.accept(contact=1, not_before=stack.clock.now().replace(hour=23))
-    await cancel_call(stack.store, stack.clock, cancelled)
+    await cancel_call(stack.store, stack.clock, cancelled, TESTER)
     assert await stack.shown("rollup_reason", "reason") == {("busy",): {"failed": 1}, ("cancelled",): {"denied": 1}}
     assert await stack.rows.check() == []

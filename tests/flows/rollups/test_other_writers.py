@@ -9,6 +9,7 @@ from ringback.adapters.postgres.erasure import PostgresEraser
 from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.purge import PostgresPurge
 from ringback.adapters.postgres.rollup_rows import PostgresRollupRows
+from tests.audit_log import entry_at
 from tests.flows.event_processing import recordings as r
 from tests.flows.stack import a_request
 
@@ -86,7 +87,7 @@ async def test_an_erased_person_stays_a_number(stack: CountingStack) -> None:
     talk = await stack.talk()
     await stack.play(talk, r.COMPLETED)
     eraser = PostgresEraser(stack.pool, Hashing(("an-erasure-key-of-the-tests-00001",)))
-    assert await eraser.erase(stack.phone(), "asked", stack.clock.now()) is not None
+    assert await eraser.erase(stack.phone(), "asked", entry_at(stack.clock.now())) is not None
     assert await stack.rows.check() == []
     assert (await stack.shown("rollup_day", "outcome"))["completed",]["goal_met"] == 1
     assert await stack.rollups.count_uncounted() == 0
@@ -104,7 +105,7 @@ async def test_rebuild_repairs_cells_and_moves_days_to_another_zone(stack: Count
     ]
     in_berlin = PostgresRollupRows(stack.pool, ZoneInfo("Europe/Berlin"))
     assert {one.table for one in await in_berlin.check()} == {"attempts", "calls", "rollup_hour"}
-    assert [one.table for one in await in_berlin.rebuild()] == ["rollup_hour"]
+    assert [one.table for one in await in_berlin.rebuild(entry_at(stack.clock.now()))] == ["rollup_hour"]
     assert await in_berlin.check() == []
     assert list(await stack.shown("rollup_day", "day")) == [(date(2026, 12, 2),)]
     assert (await stack.shown("rollup_hour"))[()]["attempts"] == 1

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from ringback.domain.attempt import DialAnswer, DialAnswerKind
-from ringback.flows.suppression import lift_suppression, suppress_now
+from ringback.flows.suppression import SuppressionOrder, lift_suppression, suppress_now
+from tests.audit_log import TESTER
 from tests.flows.call_outcome.test_retries import callback
 from tests.flows.ending_calls.test_cancelling import RETRY, closed_by, closing
 from tests.flows.event_processing import recordings as r
@@ -15,7 +16,9 @@ from tests.flows.event_processing.conftest import EventStack
 
 async def suppress(stack: EventStack, **given: str) -> tuple[str, list[str]]:
     named = {"phone": None, "contact_id": None, **given}
-    return await suppress_now(stack.store, stack.clock, stack.new_id, reason="asked", **named)  # type: ignore[arg-type]
+    return await suppress_now(
+        stack.store, stack.clock, stack.new_id, SuppressionOrder(reason="asked", **named, actor=TESTER)
+    )  # type: ignore[arg-type]
 
 
 async def test_a_suppressed_phone_ends_all_its_calls_and_lists_the_attempts_in_progress(stack: EventStack) -> None:
@@ -48,8 +51,8 @@ async def test_a_lifted_suppression_leaves_what_it_ended_and_lets_new_calls_in(s
     ended = await stack.accept()
     suppression_id, _ = await suppress(stack, phone=stack.phone())
     assert (await stack.call(await stack.accept()))["status"] == "failed"
-    assert await lift_suppression(stack.store, stack.clock, suppression_id, "asked back")
-    assert not await lift_suppression(stack.store, stack.clock, suppression_id, "asked back")
+    assert await lift_suppression(stack.store, stack.clock, suppression_id, "asked back", TESTER)
+    assert not await lift_suppression(stack.store, stack.clock, suppression_id, "asked back", TESTER)
     assert (await stack.call(ended))["final"] is True
     assert (await stack.call(await stack.accept()))["final"] is False
 

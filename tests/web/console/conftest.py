@@ -18,6 +18,7 @@ from ringback.process import application
 from ringback.up.stack import SERVICES
 from ringback.web.auth import hash_key
 from ringback.wiring import Dependencies, open_dependencies
+from tests.audit_log import entry_at
 from tests.flows.event_processing import recordings as r
 from tests.flows.event_processing.conftest import EventStack
 from tests.flows.rollups.conftest import CountingStack
@@ -57,7 +58,7 @@ async def parts(database_url: str, clock) -> AsyncIterator[Dependencies]:
     settings = read_settings({"RINGBACK_DATABASE_URL": database_url}, emulated=True)
     async with open_dependencies(settings, clock) as opened:
         for role, key in KEYS.items():
-            await opened.api_keys.add(f"the {role}'s", hash_key(key), opened.clock.now(), role)
+            await opened.api_keys.add(f"the {role}'s", hash_key(key), entry_at(opened.clock.now()), role)
         yield opened
 
 

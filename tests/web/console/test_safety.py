@@ -9,6 +9,7 @@ from markupsafe import escape
 
 from ringback.domain.access import Role
 from ringback.web.auth import hash_key
+from tests.audit_log import entry_at
 
 from .conftest import KEYS, Browser, place
 
@@ -23,12 +24,15 @@ MAY = {
     "GET /console/people": {"viewer", "operator", "admin"},
     "GET /console/suppressions": {"viewer", "operator", "admin"},
     "GET /console/dead-letters": {"viewer", "operator", "admin"},
+    "GET /console/audit": {"operator", "admin"},
     "GET /console/{rest:path}": {"viewer", "operator", "admin"},
     "POST /console/logout": {"viewer", "operator", "admin"},
     "POST /console/pause": {"operator", "admin"},
     "POST /console/resume": {"operator", "admin"},
     "POST /console/calls/{call_id}/cancel": {"operator", "admin"},
     "POST /console/calls/{call_id}/suppress": {"operator", "admin"},
+    "POST /console/calls/{call_id}/reveal": {"admin"},
+    "POST /console/people/reveal": {"admin"},
     "POST /console/suppressions": {"operator", "admin"},
     "POST /console/suppressions/lift": {"operator", "admin"},
     "POST /console/dead-letters/replay": {"operator", "admin"},
@@ -176,7 +180,7 @@ async def test_a_stored_text_is_only_ever_text(calls, admin: Browser, pool, part
     await pool.execute("UPDATE suppressions SET reason = $1, source = $1", text)
     await pool.execute("UPDATE installation SET paused_at = now(), pause_reason = $1", text)
     key = "rbk_hostile"
-    await parts.api_keys.add(text, hash_key(key), parts.clock.now(), Role.OPERATOR)
+    await parts.api_keys.add(text, hash_key(key), entry_at(parts.clock.now()), Role.OPERATOR)
     login = (await admin.get("/console/login")).text
     await admin.post("/console/login", login, api_key=key)
     pages = await crawl(admin)

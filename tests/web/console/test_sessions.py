@@ -6,6 +6,7 @@ import pytest
 
 from ringback.domain.access import Role
 from ringback.web.auth import hash_key
+from tests.audit_log import entry_at
 
 from .conftest import KEYS, Browser, csrf_in, place
 
@@ -67,7 +68,7 @@ async def test_signing_out_ends_the_session_in_the_database(admin: Browser, pool
 
 
 async def test_a_revoked_key_ends_its_sessions_at_once(visitors, parts) -> None:
-    await parts.api_keys.revoke("the viewer's", parts.clock.now())
+    await parts.api_keys.revoke("the viewer's", entry_at(parts.clock.now()))
     assert (await visitors[Role.VIEWER].get("/console/calls")).status_code == 303
     assert (await visitors[Role.ADMIN].get("/console/calls")).status_code == 200
 
@@ -79,7 +80,7 @@ async def test_the_database_holds_no_token(admin: Browser, pool) -> None:
 
 
 async def test_a_link_signs_in_once_and_within_an_hour(stranger: Browser, parts, clock) -> None:
-    await parts.api_keys.add("up", hash_key("rbk_up"), clock.now())
+    await parts.api_keys.add("up", hash_key("rbk_up"), entry_at(clock.now()))
     for link in ("first", "second"):
         assert await parts.console().sessions.add_link(link, "rbk_up")
     assert not await parts.console().sessions.add_link("third", "rbk_unknown")

@@ -2,8 +2,10 @@
 
 from datetime import datetime
 
+from ringback.adapters.postgres.audit import append
 from ringback.adapters.postgres.pool import Pool, connection_of
 from ringback.domain.access import KeyRecord, KnownKey, Role
+from ringback.domain.audit import AuditEntry
 
 #: The name of the setting's row. There is one, because the setting has one value.
 SETTING = "RINGBACK_API_KEY"
@@ -28,7 +30,8 @@ _USED = """
 UPDATE api_keys SET last_used_at = now()
 WHERE name = $1 AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
 """
-_REVOKE = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, $2) WHERE name = $1"
+_REVOKE = "UPDATE api_keys SET revoked_at = $2 WHERE name = $1 AND revoked_at IS NULL"
+_EXISTS = "SELECT EXISTS (SELECT FROM api_keys WHERE name = $1)"
 _ALL = "SELECT name, role, created_at, last_used_at, revoked_at FROM api_keys ORDER BY created_at, name"
 
 
@@ -49,13 +52,14 @@ class PostgresApiKeys:
             await connection.execute(_USED, row["name"])
         return KnownKey(row["name"], Role(row["role"]))
 
-    async def add(self, name: str, key_hash: str, now: datetime, role: Role = Role.ADMIN) -> bool:
-        """Add a key. Adding the same pair again does nothing.
+    async def add(self, name: str, key_hash: str, entry: AuditEntry, role: Role = Role.ADMIN) -> bool:
+        """Add a key as of the entry's time, and record the entry. Adding the same pair again does nothing.
 
         Returns False if the name has another key, the key has another name, or the key was revoked.
         """
-        async with connection_of(self._pool) as connection:
-            await connection.execute(_ADD, name, key_hash, now, role)
+        async with connection_of(self._pool) as connection, connection.transaction():
+            if await connection.execute(_ADD, name, key_hash, entry.at, role) == "INSERT 0 1":
+                await append(connection, entry)
             row = await connection.fetchrow("SELECT key_hash, revoked_at FROM api_keys WHERE name = $1", name)
         return bool(row is not None and row["key_hash"] == key_hash and row["revoked_at"] is None)
 
@@ -83,11 +87,12 @@ class PostgresApiKeys:
                 await connection.execute(_ADD, SETTING, key_hash, now, Role.ADMIN)
         return True
 
-    async def revoke(self, name: str, now: datetime) -> bool:
-        """Revoke a key for ever. False: there is no such key."""
-        async with connection_of(self._pool) as connection:
-            status = await connection.execute(_REVOKE, name, now)
-        return bool(status == "UPDATE 1")
+    async def revoke(self, name: str, entry: AuditEntry) -> bool:
+        """Revoke a key for ever as of the entry's time, and record the entry. False: there is no such key."""
+        async with connection_of(self._pool) as connection, connection.transaction():
+            if await connection.execute(_REVOKE, name, entry.at) == "UPDATE 1":
+                await append(connection, entry)
+            return bool(await connection.fetchval(_EXISTS, name))
 
     async def all(self) -> list[KeyRecord]:
         """Return all keys, revoked ones included, the oldest first."""

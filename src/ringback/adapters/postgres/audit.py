@@ -72,6 +72,8 @@ class PostgresUnitAudit:
 
     async def write(self) -> None:
         for entry in self._entries:
+            # The other units of a group would take locks after this one.
+            assert self._connection.is_alone, "a unit that records locks its call alone"
             await append(self._connection, entry)
 
 

@@ -2,17 +2,19 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import asyncpg
 import phonenumbers
 
+from ringback.adapters.postgres.audit import append
 from ringback.adapters.postgres.locks import LOCK_IN_ORDER, names_in_order
 from ringback.adapters.postgres.person_hash import Hashing, PersonHashes, marks_of, renew_calls
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.adapters.postgres.rows import literals
 from ringback.domain.attempt import POSSIBLY_RINGING
+from ringback.domain.audit import AuditEntry
 from ringback.domain.contact import Erased, StillInProgress
 from ringback.domain.errors import Permanent, Retryable
 from ringback.domain.operations import TRACES_KEPT
@@ -191,7 +193,8 @@ class PostgresEraser:
         assert row is not None, "a select without FROM has one row"
         return dict(row)
 
-    async def erase(self, phone: str, reason: str, now: datetime) -> Erased | None:
+    async def erase(self, phone: str, reason: str, entry: AuditEntry) -> Erased | None:
+        now = entry.at
         try:
             async with connection_of(self._pool) as connection:
                 phones = await _column(connection, PHONES, phone, await _column(connection, CONTACTS, phone))
@@ -202,7 +205,10 @@ class PostgresEraser:
                     mentioning.update(await _column(connection, MENTIONING, pattern, since, since + SEARCHED_AT_ONCE))
                     since += SEARCHED_AT_ONCE
                 async with connection.transaction():
-                    return await self._erase(connection, phone, sorted(mentioning), reason, now)
+                    erased = await self._erase(connection, phone, sorted(mentioning), reason, now)
+                    if erased is not None:
+                        await append(connection, replace(entry, detail={"rows": erased.rows}))
+                    return erased
         except asyncpg.IntegrityConstraintViolationError as error:
             # The error's text quotes the person.
             raise Retryable(type(error).__name__) from None

@@ -1,15 +1,15 @@
 """The one row of `installation`: its mark, its pause, and the facts that an operator asks for first."""
 
-from datetime import datetime
-
 import asyncpg
 
+from ringback.adapters.postgres.audit import append
 from ringback.adapters.postgres.locks import LOCK_CAPACITY
 from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Pool, connection_of
 from ringback.adapters.postgres.rows import literals
 from ringback.adapters.postgres.schema import NEWEST
 from ringback.domain.attempt import POSSIBLY_RINGING
+from ringback.domain.audit import AuditEntry
 from ringback.domain.errors import StartRefused
 from ringback.domain.operations import DialingState, EndedPause, FailedDelivery, ServerFacts, WorkFacts
 
@@ -62,9 +62,10 @@ class PostgresBorder:
 # A claim reads the pause after taking the same lock. It committed earlier, or it reads the new pause.
 _PAUSE = """
 UPDATE installation SET paused_at = coalesce(paused_at, $1), pause_reason = coalesce($2, pause_reason)
+WHERE paused_at IS NULL OR pause_reason IS DISTINCT FROM coalesce($2, pause_reason)
 """
 _PAUSED = "SELECT paused_at, pause_reason AS reason FROM installation"
-_RESUME = "UPDATE installation SET paused_at = NULL, pause_reason = NULL"
+_RESUME = "UPDATE installation SET paused_at = NULL, pause_reason = NULL WHERE paused_at IS NOT NULL"
 _STATE = f"""
 SELECT paused_at, pause_reason AS reason,
        (SELECT count(*) FROM attempts WHERE holds_person AND state IN {literals(POSSIBLY_RINGING)}) AS live
@@ -78,20 +79,21 @@ class PostgresDialingSwitch:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def pause(self, reason: str | None, now: datetime) -> DialingState:
-        state, _ = await self._set(_PAUSE, now, reason)
+    async def pause(self, reason: str | None, entry: AuditEntry) -> DialingState:
+        state, _ = await self._set(entry, _PAUSE, entry.at, reason)
         return state
 
-    async def resume(self) -> tuple[DialingState, EndedPause]:
-        return await self._set(_RESUME)
+    async def resume(self, entry: AuditEntry) -> tuple[DialingState, EndedPause]:
+        return await self._set(entry, _RESUME)
 
-    async def _set(self, statement: str, *values: object) -> tuple[DialingState, EndedPause]:
+    async def _set(self, entry: AuditEntry, statement: str, *values: object) -> tuple[DialingState, EndedPause]:
         """Return the state after the statement, and the pause before it."""
         async with connection_of(self._pool) as connection:
             async with connection.transaction():
                 await connection.execute(LOCK_CAPACITY)
                 before = await connection.fetchrow(_PAUSED)
-                await connection.execute(statement, *values)
+                if await connection.execute(statement, *values) == "UPDATE 1":
+                    await append(connection, entry)
             # After the commit: counting attempts must not make the claims wait.
             row = await connection.fetchrow(_STATE)
         assert row is not None and before is not None, "the installation row is made by the migration"

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from ringback.adapters.postgres.audit import append
 from ringback.adapters.postgres.pool import Pool, connection_of, encode_json
 from ringback.adapters.postgres.tracked_rows import Statement, Write
 from ringback.domain.abt_event import LIFECYCLE_NAMES, AbtEvent
+from ringback.domain.audit import AuditEntry
 from ringback.ports import DeadLetter
 from ringback.storage import OutboxKind
 
@@ -99,7 +102,10 @@ class PostgresOutbox:
 
 
 class PostgresDeadOutbox:
-    """Implements `flows.operator.dead_letters.Place`. A letter's body is JSON: the row's columns and its payload."""
+    """Implements `flows.operator.dead_letters.DeadLetterSource`.
+
+    A letter's body is JSON: the row's columns and its payload.
+    """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -120,7 +126,10 @@ class PostgresDeadOutbox:
             for row in rows
         ]
 
-    async def replay(self, letter_id: str | None) -> int:
-        async with connection_of(self._pool) as connection:
+    async def replay(self, letter_id: str | None, entry: AuditEntry) -> int:
+        async with connection_of(self._pool) as connection, connection.transaction():
             status = await connection.execute(_REPLAY, letter_id)
-        return int(status.removeprefix("UPDATE "))
+            count = int(status.removeprefix("UPDATE "))
+            if count:
+                await append(connection, replace(entry, detail={"letters": count}))
+        return count

@@ -13,7 +13,9 @@ from collections.abc import Iterator, Sequence
 
 import asyncpg
 
+from ringback.adapters.postgres.audit import append
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
+from ringback.domain.audit import AuditEntry
 from ringback.domain.errors import ErasureKeyMissing
 
 #: The keys under which hashes of this database were made, the oldest first.
@@ -152,12 +154,17 @@ class Hashing:
         await renew_calls(connection, hashes, await connection.fetch(_KEYED_CALLS))
         return hashes
 
-    async def renew_stored(self, pool: Pool) -> bool:
-        """Call `renew` if the database has any hash. False: it has none."""
+    async def renew_stored(self, pool: Pool, entry: AuditEntry | None = None) -> bool:
+        """Call `renew` if the database has any hash, and record the entry. False: it has none.
+
+        A start of `up` has no entry, because no person asked for it.
+        """
         async with connection_of(pool) as connection, connection.transaction():
             is_any: bool = await connection.fetchval(f"SELECT EXISTS ({_HASHED})")
             if is_any:
                 await self.renew(connection)
+                if entry is not None:
+                    await append(connection, entry)
             return is_any
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
 
+from ringback.adapters.postgres.audit import append
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.adapters.postgres.rollups import (
     DELTA_COLUMNS,
@@ -19,6 +20,7 @@ from ringback.adapters.postgres.rollups import (
 )
 from ringback.adapters.postgres.rows import attempt_from, call_from, named_columns
 from ringback.domain.attempt import Attempt
+from ringback.domain.audit import AuditEntry
 from ringback.domain.call import Call
 from ringback.domain.contribution import Row, attempt_row, count_attempt, count_call
 from ringback.failpoints import Failpoint, reach
@@ -157,12 +159,15 @@ class PostgresRollupRows:
                 attempts = [attempt_from(row) for row in await connection.fetch(_RECENT, hour, limit)]
         return found + list(self._wrong_attempts(attempts))
 
-    async def rebuild(self) -> list[Difference]:
+    async def rebuild(self, entry: AuditEntry) -> list[Difference]:
         """Count every row anew, then correct every cell that differs. Returns the corrected cells.
 
         Calls continue meanwhile: a correction is a change of a number, so numbers that are added at the same time stay.
+        The entry is committed first, because a rebuild is many transactions.
         """
         async with connection_of(self._pool) as connection:
+            async with connection.transaction():
+                await append(connection, entry)
             await self._count_all(connection)
             while not await connection.fetchval(_LOCK_FOLDS):
                 await asyncio.sleep(0.1)

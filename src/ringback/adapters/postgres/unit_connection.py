@@ -30,9 +30,14 @@ class UnitConnection:
         self._begins = begins  # False: a unit that only reads has no transaction
         self._member: Member | None = None
 
-    async def lock_people_of(self, call_id: str) -> bool:
+    @property
+    def is_alone(self) -> bool:
+        """Whether the transaction has no other unit."""
+        return self._member is None
+
+    async def lock_people_of(self, call_id: str, *, alone: bool) -> bool:
         """Lock the phone and the contact of the call. Returns False if there is no such call."""
-        if self.raw is None and self._member is None:
+        if self.raw is None and self._member is None and not alone:
             self._member = await self._groups.join(call_id, self._stack)
             if self._member is not None:
                 return True

@@ -77,11 +77,11 @@ class PostgresUnitOfWork:
         names = names_in_order(phones, [] if contact_id is None else [contact_id])
         await self._connection.execute(LOCK_IN_ORDER, names)
 
-    async def lock_call(self, call_id: str) -> Call | None:
+    async def lock_call(self, call_id: str, *, alone: bool = False) -> Call | None:
         if call_id in self.locked:
             return self.locked[call_id]
         # Two statements: the snapshot of the second must begin after the lock was granted.
-        if not await self._connection.lock_people_of(call_id):
+        if not await self._connection.lock_people_of(call_id, alone=alone):
             return None
         record = await self._connection.read(CALL_FOR_UPDATE, call_id)
         if record is None:

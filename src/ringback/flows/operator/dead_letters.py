@@ -1,27 +1,49 @@
-"""List and replay the dead letters of the outbox and of both queues."""
+"""List and replay the dead letters of the outbox and of both queues. A replay is recorded in the audit log."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
 
+from ringback.domain.audit import Actor, AuditAction, AuditEntry, AuditLog
 from ringback.messages import readable
-from ringback.ports import DeadLetter
+from ringback.ports import Clock, DeadLetter, MessageQueue
 
 _log = structlog.get_logger(__name__)
 
 #: More than a person reads. Further letters are listed once the first ones are handled.
 LISTED = 1000
+#: The ids of rows and of SQS. Other text does not come into the audit log.
+_LETTER_ID = re.compile(r"[\w-]{1,100}", re.ASCII)
 
 
 class DeadLetterSource(Protocol):
-    """A source of dead letters. Every MessageQueue is one."""
+    """A source of dead letters."""
 
     async def dead_letters(self, limit: int) -> list[DeadLetter]: ...
-    async def replay(self, letter_id: str | None) -> int:
-        """Send one letter again, or all for None. Returns the number of letters that were still dead."""
+    async def replay(self, letter_id: str | None, entry: AuditEntry) -> int:
+        """Send one letter again, or all for None, and record the entry.
+
+        Returns the number of letters that were still dead.
+        """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLettersOfQueue:
+    """The dead letters of a queue. It is outside the transactions of the database, so the entry is committed before."""
+
+    queue: MessageQueue
+    audit: AuditLog
+
+    async def dead_letters(self, limit: int) -> list[DeadLetter]:
+        return await self.queue.dead_letters(limit)
+
+    async def replay(self, letter_id: str | None, entry: AuditEntry) -> int:
+        await self.audit.record(entry)
+        return await self.queue.replay(letter_id)
 
 
 class UnknownSource(Exception):
@@ -41,6 +63,14 @@ class DeadLetters:
     """The sources by name. All methods raise the sources' errors, and UnknownSource."""
 
     sources: Mapping[str, DeadLetterSource]
+    clock: Clock
+
+    @classmethod
+    def of(
+        cls, outbox: DeadLetterSource, queues: Mapping[str, MessageQueue], audit: AuditLog, clock: Clock
+    ) -> "DeadLetters":
+        """Return the sources of an installation: the outbox, and its queues by name."""
+        return cls({"outbox": outbox} | {name: DeadLettersOfQueue(one, audit) for name, one in queues.items()}, clock)
 
     async def list(self, limit: int = LISTED) -> list[DeadLetterEntry]:
         found = []
@@ -57,14 +87,17 @@ class DeadLetters:
         found = next((letter for letter in letters if letter.letter_id == letter_id), None)
         return found and replace(found, body=readable(found.body))
 
-    async def replay(self, name: str) -> int:
+    async def replay(self, name: str, actor: Actor) -> int:
         """Replay one letter by its name, or all of a source by the source's name.
 
         A second replay changes nothing: a message consumes its dispatch, a webhook its inbox row, and an event keeps
         its id.
         """
         source, letter_id = self._parted(name)
-        count = await self.sources[source].replay(letter_id)
+        if letter_id is not None and not _LETTER_ID.fullmatch(letter_id):
+            return 0
+        entry = AuditEntry(self.clock.now(), actor, AuditAction.DEAD_LETTERS_REPLAYED, f"dead_letter:{name}")
+        count = await self.sources[source].replay(letter_id, entry)
         _log.info("dead_letters.replayed", place=source, count=count)
         return count
 

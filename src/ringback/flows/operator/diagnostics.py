@@ -230,7 +230,7 @@ async def _queue(subject: str, queue: MessageQueue | Retryable) -> list[Check]:
         return [_wrong(subject, str(error), "give it a redrive policy with a dead-letter queue")]
 
 
-async def _dead(subject: str, place: DeadLetterSource) -> Check:
+async def _dead(subject: str, place: DeadLetterSource | MessageQueue) -> Check:
     count = len(await place.dead_letters(1000))
     if count:
         return _wrong(subject, counted(count, "dead letter", "dead letters"), "run: ringback dead-letters list")

@@ -1,10 +1,10 @@
 """Erase a person: end their planned calls, and delete all readable data. A stop stays in force."""
 
-from datetime import datetime
 from typing import Protocol
 
 import structlog
 
+from ringback.domain.audit import Actor, AuditAction, AuditEntry
 from ringback.domain.contact import Erased
 from ringback.domain.errors import Retryable, StoreUnavailable
 from ringback.flows.ending_calls import cancel_call
@@ -25,24 +25,26 @@ class Eraser(Protocol):
 
     async def unfinished_calls(self, phone: str) -> list[str]: ...
 
-    async def erase(self, phone: str, reason: str, now: datetime) -> Erased | None:
-        """Erase in one transaction, under the person's locks. None: a new unfinished call or another contact appeared.
+    async def erase(self, phone: str, reason: str, entry: AuditEntry) -> Erased | None:
+        """Erase in one transaction, under the person's locks, as of the entry's time.
+
+        Records the entry with the numbers of rows. None: a new unfinished call or another contact appeared.
 
         Raises StillInProgress and ErasureKeyMissing.
         """
         ...
 
 
-async def erase_person(store: Store, eraser: Eraser, clock: Clock, phone: str, reason: str) -> Erased:
+async def erase_person(store: Store, eraser: Eraser, clock: Clock, phone: str, reason: str, actor: Actor) -> Erased:
     """Erase a person. A second erasure finds nothing more. Raises StillInProgress and Retryable.
 
     Engage still gets the end of each call that the erasure ends, with its own contact id and no other data.
     """
     for _ in range(TRIES):
         for call_id in await eraser.unfinished_calls(phone):
-            await cancel_call(store, clock, call_id)
+            await cancel_call(store, clock, call_id, actor)
         try:
-            erased = await eraser.erase(phone, reason, clock.now())
+            erased = await eraser.erase(phone, reason, AuditEntry(clock.now(), actor, AuditAction.PERSON_ERASED))
         except StoreUnavailable:
             raise
         except Retryable:

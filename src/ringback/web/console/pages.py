@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -107,14 +107,14 @@ class Pages:
             visitor,
             "calls.html",
             "/calls",
-            asked=_Asked(asked),
+            asked=Asked(asked),
             calls=[_with_sums(item) for item in items],
             next_cursor=next_cursor,
             count=count,
             most=MOST_COUNTED,
         )
 
-    async def call(self, request: Request, visitor: Visitor) -> Response:
+    async def call(self, request: Request, visitor: Visitor, revealed: str | None = None) -> Response:
         call_id = known_id(request.path_params["call_id"], "call")
         item = found(await self.site.flows.views.call_in_detail(call_id), "call")
         timeline = found(await self.site.flows.views.timeline(call_id), "call")
@@ -125,6 +125,7 @@ class Pages:
             "call.html",
             "/calls",
             call=_with_sums(item),
+            revealed=revealed,
             story=[wording.story(entry) for entry in timeline],
             planned=len(explained["open_tasks"]) if explained else 0,
         )
@@ -179,7 +180,7 @@ class Pages:
             visitor,
             "analytics.html",
             "/analytics",
-            asked=_Asked(asked),
+            asked=Asked(asked),
             metric=query.metric,
             by=query.by,
             step=step,
@@ -230,8 +231,14 @@ class Pages:
         )
 
     async def person(self, request: Request, visitor: Visitor) -> Response:
+        return await self.explain(request, visitor, request.query_params)
+
+    async def explain(
+        self, request: Request, visitor: Visitor, given: Mapping[str, str], revealed: str | None = None
+    ) -> Response:
+        """Show the person of a phone or a contact. `revealed` is the phone of the first contact."""
         flows = self.site.flows
-        asked, query = read_query(self.site, WhyQuery, request.query_params)
+        asked, query = read_query(self.site, WhyQuery, given)
         if (query.phone is None) == (query.contact_id is None):
             message = "Either a phone or a contact_id is required."
             raise invalid([FieldProblem("query:phone", "required", message)])
@@ -242,7 +249,8 @@ class Pages:
             visitor,
             "person.html",
             "/calls",
-            asked=_Asked(asked),
+            asked=Asked(asked),
+            revealed=revealed,
             told=told,
             zone=next((contact["time_zone"] for contact in told["contacts"]), None),
             count=await flows.views.count_calls(wanted, MOST_COUNTED + 1),
@@ -258,7 +266,7 @@ class Pages:
             visitor,
             "suppressions.html",
             "/suppressions",
-            asked=_Asked(asked),
+            asked=Asked(asked),
             items=items,
             next_cursor=next_cursor,
         )
@@ -288,7 +296,7 @@ def _last_day(analytics: Analytics) -> Filter:
 
 
 def _only(letters: DeadLetters, source: str) -> DeadLetters:
-    return DeadLetters({source: letters.sources[source]})
+    return replace(letters, sources={source: letters.sources[source]})
 
 
 def _letter(entry: DeadLetterEntry) -> Item:
@@ -349,7 +357,7 @@ def _with_sums(call: Item) -> Item:
     }
 
 
-class _Asked(dict[str, str]):
+class Asked(dict[str, str]):
     """The parameters of an address. Those that were not given are empty."""
 
     def __missing__(self, name: str) -> str:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ringback.domain.access import KnownKey, Permission
+from ringback.domain.audit import Actor, Via
 from ringback.ports import Clock
 from ringback.web.auth import ApiKeys, hash_key
 
@@ -70,6 +71,10 @@ class Visitor:
     @property
     def csrf(self) -> str:
         return csrf_of(self.token)
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(Via.CONSOLE, self.key.name)
 
     def may(self, permission: Permission) -> bool:
         return self.key.may(permission)

@@ -18,6 +18,7 @@ from ringback.domain.operations import WorkFacts
 from ringback.domain.phone_number import NumberPlan
 from ringback.flows.analytics import Analytics
 from ringback.flows.operator.dead_letters import DeadLetters
+from ringback.flows.operator.reveal import PhoneReveal
 from ringback.ports import Clock
 from ringback.storage import DetailedViews
 from ringback.web.console.rendering import KEPT, Renderer
@@ -64,6 +65,7 @@ class ConsoleFlows:
     work: Callable[[], Awaitable[WorkFacts]]
     operator: OperatorRoutes
     voice: VoiceApi
+    reveal: PhoneReveal
     numbers: NumberPlan
     clock: Clock
 
@@ -74,8 +76,8 @@ class Site:
     sessions: Sessions
     renderer: Renderer
     bodies: BodyReader
-    #: The paths of the menu, which shows what there is.
-    menu: set[str] = field(default_factory=set)
+    #: The pages with the permission of each. The menu shows the pages that a visitor may see.
+    menu: dict[str, Permission] = field(default_factory=dict)
     _limit: ConcurrencyLimit = field(default_factory=lambda: ConcurrencyLimit(AT_ONCE))
 
     def page(self, path: str, permission: Permission, show: Show) -> Route:
@@ -92,7 +94,7 @@ class Site:
             except Problem as problem:
                 return self.problem(problem, visitor)
 
-        self.menu.add(path)
+        self.menu[path] = permission
         return Route(ROOT + path, self._guarded(answer), methods=["GET"])
 
     def form(self, path: str, permission: Permission, write: Write) -> Route:
@@ -145,7 +147,7 @@ class Site:
             template,
             visitor=visitor,
             permissions=Permission,
-            pages=self.menu,
+            pages=self._pages_of(visitor),
             here=here,
             notice=notice,
             **given,
@@ -173,7 +175,7 @@ class Site:
             "message.html",
             problem.status,
             visitor=visitor,
-            pages=self.menu,
+            pages=self._pages_of(visitor),
             here="",
             title=titles.get(problem.status, "Not done"),
             detail=problem.detail,
@@ -184,6 +186,9 @@ class Site:
     def foreign_form(self, visitor: Visitor | None) -> Response:
         detail = "The form did not come from a page of this session, so nothing was done. Load the page again."
         return self.problem(Problem(403, "forbidden", detail), visitor)
+
+    def _pages_of(self, visitor: Visitor | None) -> set[str]:
+        return {path for path, permission in self.menu.items() if visitor is not None and visitor.may(permission)}
 
     def _forbidden(self, visitor: Visitor, permission: Permission) -> Response:
         _log.warning("console.refused", key_name=visitor.key.name, role=visitor.key.role, needs=permission.name.lower())

@@ -10,7 +10,8 @@ from starlette.routing import Route
 from ringback.domain.access import Permission
 from ringback.domain.plain_text import has_unseen
 from ringback.flows.operator.dead_letters import UnknownSource
-from ringback.web.console.pages import read_query
+from ringback.flows.suppression import SuppressionOrder
+from ringback.web.console.pages import Pages, read_query
 from ringback.web.console.sessions import (
     COOKIE,
     HEADERS,
@@ -35,6 +36,7 @@ class Forms:
     """The forms, and what each does."""
 
     site: Site
+    pages: Pages
 
     def routes(self) -> list[Route]:
         site = self.site
@@ -48,6 +50,8 @@ class Forms:
             site.form("/suppressions/lift", Permission.SUPPRESS, self.lift),
             site.form("/dead-letters/replay", Permission.REPLAY, self.replay),
             site.form("/calls/{call_id}/suppress", Permission.SUPPRESS, self.suppress),
+            site.form("/calls/{call_id}/reveal", Permission.REVEAL, self.reveal_of_call),
+            site.form("/people/reveal", Permission.REVEAL, self.reveal_of_contact),
         ]
 
     async def log_in(self, request: Request) -> Response:
@@ -70,13 +74,13 @@ class Forms:
         return RedirectResponse(f"{ROOT}/login", 303, HEADERS | NOT_STORED)
 
     async def pause(self, request: Request, visitor: Visitor, form: Mapping[str, str]) -> Response:
-        state = await self.site.flows.operator.pause(reason_of(form, is_required=False))
+        state = await self.site.flows.operator.pause(reason_of(form), visitor.actor)
         return self.site.done(
             request, "", f"Dialing is paused. {_attempts(state['live'])} may be ringing and continue."
         )
 
     async def resume(self, request: Request, visitor: Visitor, form: Mapping[str, str]) -> Response:
-        state = await self.site.flows.operator.resume()
+        state = await self.site.flows.operator.resume(visitor.actor)
         was = "Dialing is resumed." if state["was_paused_at"] else "Dialing was not paused, and nothing changed."
         return self.site.done(request, "", f"{was} {_attempts(state['live'])} may be ringing.")
 
@@ -84,7 +88,7 @@ class Forms:
         call_id = known_id(request.path_params["call_id"], "call")
         if form.get("confirm", "").strip().lower() != "cancel":
             raise invalid([FieldProblem("form:confirm", "required", "Type the word cancel to cancel the call.")])
-        result = found(await self.site.flows.voice.cancel(call_id), "call")
+        result = found(await self.site.flows.voice.cancel(call_id, visitor.actor), "call")
         told = "1 call is cancelled: it will not dial."
         if result == "already_dispatched":
             told = "1 attempt had begun already and may be ringing. No other follows."
@@ -93,26 +97,28 @@ class Forms:
     async def suppress(self, request: Request, visitor: Visitor, form: Mapping[str, str]) -> Response:
         call_id = known_id(request.path_params["call_id"], "call")
         call = found(await self.site.flows.views.call_in_detail(call_id), "call")
-        reason = reason_of(form, is_required=True)
-        _, ringing = await self.site.flows.voice.suppress(phone=call["phone"], contact_id=None, reason=reason)
+        order = SuppressionOrder(
+            phone=call["phone"], contact_id=None, reason=required_reason(form), actor=visitor.actor
+        )
+        _, ringing = await self.site.flows.voice.suppress(order)
         told = f"1 phone is suppressed. {_attempts(len(ringing))} may be ringing."
         return self.site.done(request, f"/calls/{call_id}", told)
 
     async def add_suppression(self, request: Request, visitor: Visitor, form: Mapping[str, str]) -> Response:
-        reason = reason_of(form, is_required=True)
+        reason = required_reason(form)
         given = {name: form.get(name, "") for name in ("phone", "contact_id")}
         _, asked = read_query(self.site, WhyQuery, given)
         if (asked.phone is None) == (asked.contact_id is None):
             raise invalid([FieldProblem("form:phone", "required", "Either a phone or a contact is required.")])
-        flows = self.site.flows
-        _, ringing = await flows.voice.suppress(phone=asked.phone, contact_id=asked.contact_id, reason=reason)
+        order = SuppressionOrder(phone=asked.phone, contact_id=asked.contact_id, reason=reason, actor=visitor.actor)
+        _, ringing = await self.site.flows.voice.suppress(order)
         what = "phone" if asked.phone is not None else "contact"
         told = f"1 {what} is suppressed. {_attempts(len(ringing))} may be ringing."
         return self.site.done(request, "/suppressions", told)
 
     async def lift(self, request: Request, visitor: Visitor, form: Mapping[str, str]) -> Response:
         suppression_id = known_id(form.get("suppression_id", ""), "suppression")
-        is_lifted = await self.site.flows.voice.lift(suppression_id, reason_of(form, is_required=True) or "")
+        is_lifted = await self.site.flows.voice.lift(suppression_id, required_reason(form), visitor.actor)
         told = "1 suppression is lifted." if is_lifted else "0 suppressions are lifted: this one is not in force."
         return self.site.done(request, "/suppressions", told)
 
@@ -120,7 +126,7 @@ class Forms:
         name = form.get("name", "")
         try:
             # Without an id this would replay every letter of the source.
-            count = await self.site.flows.dead_letters.replay(name) if name.partition(":")[2] else 0
+            count = await self.site.flows.dead_letters.replay(name, visitor.actor) if name.partition(":")[2] else 0
         except UnknownSource:
             count = 0
         told = (
@@ -128,12 +134,31 @@ class Forms:
         )
         return self.site.done(request, "/dead-letters", told)
 
+    async def reveal_of_call(self, request: Request, visitor: Visitor, form: Mapping[str, str]) -> Response:
+        """Show the page of the call once with the whole number, which is in no address and in no cookie."""
+        call_id = known_id(request.path_params["call_id"], "call")
+        phone = found(await self.site.flows.reveal.of_call(call_id, visitor.actor), "call")
+        return await self.pages.call(request, visitor, revealed=phone)
 
-def reason_of(form: Mapping[str, str], *, is_required: bool) -> str | None:
+    async def reveal_of_contact(self, request: Request, visitor: Visitor, form: Mapping[str, str]) -> Response:
+        _, asked = read_query(self.site, WhyQuery, {"contact_id": form.get("contact_id", "")})
+        if asked.contact_id is None:
+            raise invalid([FieldProblem("form:contact_id", "required", "A contact is required.")])
+        phone = found(await self.site.flows.reveal.of_contact(asked.contact_id, visitor.actor), "contact")
+        return await self.pages.explain(request, visitor, {"contact_id": asked.contact_id}, revealed=phone)
+
+
+def required_reason(form: Mapping[str, str]) -> str:
+    """Return the reason of a form. Raises Problem 422 for an empty one, as the API does."""
+    reason = reason_of(form)
+    if reason is None:
+        raise invalid([FieldProblem("form:reason", "required", "A reason is required.")])
+    return reason
+
+
+def reason_of(form: Mapping[str, str]) -> str | None:
     """Return the reason of a form, None for an empty one. Raises Problem 422, as the API does."""
     reason = form.get("reason", "").strip()
-    if not reason and is_required:
-        raise invalid([FieldProblem("form:reason", "required", "A reason is required.")])
     if len(reason) > MOST_REASON_CHARS or has_unseen(reason):
         message = f"A reason has at most {MOST_REASON_CHARS} visible characters."
         raise invalid([FieldProblem("form:reason", "invalid", message)])

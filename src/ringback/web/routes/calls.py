@@ -5,18 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import Request
 
 from ringback import tracing
 from ringback.domain.access import Permission
+from ringback.domain.audit import Actor
 from ringback.domain.call import AcceptReceipt, KeyReused, NewCall
 from ringback.domain.phone_number import NumberPlan
 from ringback.failpoints import Failpoint, reach
+from ringback.flows.suppression import SuppressionOrder
 from ringback.storage import CallFilter, Views
 from ringback.web import request_models, response_models
-from ringback.web.auth import needs
+from ringback.web.auth import actor_of, needs
 from ringback.web.problems import Problem, found
 from ringback.web.request_fields import CallId, IdempotencyKey, known_id
 from ringback.web.request_models import CallRequest, CallsQuery
@@ -29,9 +31,9 @@ class VoiceApi:
 
     accept: Callable[[NewCall, str | None], Awaitable[AcceptReceipt]]
     answered_before: Callable[[str, str], Awaitable[AcceptReceipt | None]]  # idempotency key, the body's fingerprint
-    cancel: Callable[[str], Awaitable[Literal["cancelled", "already_dispatched"] | None]]
-    suppress: Callable[..., Awaitable[tuple[str, list[str]]]]  # phone=, contact_id=, reason=
-    lift: Callable[[str, str], Awaitable[bool]]  # suppression id, reason; False: no such suppression
+    cancel: Callable[[str, Actor], Awaitable[Literal["cancelled", "already_dispatched"] | None]]
+    suppress: Callable[[SuppressionOrder], Awaitable[tuple[str, list[str]]]]
+    lift: Callable[[str, str, Actor], Awaitable[bool]]  # suppression id, reason; False: no such suppression
     views: Views
     now: Callable[[], datetime]
     numbers: NumberPlan
@@ -102,5 +104,5 @@ def add_call_routes(router: APIRouter, api: VoiceApi) -> None:
         response_model=response_models.Cancellation,
         responses={404: {}},
     )
-    async def cancel_call(call_id: CallId) -> Any:
-        return {"result": found(await api.cancel(known_id(call_id, "call")), "call")}
+    async def cancel_call(request: Request, call_id: CallId) -> Any:
+        return {"result": found(await api.cancel(known_id(call_id, "call"), actor_of(request)), "call")}

@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from ringback.domain.access import Permission
+from ringback.flows.suppression import SuppressionOrder
 from ringback.web import response_models
-from ringback.web.auth import needs
+from ringback.web.auth import actor_of, needs
 from ringback.web.problems import not_found
 from ringback.web.request_fields import SuppressionId, known_id
 from ringback.web.request_models import LiftRequest, SuppressionRequest, SuppressionsQuery
@@ -21,8 +22,9 @@ def add_suppression_routes(router: APIRouter, api: VoiceApi) -> None:
         dependencies=[needs(Permission.SUPPRESS)],
         response_model=response_models.SuppressionReceipt,
     )
-    async def create_suppression(body: SuppressionRequest) -> Response:
-        suppression_id, already_dispatched = await api.suppress(**dict(body))
+    async def create_suppression(request: Request, body: SuppressionRequest) -> Response:
+        order = SuppressionOrder(**dict(body), actor=actor_of(request))
+        suppression_id, already_dispatched = await api.suppress(order)
         return JSONResponse({"suppression_id": suppression_id, "already_dispatched": already_dispatched}, 201)
 
     @router.get(
@@ -40,7 +42,7 @@ def add_suppression_routes(router: APIRouter, api: VoiceApi) -> None:
         dependencies=[needs(Permission.SUPPRESS)],
         responses={404: {}},
     )
-    async def lift_suppression(suppression_id: SuppressionId, body: LiftRequest) -> Response:
-        if not await api.lift(known_id(suppression_id, "suppression"), body.reason):
+    async def lift_suppression(request: Request, suppression_id: SuppressionId, body: LiftRequest) -> Response:
+        if not await api.lift(known_id(suppression_id, "suppression"), body.reason, actor_of(request)):
             raise not_found("suppression")
         return Response(status_code=204)
