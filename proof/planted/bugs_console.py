@@ -11,7 +11,7 @@ _SESSIONS = "web/console/test_sessions.py::"
 _SAFETY = "web/console/test_safety.py::"
 
 
-@planted("ringback.web.console.wording:hide_phones", "", f"{_SAFETY}test_no_page_shows_a_phone_number[viewer]")
+@planted("ringback.domain.masking:hide_phones", "", f"{_SAFETY}test_no_page_shows_a_phone_number[viewer]")
 def a_phone_in_a_text_is_shown(_: Right, text: str) -> str:
     """Only the column of phones holds phones."""
     return text

@@ -14,8 +14,10 @@ from pydantic import BaseModel, GetCoreSchemaHandler, TypeAdapter
 from pydantic_core import CoreSchema
 from starlette.requests import Request
 
+from ringback.domain.masking import hide_phones_in
 from ringback.domain.phone_number import NumberPlan
 from ringback.domain.storable import MAX_DEPTH, is_deeper_than, is_storable_text
+from ringback.web.auth import sees_phones
 from ringback.web.problems import FieldProblem, Problem, from_pydantic, invalid, query_pointer
 from ringback.web.request_models import RequestModel
 
@@ -110,6 +112,9 @@ class StrictRoute(APIRoute):
     These checks run in order, and the first that fails answers: the dependencies, which take the request alone; the
     headers; the JSON of the body; the fields of the body or the query, with all their problems at once.
 
+    Phone numbers in the result are masked unless the role of the key sees them. An endpoint that returns a Response has
+    put no number in it, or has masked it.
+
     FastAPI's own handler differs: it reads JSON of one content type only, validates results a second time, and has no
     place for the number plan. Here an empty query parameter counts as absent.
     """
@@ -140,6 +145,8 @@ class StrictRoute(APIRoute):
             result = await endpoint(**values)
             if isinstance(result, Response):
                 return result
+            if not sees_phones(request):
+                result = hide_phones_in(result)
             return Response(_ANY.dump_json(result), success, media_type="application/json")
 
         self.answer = handle

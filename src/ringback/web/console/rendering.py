@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import Response
 
+from ringback.domain import masking
 from ringback.domain.metrics import METRICS, Unit
 from ringback.web.console import wording
 from ringback.web.console.sessions import HEADERS, NOT_STORED, ROOT
@@ -43,7 +44,7 @@ class Renderer:
             "time": self.time,
             "clock": self.clock,
             "words": wording.words,
-            "masked": wording.masked,
+            "masked": masking.masked,
             "seconds": seconds,
             "cents": cents,
             "figure": figure,
@@ -90,7 +91,7 @@ class Renderer:
 def _finalize(value: object) -> object:
     if value is None:
         return ""
-    return wording.hide_phones(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return masking.hide_phones(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def web_address(text: str | None) -> str | None:

@@ -1,16 +1,12 @@
 """The console's words: why a call is where it is, what comes next, and each entry of its story as a sentence."""
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from ringback.domain.eligibility import EligibilityVerdict
 
 Item = Mapping[str, Any]
-
-#: Phone numbers are masked wherever a page writes a text, whatever stored it there.
-_PHONE = re.compile(r"(?<![\w+])(?:\+|%2B)[1-9]\d{6,14}(?!\d)")
 
 STATUSES = {
     "scheduled": "planned",
@@ -99,18 +95,6 @@ _SHOWN_ELSEWHERE = frozenset({"at", "kind", "detail", "attempt_id", "message_id"
 class _Facts(dict[str, Any]):
     def __missing__(self, name: str) -> str:
         return "not known"
-
-
-def hide_phones(text: str) -> str:
-    """Mask each phone number of a text: +1 415 ••• 0100."""
-    return _PHONE.sub(lambda found: masked(found[0]), text)
-
-
-def masked(phone: str) -> str:
-    digits = phone.removeprefix("+").removeprefix("%2B")
-    if len(digits) == 11 and digits[0] == "1":
-        return f"+1 {digits[1:4]} ••• {digits[-4:]}"
-    return f"+{digits[:2]} ••• {digits[-2:]}"
 
 
 def readable_time(text: str) -> str:

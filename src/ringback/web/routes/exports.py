@@ -9,9 +9,9 @@ from fastapi.responses import Response, StreamingResponse
 from ringback.domain.access import Permission
 from ringback.domain.analytics_query import PARAMETERS
 from ringback.domain.phone_number import NumberPlan
-from ringback.flows.exports import KINDS, Exports, as_csv, as_json_lines, pages_of
+from ringback.flows.exports import KINDS, Exports, as_csv, as_json_lines, pages_of, with_masked_phones
 from ringback.web.analytics_models import ExportQuery
-from ringback.web.auth import needs
+from ringback.web.auth import needs, sees_phones
 from ringback.web.problems import FieldProblem, invalid, not_found
 from ringback.web.request_fields import ExportName
 from ringback.web.strict_route import strict_router
@@ -31,7 +31,7 @@ def export_routes(
     @router.get(
         "/{export}", dependencies=[needs(Permission.EXPORT)], response_class=StreamingResponse, responses=_FILES
     )
-    async def export_rows(export: ExportName, query: Annotated[ExportQuery, Query()]) -> Response:
+    async def export_rows(request: Request, export: ExportName, query: Annotated[ExportQuery, Query()]) -> Response:
         kind, _, suffix = export.partition(".")
         if kind not in KINDS or suffix not in _TYPES:
             raise not_found(f"export; there are {', '.join(KINDS)}, each with .csv or .jsonl")
@@ -42,6 +42,8 @@ def export_routes(
                 [FieldProblem(f"query:{PARAMETERS.get(key, key)}", "unknown_field", message) for key in unusable]
             )
         pages = pages_of(exports.rows, kind, asked)
+        if not sees_phones(request):
+            pages = with_masked_phones(pages)
         body = as_csv(pages, is_safe=query.safe_for_spreadsheets) if suffix == "csv" else as_json_lines(pages)
         headers = {"content-disposition": f'attachment; filename="{export}"', "cache-control": "no-store"}
         return StreamingResponse(body, media_type=_TYPES[suffix], headers=headers)
