@@ -7,7 +7,7 @@ from ringback.config import read_settings
 from ringback.domain.access import KnownKey, Role
 from ringback.web.auth import hash_key
 from ringback.wiring import open_dependencies
-from tests.audit_log import entry_at
+from tests.audit_log import entry_at, logged
 
 ONE, TWO, THREE = "rbk_one", "rbk_two", "rbk_three"
 SETTING = KnownKey("RINGBACK_API_KEY", Role.ADMIN)
@@ -38,6 +38,23 @@ async def test_the_setting_is_one_named_key_and_a_new_value_ends_the_old(databas
     assert await start(database_url, TWO)
     assert await valid(keys) == [TWO]
     assert [one.name for one in await keys.all()] == ["RINGBACK_API_KEY"]
+
+
+async def test_a_start_leaves_a_row_if_it_changes_the_keys(database_url, keys, pool, clock):
+    for key in (ONE, ONE, TWO, TWO):
+        await start(database_url, key)
+    await keys.add("crm", hash_key(THREE), entry_at(clock.now()))
+    await start(database_url, THREE)
+    await start(database_url, ONE, is_setting=False)
+    await start(database_url, ONE, is_setting=False)
+    of_up = f"key:ringback up {hash_key(ONE)[:8]}"
+    by_setting = [row[1:] for row in await logged(pool) if row[0] == "setting:RINGBACK_API_KEY"]
+    assert by_setting == [
+        ("key.created", "key:RINGBACK_API_KEY", {"role": "admin", "ended": 0}),
+        ("key.created", "key:RINGBACK_API_KEY", {"role": "admin", "ended": 1}),
+        ("key.revoked", "key:RINGBACK_API_KEY", {"role": "admin", "ended": 1}),
+        ("key.created", of_up, {"role": "admin", "ended": 0}),
+    ]
 
 
 async def test_a_revoked_setting_stays_revoked_at_the_next_start(database_url, keys, clock):

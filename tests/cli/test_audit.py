@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 from ringback import cli
 
 run = CliRunner().invoke
-ERASED = """
-INSERT INTO suppressions (suppression_id, phone_hash, reason, source, created_at)
-VALUES ('s-1', ARRAY['{}'], 'x', 'api', now())
+SUPPRESSED = """
+INSERT INTO suppressions (suppression_id, phone, reason, source, created_at)
+VALUES ('s-1', '+14155550100', 'x', 'api', now())
 """
 
 
@@ -39,12 +39,16 @@ def test_each_command_that_writes_leaves_one_row(database, dead_event, monkeypat
         rows = listed()
         assert len(rows) == number, command
         assert shown(rows[:1]) == [(user, *expected)]
+    database(SUPPRESSED)
     result = run(cli.app, ["erase", "+14155550100", "--reason", "asked by Ada", "--yes"])
     assert result.exit_code == 0, result.output
     (row, *before) = listed()
     assert len(before) == len(commands)
-    assert (row["action"], row["object"], row["detail"].keys()) == ("person.erased", None, {"rows"})
-    assert "4155550100" not in str(row) and "Ada" not in str(row)
+    assert shown([row]) == [(user, "person.erased", None, {"suppressions": 1})]
+    assert run(cli.app, ["db", "rekey"]).exit_code == 0
+    (row, *before) = listed()
+    assert len(before) == len(commands) + 1
+    assert shown([row]) == [(user, "hashes.renewed", None, {})]
 
 
 def test_a_command_that_changes_nothing_leaves_no_row(database, monkeypatch):

@@ -13,11 +13,12 @@ class Via(StrEnum):
     API = "api"
     CONSOLE = "console"
     COMMAND_LINE = "cli"
+    SETTING = "setting"
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The author of a write: an API key by its name, or the user of the machine where a command ran."""
+    """The author of a write: an API key by its name, the user of the machine where a command ran, or a setting."""
 
     via: Via
     name: str

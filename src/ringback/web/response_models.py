@@ -244,7 +244,7 @@ class AuditRow(BaseModel):
     sequence: int = Field(description="Rises by one from row to row.")
     at: Time = Field(description="When it was written.")
     actor: str = Field(
-        description="`api:` or `console:` and the name of the key, or `cli:` and the user of the machine."
+        description="`api:` or `console:` and a key's name, `cli:` and a user, or `setting:` and its name."
     )
     action: AuditAction = Field(description="What was done.")
     object: str | None = Field(description="What it was done to: a kind and an id, for example `call:01a2…`.")

@@ -5,7 +5,7 @@ from datetime import datetime
 from ringback.adapters.postgres.audit import append
 from ringback.adapters.postgres.pool import Pool, connection_of
 from ringback.domain.access import KeyRecord, KnownKey, Role
-from ringback.domain.audit import AuditEntry
+from ringback.domain.audit import Actor, AuditAction, AuditEntry, Via
 
 #: The name of the setting's row. There is one, because the setting has one value.
 SETTING = "RINGBACK_API_KEY"
@@ -65,8 +65,9 @@ class PostgresApiKeys:
 
     async def add_of_up(self, key_hash: str, now: datetime) -> bool:
         """Add the key that `up` made for its data directory, beside the setting's key. False: it was revoked."""
+        name = f"ringback up {key_hash[:8]}"
+        await self.add(name, key_hash, _entry_of_start(now, name))
         async with connection_of(self._pool) as connection:
-            await connection.execute(_ADD, f"ringback up {key_hash[:8]}", key_hash, now, Role.ADMIN)
             return not await connection.fetchval(_IS_REVOKED, key_hash)
 
     async def put_setting(self, key_hash: str, now: datetime) -> bool:
@@ -81,10 +82,12 @@ class PostgresApiKeys:
             if is_revoked:
                 return False
             await connection.execute(_RENAME_REVOKED, key_hash)
-            await connection.execute(_END_OTHERS, key_hash)
+            ended = int((await connection.execute(_END_OTHERS, key_hash)).removeprefix("DELETE "))
             await connection.execute(_NAME, key_hash)
             if is_revoked is None:
                 await connection.execute(_ADD, SETTING, key_hash, now, Role.ADMIN)
+            if is_revoked is None or ended:
+                await append(connection, _entry_of_start(now, SETTING, ended, is_new=is_revoked is None))
         return True
 
     async def revoke(self, name: str, entry: AuditEntry) -> bool:
@@ -99,3 +102,9 @@ class PostgresApiKeys:
         async with connection_of(self._pool) as connection:
             rows = await connection.fetch(_ALL)
         return [KeyRecord(**{**row, "role": Role(row["role"])}) for row in rows]
+
+
+def _entry_of_start(now: datetime, name: str, ended: int = 0, *, is_new: bool = True) -> AuditEntry:
+    """The entry of a start with a new key, or with one that ends others. `ended` counts those."""
+    action = AuditAction.KEY_CREATED if is_new else AuditAction.KEY_REVOKED
+    return AuditEntry(now, Actor(Via.SETTING, SETTING), action, f"key:{name}", {"role": Role.ADMIN, "ended": ended})

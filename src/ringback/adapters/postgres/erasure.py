@@ -207,7 +207,10 @@ class PostgresEraser:
                 async with connection.transaction():
                     erased = await self._erase(connection, phone, sorted(mentioning), reason, now)
                     if erased is not None:
-                        await append(connection, replace(entry, detail={"rows": erased.rows}))
+                        await append(
+                            connection,
+                            replace(entry, detail={kind: count for kind, count in erased.rows.items() if count}),
+                        )
                     return erased
         except asyncpg.IntegrityConstraintViolationError as error:
             # The error's text quotes the person.
