@@ -137,6 +137,7 @@ Sentence = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_p
 Moment = Annotated[datetime, BeforeValidator(read_moment)]
 #: The id of the last row of a page. In a list by id any other text would name some place too, and a wrong one.
 Cursor = Annotated[str, _matching(_UUID, _BAD_CURSOR)]
+AuditCursor = Annotated[str, _matching("[0-9]{1,18}", _BAD_CURSOR)]
 EventCursor = Annotated[str, _matching("[0-9]{1,18}-[0-9]{1,18}", _BAD_CURSOR)]
 PageSize = Annotated[int, Field(ge=1, le=MAX_PAGE, strict=False)]
 _FieldName = Annotated[str, AfterValidator(_name)]
