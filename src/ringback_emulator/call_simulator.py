@@ -12,9 +12,10 @@ import aiohttp
 
 from ringback_emulator.call_request import CallRequest, RequestRejected
 from ringback_emulator.call_store import Call, CallStore, Direction
+from ringback_emulator.emulated_time import MovedTime
 from ringback_emulator.json_lines import JsonLinesFile
-from ringback_emulator.outgoing_requests import FunctionCaller, SignedPost, WebhookSender, now_ms
-from ringback_emulator.scenarios import SCENARIOS, Scenario, scenario_of
+from ringback_emulator.outgoing_requests import FunctionCaller, SignedPost, WebhookSender
+from ringback_emulator.scenarios import SCENARIOS, Behaviour, Scenario
 from ringback_emulator.settings import RetellEmulatorSettings, RetellFaults
 
 # Retell remembers an idempotency key for one hour.
@@ -26,12 +27,13 @@ class CallSimulator:
 
     def __init__(self, settings: RetellEmulatorSettings) -> None:
         self.settings = settings
+        self._time = settings.time
         self.faults = RetellFaults()
         self._calls_file = JsonLinesFile(settings.state_dir / "calls.jsonl")
         self.rings = JsonLinesFile(settings.state_dir / "rings.jsonl")
         self.store = CallStore(self._calls_file)
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=500))
-        self.post = SignedPost(self._session, settings.webhook_key)
+        self.post = SignedPost(self._session, settings.webhook_key, settings.time)
         self._functions = FunctionCaller(self.store, self.post, settings.functions_url)
         self._webhooks = WebhookSender(self.store, self.post, self.faults, self._spawn, settings)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -64,11 +66,14 @@ class CallSimulator:
             raise RequestRejected(400, "The contact of this number is marked as do not call.")
         if self.settings.idempotency and request.idempotency_key is not None:
             known = self.store.by_idempotency_key.get(request.idempotency_key)
-            if known is not None and now_ms() - known.created_ms < IDEMPOTENCY_WINDOW_MS:
+            if known is not None and self._time.now_ms() - known.created_ms < IDEMPOTENCY_WINDOW_MS:
                 return known, False
-        scenario = scenario_of(request.to_number, request.metadata)
+        behaviour = self.settings.behaviour_of(request, self._time.now_ms())
+        create = SCENARIOS[behaviour.scenario].create
+        if create == "fails":
+            raise RequestRejected(500)
         key = f"{request.to_number} {request.idempotency_key or ''}"
-        if SCENARIOS[scenario].create == "throttles_twice" and self.store.throttled_creates.get(key, 0) < 2:
+        if create == "throttles_twice" and self.store.throttled_creates.get(key, 0) < 2:
             self.store.write("throttled", key=key)
             raise RequestRejected(429)
         self._check_concurrency()
@@ -78,12 +83,12 @@ class CallSimulator:
         if len(self._recent_starts) >= self.settings.calls_per_second:
             raise RequestRejected(429, "Calls per second limit reached.")
         self._recent_starts.append(now_s)
-        return self._start_call(request, scenario, "outbound", new_call_id()), True
+        return self._start_call(request, behaviour, "outbound", new_call_id()), True
 
     def connect_inbound(self, request: CallRequest, scenario: str, call_id: str) -> Call:
         """Start an inbound call to the request's agent. Raises RequestRejected: 429 over the limit."""
         self._check_concurrency()
-        return self._start_call(request, scenario, "inbound", call_id)
+        return self._start_call(request, Behaviour(scenario), "inbound", call_id)
 
     async def stop(self, call: Call) -> None:
         """End the conversation. Raises RequestRejected (400) unless the call is ongoing."""
@@ -97,13 +102,24 @@ class CallSimulator:
         if len(self.store.unended) >= self.settings.concurrency_limit:
             raise RequestRejected(429, "Concurrency limit reached.")
 
-    def _start_call(self, request: CallRequest, scenario: str, direction: Direction, call_id: str) -> Call:
+    @property
+    def functions_in_progress(self) -> int:
+        """The number of functions that were called and have not answered."""
+        return self._functions.in_progress
+
+    @property
+    def work_in_progress(self) -> int:
+        """The number of calls and webhooks that do not wait for a later time."""
+        asleep = self._time.asleep if isinstance(self._time, MovedTime) else 0
+        return len(self._tasks) - asleep
+
+    def _start_call(self, request: CallRequest, behaviour: Behaviour, direction: Direction, call_id: str) -> Call:
         call = self.store.create(
             Call(
                 call_id=call_id,
                 direction=direction,
-                scenario=scenario,
-                created_ms=now_ms(),
+                scenario=behaviour.scenario,
+                created_ms=self._time.now_ms(),
                 to_number=request.to_number,
                 from_number=request.from_number,
                 agent_id=request.agent_id,
@@ -115,6 +131,8 @@ class CallSimulator:
                 metadata=request.metadata,
                 dynamic_variables=request.dynamic_variables,
                 custom_sip_headers=request.custom_sip_headers,
+                ring_s=behaviour.ring_s,
+                talk_s=behaviour.talk_s,
             )
         )
         if _rings_a_person(call):
@@ -137,7 +155,7 @@ class CallSimulator:
         scenario = SCENARIOS[call.scenario]
         self._webhooks.send_due(call)
         if call.stage == "registered":
-            await self._sleep_until(call.created_ms, scenario.ring_s)
+            await self._sleep_until(call.created_ms, scenario.ring_s if call.ring_s is None else call.ring_s)
             if scenario.connects:
                 self._advance(call, "connected")
             else:
@@ -161,20 +179,20 @@ class CallSimulator:
 
     async def _converse(self, call: Call, scenario: Scenario) -> None:
         began_ms = call.connected_ms or call.created_ms
+        talk_s = scenario.talk_s if call.talk_s is None else call.talk_s
         for index, function in enumerate(scenario.functions):
-            await self._sleep_until(began_ms, scenario.talk_s * (index + 1) / (len(scenario.functions) + 1))
+            await self._sleep_until(began_ms, talk_s * (index + 1) / (len(scenario.functions) + 1))
             if function.args.get("code") == "do_not_call":
                 self.store.write("opted_out", phone=call.person_number)
             await self._functions.call_function(call, index)
-        await self._sleep_until(began_ms, scenario.talk_s)
+        await self._sleep_until(began_ms, talk_s)
 
     def _advance(self, call: Call, what: str, **facts: Any) -> None:
-        self.store.write(what, call_id=call.call_id, at_ms=now_ms(), **facts)
+        self.store.write(what, call_id=call.call_id, at_ms=self._time.now_ms(), **facts)
         self._webhooks.send_due(call)
 
     async def _sleep_until(self, since_ms: int, emulated_s: float) -> None:
-        due_ms = since_ms + emulated_s * 1000 / self.settings.speed
-        await asyncio.sleep(max(0.0, (due_ms - now_ms()) / 1000))
+        await self._time.sleep_until(since_ms + emulated_s * 1000 / self.settings.speed)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

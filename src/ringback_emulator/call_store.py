@@ -25,6 +25,7 @@ class Call:
     """One phone call. Times are Unix milliseconds. The field names are written to the file.
 
     `settled` names the webhooks that were delivered or given up.
+    `ring_s` and `talk_s` are emulated seconds. None: as long as the scenario says.
     """
 
     call_id: str
@@ -45,6 +46,8 @@ class Call:
     ended_ms: int | None = None
     analyzed_ms: int | None = None
     disconnection_reason: str | None = None
+    ring_s: float | None = None
+    talk_s: float | None = None
     direction: Direction = "outbound"
     tool_calls: list[FunctionCall] = field(default_factory=list)
     settled: list[str] = field(default_factory=list)

@@ -2,6 +2,7 @@
 
 - `POST /abt-events` checks the Standard Webhooks signature. A delivery with an invalid one is stored and answered 401.
 - `PATCH /contacts/{contact_id}/fields` and `POST /contacts/{contact_id}/notes` are CRM writes with the same check.
+  A contact whose id begins with `gone-` does not exist: its writes are stored and answered 404.
 - `GET /emulator/engage/events` and `GET /emulator/engage/writes` list every delivery in order of arrival, repeats too.
 - `GET /healthz` returns the emulator's name and its state directory.
 
@@ -29,6 +30,9 @@ from starlette.routing import Route
 from ringback_emulator.json_lines import JsonLinesFile
 from ringback_emulator.server import health_route, ledger_route, protect, run, stop_route
 from ringback_emulator.settings import EngageEmulatorSettings, EngageFault
+
+#: The beginning of the ids of contacts that Engage no longer has.
+GONE_CONTACT = "gone-"
 
 
 class EngageStore:
@@ -140,7 +144,8 @@ async def _receive_write(request: Request) -> Response:
         "signature_ok": signature_ok,
         "body": body,
     }
-    return await store.receive(store.writes, record, 204 if signature_ok else 401)
+    accepted = 404 if request.path_params["contact_id"].startswith(GONE_CONTACT) else 204
+    return await store.receive(store.writes, record, accepted if signature_ok else 401)
 
 
 async def _change_faults(request: Request) -> Response:

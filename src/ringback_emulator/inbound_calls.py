@@ -14,7 +14,7 @@ from ringback_emulator.call_request import (
     string_values,
 )
 from ringback_emulator.call_simulator import CallSimulator, new_call_id
-from ringback_emulator.outgoing_requests import PostResult, encoded, now_ms, post_until_accepted
+from ringback_emulator.outgoing_requests import PostResult, encoded, post_until_accepted
 from ringback_emulator.scenarios import INBOUND
 
 # `reject` and `dynamic_variables` are handled here. Every other field of the answer is ignored, as by Retell.
@@ -90,7 +90,9 @@ async def _ask_webhook(simulator: CallSimulator, caller: InboundCaller, call_id:
         "from_number": caller.from_number,
         "to_number": caller.to_number,
     }
-    body = encoded({"event": "call_inbound", "event_timestamp": now_ms(), "call_inbound": call_inbound})
+    body = encoded(
+        {"event": "call_inbound", "event_timestamp": simulator.settings.time.now_ms(), "call_inbound": call_inbound}
+    )
     return await post_until_accepted(simulator.post, settings.inbound_url, body, settings.speed)
 
 

@@ -6,7 +6,6 @@ import hmac
 import json
 import re
 import secrets
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ import aiohttp
 
 from ringback_emulator.call_object import call_in_progress, call_object
 from ringback_emulator.call_store import Call, CallStore, FunctionCall, Stage
+from ringback_emulator.emulated_time import EmulatedTime
 from ringback_emulator.scenarios import SCENARIOS, AgentFunction
 from ringback_emulator.settings import RetellEmulatorSettings, RetellFaults
 
@@ -39,10 +39,6 @@ _HEADERS = {
 }
 _EVENT_STAGES: dict[str, Stage] = {"call_started": "ongoing", "call_ended": "ended", "call_analyzed": "analyzed"}
 _COPIES = {"never": 0, "once": 1, "twice_reversed": 2}
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def encoded(body: dict[str, Any]) -> bytes:
@@ -73,13 +69,14 @@ class PostResult(NamedTuple):
 class SignedPost:
     """Posts a body with a signature of the current time."""
 
-    def __init__(self, session: aiohttp.ClientSession, key: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, key: str, time: EmulatedTime) -> None:
         self._session = session
         self._key = key
+        self.time = time
 
     async def __call__(self, url: str, body: bytes, answer_timeout_s: float = _TIMEOUT_S) -> PostResult:
         """Give up after ten seconds, or after `answer_timeout_s` without an answer to the complete body."""
-        headers = {**_HEADERS, "x-retell-signature": retell_signature(body, self._key, now_ms())}
+        headers = {**_HEADERS, "x-retell-signature": retell_signature(body, self._key, self.time.now_ms())}
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S, sock_read=answer_timeout_s)
         try:
             async with self._session.post(
@@ -96,7 +93,7 @@ async def post_until_accepted(post: SignedPost, url: str, body: bytes, speed: fl
     for pause_s in _WEBHOOK_PAUSES_S:
         if results[-1].is_accepted:
             break
-        await asyncio.sleep(max(_SHORTEST_PAUSE_S, pause_s / speed))
+        await post.time.sleep_until(post.time.now_ms() + 1000 * max(_SHORTEST_PAUSE_S, pause_s / speed))
         results.append(await post(url, body))
     return results
 
@@ -173,6 +170,7 @@ class FunctionCaller:
         self._store = store
         self._post = post
         self._functions_url = functions_url
+        self.in_progress = 0
 
     async def call_function(self, call: Call, index: int) -> None:
         """Call the scenario's function of that index, unless it was answered before a restart.
@@ -200,7 +198,11 @@ class FunctionCaller:
         function_call = call.tool_calls[index]
         if function_call.content is not None:
             return
-        result = await self._post_with_retries(call, function_call, function)
+        self.in_progress += 1
+        try:
+            result = await self._post_with_retries(call, function_call, function)
+        finally:
+            self.in_progress -= 1
         content = result.text
         if not result.is_accepted:
             message = f"function answered {result.status}: {result.text[:200]}"
@@ -217,7 +219,7 @@ class FunctionCaller:
         url = f"{(self._functions_url or '').rstrip('/')}/{function.name}"
         fields = function_call.args
         if not function.args_at_root:
-            span_ms = max(1, now_ms() - (call.connected_ms or 0))
+            span_ms = max(1, self._post.time.now_ms() - (call.connected_ms or 0))
             fields = {"name": function_call.name, "call": call_in_progress(call, span_ms), "args": function_call.args}
         body = encoded(fields)
         result = PostResult(0, "")

@@ -27,7 +27,6 @@ from ringback_emulator import retell_api
 from ringback_emulator.call_request import RequestRejected
 from ringback_emulator.call_simulator import CallSimulator
 from ringback_emulator.inbound_calls import read_caller, receive_inbound_call
-from ringback_emulator.outgoing_requests import now_ms
 from ringback_emulator.retell_api import error_response, json_object, simulator_of
 from ringback_emulator.server import health_route, ledger_route, protect, run, stop_route
 from ringback_emulator.settings import RetellEmulatorSettings
@@ -67,7 +66,8 @@ def run_retell(settings: RetellEmulatorSettings, port: int = 8090) -> None:
 
 async def _change_faults(request: Request) -> Response:
     try:
-        simulator_of(request).faults.change(await json_object(request), now_ms())
+        simulator = simulator_of(request)
+        simulator.faults.change(await json_object(request), simulator.settings.time.now_ms())
     except (RequestRejected, TypeError, ValueError) as problem:
         return error_response(400, str(problem))
     return Response(status_code=204)

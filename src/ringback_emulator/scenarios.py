@@ -55,8 +55,17 @@ class Scenario:
     dialogue: str = "goal_met"
     analysis: CallAnalysis | None = None
     functions: tuple[AgentFunction, ...] = ()
-    create: Literal["answers", "fails_after_ring", "hangs_after_ring", "throttles_twice"] = "answers"
+    create: Literal["answers", "fails", "fails_after_ring", "hangs_after_ring", "throttles_twice"] = "answers"
     webhooks: Literal["once", "never", "twice_reversed"] = "once"
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What a called person does: a scenario's code, and its times in emulated seconds where they are not its own."""
+
+    scenario: str
+    ring_s: float | None = None
+    talk_s: float | None = None
 
 
 _OFFER_ACCEPTED = CallAnalysis(
@@ -208,6 +217,7 @@ MAGIC_NUMBERS: dict[str, Scenario] = {
         dialogue="callback_clarified",
         functions=(_RESCHEDULE_VAGUELY, _RESCHEDULE),
     ),
+    "26": replace(_GOAL_MET, title="create answers 500, and nothing rings", create="fails"),
 }
 
 _ANSWERED_BY_AGENT = Scenario(

@@ -1,8 +1,18 @@
 """Settings of the emulators, fixed at the start, and faults that a client switches on while they run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+from ringback_emulator.call_request import CallRequest
+from ringback_emulator.emulated_time import EmulatedTime, SystemTime
+from ringback_emulator.scenarios import Behaviour, scenario_of
+
+
+def by_magic_number(request: CallRequest, now_ms: int) -> Behaviour:
+    """Return the scenario of the metadata or of the number, with its own times."""
+    return Behaviour(scenario_of(request.to_number, request.metadata))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +25,7 @@ class RetellEmulatorSettings:
     `speed` is emulated seconds per real second.
     `create_latency_s` is real seconds between the ring and the answer of create-phone-call.
     With an `owner_file` the emulator ends some minutes after the process that the file names.
+    `behaviour_of` returns what the called person does, for a request at a time in Unix milliseconds.
     """
 
     state_dir: Path
@@ -30,6 +41,8 @@ class RetellEmulatorSettings:
     idempotency: bool = True
     create_latency_s: float = 0.0
     seed: int = 0
+    time: EmulatedTime = field(default_factory=SystemTime)
+    behaviour_of: Callable[[CallRequest, int], Behaviour] = by_magic_number
     owner_file: Path | None = None
 
 

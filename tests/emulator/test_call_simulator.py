@@ -192,3 +192,11 @@ async def test_a_ring_that_was_not_yet_in_the_ledger_is_written_at_the_next_star
     (settings.state_dir / "rings.jsonl").write_text("")
     async with open_emulator(settings) as emulator:
         assert [ring["provider_call_id"] for ring in await emulator.rings()] == [call.call_id]
+
+
+async def test_a_create_that_fails_rings_nowhere_and_leaves_no_call(emulator):
+    for _ in range(2):
+        answer = await emulator.post(CREATE_BODY | {"to_number": "+12125550126", "idempotency_key": "k1"})
+        assert answer.status_code == 500
+    assert await emulator.rings() == []
+    assert await emulator.find() == []

@@ -106,3 +106,11 @@ async def test_what_was_stored_survives_a_restart(tmp_path, serve):
         assert [item["id"] for item in await events(http)] == ["evt_1", "evt_2"]
         health = (await http.get("/healthz")).json()
         assert health == {"status": "ok", "emulator": "engage", "state_dir": str(tmp_path.resolve())}
+
+
+async def test_a_write_about_a_contact_that_engage_no_longer_has_is_stored_and_refused(http):
+    note = {"id": "note_1", "note": "Prefers e-mail."}
+    answer = await http.post("/contacts/gone-42/notes", **signed(note))
+    assert answer.status_code == 404
+    (item,) = (await http.get("/emulator/engage/writes")).json()["items"]
+    assert (item["contact_id"], item["signature_ok"]) == ("gone-42", True)
