@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from ringback.adapters.clock import SystemClock, new_id
+from ringback.adapters.clock import SystemClock, ids_of
 from ringback.adapters.engage_http import EngageHttp
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.adapters.postgres.analytics import PostgresAnalytics
@@ -109,10 +109,10 @@ class Dependencies:
     outbox_wakeup: OutboxWakeup
 
     def call_initiation(self) -> CallInitiation:
-        return CallInitiation(self.store, self.clock, new_id, self.numbers, self.rules.policy)
+        return CallInitiation(self.store, self.clock, self.rules.new_id, self.numbers, self.rules.policy)
 
     def call_processing(self) -> CallProcessing:
-        return CallProcessing(self.store, self.provider, self.clock, new_id, self.rules)
+        return CallProcessing(self.store, self.provider, self.clock, self.rules.new_id, self.rules)
 
     def event_processing(self) -> EventProcessing:
         return EventProcessing(self.store, self.clock, self.rules, report_from_webhook, content_identity, EventCounts())
@@ -149,7 +149,7 @@ class Dependencies:
             accept=batched_acceptance(initiation),
             answered_before=initiation.answered_before,
             cancel=partial(cancel_call, self.store, self.clock),
-            suppress=partial(suppress_now, self.store, self.clock, new_id),
+            suppress=partial(suppress_now, self.store, self.clock, self.rules.new_id),
             lift=partial(lift_suppression, self.store, self.clock),
             views=self.views,
             now=self.clock.now,
@@ -167,6 +167,7 @@ class Dependencies:
             reveal=PhoneReveal(self.store, self.clock),
             numbers=self.numbers,
             clock=self.clock,
+            is_emulated=self.store.emulated,
         )
         sessions = Sessions(PostgresConsoleSessions(self.pool), self.systems, self.clock)
         return Site(flows, sessions, Renderer(self.settings.report_zone), BodyReader(self.metrics))
@@ -237,7 +238,6 @@ class Dependencies:
     parse_tool_call = staticmethod(parse_tool_call)
     parse_inbound_call = staticmethod(parse_inbound_call)
     inbound_reply = staticmethod(inbound_reply)
-    new_id = staticmethod(new_id)
 
 
 def tool_definitions(settings: Settings, functions_url: str, *, args_at_root: bool) -> list[dict[str, Any]]:
@@ -308,7 +308,8 @@ async def open_dependencies(settings: Settings, another_clock: Clock | None = No
         stack.push_async_callback(provider.close)
         engage = None
         if settings.engage_url is not None and settings.engage_secret is not None:
-            engage = EngageHttp(settings.engage_url, settings.engage_secret, clock)
+            # Engage compares the time of a signature with its own clock.
+            engage = EngageHttp(settings.engage_url, settings.engage_secret, SystemClock())
             stack.push_async_callback(engage.close)
         numbers, stop_call = PhoneNumbersPlan(), partial(stop_call_here, store, provider)
         yield Dependencies(
@@ -324,7 +325,7 @@ async def open_dependencies(settings: Settings, another_clock: Clock | None = No
             event_queue=event_queue,
             provider=provider,
             numbers=numbers,
-            rules=OutcomeRules(settings.dial_policy, settings.deadlines, numbers, new_id),
+            rules=OutcomeRules(settings.dial_policy, settings.deadlines, numbers, ids_of(another_clock)),
             catalog=read_catalog(settings),
             metrics=metrics,
             bodies=BodyReader(metrics),

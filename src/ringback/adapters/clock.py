@@ -1,9 +1,15 @@
 """The clock and the ids of production."""
 
+import itertools
+import secrets
 import time
+import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import uuid_utils
+
+from ringback.ports import Clock
 
 
 class SystemClock:
@@ -19,3 +25,20 @@ class SystemClock:
 def new_id() -> str:
     """Make a UUIDv7: unique without coordination, and in the order of time, so indexes grow at one end."""
     return str(uuid_utils.uuid7())
+
+
+def ids_of(another_clock: Clock | None) -> Callable[[], str]:
+    """Return `new_id`, or a maker of UUIDv7s of another clock's time, in order within one process.
+
+    The list of refused calls is read by the time in their ids.
+    """
+    if another_clock is None:
+        return new_id
+    made = itertools.count()
+
+    def make() -> str:
+        milliseconds = int(another_clock.now().timestamp() * 1000)
+        low = next(made) << 32 | secrets.randbits(32)
+        return str(uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | 0x2 << 62 | low))
+
+    return make

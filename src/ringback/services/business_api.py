@@ -18,7 +18,7 @@ def build_service(deps: Dependencies) -> Service:
         parse_ringing=deps.parse_inbound_call,
         answer=deps.inbound_reply,
     )
-    routers = [action_routes(BusinessApi(operations, deps.new_id), deps.require_key())]
+    routers = [action_routes(BusinessApi(operations, deps.rules.new_id), deps.require_key())]
     return Service("business-api", routers=routers, routes=retell_routes(retell))
 
 

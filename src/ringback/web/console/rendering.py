@@ -28,6 +28,8 @@ class Renderer:
 
     def __init__(self, zone: tzinfo) -> None:
         self._zone = zone
+        #: The mark of the installation. None: it is not known yet.
+        self.is_emulated: bool | None = None
         content = {name: resources.files(__package__).joinpath("static", name).read_bytes() for name in FILES}
         self.files = {
             name: (text, FILES[name], hashlib.sha256(text).hexdigest()[:12]) for name, text in content.items()
@@ -65,7 +67,7 @@ class Renderer:
 
     def render(self, template: str, status: int = 200, **given: Any) -> Response:
         """Render a page. It is never stored by a browser or a proxy."""
-        text = self._templates.get_template(template).render(given)
+        text = self._templates.get_template(template).render(given, emulated=self.is_emulated)
         return Response(text, status, HEADERS | NOT_STORED, "text/html; charset=utf-8")
 
     def time(self, text: str | None, contact_zone: str | None = None) -> Markup:

@@ -68,6 +68,7 @@ class ConsoleFlows:
     reveal: PhoneReveal
     numbers: NumberPlan
     clock: Clock
+    is_emulated: Callable[[], Awaitable[bool | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +204,8 @@ class Site:
                     return self.problem(unavailable(1), None)
                 try:
                     async with asyncio.timeout(ANSWER_WITHIN_S):
+                        if self.renderer.is_emulated is None:
+                            self.renderer.is_emulated = await self.flows.is_emulated()
                         return await answer(request)
                 except Problem as problem:
                     return self.problem(problem, None)
