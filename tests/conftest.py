@@ -16,20 +16,23 @@ from ringback.adapters.postgres.store import PostgresStore
 from tests.fixed_clock import FixedClock
 from tests.postgresql import EMULATED, ReusedDatabase, execute, named, server_in_haste
 
+#: Whole systems share one worker, so that they do not starve each other. So do the readers of one played week.
+ON_ONE_WORKER = ("tests/stories/", "tests/played_week/")
 
-class StoriesOnOneWorker(LoadScopeScheduling):
-    """Whole systems share one worker, so that they do not starve each other; other files go where there is room."""
+
+class FoldersOnOneWorker(LoadScopeScheduling):
+    """Each of these folders has one worker; other files go where there is room."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "tests/stories" if nodeid.startswith("tests/stories/") else nodeid.partition("::")[0]
+        return next((folder for folder in ON_ONE_WORKER if nodeid.startswith(folder)), nodeid.partition("::")[0])
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> StoriesOnOneWorker:
-    return StoriesOnOneWorker(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FoldersOnOneWorker:
+    return FoldersOnOneWorker(config, log)
 
 
 #: What takes longest, by waiting for whole systems; begun last, it would be waited for by everything else.
-LONGEST = ("tests/stories/", "tests/proof/test_kill", "tests/proof/", "tests/embedded/")
+LONGEST = ("tests/stories/", "tests/played_week/", "tests/proof/test_kill", "tests/proof/", "tests/embedded/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -36,6 +36,7 @@ STARTS_TASKS = {
     "batching.py": "hands errors to the callers",
     "services/scheduler.py": "jobs in the shell",
     "up/demo.py": "a demonstration ends with its system",
+    "up/played_week/command.py": "a played week ends with the server of its emulator or of its APIs",
     "up/stack.py": "the watch in the shell; the system itself, until a signal",
     "web/server.py": "the server, until stop",
     "process.py": "the loops of all services in the shell; the server, whose end is the process's",

@@ -33,8 +33,18 @@ def up(
     run_up(data_dir, host, port, as_json, data_dir_option(data_dir))
 
 
-def demo() -> None:
+def demo(
+    big: Annotated[bool, typer.Option("--big", help="Play a week of calls instead, and keep its console.")] = False,
+    calls: Annotated[int, typer.Option(min=1, max=20_000, help="How many calls the week has.")] = 3000,
+    seed: Annotated[int, typer.Option(help="What the week is drawn from.")] = 1,
+    exits: Annotated[bool, typer.Option("--exit", help="End after the week, without a console.")] = False,
+) -> None:
     """Place eight calls through every part, with a live timeline."""
+    if big:
+        from ringback.up.played_week.command import run_played_week
+
+        run_played_week(calls, seed, keep=not exits)
+        return
     from ringback.up.demo import run_demo
 
     run_demo()

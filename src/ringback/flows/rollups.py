@@ -1,5 +1,6 @@
 """Keep the statistics up to date: count rows that no unit of work has counted, and fold deltas into the rollups."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,6 +24,10 @@ class RollupRows(Protocol):
         now. Raises StoreUnavailable."""
         ...
 
+    async def check(self) -> Sequence[object]:
+        """Recompute every number from its rows. Returns the cells that differ. Raises StoreUnavailable."""
+        ...
+
 
 @dataclass(slots=True)
 class Rollups:
@@ -40,6 +45,9 @@ class Rollups:
 
     async def count_uncounted(self) -> int:
         return await self.rows.count_uncounted(COUNTED_TOGETHER)
+
+    async def differing_cells(self) -> int:
+        return len(await self.rows.check())
 
     async def fold_deltas(self) -> int:
         began_at_s = self.clock.monotonic()

@@ -31,7 +31,7 @@ QUIET_S = 0.5
 PIPED_WIDTH = 400
 
 #: Prefixes of settings that would change the demonstration.
-_NOT_FOR_THE_DEMO = ("RINGBACK_", "RETELL_", "AWS_")
+NOT_FOR_THE_DEMO = ("RINGBACK_", "RETELL_", "AWS_")
 
 #: In the fictional range. The last two digits choose what the emulated person does.
 PHONE_PREFIX = "+141555501"
@@ -116,7 +116,7 @@ class _Progress:
 def run_demo() -> None:
     """Run `ringback demo`. The exit code is 0 only if every call ended as expected."""
     console = make_console(sys.stdout)
-    env = {name: value for name, value in process_environment().items() if not name.startswith(_NOT_FOR_THE_DEMO)}
+    env = {name: value for name, value in process_environment().items() if not name.startswith(NOT_FOR_THE_DEMO)}
     with tempfile.TemporaryDirectory(prefix="ringback-demo-", ignore_cleanup_errors=True) as directory:
         data_dir = Path(directory) / "data"
         data_dir.mkdir()

@@ -18,6 +18,7 @@ from ringback.domain.operations import masked_url
 from ringback.embedded import EmbeddedPostgresError
 from ringback.embedded.data_dir import LOCK_FILE, DataDirectoryLock
 from ringback.embedded.server import PostgresServer
+from ringback.flows.border import Border
 from ringback.logs import choose_format, configure_logs
 from ringback.loops import Loop, rest
 from ringback.process import Service, run_loop, run_services, stop_on_signals
@@ -25,7 +26,7 @@ from ringback.services import business_api, call_processor, internal_api, schedu
 from ringback.up.emulators import Emulator, EmulatorDidNotStart
 from ringback.up.state import UpState, load_state, make_directory, make_erasure_key, new_state, save_state
 from ringback.web.server import listen
-from ringback.wiring import open_dependencies, traces
+from ringback.wiring import Dependencies, open_dependencies, traces
 
 _log = structlog.get_logger(__name__)
 
@@ -137,11 +138,7 @@ async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready:
         save_state(plan.data_dir, state)
         try:
             await asyncio.gather(*(emulator.start() for emulator in plan.emulators))
-            assert plan.settings.database_url is not None, "a plan has a database"
-            await upgrade(plan.settings.database_url, instance=plan.settings.instance)
-            await border.check_and_mark(emulated)
-            if not await deps.put_api_key():
-                raise StartRefused(KEY_REVOKED)
+            await prepare_database(plan, deps, border, emulated)
             if plan.console_url is not None:
                 await deps.console().sessions.add_link(plan.console_link, plan.state.api_key)
             await deps.check_erasure_key()
@@ -160,6 +157,15 @@ async def run_plan(plan: Plan, bound: socket.socket, stop: asyncio.Event, ready:
                 await watch
         finally:
             await asyncio.gather(*(emulator.stop() for emulator in plan.emulators))
+
+
+async def prepare_database(plan: Plan, deps: Dependencies, border: Border, emulated: bool) -> None:
+    """Upgrade and mark the database, and register the API key. Raises StartRefused."""
+    assert plan.settings.database_url is not None, "a plan has a database"
+    await upgrade(plan.settings.database_url, instance=plan.settings.instance)
+    await border.check_and_mark(emulated)
+    if not await deps.put_api_key():
+        raise StartRefused(KEY_REVOKED)
 
 
 async def _watch(plan: Plan, stop: asyncio.Event, loop: Loop) -> None:
@@ -201,13 +207,14 @@ def run_up(data_dir: Path, host: str, port: int | None, as_json: bool, data_dir_
         bound = listen(host, port or last)
         plan = make_plan(data_dir, host, bound.getsockname()[1], env)
         try:
-            run_loop(_run_until_signal(plan, bound, data_dir_option, as_json=as_json))
+            run_loop(run_until_signal(plan, bound, data_dir_option, as_json=as_json))
         finally:
             if plan.server is not None:
                 plan.server.stop()
 
 
-async def _run_until_signal(plan: Plan, bound: socket.socket, data_dir_option: str, *, as_json: bool) -> None:
+async def run_until_signal(plan: Plan, bound: socket.socket, data_dir_option: str, *, as_json: bool) -> None:
+    """Run the plan, and print what it serves once it is ready."""
     stop, ready = asyncio.Event(), asyncio.Event()
     stop_on_signals(stop)
     running = asyncio.create_task(run_plan(plan, bound, stop, ready))
