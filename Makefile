@@ -10,7 +10,7 @@ WORKERS ?= 4
 # Compiling what they import is most of a short-lived process's work; container images often forbid to keep the result.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up test slow check prove races properties bench tour wheel bundle deploy-check aws-story cold-start lock clean
+.PHONY: help setup demo up test slow check chromium browser screenshots prove races properties bench tour wheel bundle deploy-check aws-story cold-start lock clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -34,6 +34,17 @@ check: $(READY) ## format, lint, strict types, the layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+chromium: ## Debian's browser for the console's tests; needs root
+	command -v chromium-headless-shell || command -v chromium || ( \
+	  apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium-headless-shell fonts-dejavu-core )
+
+browser: $(READY) chromium ## the console in a real browser: accessibility, keyboard, weight, every link
+	$(BIN)/pytest -q -rs tests/played_week
+
+screenshots: $(READY) chromium ## the pictures of docs/console.md, of a week that it plays
+	$(BIN)/python -m tests.played_week.screenshots docs/console
 
 prove: $(READY) $(SQS_READY) ## every suite of the proof at full size; writes evidence/ and the documents' figures
 	$(BIN)/python -m proof --write

@@ -2,17 +2,19 @@
 
 import asyncio
 import io
+import shutil
 import threading
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from ringback.config import Settings
 from ringback.domain.access import Role
@@ -32,6 +34,8 @@ from tests.web.console.conftest import csrf_in
 UNTIL = datetime(2026, 11, 25, 20, 30, tzinfo=UTC)
 WEEK = Week(calls=110, seed=20261125, until=UNTIL, lasts=timedelta(days=2))
 KEYS = {role: f"rbk_{role}_of_the_week" for role in (Role.VIEWER, Role.OPERATOR)}
+GIVE_UP = """UPDATE outbox SET dead_at = $1, tries = 5, refusals = 5, last_error = 'http_404', delivered_at = NULL
+             WHERE id IN (SELECT id FROM outbox WHERE kind = 'abt_event' ORDER BY id DESC LIMIT 3)"""
 
 
 @dataclass(frozen=True)
@@ -61,24 +65,28 @@ def played(server_url: str, template_database: str, tmp_path_factory: pytest.Tem
         assert plan.engage is not None
         await plan.engage.start()
         try:
-            return await play_week(plan, bound, WEEK, make_console(printed))
+            is_exact = await play_week(plan, bound, WEEK, make_console(printed))
         finally:
             await plan.engage.stop()
+        async with open_dependencies(plan.settings, FixedClock(UNTIL)) as deps:
+            # Two days are too few for a delivery that is given up.
+            await deps.pool.execute(GIVE_UP, UNTIL)
+        return is_exact
 
     yield Played(plan, run_loop(play()), printed.getvalue())
     bound.close()
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[str]:
-    """Serve the console in a thread of its own, at the end of the week. Yields its address."""
+def served(settings: Settings, now: datetime = UNTIL) -> Iterator[str]:
+    """Serve the console in a thread of its own, at that time. Yields its address."""
     bound = listen("127.0.0.1", 0)
     began = threading.Event()
     server = SimpleNamespace(loop=None, stop=None)
 
     async def serve() -> None:
         server.loop, server.stop, ready = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
-        async with open_dependencies(settings, FixedClock(UNTIL)) as deps:
+        async with open_dependencies(settings, FixedClock(now)) as deps:
             for role, key in KEYS.items():
                 await deps.api_keys.add(f"the {role}'s", hash_key(key), deps.clock.now(), role)
             app = application(deps, [internal_api.build_service(deps)])
@@ -116,6 +124,35 @@ def visitor(played: Played, console_url: str) -> Iterator[httpx.Client]:
         yield http
 
 
-@pytest.fixture(scope="session")
-def state_dir(played: Played) -> Path:
-    return played.plan.data_dir
+#: The commands of Debian's browser, the smaller one first.
+BROWSERS = ("chromium-headless-shell", "chromium")
+NO_BROWSER = f"no browser was tried: none of {' and '.join(BROWSERS)} is installed; `make browser` installs one"
+
+
+def find_browser() -> str | None:
+    return next((found for name in BROWSERS if (found := shutil.which(name))), None)
+
+
+@pytest.fixture(scope="module")
+def browser(console_url: str) -> Iterator[Browser]:
+    """Debian's Chromium. Its client keeps an event loop, so what has one of its own is made before."""
+    command = find_browser()
+    if command is None:
+        pytest.skip(NO_BROWSER)
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=command)
+        yield opened
+        opened.close()
+
+
+def cookies(http: httpx.Client) -> list[Any]:
+    """The session of a client, for a browser."""
+    return [{"name": one.name, "value": one.value, "url": str(http.base_url)} for one in http.cookies.jar]
+
+
+def newest(http: httpx.Client, status: str) -> tuple[str, str]:
+    """The call id and the contact id of the newest call in this state, as the list of calls shows them."""
+    row = http.get("/console/calls", params={"status": status}).text.partition("<tr data-row>")[2]
+    call_id, contact_id = (row.partition(mark)[2].partition('"')[0] for mark in ("/console/calls/", "contact_id="))
+    assert call_id, f"no call is {status}"
+    return call_id, contact_id
