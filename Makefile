@@ -24,7 +24,7 @@ up: $(READY) ## the whole system on this machine, until Ctrl-C
 
 test: $(READY) $(SQS_READY) $(CLIENT_READY) $(AWS_READY) ## every test, lint and type check, in under five minutes
 	$(MAKE) check
-	$(BIN)/pytest -q -n $(WORKERS)
+	$(BIN)/pytest -q -rs -n $(WORKERS)
 
 slow: $(READY) $(SQS_READY) ## the stories that take a minute each: fail-over, rolling upgrade, crowds, the border
 	$(BIN)/pytest -q -m slow
