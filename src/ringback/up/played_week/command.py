@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import aiohttp
 from rich.console import Console
 from rich.table import Table
 
-from ringback.config import process_environment
+from ringback.config import Settings, process_environment
 from ringback.domain.analytics_query import Filter, midnight
 from ringback.embedded.data_dir import DataDirectoryLock
 from ringback.logs import configure_logs
@@ -153,7 +153,7 @@ async def _systems(plan: Plan, bound: socket.socket, played: MovedTime, people: 
         serving.create_task(serve_http(emulated, listen("127.0.0.1", plan.state.retell_port), stop, ready))
         await ready.wait()
         try:
-            async with open_dependencies(plan.settings, PlayedClock(played)) as deps:
+            async with open_dependencies(_in_haste(plan.settings), PlayedClock(played)) as deps:
                 await prepare_database(plan, deps, deps.border(), True)
                 await deps.provider.warm_up()
                 app = application(deps, [module.build_service(deps) for module in SERVICES])
@@ -168,15 +168,23 @@ async def _systems(plan: Plan, bound: socket.socket, played: MovedTime, people: 
             stop.set()
 
 
+def _in_haste(settings: Settings) -> Settings:
+    """Do not wait for the disk at each commit: a week that was interrupted is played anew."""
+    url = settings.database_url or ""
+    return replace(settings, database_url=f"{url}{'&' if '?' in url else '?'}synchronous_commit=off")
+
+
 async def _show_outcomes(deps: Dependencies, week: Week, console: Console) -> None:
-    attempts = await deps.analytics().breakdown(week.days(), "attempts", "outcome", 50, compare=False)
-    reasons = await deps.analytics().breakdown(week.days(), "denials", "reason", 50, compare=False)
     table = Table(title="\nWhat became of it", title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.add_column("")
     table.add_column("number", justify="right")
-    for item in attempts["items"]:
-        table.add_row(f"attempts that ended as {item['key']['outcome'].replace('_', ' ')}", str(item["value"]))
-    for item in reasons["items"]:
-        table.add_row(f"calls that ended before: {item['key']['reason'].replace('_', ' ')}", str(item["value"]))
+    for title, metric, key in (
+        ("attempts:", "attempts", "outcome"),
+        ("failed because:", "failures", "reason"),
+        ("calls that ended without an attempt's outcome:", "denials", "reason"),
+    ):
+        found = await deps.analytics().breakdown(week.days(), metric, key, 50, compare=False)
+        for item in found["items"]:
+            table.add_row(f"{title} {str(item['key'][key]).replace('_', ' ')}", str(item["value"]))
     table.add_row("messages that were given up", str(len(await deps.dead_letters().list(1000))))
     console.print(table)

@@ -1,15 +1,18 @@
 """Play a range of time: move its clock from moment to moment, and do all work that is due at each."""
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 import aiohttp
 
+from ringback.domain.errors import Retryable
 from ringback.flows.outbox_delivery import deliver_due
 from ringback.messages import decode_call_requested, decode_webhook_received
 from ringback.ports import MessageQueue, ReceivedMessage
@@ -27,6 +30,8 @@ BATCH, VISIBILITY_S = 10, 60
 #: Steps between two sweeps.
 SWEEP_EVERY = 10
 NAP_S = 0.001
+#: Tries of work, and the pause between two.
+TRIES, RETRY_S = 5, 1.0
 #: Turns of the event loop in which a call that woke up has written its step and begun its webhook.
 TURNS = 8
 
@@ -67,44 +72,39 @@ class Player:
         """Play the acts, and everything that follows from them before `until`. `show_day` follows each day."""
         planned, until_ms = deque(acts), unix_ms(until)
         day = self.deps.clock.now().date()
-        while self.played.now_ms() < until_ms:
-            has_news = await self._play_moments(planned, min(self._next_stop(planned), until_ms))
-            await self._work(has_news)
+        while (now_ms := self.played.now_ms()) < until_ms:
+            longest_ms = now_ms + IDLE_STEP_MS
+            stop_ms = min(max(now_ms + STEP_MS, self._next_moment(planned, longest_ms)), longest_ms, until_ms)
+            has_news = await self._play_moments(planned, stop_ms)
+            await _with_retries(partial(self._work, has_news))
             if self.deps.clock.now().date() != day:
                 await show_day(day)
                 day = self.deps.clock.now().date()
         await self._deliver("engage", "stop")
         await self.deps.rollups().fold_deltas()
 
-    def _next_stop(self, planned: deque[Act]) -> int:
-        now_ms = self.played.now_ms()
-        moments = [self.played.next_due_ms] if self.played.next_due_ms is not None else []
-        moments += [unix_ms(planned[0].at)] if planned else []
-        next_ms = int(min(moments, default=now_ms + IDLE_STEP_MS))
-        return min(max(now_ms + STEP_MS, next_ms), now_ms + IDLE_STEP_MS)
+    def _next_moment(self, planned: deque[Act], otherwise_ms: int) -> int:
+        """Return when a system or a person does something next, in Unix milliseconds rounded up."""
+        moments = [unix_ms(planned[0].at)] if planned else []
+        if self.played.next_due_ms is not None:
+            moments.append(math.ceil(self.played.next_due_ms))
+        return min(moments, default=otherwise_ms)
 
     async def _play_moments(self, planned: deque[Act], stop_ms: int) -> bool:
-        """Move to each moment before `stop_ms` at which a system or a person does something, then to that time.
+        """Move to each moment before `stop_ms`, then to that time. Returns whether there was any.
 
-        Returns whether there was any. Webhooks are on their way meanwhile, and have arrived at the end.
+        Webhooks are on their way meanwhile, and have arrived at the end.
         """
-        began_ms = self.played.now_ms()
-        while True:
-            at_ms = min(
-                unix_ms(planned[0].at) if planned else stop_ms,
-                self.played.next_due_ms if self.played.next_due_ms is not None else stop_ms,
-            )
-            if at_ms >= stop_ms:
-                break
-            # Whole milliseconds, rounded up: a sleeper is due at its time or later.
-            self.played.move_to(-int(-at_ms // 1))
-            while planned and unix_ms(planned[0].at) <= self.played.now_ms():
+        has_news = False
+        while (at_ms := self._next_moment(planned, stop_ms)) < stop_ms:
+            has_news = True
+            self.played.move_to(at_ms)
+            while planned and unix_ms(planned[0].at) <= at_ms:
                 await self._do(planned.popleft())
             for _ in range(TURNS):
                 await asyncio.sleep(0)
             while self.simulator.functions_in_progress:
                 await asyncio.sleep(NAP_S)
-        has_news = self.played.now_ms() > began_ms
         while self.simulator.work_in_progress:
             await asyncio.sleep(NAP_S)
         self.played.move_to(stop_ms)
@@ -166,10 +166,20 @@ class Player:
             return told
 
 
+async def _with_retries(work: Callable[[], Awaitable[None]]) -> None:
+    """Do work that may be done again. On a busy machine a lock or a connection may not come in time."""
+    for _ in range(TRIES - 1):
+        try:
+            return await work()
+        except Retryable:
+            await asyncio.sleep(RETRY_S)
+    await work()
+
+
 async def _drain(queue: MessageQueue, handle: Callable[[ReceivedMessage], Awaitable[None]]) -> None:
     """Handle everything that waits in the queue, a batch at a time."""
     while messages := await queue.receive(BATCH, 0, VISIBILITY_S):
-        await asyncio.gather(*(handle(message) for message in messages))
+        await asyncio.gather(*(_with_retries(partial(handle, message)) for message in messages))
         await queue.delete([message.receipt for message in messages])
         if len(messages) < BATCH:
             return
