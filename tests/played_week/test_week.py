@@ -22,10 +22,14 @@ async def test_the_week_has_every_kind_of_outcome(played: Played) -> None:
         rows = await deps.pool.fetch("SELECT status, count(*) FROM calls GROUP BY status")
         directions = await deps.pool.fetchval("SELECT count(*) FROM inbound_calls")
         events = dict(await deps.pool.fetch("SELECT payload ->> 'type', count(*) FROM outbox GROUP BY 1"))
+        queued = await deps.pool.fetchval(
+            "SELECT count(*) FROM outbox WHERE kind = 'call_message' AND delivered_at IS NULL"
+        )
     statuses = dict(rows)
     assert sum(statuses.values()) >= WEEK.calls
     assert statuses.keys() >= {"completed", "failed", "left_voicemail", "partially_completed", "scheduled"}
     assert directions > 0
+    assert queued == 0
     assert events["voice_ai_call_rescheduled"] > 0
 
 

@@ -119,9 +119,8 @@ class Player:
         self._steps += 1
         is_sweep = self._steps % SWEEP_EVERY == 0
         found = await scheduled.end_expired_calls() + await scheduled.release_due_calls()
-        if found:
-            await self._deliver("queue")
         if found or has_news:
+            await self._deliver("queue")
             await asyncio.gather(self._place_calls(), self._apply_events())
         found += await deps.reconciliation().reconcile_due_attempts()
         if found or has_news or is_sweep:
