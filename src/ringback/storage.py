@@ -96,19 +96,15 @@ class Disposition:
 class Calls(Protocol):
     async def person_of(self, call_id: str) -> tuple[str, str] | None:
         """Return the phone and the contact id of a call, read without a lock."""
-        ...
 
     async def unfinished_of(self, phone: str | None, contact_id: str | None) -> list[str]:
         """Return the ids of the unfinished calls that match either."""
-        ...
 
     async def phones_of_open(self, phone: str | None, contact_id: str | None) -> list[str]:
         """Return the phones of the unfinished calls that match either."""
-        ...
 
     async def next_or_last_of(self, contact_id: str) -> str | None:
         """Return the contact's call that is due next, else the last one."""
-        ...
 
 
 class Tasks(Protocol):
@@ -121,7 +117,6 @@ class Attempts(Protocol):
     async def latest_for(self, call_id: str) -> Attempt | None: ...
     async def count_before(self, attempt: Attempt, verdict_digests: Sequence[str]) -> int:
         """Return how many earlier attempts of the same call have one of these verdicts."""
-        ...
 
     async def possibly_ringing(self, phone: str | None, contact_id: str | None) -> list[str]: ...
     async def is_call_of_another(self, provider_call_id: str, attempt_id: str) -> bool: ...
@@ -131,11 +126,9 @@ class Contacts(Protocol):
     async def get(self, contact_id: str) -> Contact | None: ...
     async def id_by_phone(self, phone: str) -> str | None:
         """Return the contact that most likely calls from this number."""
-        ...
 
     async def write_fields(self, write: FieldsWrite) -> None:
         """Write fields. The old values are kept with the new ones."""
-        ...
 
     async def add_note(self, note: Note) -> None: ...
     async def set_time_zone(self, contact_id: str, time_zone: str, source: str, now: datetime) -> None: ...
@@ -144,7 +137,6 @@ class Contacts(Protocol):
 class Suppressions(Protocol):
     async def covers(self, phone: str, contact_id: str) -> bool:
         """Return whether a suppression of the phone or of the contact is in force. Raises ErasureKeyMissing."""
-        ...
 
     async def add(self, suppression: Suppression) -> None: ...
     async def lift(self, suppression_id: str, reason: str, now: datetime) -> bool: ...
@@ -153,15 +145,12 @@ class Suppressions(Protocol):
 class Capacity(Protocol):
     async def lock(self, now: datetime) -> CapacityFacts:
         """Take the installation's capacity lock, held until the commit, then count."""
-        ...
 
     async def open_breaker(self, reason: str, now: datetime) -> datetime:
         """Stop dialing because the provider refuses the account. Returns the end, later at each trip in a row."""
-        ...
 
     async def probe_breaker(self, until: datetime) -> None:
         """Let this claim try the account after the breaker's time. Other claims wait until `until`."""
-        ...
 
     async def close_breaker(self) -> None: ...
 
@@ -169,11 +158,9 @@ class Capacity(Protocol):
 class InboundCalls(Protocol):
     async def find(self, inbound_id: str | None, provider_call_id: str | None) -> InboundCall | None:
         """Find by the provider's id, else by Ringback's id if the provider's is unknown."""
-        ...
 
     async def find_ringing(self, phone: str, to_number: str, since: datetime) -> InboundCall | None:
         """Find one that rang since then, and of which nothing else is known."""
-        ...
 
 
 class Outbox(Protocol):
@@ -182,7 +169,6 @@ class Outbox(Protocol):
         self, kind: OutboxKind, message_id: str, payload: Mapping[str, Any], order_key: str | None, now: datetime
     ) -> None:
         """Write any other outbox row. A message id that exists already is not written again."""
-        ...
 
 
 class Decisions(Protocol):
@@ -202,24 +188,20 @@ class ProviderEvents(Protocol):
         now: datetime,
     ) -> bool:
         """Write the inbox row of one provider event. Returns False if a row with this content exists."""
-        ...
 
 
 class ActionResults(Protocol):
     async def find(self, scope: str, key: str) -> tuple[str, dict[str, Any]] | None:
         """Return (request hash, reply) of an action that was done before."""
-        ...
 
     async def store(self, result: ActionResult) -> None:
         """Store a reply, at the latest before the commit, which raises Retryable if another one has stored the key."""
-        ...
 
     async def free_key(self, scope: str, key: str, since: datetime, undone_by: tuple[str, ...]) -> None:
         """Free the key of an old action, so that a new request with it is no repeat. The action's record stays.
 
         Old: done before `since`, or before an action of `undone_by` for the same contact.
         """
-        ...
 
     async def add_disposition(self, disposition: Disposition) -> None: ...
 
@@ -229,7 +211,6 @@ class KnowsErased(Protocol):
 
     async def is_erased(self, ids: Sequence[str | None]) -> bool:
         """Return whether an id is an erased person's: of an attempt, a call, a provider call or an inbound call."""
-        ...
 
 
 class UnitOfWork(KnowsErased, Protocol):
@@ -264,20 +245,17 @@ class UnitOfWork(KnowsErased, Protocol):
 
     def after_commit(self, report: Callable[[], None]) -> None:
         """Call `report` once the transaction is committed. It is not called after a rollback, nor an unclear commit."""
-        ...
 
     async def lock_contacts(self, phones: Sequence[str], contact_id: str | None) -> None: ...
 
     async def lock_call(self, call_id: str, *, alone: bool = False) -> Call | None:
         """Lock the phone and the contact of the call, then return the call, locked FOR UPDATE. `alone`: in no group."""
-        ...
 
     async def insert(self, row: Call | Task | Attempt | InboundCall) -> None: ...
 
     async def save(self, row: Call | Task | Attempt | InboundCall) -> None:
         """Write the changes since the row was read. An attempt must still have its (state, fence), a task its
         (status, dispatch)."""
-        ...
 
     async def instance(self) -> str: ...
     async def person_facts(self, call: Call, own_attempt: str | None, now: datetime) -> PersonFacts: ...
@@ -287,15 +265,12 @@ class Store(KnowsErased, Protocol):
     def transaction(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """Commit on leaving, roll back on an exception. Raises StoreUnavailable if the database is unavailable,
         Retryable after a deadlock or serialization failure."""
-        ...
 
     def reading(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """Reads only, each with a snapshot of its own, without the round trips of a transaction."""
-        ...
 
     async def attempt_of(self, attempt_id: str | None, provider_call_id: str | None) -> Attempt | None:
         """Read an attempt by either id, without a lock. Returns None also if the ids are of two attempts."""
-        ...
 
     async def instance(self) -> str: ...
 
@@ -305,16 +280,13 @@ class Acceptance(Protocol):
 
     async def stored_answers(self, asked: Mapping[str, str]) -> dict[str, dict[str, Any] | None]:
         """Return the stored responses by key, of {key: request hash}. None means a key of another request."""
-        ...
 
     async def people_now(self, people: Sequence[tuple[str, str]]) -> dict[str, PersonNow]:
         """Return the state of each (contact id, phone), by contact id. Contact ids must be distinct."""
-        ...
 
     async def insert_accepted(self, accepted: Sequence[AcceptedCall], now: datetime) -> set[str]:
         """Write all calls in one commit; contact ids must be distinct. Returns the ids of the calls that were written.
         A call whose idempotency key exists is not written."""
-        ...
 
 
 class DueWork(Protocol):
@@ -322,18 +294,15 @@ class DueWork(Protocol):
 
     async def release_due(self, now: datetime, limit: int, most_dispatched: int) -> int:
         """Release at most `limit` due tasks, so that at most `most_dispatched` are on their way to the processor."""
-        ...
 
     async def redispatch_lost(self, dispatched_before: datetime, now: datetime, limit: int) -> int: ...
     async def calls_past_expiry(self, now: datetime, limit: int) -> list[str]: ...
     async def attempts_to_check(self, now: datetime, busy_until: datetime, limit: int) -> list[Attempt]:
         """Return attempts whose check is due. Their next check is moved to `busy_until`, against other processes."""
-        ...
 
     async def free_slots(self, max_live: int, per_second: int, now: datetime) -> int:
         """Return how many calls may be started now, 0 while paused or while the account breaker is open. The figure
         is advisory: the claim decides."""
-        ...
 
 
 class OutboxRows(Protocol):
@@ -343,14 +312,12 @@ class OutboxRows(Protocol):
         self, kinds: Sequence[OutboxKind], now: datetime, busy_until: datetime, limit: int
     ) -> list[OutboxRow]:
         """Return due rows that are first of their order key. No other process gets them before `busy_until`."""
-        ...
 
     async def outbox_delivered(self, row_ids: Sequence[int], now: datetime) -> None: ...
     async def outbox_failed(
         self, row_id: int, error: str, due_at: datetime | None, now: datetime, *, refused: bool = False
     ) -> None:
         """Retry the row at `due_at`; None makes it a dead letter. `refused` counts the try among its refusals."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,7 +348,6 @@ class Views(Protocol):
     async def contact_snapshot(self, phone: str | None, contact_id: str | None, now: datetime) -> ContactSnapshot: ...
     async def events(self, *, after: str | None, limit: int) -> tuple[list[dict[str, Any]], str, bool]:
         """Return {cursor, event} items in a fixed order. No event appears later before a known cursor."""
-        ...
 
     async def suppressions(
         self, *, phone: str | None, contact_id: str | None, cursor: str | None, limit: int
@@ -395,9 +361,7 @@ class DetailedViews(Views, Protocol):
         self, wanted: CallFilter, *, cursor: str | None, limit: int
     ) -> tuple[list[dict[str, Any]], str | None]:
         """Return calls with phone, agent and times, each with its `last_decision` or None."""
-        ...
 
     async def call_in_detail(self, call_id: str) -> dict[str, Any] | None: ...
     async def count_calls(self, wanted: CallFilter, most: int) -> int:
         """Count the calls of a list, but no more than `most`."""
-        ...

@@ -84,14 +84,14 @@ def run_played_week(calls: int, seed: int, *, keep: bool) -> None:
             bound = listen("127.0.0.1", 0)
             plan = make_plan(data_dir, "127.0.0.1", bound.getsockname()[1], env | SETTINGS)
             try:
-                is_exact = run_loop(_play_and_keep(plan, bound, week, console, keep))
+                is_exact = run_loop(_play_and_keep(plan, bound, week, console, data_dir if keep else None))
             finally:
                 if plan.server is not None:
                     plan.server.stop()
     sys.exit(0 if is_exact else 1)
 
 
-async def _play_and_keep(plan: Plan, bound: socket.socket, week: Week, console: Console, keep: bool) -> bool:
+async def _play_and_keep(plan: Plan, bound: socket.socket, week: Week, console: Console, kept_at: Path | None) -> bool:
     began_s = time.monotonic()
     console.print(f"\n[bold]Ringback[/bold]  plays a week of {week.calls} emulated calls, seed {week.seed} …")
     assert plan.retell is not None and plan.engage is not None, "the demonstration has both emulators"
@@ -99,11 +99,11 @@ async def _play_and_keep(plan: Plan, bound: socket.socket, week: Week, console: 
     try:
         is_exact = await play_week(plan, bound, week, console)
         console.print(f"\nThis took {time.monotonic() - began_s:.0f} s. No real phone was called.")
-        if keep:
+        if kept_at is not None:
             first, last = week.since.date(), week.until.date() + timedelta(days=1)
             console.print("The console has its numbers; after the link below, its charts are at")
             console.print(f"  {plan.state.own_url}/console/analytics?from={first}&to={last}&step=day")
-            await run_until_signal(plan, bound, as_json=False)
+            await run_until_signal(plan, bound, f" --data-dir {kept_at}", as_json=False)
     finally:
         await plan.engage.stop()
     return is_exact
