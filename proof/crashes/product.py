@@ -43,6 +43,8 @@ def live(spec: dict[str, Any], tell: Tell) -> None:
     if spec["bug"] is not None:
         plant(spec["bug"])
     wiring.POOL_SIZE = CONNECTIONS
+    # The emulated Engage has the time of the page too, and compares a signature's time with it.
+    vars(wiring)["SystemClock"] = lambda: page
     PostgresStore.grouping = Grouping[spec["grouping"]]
     # The coordinator does not leap while one of these is at work.
     for owner, name in _WORK:

@@ -284,13 +284,12 @@ async def open_dependencies(settings: Settings, another_clock: Clock | None = No
         pool = await open_pool(settings.database_url, max_size=POOL_SIZE)
         stack.callback(pool.terminate)
         hashing = Hashing(settings.erasure_key)
-        clock_is_real = another_clock is None
         metrics, api_keys = make_metrics(), PostgresApiKeys(pool)
         store = PostgresStore(
             pool,
             on_outbox=outbox_wakeup.notify,
             on_final=lambda type_, after_s: metrics.call_to_final_event_s.labels(type_).observe(after_s),
-            clock_is_real=clock_is_real,
+            clock_is_real=another_clock is None,
             hashing=hashing,
             report_zone=settings.report_zone,
         )

@@ -97,7 +97,7 @@ def served(settings: Settings, now: datetime = UNTIL) -> Iterator[str]:
 
     thread = threading.Thread(target=lambda: run_loop(serve()), daemon=True)
     thread.start()
-    assert began.wait(30)
+    assert began.wait(120)
     yield f"http://127.0.0.1:{bound.getsockname()[1]}"
     server.loop.call_soon_threadsafe(server.stop.set)
     thread.join(30)
