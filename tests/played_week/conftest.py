@@ -26,6 +26,7 @@ from ringback.up.stack import Plan, make_plan
 from ringback.web.auth import hash_key
 from ringback.web.server import listen, serve_http
 from ringback.wiring import Dependencies, open_dependencies
+from tests.audit_log import entry_at
 from tests.fixed_clock import FixedClock
 from tests.postgresql import copy_database
 from tests.web.console.conftest import csrf_in
@@ -88,7 +89,7 @@ def served(settings: Settings, now: datetime = UNTIL) -> Iterator[str]:
         server.loop, server.stop, ready = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
         async with open_dependencies(settings, FixedClock(now)) as deps:
             for role, key in KEYS.items():
-                await deps.api_keys.add(f"the {role}'s", hash_key(key), deps.clock.now(), role)
+                await deps.api_keys.add(f"the {role}'s", hash_key(key), entry_at(deps.clock.now()), role)
             app = application(deps, [internal_api.build_service(deps)])
             serving = asyncio.create_task(serve_http(app, bound, server.stop, ready))
             await ready.wait()
