@@ -1,6 +1,7 @@
 """What no committed file may hold."""
 
 import re
+import tomllib
 
 from .tree import ROOT, our_files, shown
 
@@ -38,3 +39,10 @@ def test_no_text_has_emoji():
     # The tests' payloads may: people type them.
     found = [name for name, text in texts() if name.endswith(kinds) and EMOJI.search(text)]
     assert [name for name in found if not name.startswith("tests/")] == []
+
+
+def test_every_dependency_is_pinned_for_production():
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.split(r"[\[><=]", each)[0] for each in needed}
+    pinned = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements/production.txt").read_text(), re.MULTILINE))
+    assert names - pinned == set()
