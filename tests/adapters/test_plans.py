@@ -180,6 +180,9 @@ async def test_the_views_scan_no_growing_table(connection, pool):
                 await views.calls_in_detail(CallFilter(status=status, **asked), cursor=cursor, limit=50)
                 await views.count_calls(CallFilter(status=status, **asked), 1001)
     await views.timeline(call_id)
+    await views.calls_by_id([call_id])
+    await views.newest_calls(500)
+    await views.marks([call_id])
     await views.events(after=None, limit=50)
     for phone, contact_id in (("+14162000007", None), (None, "crm-7"), ("+14162000007", "crm-7")):
         await views.suppressions(phone=phone, contact_id=contact_id, cursor=None, limit=50)

@@ -153,7 +153,7 @@ def cookies(http: httpx.Client) -> list[Any]:
 
 def newest(http: httpx.Client, status: str) -> tuple[str, str]:
     """The call id and the contact id of the newest call in this state, as the list of calls shows them."""
-    row = http.get("/console/calls", params={"status": status}).text.partition("<tr data-row>")[2]
+    row = http.get("/console/calls", params={"status": status}).text.partition(" data-row>")[2]
     call_id, contact_id = (row.partition(mark)[2].partition('"')[0] for mark in ("/console/calls/", "contact_id="))
     assert call_id, f"no call is {status}"
     return call_id, contact_id

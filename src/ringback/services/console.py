@@ -2,12 +2,13 @@
 
 from ringback.config import Settings
 from ringback.process import Service, run_process
-from ringback.web.console import console_routes
+from ringback.web.console import console_of
 from ringback.wiring import Dependencies
 
 
 def build_service(deps: Dependencies) -> Service:
-    return Service("console", routes=console_routes(deps.console()))
+    routes, live = console_of(deps.console())
+    return Service("console", routes=routes, loops=[live.run])
 
 
 def run(settings: Settings, host: str, port: int) -> None:

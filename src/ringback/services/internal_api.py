@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request
 
 from ringback.config import Settings
 from ringback.process import Service, run_process
-from ringback.web.console import console_routes
+from ringback.web.console import console_of
 from ringback.web.routes.analytics import analytics_routes
 from ringback.web.routes.calls import VoiceApi, add_call_routes
 from ringback.web.routes.exports import export_routes
@@ -32,8 +32,10 @@ def build_service(deps: Dependencies) -> Service:
         analytics_routes(deps.analytics(), deps.numbers, guard),
         export_routes(deps.exports(), deps.numbers, guard),
     )
-    routes = console_routes(deps.console()) if deps.settings.console == "on" else []
-    return Service("internal-api", routers=routers, routes=routes)
+    if deps.settings.console == "off":
+        return Service("internal-api", routers=routers)
+    routes, live = console_of(deps.console())
+    return Service("internal-api", routers=routers, routes=routes, loops=[live.run])
 
 
 def run(settings: Settings, host: str, port: int) -> None:

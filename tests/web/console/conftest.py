@@ -14,7 +14,7 @@ from ringback.adapters.postgres.store import PostgresStore
 from ringback.config import read_settings
 from ringback.domain.access import Role
 from ringback.domain.attempt import DialAnswer, DialAnswerKind
-from ringback.process import application
+from ringback.process import Service, application
 from ringback.up.stack import SERVICES
 from ringback.web.auth import hash_key
 from ringback.wiring import Dependencies, open_dependencies
@@ -33,13 +33,14 @@ class Browser:
     """A client that keeps cookies, follows no redirect, and sends forms as a browser does."""
 
     http: httpx.AsyncClient
+    origin: str = ORIGIN
 
     async def get(self, path: str, **query: Any) -> httpx.Response:
         return await self.http.get(path, params=query or None)
 
-    async def post(self, path: str, page: str, /, origin: str | None = ORIGIN, **fields: str) -> httpx.Response:
-        """Send a form with the token of the page that has it."""
-        form = {"csrf": csrf_in(page), **fields}
+    async def post(self, path: str, page: str, /, origin: str | None = "", **fields: str) -> httpx.Response:
+        """Send a form with the token of the page that has it. The origin is that of the page, if none is given."""
+        form, origin = {"csrf": csrf_in(page), **fields}, self.origin if origin == "" else origin
         return await self.http.post(path, data=form, headers={"Origin": origin} if origin is not None else {})
 
     async def sign_in(self, role: Role) -> httpx.Response:
@@ -63,8 +64,13 @@ async def parts(database_url: str, clock) -> AsyncIterator[Dependencies]:
 
 
 @pytest.fixture
-async def app(parts: Dependencies) -> FastAPI:
-    return application(parts, [module.build_service(parts) for module in SERVICES])
+async def services(parts: Dependencies) -> list[Service]:
+    return [module.build_service(parts) for module in SERVICES]
+
+
+@pytest.fixture
+async def app(parts: Dependencies, services: list[Service]) -> FastAPI:
+    return application(parts, services)
 
 
 @pytest.fixture

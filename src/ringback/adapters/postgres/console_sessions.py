@@ -1,5 +1,6 @@
 """Sessions of the console, and the links that begin one. The database holds only hashes of both."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from ringback.adapters.postgres.pool import Pool, connection_of
@@ -16,6 +17,10 @@ DELETE FROM console_sessions WHERE token_hash = $1 AND kind = 'link' AND expires
 _FIND = """
 SELECT name, role FROM console_sessions JOIN api_keys USING (key_hash)
 WHERE token_hash = $1 AND kind = 'session' AND expires_at > $2 AND revoked_at IS NULL
+"""
+_IN_FORCE = """
+SELECT token_hash FROM console_sessions JOIN api_keys USING (key_hash)
+WHERE token_hash = ANY ($1) AND kind = 'session' AND expires_at > $2 AND revoked_at IS NULL
 """
 
 
@@ -45,6 +50,11 @@ class PostgresConsoleSessions:
         async with connection_of(self._pool) as connection:
             row = await connection.fetchrow(_FIND, token_hash, now)
         return KnownKey(row["name"], Role(row["role"])) if row is not None else None
+
+    async def in_force(self, token_hashes: Collection[str], now: datetime) -> set[str]:
+        async with connection_of(self._pool) as connection:
+            rows = await connection.fetch(_IN_FORCE, list(token_hashes), now)
+        return {row["token_hash"] for row in rows}
 
     async def end(self, token_hash: str) -> None:
         async with connection_of(self._pool) as connection:

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,6 +32,18 @@ SELECT {_COLUMNS}, c.phone, c.agent_id, c.from_number, c.accepted_at, c.expires_
 _LAST_DECISIONS = """
 SELECT asked.call_id, last.at, last.kind, last.detail FROM unnest($1::text[]) AS asked (call_id), LATERAL (
     SELECT at, kind, detail FROM gate_decisions WHERE call_id = asked.call_id ORDER BY id DESC LIMIT 1) AS last
+"""
+_NEWEST = f"""
+SELECT c.call_id, c.contact_id, c.phone, c.agent_id, {_STATUS} AS status, c.accepted_at
+{_FROM_CALLS} ORDER BY c.call_id DESC LIMIT $1
+"""
+# The version of a row, xmin, is another one after each update. So the mark of a call changes with each change of its
+# rows, by any process. Every part reads the rows of one call by an index.
+_MARKED = ("tasks", "attempts", "gate_decisions", "provider_events", "outbox", "action_results", "dispositions")
+_MARK = "(SELECT string_agg(r.xmin::text, '.' ORDER BY r.ctid) FROM {} r WHERE r.call_id = c.call_id)"
+_MARKS = f"""
+SELECT c.call_id, concat_ws(',', c.xmin, {", ".join(map(_MARK.format, _MARKED))}) AS mark
+FROM calls c WHERE c.call_id = ANY ($1)
 """
 # The conditions for a shown status that is not the stored one, by index: few tasks are released at a time.
 _AND_SHOWN_AS: dict[str, str] = {
@@ -146,6 +158,21 @@ class PostgresViews:
     async def call_in_detail(self, call_id: str) -> Item | None:
         found = await self._in_detail(f"{_CALLS_IN_DETAIL} WHERE c.call_id = $1", [call_id])
         return found[0] if found else None
+
+    async def calls_by_id(self, call_ids: Collection[str]) -> list[Item]:
+        """Return these calls as `calls_in_detail` does, in no order."""
+        return await self._in_detail(f"{_CALLS_IN_DETAIL} WHERE c.call_id = ANY ($1)", [list(call_ids)])
+
+    async def newest_calls(self, limit: int) -> list[Item]:
+        """Return the person, the agent, the status and the time of the newest calls. The times are no texts."""
+        async with connection_of(self._pool) as connection:
+            return [dict(row) for row in await connection.fetch(_NEWEST, limit)]
+
+    async def marks(self, call_ids: Collection[str]) -> dict[str, str]:
+        """Return a mark of each of these calls that exists. It differs after every change of the call's rows."""
+        async with connection_of(self._pool) as connection:
+            rows = await connection.fetch(_MARKS, list(call_ids))
+        return {row["call_id"]: row["mark"] for row in rows}
 
     async def _in_detail(self, statement: str, values: Sequence[object]) -> list[Item]:
         async with connection_of(self._pool) as connection:

@@ -1,14 +1,20 @@
-"""The console: what an operator looks at, rendered by the server."""
+"""The console: pages for operators over the views and the flows of the APIs. Jinja2 templates, no build step."""
 
 from starlette.routing import Route
 
 from ringback.web.console.audit import AuditPage
+from ringback.web.console.live import Live
 from ringback.web.console.pages import Pages
 from ringback.web.console.site import Site
+from ringback.web.console.streams import Streams, live_updates
 from ringback.web.console.writes import Forms
 
 
-def console_routes(site: Site) -> list[Route]:
-    """Return every route of the console. The last one is the page for addresses that do not exist."""
-    pages = Pages(site)
-    return [*Forms(site, pages).routes(), *AuditPage(site).routes(), *pages.routes()]
+def console_of(site: Site) -> tuple[list[Route], Live]:
+    """Return every route of the console, and its live updates, whose loop the process runs.
+
+    The last route is the page for addresses that do not exist.
+    """
+    live, pages = live_updates(site), Pages(site)
+    parts = (Forms(site, pages), AuditPage(site), Streams(site, live), pages)
+    return [route for part in parts for route in part.routes()], live

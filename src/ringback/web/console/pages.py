@@ -4,11 +4,10 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 from starlette.requests import Request
@@ -17,13 +16,13 @@ from starlette.routing import Route
 
 from ringback.domain.abt_event import iso
 from ringback.domain.access import Permission
-from ringback.domain.analytics_query import Filter, NotAggregated, midnight
+from ringback.domain.analytics_query import NotAggregated
 from ringback.domain.metrics import METRICS
-from ringback.flows.analytics import BREAKDOWNS, Analytics
-from ringback.flows.operator.dead_letters import DeadLetterEntry, DeadLetters
+from ringback.flows.analytics import BREAKDOWNS
+from ringback.flows.operator.dead_letters import DeadLetterEntry
 from ringback.storage import CallFilter
 from ringback.web.analytics_models import ReportQuery, RowsQuery
-from ringback.web.console import wording
+from ringback.web.console.facts import MOST_COUNTED, now_facts, only, story_facts, with_sums
 from ringback.web.console.sessions import HEADERS, NOT_STORED, ROOT, Visitor
 from ringback.web.console.site import Site
 from ringback.web.problems import FieldProblem, Problem, found, from_pydantic, invalid, query_pointer
@@ -32,15 +31,9 @@ from ringback.web.request_models import CallsQuery, RequestModel, SuppressionsQu
 
 Item = dict[str, Any]
 
-#: Counts stop here: a page needs no exact number above.
-MOST_COUNTED = 1000
 PAGE_SIZE = 50
 #: A chart of a week by hours is still readable, and its page stays below 100 KB.
 MOST_BARS = 168
-#: The states of calls that are not over, and the metrics of the first page.
-UNFINISHED = ("scheduled", "queued", "dialing", "in_progress", "unknown")
-OF_TODAY = ("attempts", "human_rate", "goal_rate", "cost")
-UTC_ZONE = ZoneInfo("UTC")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: The qualifiers of the search box, and the parameters of the list that they set.
@@ -108,26 +101,25 @@ class Pages:
             "calls.html",
             "/calls",
             asked=Asked(asked),
-            calls=[_with_sums(item) for item in items],
+            calls=[with_sums(item) for item in items],
             next_cursor=next_cursor,
+            newest=items[0]["call_id"] if items and cursor is None else None,
             count=count,
             most=MOST_COUNTED,
         )
 
     async def call(self, request: Request, visitor: Visitor, revealed: str | None = None) -> Response:
         call_id = known_id(request.path_params["call_id"], "call")
-        item = found(await self.site.flows.views.call_in_detail(call_id), "call")
-        timeline = found(await self.site.flows.views.timeline(call_id), "call")
-        explained = await self.site.flows.operator.why(phone=item["phone"], contact_id=None)
+        facts = found(await story_facts(self.site.flows, call_id), "call")
+        explained = await self.site.flows.operator.why(phone=facts["call"]["phone"], contact_id=None)
         return self.site.show(
             request,
             visitor,
             "call.html",
             "/calls",
-            call=_with_sums(item),
             revealed=revealed,
-            story=[wording.story(entry) for entry in timeline],
             planned=len(explained["open_tasks"]) if explained else 0,
+            **facts,
         )
 
     async def find(self, request: Request, visitor: Visitor) -> Response:
@@ -137,31 +129,7 @@ class Pages:
         return RedirectResponse(f"{ROOT}/calls?{urlencode(search(text))}", 303, HEADERS | NOT_STORED)
 
     async def now(self, request: Request, visitor: Visitor) -> Response:
-        flows = self.site.flows
-        filters = [CallFilter(stuck=True), *(CallFilter(status=status) for status in UNFINISHED)]
-        (stuck, *counts), work, dead, today, curve = await asyncio.gather(
-            asyncio.gather(*(flows.views.count_calls(one, MOST_COUNTED + 1) for one in filters)),
-            flows.work(),
-            _only(flows.dead_letters, "outbox").list(MOST_COUNTED),
-            flows.analytics.summary(_today(flows.analytics), compare=True),
-            flows.analytics.series(_last_day(flows.analytics), "attempts", "hour", compare=False),
-        )
-        times = {name: iso(getattr(work, name)) for name in ("paused_at", "breaker_until", "oldest")}
-        if work.breaker_until is not None and work.breaker_until <= flows.clock.now():
-            times["breaker_until"] = None
-        return self.site.show(
-            request,
-            visitor,
-            "now.html",
-            stuck=stuck,
-            by_status=dict(zip(UNFINISHED, counts, strict=True)),
-            most=MOST_COUNTED,
-            dead=len(dead),
-            work={one.name: getattr(work, one.name) for one in fields(work)} | times,
-            today={name: today["metrics"][name] for name in OF_TODAY},
-            curve=curve["items"],
-            as_of=today["as_of"],
-        )
+        return self.site.show(request, visitor, "now.html", **await now_facts(self.site.flows))
 
     async def analytics(self, request: Request, visitor: Visitor) -> Response:
         flow = self.site.flows.analytics
@@ -219,7 +187,7 @@ class Pages:
         if source and source not in letters.sources:
             message = f"Known are {', '.join(letters.sources)}."
             raise invalid([FieldProblem("query:source", "unknown", message)])
-        asked = _only(letters, source) if source else letters
+        asked = only(letters, source) if source else letters
         return self.site.show(
             request,
             visitor,
@@ -284,21 +252,6 @@ async def _or_refused(answer: Awaitable[Item]) -> Item | NotAggregated:
         return refused
 
 
-def _today(analytics: Analytics) -> Filter:
-    zone, today = analytics.report_zone, analytics.clock.now().astimezone(analytics.report_zone).date()
-    return Filter(since=midnight(today, zone), until=midnight(today + timedelta(days=1), zone), zone=zone)
-
-
-def _last_day(analytics: Analytics) -> Filter:
-    """The last 24 hours, the current one included. Hours of UTC are counted, whatever the report zone is."""
-    until = analytics.clock.now().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-    return Filter(since=until - timedelta(days=1), until=until, zone=UTC_ZONE)
-
-
-def _only(letters: DeadLetters, source: str) -> DeadLetters:
-    return replace(letters, sources={source: letters.sources[source]})
-
-
 def _letter(entry: DeadLetterEntry) -> Item:
     """The facts about a dead letter that a page shows. A queue's letter is no JSON of ours where it is poison."""
     try:
@@ -345,16 +298,6 @@ def search(text: str) -> dict[str, str]:
         else:
             asked["contact_id"] = word
     return asked
-
-
-def _with_sums(call: Item) -> Item:
-    costs = [one["cost_cents"] for one in call["attempts"] if one["cost_cents"] is not None]
-    talks = [one["duration_ms"] for one in call["attempts"] if one["duration_ms"] is not None]
-    return call | {
-        "why": wording.why(call),
-        "cost_cents": sum(costs) if costs else None,
-        "talk_ms": sum(talks) if talks else None,
-    }
 
 
 class Asked(dict[str, str]):

@@ -18,7 +18,11 @@ from ringback.domain.metrics import METRICS, Unit
 from ringback.web.console import wording
 from ringback.web.console.sessions import HEADERS, NOT_STORED, ROOT
 
-FILES = {"console.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
+FILES = {
+    "console.css": "text/css; charset=utf-8",
+    "console.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
 #: The hash in a file's address changes with its content, so browsers keep the file.
 KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
 
@@ -27,7 +31,7 @@ class Renderer:
     """The templates. Every text is escaped, and phone numbers in it are masked. Times are shown in `zone`."""
 
     def __init__(self, zone: tzinfo) -> None:
-        self._zone = zone
+        self.zone = zone
         #: The mark of the installation. None: it is not known yet.
         self.is_emulated: bool | None = None
         content = {name: resources.files(__package__).joinpath("static", name).read_bytes() for name in FILES}
@@ -67,26 +71,29 @@ class Renderer:
 
     def render(self, template: str, status: int = 200, **given: Any) -> Response:
         """Render a page. It is never stored by a browser or a proxy."""
-        text = self._templates.get_template(template).render(given, emulated=self.is_emulated)
-        return Response(text, status, HEADERS | NOT_STORED, "text/html; charset=utf-8")
+        return Response(self.text(template, **given), status, HEADERS | NOT_STORED, "text/html; charset=utf-8")
+
+    def text(self, template: str, **given: Any) -> str:
+        """Render a page or the live part of one."""
+        return self._templates.get_template(template).render(given, emulated=self.is_emulated)
 
     def time(self, text: str | None, contact_zone: str | None = None) -> Markup:
         """Show a time in the report zone. Its title has UTC, the report zone and the contact's zone."""
         if text is None:
             return Markup("")
         moment = datetime.fromisoformat(text)
-        zones: list[tzinfo] = [ZoneInfo("UTC"), self._zone]
+        zones: list[tzinfo] = [ZoneInfo("UTC"), self.zone]
         if contact_zone:
             # An older version may have stored a zone that this machine does not know.
             with suppress(ZoneInfoNotFoundError, ValueError):
                 zones.append(ZoneInfo(contact_zone))
         title = " · ".join(dict.fromkeys(f"{moment.astimezone(zone):%a %Y-%m-%d %H:%M:%S} {zone}" for zone in zones))
-        shown = f"{moment.astimezone(self._zone):%Y-%m-%d %H:%M:%S}"
+        shown = f"{moment.astimezone(self.zone):%Y-%m-%d %H:%M:%S}"
         return Markup('<time datetime="{}" title="{}">{}</time>').format(text, title, shown)
 
     def clock(self, text: str, step: str) -> str:
         """Format the start of a step in the report zone: hour and minute, or the day."""
-        moment = datetime.fromisoformat(text).astimezone(self._zone)
+        moment = datetime.fromisoformat(text).astimezone(self.zone)
         return f"{moment:%H:%M}" if step == "hour" else f"{moment:%Y-%m-%d}"
 
 

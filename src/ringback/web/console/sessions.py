@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -58,6 +58,10 @@ class SessionRows(Protocol):
         """Return the key of a session that has not ended. None also if the key was revoked."""
         ...
 
+    async def in_force(self, token_hashes: Collection[str], now: datetime) -> set[str]:
+        """Return those of the sessions that have not ended, and whose keys were not revoked."""
+        ...
+
     async def end(self, token_hash: str) -> None: ...
 
 
@@ -75,6 +79,11 @@ class Visitor:
     @property
     def actor(self) -> Actor:
         return Actor(Via.CONSOLE, self.key.name)
+
+    @property
+    def session(self) -> str:
+        """The hash of the token, by which the database knows the session."""
+        return hash_key(self.token)
 
     def may(self, permission: Permission) -> bool:
         return self.key.may(permission)
@@ -115,8 +124,11 @@ class Sessions:
         now = self.clock.now()
         return await self.rows.add_link(hash_key(link), hash_key(api_key), now, now + LINK_LASTS)
 
+    async def in_force(self, sessions: Collection[str]) -> set[str]:
+        return await self.rows.in_force(sessions, self.clock.now())
+
     async def end(self, visitor: Visitor) -> None:
-        await self.rows.end(hash_key(visitor.token))
+        await self.rows.end(visitor.session)
 
 
 def csrf_of(token: str) -> str:

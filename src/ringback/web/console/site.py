@@ -1,10 +1,10 @@
 """The console's site: what every page and every form have in common. Nothing below /console is served without it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, quote, unquote
 
 import structlog
@@ -21,6 +21,7 @@ from ringback.flows.operator.dead_letters import DeadLetters
 from ringback.flows.operator.reveal import PhoneReveal
 from ringback.ports import Clock
 from ringback.storage import DetailedViews
+from ringback.web.console.live import LiveCalls
 from ringback.web.console.rendering import KEPT, Renderer
 from ringback.web.console.sessions import (
     HEADERS,
@@ -55,11 +56,17 @@ STILL_TRUE = (
 _log = structlog.get_logger(__name__)
 
 
+class ConsoleViews(DetailedViews, LiveCalls, Protocol):
+    async def calls_by_id(self, call_ids: Collection[str]) -> list[dict[str, Any]]:
+        """Return these calls as `calls_in_detail` does, in no order."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ConsoleFlows:
     """The views that the pages read, and the flows that their forms run. The console has no rules of its own."""
 
-    views: DetailedViews
+    views: ConsoleViews
     analytics: Analytics
     dead_letters: DeadLetters
     work: Callable[[], Awaitable[WorkFacts]]

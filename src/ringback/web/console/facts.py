@@ -1,0 +1,87 @@
+"""What the live pages show: read once, for a page that is loaded or for every viewer of it."""
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import fields, replace
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from ringback.domain.abt_event import iso
+from ringback.domain.analytics_query import Filter, midnight
+from ringback.flows.analytics import Analytics
+from ringback.flows.operator.dead_letters import DeadLetters
+from ringback.storage import CallFilter
+from ringback.web.console import wording
+from ringback.web.console.site import ConsoleFlows
+
+Item = dict[str, Any]
+
+#: Counts stop here: a page needs no exact number above.
+MOST_COUNTED = 1000
+#: The states of calls that are not over, and the metrics of the first page.
+UNFINISHED = ("scheduled", "queued", "dialing", "in_progress", "unknown")
+OF_TODAY = ("attempts", "human_rate", "goal_rate", "cost")
+UTC_ZONE = ZoneInfo("UTC")
+
+
+async def now_facts(flows: ConsoleFlows) -> Item:
+    """The facts of the first page."""
+    filters = [CallFilter(stuck=True), *(CallFilter(status=status) for status in UNFINISHED)]
+    (stuck, *counts), work, dead, today, curve = await asyncio.gather(
+        asyncio.gather(*(flows.views.count_calls(one, MOST_COUNTED + 1) for one in filters)),
+        flows.work(),
+        only(flows.dead_letters, "outbox").list(MOST_COUNTED),
+        flows.analytics.summary(_today(flows.analytics), compare=True),
+        flows.analytics.series(_last_day(flows.analytics), "attempts", "hour", compare=False),
+    )
+    times = {name: iso(getattr(work, name)) for name in ("paused_at", "breaker_until", "oldest")}
+    if work.breaker_until is not None and work.breaker_until <= flows.clock.now():
+        times["breaker_until"] = None
+    return {
+        "stuck": stuck,
+        "by_status": dict(zip(UNFINISHED, counts, strict=True)),
+        "most": MOST_COUNTED,
+        "dead": len(dead),
+        "work": {one.name: getattr(work, one.name) for one in fields(work)} | times,
+        "today": {name: today["metrics"][name] for name in OF_TODAY},
+        "curve": curve["items"],
+    }
+
+
+async def list_facts(flows: ConsoleFlows, call_ids: Collection[str]) -> list[Item]:
+    """The calls of a list that exist."""
+    return [with_sums(call) for call in await flows.views.calls_by_id(call_ids)]
+
+
+async def story_facts(flows: ConsoleFlows, call_id: str) -> Item | None:
+    """The facts of one call. None: there is no such call."""
+    call, timeline = await asyncio.gather(flows.views.call_in_detail(call_id), flows.views.timeline(call_id))
+    if call is None or timeline is None:
+        return None
+    return {"call": with_sums(call), "story": [wording.story(entry) for entry in timeline]}
+
+
+def only(letters: DeadLetters, source: str) -> DeadLetters:
+    return replace(letters, sources={source: letters.sources[source]})
+
+
+def with_sums(call: Item) -> Item:
+    costs = [one["cost_cents"] for one in call["attempts"] if one["cost_cents"] is not None]
+    talks = [one["duration_ms"] for one in call["attempts"] if one["duration_ms"] is not None]
+    return call | {
+        "why": wording.why(call),
+        "cost_cents": sum(costs) if costs else None,
+        "talk_ms": sum(talks) if talks else None,
+    }
+
+
+def _today(analytics: Analytics) -> Filter:
+    zone, today = analytics.report_zone, analytics.clock.now().astimezone(analytics.report_zone).date()
+    return Filter(since=midnight(today, zone), until=midnight(today + timedelta(days=1), zone), zone=zone)
+
+
+def _last_day(analytics: Analytics) -> Filter:
+    """The last 24 hours, the current one included. Hours of UTC are counted, whatever the report zone is."""
+    until = analytics.clock.now().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    return Filter(since=until - timedelta(days=1), until=until, zone=UTC_ZONE)
