@@ -39,6 +39,7 @@ PAGES = {
     "no counted row": "/console/rows?measure=attempts&from=2020-01-01&to=2020-01-02",
     "dead letters": "/console/dead-letters",
     "no dead letter": "/console/dead-letters?source=calls",
+    "help": "/console/help",
     "not found": "/console/no-such-page",
     "a wrong question": "/console/calls?since=yesterday",
 }

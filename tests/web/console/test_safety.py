@@ -29,6 +29,7 @@ MAY = {
     "GET /console/suppressions": {"viewer", "operator", "admin"},
     "GET /console/dead-letters": {"viewer", "operator", "admin"},
     "GET /console/audit": {"operator", "admin"},
+    "GET /console/help": {"viewer", "operator", "admin"},
     "GET /console/{rest:path}": {"viewer", "operator", "admin"},
     "POST /console/logout": {"viewer", "operator", "admin"},
     "POST /console/pause": {"operator", "admin"},
