@@ -124,7 +124,7 @@ async def _diagnose(
     settings: Settings, missing: frozenset[str], agent: str | None, webhook_url: str | None
 ) -> "list[Check]":
     from ringback.flows.operator.diagnostics import diagnose
-    from ringback.wiring import open_diagnostic_targets
+    from ringback.wiring.diagnosis import open_diagnostic_targets
 
     async with open_diagnostic_targets(settings, missing) as targets:
         return await diagnose(targets, agent, webhook_url)

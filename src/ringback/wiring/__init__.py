@@ -20,7 +20,6 @@ from ringback.adapters.postgres.audit import PostgresAudit
 from ringback.adapters.postgres.console_sessions import PostgresConsoleSessions
 from ringback.adapters.postgres.export_rows import PostgresExportRows
 from ringback.adapters.postgres.installation import PostgresBorder, PostgresDialingSwitch, PostgresInspection
-from ringback.adapters.postgres.message_queue import PostgresQueue
 from ringback.adapters.postgres.monitoring import PostgresMonitoring
 from ringback.adapters.postgres.outbox import PostgresDeadOutbox
 from ringback.adapters.postgres.person_hash import Hashing
@@ -30,18 +29,16 @@ from ringback.adapters.postgres.rollup_rows import PostgresRollupRows
 from ringback.adapters.postgres.schema import require_schema
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.adapters.postgres.views import PostgresViews
-from ringback.adapters.retell.account import RetellAccount
 from ringback.adapters.retell.client import RetellProvider
 from ringback.adapters.retell.events import report_from_call, report_from_webhook
 from ringback.adapters.retell.functions import inbound_reply, parse_inbound_call, parse_tool_call, tool_definition
 from ringback.adapters.retell.signature import may_be_genuine, verify
 from ringback.adapters.retell.wire import content_identity
 from ringback.adapters.spoken_time import EnglishSpokenTime
-from ringback.adapters.sqs.queue import open_sqs_queue
 from ringback.adapters.traces import traces as traces
 from ringback.config import Settings, SettingsError, describe
 from ringback.domain.catalog import Catalog, CatalogError, built_in_catalog, parse_catalog
-from ringback.domain.errors import ErasureKeyMissing, Retryable
+from ringback.domain.errors import ErasureKeyMissing
 from ringback.flows.analytics import Analytics
 from ringback.flows.border import Border, stop_call_here
 from ringback.flows.business_operations import business_actions, declarations
@@ -53,7 +50,6 @@ from ringback.flows.ending_calls import cancel_call
 from ringback.flows.event_processing import EventCounts, EventProcessing
 from ringback.flows.exports import Exports
 from ringback.flows.operator.dead_letters import DeadLetters
-from ringback.flows.operator.diagnostics import DiagnosticTargets
 from ringback.flows.operator.dialing_control import pause_dialing, resume_dialing
 from ringback.flows.operator.eligibility import EligibilityExplainer
 from ringback.flows.operator.monitoring import Monitoring, database_dependency, queue_dependency
@@ -76,6 +72,7 @@ from ringback.web.health import IsPaused
 from ringback.web.limits import WEBHOOKS_AT_ONCE, BodyReader, ConcurrencyLimit
 from ringback.web.routes.calls import VoiceApi
 from ringback.web.routes.operator import OperatorRoutes
+from ringback.wiring.queues import open_queue as open_queue
 
 _log = structlog.get_logger(__name__)
 
@@ -262,16 +259,6 @@ def quoted(body: str) -> str:
     return msgspec.json.encode(body).decode() if body.isascii() else json.dumps(body)
 
 
-async def open_queue(
-    name_or_url: str, pool: Pool | None, region: str | None, loops: Loops | None = None
-) -> MessageQueue:
-    """Open an SQS queue by its URL, or a queue in the database by its name."""
-    if name_or_url.startswith("http"):
-        return await open_sqs_queue(name_or_url, region=region)
-    assert pool is not None, "a queue in the database needs the database"
-    return PostgresQueue(pool, name_or_url, loops=loops)
-
-
 @asynccontextmanager
 async def open_dependencies(settings: Settings, another_clock: Clock | None = None) -> AsyncIterator[Dependencies]:
     """Build the dependencies. Raises StoreUnavailable if the database is unavailable now; later it is waited for.
@@ -332,55 +319,6 @@ async def open_dependencies(settings: Settings, another_clock: Clock | None = No
             loops=loops,
             relay=OutboxRelay(store, clock, random.Random(), queue=call_queue, engage=engage, stop_call=stop_call),
             outbox_wakeup=outbox_wakeup,
-        )
-
-
-@asynccontextmanager
-async def open_diagnostic_targets(
-    settings: Settings, known_elsewhere: frozenset[str] = frozenset()
-) -> AsyncIterator[DiagnosticTargets]:
-    """Open the targets of the settings. An unavailable one is given as its error.
-
-    `known_elsewhere` has the settings that a running system has and this process lacks.
-    """
-    async with AsyncExitStack() as stack:
-        pool: Pool | None = None
-        unavailable: Retryable | None = None
-        if settings.database_url is not None:
-            try:
-                pool = await open_pool(settings.database_url, max_size=2)
-                stack.callback(pool.terminate)
-            except Retryable as error:
-                unavailable = error
-        queues: dict[str, MessageQueue | Retryable] = {}
-        for subject, name in {"call queue": settings.call_queue, "event queue": settings.event_queue}.items():
-            is_in_database = not name.startswith("http")
-            if is_in_database and settings.database_url is None:
-                continue  # the finding about the database says that it is not set, or not known here
-            try:
-                if unavailable is not None and is_in_database:
-                    raise unavailable
-                queue = queues[subject] = await open_queue(name, pool, settings.aws_region)
-                stack.push_async_callback(queue.close)
-            except Retryable as error:
-                queues[subject] = error
-        api_key = settings.retell_api_key
-        engage = None
-        if settings.engage_url is not None and settings.engage_secret is not None:
-            engage = EngageHttp(settings.engage_url, settings.engage_secret, SystemClock())
-            stack.push_async_callback(engage.close)
-        yield DiagnosticTargets(
-            clock=SystemClock(),
-            database=PostgresInspection(pool, Hashing(settings.erasure_key)) if pool is not None else unavailable,
-            outbox=PostgresDeadOutbox(pool) if pool is not None else None,
-            queues=queues,
-            account=RetellAccount(api_key, settings.retell_base_url) if api_key is not None else None,
-            api_key=api_key,
-            webhook_keys=settings.retell_webhook_key,
-            engage=engage,
-            engage_url=settings.engage_url,
-            known_elsewhere=known_elsewhere,
-            statistics=PostgresRollupRows(pool, settings.report_zone) if pool is not None else None,
         )
 
 
