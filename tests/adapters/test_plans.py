@@ -13,10 +13,13 @@ import pytest
 from benchmarks.filling import fill
 from ringback.adapters import postgres
 from ringback.adapters.postgres import erasure, purge
+from ringback.adapters.postgres.deliveries import PostgresDeliveries
 from ringback.adapters.postgres.questions import for_several
 from ringback.adapters.postgres.views import PostgresViews
 from ringback.domain.call import CallStatus
+from ringback.domain.deliveries import DeliveryFilter, DeliveryState
 from ringback.storage import CallFilter
+from tests.audit_log import entry_at
 from tests.postgresql import short_lived_copy
 
 CALLS = 60_000
@@ -187,6 +190,14 @@ async def test_the_views_scan_no_growing_table(connection, pool):
     for phone, contact_id in (("+14162000007", None), (None, "crm-7"), ("+14162000007", "crm-7")):
         await views.suppressions(phone=phone, contact_id=contact_id, cursor=None, limit=50)
         await views.contact_snapshot(phone, contact_id, datetime.now(UTC))
+    deliveries = PostgresDeliveries(pool)
+    for state in DeliveryState:
+        for asked in ({"call_id": call_id}, {"message_id": "01a2"}, {"since": an_hour_ago}):
+            wanted = DeliveryFilter(state=state, **asked)
+            await deliveries.page(wanted, cursor=None, limit=50)
+            await deliveries.count(wanted, 1001)
+            await deliveries.count_replayable(wanted, 1001)
+            await deliveries.replay(wanted, 0, entry_at(an_hour_ago))
     read = {(one.query, tuple(map(repr, one.args))): one.args for one in seen if BEGINS.match(one.query)}
     assert len(read) > 40
     slow = {}

@@ -23,9 +23,11 @@ class Permission(StrEnum):
     CANCEL_CALLS = "cancel calls"
     SUPPRESS = "suppress a person or lift a suppression"
     ACT = "perform business actions"
+    ADD_NOTES = "add a note"
     PAUSE = "pause or resume dialing"
     REPLAY = "replay a dead letter"
     READ_SETTINGS = "read the settings"
+    MANAGE_KEYS = "see, create or revoke API keys"
     READ_ANALYTICS = "read analytics"
     EXPORT = "export rows"
     USE_CONSOLE = "use the console"
@@ -43,7 +45,8 @@ _VIEWER = frozenset(
 #: phone numbers masked. Engage knows the numbers, because it sends them.
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWER,
-    Role.OPERATOR: _VIEWER | {_P.CANCEL_CALLS, _P.SUPPRESS, _P.PAUSE, _P.READ_SETTINGS, _P.REPLAY, _P.READ_AUDIT},
+    Role.OPERATOR: _VIEWER
+    | {_P.CANCEL_CALLS, _P.SUPPRESS, _P.PAUSE, _P.READ_SETTINGS, _P.REPLAY, _P.READ_AUDIT, _P.ADD_NOTES},
     Role.ENGAGE: frozenset(
         {
             _P.PLACE_CALLS,

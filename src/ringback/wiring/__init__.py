@@ -18,6 +18,7 @@ from ringback.adapters.postgres.analytics import PostgresAnalytics
 from ringback.adapters.postgres.api_keys import PostgresApiKeys
 from ringback.adapters.postgres.audit import PostgresAudit
 from ringback.adapters.postgres.console_sessions import PostgresConsoleSessions
+from ringback.adapters.postgres.deliveries import PostgresDeliveries
 from ringback.adapters.postgres.export_rows import PostgresExportRows
 from ringback.adapters.postgres.installation import PostgresBorder, PostgresDialingSwitch, PostgresInspection
 from ringback.adapters.postgres.monitoring import PostgresMonitoring
@@ -50,6 +51,7 @@ from ringback.flows.ending_calls import cancel_call
 from ringback.flows.event_processing import EventCounts, EventProcessing
 from ringback.flows.exports import Exports
 from ringback.flows.operator.dead_letters import DeadLetters
+from ringback.flows.operator.deliveries import Deliveries
 from ringback.flows.operator.dialing_control import pause_dialing, resume_dialing
 from ringback.flows.operator.eligibility import EligibilityExplainer
 from ringback.flows.operator.monitoring import Monitoring, database_dependency, queue_dependency
@@ -161,6 +163,8 @@ class Dependencies:
             work=PostgresInspection(self.pool, self.hashing).work,
             operator=self.operator(),
             voice=self.voice_api(),
+            deliveries=Deliveries(PostgresDeliveries(self.pool), self.clock),
+            operations=self.business_operations(),
             reveal=PhoneReveal(self.store, self.clock),
             numbers=self.numbers,
             clock=self.clock,

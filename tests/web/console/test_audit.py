@@ -43,6 +43,10 @@ ROUTES = {
     "POST /console/suppressions": AuditAction.SUPPRESSION_ADDED,
     "POST /console/suppressions/lift": AuditAction.SUPPRESSION_LIFTED,
     "POST /console/dead-letters/replay": AuditAction.DEAD_LETTERS_REPLAYED,
+    "POST /console/deliveries/replay": AuditAction.DELIVERIES_REPLAYED,
+    "POST /console/calls/{call_id}/replay": AuditAction.DELIVERIES_REPLAYED,
+    "POST /console/calls/{call_id}/reschedule": AuditAction.CALL_RESCHEDULED,
+    "POST /console/calls/{call_id}/note": AuditAction.NOTE_ADDED,
 }
 READS = "it only reads"
 RUNS = "it runs processes"
@@ -119,6 +123,10 @@ async def send(browser: Browser, operation: str, call_id: str, suppression_id: s
         "POST /console/suppressions": {"contact_id": "crm-42", "reason": "asked by Ada"},
         "POST /console/suppressions/lift": {"suppression_id": suppression_id, "reason": "asked by Ada"},
         "POST /console/dead-letters/replay": {"name": "outbox:900"},
+        "POST /console/deliveries/replay": {"state": "failed"},
+        "POST /console/calls/{call_id}/replay": {"event_id": "e-1"},
+        "POST /console/calls/{call_id}/reschedule": {"key": "of-a-page", "when": "2026-12-04 15:00", "reason": "Ada"},
+        "POST /console/calls/{call_id}/note": {"key": "of-a-page", "note": "Ada called the office."},
     }.get(operation, {})
     method, path = operation.split()
     path = path.replace("{call_id}", call_id).replace("{suppression_id}", suppression_id)
@@ -133,7 +141,10 @@ async def test_a_write_leaves_exactly_one_row_with_its_author(admin, pool, call_
     call_id = await call_id
     await pool.execute(
         """INSERT INTO outbox (id, kind, message_id, call_id, payload, created_at, due_at, dead_at)
-           OVERRIDING SYSTEM VALUE VALUES (900, 'abt_event', 'e-1', 'c-1', '{}', now(), now(), now())"""
+           OVERRIDING SYSTEM VALUE
+           VALUES (900, 'abt_event', 'e-1', $1, '{"type": "voice_ai_call_failed", "data": {"sequence": 2}}',
+                   now(), now(), now())""",
+        call_id,
     )
     suppression_id = "01a20491-a1b2-7c3d-8e4f-5a6b7c8d9e0f"
     await pool.execute(
@@ -285,6 +296,7 @@ def test_an_object_leads_to_its_page():
     assert address_of("call:c-1") == "/calls/c-1"
     assert address_of("suppression:s-1") == "/suppressions"
     assert address_of("dead_letter:outbox:17") == "/dead-letters?source=outbox"
+    assert address_of("deliveries:failed") == "/deliveries?state=failed"
     assert address_of("dead_letter:calls") == "/dead-letters?source=calls"
     assert address_of("key:crm") is None
     assert address_of(None) is None

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 from ringback.domain.attempt import Attempt
+from ringback.domain.audit import Actor
 from ringback.domain.call import Call
 from ringback.domain.contact import Contact, Origin
 from ringback.domain.provider_report import ProviderReport
@@ -34,6 +35,9 @@ class ActionRequest:
     From systems, one of `call_id`, `contact_id` and `task_id` names the target. From Retell the ids of the function
     call do. `report` then has its facts about the call. `key_is_content`: the function call has no id, so that its key
     only identifies the content.
+
+    `actor` is a person who asks for the action about a call. It is then recorded in the audit log. Systems and agents
+    have none: their actions have rows of their own.
     """
 
     action: str
@@ -47,6 +51,7 @@ class ActionRequest:
     provider_call_id: str | None = None
     report: ProviderReport | None = None
     key_is_content: bool = False
+    actor: Actor | None = None
 
     @property
     def fingerprint(self) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from ringback.domain.audit import AuditAction, AuditEntry
 from ringback.domain.call import Call
 from ringback.domain.errors import Retryable, StoreUnavailable
 from ringback.failpoints import Failpoint, reach
@@ -35,6 +36,12 @@ UNDONE_BY: Mapping[str, tuple[str, ...]] = {
     "field_writeback": ("field_writeback",),
     "update_timezone": ("update_timezone",),
     "set_disposition": ("set_disposition",),
+}
+
+#: The actions that a person may ask for, and their names in the audit log.
+AUDITED: Mapping[str, AuditAction] = {
+    "reschedule_call": AuditAction.CALL_RESCHEDULED,
+    "note_writeback": AuditAction.NOTE_ADDED,
 }
 
 
@@ -120,7 +127,8 @@ class BusinessOperations:
             await tx.lock_contacts(await tx.calls.phones_of_open(target.phone, target.contact_id), target.contact_id)
         elif target.call_id is None:
             await tx.lock_contacts([target.phone], target.contact_id)
-        call = await tx.lock_call(target.call_id) if target.call_id is not None else None
+        is_audited = request.actor is not None
+        call = await tx.lock_call(target.call_id, alone=is_audited) if target.call_id is not None else None
         now = self.clock.now()
         request, repeated = await find_repeated(tx, request, now)
         if repeated is not None:
@@ -137,6 +145,8 @@ class BusinessOperations:
                 detail = {"action": request.action, "door": request.scope, "code": refused.reply.code}
                 await tx.decisions.log(target.call_id, attempt_id, "action_refused", detail, now)
             return refused.reply
+        if request.actor is not None:
+            await tx.audit.record(AuditEntry(now, request.actor, AUDITED[request.action], f"call:{target.call_id}"))
         reach(Failpoint.ACTION_DONE)
         await self._keep(tx, request, target, reply, now)
         return reply

@@ -3,6 +3,8 @@
 from starlette.routing import Route
 
 from ringback.web.console.audit import AuditPage
+from ringback.web.console.call_actions import CallActions
+from ringback.web.console.deliveries import DeliveryPages
 from ringback.web.console.installation import InstallationPages
 from ringback.web.console.live import Live
 from ringback.web.console.pages import Pages
@@ -17,5 +19,6 @@ def console_of(site: Site) -> tuple[list[Route], Live]:
     The last route is the page for addresses that do not exist.
     """
     live, pages = live_updates(site), Pages(site)
-    parts = (Forms(site, pages), AuditPage(site), Streams(site, live), InstallationPages(site), pages)
+    calls = (Forms(site, pages), CallActions(site), DeliveryPages(site), Streams(site, live))
+    parts = (*calls, AuditPage(site), InstallationPages(site), pages)
     return [route for part in parts for route in part.routes()], live

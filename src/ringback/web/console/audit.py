@@ -44,6 +44,8 @@ def address_of(named: str | None) -> str | None:
     match kind:
         case "call":
             return f"/calls/{name}"
+        case "deliveries":
+            return f"/deliveries?{urlencode({'state': name})}"
         case "suppression":
             return "/suppressions"
         case "dead_letter":

@@ -59,7 +59,8 @@ async def story_facts(flows: ConsoleFlows, call_id: str) -> Item | None:
     call, timeline = await asyncio.gather(flows.views.call_in_detail(call_id), flows.views.timeline(call_id))
     if call is None or timeline is None:
         return None
-    return {"call": with_sums(call), "story": [wording.story(entry) for entry in timeline]}
+    events = [entry | {"state": wording.delivery(entry)} for entry in timeline if entry["kind"] == "abt_event"]
+    return {"call": with_sums(call), "story": [wording.story(entry) for entry in timeline], "events": events}
 
 
 def only(letters: DeadLetters, source: str) -> DeadLetters:

@@ -119,6 +119,7 @@ class Pages:
             "/calls",
             revealed=revealed,
             planned=len(explained["open_tasks"]) if explained else 0,
+            form_key=self.site.flows.operations.rules.new_id(),
             **facts,
         )
 
@@ -192,7 +193,7 @@ class Pages:
             request,
             visitor,
             "dead_letters.html",
-            "/dead-letters",
+            "/deliveries",
             source=source,
             sources=list(letters.sources),
             letters=[_letter(entry) for entry in await asked.list(MOST_COUNTED)],

@@ -52,6 +52,7 @@ class Renderer:
             "words": wording.words,
             "masked": masking.masked,
             "seconds": seconds,
+            "span": span,
             "cents": cents,
             "figure": figure,
             "told": wording.told,
@@ -113,6 +114,16 @@ def seconds(duration_ms: float | None) -> str:
         return ""
     minutes, left = divmod(round(duration_ms / 1000), 60)
     return f"{minutes} min {left:02} s" if minutes else f"{left} s"
+
+
+def span(seconds: float) -> str:
+    """Write a long time in its two largest units: 3 d 4 h."""
+    left, parts = max(0, round(seconds)), []
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, length)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"
 
 
 def cents(value: float | None) -> str:

@@ -17,7 +17,9 @@ from ringback.domain.errors import Retryable
 from ringback.domain.operations import WorkFacts
 from ringback.domain.phone_number import NumberPlan
 from ringback.flows.analytics import Analytics
+from ringback.flows.business_operations.runner import BusinessOperations
 from ringback.flows.operator.dead_letters import DeadLetters
+from ringback.flows.operator.deliveries import Deliveries
 from ringback.flows.operator.reveal import PhoneReveal
 from ringback.ports import Clock
 from ringback.storage import DetailedViews
@@ -72,6 +74,8 @@ class ConsoleFlows:
     work: Callable[[], Awaitable[WorkFacts]]
     operator: OperatorRoutes
     voice: VoiceApi
+    deliveries: Deliveries
+    operations: BusinessOperations
     reveal: PhoneReveal
     numbers: NumberPlan
     clock: Clock

@@ -44,7 +44,7 @@ RULES = {
     "start_rate": "calls start at the configured rate",
     "across_the_border": "calls of the emulator and of the real Retell are kept apart",
 }
-TASKS = {"first": "the first attempt", "retry": "a retry", "callback": "the callback that the person asked for"}
+TASKS = {"first": "the first attempt", "retry": "a retry", "callback": "the callback that was asked for"}
 _UNFINISHED = {
     "dialing": "Retell has the request; the phone may be ringing.",
     "unknown": "Retell's answer was unclear. It is looked up, and never dialed again on a guess.",
@@ -150,6 +150,15 @@ def story(entry: Item) -> dict[str, Any]:
         "trouble": entry.get("last_error"),
         "attempt_id": entry.get("attempt_id"),
     }
+
+
+def delivery(entry: Item) -> str:
+    """Say what became of a message of the outbox. Absent facts are left out of a timeline."""
+    if entry.get("delivered_at"):
+        return "delivered"
+    if entry.get("dead_at"):
+        return "given up"
+    return "tried, not delivered" if entry.get("last_error") else "waiting"
 
 
 def told(value: object) -> str:
