@@ -11,13 +11,11 @@ import typer
 from ringback.cli.output import print_json, print_table
 from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, database_url, fail, this_user
 from ringback.domain.abt_event import iso
-from ringback.domain.access import Role
+from ringback.domain.access import RESERVED_NAMES, Role
 
 if TYPE_CHECKING:
     from ringback.adapters.postgres.api_keys import PostgresApiKeys
 
-#: The name of the setting's key. The processes end the previous value of that key when the setting changes.
-RESERVED = "RINGBACK_API_KEY"
 Result = TypeVar("Result")
 
 app = typer.Typer(no_args_is_help=True, help="API keys.")
@@ -34,8 +32,8 @@ def create(
     from ringback.flows.operator.api_keys import create_key
     from ringback.web.auth import hash_key, make_key
 
-    if name.startswith(RESERVED):
-        fail(f"names that begin with {RESERVED} belong to the setting")
+    if name.startswith(RESERVED_NAMES):
+        fail(f"names that begin with {RESERVED_NAMES} belong to the setting")
     key, actor = make_key(), this_user()
     if not _with_keys(data_dir, lambda keys: create_key(keys, datetime.now(UTC), name, hash_key(key), role, actor)):
         fail("there is a key of that name, or there was: see ringback keys list, and choose another name")

@@ -36,6 +36,9 @@ class Permission(StrEnum):
     REVEAL = "reveal a phone number"
 
 
+#: Names of keys that begin so belong to the setting. The processes end its previous key when the setting changes.
+RESERVED_NAMES = "RINGBACK_API_KEY"
+
 _P = Permission
 _VIEWER = frozenset(
     {_P.READ_CALLS, _P.READ_SUPPRESSIONS, _P.READ_EVENTS, _P.EXPLAIN, _P.READ_ANALYTICS, _P.EXPORT, _P.USE_CONSOLE}

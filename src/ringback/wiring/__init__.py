@@ -74,6 +74,7 @@ from ringback.web.health import IsPaused
 from ringback.web.limits import WEBHOOKS_AT_ONCE, BodyReader, ConcurrencyLimit
 from ringback.web.routes.calls import VoiceApi
 from ringback.web.routes.operator import OperatorRoutes
+from ringback.wiring.diagnosis import open_diagnostic_targets
 from ringback.wiring.queues import open_queue as open_queue
 
 _log = structlog.get_logger(__name__)
@@ -166,6 +167,8 @@ class Dependencies:
             deliveries=Deliveries(PostgresDeliveries(self.pool), self.clock),
             operations=self.business_operations(),
             reveal=PhoneReveal(self.store, self.clock),
+            keys=self.api_keys,
+            diagnostics=partial(open_diagnostic_targets, self.settings),
             numbers=self.numbers,
             clock=self.clock,
             is_emulated=self.store.emulated,

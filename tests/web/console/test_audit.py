@@ -47,6 +47,8 @@ ROUTES = {
     "POST /console/calls/{call_id}/replay": AuditAction.DELIVERIES_REPLAYED,
     "POST /console/calls/{call_id}/reschedule": AuditAction.CALL_RESCHEDULED,
     "POST /console/calls/{call_id}/note": AuditAction.NOTE_ADDED,
+    "POST /console/keys": AuditAction.KEY_CREATED,
+    "POST /console/keys/revoke": AuditAction.KEY_REVOKED,
 }
 READS = "it only reads"
 RUNS = "it runs processes"
@@ -126,6 +128,8 @@ async def send(browser: Browser, operation: str, call_id: str, suppression_id: s
         "POST /console/deliveries/replay": {"state": "failed"},
         "POST /console/calls/{call_id}/replay": {"event_id": "e-1"},
         "POST /console/calls/{call_id}/reschedule": {"key": "of-a-page", "when": "2026-12-04 15:00", "reason": "Ada"},
+        "POST /console/keys": {"name": "dashboard", "role": "viewer"},
+        "POST /console/keys/revoke": {"name": "the viewer's"},
         "POST /console/calls/{call_id}/note": {"key": "of-a-page", "note": "Ada called the office."},
     }.get(operation, {})
     method, path = operation.split()

@@ -6,6 +6,7 @@ from ringback.web.console.audit import AuditPage
 from ringback.web.console.call_actions import CallActions
 from ringback.web.console.deliveries import DeliveryPages
 from ringback.web.console.installation import InstallationPages
+from ringback.web.console.keys import KeyPages
 from ringback.web.console.live import Live
 from ringback.web.console.pages import Pages
 from ringback.web.console.site import Site
@@ -20,5 +21,5 @@ def console_of(site: Site) -> tuple[list[Route], Live]:
     """
     live, pages = live_updates(site), Pages(site)
     calls = (Forms(site, pages), CallActions(site), DeliveryPages(site), Streams(site, live))
-    parts = (*calls, AuditPage(site), InstallationPages(site), pages)
+    parts = (*calls, AuditPage(site), InstallationPages(site), KeyPages(site), pages)
     return [route for part in parts for route in part.routes()], live

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
@@ -12,14 +13,16 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from ringback.domain.access import Permission
+from ringback.domain.access import KeyRecord, Permission
 from ringback.domain.errors import Retryable
 from ringback.domain.operations import WorkFacts
 from ringback.domain.phone_number import NumberPlan
 from ringback.flows.analytics import Analytics
 from ringback.flows.business_operations.runner import BusinessOperations
+from ringback.flows.operator.api_keys import ApiKeyRows
 from ringback.flows.operator.dead_letters import DeadLetters
 from ringback.flows.operator.deliveries import Deliveries
+from ringback.flows.operator.diagnostics import DiagnosticTargets
 from ringback.flows.operator.reveal import PhoneReveal
 from ringback.ports import Clock
 from ringback.storage import DetailedViews
@@ -58,6 +61,12 @@ STILL_TRUE = (
 _log = structlog.get_logger(__name__)
 
 
+class KeyRows(ApiKeyRows, Protocol):
+    async def all(self) -> list[KeyRecord]:
+        """Return every key, the oldest first. Raises StoreUnavailable."""
+        ...
+
+
 class ConsoleViews(DetailedViews, LiveCalls, Protocol):
     async def calls_by_id(self, call_ids: Collection[str]) -> list[dict[str, Any]]:
         """Return these calls as `calls_in_detail` does, in no order."""
@@ -77,6 +86,8 @@ class ConsoleFlows:
     deliveries: Deliveries
     operations: BusinessOperations
     reveal: PhoneReveal
+    keys: KeyRows
+    diagnostics: Callable[[], AbstractAsyncContextManager[DiagnosticTargets]]
     numbers: NumberPlan
     clock: Clock
     is_emulated: Callable[[], Awaitable[bool | None]]
