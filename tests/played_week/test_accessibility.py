@@ -35,11 +35,14 @@ PAGES = {
     "analytics by day": f"/console/analytics?{RANGE}&step=day&metric=human_rate&by=agent",
     "analytics by hour": f"/console/analytics?{RANGE}&step=hour&metric=attempts&by=local_hour",
     "not counted together": f"/console/analytics?{RANGE}&by=number&agent_id=agent_offers",
+    "heatmap": "/console/heatmap",
+    "heatmap without counts": "/console/heatmap?month=2020-01",
     "counted rows": f"/console/rows?measure=attempts&{RANGE}",
     "no counted row": "/console/rows?measure=attempts&from=2020-01-01&to=2020-01-02",
     "deliveries that wait": "/console/deliveries",
     "deliveries of a day": "/console/deliveries?state=delivered",
     "no delivery": "/console/deliveries?state=failed&kind=crm_note",
+    "audit": "/console/audit",
     "dead letters": "/console/dead-letters",
     "our numbers": "/console/numbers",
     "settings": "/console/settings",
@@ -84,11 +87,11 @@ def axe() -> Axe:
 
 
 def loaded(page: Page, address: str) -> Iterator[Response]:
-    """Load a page, and yield the answer to each request of it."""
+    """Load a page, and yield the answer to each request of it. A stream has no end, so it is left out."""
     answers: list[Response] = []
     page.on("response", lambda answer: answers.append(answer))
     page.goto(address, wait_until="load")
-    yield from answers
+    yield from (answer for answer in answers if answer.request.resource_type != "eventsource")
 
 
 def violations(axe: Axe, page: Page, **options: Any) -> list[str]:

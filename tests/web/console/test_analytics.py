@@ -1,5 +1,7 @@
 """The page of the statistics shows what the API answers."""
 
+import re
+
 from .conftest import Browser
 
 
@@ -28,3 +30,39 @@ async def test_what_is_not_counted_together_is_explained(calls, admin: Browser) 
 
 async def test_an_empty_range_is_said_to_be_empty(admin: Browser) -> None:
     assert "Nothing is counted in this range." in (await admin.get("/console/analytics")).text
+
+
+async def test_the_series_is_compared_with_the_range_before(calls, admin: Browser) -> None:
+    page = (await admin.get("/console/analytics", **{"from": "2026-12-02", "to": "2026-12-03"})).text
+    assert page.count('<line class="before"') == 1, "the hour of yesterday that had attempts"
+    assert '<th scope="col" class="number">before</th>' in page
+    # The chart of the first page is compared with nothing.
+    assert '<line class="before"' not in (await admin.get("/console")).text
+
+
+async def test_distributions_have_percentiles_in_their_units(calls, admin: Browser) -> None:
+    page = (await admin.get("/console/analytics")).text
+    assert re.search(r'<th scope="row">talk time</th><td class="number">2</td><td class="number">[\d.]+ s</td>', page)
+    assert re.search(r'<th scope="row">cost of an attempt</th><td class="number">\d</td><td class="number">\$\d', page)
+
+
+async def test_the_heatmap_has_the_hours_of_the_person(calls, admin: Browser) -> None:
+    page = (await admin.get("/console/heatmap", metric="attempts")).text
+    assert "Attempts by local hour and weekday" in page
+    # Tuesday, 17:00 in UTC, is 9 o'clock in Los Angeles.
+    (tuesday,) = re.findall(r'<tr><th scope="row">Tuesday</th>(.*?)</tr>', page)
+    cells = re.findall(r"<td.*?</td>", tuesday)
+    assert len(cells) == 24 and [number for number, cell in enumerate(cells) if "data-rows" in cell] == [9]
+    assert 'class="number shade-4"' in cells[9] and 'data-rows="3"' in cells[9]
+    link = re.search(r'href="([^"]+)"', cells[9])[1].replace("&amp;", "&")
+    assert (await admin.get(link)).text.count("<tr data-row>") == 3
+
+
+async def test_a_heatmap_without_an_answer_says_why(calls, admin: Browser) -> None:
+    page = (await admin.get("/console/heatmap", month="2026-01")).text
+    # A reader who goes back from month to month comes to an end.
+    assert "Nothing is counted in this month." in page and "month=2025-12" not in page and "month=2026-02" in page
+    page = (await admin.get("/console/heatmap", metric="goal_rate")).text
+    assert "not counted together for this metric" in page
+    for query in (*({"month": one} for one in ("2026-13", "12", "0001-01", "9999-12")), {"metric": "luck"}):
+        assert (await admin.get("/console/heatmap", **query)).status_code == 422

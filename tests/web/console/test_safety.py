@@ -34,6 +34,7 @@ MAY = {
     "POST /console/calls/{call_id}/replay": {"operator", "admin"},
     "POST /console/calls/{call_id}/reschedule": {"admin"},
     "POST /console/calls/{call_id}/note": {"operator", "admin"},
+    "GET /console/heatmap": {"viewer", "operator", "admin"},
     "GET /console/numbers": {"viewer", "operator", "admin"},
     "GET /console/settings": {"operator", "admin"},
     "GET /console/doctor": {"operator", "admin"},

@@ -5,6 +5,7 @@ from starlette.routing import Route
 from ringback.web.console.audit import AuditPage
 from ringback.web.console.call_actions import CallActions
 from ringback.web.console.deliveries import DeliveryPages
+from ringback.web.console.heatmap import HeatmapPage
 from ringback.web.console.installation import InstallationPages
 from ringback.web.console.keys import KeyPages
 from ringback.web.console.live import Live
@@ -20,6 +21,6 @@ def console_of(site: Site) -> tuple[list[Route], Live]:
     The last route is the page for addresses that do not exist.
     """
     live, pages = live_updates(site), Pages(site)
-    calls = (Forms(site, pages), CallActions(site), DeliveryPages(site), Streams(site, live))
+    calls = (Forms(site, pages), CallActions(site), DeliveryPages(site), HeatmapPage(site), Streams(site, live))
     parts = (*calls, AuditPage(site), InstallationPages(site), KeyPages(site), pages)
     return [route for part in parts for route in part.routes()], live

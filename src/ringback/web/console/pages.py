@@ -138,9 +138,9 @@ class Pages:
         wanted = query.filter(flow.report_zone, flow.clock.now())
         step = query.step or ("hour" if wanted.until - wanted.since <= timedelta(days=2) else "day")
         summary, series, breakdown = await asyncio.gather(
-            _or_refused(flow.summary(wanted, compare=True)),
-            _or_refused(flow.series(wanted, query.metric, step, compare=False)),
-            _or_refused(flow.breakdown(wanted, query.metric, query.by, PAGE_SIZE, compare=True)),
+            or_refused(flow.summary(wanted, compare=True)),
+            or_refused(flow.series(wanted, query.metric, step, compare=True)),
+            or_refused(flow.breakdown(wanted, query.metric, query.by, PAGE_SIZE, compare=True)),
         )
         if isinstance(series, dict) and len(series["items"]) > MOST_BARS:
             series = NotAggregated(f"A chart has at most {MOST_BARS} steps: choose a shorter range or a longer step.")
@@ -246,7 +246,8 @@ class Pages:
         raise Problem(404, "not_found", "There is no such page.")
 
 
-async def _or_refused(answer: Awaitable[Item]) -> Item | NotAggregated:
+async def or_refused(answer: Awaitable[Item]) -> Item | NotAggregated:
+    """Return the answer, or why the statistics have none."""
     try:
         return await answer
     except NotAggregated as refused:

@@ -57,6 +57,7 @@ class Renderer:
             "figure": figure,
             "told": wording.told,
             "as_typed": lambda text: Markup("{}").format(text or ""),
+            "percentile": percentile,
             "query": query,
             "web_address": web_address,
             "rows_link": rows_link,
@@ -144,6 +145,14 @@ def figure(name: str, value: float | None) -> str:
         case Unit.RATIO:
             return f"{value:.2f}"
     return f"{value:,.0f}"
+
+
+def percentile(name: str, value: float | None) -> str:
+    """Format a percentile in the unit that ends its name. Without samples it is a dash."""
+    if value is None:
+        return "–"
+    unit = name.rpartition("_")[2]
+    return cents(value) if unit == "cents" else f"{value:,.1f} s" if unit == "s" else f"{value:,.0f} {unit}"
 
 
 def query(asked: Mapping[str, Any], **changed: Any) -> Markup:
