@@ -149,6 +149,7 @@ def test_a_contact_is_suppressed_by_its_id(keyboard: Keyboard) -> None:
 
 def test_a_dead_letter_is_replayed(keyboard: Keyboard) -> None:
     keyboard.follow(keyboard.link("Deliveries"))
+    keyboard.follow(keyboard.page.get_by_role("link", name="Dead letters of the queues"))
     before = keyboard.page.locator("tr[data-row]").count()
     keyboard.follow(keyboard.page.get_by_role("button", name="Replay 1").first)
     assert keyboard.notice() == "1 message is sent again."
