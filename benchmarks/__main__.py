@@ -77,8 +77,8 @@ def plan_of(asked: argparse.Namespace) -> Plan:
 class Measured:
     paths: Sequence[PathResult]
     sections: Sequence[Section]
-    postgres: str
     failed: Sequence[str]
+    postgres: str
     took_s: float
     loads: tuple[float, float]
 
