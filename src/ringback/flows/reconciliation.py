@@ -213,7 +213,6 @@ class Reconciliation:
             await tx.decisions.log(call.call_id, attempt.attempt_id, "asked_provider", detail, now)
             await apply_evidence(tx, seen, report, self.rules, lambda: now)
             reach(Failpoint.POLL_APPLIED)
-            call, attempt = await _lock(tx, seen)
             if attempt.state is AttemptState.UNKNOWN:
                 return False
             if not attempt.is_final:

@@ -32,7 +32,6 @@ class PostgresConsoleSessions:
 
     async def add(self, token_hash: str, key_hash: str, now: datetime, expires_at: datetime) -> bool:
         async with connection_of(self._pool) as connection:
-            await connection.execute("DELETE FROM console_sessions WHERE expires_at <= $1", now)
             status = await connection.execute(_ADD, token_hash, key_hash, "session", now, expires_at)
         return bool(status == "INSERT 0 1")
 

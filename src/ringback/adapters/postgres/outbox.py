@@ -81,13 +81,14 @@ class PostgresOutbox:
     def __init__(self) -> None:
         self._rows: list[tuple[str, str, str | None, str | None, str, datetime]] = []
         self.written: set[str] = set()  # the kinds of rows
-        self.finals: list[tuple[AbtEvent, datetime]] = []  # the events that end a call, and when they were emitted
+        # Each event that ends a call: its type and reason, the id of the call, and the time.
+        self.finals: list[tuple[tuple[str, str], str, datetime]] = []
 
     async def enqueue_event(self, event: AbtEvent, now: datetime) -> None:
         order_key, payload = f"call:{event.call_id}", encode_json(event.envelope())
         self._rows.append(("abt_event", event.event_id, order_key, event.call_id, payload, now))
-        if final_event_of(event) is not None:
-            self.finals.append((event, now))
+        if (final := final_event_of(event)) is not None:
+            self.finals.append((final, event.call_id, now))
 
     async def enqueue(
         self, kind: OutboxKind, message_id: str, payload: Mapping[str, Any], order_key: str | None, now: datetime

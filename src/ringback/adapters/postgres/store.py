@@ -19,7 +19,6 @@ from ringback.adapters.postgres.rows import attempt_from
 from ringback.adapters.postgres.unit_connection import UnitConnection
 from ringback.adapters.postgres.unit_of_work import PostgresUnitOfWork
 from ringback.batching import Batcher
-from ringback.domain.abt_event import AbtEvent
 from ringback.domain.attempt import Attempt
 from ringback.domain.eligibility import MAX_CLOCK_SKEW_S
 from ringback.domain.errors import ClockIsOff
@@ -64,7 +63,7 @@ class PostgresStore:
         self._clock_is_real = clock_is_real
         self._report_zone = report_zone
         self._instance: str | None = None
-        # What this process has committed. Prometheus sees a first incident only if its count was 0 before.
+        # Counts of this process's commits. Prometheus sees a first incident only if its count was 0 before.
         self.accepted_calls = 0
         self.final_events: Counter[tuple[str, str]] = Counter()  # by type and reason
         self.incidents: Counter[str] = Counter(dict.fromkeys(INCIDENTS, 0))
@@ -77,10 +76,10 @@ class PostgresStore:
         if unit.outbox.written:
             self._on_outbox(unit.outbox.written)
         self.incidents.update(unit.decisions.incidents)
-        for event, at in unit.outbox.finals:
+        for final, call_id, at in unit.outbox.finals:
             # The unit is committed, so nothing here may fail: an event without a locked call is counted all the same.
-            call = unit.locked.get(event.call_id)
-            self._count_final(event, (at - call.accepted_at).total_seconds() if call is not None else None)
+            call = unit.locked.get(call_id)
+            self._count_final(final, (at - call.accepted_at).total_seconds() if call is not None else None)
         for report in unit.reports:
             report()
 
@@ -125,17 +124,17 @@ class PostgresStore:
         written = await acceptance.insert_accepted(self._pool, accepted, now, self._report_zone)
         self.accepted_calls += len(written)
         for one in accepted:
-            if one.closing is not None and one.call.call_id in written:
-                self._count_final(one.closing, 0.0)
+            if one.closing is None or one.call.call_id not in written:
+                continue
+            if (final := outbox.final_event_of(one.closing)) is not None:
+                self._count_final(final, 0.0)
         self._on_outbox(acceptance.kinds_of_outbox_rows(accepted))
         return written
 
-    def _count_final(self, event: AbtEvent, after_s: float | None) -> None:
-        final = outbox.final_event_of(event)
-        if final is not None:
-            self.final_events[final] += 1
-            if after_s is not None:
-                self._on_final(final[0], after_s)
+    def _count_final(self, final: tuple[str, str], after_s: float | None) -> None:
+        self.final_events[final] += 1
+        if after_s is not None:
+            self._on_final(final[0], after_s)
 
     async def attempt_of(self, attempt_id: str | None, provider_call_id: str | None) -> Attempt | None:
         record = owner = None

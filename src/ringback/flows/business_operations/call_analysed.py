@@ -105,13 +105,14 @@ class CallAnalysed:
         return _target(attempt)
 
     async def do(self, tx: UnitOfWork, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
-        assert subject.attempt is not None, "found before"
+        attempt = subject.attempt
+        assert attempt is not None, "found before"
         if "call" in args:
             # In the form of the webhook, so that the second of the two is a repeat.
             report = self._report_of_call(args["call"])
             content = json.dumps({"event": "call_analyzed", "call": args["call"]})
         else:
-            provider_call_id, given = subject.attempt.provider_call_id, args["analysis"]
+            provider_call_id, given = attempt.provider_call_id, args["analysis"]
             assert provider_call_id is not None, "checked before"
             source = f"{args['source']} {args.get('version') or ''}".strip()
             analysis = Analysis(**{**given, "custom": given.get("custom") or {}}, source=source)
@@ -119,9 +120,7 @@ class CallAnalysed:
             report = ProviderReport(ReportKind.ANALYZED, provider_call_id, name, analysis=analysis)
             content = json.dumps({"analysis": given, "source": source})
         inbox = (self.identify(content), content)
-        is_new = await apply_evidence(tx, subject.attempt, report, self.rules, lambda: now, inbox=inbox)
-        attempt = await tx.attempts.get(subject.attempt.attempt_id)
-        assert attempt is not None, "read before"
+        is_new = await apply_evidence(tx, attempt, report, self.rules, lambda: now, inbox=inbox)
         result = {"attempt_id": attempt.attempt_id, "verdict": attempt.verdict_type, "revision": attempt.revision}
         code = "analysis_applied" if is_new else "already_known"
         return Reply(True, code, "The analysis is kept.", result)
