@@ -153,7 +153,7 @@ def cost_of_commit(figures: Figures) -> str:
     )
 
 
-#: What limits a path beside its CPU. Decision 0028 has the reasons about updates.
+#: The limits of a path beside its CPU. Decision 0028 has the reasons about updates.
 KNOWN_LIMITS = {
     "place": (
         "a dial has a connection of its own, which the other programs do not pay for. The row of an attempt has the"

@@ -61,7 +61,7 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What a called person does: a scenario's code, and its times in emulated seconds where they are not its own."""
+    """The behaviour of a called person. A time is in emulated seconds; None: that of the scenario."""
 
     scenario: str
     ring_s: float | None = None

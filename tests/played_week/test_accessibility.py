@@ -95,7 +95,7 @@ def loaded(page: Page, address: str) -> Iterator[Response]:
 
 
 def violations(axe: Axe, page: Page, **options: Any) -> list[str]:
-    """What axe finds, each with the elements it is about."""
+    """The findings of axe, each with its elements."""
     found = axe.run(page, options=options or None).response["violations"]
     return [f"{one['id']}: {one['help']}: {[node['html'][:200] for node in one['nodes'][:3]]}" for one in found]
 

@@ -28,7 +28,7 @@ START = (
 
 @dataclass
 class Page(HTMLParser):
-    """What a page links to: addresses, and numbers with the address of their list. None: the list is on this page."""
+    """The links of a page: addresses, and numbers with the address of their list. None: the list is on this page."""
 
     address: str
     text: str

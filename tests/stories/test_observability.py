@@ -1,4 +1,4 @@
-"""What the alert rules and the dashboard ask of Prometheus is served by a running `up`."""
+"""A running `up` serves every metric that the alert rules and the dashboard ask for."""
 
 import json
 import re

@@ -20,7 +20,7 @@ from .separate_processes import API_KEY, RETELL, Processes, ringback, settings_b
 PROCESSES = ("internal-api", "business-api", "call-processor", "webhook-processor", "scheduler", "webhook-receiver")
 CANARIES = make_canaries(random.Random("traces"))
 CALLER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-#: How often a span of this name is below a span of that name, in the process of its own.
+#: The number of spans by (name of the span above, name, process).
 OF_A_CONVERSATION = {
     ("", "call.accept", "internal-api"): 1,
     ("call.accept", "attempt.dial", "call-processor"): 1,

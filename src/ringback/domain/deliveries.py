@@ -37,7 +37,7 @@ class DeliveryFilter:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryHealth:
-    """What the last hour and the messages in the outbox tell about Engage's endpoint. Counts stop at the limit given.
+    """The health of Engage's endpoint, by the last hour and the messages in the outbox. Counts stop at the given limit.
 
     `failing` counts the waiting messages with a failed try. `answers` has (last error, waiting, given up).
     """

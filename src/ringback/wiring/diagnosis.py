@@ -1,4 +1,4 @@
-"""What the doctor examines, with connections of its own."""
+"""Open the targets of the doctor, with connections of its own."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager

@@ -1,4 +1,4 @@
-"""What a person or a key changes leaves exactly one row of the audit log, which names its author."""
+"""Each change by a person or a key leaves exactly one row of the audit log, which names its author."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What systems and people do in the week: requests for calls, cancellations, suppressions, and calls to our numbers."""
+"""The acts of systems and people in the week: requests, cancellations, suppressions, and calls to our numbers."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ def acts_of_week(people: People, since: datetime, until: datetime, calls: int, s
     acts: list[Act] = []
     times = _times(since, until, calls, rng)
     campaigns = rng.choices(CAMPAIGNS, [campaign.share for campaign in CAMPAIGNS], k=calls)
-    others = [person for person in people.all]
+    others = list(people.all)
     rng.shuffle(others)
     for number, (at, campaign, person) in enumerate(zip(times, campaigns, cycle(others), strict=False)):
         acts += _acts_of_call(f"{campaign.name}-{number:05}", at, campaign, person, rng)

@@ -48,7 +48,7 @@ class LiveCalls(Protocol):
 
 @dataclass(slots=True)
 class Round:
-    """What one pass of the loop has read, for every viewer. Each text is rendered at most once."""
+    """The reads of one pass of the loop, for every viewer. Each text is rendered at most once."""
 
     as_of: str
     marks: Mapping[str, str]
@@ -78,7 +78,7 @@ class Viewer:
         raise NotImplementedError
 
     def fresh(self, read: Round) -> int | None:
-        """How many calls a list would have more than the page shows. None: the page shows no such list."""
+        """Count the calls of the list that the page does not show yet. None: the page shows no such list."""
         return None
 
     def end(self, why: str | None = None) -> None:
