@@ -161,10 +161,7 @@ def span(
     """
     if _begin is None:
         return _NO_SPAN
-    parent = of_call(call_id) if attempt is None else of_attempt(call_id, attempt)
-    carried = read_traceparent(follows)
-    if carried is not None and carried.trace_id == parent.trace_id:
-        parent = carried
+    parent = _followed(follows, of_call(call_id) if attempt is None else of_attempt(call_id, attempt))
     ids = _ids(call_id, attempt)
     return _begin(NewSpan(name, kind, parent.trace_id, None, parent.span_id, None, began_ns or None, ids | facts))
 
@@ -183,9 +180,7 @@ def span_of_attempt(name: str, call_id: str, attempt: AttemptIds, *, follows: ob
     """Begin the span of an attempt. A later attempt than the first has a link to its call instead of a parent."""
     if _begin is None:
         return _NO_SPAN
-    own, call, carried = of_attempt(call_id, attempt), of_call(call_id), read_traceparent(follows)
-    if carried is not None and carried.trace_id == call.trace_id:
-        call = carried
+    own, call = of_attempt(call_id, attempt), _followed(follows, of_call(call_id))
     is_first = own.trace_id == call.trace_id
     parent_id, link = (call.span_id, None) if is_first else (None, call)
     ids = _ids(call_id, attempt)
@@ -215,6 +210,12 @@ def span_of_event(name: str, event_id: str, event: Mapping[str, object]) -> Span
     delivering = span(name, data["call_id"], attempt, kind=SpanKind.CLIENT)
     delivering.note(event_id=event_id, event_type=str(event.get("type")))
     return delivering
+
+
+def _followed(traceparent: object, otherwise: TraceContext) -> TraceContext:
+    """Return the context of the traceparent if it is of the same trace."""
+    carried = read_traceparent(traceparent)
+    return carried if carried is not None and carried.trace_id == otherwise.trace_id else otherwise
 
 
 def _ids(call_id: str, attempt: AttemptIds | None) -> dict[str, Fact]:

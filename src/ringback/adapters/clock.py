@@ -27,6 +27,12 @@ def new_id() -> str:
     return str(uuid_utils.uuid7())
 
 
+def id_of(moment: datetime, low: int = 0) -> str:
+    """Return the first UUIDv7 of a moment (RFC 9562, 5.7), or the one with these lowest 62 bits."""
+    milliseconds = max(0, int(moment.timestamp() * 1000))
+    return str(uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | 0x2 << 62 | low))
+
+
 def ids_of(another_clock: Clock | None) -> Callable[[], str]:
     """Return `new_id`, or a maker of UUIDv7s of another clock's time, in order within one process.
 
@@ -37,8 +43,6 @@ def ids_of(another_clock: Clock | None) -> Callable[[], str]:
     made = itertools.count()
 
     def make() -> str:
-        milliseconds = int(another_clock.now().timestamp() * 1000)
-        low = next(made) << 32 | secrets.randbits(32)
-        return str(uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | 0x2 << 62 | low))
+        return id_of(another_clock.now(), next(made) << 32 | secrets.randbits(32))
 
     return make

@@ -13,6 +13,7 @@ from ringback.cli.output import print_json, print_table, visible
 from ringback.cli.render import short_time
 from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, fail
 from ringback.domain.audit import AuditAction, AuditFilter
+from ringback.domain.operations import counted
 
 if TYPE_CHECKING:
     from ringback.adapters.postgres.audit import PostgresAudit
@@ -52,8 +53,8 @@ def show_all(  # noqa: PLR0913 - each is an option of the command line
             for item in items
         ]
         print_table(rows, COLUMNS)
-    noun = "row" if len(items) == 1 else "rows"
-    typer.echo(f"{len(items)} {noun}{'; there are more, see --limit' if more is not None else ''}", err=True)
+    others = "; there are more, see --limit" if more is not None else ""
+    typer.echo(f"{counted(len(items), 'row', 'rows')}{others}", err=True)
 
 
 @app.command()
@@ -65,8 +66,8 @@ def verify(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> Non
     if fault is not None:
         fail(f"the chain breaks: {fault}")
     if not as_json:
-        noun = "row is" if check.rows == 1 else "rows are"
-        typer.echo(f"{check.rows} {noun} whole; the last is {check.sequence}, hash {check.hash}")
+        rows = counted(check.rows, "row is", "rows are")
+        typer.echo(f"{rows} whole; the last is {check.sequence}, hash {check.hash}")
 
 
 def _with_audit(data_dir: Path, work: "Callable[[PostgresAudit], Awaitable[Result]]") -> Result:

@@ -63,7 +63,7 @@ async def _export(pool: "Pool", out: Path, format_: Format, days: list[date], zo
     """Write the files, print their names, and return how many were written."""
     from ringback.adapters.lake import Lake
     from ringback.adapters.postgres.export_rows import PostgresExportRows
-    from ringback.domain.analytics_query import Filter, midnight
+    from ringback.domain.analytics_query import Filter
     from ringback.flows.exports import KINDS, as_csv, as_json_lines, pages_of
 
     rows = PostgresExportRows(pool)
@@ -71,7 +71,7 @@ async def _export(pool: "Pool", out: Path, format_: Format, days: list[date], zo
     lake, count = Lake(out), 0
     for kind in KINDS:
         for day in days:
-            asked = Filter(since=midnight(day, zone), until=midnight(day + timedelta(days=1), zone), zone=zone)
+            asked = Filter.of_days(day, day + timedelta(days=1), zone)
             pages = pages_of(rows, kind, asked)
             if format_ is Format.PARQUET:
                 written = await lake.write(kind, day, as_csv(pages, is_safe=False))

@@ -62,6 +62,11 @@ class Filter:
             asked["attempt_no"] = min(asked["attempt_no"], LAST_NUMBER)
         return {name: value for name, value in asked.items() if value is not None}
 
+    @classmethod
+    def of_days(cls, first: date, following: date, zone: tzinfo) -> "Filter":
+        """The days from `first` on, before `following`."""
+        return cls(since=midnight(first, zone), until=midnight(following, zone), zone=zone)
+
     def previous(self) -> "Filter":
         """The range of the same length just before, in days of the zone where it is whole days."""
         days = days_of(self.since, self.until, self.zone)

@@ -10,6 +10,7 @@ from functools import partial
 
 import structlog
 
+from ringback.domain.deliveries import ENGAGE_KINDS
 from ringback.domain.errors import QueueUnavailable, Retryable
 from ringback.failpoints import Failpoint, reach
 from ringback.loops import Availability, Loops, location
@@ -27,7 +28,7 @@ MALFORMED = Delivery(delivered=False, permanent=True, detail="malformed")
 #: The kinds of rows of each channel.
 CHANNEL_KINDS: dict[str, tuple[OutboxKind, ...]] = {
     "queue": ("call_message",),
-    "engage": ("abt_event", "crm_fields", "crm_note"),
+    "engage": ENGAGE_KINDS,
     "stop": ("stop_call",),
 }
 #: Failures without a response of Engage, or with one of a proxy in front of it. They concern every delivery.

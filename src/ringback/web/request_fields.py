@@ -25,7 +25,7 @@ MAX_METADATA_BYTES = 50_000
 MAX_PAGE = 200
 
 ID = "[0-9A-Za-z_-]{1,64}"
-_UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _IDEMPOTENCY_KEY = r"[\x20-\x7e]{1,255}"
 
@@ -136,7 +136,7 @@ VisibleName = Annotated[Name, AfterValidator(_visible)]
 Sentence = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain)]
 Moment = Annotated[datetime, BeforeValidator(read_moment)]
 #: The id of the last row of a page. In a list by id any other text would name some place too, and a wrong one.
-Cursor = Annotated[str, _matching(_UUID, _BAD_CURSOR)]
+Cursor = Annotated[str, _matching(UUID, _BAD_CURSOR)]
 AuditCursor = Annotated[str, _matching("[0-9]{1,18}", _BAD_CURSOR)]
 EventCursor = Annotated[str, _matching("[0-9]{1,18}-[0-9]{1,18}", _BAD_CURSOR)]
 PageSize = Annotated[int, Field(ge=1, le=MAX_PAGE, strict=False)]

@@ -14,6 +14,7 @@ from ringback.domain.audit import AuditAction, AuditFilter
 from ringback.domain.call import CallStatus, NewCall
 from ringback.domain.phone_number import NumberPlan
 from ringback.domain.zone_names import resolve_zone_code
+from ringback.storage import CallFilter
 from ringback.web.problems import FieldProblem, Point, from_pydantic, invalid, pointer_to
 from ringback.web.request_fields import (
     AuditCursor,
@@ -206,6 +207,9 @@ class CallsQuery(RequestModel):
     stuck: Annotated[bool, Field(strict=False)] = Field(
         False, description="Only calls that are late by minutes, or whose outcome is unknown."
     )
+
+    def filter(self) -> CallFilter:
+        return CallFilter(**{name: value for name, value in dict(self).items() if name not in ("cursor", "limit")})
 
 
 class SuppressionsQuery(RequestModel):

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from ringback.adapters.clock import id_of
 from ringback.adapters.postgres.pool import Pool
 from ringback.adapters.postgres.rollup_rows import PostgresRollupRows
 from ringback.adapters.postgres.store import PostgresStore
-from ringback.adapters.postgres.views import id_of
 from ringback.flows.rollups import Rollups
 from tests.flows.event_processing.conftest import EventStack
 from tests.postgresql import short_lived_copy

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from ringback.adapters.clock import id_of
 from ringback.adapters.postgres.pool import Pool, connection_of
 from ringback.adapters.postgres.rollups import DAY, HIST, HOUR, LOCAL, NUMBER, PERSON, REASON
-from ringback.adapters.postgres.views import id_of
 from ringback.domain.abt_event import iso
 from ringback.domain.analytics_query import Cut, Filter
 from ringback.domain.metrics import is_of_persons

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from ringback.adapters.postgres.conditions import conditions_of
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of, encode_json
 from ringback.adapters.postgres.unit_connection import UnitConnection
 from ringback.domain.abt_event import iso
@@ -92,11 +93,10 @@ class PostgresAudit:
 
     async def page(self, wanted: AuditFilter, limit: int) -> tuple[list[dict[str, Any]], str | None]:
         """Return a page in the shape of the API, the newest row first, and the cursor of the next page."""
-        asked = {text: value for name, text in _CONDITIONS.items() if (value := getattr(wanted, name)) is not None}
-        conditions = " AND ".join(f"{text}${number}" for number, text in enumerate(asked, 1)) or "true"
-        statement = f"{_ROWS} WHERE {conditions} ORDER BY sequence DESC LIMIT {limit + 1:d}"
+        conditions, values = conditions_of({text: getattr(wanted, name) for name, text in _CONDITIONS.items()})
+        statement = f"{_ROWS} WHERE true {conditions} ORDER BY sequence DESC LIMIT {limit + 1:d}"
         async with connection_of(self._pool) as connection:
-            found = [AuditRow(**record) for record in await connection.fetch(statement, *asked.values())]
+            found = [AuditRow(**record) for record in await connection.fetch(statement, *values)]
         rows = found[:limit]
         return [_item(row) for row in rows], str(rows[-1].sequence) if len(found) > limit else None
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from ringback.adapters.postgres.audit import append
+from ringback.adapters.postgres.conditions import conditions_of
 from ringback.adapters.postgres.pool import Pool, connection_of
 from ringback.domain.abt_event import iso
 from ringback.domain.audit import AuditEntry
@@ -112,10 +113,8 @@ def _asked(wanted: DeliveryFilter) -> tuple[str, list[Any]]:
         "delivered_at >= ": wanted.since,
         "delivered_at < ": wanted.until,
     }
-    values = [value for value in asked.values() if value is not None]
-    texts = [text for text, value in asked.items() if value is not None]
-    conditions = [_KINDS, _STATES[wanted.state], *(f"{text}${number}" for number, text in enumerate(texts, 1))]
-    return " AND ".join(conditions), values
+    conditions, values = conditions_of(asked)
+    return f"{_KINDS} AND {_STATES[wanted.state]} {conditions}", values
 
 
 def _replayable(wanted: DeliveryFilter) -> tuple[str, list[Any]]:

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
+from ringback.adapters.clock import id_of
 from ringback.adapters.postgres.pool import Pool, connection_of
-from ringback.adapters.postgres.views import id_of
 from ringback.domain.analytics_query import Filter
 
 PAGE = 2000

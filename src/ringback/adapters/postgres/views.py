@@ -1,11 +1,12 @@
 """Reads for the API and the command line: calls, their timelines, events and suppressions."""
 
-import uuid
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from ringback.adapters.clock import id_of
+from ringback.adapters.postgres.conditions import conditions_of
 from ringback.adapters.postgres.contact_snapshot import read_contact_snapshot
 from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
@@ -223,19 +224,13 @@ class PostgresViews:
         self, *, phone: str | None, contact_id: str | None, cursor: str | None, limit: int
     ) -> tuple[list[Item], str | None]:
         """Return the suppressions in force that match the phone or the contact, or all. The newest come first."""
-        matches, values = _conditions({"phone = ": phone, "contact_id = ": contact_id}, joined_by="OR")
-        older, more = _conditions({"suppression_id < ": cursor}, first=len(values) + 1)
+        matches, values = conditions_of({"phone = ": phone, "contact_id = ": contact_id}, joined_by="OR")
+        older, more = conditions_of({"suppression_id < ": cursor}, first=len(values) + 1)
         matches = f"AND ({matches.removeprefix('OR ')})" if matches else ""
         statement = f"{_SUPPRESSIONS} {matches} {older} ORDER BY suppression_id DESC LIMIT {limit + 1:d}"
         async with connection_of(self._pool) as connection:
             rows = await connection.fetch(statement, *values, *more)
         return _page([_item(row) for row in rows], "suppression_id", limit)
-
-
-def id_of(moment: datetime) -> str:
-    """Return the first UUIDv7 of a moment (RFC 9562, 5.7)."""
-    milliseconds = max(0, int(moment.timestamp() * 1000))
-    return str(uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | 0x2 << 62))
 
 
 def _asked(wanted: CallFilter, cursor: str | None) -> tuple[str, list[Any]]:
@@ -255,17 +250,10 @@ def _asked(wanted: CallFilter, cursor: str | None) -> tuple[str, list[Any]]:
         "c.call_id <= ": id_of(until + _IDS_DIFFER) if until is not None else None,
         "c.call_id < ": cursor,
     }
-    conditions, values = _conditions(asked)
+    conditions, values = conditions_of(asked)
     conditions += _AND_SHOWN_AS.get(wanted.status or "", "")
     conditions += f" AND {_STUCK}" if wanted.stuck else ""
     return conditions, values
-
-
-def _conditions(asked: Mapping[str, object], *, joined_by: str = "AND", first: int = 1) -> tuple[str, list[Any]]:
-    """Build the SQL for the conditions with a value, and their values. Parameters are numbered from `first`."""
-    values = [value for value in asked.values() if value is not None]
-    texts = [text for text, value in asked.items() if value is not None]
-    return " ".join(f"{joined_by} {text}${number}" for number, text in enumerate(texts, first)), values
 
 
 async def _read_calls(connection: Connection, statement: str, values: Sequence[object]) -> list[Item]:

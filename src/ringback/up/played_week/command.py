@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ringback.config import Settings, process_environment
-from ringback.domain.analytics_query import Filter, midnight
+from ringback.domain.analytics_query import Filter
 from ringback.embedded.data_dir import DataDirectoryLock
 from ringback.logs import configure_logs
 from ringback.process import application, run_loop
@@ -50,7 +50,7 @@ SERVICES = (internal_api, business_api, webhook_receiver)
 
 @dataclass(frozen=True, slots=True)
 class Week:
-    """What is played: so many requests for calls, drawn from the seed, in the time before `until`."""
+    """So many requests for calls, drawn from the seed, in the time before `until`."""
 
     calls: int
     seed: int
@@ -63,9 +63,7 @@ class Week:
 
     def days(self) -> Filter:
         """Every day of the week, as a question to the statistics."""
-        return Filter(
-            since=midnight(self.since.date(), UTC), until=midnight(self.until.date() + timedelta(days=1), UTC), zone=UTC
-        )
+        return Filter.of_days(self.since.date(), self.until.date() + timedelta(days=1), UTC)
 
 
 def run_played_week(calls: int, seed: int, *, keep: bool) -> None:
@@ -116,7 +114,7 @@ async def play_week(plan: Plan, bound: socket.socket, week: Week, console: Conso
         deps = player.deps
 
         async def show_day(day: date) -> None:
-            wanted = Filter(since=midnight(day, UTC), until=midnight(day + timedelta(days=1), UTC), zone=UTC)
+            wanted = Filter.of_days(day, day + timedelta(days=1), UTC)
             metrics = (await deps.analytics().summary(wanted, compare=False))["metrics"]
             attempts, human, goals = (metrics[name]["value"] for name in ("attempts", "human_rate", "goal_rate"))
             shares = "" if human is None else f"   {human:5.0%} human   {goals or 0:5.0%} of persons with the goal met"

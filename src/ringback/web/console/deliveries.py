@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 from starlette.requests import Request
@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from ringback.domain.abt_event import LIFECYCLE_NAMES, iso
 from ringback.domain.access import Permission
-from ringback.domain.deliveries import ENGAGE_KINDS, DeliveryFilter, DeliveryState
+from ringback.domain.deliveries import ENGAGE_KINDS, DeliveryFilter, DeliveryState, EngageKind
 from ringback.flows.operator.deliveries import MOST_REPLAYED, NotReplayable
 from ringback.web.console.facts import MOST_COUNTED
 from ringback.web.console.pages import PAGE_SIZE, read_query
@@ -31,7 +31,7 @@ HEALTH_OF = timedelta(hours=1)
 
 class DeliveriesQuery(RequestModel):
     state: Annotated[DeliveryState, Field(strict=False)] = DeliveryState.WAITING
-    kind: Literal["abt_event", "crm_fields", "crm_note"] | None = None
+    kind: EngageKind | None = None
     type: Name | None = None
     call_id: Cursor | None = None
     message_id: Name | None = None

@@ -1,4 +1,4 @@
-"""What the live pages show: read once, for a page that is loaded or for every viewer of it."""
+"""The facts of the live pages, read once for a page that is loaded or for every viewer of it."""
 
 import asyncio
 from collections.abc import Collection
@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ringback.domain.abt_event import iso
-from ringback.domain.analytics_query import Filter, midnight
+from ringback.domain.analytics_query import Filter
 from ringback.flows.analytics import Analytics
 from ringback.flows.operator.dead_letters import DeadLetters
 from ringback.storage import CallFilter
@@ -79,7 +79,7 @@ def with_sums(call: Item) -> Item:
 
 def _today(analytics: Analytics) -> Filter:
     zone, today = analytics.report_zone, analytics.clock.now().astimezone(analytics.report_zone).date()
-    return Filter(since=midnight(today, zone), until=midnight(today + timedelta(days=1), zone), zone=zone)
+    return Filter.of_days(today, today + timedelta(days=1), zone)
 
 
 def _last_day(analytics: Analytics) -> Filter:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ringback.domain.access import Permission
-from ringback.domain.analytics_query import Filter, NotAggregated, midnight
+from ringback.domain.analytics_query import Filter, NotAggregated
 from ringback.domain.metrics import METRICS
 from ringback.web.analytics_models import MetricName
 from ringback.web.console.facts import Item
@@ -57,10 +57,7 @@ class HeatmapPage:
         following, before = (first + timedelta(days=31)).replace(day=1), (first - timedelta(days=1)).replace(day=1)
         found, past = [
             await or_refused(analytics.breakdown(month, query.metric, "local_hour", MOST_CELLS, compare=False))
-            for month in (
-                Filter(since=midnight(since, zone), until=midnight(until, zone), zone=zone)
-                for since, until in ((first, following), (before, first))
-            )
+            for month in (Filter.of_days(first, following, zone), Filter.of_days(before, first, zone))
         ]
         refused = next((one for one in (found, past) if isinstance(one, NotAggregated)), None)
         counted = [one["items"] for one in (found, past) if not isinstance(one, NotAggregated)]

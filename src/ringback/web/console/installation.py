@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from ringback.domain.abt_event import iso
 from ringback.domain.access import Permission
-from ringback.domain.analytics_query import Filter, midnight
+from ringback.domain.analytics_query import Filter
 from ringback.flows.operator.diagnostics import diagnose
 from ringback.web.console.facts import Item
 from ringback.web.console.sessions import Visitor
@@ -45,7 +45,7 @@ class InstallationPages:
         analytics = self.site.flows.analytics
         zone = analytics.report_zone
         tomorrow = analytics.clock.now().astimezone(zone).date() + timedelta(days=1)
-        week = Filter(since=midnight(tomorrow - NUMBERS_OF, zone), until=midnight(tomorrow, zone), zone=zone)
+        week = Filter.of_days(tomorrow - NUMBERS_OF, tomorrow, zone)
         found = await asyncio.gather(
             *(analytics.breakdown(week, name, "number", MOST_NUMBERS, compare=True) for name in OF_NUMBERS)
         )

@@ -22,20 +22,17 @@ from ringback.flows.analytics import BREAKDOWNS
 from ringback.flows.operator.dead_letters import DeadLetterEntry
 from ringback.storage import CallFilter
 from ringback.web.analytics_models import ReportQuery, RowsQuery
-from ringback.web.console.facts import MOST_COUNTED, now_facts, only, story_facts, with_sums
+from ringback.web.console.facts import MOST_COUNTED, Item, now_facts, only, story_facts, with_sums
 from ringback.web.console.sessions import HEADERS, NOT_STORED, ROOT, Visitor
 from ringback.web.console.site import Site
 from ringback.web.problems import FieldProblem, Problem, found, from_pydantic, invalid, query_pointer
-from ringback.web.request_fields import ID, known_id
+from ringback.web.request_fields import ID, UUID, known_id
 from ringback.web.request_models import CallsQuery, RequestModel, SuppressionsQuery, WhyQuery
-
-Item = dict[str, Any]
 
 PAGE_SIZE = 50
 #: A chart of a week by hours is still readable, and its page stays below 100 KB.
 MOST_BARS = 168
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: The qualifiers of the search box, and the parameters of the list that they set.
 QUALIFIERS = {
     "contact": "contact_id",
@@ -86,10 +83,7 @@ class Pages:
 
     async def calls(self, request: Request, visitor: Visitor) -> Response:
         asked, query = read_query(self.site, CallsQuery, request.query_params)
-        given = dict(query)
-        cursor = given.pop("cursor")
-        del given["limit"]
-        wanted = CallFilter(**given)
+        wanted, cursor = query.filter(), query.cursor
         count, (items, next_cursor) = await asyncio.gather(
             self.site.flows.views.count_calls(wanted, MOST_COUNTED + 1),
             self.site.flows.views.calls_in_detail(wanted, cursor=cursor, limit=PAGE_SIZE),
@@ -125,7 +119,7 @@ class Pages:
 
     async def find(self, request: Request, visitor: Visitor) -> Response:
         text = request.query_params.get("q", "").strip()
-        if _UUID.fullmatch(text) and await self.site.flows.views.call(text) is not None:
+        if re.fullmatch(UUID, text) and await self.site.flows.views.call(text) is not None:
             return RedirectResponse(f"{ROOT}/calls/{text}", 303, HEADERS | NOT_STORED)
         return RedirectResponse(f"{ROOT}/calls?{urlencode(search(text))}", 303, HEADERS | NOT_STORED)
 

@@ -8,7 +8,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ringback.domain.access import Permission
-from ringback.storage import CallFilter
 from ringback.web.console.facts import list_facts, now_facts, story_facts
 from ringback.web.console.live import ListViewer, Live, NowViewer, StoryViewer
 from ringback.web.console.pages import PAGE_SIZE, read_query
@@ -42,8 +41,7 @@ class Streams:
         asked = dict(request.query_params)
         newest = asked.pop("newest", None)
         _, query = read_query(self.site, CallsQuery, asked)
-        given = {name: value for name, value in dict(query).items() if name not in ("cursor", "limit")}
-        wanted = CallFilter(**given)
+        wanted = query.filter()
         shown, _ = await self.site.flows.views.calls(wanted, cursor=query.cursor, limit=PAGE_SIZE)
         call_ids = [call["call_id"] for call in shown]
         return self.live.stream(ListViewer(visitor.session, call_ids, wanted=wanted, newest=newest))

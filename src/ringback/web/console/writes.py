@@ -8,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from ringback.domain.access import Permission
+from ringback.domain.operations import counted
 from ringback.domain.plain_text import has_unseen
 from ringback.flows.operator.dead_letters import UnknownSource
 from ringback.flows.suppression import SuppressionOrder
@@ -166,4 +167,4 @@ def reason_of(form: Mapping[str, str]) -> str | None:
 
 
 def _attempts(count: int) -> str:
-    return "1 attempt" if count == 1 else f"{count} attempts"
+    return counted(count, "attempt", "attempts")

@@ -15,7 +15,7 @@ from ringback.domain.call import AcceptReceipt, KeyReused, NewCall
 from ringback.domain.phone_number import NumberPlan
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.suppression import SuppressionOrder
-from ringback.storage import CallFilter, Views
+from ringback.storage import Views
 from ringback.web import request_models, response_models
 from ringback.web.auth import actor_of, needs
 from ringback.web.problems import Problem, found
@@ -78,9 +78,7 @@ def add_call_routes(router: APIRouter, api: VoiceApi) -> None:
 
     @router.get("/calls", dependencies=may_read, response_model=response_models.CallsPage)
     async def list_calls(query: Annotated[CallsQuery, Query()]) -> Any:
-        asked = dict(query)
-        cursor, limit = asked.pop("cursor"), asked.pop("limit")
-        items, next_cursor = await api.views.calls(CallFilter(**asked), cursor=cursor, limit=limit)
+        items, next_cursor = await api.views.calls(query.filter(), cursor=query.cursor, limit=query.limit)
         return {"items": items, "next_cursor": next_cursor}
 
     @router.get("/calls/{call_id}", dependencies=may_read, response_model=response_models.Call, responses={404: {}})
