@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 from asyncpg.connect_utils import SessionAttribute
 
+from ringback.adapters.postgres.array_types import teach_arrays
 from ringback.domain.errors import Retryable, StoreUnavailable
 
 #: Errors after which the connection, or its server, is unusable. Another connection may reach a better server.
@@ -93,6 +94,7 @@ async def _prepare_any_connection(connection: asyncpg.Connection) -> None:
     await connection.execute(_SESSION)
     # `json` keeps the text as written. The standard decoder keeps the order of the keys too.
     await connection.set_type_codec("json", encoder=encode_json, decoder=json.loads, schema="pg_catalog")
+    teach_arrays(connection)
 
 
 async def _prepare_connection(connection: asyncpg.Connection) -> None:
