@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ringback.telemetry import Metrics
-from ringback.web.description import Application, docs_routes, event_webhooks
+from ringback.web.description import Application, docs_routes
 from ringback.web.direct_routes import PATTERN, DirectRoutes
 from ringback.web.limits import REJECTED_IN, Authenticate, AuthenticatedBody, BodyReader, LoadShedding, RequestTimeout
 from ringback.web.problems import install_problems
@@ -38,8 +38,6 @@ def create_application(
     # Retell's routes come first, because they are called most and have the least time to answer. The routers' routes
     # are added flat: a router that is included matches each request twice.
     app.router.routes.extend([*routes, *docs_routes(), *(route for router in routers for route in router.routes)])
-    if routers:
-        app.webhooks.include_router(event_webhooks())
     install_problems(app)
     # The last one added is the first one asked.
     app.add_middleware(DirectRoutes, routes=app.routes)

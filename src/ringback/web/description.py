@@ -82,6 +82,9 @@ class Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is not None:
             return self.openapi_schema
+        # Here and not at the start, because few processes are ever asked, and the models take a sixth of a start.
+        if any(isinstance(route, APIRoute) for route in self.routes):
+            self.webhooks.include_router(event_webhooks())
         schema = super().openapi()
         for route in self.routes:
             if isinstance(route, APIRoute) and route.include_in_schema:
