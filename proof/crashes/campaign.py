@@ -42,7 +42,7 @@ class Extent:
     seeds: int
 
 
-EXTENTS = {Size.SMALL: Extent(3, 0), Size.FULL: Extent(6, 50)}
+EXTENTS = {Size.SMALL: Extent(3, 0), Size.FULL: Extent(6, 34)}
 #: The kills of the small size: around each place where a message or a request leaves or comes in, and in a group. They
 #: take the modes in turn.
 FEW = (

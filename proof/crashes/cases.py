@@ -44,6 +44,8 @@ _SETTINGS = {
     "RINGBACK_ANALYSIS_GIVE_UP_S": "600",
     "RINGBACK_MAX_CALL_S": "60",
     "RINGBACK_INBOUND_HOLD_S": "120",
+    # No act opens a page, and their routes would be a quarter of what a life's start costs.
+    "RINGBACK_CONSOLE": "off",
 }
 # The resend comes after the third clean look-up; two more may stay unanswered on a busy machine.
 _WITH_RESEND = {"RINGBACK_UNKNOWN_LOOKUPS_S": "1,2,4,8,16,240", "RINGBACK_SAME_KEY_WINDOW_S": "2700"}
