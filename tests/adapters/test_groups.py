@@ -5,13 +5,15 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from ringback.adapters.postgres.groups import ALONE_AT_ONCE, LIMIT, Grouping
 from ringback.adapters.postgres.pool import Pool
 from ringback.adapters.postgres.store import PostgresStore
+from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call, RetryPolicy, Task, TaskKind
 from ringback.domain.contact import Contact
 from ringback.domain.errors import Retryable, StoreUnavailable
@@ -217,6 +219,37 @@ async def test_a_value_that_postgresql_refuses_fails_its_own_unit_only(
     ends = await together(store, calls, call_1=asks)
     assert [end is None for end in ends] == [True, False, True, True, True]
     assert await sequences(pool) == [1, 0, 1, 1, 1]
+
+
+async def test_a_call_id_that_postgresql_refuses_fails_its_own_unit_only(
+    store: PostgresStore, pool: Pool, calls: list[str]
+) -> None:
+    ends = await together(store, ["call-0", "call-\0", *calls[1:]])
+    assert [end is None for end in ends] == [True, False, True, True, True, True]
+    assert await sequences(pool) == [1] * 5
+
+
+async def test_a_read_that_fails_the_group_fails_one_unit_only_at_the_next_try(
+    store: PostgresStore, pool: Pool, calls: list[str], reached: Counter[Failpoint]
+) -> None:
+    """PostgreSQL has no such number, and the units' reads are one statement."""
+
+    async def reads(tx: UnitOfWork, call: Call) -> None:
+        number = 2**70 if call.call_id == "call-1" else 1
+        await tx.attempts.count_before(cast(Attempt, SimpleNamespace(call_id=call.call_id, number=number)), [])
+        await raise_sequence(tx, call)
+
+    works = {call_id.replace("-", "_"): reads for call_id in calls}
+    ends = await together(store, calls, **works)
+    assert {type(end) for end in ends} == {StoreUnavailable}
+    groups = reached[Failpoint.GROUP_LOCKED]
+    ends = await together(store, calls, **works)
+    assert [end is None for end in ends] == [True, False, True, True, True]
+    assert not isinstance(ends[1], StoreUnavailable)
+    assert reached[Failpoint.GROUP_LOCKED] == groups
+    assert await sequences(pool) == [1, 0, 1, 1, 1]
+    assert await together(store, calls) == [None] * 5
+    assert reached[Failpoint.GROUP_LOCKED] == groups + 1
 
 
 async def test_a_person_is_in_a_group_once(store: PostgresStore, pool: Pool, reached: Counter[Failpoint]) -> None:

@@ -8,13 +8,15 @@ from functools import partial
 from typing import Any, TypeVar
 
 import asyncpg
+import structlog
 
 from ringback.adapters.postgres.locks import TRY_CONTACTS_OF_CALLS
 from ringback.adapters.postgres.pool import UNAVAILABLE, Connection, Pool, connection_of
 from ringback.adapters.postgres.questions import Question, ask_together
 from ringback.adapters.postgres.tracked_rows import Statement, Write, write_together
-from ringback.domain.errors import StoreUnavailable
+from ringback.domain.errors import Retryable, StoreUnavailable
 from ringback.failpoints import Failpoint, reach
+from ringback.loops import location
 
 #: A frozen process keeps the people of a whole group locked, until PostgreSQL ends its transaction.
 LIMIT = 32
@@ -68,6 +70,7 @@ class Group:
     """One transaction of several units. It makes its statements when all its members wait.
 
     A member's failure undoes its own writes only. A failure of the connection or of the commit fails all members.
+    A statement that asks for several of them fails all, too, whoever gave the value that PostgreSQL refuses.
     """
 
     def __init__(self, members: Iterable[Member]) -> None:
@@ -215,14 +218,21 @@ class Group:
         elif not member.committed.done():
             member.committed.set_exception(error)
 
-    def fail(self, error: Exception) -> None:
-        """Raise the error to all members that wait."""
+    @property
+    def calls(self) -> set[str]:
+        return set(self._members)
+
+    def fail(self, error: Retryable, *, by_a_value: bool) -> None:
+        """Raise the error to all members that wait. `by_a_value`: those who are not let in yet go alone instead."""
         self._over = error
         waiting: list[asyncio.Future[Any]] = []
         for line in (self.questions, self.for_turn, self.for_connection):
             waiting += [answer for answer, _ in line]
-        waiting += [member.joined for member in self._members.values()]
         waiting += [member.committed for member in (*self._unwritten, *self._written)]
+        for member in self._members.values():
+            if by_a_value and not member.joined.done():
+                member.joined.set_result(False)
+            waiting.append(member.joined)
         for future in waiting:
             if not future.done():
                 future.set_exception(error)
@@ -255,6 +265,7 @@ class Groups:
         self._grouping = grouping
         self._waiting: list[Member] = []
         self._running: set[asyncio.Task[None]] = set()
+        self._suspects: set[str] = set()  # calls of a group that a value of one of them has failed
         self._alone = asyncio.Semaphore(ALONE_AT_ONCE)
 
     async def join(self, call_id: str, unit: AsyncExitStack) -> Member | None:
@@ -264,7 +275,9 @@ class Groups:
         """
         member = Member(call_id)
         await unit.enter_async_context(self._membership(member))
-        if self._grouping is not Grouping.NEVER:
+        if call_id in self._suspects:
+            self._suspects.remove(call_id)
+        elif self._grouping is not Grouping.NEVER:
             self._waiting.append(member)
             # After all units that were woken in the same turn of the event loop.
             asyncio.get_running_loop().call_soon(self._form)
@@ -311,7 +324,12 @@ class Groups:
     def _end(self, group: Group, task: "asyncio.Task[None]") -> None:
         self._running.discard(task)
         if task.cancelled():
-            group.fail(StoreUnavailable("the group was cancelled"))
-        elif isinstance(error := task.exception(), Exception):
-            group.fail(error)
+            group.fail(StoreUnavailable("the group was cancelled"), by_a_value=False)
+        elif isinstance(error := task.exception(), Retryable):
+            group.fail(error, by_a_value=False)
+        elif isinstance(error, Exception):
+            # A value of one of them, probably. Each is tried again alone, and only that one fails again.
+            structlog.get_logger().error("group.failed", error=type(error).__name__, at=location(error))
+            self._suspects |= group.calls
+            group.fail(StoreUnavailable("another unit of the group has failed"), by_a_value=True)
         self._form()
