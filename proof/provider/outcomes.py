@@ -26,7 +26,7 @@ class Outcome:
     creates: frozenset[int]
     status: str
     events: tuple[str, ...]
-    corrected: bool = False  # given up or rejected first; the proof came later, and the end corrects
+    corrected: bool = False  # given up first; the proof came later, and the end corrects
     surfaced: bool = False  # abandoned as unknown
 
 
@@ -69,12 +69,6 @@ def rang_after_all(scenario: str, *creates: int) -> Outcome:
     """Given up, and then the late request rang the phone."""
     outcome = answered(scenario, *creates)
     return replace(outcome, events=("failed outcome_unknown", *outcome.events), corrected=True)
-
-
-def refused_and_rang(scenario: str) -> Outcome:
-    """The refusal was reported before the webhooks of the call were applied, and the end corrects it."""
-    outcome = answered(scenario)
-    return replace(outcome, events=("failed refused", *outcome.events), corrected=True)
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
@@ -18,6 +18,8 @@ from proof.provider.acts import PASS, Act, End, Forward, Plan
 
 T = TypeVar("T")
 Address = tuple[str, int]
+#: Whether the product has applied webhooks with these names to this attempt.
+Applied = Callable[[str, Collection[str]], Awaitable[bool]]
 
 CASE_KEY = "proof_case"
 CREATE = "/v2/create-phone-call"
@@ -67,12 +69,16 @@ class _Course:
 
 
 class Proxy:
-    """Two entrances: the provider's, for the product, and the webhooks', for the provider. `log` only grows."""
+    """Two entrances: the provider's, for the product, and the webhooks', for the provider. `log` only grows.
 
-    def __init__(self, provider: Address, product: Address, plans: Mapping[str, Plan]) -> None:
+    `have_applied` tells whether the product has applied the webhooks of an attempt. It is called in the proxy's thread.
+    """
+
+    def __init__(self, provider: Address, product: Address, plans: Mapping[str, Plan], have_applied: Applied) -> None:
         self._provider = provider
         self._product = product
         self._plans = plans
+        self._have_applied = have_applied
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._kept = ReservedPort()
@@ -195,6 +201,10 @@ class Proxy:
         course = self._courses[seen.case]
         if act.after_webhooks:
             await _until(lambda: course.webhooks_taken >= _WEBHOOKS_OF_UNCONNECTED)
+            # Taken is not applied: on a busy machine a refusal could come between, and be believed.
+            attempt_id = str(_json(request.body).get("metadata", {}).get("ringback_attempt_id"))
+            while not await self._have_applied(attempt_id, _WEBHOOKS_OF_UNCONNECTED):
+                await asyncio.sleep(_POLL_S)
         await asyncio.sleep(act.delay_s)
         content = act.form(answer)[: act.cut]
         seen.sent_bytes = len(content)

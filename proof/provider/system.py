@@ -2,13 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncpg
 
 from proof.harness.clients import until_2xx
 from proof.harness.clock import LeapingClock
@@ -57,6 +59,18 @@ class System:
         return [dict(row) for row in await self.pool.fetch(query, *arguments)]
 
 
+_APPLIED = "SELECT array_agg(event) FROM provider_events WHERE attempt_id = $1"
+
+
+async def _have_applied(database_url: str, attempt_id: str, names: Collection[str]) -> bool:
+    """With a connection of its own, because the pool belongs to another thread."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        return set(names) <= set(await connection.fetchval(_APPLIED, attempt_id) or ())
+    finally:
+        connection.terminate()
+
+
 @asynccontextmanager
 async def open_system(
     database_url: str,
@@ -69,7 +83,7 @@ async def open_system(
     """`settings` are the product's except addresses and keys, `retell` the emulator's. Leaves nothing running."""
     bound, retell_port, engage_port = listening(0), ReservedPort(), ReservedPort()
     address = bound.getsockname()
-    proxy = Proxy(("127.0.0.1", retell_port.number), address, plans)
+    proxy = Proxy(("127.0.0.1", retell_port.number), address, plans, partial(_have_applied, database_url))
     proxy.open()
     environment = {
         **RETELL_KEYS,

@@ -149,7 +149,10 @@ def plans():
 
 @pytest.fixture
 def proxy(provider, plans):
-    opened = Proxy(provider.address, provider.address, plans)
+    async def have_applied(attempt_id, names):
+        return True
+
+    opened = Proxy(provider.address, provider.address, plans, have_applied)
     opened.open()
     yield opened
     opened.close()
