@@ -31,7 +31,8 @@ CHANNEL_KINDS: dict[str, tuple[OutboxKind, ...]] = {
     "engage": ENGAGE_KINDS,
     "stop": ("stop_call",),
 }
-#: Failures without a response of Engage, or with one of a proxy in front of it. They concern every delivery.
+#: Failures without a response of Engage, or with one of a proxy in front of it. They concern every delivery. While they
+#: last one row is sent at a time, with growing pauses: thousands that fail would use up their tries and slow dialing.
 _ENGAGE_IS_LOST = frozenset({"timeout", "tls", "connect", "connection_lost", "http_502", "http_503", "http_504"})
 
 #: A row with a permanent refusal is sent this often.
@@ -172,6 +173,10 @@ class OutboxWakeup:
                 self._by_kind[kind].set()
 
 
+class ReceiverUnavailable(Retryable):
+    """Nothing was delivered in a pass, and not because of the rows."""
+
+
 _Batches = dict[asyncio.Task[list[Delivery]], Sequence[OutboxRow]]
 
 
@@ -209,6 +214,15 @@ class OutboxRelay:
         self._store = store
         self._clock = clock
         self.availability = Availability()  # replaced by that of the process
+        self._is_engage_lost = False
+
+    def most_at_once(self, channel: Channel) -> int:
+        """Return how many rows of the channel may be sent at once."""
+        return 1 if self.is_lost(channel) else channel.max_in_flight
+
+    def is_lost(self, channel: Channel) -> bool:
+        """Report whether the last results of the channel say that its receiver is unavailable."""
+        return channel.name == "engage" and self._is_engage_lost
 
     async def take(self, channel: Channel, limit: int) -> list[OutboxRow]:
         now = self._clock.now()
@@ -246,8 +260,11 @@ class OutboxRelay:
         for row, delivery in outcomes:
             if not delivery.delivered and await self._postpone(channel, row, delivery):
                 reasons[delivery.detail] += 1
-        if not delivered and channel.name == "engage" and (lost := _ENGAGE_IS_LOST & reasons.keys()):
-            self.availability.lost(channel.name, min(lost))
+        if channel.name == "engage" and outcomes:
+            lost = _ENGAGE_IS_LOST & reasons.keys()
+            self._is_engage_lost = bool(lost) and not delivered
+            if self._is_engage_lost:
+                self.availability.lost(channel.name, min(lost))
         if reasons:
             _log.warning("outbox.postponed", lane=channel.name, reasons=dict(reasons))
         return len(outcomes) > reasons.total()
@@ -269,24 +286,26 @@ class OutboxRelay:
         return False
 
 
-async def deliver_due(relay: OutboxRelay, channel: Channel, stop: asyncio.Event) -> None:
+async def deliver_due(relay: OutboxRelay, channel: Channel, stop: asyncio.Event) -> bool:
     """Deliver everything that is due now, with the rows that follow under the same key. Stops taking rows at `stop`.
 
-    Raises the store's errors. Rows that were sent but not marked are sent again, under the same ids.
+    Returns False if it ended early because the receiver is unavailable. Raises the store's errors. Rows that were sent
+    but not marked are sent again, under the same ids.
     """
     in_flight: _Batches = {}
-    taking = True
+    taking, has_tried = True, False
     try:
         while True:
-            max_in_flight = channel.max_in_flight - sum(map(len, in_flight.values()))
-            if taking and max_in_flight > 0 and not stop.is_set():
-                rows = await relay.take(channel, max_in_flight)
+            free = relay.most_at_once(channel) - sum(map(len, in_flight.values()))
+            if taking and free > 0 and not stop.is_set():
+                rows = await relay.take(channel, free)
                 batches = [
                     rows[start : start + channel.batch_size] for start in range(0, len(rows), channel.batch_size)
                 ]
                 in_flight |= {asyncio.ensure_future(channel.send(batch)): batch for batch in batches}
             if not in_flight:
-                return
+                return not (has_tried and relay.is_lost(channel))
+            has_tried = True
             done, _ = await asyncio.wait(in_flight, timeout=STRAGGLER_S)
             finished = {task: in_flight.pop(task) for task in done}
             progress = await relay.record_results(channel, _outcomes(channel, finished))
@@ -320,12 +339,13 @@ async def run_relay(
 ) -> None:
     """Deliver each channel when `wakeup` names a kind of it and at least every `poll_s`, until `stop`.
 
-    Sent batches are finished.
+    Sent batches are finished. While a receiver is unavailable, the pauses of a failing loop are between the passes.
     """
 
     async def deliver_channel(channel: Channel, woken: asyncio.Event) -> None:
         woken.clear()
-        await deliver_due(relay, channel, stop)
+        if not await deliver_due(relay, channel, stop):
+            raise ReceiverUnavailable(channel.name)
         waits = [asyncio.ensure_future(event.wait()) for event in (woken, stop)]
         try:
             await asyncio.wait(waits, timeout=poll_s, return_when=asyncio.FIRST_COMPLETED)

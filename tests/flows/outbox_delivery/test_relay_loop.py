@@ -147,3 +147,55 @@ async def test_no_more_than_fifty_rows_are_sent_at_once_to_a_hanging_engage(
     answer.set()
     await running
     assert len(engage.seen) == 120
+
+
+def let_all_wait(outbox: Any, engage: Any, events: int, times: int) -> None:
+    """Events of as many calls, each of which Engage's proxy answers with 503 so often."""
+    for number in range(events):
+        engage.fail(f"id-{number}", 503, times)
+        outbox.add("abt_event", f"id-{number}", f"call:{number}")
+
+
+async def test_an_unavailable_engage_is_left_alone_whatever_wakes_its_channel(
+    relay: OutboxRelay, outbox: Any, engage: Any, queue: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loops, "FIRST_PAUSE_S", 60.0)
+    monkeypatch.setattr(loops, "LONGEST_PAUSE_S", 60.0)
+    let_all_wait(outbox, engage, 120, times=100)
+    async with running(relay, poll_s=0.005) as wakeup:
+        await until(lambda: len(engage.seen) >= 50)
+        for _ in range(20):
+            outbox.add("abt_event", "another", "call:another")
+            wakeup.notify(["abt_event"])
+            await asyncio.sleep(0.002)
+        outbox.add_call_message(1)
+        wakeup.notify(["call_message"])
+        await until(lambda: len(queue.batches) == 1)
+    assert len(engage.seen) == 50
+
+
+async def test_one_row_at_a_time_finds_out_that_engage_works_again(
+    relay: OutboxRelay, outbox: Any, engage: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loops, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(loops, "LONGEST_PAUSE_S", 0.001)
+    let_all_wait(outbox, engage, 120, times=1)
+    async with running(relay, poll_s=0.001):
+        # 50 at once; then, one after the other, 70 that were never tried, and the last answer is still a 503.
+        await until(lambda: len(engage.seen) == 120)
+        assert all(row.open and row.tries == 1 for row in outbox.rows)
+        clock.advance(5)
+        await until(lambda: not any(row.open for row in outbox.rows))
+    assert {row.tries for row in outbox.rows} == {2}
+
+
+async def test_rows_that_fail_alone_do_not_slow_the_others(
+    relay: OutboxRelay, outbox: Any, engage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loops, "FIRST_PAUSE_S", 60.0)
+    engage.fail("refused", 500, 100)
+    async with running(relay, poll_s=0.001):
+        outbox.add("abt_event", "refused", "call:0")
+        await until(lambda: "refused" in engage.seen)
+        outbox.add("abt_event", "good", "call:1")
+        await until(lambda: "good" in engage.seen)

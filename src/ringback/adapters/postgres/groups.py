@@ -70,7 +70,7 @@ class Group:
     """One transaction of several units. It makes its statements when all its members wait.
 
     A member's failure undoes its own writes only. A failure of the connection or of the commit fails all members.
-    A statement that asks for several of them fails all, too, whoever gave the value that PostgreSQL refuses.
+    So does a value that PostgreSQL refuses in a statement for several members.
     """
 
     def __init__(self, members: Iterable[Member]) -> None:
