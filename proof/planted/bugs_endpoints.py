@@ -4,14 +4,12 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from proof.planted.bug import Right, planted
 from ringback.consumer import Consumer
-from ringback.domain.errors import Retryable, StoreUnavailable
-from ringback.flows.business_operations.runner import BusinessOperations
+from ringback.domain.errors import StoreUnavailable
 from ringback.flows.call_initiation import AcceptRequest, AcceptResult, CallInitiation
 from ringback.flows.webhook_intake import Intake, IntakePorts, ToEnqueue
 from ringback.ports import ReceivedMessage
@@ -68,17 +66,6 @@ def the_key_is_only_looked_up(right: Right, one: AcceptedCall, *rest: Any) -> di
     """The key was looked up a moment ago."""
     row: dict[str, Any] = right(replace(one, idempotency_key=None), *rest)
     return row
-
-
-@planted(
-    "ringback.flows.business_operations.runner:BusinessOperations._keep",
-    "I8",
-    "flows/business_operations/test_runner.py::test_one_key_for_two_calls_at_once_is_one_calls",
-)
-async def an_actions_key_is_only_looked_up(right: Right, operations: BusinessOperations, *rest: Any) -> None:
-    """The key was looked up a moment ago, after the locks."""
-    with suppress(Retryable):
-        await right(operations, *rest)
 
 
 @planted(

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from ringback.adapters.postgres.action_results import PostgresActionResults
 from ringback.domain.errors import Retryable, StoreUnavailable
 
 TOMORROW = {"when": "tomorrow at 3pm"}
@@ -78,6 +79,22 @@ async def test_many_at_once_with_one_key_act_once(stack):
     assert (await stack.call(talk.call_id))["reschedules"] == 3
 
 
+@pytest.fixture
+def two_look_up_first(monkeypatch):
+    """The first two that look a key up go on when both have found nothing."""
+    right, both, waiting = PostgresActionResults.find, asyncio.Barrier(2), 2
+
+    async def find(self, *asked):
+        nonlocal waiting
+        found, waiting = await right(self, *asked), waiting - 1
+        if waiting >= 0:
+            await both.wait()
+        return found
+
+    monkeypatch.setattr(PostgresActionResults, "find", find)
+
+
+@pytest.mark.usefixtures("two_look_up_first")
 async def test_one_key_for_two_calls_at_once_is_one_calls(stack):
     call_ids = [await stack.accept(contact_id=f"crm-{n}", phone=f"+1415555010{n}") for n in range(4)]
     await stack.warm_up()
