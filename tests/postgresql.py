@@ -1,6 +1,7 @@
 """A real PostgreSQL in haste, and its databases by name."""
 
 import asyncio
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,16 +9,23 @@ from pathlib import Path
 
 import asyncpg
 
+from ringback.embedded.binaries import Binaries, find_binaries
 from ringback.embedded.server import PostgresServer
 
 #: A database per test is mostly fsync, and what survives a crash of the machine is proved on servers of its own.
 IN_HASTE = ("fsync", "full_page_writes", "synchronous_commit")
 
 
+def programs() -> Binaries:
+    """The PostgreSQL of every server that the tests start: RINGBACK_TEST_POSTGRESQL_BIN, or the embedded one."""
+    given = os.environ.get("RINGBACK_TEST_POSTGRESQL_BIN")
+    return find_binaries(Path(given) if given else None)
+
+
 @contextmanager
 def server_in_haste(data_dir: Path) -> Iterator[str]:
     """Its administrator's URL. Enter it on the main thread: the kernel ties the server's life to that."""
-    server = PostgresServer(data_dir)
+    server = PostgresServer(data_dir, programs())
     server.start()
     url = server.superuser_url
     try:

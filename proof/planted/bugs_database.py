@@ -2,6 +2,8 @@
 
 import re
 
+import asyncpg
+
 from proof.planted.bug import Right, planted
 from ringback.messages import CallRequested, encode
 from ringback.ports import OutgoingMessage
@@ -57,3 +59,13 @@ def a_newer_versions_payload_is_malformed(_: Right, row: OutboxRow) -> OutgoingM
 def a_migration_waits_as_long_as_the_dump(right: Right, database_url: str, lock_s: float) -> None:
     """The dump ends some time."""
     right(database_url, 0)
+
+
+@planted(
+    "ringback.adapters.postgres.pool:UNAVAILABLE",
+    "I1",
+    "adapters/test_changing_passwords.py::test_until_the_file_has_the_new_password_the_database_is_unavailable",
+)
+def a_refused_password_is_a_bug(right: tuple[type[BaseException], ...]) -> tuple[type[BaseException], ...]:
+    """The process has connected before, so its password is right."""
+    return tuple(kind for kind in right if kind is not asyncpg.InvalidAuthorizationSpecificationError)

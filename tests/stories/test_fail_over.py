@@ -11,9 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 import pytest
 
-from ringback.embedded.binaries import find_binaries
 from ringback.embedded.server import PostgresServer
-from tests.postgresql import execute
+from tests.postgresql import execute, programs
 
 from .running_system import RunningSystem, SystemClient, new_call, wait_until
 
@@ -76,14 +75,14 @@ def pair() -> Iterator[Pair]:
         homes = [Path(directory, name) for name in ("a", "b")]
         for home in homes:
             (home / "postgres").mkdir(parents=True)
-        primary, standby = map(PostgresServer, homes)
+        primary, standby = (PostgresServer(home, programs()) for home in homes)
         try:
             product_url = primary.start()
             primary_url = primary.superuser_url
             access = homes[0] / "postgres/pgdata/pg_hba.conf"
             access.write_text(REPLICATION + access.read_text())
             asyncio.run(execute(primary_url, "SELECT pg_reload_conf()"))
-            program = find_binaries().bin_dir / "pg_basebackup"
+            program = programs().bin_dir / "pg_basebackup"
             copy = homes[1] / "postgres/pgdata"
             command = [program, "-d", primary_url, "-D", copy, "-R", "-X", "stream", "-c", "fast"]
             subprocess.run(command, check=True, capture_output=True, timeout=60)

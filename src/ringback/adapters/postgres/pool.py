@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -29,11 +30,15 @@ CONDEMNS = (
     asyncpg.InternalClientError,
     OSError,
 )
-#: CONDEMNS, and errors after which the same connection recovers: class 53 (no connections, memory or disk left), 40
-#: (deadlock, serialization), 55P03 (the process that holds the lock is frozen), and a plan older than the schema.
-#: Within a transaction the driver cannot plan such a statement again.
+#: Errors of a new connection: SQLSTATE class 28 (user or password), and 3D000 (no such database). A running process
+#: meets them while a password changes, or while a database is restored under its name.
+_REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+#: CONDEMNS, _REFUSED, and errors after which the same connection recovers: class 53 (no connections, memory or disk
+#: left), 40 (deadlock, serialization), 55P03 (the process that holds the lock is frozen), and a plan older than the
+#: schema. Within a transaction the driver cannot plan such a statement again.
 UNAVAILABLE = (
     *CONDEMNS,
+    *_REFUSED,
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
     asyncpg.LockNotAvailableError,
@@ -42,18 +47,21 @@ UNAVAILABLE = (
 
 #: Why a server or a URL cannot be used, for the operator who set it. The first class that matches counts.
 _REASONS: tuple[tuple[type[BaseException], str], ...] = (
+    (ssl.SSLCertVerificationError, "the server's certificate is not trusted: check sslrootcert and the host's name"),
+    (ssl.SSLError, "there is no TLS with the server: check sslmode and the files that the URL names"),
     (ConnectionRefusedError, "no server listens there"),
+    (ConnectionError, "the server closes the connection, or offers no TLS"),
     (socket.gaierror, "the host has no address"),
     (TimeoutError, "there is no answer in time"),
-    (FileNotFoundError, "the socket does not exist"),
+    (FileNotFoundError, "the socket, or a file that the URL names, does not exist"),
     (asyncpg.InvalidAuthorizationSpecificationError, "the server refuses the user or the password"),
     (asyncpg.InvalidCatalogNameError, "the server has no such database"),
     (asyncpg.TooManyConnectionsError, "the server has no free connection"),
     (asyncpg.TargetServerAttributeNotMatched, "the server is read-only"),
     (ValueError, "the URL is malformed"),  # asyncpg's own error about a URL is a ValueError too
 )
-#: Errors of a first connection besides UNAVAILABLE. Once connected, they would be bugs.
-_WRONG_ADDRESS = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError, ValueError)
+#: libpq's default for sslrootcert, which asyncpg shares, is a file in the home directory of the process.
+_NO_ROOT_CERTIFICATE = "sslmode asks to verify the server's certificate, and sslrootcert names no file with its CA"
 
 Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
 Pool = asyncpg.Pool
@@ -157,8 +165,10 @@ async def opening() -> AsyncIterator[None]:
     """Translate the errors of a first connection. Raises StoreUnavailable with the reason."""
     try:
         yield
-    except (*UNAVAILABLE, *_WRONG_ADDRESS) as error:
+    except (*UNAVAILABLE, ValueError) as error:
         reason = next((said for kind, said in _REASONS if isinstance(error, kind)), type(error).__name__)
+        if isinstance(error, ValueError) and str(error).startswith("root certificate file"):
+            reason = _NO_ROOT_CERTIFICATE
         raise StoreUnavailable(reason) from error
 
 
