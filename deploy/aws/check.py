@@ -52,6 +52,9 @@ def faults(edge: Template, processes: Template) -> Iterator[str]:
     named = f"{handler.__module__}.{handler.__name__}"
     if function["Handler"] != named:
         yield f"WebhookFunction: Handler is {function['Handler']}, and the code has {named}"
+    limit = edge["Resources"]["EventQueue"]["Properties"]["MaximumMessageSize"]
+    if function["Environment"]["Variables"]["RINGBACK_MAX_MESSAGE_BYTES"] != str(limit):
+        yield f"WebhookFunction: RINGBACK_MAX_MESSAGE_BYTES must be the MaximumMessageSize of EventQueue, {limit}"
     statements = edge["Resources"]["WebhookRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
     allowed = {action for one in statements for action in _list(one["Action"]) if not action.startswith("logs:")}
     if allowed != {"sqs:SendMessage", "secretsmanager:GetSecretValue"}:
@@ -75,6 +78,8 @@ def _queue_faults(template: Template, timeout_s: int) -> Iterator[str]:
         if redrive := queue.get("RedrivePolicy"):
             target = redrive["deadLetterTargetArn"]["Fn::GetAtt"].partition(".")[0]
             targets.add(target)
+            if queues[target]["MaximumMessageSize"] < queue["MaximumMessageSize"]:
+                yield f"{target}: must accept messages as large as those of {name}"
             if queues[target]["MessageRetentionPeriod"] <= queue["MessageRetentionPeriod"]:
                 yield f"{target}: must keep dead letters longer than {name} keeps messages"
     alarms = [one["Properties"] for one in template["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]

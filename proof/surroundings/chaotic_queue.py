@@ -54,6 +54,10 @@ class ChaoticQueue(MessageQueue):
         self.faults += happens
         return happens
 
+    @property
+    def max_message_bytes(self) -> int:
+        return self.inner.max_message_bytes
+
     async def send(self, messages: Sequence[OutgoingMessage]) -> list[int]:
         self.sent += [message.body for message in messages]
         if self._happens(self.chaos.not_taken):

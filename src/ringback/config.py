@@ -49,6 +49,7 @@ class Settings:
     database_url: str | None
     call_queue: str
     event_queue: str
+    max_message_bytes: int | None
     aws_endpoint_url_sqs: str | None
     aws_region: str | None
     retell_api_key: str | None
@@ -263,6 +264,7 @@ _ENTRIES = (
     _Entry("RINGBACK_DATABASE_URL", _url("postgresql", "postgres")),
     _Entry("RINGBACK_CALL_QUEUE", _queue, "calls"),
     _Entry("RINGBACK_EVENT_QUEUE", _queue, "events"),
+    _Entry("RINGBACK_MAX_MESSAGE_BYTES", _whole(1024, 1024 * 1024)),
     _Entry("AWS_ENDPOINT_URL_SQS", _url("http", "https")),
     _Entry("AWS_REGION", _name, other_names=("AWS_DEFAULT_REGION",)),
     _Entry("RETELL_API_KEY", _secret, secret=True),

@@ -15,14 +15,15 @@ COMPRESSED_VERSION = 2
 COMPRESSED_START = f'{{"type":"WebhookReceived","v":{COMPRESSED_VERSION},'
 MAX_NAME_CHARS = 40
 
-#: Amazon SQS accepted 256 KiB per message until 2025, and its emulators still do. A larger body is left out.
+#: The limit of a message where neither its queue nor a setting names another. Amazon SQS accepts 1 MiB since 2025, and
+#: queues that were made before keep 256 KiB. A larger body is left out.
 MAX_MESSAGE_BYTES = 256 * 1024
 
 #: The largest body that a Lambda can receive, and the most that is inflated.
 MAX_BODY_BYTES = 6 * 1024 * 1024
 
 #: A larger body is compressed. A batch of a queue has the same limit as one message, so ten webhooks share it. JSON
-#: escapes make at most six characters of a byte, so a body up to this size fits the queue as it is.
+#: escapes make at most six characters of a byte, so a body up to this size fits a queue of 256 KiB as it is.
 MAX_PLAIN_BYTES = 32 * 1024
 DEFLATED_AT_ONCE = 64 * 1024
 
@@ -57,21 +58,25 @@ def encode(message: CallRequested | WebhookReceived) -> str:
     return _text({"type": type(message).__name__, "v": VERSION, **asdict(message)})
 
 
-def encode_webhook(received_at: str, body: str, quote: Quote = json.dumps) -> str | None:
+def encode_webhook(
+    received_at: str, body: str, quote: Quote = json.dumps, *, max_bytes: int = MAX_MESSAGE_BYTES
+) -> str | None:
     """Return the text of a message with this body, compressed if it is large. None: the queue would reject it.
 
-    `quote` writes a text as JSON in ASCII.
+    `quote` writes a text as JSON in ASCII. `max_bytes` is the limit of the queue.
     """
     raw = body.encode()
     if len(raw) <= MAX_PLAIN_BYTES:
         head = f'{{"type":"WebhookReceived","v":{VERSION},"received_at":{json.dumps(received_at)},"body":'
-        return f'{head}{quote(body)},"provider_call_id":null,"event":null}}'
-    deflated = _deflated(raw)
+        text = f'{head}{quote(body)},"provider_call_id":null,"event":null}}'
+        if len(text) <= max_bytes:
+            return text
+    deflated = _deflated(raw, max_bytes)
     if deflated is None:
         return None
     fields = {"type": WebhookReceived.__name__, "v": COMPRESSED_VERSION, "received_at": received_at}
     text = _text({**fields, "deflated": base64.b64encode(deflated).decode()})
-    return text if len(text) <= MAX_MESSAGE_BYTES else None
+    return text if len(text) <= max_bytes else None
 
 
 def _text(fields: dict[str, Any]) -> str:
@@ -79,12 +84,12 @@ def _text(fields: dict[str, Any]) -> str:
     return json.dumps(fields, separators=(",", ":"))
 
 
-def _deflated(raw: bytes) -> bytes | None:
-    """Compress a body. None: it is too large for a message.
+def _deflated(raw: bytes, max_bytes: int) -> bytes | None:
+    """Compress a body. None: it is too large for a message of `max_bytes`.
 
     This ends as soon as that is known, because a Lambda has three seconds and a small share of a core.
     """
-    compressor, pieces, free_bytes = zlib.compressobj(), [], MAX_MESSAGE_BYTES // 4 * 3
+    compressor, pieces, free_bytes = zlib.compressobj(), [], max_bytes // 4 * 3
     for first in range(0, len(raw), DEFLATED_AT_ONCE):
         pieces.append(compressor.compress(raw[first : first + DEFLATED_AT_ONCE]))
         free_bytes -= len(pieces[-1])

@@ -71,6 +71,11 @@ class DeadLetter:
 class MessageQueue(Protocol):
     """A queue with the semantics of Amazon SQS: at least once, no order, at most ten messages in one call."""
 
+    @property
+    def max_message_bytes(self) -> int:
+        """The largest message that `send` accepts: its body with the names, types and values of its attributes."""
+        ...
+
     async def send(self, messages: Sequence[OutgoingMessage]) -> list[int]:
         """Return the positions that were NOT sent (empty: all are durable). Raises QueueUnavailable if none was."""
         ...

@@ -6,7 +6,6 @@ import time
 import pytest
 
 from ringback.domain.errors import QueueUnavailable
-from ringback.messages import MAX_MESSAGE_BYTES
 from ringback.ports import MessageQueue, OutgoingMessage, ReceivedMessage
 
 
@@ -56,10 +55,11 @@ async def test_a_receive_gives_ten_at_the_most_and_no_more_than_asked(rig):
 
 
 async def test_bad_entries_amid_good_ones_are_named_by_position_and_the_good_arrive(rig):
+    limit = rig.queue.max_message_bytes
     refused = await rig.queue.send(
         [
             OutgoingMessage("first"),
-            OutgoingMessage("x" * (MAX_MESSAGE_BYTES + 1)),
+            OutgoingMessage("x" * (limit + 1)),
             OutgoingMessage("late", delay_s=901),
             OutgoingMessage("early", delay_s=-1),
             OutgoingMessage(""),
@@ -68,7 +68,7 @@ async def test_bad_entries_amid_good_ones_are_named_by_position_and_the_good_arr
             OutgoingMessage("noncharacter \uffff"),
             OutgoingMessage("x", attributes={"empty": ""}),
             *outgoing(*(f"more {number}" for number in range(9))),
-            OutgoingMessage("é" * (MAX_MESSAGE_BYTES // 2 + 1)),
+            OutgoingMessage("é" * (limit // 2 + 1)),
             OutgoingMessage("last"),
         ]
     )
@@ -78,13 +78,14 @@ async def test_bad_entries_amid_good_ones_are_named_by_position_and_the_good_arr
 
 async def test_a_send_without_an_accepted_message_raises(rig):
     with pytest.raises(QueueUnavailable):
-        await rig.queue.send(outgoing("x" * (MAX_MESSAGE_BYTES + 1)))
+        await rig.queue.send(outgoing("x" * (rig.queue.max_message_bytes + 1)))
 
 
 async def test_several_messages_of_the_largest_size_pass_in_one_send(rig):
-    assert await rig.queue.send(outgoing("a" * MAX_MESSAGE_BYTES, "b" * MAX_MESSAGE_BYTES, "c" * 200_000)) == []
+    limit = rig.queue.max_message_bytes
+    assert await rig.queue.send(outgoing("a" * limit, "b" * limit, "c" * 200_000)) == []
     got = bodies(await receive_all(rig.queue, 3))
-    assert [(body[0], len(body)) for body in got] == [("a", 262_144), ("b", 262_144), ("c", 200_000)]
+    assert [(body[0], len(body)) for body in got] == [("a", limit), ("b", limit), ("c", 200_000)]
 
 
 @pytest.mark.parametrize(

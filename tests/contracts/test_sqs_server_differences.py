@@ -7,7 +7,6 @@ The Amazon SQS API reference is the source of every "AWS" line.
 import pytest
 
 from ringback.domain.errors import QueueUnavailable
-from ringback.messages import MAX_MESSAGE_BYTES
 from ringback.ports import OutgoingMessage
 
 
@@ -40,17 +39,8 @@ class TestMinistack:
 
     async def test_size_of_attributes(self, rig):
         """AWS: names, types and values count. Ministack: only the body. The adapter counts them."""
-        message = OutgoingMessage("x" * (MAX_MESSAGE_BYTES - 10), attributes={"traceparent": "00-1"})
+        message = OutgoingMessage("x" * (rig.queue.max_message_bytes - 10), attributes={"traceparent": "00-1"})
         assert await rig.queue.send([OutgoingMessage("good"), message]) == [1]
-
-    async def test_largest_message(self, rig):
-        """AWS: 1 MiB since 2025, 256 KiB before, for a message as for a batch. Ministack: 1 MiB. The adapter uses
-        the smaller of the two, which every region and server accepts."""
-        entry = {"Id": "0", "MessageBody": "x" * (MAX_MESSAGE_BYTES + 1)}
-        answer = await rig.extra["client"].send_message_batch(QueueUrl=rig.extra["url"], Entries=[entry])
-        assert answer["Failed"] == []
-        with pytest.raises(QueueUnavailable):
-            await rig.queue.send([OutgoingMessage(entry["MessageBody"])])
 
     async def test_characters_outside_xml(self, rig):
         """AWS: refused (InvalidMessageContents), on an older page replaced by U+FFFD. Ministack: refused. The adapter

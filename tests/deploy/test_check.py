@@ -34,6 +34,12 @@ def test_every_alarm_has_a_row_in_the_operations_document():
         ("      Timeout: 10\n", "      Timeout: 11\n", "VisibilityTimeout must be 6 times"),
         ("SqsManagedSseEnabled: true", "SqsManagedSseEnabled: false", "is not encrypted"),
         ("MessageRetentionPeriod: 1209600", "MessageRetentionPeriod: 345600", "longer than CallQueue keeps messages"),
+        ('BYTES: "1048576"', 'BYTES: "262144"', "must be the MaximumMessageSize of EventQueue, 1048576"),
+        (
+            "MaximumMessageSize: 1048576\n      MessageRetentionPeriod: 1209600",
+            "MaximumMessageSize: 262144\n      MessageRetentionPeriod: 1209600",
+            "CallDeadLetters: must accept messages as large as those of CallQueue",
+        ),
         ("GetAtt CallQueue.QueueName}]", "GetAtt EventQueue.QueueName}]", "CallQueue: no alarm on ApproximateAge"),
         ("Action: sqs:SendMessage", "Action: sqs:*", "WebhookRole: webhook has the wildcard sqs:*"),
         ("Action: sqs:SendMessage", "Action: sqs:ReceiveMessage", "WebhookRole: may"),

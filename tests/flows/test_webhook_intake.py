@@ -87,6 +87,17 @@ def test_a_conversation_of_500_kb_travels_whole():
     assert decode_webhook_received(message).body == body.decode()
 
 
+@pytest.mark.parametrize("limit", [1024, 64 * 1024, 1024 * 1024])
+def test_another_limit_of_the_queue_is_kept_too(limit):
+    """A body that is escaped sixfold and one that hardly compresses: each fits, or travels as its names."""
+    ports = IntakePorts(lambda *_: True, lambda *_: True, lambda _: ("call_ended", "call_1"), max_message_bytes=limit)
+    for body in (b'{"p":"' + b"\x01" * 30_000 + b'"}', noise_of(400_000), noise_of(2_000_000)):
+        message = read_webhook(body, "signed", NOW_MS, ports).message
+        assert len(message) <= limit
+    message = read_webhook(noise_of(400_000), "signed", NOW_MS, ports).message
+    assert (decode_webhook_received(message).body is not None) is (limit == 1024 * 1024)
+
+
 def test_the_limit_of_the_queue_is_kept_to_the_byte():
     """Bodies around the largest that travels whole: each fits, or travels as its names."""
     whole = []

@@ -183,6 +183,14 @@ def test_a_lambda_with_a_wrong_secret_raises_missing_setting(deployed):
         handler(http_event(BODY), None)
 
 
+@pytest.mark.parametrize("limit", ["1 MiB", "12", "-1024", "99999999"])
+def test_a_lambda_with_a_wrong_limit_raises_missing_setting(deployed, limit):
+    deployed(RINGBACK_EVENT_QUEUE="http://127.0.0.1:9/1/events", RETELL_WEBHOOK_KEY=KEY)
+    deployed(RINGBACK_MAX_MESSAGE_BYTES=limit)
+    with pytest.raises(MissingSetting, match="MaximumMessageSize of the event queue"):
+        handler(http_event(BODY), None)
+
+
 def test_the_lambda_responds_503_within_three_seconds_while_its_queue_is_unavailable(deployed):
     import time
 

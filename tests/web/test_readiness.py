@@ -94,7 +94,7 @@ async def test_a_receiver_on_sqs_is_not_ready_while_its_queue_does_not_answer(
     for name, value in {**AWS, "AWS_ENDPOINT_URL_SQS": endpoint}.items():
         monkeypatch.setenv(name, value)
     metrics, loops = make_metrics(), Loops()
-    queue = await open_queue(f"{endpoint}/000000000000/events", None, "us-east-1")
+    queue = await open_queue(f"{endpoint}/000000000000/events", None, read_settings(AWS, emulated=True))
     monitoring = Monitoring({"event_queue": queue_dependency("event_queue", queue)}, metrics.gauges, loops.availability)
     transport = httpx.ASGITransport(Starlette(routes=process_health(monitoring, loops, metrics.registry)))
     command, environment = sqs_server(port, tmp_path)

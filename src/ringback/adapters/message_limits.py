@@ -1,10 +1,12 @@
-"""The limits of a message, checked before sending. Amazon SQS and the database then agree to the byte."""
+"""The limits of a message, checked before sending. Amazon SQS and the database then agree to the byte.
+
+`max_bytes` is the limit of the queue. SQS has the same one for a batch as for one message.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
 
 from ringback.domain.errors import QueueUnavailable
-from ringback.messages import MAX_MESSAGE_BYTES
 from ringback.ports import OutgoingMessage
 
 MAX_DELAY_S = 900
@@ -21,23 +23,23 @@ _ALLOWED_ASCII = bytes([*b"\t\n\r", *range(0x20, 0x80)])
 _ATTRIBUTE_NAME = re.compile(r"[A-Za-z0-9_\-]+(\.[A-Za-z0-9_\-]+)*")
 
 
-def body_rejection(body: str) -> str | None:
+def body_rejection(body: str, max_bytes: int) -> str | None:
     """Return the reason why a queue rejects this text as a body. None: it is accepted."""
     if not body:
         return "empty body"
     if body.encode().translate(None, _ALLOWED_ASCII) if body.isascii() else _FORBIDDEN.search(body):
         return "characters outside XML 1.0"
     # A character has at most four bytes, so most bodies are measured without encoding them.
-    if len(body) * 4 > MAX_MESSAGE_BYTES and len(body.encode()) > MAX_MESSAGE_BYTES:
-        return f"more than {MAX_MESSAGE_BYTES} bytes"
+    if len(body) * 4 > max_bytes and len(body.encode()) > max_bytes:
+        return f"more than {max_bytes} bytes"
     return None
 
 
-def rejection(message: OutgoingMessage) -> str | None:
+def rejection(message: OutgoingMessage, max_bytes: int) -> str | None:
     """Return the reason why a queue rejects this message. None: it is accepted."""
     if not 0 <= message.delay_s <= MAX_DELAY_S:
         return f"delay outside 0..{MAX_DELAY_S} s"
-    reason = body_rejection(message.body)
+    reason = body_rejection(message.body, max_bytes)
     if reason or not message.attributes:
         return reason
     if len(message.attributes) > MAX_ATTRIBUTES:
@@ -45,12 +47,12 @@ def rejection(message: OutgoingMessage) -> str | None:
     for name, value in message.attributes.items():
         if not _ATTRIBUTE_NAME.fullmatch(name) or not value or _FORBIDDEN.search(value):
             return "an attribute's name or value"
-    return f"more than {MAX_MESSAGE_BYTES} bytes" if message_bytes(message) > MAX_MESSAGE_BYTES else None
+    return f"more than {max_bytes} bytes" if message_bytes(message) > max_bytes else None
 
 
-def rejections(messages: Sequence[OutgoingMessage]) -> dict[int, str]:
+def rejections(messages: Sequence[OutgoingMessage], max_bytes: int) -> dict[int, str]:
     """Return the positions of the rejected messages, with the reasons."""
-    reasons = ((position, rejection(message)) for position, message in enumerate(messages))
+    reasons = ((position, rejection(message, max_bytes)) for position, message in enumerate(messages))
     return {position: reason for position, reason in reasons if reason}
 
 
@@ -69,8 +71,8 @@ def message_bytes(message: OutgoingMessage) -> int:
     return len(message.body.encode()) + attributes
 
 
-def in_batches(sizes: list[int], *, most: int = 10, most_bytes: int = MAX_MESSAGE_BYTES) -> list[list[int]]:
-    """Cut the positions into batches, in order. SQS has the same limit of bytes for a batch as for one message."""
+def in_batches(sizes: list[int], *, most: int = 10, most_bytes: int) -> list[list[int]]:
+    """Cut the positions into batches, in order."""
     batches: list[list[int]] = []
     free_bytes = 0
     for position, size in enumerate(sizes):

@@ -7,7 +7,14 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from ringback.failpoints import Failpoint, reach
-from ringback.messages import MAX_BODY_BYTES, Quote, WebhookReceived, encode, encode_webhook
+from ringback.messages import (
+    MAX_BODY_BYTES,
+    MAX_MESSAGE_BYTES,
+    Quote,
+    WebhookReceived,
+    encode,
+    encode_webhook,
+)
 
 
 class Intake(StrEnum):
@@ -24,13 +31,14 @@ class IntakePorts:
 
     `may_be_genuine(signature, now_ms)` judges the head alone. `verify(body, signature, now_ms)` decides.
     `identify(text)` returns event and call id of a body that is too large for the queue, even compressed. `quote(text)`
-    writes a text as JSON in ASCII.
+    writes a text as JSON in ASCII. `max_message_bytes` is the limit of the queue.
     """
 
     may_be_genuine: Callable[[str | None, int], bool]
     verify: Callable[[bytes, str | None, int], bool]
     identify: Callable[[str], tuple[str, str] | None]
     quote: Quote = json.dumps
+    max_message_bytes: int = MAX_MESSAGE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,7 @@ def read_webhook(body: bytes, signature: str | None, now_ms: int, ports: IntakeP
     if not (text.lstrip().startswith("{") and text.rstrip().endswith("}")):
         return Intake.MALFORMED
     received_at = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=now_ms)).isoformat()
-    message = encode_webhook(received_at, text, ports.quote)
+    message = encode_webhook(received_at, text, ports.quote, max_bytes=ports.max_message_bytes)
     if message is None:
         # The body is left out. The processor asks the provider for the call instead.
         names = ports.identify(text)

@@ -16,7 +16,7 @@ from ringback.adapters.retell.signature import identify, may_be_genuine, verify
 from ringback.adapters.webhook_keys import make_key_reader, split_keys
 from ringback.domain.errors import Retryable
 from ringback.flows.webhook_intake import Intake, IntakePorts, read_webhook
-from ringback.messages import Quote
+from ringback.messages import MAX_MESSAGE_BYTES, Quote
 from ringback.services.lambda_event import answer, header, raw_body
 
 Handler = Callable[[dict[str, Any], object], dict[str, Any]]
@@ -25,17 +25,19 @@ Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 _log = logging.getLogger(__name__)
 
 
-def webhook_ports(keys: Sequence[str], quote: Quote = json.dumps) -> IntakePorts:
+def webhook_ports(keys: Sequence[str], quote: Quote = json.dumps, max_bytes: int = MAX_MESSAGE_BYTES) -> IntakePorts:
     """Return the ports of the Lambda and of the receiver. `keys` are the accepted webhook keys."""
-    return IntakePorts(may_be_genuine, lambda body, signed, at_ms: verify(body, signed, keys, at_ms), identify, quote)
+    return IntakePorts(may_be_genuine, lambda b, s, at_ms: verify(b, s, keys, at_ms), identify, quote, max_bytes)
 
 
-def make_handler(send: Callable[[str], None], keys: Sequence[str], now_ms: Callable[[], int]) -> Handler:
+def make_handler(
+    send: Callable[[str], None], keys: Sequence[str], now_ms: Callable[[], int], max_bytes: int = MAX_MESSAGE_BYTES
+) -> Handler:
     """Return a Lambda handler for HTTP API and function URL events (payload format 2.0).
 
     `send` returns once the message is durable, else it raises Retryable. Both take less than 3 s.
     """
-    ports = webhook_ports(keys)
+    ports = webhook_ports(keys, max_bytes=max_bytes)
 
     def handle(event: dict[str, Any], context: object) -> dict[str, Any]:
         at_ms, signature = now_ms(), header(event, "x-retell-signature")
@@ -74,24 +76,28 @@ class MissingSetting(RuntimeError):
 
 
 @functools.cache
-def _from_environment() -> tuple[Callable[[str], None], Callable[[], Sequence[str]]]:
-    """Return the sender, and a function that returns the webhook keys."""
+def _from_environment() -> tuple[Callable[[str], None], Callable[[], Sequence[str]], int]:
+    """Return the sender, a function that returns the webhook keys, and the limit of a message in bytes."""
     from ringback.adapters.sqs.sender import make_sender  # botocore is most of the cold start; only this needs it
 
     logging.getLogger("ringback").setLevel(logging.INFO)
     queue_url = os.environ.get("RINGBACK_EVENT_QUEUE", "")
     if not queue_url.startswith("http"):
         raise MissingSetting("RINGBACK_EVENT_QUEUE must be the URL of the SQS event queue")
+    limit = os.environ.get("RINGBACK_MAX_MESSAGE_BYTES") or str(MAX_MESSAGE_BYTES)
+    if not re.fullmatch(r"[0-9]{4,7}", limit):
+        raise MissingSetting("RINGBACK_MAX_MESSAGE_BYTES must be the MaximumMessageSize of the event queue, in bytes")
+    make = functools.partial(make_sender, queue_url, max_message_bytes=int(limit))
     if secret := os.environ.get("RETELL_WEBHOOK_KEY_SECRET"):
         if not re.match(r"arn:[a-z-]+:secretsmanager:[a-z0-9-]+:", secret):
             raise MissingSetting("RETELL_WEBHOOK_KEY_SECRET must be the ARN of a secret in Secrets Manager")
-        return make_sender(queue_url), make_key_reader(secret, time.monotonic)
+        return make(), make_key_reader(secret, time.monotonic), int(limit)
     keys = split_keys(os.environ.get("RETELL_WEBHOOK_KEY") or os.environ.get("RETELL_API_KEY") or "")
     if not keys:
         raise MissingSetting(
             "RETELL_WEBHOOK_KEY must be the Retell key with the webhook badge, or RETELL_WEBHOOK_KEY_SECRET its secret"
         )
-    return make_sender(queue_url), lambda: keys
+    return make(), lambda: keys, int(limit)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -100,8 +106,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     Raises MissingSetting after a wrong deployment, and KeysUnavailable: API Gateway then responds 500, and Retell
     repeats the webhook.
     """
-    send, keys = _from_environment()
-    return make_handler(send, keys(), lambda: time.time_ns() // 1_000_000)(event, context)
+    send, keys, max_bytes = _from_environment()
+    return make_handler(send, keys(), lambda: time.time_ns() // 1_000_000, max_bytes)(event, context)
 
 
 # Lambda gives the start of a function a whole CPU, and an invocation only the share of its memory.

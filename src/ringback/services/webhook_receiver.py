@@ -94,7 +94,7 @@ def _response(outcome: Intake) -> Response:
 
 
 def build_service(deps: Dependencies) -> Service:
-    ports = webhook_ports(deps.settings.retell_webhook_key, quoted)
+    ports = webhook_ports(deps.settings.retell_webhook_key, quoted, deps.event_queue.max_message_bytes)
     route = webhook_route(ports, deps.now_ms, send_through(deps.event_queue), deps.bodies, deps.webhooks_waiting)
     return Service(NAME, routes=[route], needs=(EVENT_QUEUE,))
 
@@ -109,10 +109,10 @@ def run(settings: Settings, host: str, port: int) -> None:
 
 async def _serve_alone(settings: Settings, bound: socket.socket) -> None:
     metrics, loops = make_metrics(), Loops()
-    queue = await open_queue(settings.event_queue, None, settings.aws_region)
+    queue = await open_queue(settings.event_queue, None, settings)
     try:
         monitoring = Monitoring({EVENT_QUEUE: queue_dependency(EVENT_QUEUE, queue)}, metrics.gauges, loops.availability)
-        ports = webhook_ports(settings.retell_webhook_key, quoted)
+        ports = webhook_ports(settings.retell_webhook_key, quoted, queue.max_message_bytes)
         health = process_health(monitoring, loops, metrics.registry)
         app = create_receiver(ports, lambda: time.time_ns() // 1_000_000, send_through(queue), metrics, health)
         await serve_alone(NAME, app, bound, monitoring, loops, metrics)

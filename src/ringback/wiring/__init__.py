@@ -287,9 +287,9 @@ async def open_dependencies(settings: Settings, another_clock: Clock | None = No
             hashing=hashing,
             report_zone=settings.report_zone,
         )
-        call_queue = await open_queue(settings.call_queue, pool, settings.aws_region, loops)
+        call_queue = await open_queue(settings.call_queue, pool, settings, loops)
         stack.push_async_callback(call_queue.close)
-        event_queue = await open_queue(settings.event_queue, pool, settings.aws_region, loops)
+        event_queue = await open_queue(settings.event_queue, pool, settings, loops)
         stack.push_async_callback(event_queue.close)
         provider = RetellProvider(
             settings.retell_api_key or "",

@@ -43,7 +43,7 @@ async def open_diagnostic_targets(
             try:
                 if unavailable is not None and is_in_database:
                     raise unavailable
-                queue = queues[subject] = await open_queue(name, pool, settings.aws_region)
+                queue = queues[subject] = await open_queue(name, pool, settings)
                 stack.push_async_callback(queue.close)
             except Retryable as error:
                 queues[subject] = error

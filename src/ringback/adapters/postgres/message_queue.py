@@ -13,6 +13,7 @@ from ringback.adapters.postgres.wake import Listener
 from ringback.domain.errors import QueueUnavailable, Retryable
 from ringback.failpoints import Failpoint, reach
 from ringback.loops import Loops
+from ringback.messages import MAX_MESSAGE_BYTES
 from ringback.ports import DeadLetter, MessageQueue, OutgoingMessage, ReceivedMessage
 
 STATEMENT_TIMEOUT_S = 10.0
@@ -115,6 +116,7 @@ class PostgresQueue(MessageQueue):
         name: str,
         *,
         max_receives: int = 5,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
         loops: Loops | None = None,
     ) -> None:
         if not _NAME.fullmatch(name):
@@ -122,11 +124,16 @@ class PostgresQueue(MessageQueue):
         self.name = name
         self._pool = pool
         self._max_receives = max_receives
+        self._max_message_bytes = max_message_bytes
         self._channel = f"ringback_queue_{name}"
         self._listener = Listener(pool, self._channel, (loops or Loops()).named("listener", name))
 
+    @property
+    def max_message_bytes(self) -> int:
+        return self._max_message_bytes
+
     async def send(self, messages: Sequence[OutgoingMessage]) -> list[int]:
-        rejected = rejections(messages)
+        rejected = rejections(messages, self._max_message_bytes)
         valid = [message for position, message in enumerate(messages) if position not in rejected]
         if valid:
             attributes = [json.dumps(dict(m.attributes)) if m.attributes else None for m in valid]

@@ -17,11 +17,12 @@ Letter = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class SqsDeadLetters:
-    """`calls` is an SQS client. Raises the client's own errors."""
+    """`calls` is an SQS client, `max_message_bytes` the limit of the queue. Raises the client's own errors."""
 
     calls: Any
     queue_url: str
     dead_letter_url: str
+    max_message_bytes: int
 
     async def list_letters(self, limit: int) -> list[DeadLetter]:
         """List the letters. Of two listings at the same time, each gets a part."""
@@ -76,7 +77,7 @@ class SqsDeadLetters:
             )
             for letter in letters
         ]
-        for batch in in_batches(sizes):
+        for batch in in_batches(sizes, most_bytes=self.max_message_bytes):
             entries = []
             for at in batch:
                 # The message as it was before it became a dead letter.

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 import aiohttp
+import structlog
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
@@ -24,9 +25,14 @@ from ringback.adapters.message_limits import (
 from ringback.adapters.sqs.dead_letters import SqsDeadLetters
 from ringback.adapters.sqs.sender import region_of
 from ringback.domain.errors import Permanent, QueueUnavailable
+from ringback.messages import MAX_MESSAGE_BYTES
 from ringback.ports import DeadLetter, MessageQueue, OutgoingMessage, ReceivedMessage
 
+_log = structlog.get_logger(__name__)
+
 LONGEST_WAIT_S = 20
+#: A start waits this long for the queue's own limit of a message.
+READ_LIMIT_WITHIN_S = 10.0
 
 # A retried receive would hide the messages of the first one for their visibility timeout.
 _POLLING = AioConfig(connect_timeout=3, read_timeout=LONGEST_WAIT_S + 8, retries={"total_max_attempts": 1})
@@ -39,11 +45,17 @@ class NoDeadLetterQueue(Permanent):
     """The queue has no redrive policy, so it has no dead-letter queue."""
 
 
-async def open_sqs_queue(queue_url: str, *, region: str | None = None, session: AioSession | None = None) -> "SqsQueue":
+async def open_sqs_queue(
+    queue_url: str,
+    *,
+    region: str | None = None,
+    session: AioSession | None = None,
+    max_message_bytes: int | None = None,
+) -> "SqsQueue":
     """Open a queue. The endpoint, the credentials and a region that neither argument names are the AWS SDK's settings.
 
-    Queues of one process may share a session, which saves 0.1 s of loading. Sends nothing over the network. Raises
-    QueueUnavailable without a region.
+    Queues of one process may share a session, which saves 0.1 s of loading. Without `max_message_bytes` the limit of a
+    message is the queue's attribute, or 256 KiB if it cannot be read now. Raises QueueUnavailable without a region.
     """
     region = region or region_of(queue_url)
     async with AsyncExitStack() as stack:
@@ -51,24 +63,42 @@ async def open_sqs_queue(queue_url: str, *, region: str | None = None, session: 
             session = session or get_session()
             calls = await stack.enter_async_context(session.create_client("sqs", region_name=region, config=_CALLING))
             polls = await stack.enter_async_context(session.create_client("sqs", region_name=region, config=_POLLING))
-        clients = stack.pop_all()
-    return SqsQueue(queue_url, calls, polls, clients)
+        limit = max_message_bytes or await _read_limit(calls, queue_url)
+        return SqsQueue(queue_url, calls, polls, stack.pop_all(), limit)
+
+
+async def _read_limit(calls: Any, queue_url: str) -> int:
+    """Return the queue's MaximumMessageSize, or a limit that every queue accepts if it cannot be read."""
+    try:
+        async with asyncio.timeout(READ_LIMIT_WITHIN_S):
+            with _translated():
+                answer = await calls.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["MaximumMessageSize"])
+        return int(answer["Attributes"]["MaximumMessageSize"])
+    except (QueueUnavailable, TimeoutError, KeyError, ValueError) as error:
+        _log.warning("queue.limit_unknown", error=type(error).__name__, max_message_bytes=MAX_MESSAGE_BYTES)
+        return MAX_MESSAGE_BYTES
 
 
 class SqsQueue(MessageQueue):
     """Made by `open_sqs_queue`. The queue's redrive policy sets the receive limit and the dead-letter queue."""
 
-    def __init__(self, queue_url: str, calls: Any, polls: Any, clients: AsyncExitStack) -> None:
+    def __init__(self, queue_url: str, calls: Any, polls: Any, clients: AsyncExitStack, max_message_bytes: int) -> None:
         self._url = queue_url
         self._calls = calls
         self._polls = polls
         self._clients = clients
         self._dead_letter_url: str | None = None
+        self._max_message_bytes = max_message_bytes
+
+    @property
+    def max_message_bytes(self) -> int:
+        return self._max_message_bytes
 
     async def send(self, messages: Sequence[OutgoingMessage]) -> list[int]:
-        rejected = rejections(messages)
+        rejected = rejections(messages, self._max_message_bytes)
         valid = [position for position in range(len(messages)) if position not in rejected]
-        batches = in_batches([message_bytes(messages[position]) for position in valid])
+        sizes = [message_bytes(messages[position]) for position in valid]
+        batches = in_batches(sizes, most_bytes=self._max_message_bytes)
         failed = await asyncio.gather(*(self._send([valid[i] for i in batch], messages) for batch in batches))
         rejected.update(pair for batch in failed for pair in batch.items())
         if messages and len(rejected) == len(messages):
@@ -161,7 +191,7 @@ class SqsQueue(MessageQueue):
             return await self._letters(await self._find_dead_letter_queue()).replay(letter_id)
 
     def _letters(self, dead_letter_url: str) -> SqsDeadLetters:
-        return SqsDeadLetters(self._calls, self._url, dead_letter_url)
+        return SqsDeadLetters(self._calls, self._url, dead_letter_url, self._max_message_bytes)
 
     async def depth(self) -> int:
         with _translated():

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ringback.adapters.message_limits import body_rejection
 from ringback.domain.errors import QueueUnavailable
+from ringback.messages import MAX_MESSAGE_BYTES
 
 #: Retell waits 10 s, and the receiver promises a response within 3 s. The verification and Lambda itself need the rest.
 SEND_LIMIT_S = 2.4
@@ -20,8 +21,16 @@ def region_of(queue_url: str) -> str | None:
     return (host[1] or host[2]) if host else None
 
 
-def make_sender(queue_url: str, *, region: str | None = None, limit_s: float = SEND_LIMIT_S) -> Callable[[str], None]:
+def make_sender(
+    queue_url: str,
+    *,
+    region: str | None = None,
+    limit_s: float = SEND_LIMIT_S,
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
+) -> Callable[[str], None]:
     """Make a function that returns once SQS has the body, or raises QueueUnavailable within `limit_s` seconds.
+
+    The queue's own limit is not read, because the function may only send.
 
     This imports botocore (0.7 s), so call it at the start. Raises QueueUnavailable without a region.
     """
@@ -52,7 +61,7 @@ def make_sender(queue_url: str, *, region: str | None = None, limit_s: float = S
             raise QueueUnavailable(f"the queue is unavailable: {type(error).__name__}") from error
 
     def send(body: str) -> None:
-        if reason := body_rejection(body):
+        if reason := body_rejection(body, max_message_bytes):
             raise QueueUnavailable(f"the queue would reject this: {reason}")
         sending = threads.submit(attempt, body)
         try:
