@@ -14,8 +14,8 @@ from ringback.ports import OutgoingMessage
 
 
 @asynccontextmanager
-async def consuming(queue, handle) -> AsyncIterator[Consumer]:
-    pace = ConsumerConfig(max_in_flight=20, group_size=10, visibility_s=2, wait_s=1, drain_s=5)
+async def consuming(queue, handle, visibility_s: int = 2) -> AsyncIterator[Consumer]:
+    pace = ConsumerConfig(max_in_flight=20, group_size=10, visibility_s=visibility_s, wait_s=1, drain_s=5)
     consumer = Consumer(queue, handle, pace, loop=Loop("consumer", "calls"), rng=random.Random(7))
     stop = asyncio.Event()
     run = asyncio.create_task(consumer.run(stop))

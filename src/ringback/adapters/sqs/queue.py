@@ -149,12 +149,14 @@ class SqsQueue(MessageQueue):
         await self._in_tens(self._calls.change_message_visibility_batch, entries)
 
     async def _in_tens(self, call: Any, entries: list[dict[str, Any]]) -> None:
-        """Call in batches of ten. A sender's fault is a stale receipt, which changes nothing. Other faults raise."""
+        """Call in batches of ten. Only a stale receipt is no error, because it changes nothing."""
         for start in range(0, len(entries), 10):
             batch = [{"Id": str(i), **entry} for i, entry in enumerate(entries[start : start + 10])]
             with _translated():
                 answer = await call(QueueUrl=self._url, Entries=batch)
-            if codes := {entry["Code"] for entry in answer.get("Failed", []) if not entry["SenderFault"]}:
+            # Throttling counts as the sender's fault too.
+            failed = [one for one in answer.get("Failed", []) if not one["SenderFault"] or "Throttl" in one["Code"]]
+            if codes := {entry["Code"] for entry in failed}:
                 raise QueueUnavailable(f"the queue failed: {', '.join(sorted(codes))}")
 
     async def dead_letter(self, message: ReceivedMessage, reason: str) -> None:
