@@ -1,6 +1,7 @@
 """`python -m proof`: run the suites, print a line for each invariant, write evidence/ and the figures of documents."""
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -8,6 +9,7 @@ import traceback
 from collections.abc import Sequence
 
 from proof import evidence, report
+from proof.crashes import on_sqs
 from proof.evidence import Evidence
 from proof.findings import Size
 from proof.planted import forced_groups
@@ -25,9 +27,10 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=SEED, help=f"what everything random is drawn from ({SEED})")
     parser.add_argument("--write", action="store_true", help="write evidence/, and the documents' figures from it")
     parser.add_argument("--groups", choices=forced_groups.CHOICES, help="put each unit of work into a group, or none")
+    parser.add_argument("--queues", choices=on_sqs.CHOICES, help="put both queues of the crashes on an SQS server")
     asked = parser.parse_args(arguments)
-    if asked.write and asked.groups:
-        parser.error("--write keeps evidence of the usual groups: leave out --groups")
+    if asked.write and (asked.groups or asked.queues):
+        parser.error("--write keeps evidence of the usual groups and queues: leave out --groups and --queues")
     if unknown := sorted(set(asked.suites) - set(NAMES)):
         parser.error(f"no such suite: {', '.join(unknown)} (there are {', '.join(NAMES)})")
     return asked
@@ -58,6 +61,8 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if asked.groups:
         forced_groups.force(asked.groups)
+    if asked.queues:
+        os.environ[on_sqs.VARIABLE] = asked.queues
     is_whole = not asked.suites
     proved = []
     for name in asked.suites or NAMES:

@@ -1,7 +1,7 @@
 """Play one case again, as a finding names it: `python -m proof.crashes KILLS SEED MODE [ACTS]`.
 
 KILLS is POINT or POINT:HIT, several of them (one life after the other) joined by commas, or `none`.
-MODE is `remembers` or `forgetful`; ACTS are joined by `+` and are all of them if none is given.
+MODE is `remembers`, `forgetful` or `grouped`; ACTS are joined by `+` and are all of them if none is given.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from proof.crashes import on_sqs
 from proof.crashes.acts import ACTS
 from proof.crashes.campaign import Campaign, open_testbeds
 from proof.crashes.cases import Case, Mode
@@ -32,9 +33,9 @@ def read_case(arguments: Sequence[str]) -> Case:
     return Case(int(seed), Mode[mode.upper()], chosen, tuple(kills))
 
 
-async def play_again(url: str, home: Path, case: Case) -> Findings:
+async def play_again(url: str, home: Path, case: Case, sqs: str | None) -> Findings:
     findings = Findings("crashes", case.seed)
-    async with open_testbeds(url, home, 1) as free:
+    async with open_testbeds(url, home, 1, sqs=sqs) as free:
         played = await Campaign(free, findings, _say).try_case(case)
     fired = "fired" if played.all_kills_fired else "did not all fire"
     _say(f"{len(findings.violations)} violations; {played.killed} of {len(case.kills)} kills {fired}; logs in {home}")
@@ -52,8 +53,8 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"{problem}\n{__doc__}")
         return 2
     home = Path(tempfile.mkdtemp(prefix="ringback-crash-"))
-    with server_in_haste(home / "postgres") as url:
-        findings = asyncio.run(play_again(url, home, case))
+    with server_in_haste(home / "postgres") as url, on_sqs.server_if_asked(home) as sqs:
+        findings = asyncio.run(play_again(url, home, case, sqs))
     if not findings.violations:
         shutil.rmtree(home)
     return 1 if findings.violations else 0

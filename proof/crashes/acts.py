@@ -132,7 +132,11 @@ async def _message_is_lost(scenario: Scenario) -> None:
         for _ in range(3):
             call = await scenario.place("message_lost", "00", "completed")
             for _ in range(LOSE_WITHIN):
-                if await _holds(scenario, lose, call.call_id):
+                if scenario.queues is not None:
+                    is_lost = await asyncio.to_thread(scenario.queues.lose, call.call_id)
+                else:
+                    is_lost = await _holds(scenario, lose, call.call_id)
+                if is_lost:
                     return
                 if await _holds(scenario, was_taken, call.call_id):
                     break

@@ -1,6 +1,7 @@
 """The whole suite: testbeds side by side, the recording, the kills, the planted bugs, and the counts."""
 
 import asyncio
+import os
 import tempfile
 import time
 import uuid
@@ -12,6 +13,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
+from proof.crashes import on_sqs
 from proof.crashes.acts import ACTS
 from proof.crashes.cases import OF_GROUPS, Case, Mode, Recording, Route, killing, recordings
 from proof.crashes.oracle import Judgement, Played
@@ -201,14 +203,18 @@ class Campaign:
 
 def reproduce(case: Case) -> str:
     kills = ",".join(f"{point}:{hit}" for point, hit in case.kills) or "none"
-    return f"python -m proof.crashes {kills} {case.seed} {case.mode.name.lower()} {'+'.join(case.acts)}"
+    queues = f"{on_sqs.VARIABLE}=sqs " if on_sqs.VARIABLE in os.environ else ""
+    return f"{queues}python -m proof.crashes {kills} {case.seed} {case.mode.name.lower()} {'+'.join(case.acts)}"
 
 
 @asynccontextmanager
 async def open_testbeds(
-    url: str, home: Path, number: int, template: str | None = None
+    url: str, home: Path, number: int, template: str | None = None, sqs: str | None = None
 ) -> "AsyncIterator[asyncio.Queue[Testbed]]":
-    """Free testbeds, each on its own copy of the migrated template, with one fork server for all of them."""
+    """Free testbeds, each on its own copy of the migrated template, with one fork server for all of them.
+
+    `sqs` is the endpoint of the server that has the queues. Without it they are in the database.
+    """
     free: asyncio.Queue[Testbed] = asyncio.Queue()
     async with AsyncExitStack() as stack:
         prefix = f"crashes_{uuid.uuid4().hex[:8]}"
@@ -221,7 +227,8 @@ async def open_testbeds(
             copy = await copy_database(url, template, f"{prefix}_{index}")
             stack.push_async_callback(execute, url, f"DROP DATABASE {prefix}_{index} WITH (FORCE)")
             await execute(copy, f"UPDATE installation SET instance = '{INSTANCE}'")
-            testbed = Testbed(home / f"testbed-{index}", copy)
+            queues = None if sqs is None else on_sqs.TrialQueues(sqs)
+            testbed = Testbed(home / f"testbed-{index}", copy, queues)
             await testbed.open()
             stack.push_async_callback(testbed.close)
             free.put_nowait(testbed)
@@ -274,13 +281,14 @@ def run_on(url: str, home: Path, what: tuple[Size, int], say: Say, template: str
     extent = EXTENTS[size]
     findings = Findings("crashes", seed, {"seeds": extent.seeds, "testbeds": extent.testbeds})
 
-    async def run_all() -> None:
-        async with open_testbeds(url, home, extent.testbeds, template) as free:
+    async def run_all(sqs: str | None) -> None:
+        async with open_testbeds(url, home, extent.testbeds, template, sqs) as free:
             campaign = Campaign(free, findings, say)
             if extent.seeds:
                 await _full(campaign, seed, extent.seeds)
             else:
                 await _small(campaign, seed)
 
-    asyncio.run(run_all())
+    with on_sqs.server_if_asked(home) as sqs:
+        asyncio.run(run_all(sqs))
     return findings

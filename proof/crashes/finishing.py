@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 
 from proof.crashes.ledgers import Ledger
+from proof.crashes.on_sqs import TrialQueues
 from proof.crashes.shared_page import SharedPage
 
 LOOK_EVERY_S = 0.04
@@ -49,6 +50,7 @@ SELECT
     (SELECT count(*) FROM attempts WHERE state = 'dialing' AND claimed_at >= $2) AS being_dialed,
     (SELECT count(*) FROM attempts WHERE next_check_at IS NOT NULL OR holds_person OR holds_slot) AS open_attempts,
     (SELECT count(*) FROM messages) AS queued,
+    (SELECT paused FROM moment) AS paused,
     (SELECT count(*) FROM rows) AS open_rows,
     (SELECT count(*) FROM moments, moment WHERE at <= now) AS due,
     (SELECT min(at) FROM moments, moment WHERE at > now) AS next_at,
@@ -87,6 +89,7 @@ class Watch:
     page: SharedPage
     ledger: Ledger
     life_began: Callable[[], datetime | None]
+    queues: TrialQueues | None
     _progress: str = ""
     _moved_at: float = 0.0
     _look_s: float = 0.0
@@ -100,13 +103,20 @@ class Watch:
         asked_s = time.monotonic()
         row = await self.database.fetchrow(_STATE, now, began or now, FAR_S)
         assert row is not None
+        seen = dict(row)
+        if self.queues is not None:
+            # The time of SQS cannot be leaped over, so every message there counts as due until it is handled.
+            names = ("events",) if seen["paused"] else ("calls", "events")
+            queued = await asyncio.to_thread(self.queues.messages, names)
+            seen["queued"] += queued
+            seen["due"] += queued
         self._look_s = time.monotonic() - asked_s
         quiet = self.ledger.is_quiet()
-        progress = f"{row['progress']} {quiet} {began}"
+        progress = f"{seen['progress']} {seen['queued']} {quiet} {began}"
         clock_s = asyncio.get_running_loop().time()
         if progress != self._progress:
             self._progress, self._moved_at = progress, clock_s
-        return Sight(dict(row), quiet, clock_s - self._moved_at >= STILL_S)
+        return Sight(seen, quiet, clock_s - self._moved_at >= STILL_S)
 
     async def pass_time(self, sight: "Sight") -> None:
         """Leaps to the next due moment, if nothing is to be done before it. It looks twice, with nothing in progress in

@@ -1,5 +1,6 @@
 """Judges a trial by the ledgers of the emulators, the wire log and the database's rows."""
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -75,6 +76,9 @@ async def read_evidence(database: "asyncpg.Pool[asyncpg.Record]", played: Played
     ledger.read_calls()
     calls = [dict(row) for row in await database.fetch("SELECT * FROM calls")]
     attempts = [dict(row) for row in await database.fetch("SELECT * FROM attempts ORDER BY number")]
+    dead_letters = [row["body"] for row in await database.fetch(_DEAD_BODIES)]
+    if scenario.queues is not None:
+        dead_letters = await asyncio.to_thread(scenario.queues.dead_letters)
     return Evidence(
         mode=played.case.mode,
         kills=len(played.case.kills),
@@ -86,7 +90,7 @@ async def read_evidence(database: "asyncpg.Pool[asyncpg.Record]", played: Played
         phone_calls=list(ledger.calls.values()),
         suppressed={row["phone"] for row in await database.fetch(_SUPPRESSED)},
         dead_rows=await database.fetchval("SELECT count(*) FROM outbox WHERE dead_at IS NOT NULL"),
-        dead_letters=[row["body"] for row in await database.fetch(_DEAD_BODIES)],
+        dead_letters=dead_letters,
         promised_dead_letters=scenario.dead_letters,
         differing=differing,
     )

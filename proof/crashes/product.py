@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from proof.crashes import on_sqs
 from proof.crashes.planted import plant
 from proof.crashes.shared_page import SharedPage
 from proof.harness.forks import Tell
@@ -40,6 +41,8 @@ def live(spec: dict[str, Any], tell: Tell) -> None:
     configure_logs("json", sys.stderr)
     page = SharedPage(Path(spec["page"]))
     arm(_action(page, spec["kill"], tell))
+    if "AWS_ENDPOINT_URL_SQS" in spec["environment"]:
+        on_sqs.prepare(spec["environment"])
     if spec["bug"] is not None:
         plant(spec["bug"])
     wiring.POOL_SIZE = CONNECTIONS

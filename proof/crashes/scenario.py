@@ -13,6 +13,7 @@ import aiohttp
 import asyncpg
 
 from proof.crashes.emulated import REFUSALS_KEY
+from proof.crashes.on_sqs import TrialQueues
 from proof.crashes.shared_page import SharedPage
 from proof.harness.clients import until_2xx
 from ringback.domain.abt_event import iso
@@ -78,6 +79,7 @@ class Scenario:
     promises: list[Promise] = field(default_factory=list)
     stops: list[Stop] = field(default_factory=list)
     dead_letters: int = 0
+    queues: TrialQueues | None = None  # in the database
     pausing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 

@@ -14,6 +14,7 @@ from proof.crashes.acts import ACTS
 from proof.crashes.cases import Case, product_settings
 from proof.crashes.finishing import Sight, Watch, leap
 from proof.crashes.ledgers import Ledger
+from proof.crashes.on_sqs import TrialQueues
 from proof.crashes.oracle import Judgement, Played, judge_trial, read_evidence
 from proof.crashes.scenario import Addresses, Scenario
 from proof.crashes.shared_page import SharedPage
@@ -47,8 +48,10 @@ WHERE datname = current_database() AND application_name <> 'coordinator'
 class Testbed:
     """Open it with `open`, close it with `close`. Its trials follow each other; testbeds run side by side."""
 
-    def __init__(self, home: Path, database_url: str) -> None:
+    def __init__(self, home: Path, database_url: str, queues: TrialQueues | None = None) -> None:
+        """Without `queues` they are in the database."""
         home.mkdir(parents=True)
+        self._queues = queues
         self._home = home
         self._database_url = database_url
         self._ports = {name: ReservedPort() for name in ("product", "retell", "engage")}
@@ -82,10 +85,13 @@ class Testbed:
         state = self._home / f"trial-{self._trials}"
         self._page.forget()
         await self._empty()
+        if self._queues is not None:
+            await asyncio.to_thread(self._queues.renew)
         children: list[Child] = []
         connector = aiohttp.TCPConnector(force_close=True)
         async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10)) as session:
             scenario = Scenario(self.addresses, session, self._pool, self._page, random.Random(f"stage {case.seed}"))
+            scenario.queues = self._queues
             played = Played(case, scenario, Ledger(state))
             try:
                 async with asyncio.timeout(FINISH_WITHIN_S):
@@ -157,7 +163,7 @@ class Testbed:
             await leap(self._pool, self._page, rng.choice((0.0, rng.uniform(0.0, LONGEST_OUTAGE_S))))
 
     async def _finish(self, played: Played, acts: "list[asyncio.Task[object]]") -> None:
-        watch = Watch(self._pool, self._page, played.ledger, lambda: self._life_began)
+        watch = Watch(self._pool, self._page, played.ledger, lambda: self._life_began, self._queues)
         sight: Sight | None = None
         try:
             while True:
@@ -188,6 +194,7 @@ class Testbed:
             "RETELL_BASE_URL": self.addresses.retell,
             "RINGBACK_ENGAGE_URL": self.addresses.engage,
             "RINGBACK_ENGAGE_SECRET": ENGAGE_SECRET,
+            **(self._queues.settings if self._queues is not None else {}),
         }
         page = str(self._home / "page")
         port = self._ports["product"].number
