@@ -130,8 +130,9 @@ async def test_the_queue_and_its_listener_leave_the_read_only_server_and_reconne
     monkeypatch.setattr(wake, "CHECK_EVERY_S", 0.1)
     queue = PostgresQueue(pool, "calls")
     assert await queue.receive(10, 0.2, 30) == []
-    listening = await _listener(url)
-    assert listening is not None
+    async with asyncio.timeout(30):
+        while (listening := await _listener(url)) is None:
+            await asyncio.sleep(0.05)
     await set_read_only(True)
     with pytest.raises(QueueUnavailable):
         await queue.send([OutgoingMessage("refused")])
