@@ -34,6 +34,19 @@ async def test_the_week_has_every_kind_of_outcome(played: Played) -> None:
     assert events["voice_ai_call_rescheduled"] > 0
 
 
+async def test_the_opt_outs_of_the_week_are_counted(played: Played) -> None:
+    async with played.parts() as deps:
+        filed = await deps.pool.fetchval(
+            "SELECT count(DISTINCT call_id) FROM dispositions JOIN attempts USING (attempt_id, call_id)"
+            " WHERE code = 'do_not_call' AND verdict_type IS NOT NULL AND user_turns > 0"
+        )
+        counted = await deps.pool.fetchval(
+            "SELECT (SELECT sum(persons_opted_out) FROM rollup_person)"
+            " + (SELECT coalesce(sum(persons_opted_out), 0) FROM rollup_deltas)"
+        )
+    assert counted >= filed > 0
+
+
 async def test_no_person_is_called_at_night_or_twice_at_once(played: Played) -> None:
     async with played.parts() as deps:
         placed = await deps.pool.fetch(

@@ -48,8 +48,15 @@ def disposition_of(text: str, known: Mapping[str, DispositionCode]) -> Dispositi
         return None
     if DO_NOT_CALL in known:
         return known[DO_NOT_CALL]
-    by_name = (each for code, each in known.items() if each.suppresses and _is_plain_opt_out(_folded(code)))
-    return next(by_name, DispositionCode(DO_NOT_CALL, suppresses=True))
+    return next(filter(is_opt_out, known.values()), DispositionCode(DO_NOT_CALL, suppresses=True))
+
+
+def is_opt_out(disposition: DispositionCode) -> bool:
+    """Whether the person asked not to be called again, by the name of the code.
+
+    A wrong number suppresses too, but the person did not ask.
+    """
+    return disposition.suppresses and _is_plain_opt_out(_folded(disposition.code))
 
 
 def _stop_among(folded: str, known: Mapping[str, DispositionCode]) -> DispositionCode | None:

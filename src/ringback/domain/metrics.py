@@ -53,7 +53,11 @@ METRICS: dict[str, Metric] = dict(
         _metric("goal_rate_of_reached", "persons_goal / persons_reached", "The goal was met, of the persons reached."),
         _metric("voicemail_rate", "voicemail / attempts", "A voicemail answered."),
         _metric("message_left_rate", "message_left / voicemail", "A message was left, of the voicemails."),
-        _metric("opt_out_rate", "persons_opted_out / persons_reached", "The person asked not to be called again."),
+        _metric(
+            "opt_out_rate",
+            "persons_opted_out / persons_reached",
+            "The person asked not to be called again: Retell says so, or the agent filed it.",
+        ),
         _metric("transfer_rate", "transferred / answered", "The call was transferred."),
         _metric("callback_rate", "callback / attempts", "A callback was asked for or planned during the attempt."),
         _metric("attempts_per_contact", "attempts / persons_reached", "Dials for each person reached.", _U.RATIO),

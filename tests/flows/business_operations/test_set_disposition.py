@@ -2,6 +2,10 @@
 
 import pytest
 
+from ringback.domain.provider_report import ReportKind
+from ringback.flows.suppression import lift_suppression
+from tests.audit_log import TESTER
+
 
 async def test_a_disposition_is_kept_with_its_note_and_its_conversation(stack):
     talk = await stack.talk()
@@ -102,3 +106,12 @@ async def test_a_systems_note_that_is_no_text_is_refused(stack):
     for note in ("a\0b", "\ud800", 7, ["x"], "x" * 2001):
         reply = await stack.ask("set_disposition", {"code": "interested", "note": note}, contact_id="crm-42")
         assert (reply.code, list(reply.result["errors"])) == ("invalid_args", ["note"])
+
+
+async def test_a_report_after_an_opt_out_does_not_renew_a_suppression_that_was_lifted(stack):
+    talk = await stack.talk()
+    await stack.tool(talk, "set_disposition", {"code": "do_not_call"})
+    suppression = await stack.one("SELECT * FROM suppressions")
+    assert await lift_suppression(stack.store, stack.clock, suppression["suppression_id"], "a mistake", TESTER)
+    await stack.report(talk, ReportKind.ENDED, ended_at=stack.clock.now())
+    assert [row["lifted_at"] is not None for row in await stack.all("SELECT * FROM suppressions")] == [True]

@@ -11,8 +11,16 @@ from ringback.adapters.clock import id_of
 from ringback.adapters.postgres.pool import Pool
 from ringback.adapters.postgres.rollup_rows import PostgresRollupRows
 from ringback.adapters.postgres.store import PostgresStore
+from ringback.adapters.retell.events import report_from_call
+from ringback.adapters.retell.wire import content_identity
+from ringback.adapters.spoken_time import EnglishSpokenTime
+from ringback.domain.catalog import built_in_catalog
+from ringback.domain.provider_report import ProviderReport, ReportKind
+from ringback.flows.business_operations import business_actions
+from ringback.flows.business_operations.action import ActionRequest, Reply, Scope
+from ringback.flows.business_operations.runner import BusinessOperations
 from ringback.flows.rollups import Rollups
-from tests.flows.event_processing.conftest import EventStack
+from tests.flows.event_processing.conftest import EventStack, Talk
 from tests.postgresql import short_lived_copy
 
 ZONE = ZoneInfo("America/New_York")
@@ -36,6 +44,20 @@ class CountingStack(EventStack):
         self.last_id += 1
         first = uuid.UUID(id_of(self.clock.now()))
         return str(uuid.UUID(int=first.int | self.person << 20 | self.last_id))
+
+    async def tool(self, talk: Talk, action: str, args: dict[str, Any]) -> Reply:
+        """Ask as the agent of a conversation."""
+        actions = business_actions(
+            self.rules, built_in_catalog(), EnglishSpokenTime(), report_from_call, content_identity, self.clock.now
+        )
+        marks = {"attempt_id": talk.attempt_id, "provider_call_id": talk.provider_call_id}
+        report = ProviderReport(
+            ReportKind.TOOL, **marks, call_id=talk.call_id, instance="test-instance", started_at=self.clock.now()
+        )
+        request = ActionRequest(
+            action, Scope.RETELL, f"{talk.attempt_id}:{action}:{args}", args, **marks, report=report
+        )
+        return await BusinessOperations(self.store, self.clock, actions, self.rules).perform(request)
 
     async def shown(self, table: str, *keys: str) -> dict[Any, dict[str, int]]:
         """The cells of a rollup table after a fold, by these keys, without zeros."""

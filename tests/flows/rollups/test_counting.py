@@ -2,9 +2,11 @@
 
 from datetime import date
 
+import pytest
+
 from ringback.domain.call import RetryPolicy
 from ringback.flows.ending_calls import cancel_call
-from tests.audit_log import TESTER
+from tests.audit_log import TESTER, entry_at
 from tests.flows.event_processing import recordings as r
 
 from .conftest import CountingStack
@@ -60,6 +62,39 @@ async def test_a_correction_takes_back_what_was_counted(stack: CountingStack) ->
     cells = await stack.shown("rollup_day", "outcome")
     assert {outcome: cell["attempts"] for (outcome,), cell in cells.items()} == {"completed": 1}
     assert (await stack.shown("rollup_person", "agent"))["agent_1",]["persons_goal"] == 1
+
+
+@pytest.mark.parametrize("when", ["during the talk", "after the verdict"])
+async def test_an_opt_out_that_the_agent_filed_is_counted(stack: CountingStack, when: str) -> None:
+    talk = await stack.talk()
+    if when == "during the talk":
+        await stack.play(talk, r.PARTIAL, "call_started")
+        assert (await stack.tool(talk, "set_disposition", {"code": "do_not_call"})).ok
+    await stack.play(talk, r.PARTIAL)
+    if when == "after the verdict":
+        assert "opt_out" not in (await stack.shown("rollup_day", "outcome"))["partially_completed",]
+        assert (await stack.tool(talk, "set_disposition", {"code": "do_not_call"})).ok
+    assert (await stack.shown("rollup_day", "outcome"))["partially_completed",]["opt_out"] == 1
+    assert (await stack.shown("rollup_person", "agent"))["agent_1",] == {
+        "persons": 1,
+        "persons_reached": 1,
+        "persons_opted_out": 1,
+    }
+    assert await stack.rows.check() == []
+    assert await stack.rows.rebuild(entry_at(stack.clock.now())) == []
+    assert await stack.tool(talk, "set_disposition", {"code": "no_decision"})
+    assert (await stack.shown("rollup_person", "agent"))["agent_1",]["persons_opted_out"] == 1, (
+        "a later code undoes none"
+    )
+
+
+async def test_a_wrong_number_is_no_opt_out(stack: CountingStack) -> None:
+    talk = await stack.talk()
+    await stack.play(talk, r.PARTIAL, "call_started")
+    assert (await stack.tool(talk, "set_disposition", {"code": "wrong_number"})).ok
+    await stack.play(talk, r.PARTIAL)
+    assert (await stack.shown("rollup_person", "agent"))["agent_1",] == {"persons": 1, "persons_reached": 1}
+    assert await stack.rows.check() == []
 
 
 async def test_a_cost_that_comes_after_the_verdict_is_counted(stack: CountingStack) -> None:

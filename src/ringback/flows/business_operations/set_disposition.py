@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ringback.domain.catalog import Catalog, DispositionCode
-from ringback.domain.disposition_words import disposition_of
+from ringback.domain.disposition_words import disposition_of, is_opt_out
 from ringback.flows.business_operations.action import (
     SOURCE,
     ActionDeclaration,
@@ -112,12 +112,18 @@ class SetDisposition:
         )
         if subject.attempt is not None:
             subject.attempt.business["disposition"] = disposition.code
+            if is_opt_out(disposition):
+                subject.attempt.business["opt_out"] = True
             await tx.save(subject.attempt)
         if disposition.suppresses:
             # The number of the conversation. The contact's may have changed since the call was accepted.
             phone, contact_id = subject.phone, subject.contact.contact_id
             suppression = Suppression(self.rules.new_id(), phone, contact_id, disposition.code, subject.source, now)
             await suppress(tx, suppression, now)
+        if subject.call is not None and subject.attempt is not None and is_opt_out(disposition):
+            # A later report of this attempt has the opt-out too. It must not renew a suppression that was lifted since.
+            subject.call.no_more_retries = "opt_out"
+            await tx.save(subject.call)
         return _reply("disposition_set", disposition)
 
     def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:
