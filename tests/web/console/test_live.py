@@ -83,6 +83,15 @@ async def test_the_first_page_hears_only_what_changes(served: Browser, live: Liv
     assert page.count("data-key=") == (await html_of(served, live, "/console/live/now")).count("data-key=")
 
 
+async def test_a_head_takes_no_place_of_a_viewer(served: Browser, live: Live) -> None:
+    call_id = await place(served)
+    for path in ("/console/live/now", "/console/live/calls", f"/console/live/calls/{call_id}"):
+        answer = await served.http.head(path)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+        assert live.viewers == set(), path
+    assert (await served.http.head(f"/console/live/calls/{'0' * 8}-{call_id[9:]}")).status_code == 404
+
+
 async def html_of(browser: Browser, live: Live, path: str) -> str:
     async with watching(browser, path) as stream:
         await live.tell_all()

@@ -201,8 +201,13 @@ class Live:
             read.stories[one] = await self.render_story(one)
         return read
 
-    def stream(self, viewer: Viewer) -> Response:
-        """Answer with the viewer's messages, until either side closes the stream. Raises Problem 503 if it is full."""
+    def stream(self, viewer: Viewer, method: str) -> Response:
+        """Answer with the viewer's messages, until either side closes the stream. Raises Problem 503 if it is full.
+
+        HEAD gets the head alone and no place: its client reads no message, so nothing would end the stream.
+        """
+        if method == "HEAD":
+            return Response(headers=HEADERS | NOT_STORED, media_type="text/event-stream")
         if self.is_over or len(self.viewers) >= MOST_VIEWERS:
             raise unavailable(RETRY_MS // 1000)
         return EventSourceResponse(self._events(viewer), headers=HEADERS | NOT_STORED, ping=0, sep="\n")

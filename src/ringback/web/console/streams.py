@@ -34,7 +34,7 @@ class Streams:
         ]
 
     async def now(self, request: Request, visitor: Visitor) -> Response:
-        return self.live.stream(NowViewer(visitor.session))
+        return self.live.stream(NowViewer(visitor.session), request.method)
 
     async def calls(self, request: Request, visitor: Visitor) -> Response:
         """The rows of a list of calls. `newest` is the first call of the page, if new ones are counted."""
@@ -44,12 +44,13 @@ class Streams:
         wanted = query.filter()
         shown, _ = await self.site.flows.views.calls(wanted, cursor=query.cursor, limit=PAGE_SIZE)
         call_ids = [call["call_id"] for call in shown]
-        return self.live.stream(ListViewer(visitor.session, call_ids, wanted=wanted, newest=newest))
+        viewer = ListViewer(visitor.session, call_ids, wanted=wanted, newest=newest)
+        return self.live.stream(viewer, request.method)
 
     async def call(self, request: Request, visitor: Visitor) -> Response:
         call_id = known_id(request.path_params["call_id"], "call")
         found(await self.site.flows.views.call(call_id), "call")
-        return self.live.stream(StoryViewer(visitor.session, [call_id]))
+        return self.live.stream(StoryViewer(visitor.session, [call_id]), request.method)
 
 
 def live_updates(site: Site) -> Live:
