@@ -1,5 +1,6 @@
 """Every page and state in a real browser: axe finds nothing in light and dark, and pages are small and alone."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,10 @@ PAGES = {
     "a failed call": "/console/calls/{failed}",
     "a planned call": "/console/calls/{scheduled}",
     "a person": "/console/people?contact_id={person}",
+    "a call with a note": "/console/calls/{noted}",
+    "notes": "/console/written?kind=notes&call_id={noted}",
+    "dispositions": "/console/written?kind=dispositions&contact_id={person}",
+    "no fields": "/console/written?kind=fields&call_id={scheduled}",
     "suppressions": "/console/suppressions",
     "no suppression": "/console/suppressions?contact_id=no-such-contact",
     "analytics of today": "/console/analytics",
@@ -70,10 +75,24 @@ class Pages:
         return context
 
     def address(self, pattern: str) -> str:
-        """The address of a page. `{failed}` is the newest failed call, `{person}` the person of a completed one."""
+        """The address of a page.
+
+        `{failed}` is the newest failed call, `{person}` the person of a completed one, `{noted}` a call with a note.
+        """
+        if "{noted}" in pattern:
+            return pattern.replace("{noted}", self.noted())
         state = next((one for one in ("completed", "failed", "scheduled") if f"{{{one}}}" in pattern), "completed")
         call_id, contact_id = newest(self.visitor, state)
         return pattern.replace(f"{{{state}}}", call_id).replace("{person}", contact_id)
+
+    def noted(self) -> str:
+        """The newest completed or partially completed call in which the agent has written a note."""
+        for state in ("completed", "partially_completed"):
+            listed = self.visitor.get(f"/console/calls?status={state}").text
+            for call_id in dict.fromkeys(re.findall(r'data-key="([0-9a-f-]{36})"', listed)):
+                if "kind=notes" in self.visitor.get(f"/console/calls/{call_id}").text:
+                    return call_id
+        raise AssertionError("no agent of the week has written a note")
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 #: Replaces the phone in rows that are kept without the person. No phone begins with a letter.
@@ -66,3 +67,11 @@ class FieldsWrite:
     origin: Origin
     values: Mapping[str, Any]
     at: datetime
+
+
+class WrittenKind(StrEnum):
+    """What actions write about a contact. Notes and fields are also forwarded to the CRM."""
+
+    DISPOSITIONS = "dispositions"
+    NOTES = "notes"
+    FIELDS = "fields"

@@ -30,6 +30,7 @@ from ringback.adapters.postgres.rollup_rows import PostgresRollupRows
 from ringback.adapters.postgres.schema import require_schema
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.adapters.postgres.views import PostgresViews
+from ringback.adapters.postgres.written import PostgresWritten
 from ringback.adapters.retell.client import RetellProvider
 from ringback.adapters.retell.events import report_from_call, report_from_webhook
 from ringback.adapters.retell.functions import inbound_reply, parse_inbound_call, parse_tool_call, tool_definition
@@ -159,6 +160,7 @@ class Dependencies:
     def console(self) -> Site:
         flows = ConsoleFlows(
             views=self.views,
+            written=PostgresWritten(self.pool),
             analytics=self.analytics(),
             dead_letters=self.dead_letters(),
             work=PostgresInspection(self.pool, self.hashing).work,

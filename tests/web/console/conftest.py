@@ -56,7 +56,8 @@ def csrf_in(page: str) -> str:
 
 @pytest.fixture
 async def parts(database_url: str, clock) -> AsyncIterator[Dependencies]:
-    settings = read_settings({"RINGBACK_DATABASE_URL": database_url}, emulated=True)
+    given = {"RINGBACK_DATABASE_URL": database_url, "RINGBACK_ERASURE_KEY": "an-erasure-key-of-the-tests-00001"}
+    settings = read_settings(given, emulated=True)
     async with open_dependencies(settings, clock) as opened:
         for role, key in KEYS.items():
             await opened.api_keys.add(f"the {role}'s", hash_key(key), entry_at(opened.clock.now()), role)
@@ -111,6 +112,14 @@ async def place(browser: Browser, contact_id: str = "crm-42", phone: str = PHONE
     return answer.json()["call_id"]
 
 
+async def act(browser: Browser, action: str, args: dict[str, Any], **target: str) -> None:
+    """Ask for an action as a system."""
+    answer = await browser.http.post(
+        f"/v1/actions/{action}", json={**target, "args": args}, headers={"X-API-Key": KEYS[Role.ADMIN]}
+    )
+    assert answer.status_code == 200, answer.text
+
+
 class ConsoleStack(CountingStack):
     """Plays recorded calls into the database of the console, whose days are those of UTC."""
 
@@ -125,12 +134,21 @@ def stack(pool: Pool, clock: Any) -> ConsoleStack:
 
 @pytest.fixture
 async def calls(stack: ConsoleStack, admin: Browser, pool: Pool) -> list[str]:
-    """One call of each kind: good, partial, busy, unclear, planned, suppressed, and a delivery that was given up."""
+    """One call of each kind: good, partial, busy, unclear, planned, suppressed, and a delivery that was given up.
+
+    The good one has what actions wrote.
+    """
     found = []
     for number, recording in enumerate((r.COMPLETED, r.PARTIAL, r.BUSY)):
         talk = await stack.talk(contact=number)
         await stack.play(talk, recording)
         found.append(talk.call_id)
+    for action, args in (
+        ("set_disposition", {"code": "interested", "note": "wants the brochure"}),
+        ("note_writeback", {"note": "asked for Bob"}),
+        ("field_writeback", {"fields": {"company": "Acme"}}),
+    ):
+        await act(admin, action, args, call_id=found[0])
     stack.provider.answer = DialAnswer(DialAnswerKind.AMBIGUOUS, "http_500")
     found.append((await stack.talk(contact=3)).call_id)
     found.append(await place(admin, "crm-planned", "+14155550104", not_before="2026-12-03T17:00:00Z"))

@@ -26,6 +26,7 @@ MAY = {
     "GET /console/analytics": {"viewer", "operator", "admin"},
     "GET /console/rows": {"viewer", "operator", "admin"},
     "GET /console/people": {"viewer", "operator", "admin"},
+    "GET /console/written": {"viewer", "operator", "admin"},
     "GET /console/suppressions": {"viewer", "operator", "admin"},
     "GET /console/dead-letters": {"viewer", "operator", "admin"},
     "GET /console/audit": {"operator", "admin"},
@@ -72,6 +73,8 @@ HOSTILE = {
 hostile = pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 LOADS = ("link", "script")
 PHONE_LIKE = re.compile(r"(?:\+|%2B)1\d{10}")
+#: The number of our own that calls come from is shown whole.
+OWN = re.compile(r"(?:\+|%2B)14155550199")
 
 
 class Tags(HTMLParser):
@@ -107,10 +110,10 @@ def is_harmless(page: str) -> list[str]:
     return wrong
 
 
-async def crawl(browser: Browser) -> dict[str, str]:
-    """Every page that can be reached from the first one, by address."""
+async def crawl(browser: Browser, *start: str) -> dict[str, str]:
+    """Every page that can be reached from the given ones or from the first one, by address."""
     pages: dict[str, str] = {}
-    waiting = ["/console"]
+    waiting = list(start or ["/console"])
     while waiting:
         address = waiting.pop()
         if address in pages:
@@ -176,9 +179,12 @@ async def test_no_page_shows_a_phone_number(calls, visitors, role: Role, pool) -
     await pool.execute('UPDATE calls SET metadata = \'{"second_phone": "+14155550177"}\'')
     pages = await crawl(visitors[role])
     assert len(pages) > 15
-    leaks = {address: PHONE_LIKE.findall(page + address) for address, page in pages.items()}
+    pages |= await crawl(visitors[role], "/console/analytics?by=number", "/console/numbers")
+    leaks = {address: PHONE_LIKE.findall(OWN.sub("", page + address)) for address, page in pages.items()}
     assert {address: found for address, found in leaks.items() if found} == {}
     assert "+1 415 ••• 0177" in "".join(pages.values())
+    for address in ("/console/analytics?by=number", "/console/numbers", f"/console/calls/{calls[0]}"):
+        assert "+14155550199" in pages[address], "a number of our own"
 
 
 async def test_what_was_typed_is_given_back_unmasked_to_its_own_form(calls, admin: Browser) -> None:
@@ -199,6 +205,13 @@ async def test_a_stored_text_is_only_ever_text(calls, admin: Browser, pool, part
     await pool.execute("UPDATE gate_decisions SET detail = detail || $1", {"rule": text, text: text, "verdict": text})
     await pool.execute("UPDATE provider_events SET fate = $1, event = $1", text)
     await pool.execute("UPDATE suppressions SET reason = $1, source = $1", text)
+    await pool.execute("UPDATE dispositions SET code = $1, note = $1", text)
+    await pool.execute("UPDATE notes SET note = $1, author = $1", text)
+    await pool.execute(
+        "UPDATE field_writes SET field = $1, source = $1, old_value = to_jsonb($1::text),"
+        " new_value = to_jsonb($1::text)",
+        text,
+    )
     await pool.execute("UPDATE installation SET paused_at = now(), pause_reason = $1", text)
     key = "rbk_hostile"
     await parts.api_keys.add(text, hash_key(key), entry_at(parts.clock.now()), Role.OPERATOR)
@@ -212,6 +225,8 @@ async def test_a_stored_text_is_only_ever_text(calls, admin: Browser, pool, part
     escaped = str(escape(text))
     assert escaped in pages["/console"], "the reason of the pause"
     assert escaped in pages[f"/console/calls/{calls[0]}"], "the transcript"
+    written = [page for address, page in pages.items() if address.startswith("/console/written")]
+    assert len(written) >= 3 and all(escaped in page for page in written), "what actions wrote"
 
 
 @hostile

@@ -13,6 +13,7 @@ from ringback.web.console.pages import Pages
 from ringback.web.console.site import Site
 from ringback.web.console.streams import Streams, live_updates
 from ringback.web.console.writes import Forms
+from ringback.web.console.written import WrittenPage
 
 
 def console_of(site: Site) -> tuple[list[Route], Live]:
@@ -22,5 +23,5 @@ def console_of(site: Site) -> tuple[list[Route], Live]:
     """
     live, pages = live_updates(site), Pages(site)
     calls = (Forms(site, pages), CallActions(site), DeliveryPages(site), HeatmapPage(site), Streams(site, live))
-    parts = (*calls, AuditPage(site), InstallationPages(site), KeyPages(site), pages)
+    parts = (*calls, WrittenPage(site), AuditPage(site), InstallationPages(site), KeyPages(site), pages)
     return [route for part in parts for route in part.routes()], live

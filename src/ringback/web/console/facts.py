@@ -1,7 +1,7 @@
 """The facts of the live pages, read once for a page that is loaded or for every viewer of it."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from ringback.domain.abt_event import iso
 from ringback.domain.analytics_query import Filter
+from ringback.domain.contact import ERASED
 from ringback.flows.analytics import Analytics
 from ringback.flows.operator.dead_letters import DeadLetters
 from ringback.storage import CallFilter
@@ -19,6 +20,8 @@ Item = dict[str, Any]
 
 #: Counts stop here: a page needs no exact number above.
 MOST_COUNTED = 1000
+#: A note has up to 5,000 characters, and a page stays below 100 KB.
+FEW_WRITTEN, PAGE_OF_WRITTEN = 4, 10
 #: The states of calls that are not over, and the metrics of the first page.
 UNFINISHED = ("scheduled", "queued", "dialing", "in_progress", "unknown")
 OF_TODAY = ("attempts", "human_rate", "goal_rate", "cost")
@@ -60,7 +63,20 @@ async def story_facts(flows: ConsoleFlows, call_id: str) -> Item | None:
     if call is None or timeline is None:
         return None
     events = [entry | {"state": wording.delivery(entry)} for entry in timeline if entry["kind"] == "abt_event"]
-    return {"call": with_sums(call), "story": [wording.story(entry) for entry in timeline], "events": events}
+    written = await written_facts(flows, contacts_of(call), call_id)
+    story = [wording.story(entry) for entry in timeline]
+    return {"call": with_sums(call), "story": story, "events": events, "written": written, "most": MOST_COUNTED}
+
+
+def contacts_of(call: Item) -> list[str]:
+    """The contact of a call in detail, none if the person was erased: what was written about them is not shown."""
+    return [] if call["phone"] == ERASED else [call["contact_id"]]
+
+
+async def written_facts(flows: ConsoleFlows, contact_ids: Sequence[str], call_id: str | None = None) -> Item:
+    """The newest dispositions, notes and fields that were written about contacts, and how many there are."""
+    found = await flows.written.newest(contact_ids, call_id, limit=FEW_WRITTEN, most=MOST_COUNTED + 1)
+    return {kind: {"items": items, "count": count} for kind, (items, count) in found.items()}
 
 
 def only(letters: DeadLetters, source: str) -> DeadLetters:

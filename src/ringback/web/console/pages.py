@@ -22,7 +22,7 @@ from ringback.flows.analytics import BREAKDOWNS
 from ringback.flows.operator.dead_letters import DeadLetterEntry
 from ringback.storage import CallFilter
 from ringback.web.analytics_models import ReportQuery, RowsQuery
-from ringback.web.console.facts import MOST_COUNTED, Item, now_facts, only, story_facts, with_sums
+from ringback.web.console.facts import MOST_COUNTED, Item, now_facts, only, story_facts, with_sums, written_facts
 from ringback.web.console.sessions import HEADERS, NOT_STORED, ROOT, Visitor
 from ringback.web.console.site import Site
 from ringback.web.problems import FieldProblem, Problem, found, from_pydantic, invalid, query_pointer
@@ -217,6 +217,7 @@ class Pages:
             told=told,
             zone=next((contact["time_zone"] for contact in told["contacts"]), None),
             count=await flows.views.count_calls(wanted, MOST_COUNTED + 1),
+            written=await written_facts(flows, [contact["contact_id"] for contact in told["contacts"]]),
             most=MOST_COUNTED,
         )
 

@@ -1,7 +1,7 @@
 """The console's site: what every page and every form have in common. Nothing below /console is served without it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from ringback.domain.access import KeyRecord, Permission
+from ringback.domain.contact import WrittenKind
 from ringback.domain.errors import Retryable
 from ringback.domain.operations import WorkFacts
 from ringback.domain.phone_number import NumberPlan
@@ -73,11 +74,30 @@ class ConsoleViews(DetailedViews, LiveCalls, Protocol):
         ...
 
 
+class Written(Protocol):
+    """What actions wrote about contacts, the newest first: of one call, or of all if `call_id` is None.
+
+    A note or a write of fields has the facts of its message to the CRM; `message_id` is None once that was purged. All
+    raise StoreUnavailable.
+    """
+
+    async def page(
+        self, kind: WrittenKind, contact_ids: Sequence[str], call_id: str | None, *, cursor: str | None, limit: int
+    ) -> tuple[list[dict[str, Any]], str | None]: ...
+
+    async def newest(
+        self, contact_ids: Sequence[str], call_id: str | None, *, limit: int, most: int
+    ) -> dict[WrittenKind, tuple[list[dict[str, Any]], int]]:
+        """Return the newest of each kind, and how many there are, but no more than `most`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ConsoleFlows:
     """The views that the pages read, and the flows that their forms run. The console has no rules of its own."""
 
     views: ConsoleViews
+    written: Written
     analytics: Analytics
     dead_letters: DeadLetters
     work: Callable[[], Awaitable[WorkFacts]]
