@@ -1,4 +1,4 @@
-"""The container file and the compose file: their linters and rules of our own. `make container-steps` runs them."""
+"""The container file and the compose file: their linters and rules of our own."""
 
 import json
 import re
