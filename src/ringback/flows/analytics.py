@@ -49,7 +49,7 @@ class Analytics:
     statistics: Statistics
     clock: Clock
     report_zone: tzinfo
-    rows_url: Callable[[Filter, str], str]  # the address of the list of exactly the rows that a measure counts
+    rows_url: Callable[[Filter], str]  # the address of the list of rows, to which `&measure=` is added
 
     async def summary(self, asked: Filter, *, compare: bool) -> dict[str, Any]:
         """Every metric that is counted by the asked keys. Those that are not are named in `not_aggregated`."""
@@ -69,8 +69,9 @@ class Analytics:
         ]
         talks, attempts = sums[0]["conversation"], sums[0]["attempts"]
         analysed = sums[0]["analysed"] / talks if talks else None
+        url = self.rows_url(asked)
         metrics = {
-            name: self._figure(metric, sums[0], sums[1] if compare else None, asked)
+            name: _figure(metric, sums[0], sums[1] if compare else None, url)
             for name, metric in METRICS.items()
             if set(metric.needs) <= sums[0].keys()
         }
@@ -89,7 +90,7 @@ class Analytics:
         """One metric by hour, day or week; steps without anything are 0."""
         metric = METRICS[name]
         ranges = [asked, asked.previous()] if compare else [asked]
-        found = [await self._groups(each, metric, (), step) for each in ranges]
+        found = await self._groups(ranges, metric, (), step)
         steps = [list(_steps(each, step)) for each in ranges]
         items = []
         for number, (key, since, until) in enumerate(steps[0]):
@@ -97,22 +98,21 @@ class Analytics:
             if compare and number < len(steps[1]):
                 before = found[1].get((steps[1][number][0],), _zeros(metric))
             sums = found[0].get((key,), _zeros(metric))
-            part = replace(asked, since=since, until=until)
-            items.append({"at": iso(since), **self._figure(metric, sums, before, part)})
+            url = self.rows_url(replace(asked, since=since, until=until))
+            items.append({"at": iso(since), **_figure(metric, sums, before, url)})
         return self._head(asked) | {"metric": name, "step": step, "items": items}
 
     async def breakdown(self, asked: Filter, name: str, by: str, limit: int, *, compare: bool) -> dict[str, Any]:
         """One metric by the values of a key, the largest groups first. `others` is how many groups are left out."""
         metric, keys = METRICS[name], BREAKDOWNS[by]
-        found = await self._groups(asked, metric, keys, None)
-        before = await self._groups(asked.previous(), metric, keys, None) if compare else {}
+        found, *earlier = await self._groups([asked, asked.previous()] if compare else [asked], metric, keys, None)
         size = metric.denominator or metric.numerator
         ordered = sorted(found.items(), key=lambda group: (-group[1][size], str(group[0])))
         items = []
         for key, sums in ordered[:limit]:
             named = dict(zip(keys, key, strict=True))
-            past = before.get(key, _zeros(metric)) if compare else None
-            items.append({"key": named, **self._figure(metric, sums, past, replace(asked, **named))})
+            past = earlier[0].get(key, _zeros(metric)) if compare else None
+            items.append({"key": named, **_figure(metric, sums, past, self.rows_url(replace(asked, **named)))})
         return self._head(asked) | {"metric": name, "by": by, "items": items, "others": max(0, len(ordered) - limit)}
 
     def _cut(self, asked: Filter, measures: Sequence[str], by: tuple[str, ...] = (), step: str | None = None) -> Cut:
@@ -126,35 +126,39 @@ class Analytics:
         return True
 
     async def _groups(
-        self, asked: Filter, metric: Metric, by: tuple[str, ...], step: str | None
-    ) -> dict[tuple[Any, ...], Sums]:
-        """The sums that the metric needs, by group."""
+        self, ranges: Sequence[Filter], metric: Metric, by: tuple[str, ...], step: str | None
+    ) -> list[dict[tuple[Any, ...], Sums]]:
+        """The sums that the metric needs, by group, for each of the ranges. All are as of one moment."""
         kinds: list[Callable[[str], bool]] = [
             is_of_persons,
             is_of_reasons,
             lambda name: not is_of_persons(name) and not is_of_reasons(name),
         ]
-        needed = [tuple(filter(is_kind, metric.needs)) for is_kind in kinds]
-        cuts = [self._cut(asked, measures, by, step) for measures in needed if measures]
-        groups: dict[tuple[Any, ...], Sums] = defaultdict(lambda: _zeros(metric))
+        needed = [measures for is_kind in kinds if (measures := tuple(filter(is_kind, metric.needs)))]
+        cuts = [self._cut(asked, measures, by, step) for asked in ranges for measures in needed]
         names = (*by, "step") if step else by
-        for one, rows in zip(cuts, await self.statistics.sums(cuts), strict=True):
-            for row in rows:
-                key = tuple(row[name] for name in names)
-                groups[key] = groups[key] | {name: row[name] for name in one.measures}
-        return {key: sums for key, sums in groups.items() if any(sums.values())}
-
-    def _figure(self, metric: Metric, sums: Sums, before: Sums | None, asked: Filter) -> dict[str, Any]:
-        shown = figure(metric, sums) | {"rows_url": self.rows_url(asked, metric.rows)}
-        if metric.denominator is not None:
-            shown["denominator_rows_url"] = self.rows_url(asked, metric.denominator)
-        if before is not None:
-            shown["previous"] = figure(metric, before)["value"]
-        return shown
+        found = await self.statistics.sums(cuts)
+        of_ranges = []
+        for first in range(0, len(cuts), len(needed)):
+            groups: dict[tuple[Any, ...], Sums] = defaultdict(lambda: _zeros(metric))
+            for measures, rows in zip(needed, found[first : first + len(needed)], strict=True):
+                for row in rows:
+                    groups[tuple(row[name] for name in names)] |= {name: row[name] for name in measures}
+            of_ranges.append({key: sums for key, sums in groups.items() if any(sums.values())})
+        return of_ranges
 
     def _head(self, asked: Filter) -> dict[str, Any]:
         zone, since, until = str(asked.zone), iso(asked.since), iso(asked.until)
         return {"as_of": iso(self.clock.now()), "zone": zone, "from": since, "to": until}
+
+
+def _figure(metric: Metric, sums: Sums, before: Sums | None, url: str) -> dict[str, Any]:
+    shown = figure(metric, sums) | {"rows_url": f"{url}&measure={metric.rows}"}
+    if metric.denominator is not None:
+        shown["denominator_rows_url"] = f"{url}&measure={metric.denominator}"
+    if before is not None:
+        shown["previous"] = figure(metric, before)["value"]
+    return shown
 
 
 def _zeros(metric: Metric) -> Sums:

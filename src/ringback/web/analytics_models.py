@@ -2,7 +2,7 @@
 
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, Field
@@ -154,11 +154,17 @@ class ExportQuery(RangeQuery):
     )
 
 
-def rows_url(asked: Filter, measure: str) -> str:
-    """The address of the list with exactly the rows that this measure counts."""
-    keys = {PARAMETERS.get(name, name): NONE if value == "" else value for name, value in asked.keys.items()}
-    query = {"measure": measure, "from": iso(asked.since), "to": iso(asked.until), "zone": str(asked.zone), **keys}
-    return f"/v1/analytics/rows?{urlencode(query)}"
+def rows_url(asked: Filter) -> str:
+    """The address of the list of rows. With `&measure=` it is the list of exactly the rows that a measure counts."""
+    keys = "".join(
+        f"&{PARAMETERS.get(name, name)}={quote_plus(str(value)) or NONE}" for name, value in asked.keys.items()
+    )
+    since, until = _in_address(asked.since), _in_address(asked.until)
+    return f"/v1/analytics/rows?from={since}&to={until}&zone={quote_plus(str(asked.zone))}{keys}"
+
+
+def _in_address(moment: datetime) -> str:
+    return str(iso(moment)).replace(":", "%3A")
 
 
 _FIGURE: dict[str, Any] = {
@@ -167,8 +173,8 @@ _FIGURE: dict[str, Any] = {
     "denominator": 2,
     "interval": [0.09, 0.91],
     "rows": 1,
-    "rows_url": "/v1/analytics/rows?measure=human&from=2026-12-01T00%3A00%3A00.000Z",
-    "denominator_rows_url": "/v1/analytics/rows?measure=attempts&from=2026-12-01T00%3A00%3A00.000Z",
+    "rows_url": "/v1/analytics/rows?from=2026-12-01T00%3A00%3A00.000Z&measure=human",
+    "denominator_rows_url": "/v1/analytics/rows?from=2026-12-01T00%3A00%3A00.000Z&measure=attempts",
 }
 _HEAD: dict[str, Any] = {
     "as_of": "2026-12-01T17:00:00.000Z",

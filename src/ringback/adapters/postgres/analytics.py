@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ringback.adapters.clock import id_of
-from ringback.adapters.postgres.pool import Pool, connection_of
+from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.adapters.postgres.rollups import DAY, HIST, HOUR, LOCAL, NUMBER, PERSON, REASON
 from ringback.domain.abt_event import iso
 from ringback.domain.analytics_query import Cut, Filter
@@ -22,23 +22,25 @@ _GRAINS = {
 }
 _TIMES = {"hour": "hour", "local": "month"}
 
-_ATTEMPT_ROWS = """
+# $4 is the last attempt of the page before. Without it, every id is greater than the empty one. With a condition for
+# the first page alone, the index gives no start, and each page reads all those before it.
+_AFTER = """(sent_at, attempt_id) > (CASE WHEN $4::text IS NULL THEN $1
+             ELSE (SELECT sent_at FROM attempts WHERE attempt_id = $4) END, coalesce($4, ''))"""
+_ATTEMPT_ROWS = f"""
 SELECT call_id, contact_id, attempt_id AS row_id, attempt_id, number, sent_at, counted ->> 'outcome' AS outcome,
        counted ->> 'reason' AS reason, cost_cents, duration_ms
-FROM attempts WHERE verdict_type IS NOT NULL AND sent_at >= $1 AND sent_at < $2 AND counted @> $3
-  AND ($4::text IS NULL OR (sent_at, attempt_id) > (SELECT sent_at, attempt_id FROM attempts WHERE attempt_id = $4))
+FROM attempts WHERE verdict_type IS NOT NULL AND {_AFTER} AND sent_at < $2 AND counted @> $3
   AND ($6::text IS NULL OR (counted ->> 'month' >= $6 AND counted ->> 'month' < $7))
 ORDER BY sent_at, attempt_id LIMIT $5
 """
 # The person of a call is counted where its first attempt is.
-_PERSON_ROWS = """
+_PERSON_ROWS = f"""
 SELECT call_id, calls.contact_id, attempt_id AS row_id, attempt_id, number, sent_at, calls.status AS outcome,
        calls.reason, NULL::float AS cost_cents, NULL::bigint AS duration_ms
 FROM attempts JOIN calls USING (call_id)
-WHERE verdict_type IS NOT NULL AND sent_at >= $1 AND sent_at < $2
+WHERE verdict_type IS NOT NULL AND {_AFTER} AND sent_at < $2
   AND calls.counted -> 'rows' @> jsonb_build_array($3::jsonb)
   AND number = (SELECT min(made::integer) FROM jsonb_object_keys(calls.counted -> 'attempts') AS made)
-  AND ($4::text IS NULL OR (sent_at, attempt_id) > (SELECT sent_at, attempt_id FROM attempts WHERE attempt_id = $4))
 ORDER BY sent_at, attempt_id LIMIT $5
 """
 _DENIED_ROWS = """
@@ -57,13 +59,13 @@ class PostgresAnalytics:
         self._pool = pool
 
     async def sums(self, cuts: Sequence[Cut]) -> list[list[dict[str, Any]]]:
-        found = []
+        statements = [sums_of(asked) for asked in cuts]
         async with connection_of(self._pool) as connection:
+            if len(statements) == 1:
+                # A statement has a snapshot of its own.
+                return [await _fetched(connection, *statements[0])]
             async with connection.transaction(isolation="repeatable_read", readonly=True):
-                for asked in cuts:
-                    statement, values = sums_of(asked)
-                    found.append([dict(row) for row in await connection.fetch(statement, *values)])
-        return found
+                return [await _fetched(connection, statement, values) for statement, values in statements]
 
     async def rows(
         self, asked: Filter, measure: str, *, cursor: str | None, limit: int
@@ -87,6 +89,10 @@ class PostgresAnalytics:
         return [_item(row) for row in items], next_cursor
 
 
+async def _fetched(connection: Connection, statement: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+    return [dict(row) for row in await connection.fetch(statement, *values)]
+
+
 def _item(row: Mapping[str, Any]) -> dict[str, Any]:
     shown = {name: iso(value) if isinstance(value, datetime) else value for name, value in row.items()}
     return {name: value for name, value in shown.items() if name != "row_id"}
@@ -107,13 +113,12 @@ def sums_of(asked: Cut) -> tuple[str, list[Any]]:
         groups.append(
             moment + " AS step" if asked.step == "hour" else f"date_trunc('{asked.step}', {moment})::date AS step"
         )
-    numbers = ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in asked.measures)
-    columns = ", ".join((*grain.keys, *grain.measures))
-    by = f"GROUP BY {', '.join(str(n) for n in range(1, len(groups) + 1))}" if groups else ""
     where = " AND ".join(conditions)
-    parts = (
-        f"SELECT {columns} FROM {grain.table}",
-        f"SELECT {columns} FROM ({grain.select('rollup_deltas')}) AS unfolded",
-    )
-    both = " UNION ALL ".join(f"{part} WHERE {where}" for part in parts)
-    return f"SELECT {', '.join([*groups, numbers])} FROM ({both}) AS both_parts {by}", values
+    # Each part is added up by itself. Sums over both parts would read every cell through one more node of the plan.
+    inner = ", ".join([*groups, *(f"sum({name})::bigint AS {name}" for name in asked.measures)])
+    names = [*asked.by, *(["step"] if asked.step is not None else [])]
+    outer = ", ".join([*names, *(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in asked.measures)])
+    by = f" GROUP BY {', '.join(str(n) for n in range(1, len(groups) + 1))}" if groups else ""
+    unfolded = grain.rows("rollup_deltas", {*asked.where, *asked.by, time}, asked.measures)
+    parts = (f"SELECT {inner} FROM {source} WHERE {where}{by}" for source in (grain.table, f"({unfolded}) AS unfolded"))
+    return f"SELECT {outer} FROM ({' UNION ALL '.join(parts)}) AS both_parts{by}", values

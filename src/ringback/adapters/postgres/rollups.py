@@ -1,6 +1,6 @@
 """The rollups: which table has which keys and measures, how deltas are folded, and the deltas of a unit of work."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from ringback.adapters.postgres.tracked_rows import Statement, Write
@@ -61,6 +61,11 @@ class Grain:
         columns += [f"sum({self.values.get(name, name)})::bigint AS {name}" for name in self.measures]
         grouped = f" GROUP BY {', '.join(str(n) for n in range(1, len(names) + 1))}" if names else ""
         return f"SELECT {', '.join(columns)} FROM {source} AS deltas {self.more} WHERE {self.condition}{grouped}"
+
+    def rows(self, source: str, keys: Collection[str], measures: Sequence[str]) -> str:
+        """Select these keys and measures of the deltas of `source`, each delta by itself."""
+        columns = ", ".join(f"{self.values.get(name, name)} AS {name}" for name in (*sorted(keys), *measures))
+        return f"SELECT {columns} FROM {source} AS deltas {self.more} WHERE {self.condition}"
 
     def add(self, select: str) -> str:
         """Add the rows of `select` (keys, purged, measures) to this table."""
