@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, Protocol
@@ -69,22 +69,24 @@ async def as_csv(pages: AsyncIterator[Page], *, is_safe: bool) -> AsyncIterator[
         if is_first:
             writer.writerow(page[0])
             is_first = False
-        cell = _safe if is_safe else _plain
-        writer.writerows([cell(value) for value in row.values()] for row in page)
+        forms = _SAFE_FORMS if is_safe else _FORMS
+        writer.writerows(
+            [forms[kind](value) if (kind := type(value)) in forms else value for value in row.values()] for row in page
+        )
         yield text.getvalue().encode()
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return iso(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return json.dumps(value) if isinstance(value, Mapping) else value
+def _safe(text: str) -> str:
+    return f"'{text}" if text.startswith(_RUNS) else text
 
 
-def _safe(value: Any) -> Any:
-    text = _plain(value)
-    return f"'{text}" if isinstance(text, str) and text.startswith(_RUNS) else text
+#: The form of a cell by the type of its value. A million rows have 27 million cells.
+_FORMS: dict[type, Callable[[Any], Any]] = {
+    datetime: iso,
+    bool: lambda value: "true" if value else "false",
+    dict: json.dumps,
+}
+_SAFE_FORMS = _FORMS | {str: _safe}
 
 
 async def as_json_lines(pages: AsyncIterator[Page]) -> AsyncIterator[bytes]:

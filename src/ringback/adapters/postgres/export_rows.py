@@ -20,8 +20,7 @@ SELECT attempt_id, call_id, contact_id, phone, counted ->> 'from_number' AS from
        successful, coalesce((counted ->> 'conversation')::integer, 0) = 1 AS conversation,
        coalesce((counted ->> 'goal_met')::integer, 0) = 1 AS goal_met,
        coalesce((counted ->> 'opt_out')::integer, 0) = 1 AS opt_out
-FROM attempts WHERE verdict_type IS NOT NULL AND sent_at >= $1 AND sent_at < $2 AND counted @> $3
-  AND ($4::timestamptz IS NULL OR (sent_at, attempt_id) > ($4, $5))
+FROM attempts WHERE verdict_type IS NOT NULL AND (sent_at, attempt_id) > ($1, $2) AND sent_at < $3 AND counted @> $4
 ORDER BY sent_at, attempt_id LIMIT {PAGE}
 """
 _CALLS = f"""
@@ -50,8 +49,9 @@ class PostgresExportRows:
         self._pool = pool
 
     async def attempts(self, asked: Filter) -> AsyncIterator[list[dict[str, Any]]]:
-        last: tuple[Any, Any] = (None, None)
-        while rows := await self._page(_ATTEMPTS, asked.since, asked.until, asked.keys, *last):
+        # Every id is greater than the empty one. With a condition for the first page alone, the index gives no start.
+        last: tuple[Any, Any] = (asked.since, "")
+        while rows := await self._page(_ATTEMPTS, *last, asked.until, asked.keys):
             last = (rows[-1]["sent_at"], rows[-1]["attempt_id"])
             yield rows
 
