@@ -58,3 +58,11 @@ async def test_the_age_of_the_deltas_counts_from_the_last_complete_fold(stack: C
     assert stack.rollups.delta_age_s() == 60  # there may be more of them
     assert await stack.rollups.fold_deltas() == 0
     assert stack.rollups.delta_age_s() == 0
+
+
+async def test_folded_deltas_leave_nothing_that_reads_must_scan(stack: CountingStack) -> None:
+    await stack.pool.execute("INSERT INTO rollup_deltas (kind) SELECT 'none' FROM generate_series(1, 20000)")
+    assert await stack.pool.fetchval("SELECT pg_relation_size('rollup_deltas')") > 1_000_000
+    while await stack.rollups.fold_deltas():
+        pass
+    assert await stack.pool.fetchval("SELECT pg_relation_size('rollup_deltas')") == 0
