@@ -5,7 +5,7 @@ from typing import Any
 
 _PHONE = re.compile(r"(?<![\w+])(?:\+|%2B)[1-9]\d{6,14}(?!\d)")
 #: Links to rows, whose only number is a caller id of our own. Masked, they would lead nowhere.
-_LINKS = frozenset({"rows_url"})
+_LINKS = frozenset({"rows_url", "denominator_rows_url"})
 
 
 def masked(phone: str) -> str:

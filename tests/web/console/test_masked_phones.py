@@ -118,6 +118,12 @@ async def test_a_link_to_rows_still_leads_there_for_a_viewer(ids, admin):
         assert len(rows) == item["rows"]
 
 
+@pytest.mark.parametrize("link", ["rows_url", "denominator_rows_url"])
+def test_both_links_of_a_figure_keep_their_caller_id(link):
+    shown = {link: "/v1/analytics/rows?from_number=%2B14155550199&measure=attempts"}
+    assert hide_phones_in(shown) == shown
+
+
 def test_numbers_are_hidden_at_any_depth_and_the_rest_stays():
     value = {"to": "+14155550100", "all": ["+442079460100", 5, None, {"+14155550100": True}], "at": "2026-12-01T17:00Z"}
     assert hide_phones_in(value) == {
