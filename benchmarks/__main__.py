@@ -13,7 +13,7 @@ from pathlib import Path as File
 
 import psutil
 
-from benchmarks import actions, analytics, backlog, burst, commands, latency
+from benchmarks import actions, analytics, audit, backlog, burst, commands, lake, latency
 from benchmarks.child import ROOT, BenchmarkFailed
 from benchmarks.goals import goals_table
 from benchmarks.ground import Ground, open_ground
@@ -33,7 +33,11 @@ SECTIONS: dict[str, Callable[[Ground, Plan], Awaitable[Section]]] = {
     commands.NAME: commands.run_commands,
     backlog.NAME: backlog.run_filled,
     analytics.NAME: analytics.run_analytics,
+    audit.NAME: audit.run_audit,
+    lake.NAME: lake.run_lake,
 }
+#: It fills ten million attempts, so it is measured only if it is named.
+ONLY_BY_NAME = frozenset({lake.NAME})
 _BUSY = "- **The machine had other work: latencies and rates are too slow, and ratios are less certain.**"
 NAMES = (*(path.name for path in PATHS), *SECTIONS)
 QUICK = Plan(seconds=1.0, rounds=1, limit_s=0.0, seed=20261122, filled_calls=20_000)
@@ -41,7 +45,12 @@ QUICK = Plan(seconds=1.0, rounds=1, limit_s=0.0, seed=20261122, filled_calls=20_
 
 def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(NAMES)}; all if none is named")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="name",
+        help=f"of {', '.join(NAMES)}; without one, all but {', '.join(ONLY_BY_NAME)}",
+    )
     parser.add_argument("--quick", action="store_true", help="small sizes and one round: shows that everything runs")
     parser.add_argument("--seconds", type=float, help="load of one turn (3)")
     parser.add_argument("--rounds", type=int, help="turns of each side (3)")
@@ -122,7 +131,7 @@ async def measure(ground: Ground, names: Sequence[str], plan: Plan) -> Measured:
     paths = await run_paths(ground, [path for path in PATHS if not names or path.name in names], plan)
     sections, failed = [], []
     for name, run in SECTIONS.items():
-        if names and name not in names:
+        if name not in (names or SECTIONS.keys() - ONLY_BY_NAME):
             continue
         try:
             sections.append(await run(ground, plan))

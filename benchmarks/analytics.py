@@ -1,41 +1,48 @@
 """The statistics over many attempts: queries, the fold, the cost of a delta, and the comparison of all cells."""
 
 import json
-import random
 import statistics
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import aiohttp
 import asyncpg
 
+from benchmarks.child import free_port
+from benchmarks.dashboards import (
+    DAYS,
+    TIMES,
+    VERDICTS_FOR_S,
+    VERDICTS_PER_S,
+    compare_sizes,
+    quantile,
+    visible_ms,
+    wrong_links,
+)
 from benchmarks.ground import Ground
-from benchmarks.results import Section
-from benchmarks.running import Plan
-from ringback.adapters.clock import SystemClock
-from ringback.adapters.postgres.analytics import PostgresAnalytics
-from ringback.adapters.postgres.pool import Pool, open_pool
+from benchmarks.paths import KEYS
+from benchmarks.payloads import API_KEY
+from benchmarks.report import table
+from benchmarks.results import Figures, Section
+from benchmarks.running import Plan, start_product
+from ringback.adapters.postgres.pool import open_pool
 from ringback.adapters.postgres.rollup_rows import PostgresRollupRows
-from ringback.adapters.postgres.rollups import INSERT_DELTAS
-from ringback.domain.analytics_query import Filter
-from ringback.flows.analytics import Analytics
-from ringback.web.analytics_models import rows_url
+from ringback.adapters.postgres.rollups import GRAINS, INSERT_DELTAS
+from ringback.flows.rollups import FOLDED_TOGETHER
 
 NAME = "analytics"
-DAYS = 30
-QUERIES = 300
 DELTAS = 1000
 _AT_ONCE = 50_000
 
-# $1: attempts that are there already, $2: attempts to add, $3: the last day, $4: the seed. Two in five calls have two
-# attempts. How an attempt ends is drawn from its number, so that every run has the same rows.
+# $1: attempts that are there already, $2: attempts to add, $3: the last day, $4: the seed, $5: all attempts. They are
+# dialed in the order of their numbers. Two in five calls have two. How an attempt ends is drawn from its number.
 _DRAWN = """
 WITH drawn AS (
     SELECT n, n / 7 * 5 + least(n % 7, 4) AS call, CASE WHEN n % 7 > 4 THEN 2 ELSE 1 END AS number,
            (hashint8extended(n, $4) % 1000 + 1000) % 1000 AS luck,
-           $3::timestamptz - (hashint8extended(n, $4 + 1) % 1000000 + 1000000) % 1000000 / 1000000.0
-               * interval '30 days' AS at
+           $3::timestamptz - (1 - n / $5::float) * interval '30 days' AS at
     FROM generate_series($1::bigint, $1::bigint + $2::bigint - 1) AS n)
 """
 _CALL_ID = "'00000000-0000-7000-8000-' || lpad(call::text, 12, '0')"
@@ -108,51 +115,101 @@ _PERSON = {
 }
 
 
+_EXPLANATION = """\
+Each question is asked over random ranges of up to 30 days, for all agents or for one, by the flow of the API and the
+console: its statements and its figures, without HTTP. "10 ×" is over ten times as many days, whose cells are those of
+the first 30 moved back. Visible: deltas of verdicts are committed at a fixed rate and folded every second, and the
+summary of the day is asked without a pause; from a commit until an answer that has it. The CSV comes over HTTP.
+"""
+
+
 async def run_analytics(ground: Ground, plan: Plan) -> Section:
-    attempts, seed = plan.filled_calls, plan.seed
+    attempts = plan.filled_calls
     url = await ground.new_database("analytics")
     owner = await asyncpg.connect(url)
     pool = await open_pool(url, max_size=2, is_unlimited=True)
     rows = PostgresRollupRows(pool, UTC)
-    lines: list[str] = []
-
-    def say(what: str, value: str) -> None:
-        lines.append(f"| {what} | {value} |")
-
+    lines = [("attempts", f"{attempts:,}")]
+    last = datetime(2026, 12, 1, tzinfo=UTC)
     try:
-        last = datetime(2026, 12, 1, tzinfo=UTC)
-        await owner.execute("SET session_replication_role = replica")
-        for done in range(0, attempts, _AT_ONCE):
-            for statement in _TABLES:
-                added = min(_AT_ONCE, attempts - done)
-                await owner.execute(statement, done, added, last, seed, timeout=600)
-        await owner.execute("RESET session_replication_role")
-        await owner.execute("VACUUM ANALYZE", timeout=600)
-        counting_s = await _until_none(rows.count_uncounted, 500)
-        say("attempts counted per second (after an upgrade)", f"{attempts / counting_s:,.0f}")
-        unfolded = await owner.fetchval("SELECT count(*) FROM rollup_deltas")
-        folding_s = await _until_none(rows.fold, 5000)
-        say("deltas folded per second", f"{unfolded / folding_s:,.0f}")
-        corrected = (await owner.execute(_CORRECTIONS, timeout=600)).rpartition(" ")[2]
-        await _until_none(rows.count_uncounted, 500)
-        await _until_none(rows.fold, 3000)
-        say("corrected attempts", f"{int(corrected):,}")
-        cells = [await owner.fetchval(f"SELECT count(*) FROM rollup_{name}") for name in ("day", "local", "hist")]
-        say("cells by day, by local hour, of distributions", ", ".join(f"{count:,}" for count in cells))
-        times = sorted(await _query_times(pool, last, seed))
-        say("a dashboard's query, p50 ms", f"{statistics.median(times):.1f}")
-        say("a dashboard's query, p95 ms", f"{times[int(len(times) * 0.95)]:.1f}")
-        say("the deltas of one attempt, µs of PostgreSQL", f"{await _delta_cost_us(owner):.0f}")
-        await _until_none(rows.fold, 5000)
+        lines += await _fill(owner, rows, attempts, last, plan.seed)
+        lines.append(("the deltas of one attempt, µs of PostgreSQL", f"{await _delta_cost_us(owner):.0f}"))
         began = time.perf_counter()
-        differing = await rows.check()
-        say("the comparison of all cells, s", f"{time.perf_counter() - began:.1f}")
-        say("differing cells", str(len(differing)))
+        differing = len(await rows.check())
+        lines.append(("the comparison of all cells, s", f"{time.perf_counter() - began:.1f}"))
+        lines.append(("differing cells", str(differing)))
+        links, wrong = await wrong_links(pool, last)
+        lines.append(("numbers of a day and an agent, and links with another number of rows", f"{links}, {wrong}"))
+        text, figures = await compare_sizes(pool, owner, last, plan.seed, TIMES if plan.seconds > 1 else 3)
+        waited = await visible_ms(pool, rows, [_DELTA, _PERSON], VERDICTS_FOR_S if plan.seconds > 1 else 1)
+        lines.append(
+            (f"commit to visible, p99 ms, beside {VERDICTS_PER_S} verdicts/s", f"{quantile(waited, 0.99):.0f}")
+        )
     finally:
         pool.terminate()
         await owner.close()
-    text = "\n".join(["| what | |", "|---|--:|", f"| attempts | {attempts:,} |", *lines, ""])
-    return Section("Analytics", text, {})
+    export, export_figures = await measure_csv(ground, plan, url, last)
+    figures |= export_figures | {
+        "analytics.differing_cells": differing,
+        "analytics.wrong_links": wrong,
+        "analytics.visible_p99_ms": quantile(waited, 0.99),
+    }
+    parts = (table([*lines, *export], ("what", ""), 1), text, _EXPLANATION)
+    return Section("Analytics", "\n\n".join(part.strip() for part in parts) + "\n", figures)
+
+
+async def _fill(
+    owner: Any, rows: PostgresRollupRows, attempts: int, last: datetime, seed: int
+) -> list[tuple[str, str]]:
+    """Fill, count, fold and correct. Returns the lines about it."""
+    await fill_attempts(owner, attempts, last, seed)
+    counting_s = await _until_none(rows.count_uncounted, 500)
+    unfolded = await owner.fetchval("SELECT count(*) FROM rollup_deltas")
+    folding_s = await _until_none(rows.fold, FOLDED_TOGETHER)
+    corrected = (await owner.execute(_CORRECTIONS, timeout=600)).rpartition(" ")[2]
+    await _until_none(rows.count_uncounted, 500)
+    await _until_none(rows.fold, 3000)
+    cells = [await owner.fetchval(f"SELECT count(*) FROM {grain.table}") for grain in GRAINS]
+    names = ", ".join(grain.table.removeprefix("rollup_") for grain in GRAINS)
+    return [
+        ("attempts counted per second (after an upgrade)", f"{attempts / counting_s:,.0f}"),
+        ("deltas folded per second", f"{unfolded / folding_s:,.0f}"),
+        ("corrected attempts", f"{int(corrected):,}"),
+        (f"cells of {names}", ", ".join(f"{count:,}" for count in cells)),
+    ]
+
+
+async def fill_attempts(owner: Any, attempts: int, last: datetime, seed: int) -> None:
+    """Add attempts and their calls, uncounted. The connection needs a superuser's rights."""
+    await owner.execute("SET session_replication_role = replica")
+    for done in range(0, attempts, _AT_ONCE):
+        for statement in _TABLES:
+            added = min(_AT_ONCE, attempts - done)
+            await owner.execute(statement, done, added, last, seed, attempts, timeout=600)
+    await owner.execute("RESET session_replication_role")
+    await owner.execute("VACUUM ANALYZE", timeout=600)
+
+
+async def measure_csv(ground: Ground, plan: Plan, url: str, last: datetime) -> tuple[list[tuple[str, str]], Figures]:
+    """Read all attempts as CSV from a Voice API of its own."""
+    port = free_port()
+    child = start_product(ground, "internal_api", "analytics_csv", port, {**KEYS, "RINGBACK_DATABASE_URL": url}, plan)
+    headers = {"authorization": f"Bearer {API_KEY}"}
+    path = f"/v1/exports/attempts.csv?from={last - timedelta(days=DAYS + 1):%Y-%m-%d}&to={last:%Y-%m-%d}"
+    rows, began = -1, time.perf_counter()
+    try:
+        await child.listens(port)
+        timeout = aiohttp.ClientTimeout(total=None)
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", headers=headers, timeout=timeout) as session:
+            began = time.perf_counter()
+            async with session.get(path) as response:
+                async for part in response.content.iter_any():
+                    rows += part.count(b"\n")
+        took_s, peak_mb = time.perf_counter() - began, child.peak_resident_bytes() / 1e6
+    finally:
+        child.stop()
+    lines = [(f"{rows:,} attempts as CSV, s", f"{took_s:.1f}"), ("memory of that process, MB", f"{peak_mb:.0f}")]
+    return lines, {"analytics.csv_rows": rows, "analytics.csv_s": took_s, "analytics.csv_mb": peak_mb}
 
 
 async def _until_none(work: Callable[[int], Awaitable[int]], limit: int) -> float:
@@ -160,28 +217,6 @@ async def _until_none(work: Callable[[int], Awaitable[int]], limit: int) -> floa
     while await work(limit):
         pass
     return time.perf_counter() - began
-
-
-async def _query_times(pool: Pool, last: datetime, seed: int) -> list[float]:
-    """Milliseconds of what a dashboard asks: summaries, series and breakdowns of random ranges and agents."""
-    rng = random.Random(seed)
-    analytics = Analytics(PostgresAnalytics(pool), SystemClock(), UTC, rows_url)
-    times: list[float] = []
-    for _ in range(QUERIES):
-        first = rng.randrange(1, DAYS)
-        keys: dict[str, Any] = {} if rng.random() < 0.5 else {"agent": f"agent_{rng.randrange(12)}"}
-        asked = Filter(since=last - timedelta(days=first), until=last + timedelta(days=1), zone=UTC, **keys)
-        question = rng.choice(
-            [
-                lambda asked=asked: analytics.summary(asked, compare=True),
-                lambda asked=asked: analytics.series(asked, "human_rate", "day", compare=False),
-                lambda asked=asked: analytics.breakdown(asked, "contact_rate", "agent", 50, compare=True),
-            ]
-        )
-        began = time.perf_counter()
-        await question()
-        times.append((time.perf_counter() - began) * 1000)
-    return times
 
 
 async def _delta_cost_us(owner: Any) -> float:

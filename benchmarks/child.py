@@ -71,6 +71,11 @@ class Child:
     def resident_bytes(self) -> int:
         return int(self._measured.memory_info().rss)
 
+    def peak_resident_bytes(self) -> int:
+        """The most memory it has had (Linux, proc(5))."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
     def check(self) -> None:
         """Raises BenchmarkFailed if it is not running any more."""
         if self._process.poll() is not None:

@@ -53,6 +53,10 @@ def over(one: Callable[[Figures], float], other: Callable[[Figures], float]) -> 
     return lambda figures: one(figures) / other(figures)
 
 
+def per_million(seconds: str, rows: str) -> Callable[[Figures], float]:
+    return lambda figures: figures[seconds] * 1e6 / figures[rows]
+
+
 def hot_share(figures: Figures) -> float:
     """The lowest share of the four tables, in percent, over the paths that update them."""
     shares = []
@@ -117,6 +121,16 @@ GOALS: Sequence[Goal] = (
     at_most("filled", "releasing due tasks slows placing by", 20, figure("filled.release_slows_percent"), " %"),
     at_least("filled", "finished calls purged", 100, figure("filled.purged_rate"), "/s"),
     at_least("place", "HOT updates in `place`, `apply` and `deliver`, lowest table", 70, hot_share, " %"),
+    at_most("analytics", "a dashboard's question, p95", 15, figure("analytics.query_p95_ms"), " ms"),
+    at_most("analytics", "the same over ten times as many cells", 15, figure("analytics.larger_query_p95_ms"), " ms"),
+    at_most("analytics", "its median, of the smaller tables'", 1.2, figure("analytics.larger_query_ratio"), " ×"),
+    at_most("analytics", "commit to visible, p99", 2000, figure("analytics.visible_p99_ms"), " ms"),
+    at_most("analytics", "cells that differ from the recomputation", 0, figure("analytics.differing_cells")),
+    at_most("analytics", "links with another number of rows", 0, figure("analytics.wrong_links")),
+    at_most("analytics", "attempts as CSV, a million", 30, per_million("analytics.csv_s", "analytics.csv_rows"), " s"),
+    at_most("analytics", "memory of that export", 300, figure("analytics.csv_mb"), " MB"),
+    at_most("lake", "attempts as Parquet, ten million", 300, lambda f: f["lake.s"] * 1e7 / f["lake.rows"], " s"),
+    at_most("lake", "memory of that export", 300, figure("lake.mb"), " MB"),
 )
 
 _HEADER = ("command", "what", "goal", "measured", "met")
