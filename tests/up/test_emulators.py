@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ringback.domain.errors import StartRefused
+from ringback.up import emulators
 from ringback.up.emulators import Emulator
 from ringback.up.state import load_state, new_state, save_state
 from tests.loopback import answers, free_ports
@@ -38,6 +40,19 @@ async def test_the_next_up_takes_an_emulator_over_and_ends_it_over_http(tmp_path
         wait_until(first.is_dead, 5, "the process ended")
     finally:
         await first.stop()
+
+
+async def test_a_slow_start_is_one_sentence_that_names_the_log(tmp_path, monkeypatch):
+    monkeypatch.setattr(emulators, "START_WITHIN_S", 0.01)
+    slow = emulator_in(tmp_path, free_ports(1)[0])
+    try:
+        with pytest.raises(
+            StartRefused, match=r"^the retell emulator did not respond within 0\.01 s: see .+emulator\.log$"
+        ):
+            await slow.start()
+    finally:
+        await slow.stop()
+    assert slow.is_dead()
 
 
 async def test_a_process_with_the_former_id_of_an_emulator_gets_no_signal(tmp_path, bystander):

@@ -60,11 +60,15 @@ class Emulator:
             start_new_session=True,
         )
         log.close()
-        async with asyncio.timeout(START_WITHIN_S):
-            while not await asyncio.to_thread(self._responds):
-                if self._child.poll() is not None:
-                    raise EmulatorDidNotStart(f"the {self.kind} emulator ended: see {self.state_dir}/emulator.log")
-                await asyncio.sleep(POLL_S)
+        try:
+            async with asyncio.timeout(START_WITHIN_S):
+                while not await asyncio.to_thread(self._responds):
+                    if self._child.poll() is not None:
+                        raise EmulatorDidNotStart(f"the {self.kind} emulator ended: see {self.state_dir}/emulator.log")
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            late = f"the {self.kind} emulator did not respond within {START_WITHIN_S:g} s"
+            raise EmulatorDidNotStart(f"{late}: see {self.state_dir}/emulator.log") from None
 
     def _responds(self) -> bool:
         try:
