@@ -1,5 +1,6 @@
 """A stack in which one person leaves every trace that a person can leave, and is then erased."""
 
+import asyncio
 import itertools
 import json
 import random
@@ -97,6 +98,12 @@ class Engage:
         return Delivery(delivered=True)
 
 
+_BLOCKED = """
+SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+WHERE NOT granted AND datname = current_database()
+"""
+
+
 class ErasureStack(ActionStack):
     def __init__(self, store: PostgresStore, pool: Pool, clock: Any, hashing: Hashing) -> None:
         super().__init__(store, pool, clock, replace(POLICY, calls_per_second=1000))
@@ -115,6 +122,12 @@ class ErasureStack(ActionStack):
             stop_call=self.provider.stop_call,
         )
         self.eraser = PostgresEraser(pool, hashing)
+
+    async def until_blocked(self, sessions: int) -> None:
+        """Wait until so many sessions wait for a lock."""
+        async with asyncio.timeout(30):
+            while await self.pool.fetchval(_BLOCKED) < sessions:
+                await asyncio.sleep(0.02)
 
     async def post_call(self, *, key: str | None = KEY, phone: str = PHONE, **changes: Any) -> AcceptReceipt:
         request = NewCall(

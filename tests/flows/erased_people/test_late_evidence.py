@@ -17,19 +17,6 @@ from tests.flows.business_operations.conftest import Talk
 from .conftest import CALL, CANARIES, CONTACT, INBOUND, OURS, PHONE, ErasureStack
 
 
-BLOCKED = """
-SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
-WHERE NOT granted AND datname = current_database()
-"""
-
-
-async def until_blocked(stack: ErasureStack, sessions: int) -> None:
-    """Wait until so many sessions wait for a lock."""
-    async with asyncio.timeout(30):
-        while await stack.pool.fetchval(BLOCKED) < sessions:
-            await asyncio.sleep(0.02)
-
-
 async def live(stack: ErasureStack) -> Talk:
     """A whole life: a call with every trace, a call to us, other people's bodies, messages that wait, and a stop."""
     talk = await stack.place()
@@ -245,7 +232,7 @@ async def test_what_waits_beside_the_erasure_for_the_person_leaves_nothing(stack
         begun = []
         for work in evidence if first == "evidence" else reversed(evidence):
             begun.append(asyncio.ensure_future(work()))
-            await until_blocked(stack, len(begun))
+            await stack.until_blocked(len(begun))
     await asyncio.gather(*begun)
     await stack.deliver_all()
     assert await stack.found() == set()

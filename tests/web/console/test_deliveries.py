@@ -60,7 +60,9 @@ async def test_an_idle_outbox_says_so(admin: Browser) -> None:
 
 
 async def test_the_lists_and_the_health_tell_what_became_of_each_message(events, admin: Browser) -> None:
-    assert await listed(admin, state="waiting") == [*events[1:3], *events[4:]]
+    waiting = await listed(admin, state="waiting")
+    assert [one for one in waiting if one in events] == [*events[1:3], *events[4:]]
+    assert len(waiting) == len(events) - 2 + 2, "a note and a write of fields wait for the CRM"
     assert await listed(admin, state="failed") == [events[3]]
     assert await listed(admin, state="delivered") == [events[0]]
     assert await listed(admin, state="delivered", until="2026-12-01") == []

@@ -20,13 +20,13 @@ PAGES = {
                code, note
         FROM dispositions WHERE {_OF_PERSON.format("disposition_id")} ORDER BY disposition_id DESC LIMIT $4""",
     WrittenKind.NOTES: f"""
-        SELECT n.*, {_DELIVERY} FROM (
+        SELECT n.id, n.at, n.call_id, n.source, n.note, {_DELIVERY} FROM (
             SELECT note_id AS id, at, call_id, author AS source, note
             FROM notes WHERE {_OF_PERSON.format("note_id")} ORDER BY note_id DESC LIMIT $4) AS n
         LEFT JOIN outbox o ON o.message_id = n.id ORDER BY n.id DESC""",
     # A row for each field. One write of several fields is one message, so it is one item.
     WrittenKind.FIELDS: f"""
-        SELECT w.*, {_DELIVERY} FROM (
+        SELECT w.id, w.at, w.call_id, w.source, w.fields, {_DELIVERY} FROM (
             SELECT write_id AS id, min(at) AS at, min(call_id) AS call_id, min(source) AS source,
                    jsonb_agg(jsonb_build_object('field', field, 'old', old_value, 'new', new_value) ORDER BY field)
                    AS fields
