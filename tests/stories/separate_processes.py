@@ -33,6 +33,13 @@ class Processes:
             self._children[name].terminate()
         return {name: self._children[name].wait(within_s) for name in names}
 
+    def has_ended(self, name: str) -> bool:
+        return self._children[name].poll() is not None
+
+    def kill(self, name: str) -> None:
+        self._children[name].kill()
+        self._children[name].wait()
+
     def discard(self) -> None:
         for child in self._children.values():
             child.kill()
