@@ -10,9 +10,9 @@ WORKERS ?= 4
 # Compiling what they import is most of a short-lived process's work; container images often forbid to keep the result.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up test slow check chromium browser screenshots prove races properties bench tour wheel bundle deploy-check aws-story cold-start lock clean
+.PHONY: help setup demo up test slow upgrade-story container-steps check chromium browser screenshots prove races properties bench tour wheel bundle deploy-check aws-story cold-start lock clean
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## the environment alone; leaves the executable at .venv/bin/ringback
 
@@ -28,6 +28,12 @@ test: $(READY) $(SQS_READY) $(CLIENT_READY) $(AWS_READY) ## every test, lint and
 
 slow: $(READY) $(SQS_READY) ## the stories that take a minute each: fail-over, rolling upgrade, crowds, the border
 	$(BIN)/pytest -q -m slow
+
+upgrade-story: $(READY) $(SQS_READY) ## an earlier commit's processes (FROM=COMMIT) and this tree's share a database under load
+	$(BIN)/pytest -q -s -m slow tests/stories/test_upgrade.py $(if $(FROM),--upgrade-from=$(FROM))
+
+container-steps: $(READY) ## the container file's steps and the compose file's commands, run without an engine
+	$(BIN)/pytest -q -s -m slow tests/stories/test_container_steps.py
 
 check: $(READY) ## format, lint, strict types, the layers
 	$(BIN)/ruff format --check .
