@@ -29,7 +29,7 @@ SELECT (SELECT count(*) FROM (SELECT FROM outbox WHERE {_KINDS} AND {_OPEN} LIMI
        (SELECT count(*) FROM (
            SELECT FROM outbox WHERE {_KINDS} AND {_OPEN} AND last_error IS NOT NULL LIMIT $2) AS one) AS failing,
        (SELECT count(*) FROM (SELECT FROM outbox WHERE {_KINDS} AND dead_at IS NOT NULL LIMIT $2) AS one) AS failed,
-       (SELECT min(created_at) FROM outbox WHERE {_KINDS} AND {_OPEN}) AS oldest_at,
+       (SELECT created_at FROM outbox WHERE {_KINDS} AND {_OPEN} ORDER BY id LIMIT 1) AS oldest_at,
        recent.delivered, recent.delivered_at
 FROM (SELECT count(*) AS delivered, max(delivered_at) AS delivered_at FROM (
     SELECT delivered_at FROM outbox WHERE {_KINDS} AND delivered_at >= $1 LIMIT $2) AS one) AS recent
@@ -41,8 +41,9 @@ SELECT last_error, count(*) FILTER (WHERE dead_at IS NULL) AS waiting, count(dea
     (SELECT last_error, dead_at FROM outbox WHERE {_KINDS} AND dead_at IS NOT NULL LIMIT $1)
 ) AS answered WHERE last_error IS NOT NULL GROUP BY last_error ORDER BY count(*) DESC, last_error LIMIT 20
 """
-# A relay that is sending a row has moved its due time alone, so a row in progress is left to it.
-_LATER = "ready_at = due_at AND due_at > clock_timestamp()"
+# A relay that is sending a row has moved its due time alone, so a row in progress is left to it. An index begins at the
+# time of the statement, and could not at that of each row.
+_LATER = "ready_at = due_at AND ready_at > statement_timestamp()"
 _AGAIN = "due_at = clock_timestamp(), ready_at = clock_timestamp()"
 _ANEW = f"delivered_at = NULL, dead_at = NULL, tries = 0, refusals = 0, {_AGAIN}"
 
