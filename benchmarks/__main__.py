@@ -13,7 +13,7 @@ from pathlib import Path as File
 
 import psutil
 
-from benchmarks import actions, analytics, audit, backlog, burst, commands, lake, latency
+from benchmarks import actions, analytics, audit, backlog, burst, commands, console, lake, latency
 from benchmarks.child import ROOT, BenchmarkFailed
 from benchmarks.goals import goals_table
 from benchmarks.ground import Ground, open_ground
@@ -35,6 +35,7 @@ SECTIONS: dict[str, Callable[[Ground, Plan], Awaitable[Section]]] = {
     analytics.NAME: analytics.run_analytics,
     audit.NAME: audit.run_audit,
     lake.NAME: lake.run_lake,
+    console.NAME: console.run_console,
 }
 #: It fills ten million attempts, so it is measured only if it is named.
 ONLY_BY_NAME = frozenset({lake.NAME})

@@ -36,13 +36,14 @@ NAME = "analytics"
 DELTAS = 1000
 _AT_ONCE = 50_000
 
-# $1: attempts that are there already, $2: attempts to add, $3: the last day, $4: the seed, $5: all attempts. They are
-# dialed in the order of their numbers. Two in five calls have two. How an attempt ends is drawn from its number.
+# $1: the number of the first attempt to add, $2: how many are added, $3: the last day, $4: the seed, $5: how many there
+# will be, $6: the number of the first of all. They are dialed in the order of their numbers. Two in five calls have
+# two. How an attempt ends is drawn from its number.
 _DRAWN = """
 WITH drawn AS (
     SELECT n, n / 7 * 5 + least(n % 7, 4) AS call, CASE WHEN n % 7 > 4 THEN 2 ELSE 1 END AS number,
            (hashint8extended(n, $4) % 1000 + 1000) % 1000 AS luck,
-           $3::timestamptz - (1 - n / $5::float) * interval '30 days' AS at
+           $3::timestamptz - (1 - (n - $6::bigint) / $5::float) * interval '30 days' AS at
     FROM generate_series($1::bigint, $1::bigint + $2::bigint - 1) AS n)
 """
 _CALL_ID = "'00000000-0000-7000-8000-' || lpad(call::text, 12, '0')"
@@ -179,13 +180,13 @@ async def _fill(
     ]
 
 
-async def fill_attempts(owner: Any, attempts: int, last: datetime, seed: int) -> None:
-    """Add attempts and their calls, uncounted. The connection needs a superuser's rights."""
+async def fill_attempts(owner: Any, attempts: int, last: datetime, seed: int, first: int = 0) -> None:
+    """Add attempts and their calls, uncounted. Their numbers begin with `first`. It needs a superuser's rights."""
     await owner.execute("SET session_replication_role = replica")
     for done in range(0, attempts, _AT_ONCE):
         for statement in _TABLES:
             added = min(_AT_ONCE, attempts - done)
-            await owner.execute(statement, done, added, last, seed, attempts, timeout=600)
+            await owner.execute(statement, first + done, added, last, seed, attempts, first, timeout=600)
     await owner.execute("RESET session_replication_role")
     await owner.execute("VACUUM ANALYZE", timeout=600)
 

@@ -131,6 +131,10 @@ GOALS: Sequence[Goal] = (
     at_most("analytics", "memory of that export", 300, figure("analytics.csv_mb"), " MB"),
     at_most("lake", "attempts as Parquet, ten million", 300, lambda f: f["lake.s"] * 1e7 / f["lake.rows"], " s"),
     at_most("lake", "memory of that export", 300, figure("lake.mb"), " MB"),
+    at_most("console", "first byte of the slowest page, p95", 50, figure("console.first_byte_p95_ms"), " ms"),
+    at_most("console", "heaviest page with its files", 100, figure("console.page_kb"), " KB"),
+    at_most("console", "requests to other hosts", 0, figure("console.other_hosts")),
+    at_most("console", "50 viewers of live pages add, of a core", 5, figure("console.viewers_add_percent"), " %"),
 )
 
 _HEADER = ("command", "what", "goal", "measured", "met")

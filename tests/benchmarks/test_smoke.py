@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 import benchmarks
+from benchmarks import console
 from benchmarks.__main__ import plan_of, read_arguments
 from benchmarks.backlog import measure_pages
 from benchmarks.child import BenchmarkFailed, Child, free_port
@@ -147,6 +148,23 @@ async def test_every_page_over_filled_tables_is_found(open_program, database_url
     text, figures = await measure_pages(OneDatabase(database_url, tmp_path), PLAN, database_url)
     assert len(text.splitlines()) == 12
     assert figures["filled.slowest_page_ms"] > 0
+
+
+async def test_the_console_is_measured_over_filled_tables(open_program, database_url, tmp_path, monkeypatch):
+    await open_program("deliver", "floor")
+    monkeypatch.setattr(console, "EACH", 2)
+    monkeypatch.setattr(console, "VIEWERS", 4)
+    section = await console.run_console(OneDatabase(database_url, tmp_path), PLAN)
+    assert section.figures.keys() == {
+        "console.first_byte_p50_ms",
+        "console.first_byte_p95_ms",
+        "console.page_kb",
+        "console.other_hosts",
+        "console.viewers_add_percent",
+    }
+    assert section.figures["console.other_hosts"] == 0
+    assert 10 < section.figures["console.page_kb"] <= 100
+    assert "| with 4 viewers" in section.text
 
 
 async def test_every_statement_over_filled_tables_runs_with_and_without_what_makes_it_fast(database_url):
