@@ -150,6 +150,19 @@ def test_asking_decides_what_never_connected_and_nothing_else():
     )
 
 
+@pytest.mark.parametrize(
+    ("user_turns", "told"),
+    [
+        (None, Verdict(AbtType.PARTIALLY_COMPLETED, analysis_missing=True)),
+        (0, Verdict(AbtType.FAILED, FailReason.ANSWERED_NO_SPEECH, analysis_missing=True)),
+    ],
+)
+def test_no_one_spoke_only_if_a_transcript_says_so(user_turns, told):
+    """A light item of Retell's list tells the end of a call, and has no transcript."""
+    talk = {"state": AttemptState.ENDED, "dial": DialFact.ANSWERED, "party": Party.HUMAN, "connected": True}
+    assert decide(an_attempt(**talk, user_turns=user_turns), was_polled=True, gave_up=True) == told
+
+
 @pytest.mark.parametrize("action", list(VoicemailAction))
 @pytest.mark.parametrize("agent_spoke", [True, False])
 def test_a_voicemail_got_a_message_if_the_agent_spoke_and_is_not_known_to_hang_up(action, agent_spoke):

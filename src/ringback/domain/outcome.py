@@ -59,7 +59,9 @@ def decide(attempt: Attempt, *, was_polled: bool = False, gave_up: bool = False)
         return Verdict(AbtType.FAILED, FailReason.VOICEMAIL_NO_MESSAGE, analysis_missing)
     if attempt.party is Party.IVR:
         return Verdict(AbtType.FAILED, FailReason.IVR, analysis_missing)
-    spoke = bool(attempt.user_turns) or (attempt.user_turns is None and attempt.transcript_withheld)
+    # Without a transcript nothing says that no one spoke. It may be withheld, or it was lost with the analysis.
+    is_unread = attempt.user_turns is None and (attempt.transcript_withheld or analysis_missing)
+    spoke = bool(attempt.user_turns) or is_unread
     if not spoke:
         return Verdict(AbtType.FAILED, FailReason.ANSWERED_NO_SPEECH, analysis_missing)
     if attempt.successful is True:
