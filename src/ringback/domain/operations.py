@@ -42,13 +42,17 @@ class FailedDelivery:
     is_dead: bool
 
 
+#: Rows of the outbox are not counted beyond: with Engage unavailable there may be millions.
+MOST_WAITING = 10_000
+
+
 @dataclass(frozen=True, slots=True)
 class WorkFacts:
     paused_at: datetime | None
     pause_reason: str | None
     breaker_until: datetime | None
     breaker_reason: str | None
-    waiting: int  # undelivered rows of the outbox
+    waiting: int  # undelivered rows of the outbox, at most MOST_WAITING + 1
     oldest: datetime | None
     failed_delivery: FailedDelivery | None = None
 

@@ -11,7 +11,7 @@ from ringback.adapters.postgres.schema import NEWEST
 from ringback.domain.attempt import POSSIBLY_RINGING
 from ringback.domain.audit import AuditEntry
 from ringback.domain.errors import StartRefused
-from ringback.domain.operations import DialingState, EndedPause, FailedDelivery, ServerFacts, WorkFacts
+from ringback.domain.operations import MOST_WAITING, DialingState, EndedPause, FailedDelivery, ServerFacts, WorkFacts
 
 # Only the emulator writes this agent name and this recording host. The query runs once in an installation's life, if
 # the installation was used before the mark existed.
@@ -106,13 +106,21 @@ SELECT current_setting('server_version') AS server, current_setting('server_vers
 """
 _SCHEMA = "SELECT version_num FROM alembic_version"
 _INSTALLATION = "SELECT paused_at, pause_reason, breaker_until, breaker_reason FROM installation"
-_OUTBOX = """
-SELECT count(*) AS waiting, min(created_at) AS oldest FROM outbox WHERE delivered_at IS NULL AND dead_at IS NULL
+_OPEN = "delivered_at IS NULL AND dead_at IS NULL"
+_OUTBOX = f"""
+SELECT (SELECT count(*) FROM (SELECT FROM outbox WHERE {_OPEN} LIMIT {MOST_WAITING + 1}) AS one) AS waiting,
+       (SELECT created_at FROM outbox WHERE {_OPEN} ORDER BY id LIMIT 1) AS oldest
 """
-_FAILED_DELIVERY = """
-SELECT last_error AS error, tries, dead_at IS NOT NULL AS is_dead FROM outbox
-WHERE delivered_at IS NULL AND last_error IS NOT NULL AND kind IN ('abt_event', 'crm_fields', 'crm_note')
-ORDER BY greatest(due_at, dead_at) DESC LIMIT 1
+_FAILED = "last_error IS NOT NULL AND kind IN ('abt_event', 'crm_fields', 'crm_note')"
+# The newest row that is tried again, and the one that was given up last: each by its index.
+_FAILED_DELIVERY = f"""
+SELECT error, tries, is_dead FROM (
+    (SELECT last_error AS error, tries, false AS is_dead, due_at AS at FROM outbox
+     WHERE {_OPEN} AND {_FAILED} ORDER BY id DESC LIMIT 1)
+    UNION ALL
+    (SELECT last_error, tries, true, dead_at FROM outbox
+     WHERE delivered_at IS NULL AND dead_at IS NOT NULL AND {_FAILED} ORDER BY dead_at DESC, id DESC LIMIT 1)
+) AS newest ORDER BY at DESC LIMIT 1
 """
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ringback.domain.eligibility import MAX_CLOCK_SKEW_S
 from ringback.domain.errors import ErasureKeyMissing, Permanent, ProviderUnavailable, Retryable
-from ringback.domain.operations import AgentWebhook, ServerFacts, WorkFacts, counted, masked_url
+from ringback.domain.operations import MOST_WAITING, AgentWebhook, ServerFacts, WorkFacts, counted, masked_url
 from ringback.flows.operator.dead_letters import DeadLetterSource
 from ringback.ports import Clock, MessageQueue
 
@@ -204,7 +204,10 @@ def _work_checks(work: WorkFacts, now: datetime) -> list[Check]:
         breaker = _wrong("breaker", said, "Retell refuses the account: look at its key, balance and limits")
 
     late_s = (now - work.oldest).total_seconds() if work.oldest is not None else 0.0
-    outbox = Check("outbox", f"{counted(work.waiting, 'row waits', 'rows wait')}, the oldest for {late_s:.0f} s")
+    waiting = f"more than {MOST_WAITING} rows wait"
+    if work.waiting <= MOST_WAITING:
+        waiting = counted(work.waiting, "row waits", "rows wait")
+    outbox = Check("outbox", f"{waiting}, the oldest for {late_s:.0f} s")
     if late_s > LATE_S:
         advice = "see whether the processes run, and whether Engage and the queues answer"
         outbox = _wrong("outbox", outbox.said, advice)
