@@ -47,7 +47,7 @@ async def served(app: Starlette) -> AsyncIterator[str]:
     await server.lifespan.shutdown()
 
 
-async def until(question: Callable[[], Awaitable[Any]], timeout_s: float = 5.0) -> Any:
+async def until(question: Callable[[], Awaitable[Any]], timeout_s: float = 30.0) -> Any:
     """Ask until the result is true, and return it."""
     async with asyncio.timeout(timeout_s):
         while not (answer := await question()):

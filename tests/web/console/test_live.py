@@ -16,7 +16,7 @@ from ringback.domain.access import Role
 from ringback.domain.errors import StoreUnavailable
 from ringback.web.auth import hash_key
 from ringback.web.console import live as updates
-from ringback.web.console.live import Live, NowViewer
+from ringback.web.console.live import Live, NowViewer, Viewer
 from ringback.web.server import listen, serve_http
 from ringback.wiring import POOL_SIZE
 from tests.audit_log import entry_at
@@ -83,12 +83,16 @@ async def test_the_first_page_hears_only_what_changes(served: Browser, live: Liv
     assert page.count("data-key=") == (await html_of(served, live, "/console/live/now")).count("data-key=")
 
 
-async def test_a_head_takes_no_place_of_a_viewer(served: Browser, live: Live) -> None:
+async def test_a_head_takes_no_place_of_a_viewer(served: Browser, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever the client closes its connection, no stream has begun."""
+    begun: list[Viewer] = []
+    right = Live._events
+    monkeypatch.setattr(Live, "_events", lambda self, viewer: begun.append(viewer) or right(self, viewer))
     call_id = await place(served)
     for path in ("/console/live/now", "/console/live/calls", f"/console/live/calls/{call_id}"):
         answer = await served.http.head(path)
         assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
-        assert live.viewers == set(), path
+        assert (begun, live.viewers) == ([], set()), path
     assert (await served.http.head(f"/console/live/calls/{'0' * 8}-{call_id[9:]}")).status_code == 404
 
 
