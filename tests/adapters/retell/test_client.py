@@ -275,6 +275,15 @@ async def test_both_calls_of_one_attempt_are_found():
     assert [report.provider_call_id for report in reports] == ["call_1", "call_2"]
 
 
+async def test_an_item_without_a_transcript_decides_nothing_about_a_conversation():
+    """Its analysis would say that the call is over and that no one spoke."""
+    analysed = {**CALL, "call_status": "ended", "call_analysis": {"call_successful": True}}
+    whole = {**analysed, "transcript": "User: Hi."}
+    (light, full), _ = await found({"items": [analysed, whole], "has_more": False})
+    assert (light.user_turns, light.analysis) == (None, None)
+    assert (full.user_turns, full.analysis.successful) == (1, True)
+
+
 async def test_an_empty_list_is_a_clean_look_up():
     assert (await found({"items": [], "has_more": False}))[0] == []
 

@@ -274,7 +274,16 @@ def _reports_of(attempt_id: str, items: object) -> list[ProviderReport]:
     """Translate the items of this attempt. Their metadata is compared, because a server may ignore the filter."""
     if not isinstance(items, list):
         raise ProviderUnavailable("list-calls answered without items")
-    return [report for report in map(_snapshot, items) if report.attempt_id == attempt_id]
+    return [_without_a_verdict(report) for report in map(_snapshot, items) if report.attempt_id == attempt_id]
+
+
+def _without_a_verdict(report: ProviderReport) -> ProviderReport:
+    """Leave out the analysis of a conversation without its transcript: nothing says yet whether the person spoke.
+
+    Items of list-calls have no transcript (retell-sdk 6.2.13, types/call_list_response.py). get-call has both.
+    """
+    is_unread = report.user_turns is None and not report.transcript_withheld
+    return replace(report, analysis=None) if is_unread else report
 
 
 def _voicemail_action(agent: dict[str, Any]) -> VoicemailAction:
