@@ -14,7 +14,7 @@ from ringback.loops import Loops
 from tests.outbox import deliver_outbox
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 2.0) -> None:
+async def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not condition():
             await asyncio.sleep(0.002)
