@@ -142,6 +142,7 @@ async def test_no_more_than_fifty_rows_are_sent_at_once_to_a_hanging_engage(
             engage.hold[f"id-{number}"] = answer
         outbox.add("abt_event", f"id-{number}", f"call:{number}")
     running = asyncio.create_task(deliver_outbox(relay))
+    await until(lambda: len(engage.seen) >= 30 + 50)
     await asyncio.sleep(0.05)
     assert len(engage.seen) == 30 + 50
     answer.set()
@@ -172,6 +173,23 @@ async def test_an_unavailable_engage_is_left_alone_whatever_wakes_its_channel(
         wakeup.notify(["call_message"])
         await until(lambda: len(queue.batches) == 1)
     assert len(engage.seen) == 50
+
+
+async def test_one_row_at_a_time_finds_out_that_engage_works_again(
+    relay: OutboxRelay, outbox: Any, engage: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loops, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(loops, "LONGEST_PAUSE_S", 0.001)
+    let_all_wait(outbox, engage, 120, times=1)
+    async with running(relay, poll_s=0.001):
+        # 50 at once; then, one after the other, 70 that were never tried, and the last answer is still a 503. A row's
+        # next time is written after the answer, and must not be after the clock has moved.
+        await until(lambda: relay.stats.postponed["abt_event"] == 120)
+        assert len(engage.seen) == 120
+        assert all(row.open and row.tries == 1 for row in outbox.rows)
+        clock.advance(5)
+        await until(lambda: not any(row.open for row in outbox.rows))
+    assert {row.tries for row in outbox.rows} == {2}
 
 
 async def test_rows_that_fail_alone_do_not_slow_the_others(
