@@ -10,6 +10,7 @@ import yaml
 
 from ringback.config import LEASE_MARGIN_S
 from ringback.services.webhook_lambda import handler
+from ringback.web.connections import IDLE_WITHIN_S
 
 FOLDER = Path(__file__).parent
 TEMPLATES = ("template.yaml", "processes.yaml")
@@ -59,6 +60,10 @@ def faults(edge: Template, processes: Template) -> Iterator[str]:
     allowed = {action for one in statements for action in _list(one["Action"]) if not action.startswith("logs:")}
     if allowed != {"sqs:SendMessage", "secretsmanager:GetSecretValue"}:
         yield f"WebhookRole: may {', '.join(sorted(allowed))}, and needs to send to one queue and to read one secret"
+    attributes = processes["Resources"]["Balancer"]["Properties"]["LoadBalancerAttributes"]
+    idle_s = {one["Key"]: one["Value"] for one in attributes}["idle_timeout.timeout_seconds"]
+    if int(idle_s) >= IDLE_WITHIN_S:
+        yield f"Balancer: must close an idle connection before the processes do, after {IDLE_WITHIN_S} s"
     database = processes["Resources"]["Database"]["Properties"]
     for name, wanted in {"MultiAZ": True, "StorageEncrypted": True, "PubliclyAccessible": False}.items():
         if database.get(name) is not wanted:

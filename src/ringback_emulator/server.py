@@ -27,6 +27,8 @@ CONTROL_PREFIX = "/emulator/"
 #: An emulator outlives a killed owner for this long. Its calls go on, and the next owner can take it over.
 ORPHAN_GRACE_S = 600.0
 OWNER_CHECK_S = 2.0
+#: The SDK's client closes an idle connection after 5 s (httpx). A server that does so first resets requests.
+IDLE_WITHIN_S = 75
 
 
 class LocalProgramsOnly:
@@ -106,7 +108,13 @@ def run(app: Starlette, port: int, owner_file: Path | None = None) -> None:
     `owner_file` holds the process id of the owner. Without a living owner the emulator ends after ORPHAN_GRACE_S.
     """
     config = uvicorn.Config(
-        app, host=LOOPBACK, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=1
+        app,
+        host=LOOPBACK,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=IDLE_WITHIN_S,
+        timeout_graceful_shutdown=1,
     )
     server = _Server(config)
     app.state.stop = lambda: server.handle_exit(signal.SIGTERM, None)

@@ -53,6 +53,11 @@ def test_every_alarm_has_a_row_in_the_operations_document():
         ("[serve, scheduler,", "[serve, clock,", "clock, scheduler are served and unknown"),
         ("/healthz", "/", "has no health check"),
         ("DependsOn: Migration\n", "DependsOn: Cluster\n", "must wait for Migration"),
+        (
+            'idle_timeout.timeout_seconds, Value: "60"',
+            'idle_timeout.timeout_seconds, Value: "75"',
+            "Balancer: must close",
+        ),
         ("MultiAZ: true", "MultiAZ: false", "Database: MultiAZ must be True"),
         ("{Name: RINGBACK_ENGAGE_URL,", "{Name: RINGBACK_ENGAGE_SECRET,", "is not read from a secret"),
     ],

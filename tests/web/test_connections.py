@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from ringback.web import connections
+from ringback.web import server as server_module
 from tests.web.raw import Told, served, until_closed
 
 GET = b"GET /healthz HTTP/1.1\r\nhost: x\r\n"
@@ -181,6 +182,19 @@ async def test_idle_connections_give_way_to_new_ones(monkeypatch):
         assert sum(server.refused().values()) >= 40
         for _, writer in idle:
             writer.close()
+
+
+async def test_a_connection_serves_the_next_request_until_it_was_idle_too_long(monkeypatch):
+    monkeypatch.setattr(server_module, "IDLE_WITHIN_S", 1.0)
+    async with served(app) as server:
+        reader, writer = await server.open()
+        for _ in range(2):
+            writer.write(GET + b"\r\n")
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+            assert await reader.readexactly(1) == b"0"
+            await asyncio.sleep(0.3)
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.close()
 
 
 async def test_a_connection_with_an_open_request_is_not_closed(monkeypatch):
