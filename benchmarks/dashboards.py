@@ -1,4 +1,4 @@
-"""What dashboards ask: the time of each question, the cells it reads, its links, and how soon a verdict is visible."""
+"""The questions of a dashboard: the time and the cells of each, its links, and how soon a verdict is visible."""
 
 import asyncio
 import json

@@ -13,7 +13,7 @@ from ringback.failpoints import Failpoint, reach
 from tests.loopback import free_ports
 from tests.sqs_server import AWS, create_queue, sqs_client
 
-#: What the environment of a proof says if its queues are to be there.
+#: The variable of the environment that puts the queues of a proof on SQS.
 VARIABLE = "PROOF_QUEUES"
 CHOICES = ("sqs",)
 #: The points of the embedded queue, which has them after its statement. Here they come after SQS's answer.

@@ -67,7 +67,7 @@ def test_hadolint_names_a_planted_fault(old, new, rule, tmp_path):
 
 
 def faults_of_container_file(text: str) -> list[str]:
-    """What hadolint does not look at: secrets, the last user, the name of the base, files that do not exist."""
+    """Faults that hadolint does not report: secrets, the last user, the name of the base, files that do not exist."""
     found = []
     read_steps = steps(text)
     last = max(step.stage for step in read_steps)

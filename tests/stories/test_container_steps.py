@@ -1,8 +1,8 @@
 """The steps of the container file and the services of the compose file, run on this machine without an engine.
 
-This Python stands in for the base image, and one folder for the root of the file system of both stages. The embedded
-PostgreSQL stands in for the image of PostgreSQL. Only this user may enter it, so the processes run as this user.
-Free ports stand in for those of the files. Read-only file systems, capabilities and restarts are not tried here.
+The Python that runs the test replaces the base image, and one folder the root of the file system of both stages. The
+embedded PostgreSQL replaces its image. Only this user may enter the folder, so the processes run as this user. Free
+ports replace those of the files. Read-only file systems, capabilities and restarts are not tried here.
 """
 
 import asyncio

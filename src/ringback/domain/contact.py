@@ -70,7 +70,7 @@ class FieldsWrite:
 
 
 class WrittenKind(StrEnum):
-    """What actions write about a contact. Notes and fields are also forwarded to the CRM."""
+    """A kind of record that actions write about a contact. Notes and fields are also forwarded to the CRM."""
 
     DISPOSITIONS = "dispositions"
     NOTES = "notes"

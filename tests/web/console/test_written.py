@@ -1,4 +1,4 @@
-"""What actions wrote about a person: dispositions, notes and fields, each with what became of it at the CRM."""
+"""Dispositions, notes and fields of a person, each with its status at the CRM."""
 
 import re
 

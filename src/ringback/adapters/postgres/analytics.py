@@ -1,13 +1,13 @@
 """Reads of the statistics: rollups and unfolded deltas in one statement, and the rows behind a number."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from ringback.adapters.clock import id_of
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.adapters.postgres.rollups import DAY, HIST, HOUR, LOCAL, NUMBER, PERSON, REASON
-from ringback.domain.abt_event import iso
+from ringback.adapters.postgres.rows import item_of
 from ringback.domain.analytics_query import Cut, Filter
 from ringback.domain.metrics import is_of_persons
 
@@ -94,8 +94,7 @@ async def _fetched(connection: Connection, statement: str, values: Sequence[Any]
 
 
 def _item(row: Mapping[str, Any]) -> dict[str, Any]:
-    shown = {name: iso(value) if isinstance(value, datetime) else value for name, value in row.items()}
-    return {name: value for name, value in shown.items() if name != "row_id"}
+    return {name: value for name, value in item_of(row).items() if name != "row_id"}
 
 
 def sums_of(asked: Cut) -> tuple[str, list[Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 from ringback.adapters.postgres.audit import append
 from ringback.adapters.postgres.conditions import conditions_of
 from ringback.adapters.postgres.pool import Pool, connection_of
-from ringback.domain.abt_event import iso
+from ringback.adapters.postgres.rows import item_of
 from ringback.domain.audit import AuditEntry
 from ringback.domain.deliveries import ENGAGE_KINDS, DeliveryFilter, DeliveryHealth, DeliveryState
 
@@ -66,11 +66,7 @@ class PostgresDeliveries:
         statement = f"SELECT {_COLUMNS} FROM outbox WHERE {conditions} ORDER BY id {order} LIMIT {limit + 1:d}"
         async with connection_of(self._pool) as connection:
             rows = await connection.fetch(statement, *values)
-        items = [
-            {name: iso(value) if isinstance(value, datetime) else value for name, value in row.items()}
-            for row in rows[:limit]
-        ]
-        return items, rows[limit - 1]["id"] if len(rows) > limit else None
+        return [item_of(row) for row in rows[:limit]], rows[limit - 1]["id"] if len(rows) > limit else None
 
     async def count(self, wanted: DeliveryFilter, most: int) -> int:
         return await self._count(*_asked(wanted), most)

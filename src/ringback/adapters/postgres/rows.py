@@ -1,12 +1,14 @@
 """Translate between rows and domain objects."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import fields
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 import asyncpg
 
+from ringback.domain.abt_event import iso
 from ringback.domain.attempt import Attempt, AttemptState, DialFact, Party, VoicemailAction
 from ringback.domain.call import Call, CallStatus, InboundCall, RetryPolicy, Task, TaskKind, TaskStatus
 from ringback.domain.contact import Contact
@@ -30,6 +32,11 @@ COMPARED: dict[type[Row], tuple[str, ...]] = {
 
 #: Read once: `fields` inspects the class on each call, and it is needed for every row.
 _FIELDS = {row: tuple(field.name for field in fields(row)) for row in (*TABLES, Contact)}
+
+
+def item_of(row: Mapping[str, Any] | asyncpg.Record) -> dict[str, Any]:
+    """Make the item of a list of the APIs and the console: its moments are written."""
+    return {name: iso(value) if isinstance(value, datetime) else value for name, value in row.items()}
 
 
 def named_columns(row: type[Row | Contact], *more: str, of: str = "") -> str:

@@ -10,8 +10,7 @@ from ringback.adapters.postgres.conditions import conditions_of
 from ringback.adapters.postgres.contact_snapshot import read_contact_snapshot
 from ringback.adapters.postgres.person_hash import Hashing
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
-from ringback.adapters.postgres.rows import literals
-from ringback.domain.abt_event import iso
+from ringback.adapters.postgres.rows import item_of, literals
 from ringback.domain.call import OPEN_TASK, CallStatus
 from ringback.domain.contact_snapshot import ContactSnapshot
 from ringback.storage import CallFilter
@@ -198,7 +197,7 @@ class PostgresViews:
             entries: list[tuple[datetime, Item]] = []
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 for trace in _TRACES:
-                    entries += [(row["at"], _item(row)) for row in await connection.fetch(trace, call_id)]
+                    entries += [(row["at"], item_of(row)) for row in await connection.fetch(trace, call_id)]
         return [
             {name: value for name, value in entry.items() if value is not None}
             for _, entry in sorted(entries, key=lambda entry: entry[0])
@@ -230,7 +229,7 @@ class PostgresViews:
         statement = f"{_SUPPRESSIONS} {matches} {older} ORDER BY suppression_id DESC LIMIT {limit + 1:d}"
         async with connection_of(self._pool) as connection:
             rows = await connection.fetch(statement, *values, *more)
-        return _page([_item(row) for row in rows], "suppression_id", limit)
+        return _page([item_of(row) for row in rows], "suppression_id", limit)
 
 
 def _asked(wanted: CallFilter, cursor: str | None) -> tuple[str, list[Any]]:
@@ -258,7 +257,7 @@ def _asked(wanted: CallFilter, cursor: str | None) -> tuple[str, list[Any]]:
 
 async def _read_calls(connection: Connection, statement: str, values: Sequence[object]) -> list[Item]:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        calls = [_item(row) for row in await connection.fetch(statement, *values)]
+        calls = [item_of(row) for row in await connection.fetch(statement, *values)]
         ids = [call["call_id"] for call in calls]
         attempts = _by_call(await connection.fetch(_ATTEMPTS, ids))
         tasks = _by_call(await connection.fetch(_TASKS, ids))
@@ -271,13 +270,9 @@ async def _read_calls(connection: Connection, statement: str, values: Sequence[o
 def _by_call(rows: Sequence[Any]) -> dict[str, list[Item]]:
     grouped: dict[str, list[Item]] = defaultdict(list)
     for row in rows:
-        item = _item(row)
+        item = item_of(row)
         grouped[item.pop("call_id")].append(item)
     return grouped
-
-
-def _item(row: Any) -> Item:
-    return {name: iso(value) if isinstance(value, datetime) else value for name, value in row.items()}
 
 
 def _page(found: list[Item], key: str, limit: int) -> tuple[list[Item], str | None]:

@@ -1,11 +1,10 @@
 """Reads of what actions wrote about a person, with the delivery of each write to the CRM."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
-from ringback.domain.abt_event import iso
+from ringback.adapters.postgres.rows import item_of
 from ringback.domain.contact import WrittenKind
 
 Item = dict[str, Any]
@@ -77,8 +76,5 @@ async def _page(
     limit: int,
 ) -> tuple[list[Item], str | None]:
     rows = await connection.fetch(PAGES[kind], contact_ids, call_id, cursor, limit + 1)
-    items = [
-        {name: iso(value) if isinstance(value, datetime) else value for name, value in row.items()}
-        for row in rows[:limit]
-    ]
+    items = [item_of(row) for row in rows[:limit]]
     return items, items[-1]["id"] if len(rows) > limit else None

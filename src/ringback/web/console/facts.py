@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from ringback.domain.abt_event import iso
 from ringback.domain.analytics_query import Filter
 from ringback.domain.contact import ERASED
+from ringback.domain.operations import MOST_WAITING
 from ringback.flows.analytics import Analytics
 from ringback.flows.operator.dead_letters import DeadLetters
 from ringback.storage import CallFilter
@@ -45,6 +46,7 @@ async def now_facts(flows: ConsoleFlows) -> Item:
         "stuck": stuck,
         "by_status": dict(zip(UNFINISHED, counts, strict=True)),
         "most": MOST_COUNTED,
+        "most_waiting": MOST_WAITING,
         "dead": len(dead),
         "work": {one.name: getattr(work, one.name) for one in fields(work)} | times,
         "today": {name: today["metrics"][name] for name in OF_TODAY},

@@ -75,7 +75,7 @@ class ConsoleViews(DetailedViews, LiveCalls, Protocol):
 
 
 class Written(Protocol):
-    """What actions wrote about contacts, the newest first: of one call, or of all if `call_id` is None.
+    """Dispositions, notes and fields of contacts, the newest first: of one call, or of all if `call_id` is None.
 
     A note or a write of fields has the facts of its message to the CRM; `message_id` is None once that was purged. All
     raise StoreUnavailable.
