@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 
 import httpx
@@ -180,10 +181,12 @@ async def test_webhooks_not_yet_sent_are_sent_by_the_next_process(
     async with open_emulator(other):
 
         async def all_delivered():
-            return len(emulator.receiver.events(call.call_id)) == 3
+            # A process that ends between the receiver's answer and its own record leaves the webhook to be sent again.
+            sent = Counter(emulator.receiver.events(call.call_id))
+            return sent["call_ended"] >= 2 and sent["call_analyzed"] >= 1
 
         await wait_until(all_delivered)
-    assert sorted(emulator.receiver.events(call.call_id)) == ["call_analyzed", "call_ended", "call_ended"]
+    assert set(emulator.receiver.events(call.call_id)) == {"call_analyzed", "call_ended"}
 
 
 async def test_a_ring_that_was_not_yet_in_the_ledger_is_written_at_the_next_start(settings, open_emulator):
