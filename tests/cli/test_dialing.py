@@ -98,6 +98,16 @@ def test_why_explains_in_sentences_by_phone_or_by_contact(api):
     assert json.loads(run(cli.app, ["why", "a&b", "--json"]).stdout) == WHY
 
 
+def test_why_repeats_the_message_of_a_refusal(api):
+    responses, _ = api
+    detail = {"answer": "refused", "cause": "http_422", "resend": False, "message": "agent\x1b[2J not found"}
+    responses["GET", "/v1/why?contact_id=crm-42"] = {**WHY, "decisions": [{**WHY["decisions"][0], "detail": detail}]}
+    assert run(cli.app, ["why", "crm-42"]).stdout.splitlines()[-1] == (
+        "At 2026-12-01 16:59:00.000 UTC Retell's answer to call c-1 was refused (http_422: "
+        r'"agent\u001b[2J not found").'
+    )
+
+
 def test_why_says_what_else_may_decide(api):
     responses, _ = api
     hours = {**WHY["calling_hours"], "time_zones": ["America/Los_Angeles", "America/New_York"]}

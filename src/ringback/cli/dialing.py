@@ -136,7 +136,8 @@ def _decision(decision: dict[str, Any]) -> str:
     detail, at = decision["detail"], f"At {short_time(decision['at'])} UTC"
     call = f"call {decision['call_id']}"
     if decision["kind"] == "dial_answer":
-        return f"{at} Retell's answer to {call} was {detail['answer']} ({detail['cause']})."
+        message = f": {visible(detail['message'])}" if "message" in detail else ""
+        return f"{at} Retell's answer to {call} was {detail['answer']} ({detail['cause']}{message})."
     what = _VERDICTS.get(detail.get("verdict", ""))
     if what is None:
         known = ", ".join(f"{name} {visible(value)}" for name, value in detail.items() if value is not None)

@@ -23,7 +23,7 @@ _STATUS_COLOURS = {"completed": "green", "failed": "red", "abandoned": "red", "u
 _NOT_LISTED = frozenset({"at", "kind", "type", "detail", "attempt_id", "event_id", "message_id", "number"})
 _TIMES = frozenset({"due_at", "delivered_at", "dead_at", "expires_at", "until", "next_check_at"})
 #: Results of a decision; they are printed before its inputs.
-_RESULTS = frozenset({"verdict", "rule", "answer", "cause"})
+_RESULTS = frozenset({"verdict", "rule", "answer", "cause", "message"})
 _OF_ATTEMPT = (
     "state",
     "dial",

@@ -144,6 +144,8 @@ class CallProcessing:
             if claim.is_probe and answer.provider_call_id is not None:
                 await tx.capacity.close_breaker()
             detail = {"answer": answer.kind, "cause": answer.cause, "resend": claim.is_resend}
+            if answer.message is not None:
+                detail["message"] = answer.message
             await tx.decisions.log(call.call_id, attempt.attempt_id, "dial_answer", detail, now)
             holds_claim = attempt.state is AttemptState.DIALING and attempt.fence == claim.fence
             if holds_claim or answer.provider_call_id is not None:

@@ -105,6 +105,8 @@ def test_a_refusals_message_is_kept_without_numbers_and_values_of_the_request():
     body = json.dumps({"status": "error", "message": said}).encode()
     assert refusal_message(body, request) == ("from_number ([hidden] of [hidden] for [hidden] is not yours: [hidden]")
     assert refusal_message(json.dumps({"error_message": "agent\nnot found"}).encode(), request) == "agent not found"
+    not_storable = json.dumps({"message": "no\x00agent"}).encode()
+    assert refusal_message(not_storable, request) == "no\N{REPLACEMENT CHARACTER}agent"
     assert len(refusal_message(json.dumps({"message": "x y " * 999}).encode(), request)) == 200
     for body in (b"", b"<html>", b"[]", b"{}", b'{"message": 7}'):
         assert refusal_message(body, request) is None

@@ -1,5 +1,6 @@
 """Each answer to a dial: the attempt, its task, its call, and the events for Engage."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -133,6 +134,13 @@ async def test_a_call_cancelled_while_dialing_and_then_refused_is_cancelled(stac
     call = await stack.call(message.call_id)
     assert (call["status"], call["final"]) == ("cancelled", True)
     assert [data["reason"] for _, data in await stack.events(message.call_id)] == ["refused"]
+
+
+async def test_the_message_of_a_refusal_is_in_the_decision(stack):
+    call_id = await answered(stack, replace(REFUSED, message="agent not found"))
+    assert await stack.decisions(call_id, "dial_answer") == [
+        {"answer": "refused", "cause": "http_422", "resend": False, "message": "agent not found"}
+    ]
 
 
 async def test_refused_fails_the_call_with_one_event_and_no_initiated(stack):

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from ringback.domain.access import Role
+from ringback.domain.attempt import DialAnswer, DialAnswerKind
 
 from .conftest import PHONE, Browser, place
 
@@ -99,6 +100,13 @@ async def test_the_story_of_a_talk_is_told_in_sentences(calls, admin: Browser) -
     ):
         assert sentence in page, sentence
     assert "The eligibility check decided." not in page
+
+
+async def test_the_story_of_a_refused_dial_has_the_message_of_retell(stack, admin: Browser) -> None:
+    stack.provider.answer = DialAnswer(DialAnswerKind.REJECTED, "http_422", message="agent <b>7</b> not found")
+    page = (await admin.get(f"/console/calls/{(await stack.talk(contact=1)).call_id}")).text
+    told = "Retell answered the request to dial: refused. Its message: agent &lt;b&gt;7&lt;/b&gt; not found"
+    assert told in page
 
 
 async def test_a_call_is_cancelled_after_the_word_is_typed(admin: Browser) -> None:

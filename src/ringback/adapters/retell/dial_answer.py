@@ -11,6 +11,7 @@ import msgspec
 from ringback.adapters.retell.events import ATTEMPT_KEY
 from ringback.adapters.retry_after import retry_after_s
 from ringback.domain.attempt import DialAnswer, DialAnswerKind, DialRequest
+from ringback.domain.storable import storable
 from ringback.log_text import HIDDEN
 
 # Only these two are raised before the first byte of the request is written (aiohttp 3.14, connector and client).
@@ -76,7 +77,7 @@ def refusal_message(body: bytes, request: DialRequest) -> str | None:
     # The longest first, so that a whole name goes before its parts.
     for word in sorted(words, key=len, reverse=True):
         text = re.sub(re.escape(word), HIDDEN, text, flags=re.IGNORECASE)
-    return " ".join(_DIGITS.sub(HIDDEN, text).split())[:_LONGEST_MESSAGE]
+    return str(storable(" ".join(_DIGITS.sub(HIDDEN, text).split())[:_LONGEST_MESSAGE]))
 
 
 def _texts(value: object) -> list[str]:

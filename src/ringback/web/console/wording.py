@@ -136,6 +136,8 @@ def story(entry: Item) -> dict[str, Any]:
     if entry["kind"] == "gate":
         facts["because"] = RULES.get(str(facts.get("rule")), words(facts.get("rule")))
         sentence = _VERDICTS.get(str(facts.get("verdict")), "The eligibility check decided.")
+    if entry["kind"] == "dial_answer" and "message" in facts:
+        sentence += " Its message: {message}"
     for name in ("due_at", "expires_at", "until"):
         if isinstance(facts.get(name), str):
             facts[name] = f"{readable_time(facts[name])} UTC"
