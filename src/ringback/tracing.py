@@ -147,7 +147,7 @@ def marks_of(call_id: str, attempt: AttemptIds) -> dict[str, str]:
 
 def span(
     name: str,
-    call_id: str,
+    call_id: str | None,
     attempt: AttemptIds | None = None,
     *,
     follows: object = None,
@@ -155,11 +155,11 @@ def span(
     began_ns: int = 0,
     **facts: Fact,
 ) -> Span:
-    """Begin a span below the span of its attempt or call.
+    """Begin a span below the span of its attempt or call. What is about no call has none.
 
     `follows` may be a traceparent that a message carried: the span is then below that one, if it is of this trace.
     """
-    if _begin is None:
+    if _begin is None or call_id is None:
         return _NO_SPAN
     parent = _followed(follows, of_call(call_id) if attempt is None else of_attempt(call_id, attempt))
     ids = _ids(call_id, attempt)

@@ -30,6 +30,7 @@ OF_A_CONVERSATION = {
     ("webhook.receive", "webhook.apply", "webhook-processor"): 3,
     ("attempt.dial", "event.deliver", "any"): 3,
 }
+OF_AN_ACTION = {("attempt.dial", "action.perform", "business-api"): 1}
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,7 @@ def client(tmp_path: Path, database_url: str, collector: OtlpReceiver) -> Iterat
     settings = settings_between(urls, "http://127.0.0.1:9", database_url, "calls", "events") | {
         "RINGBACK_TRACES_URL": collector.url,
         "RINGBACK_ATTEMPT_GAP_S": "0",
+        "RINGBACK_ATTEMPTS_PER_DAY": "0",
         "OTEL_BSP_SCHEDULE_DELAY": "100",
     }
     running = Processes(tmp_path)
@@ -105,6 +107,10 @@ def test_a_call_is_one_trace_and_its_second_attempt_a_trace_with_a_link(
     assert root.links == (tuple(CALLER.split("-")[1:3]),)
     delivered = [span.facts["ringback.event_type"] for span in spans if span.name == "event.deliver"]
     assert sorted(delivered) == [f"voice_ai_call_{name}" for name in ("completed", "initiated", "started")]
+
+    noted = tracing.of_call(_place(client, "18")).trace_id
+    wait_until(lambda: "action.perform" in {one.name for one in collector.of_trace(noted)}, 20, "the agent's action")
+    assert _shape(collector.of_trace(noted)).items() >= OF_AN_ACTION.items()
 
     retried = _place(client, "01", retry={"max_attempts": 2, "delay_s": [1], "on": ["no_answer"]})
     second = client.call(retried)["attempts"][1]["attempt_id"]

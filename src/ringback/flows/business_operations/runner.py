@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from ringback import tracing
 from ringback.domain.audit import AuditAction, AuditEntry
 from ringback.domain.call import Call
 from ringback.domain.errors import Retryable, StoreUnavailable
@@ -23,6 +24,7 @@ from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.event_processing import apply_evidence
 from ringback.ports import Clock
 from ringback.storage import ActionResult, Store, UnitOfWork
+from ringback.tracing import AttemptIds, SpanKind
 
 #: Twice the time of Retell's repeats: it repeats an unanswered function twice, 12 s apart and a pause.
 REPEATED_WITHIN = timedelta(seconds=60)
@@ -110,11 +112,17 @@ class BusinessOperations:
 
     async def _perform_once(self, request: ActionRequest) -> Reply:
         try:
+            began_ns = tracing.now_ns()
             target = await self.actions[request.action].find(request, self.store)
             if isinstance(target, Reply):
                 return target
-            async with self.store.transaction() as tx:
-                reply = await self._within(tx, request, target)
+            ids = AttemptIds(target.attempt.attempt_id, target.attempt.number) if target.attempt is not None else None
+            with tracing.span(
+                "action.perform", target.call_id, ids, kind=SpanKind.SERVER, began_ns=began_ns, action=request.action
+            ) as performing:
+                async with self.store.transaction() as tx:
+                    reply = await self._within(tx, request, target)
+                performing.note(door=request.scope, code=reply.code)
             reach(Failpoint.ACTION_COMMITTED)
             return reply
         except ActionError as refused:
