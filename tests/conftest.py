@@ -1,11 +1,13 @@
 """What every test may ask for: a real PostgreSQL, a fresh database, a clock that is set by hand, the store."""
 
 import asyncio
+import gc
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import structlog
 from xdist.scheduler import LoadScopeScheduling
 
 from proof.planted import forced_groups
@@ -44,6 +46,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
 
 
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests stay until the end, so the garbage collector need not look at them again."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Here and not with the races, because pytest reads the options of this folder before it looks at any other."""
     parser.addoption("--trials", type=int, default=25, help="trials of each race in tests/races (default: 25)")
@@ -56,6 +64,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # structlog's own renderer prints every local variable of a traceback, which takes longer than the test.
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
     asked = config.getoption("--groups")
     if asked is not None:
         forced_groups.force(asked)
