@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
+import hypothesis
 import pytest
 import structlog
 from xdist.scheduler import LoadScopeScheduling
@@ -17,6 +18,10 @@ from ringback.adapters.postgres.schema import upgrade
 from ringback.adapters.postgres.store import PostgresStore
 from tests.fixed_clock import FixedClock
 from tests.postgresql import EMULATED, ReusedDatabase, execute, named, server_in_haste
+
+# A busy machine is no fault of the code: neither an example nor the making of examples has a limit of time.
+hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("tests")
 
 #: Whole systems share one worker, so that they do not starve each other. So do the readers of one played week.
 ON_ONE_WORKER = ("tests/stories/", "tests/played_week/")

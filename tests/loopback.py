@@ -1,20 +1,39 @@
 """Ports of this machine for what a test starts, and whether something answers there."""
 
+import contextlib
 import http.client
+import itertools
+import os
 import socket
-from contextlib import ExitStack
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from tests.stories.running_system import ask
 
+#: Below the ports that Linux gives to outgoing connections and to programs that ask for any port. One of those may be
+#: taken again before the program for which it was chosen listens on it.
+_FIRST, _END = 10_000, 32_000
+
+
+def _candidates() -> Iterator[int]:
+    """Each worker of a run has ports of its own, and gives none twice until it has given all."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ports = range(_FIRST + worker, _END, workers)
+    return itertools.islice(itertools.cycle(ports), os.getpid() % len(ports), None)
+
+
+_candidate = _candidates()
+
 
 def free_ports(count: int) -> list[int]:
-    """All held open until all are chosen, so that no two are the same."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+    found: list[int] = []
+    while len(found) < count:
+        port = next(_candidate)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
 
 
 def answers(url: str) -> bool:

@@ -1,6 +1,7 @@
 """A real PostgreSQL in haste, and its databases by name."""
 
 import asyncio
+import contextlib
 import os
 import uuid
 from collections.abc import Iterator
@@ -88,38 +89,42 @@ class ReusedDatabase:
         self._name = ""
         self._schema = ""
         self._restoring = ""
+        #: Its loop and its connection stay, because a new backend reads the catalogue for longer than a restore takes.
+        self._runner = asyncio.Runner()
+        self._connection: asyncpg.Connection | None = None
 
     def restore(self) -> str:
-        """Ends every session of the database, and returns its URL."""
-        return asyncio.run(self._restore())
+        """Ends every other session of the database, and returns its URL."""
+        return self._runner.run(self._restore())
 
     def drop(self) -> None:
+        with self._runner:
+            self._runner.run(self._drop())
+
+    async def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
         if self._name:
-            asyncio.run(execute(self._server_url, f"DROP DATABASE {self._name} WITH (FORCE)"))
+            await execute(self._server_url, f"DROP DATABASE {self._name} WITH (FORCE)")
             self._name = ""
 
     async def _restore(self) -> str:
-        if self._name:
-            url = named(self._server_url, self._name)
-            connection = await asyncpg.connect(url)
-            try:
-                await connection.execute(_OTHER_SESSIONS.format("pg_terminate_backend(pid)"))
-                while await connection.fetchval(_OTHER_SESSIONS.format("count(*)")):
+        if self._connection is not None:
+            # A test may have ended this session too, or have renamed or dropped what the restore needs.
+            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                await self._connection.execute(_OTHER_SESSIONS.format("pg_terminate_backend(pid)"))
+                while await self._connection.fetchval(_OTHER_SESSIONS.format("count(*)")):
                     await asyncio.sleep(0.005)
-                if await connection.fetchval(_SCHEMA) == self._schema:
-                    await connection.execute(self._restoring)
-                    return url
-            finally:
-                await connection.close()
-            await execute(self._server_url, f"DROP DATABASE {self._name} WITH (FORCE)")
+                if await self._connection.fetchval(_SCHEMA) == self._schema:
+                    await self._connection.execute(self._restoring)
+                    return named(self._server_url, self._name)
+        await self._drop()
         self._name = f"test_{uuid.uuid4().hex[:12]}"
         url = await copy_database(self._server_url, self._template, self._name)
-        connection = await asyncpg.connect(url)
-        try:
-            self._schema = await connection.fetchval(_SCHEMA)
-            self._restoring = await _restoring(connection)
-        finally:
-            await connection.close()
+        self._connection = await asyncpg.connect(url)
+        self._schema = await self._connection.fetchval(_SCHEMA)
+        self._restoring = await _restoring(self._connection)
         return url
 
 

@@ -6,7 +6,7 @@ import random
 import zlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.domain.errors import AnotherVersion, Permanent
@@ -74,7 +74,6 @@ def test_a_webhook_without_its_fields_is_permanent():
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)  # UTF-8 has no surrogates
 
 
-@settings(deadline=None)
 @given(text=TEXTS, times=st.sampled_from([1, 40, 4_000]), seed=st.integers(0, 9), noise=st.sampled_from([0, 20_000]))
 def test_every_body_arrives_byte_for_byte(text, times, seed, noise):
     body = "{" + text * times + random.Random(seed).randbytes(noise).hex() + "}"

@@ -127,7 +127,7 @@ def test_hours_that_never_open_for_both_zones_are_said_so():
     assert problem_of(lambda: callback_at_instant(NOW + timedelta(hours=1), apart, NOW)) is CallbackProblem.NEVER_OPEN
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(
     now=st.datetimes(datetime(2026, 1, 1), datetime(2027, 12, 31), timezones=st.just(UTC)),
     ahead_s=st.integers(-86400, 15 * 86400),

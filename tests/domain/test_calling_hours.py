@@ -11,7 +11,7 @@ from ringback.domain.calling_hours import SEARCH_LIMIT, CallingHours, local_time
 
 NEW_YORK, LOS_ANGELES = "America/New_York", "America/Los_Angeles"
 OFFICE = CallingHours.parse("mon-sat 09:00-20:00")
-REPEATABLE = settings(max_examples=100, derandomize=True, deadline=None, database=None)
+REPEATABLE = settings(max_examples=100, derandomize=True, database=None)
 
 
 def utc(text: str) -> datetime:

@@ -75,7 +75,7 @@ analyses = st.builds(
     analysis=analyses,
     with_start=st.booleans(),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_reports_of_one_call_merge_to_the_same_facts_in_every_order(facts, starts, known, rest, analysis, with_start):
     reasons = [facts if is_known else None for is_known in known]
     reports = [

@@ -228,7 +228,7 @@ def test_the_states_and_the_cities_fit_together():
     assert set(NEEDS_ITS_STATE.split("|")) <= listed
 
 
-@settings(max_examples=200, derandomize=True, deadline=None, database=None)
+@settings(max_examples=200, derandomize=True, database=None)
 @given(st.text(max_size=90), st.sampled_from([(), (PHOENIX,), (NEW_YORK, CHICAGO), ("Asia/Shanghai",)]))
 def test_any_text_gets_an_answer(text, near):
     for answer in (resolve_zone_name(text, near), resolve_zone_code(text, near)):

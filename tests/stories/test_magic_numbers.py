@@ -273,9 +273,14 @@ def test_webhooks_are_applied_in_the_order_of_arrival(observed: dict[str, Observ
     assert heard == ["call_analyzed", "call_ended", "call_started"]
 
 
-@pytest.mark.parametrize(("code", "cause"), [("11", "http_500"), ("12", "timeout")])
-def test_an_unclear_answer_is_never_sent_again(observed: dict[str, ObservedCall], code: str, cause: str) -> None:
-    assert observed[code].details("dial_answer") == [{"answer": "ambiguous", "cause": cause, "resend": False}]
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [("11", {"cause": "http_500", "message": "An unexpected server error occurred."}), ("12", {"cause": "timeout"})],
+)
+def test_an_unclear_answer_is_never_sent_again(
+    observed: dict[str, ObservedCall], code: str, cause: dict[str, str]
+) -> None:
+    assert observed[code].details("dial_answer") == [{"answer": "ambiguous", "resend": False, **cause}]
 
 
 def test_throttling_costs_no_attempt(observed: dict[str, ObservedCall]) -> None:

@@ -72,7 +72,7 @@ def taken_or_refused(body: bytes) -> None:
             assert "4155550" not in json.dumps([problem.detail, *(str(error) for error in problem.errors)])
 
 
-@settings(max_examples=150, derandomize=True, deadline=None)
+@settings(max_examples=150, derandomize=True)
 @given(changes=st.dictionaries(st.sampled_from([*GOOD, "else"]), ANYTHING, max_size=3))
 @example(changes={"metadata": {"n": 10**400}})
 @example(changes={"contact": {"contact_id": "\ud800", "phone": "+14155550100"}})
@@ -81,7 +81,7 @@ def test_a_good_body_with_anything_changed_is_taken_or_refused(changes):
     taken_or_refused(json.dumps({**GOOD, **changes}).encode())
 
 
-@settings(max_examples=100, derandomize=True, deadline=None)
+@settings(max_examples=100, derandomize=True)
 @given(body=st.one_of(st.binary(max_size=60), ANYTHING.map(lambda value: json.dumps(value).encode())))
 def test_any_bytes_are_taken_or_refused(body):
     taken_or_refused(body)
@@ -114,7 +114,7 @@ def nested(depth: int, inner: bytes = b"1") -> bytes:
     return b'{"a":[' * (depth // 2) + b"[" * (depth % 2) + inner + b"]" * (depth % 2) + b"]}" * (depth // 2)
 
 
-@settings(max_examples=200, derandomize=True, deadline=None)
+@settings(max_examples=200, derandomize=True)
 @given(body=st.one_of(st.binary(max_size=30), ANYTHING.map(lambda value: json.dumps(value).encode())))
 @example(body=b'"\\u0000"')
 @example(body=b'"a\x00b"')

@@ -211,7 +211,7 @@ class DialAnswerKind(StrEnum):
 class DialAnswer:
     """The provider's answer to a dial. `cause` is a short code (`http_500`, `server_disconnected`), never a body.
 
-    `message` is the provider's own text about a refusal, without the values of the request.
+    `message` is the provider's own text about an error, without the values of the request.
     """
 
     kind: DialAnswerKind

@@ -328,7 +328,7 @@ def test_a_clock_without_a_zone_is_the_caller_s_mistake():
         read("tomorrow at 3pm", datetime(2026, 11, 22, 15, 0))
 
 
-REPEATABLE = settings(max_examples=150, derandomize=True, deadline=None, database=None)
+REPEATABLE = settings(max_examples=150, derandomize=True, database=None)
 WORDS = (
     "tomorrow today tonight next this monday tuesday the 5th of december in at on 3 10 45 pm am noon midnight half "
     "past quarter to hours minutes an a and morning evening week from now day after 2026 15:00 3:30 12/25 two thirty"
