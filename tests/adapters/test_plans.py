@@ -7,16 +7,22 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from benchmarks.filling import fill
 from ringback.adapters import postgres
 from ringback.adapters.postgres import erasure, purge
+from ringback.adapters.postgres.analytics import PostgresAnalytics
 from ringback.adapters.postgres.deliveries import PostgresDeliveries
+from ringback.adapters.postgres.export_rows import PostgresExportRows
+from ringback.adapters.postgres.pool import open_pool
 from ringback.adapters.postgres.questions import for_several
 from ringback.adapters.postgres.views import PostgresViews
+from ringback.domain.analytics_query import Filter
 from ringback.domain.call import CallStatus
+from ringback.domain.contribution import PERSON_MEASURES
 from ringback.domain.deliveries import DeliveryFilter, DeliveryState
 from ringback.storage import CallFilter
 from tests.audit_log import entry_at
@@ -206,3 +212,22 @@ async def test_the_views_scan_no_growing_table(connection, pool):
         if scans(plan):
             slow[query] = scans(plan)
     assert slow == {}
+
+
+async def test_a_page_of_a_range_is_planned_for_its_own_range(connection, database_url):
+    """A plan for any range takes each for a small one, and reads and sorts the whole range for each page."""
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    asked = Filter(since=an_hour_ago, until=datetime.now(UTC), zone=ZoneInfo("UTC"))
+    one_connection = await open_pool(database_url, max_size=1)
+    exports, analytics = PostgresExportRows(one_connection), PostgresAnalytics(one_connection)
+    for _ in range(7):
+        for pages in (exports.attempts(asked), exports.calls(asked), exports.events(asked)):
+            assert [page async for page in pages if not page] == []
+        for measure in ("attempts", PERSON_MEASURES[0], "denied"):
+            await analytics.rows(asked, measure, cursor=None, limit=50)
+    planned = await one_connection.fetch(
+        "SELECT statement, generic_plans FROM pg_prepared_statements WHERE statement ~ 'LIMIT' AND custom_plans > 6"
+    )
+    one_connection.terminate()
+    assert len(planned) == 6
+    assert {row["generic_plans"] for row in planned} == {0}

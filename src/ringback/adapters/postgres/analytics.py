@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from ringback.adapters.clock import id_of
-from ringback.adapters.postgres.pool import Connection, Pool, connection_of
+from ringback.adapters.postgres.pool import Connection, Pool, connection_of, reading_for_values
 from ringback.adapters.postgres.rollups import DAY, HIST, HOUR, LOCAL, NUMBER, PERSON, REASON
 from ringback.adapters.postgres.rows import item_of
 from ringback.domain.analytics_query import Cut, Filter
@@ -82,7 +82,7 @@ class PostgresAnalytics:
             more = (since.astimezone(asked.zone).date().isoformat(), until.astimezone(asked.zone).date().isoformat())
             since, until = since - timedelta(days=2), until + timedelta(days=2)
         values = [since, until, wanted, cursor, limit + 1, *(() if is_of_persons(measure) else more)]
-        async with connection_of(self._pool) as connection:
+        async with reading_for_values(self._pool) as connection:
             found = [dict(row) for row in await connection.fetch(statement, *values)]
         items = found[:limit]
         next_cursor = items[-1]["row_id"] if len(found) > limit else None

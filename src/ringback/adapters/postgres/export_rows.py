@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 from ringback.adapters.clock import id_of
-from ringback.adapters.postgres.pool import Pool, connection_of
+from ringback.adapters.postgres.pool import Pool, reading_for_values
 from ringback.domain.analytics_query import Filter
 
-PAGE = 2000
+PAGE = 500
 #: More than two machines' clocks differ while calls are accepted.
 _IDS_DIFFER = timedelta(hours=1)
 
@@ -73,5 +73,5 @@ class PostgresExportRows:
             yield rows
 
     async def _page(self, statement: str, *values: object) -> list[dict[str, Any]]:
-        async with connection_of(self._pool) as connection:
+        async with reading_for_values(self._pool) as connection:
             return [dict(row) for row in await connection.fetch(statement, *values)]

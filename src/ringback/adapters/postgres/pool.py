@@ -184,6 +184,18 @@ async def translated() -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def reading_for_values(pool: Pool) -> AsyncIterator[Connection]:
+    """Take a connection for reads of one moment, each planned for its own values. Raises StoreUnavailable.
+
+    After five executions PostgreSQL plans a statement for any values (its documentation of PREPARE). It then takes
+    every range of times for a small one, and reads and sorts the whole range for each page.
+    """
+    async with connection_of(pool) as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+        yield connection
+
+
+@asynccontextmanager
 async def connection_of(pool: Pool, timeout_s: float = ACQUIRE_TIMEOUT_S) -> AsyncIterator[Connection]:
     """Lend one connection for one unit of work. Raises StoreUnavailable and Retryable.
 
