@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ringback.adapters.postgres import views
 from tests.fixed_clock import FixedClock
 
 from .test_internal_api import api, body
@@ -15,6 +16,16 @@ __all__ = ["api"]
 def clock() -> FixedClock:
     """The ids of calls hold the real time, so the times of acceptance are near it."""
     return FixedClock(datetime.now(UTC).replace(microsecond=0))
+
+
+UNKNOWN_ATTEMPT = """
+INSERT INTO attempts (attempt_id, call_id, contact_id, phone, number, task_id, request, state, fence, resent, waits,
+                      lookups, clean_lookups, polls, holds_person, holds_slot, voicemail_action, business,
+                      transcript_withheld, agent_spoke, initiated_event, started_event, revision, next_check_at)
+SELECT 'attempt of ' || call_id, call_id, contact_id, phone, 1, task_id, '{}', 'unknown', 1, false, 0, 0, 0, 0, false,
+       false, 'unknown', '{}', false, false, false, false, 0, $2
+FROM calls JOIN tasks USING (call_id) WHERE call_id = $1
+"""
 
 
 async def place(api, **given) -> str:
@@ -60,12 +71,16 @@ async def test_a_malformed_filter_is_a_422(api, query):
     assert (await api.get(f"/v1/calls?{query}")).status_code == 422
 
 
-async def test_stuck_lists_what_is_late_or_unknown_and_not_what_waits_or_ended(api, pool):
-    calls = {name: await place(api, contact_id=f"crm-{name}") for name in ("late", "waits", "ended")}
+@pytest.mark.parametrize("few", [1000, 0], ids=["few are late", "many are late"])
+async def test_stuck_lists_what_is_late_or_unknown_and_not_what_waits_or_ended(api, pool, monkeypatch, few):
+    monkeypatch.setattr(views, "_FEW", few)
+    calls = {name: await place(api, contact_id=f"crm-{name}") for name in ("unknown", "late", "waits", "ended")}
     assert await listed(api, stuck=True) == []
     for name, late in (("late", 6), ("waits", 4), ("ended", 6)):
         due = datetime.now(UTC) - timedelta(minutes=late)
         await pool.execute("UPDATE tasks SET due_at = $2 WHERE call_id = $1", calls[name], due)
     await pool.execute("UPDATE calls SET final = true WHERE call_id = $1", calls["ended"])
-    assert await listed(api, stuck=True) == [calls["late"]]
-    assert await listed(api, stuck=False) == [calls["ended"], calls["waits"], calls["late"]]
+    for name in ("unknown", "ended"):
+        await pool.execute(UNKNOWN_ATTEMPT, calls[name], datetime.now(UTC) + timedelta(minutes=4))
+    assert await listed(api, stuck=True) == [calls["late"], calls["unknown"]]
+    assert await listed(api, stuck=False) == [calls[name] for name in ("ended", "waits", "late", "unknown")]

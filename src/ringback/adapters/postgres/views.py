@@ -59,6 +59,22 @@ NOT c.final AND ({_DUE_AT.format("t")} < clock_timestamp() - interval '5 minutes
     SELECT FROM attempts AS a WHERE a.call_id = c.call_id
       AND (a.state = 'unknown' OR a.next_check_at < clock_timestamp() - interval '5 minutes')))
 """
+#: If no more calls are late, a list of the stuck ones reads them alone.
+_FEW = 1000
+_LATE = "statement_timestamp() - interval '5 minutes'"
+# By the indexes of what is due: most open calls are planned for later, and each would be looked at. The statistics know
+# no connection between a status and its times, so without an order the planner reads the whole table. An unknown
+# attempt has a next check.
+_PERHAPS_STUCK = "SELECT call_id FROM ({}) AS late".format(
+    " UNION ".join(
+        f"(SELECT call_id FROM {table} WHERE {condition} ORDER BY {time} LIMIT {_FEW + 1})"
+        for table, time, condition in (
+            *(("tasks", "due_at", f"status = '{status}' AND due_at < {_LATE}") for status in sorted(OPEN_TASK)),
+            ("attempts", "next_check_at", f"next_check_at < {_LATE}"),
+            ("attempts", "next_check_at", "next_check_at IS NOT NULL AND state = 'unknown'"),
+        )
+    )
+)
 _ATTEMPTS = """
 SELECT call_id, attempt_id, number, state, provider_call_id, dial, party, "end", business, disconnection_reason,
        placed_at, started_at, ended_at, duration_ms, cost_cents, recording_url, transcript, summary, sentiment, analysis
@@ -141,7 +157,7 @@ class PostgresViews:
 
     async def calls(self, wanted: CallFilter, *, cursor: str | None, limit: int) -> tuple[list[Item], str | None]:
         """Return a page of calls, the newest first."""
-        conditions, values = _asked(wanted, cursor)
+        conditions, values = await self._asked(wanted, cursor)
         statement = f"{_CALLS} WHERE true {conditions} ORDER BY c.call_id DESC LIMIT {limit + 1:d}"
         async with connection_of(self._pool) as connection:
             found = await _read_calls(connection, statement, values)
@@ -151,7 +167,7 @@ class PostgresViews:
         self, wanted: CallFilter, *, cursor: str | None, limit: int
     ) -> tuple[list[Item], str | None]:
         """Return a page of calls with phone, agent and times, each with its `last_decision` or None."""
-        conditions, values = _asked(wanted, cursor)
+        conditions, values = await self._asked(wanted, cursor)
         statement = f"{_CALLS_IN_DETAIL} WHERE true {conditions} ORDER BY c.call_id DESC LIMIT {limit + 1:d}"
         return _page(await self._in_detail(statement, values), "call_id", limit)
 
@@ -183,11 +199,22 @@ class PostgresViews:
 
     async def count_calls(self, wanted: CallFilter, most: int) -> int:
         """Count the calls of a list, but no more than `most`."""
-        conditions, values = _asked(wanted, None)
+        conditions, values = await self._asked(wanted, None)
         counted = f"SELECT c.call_id {_FROM_CALLS} WHERE true {conditions} ORDER BY c.call_id DESC LIMIT {most:d}"
         async with connection_of(self._pool) as connection:
             count: int = await connection.fetchval(f"SELECT count(*) FROM ({counted}) AS counted", *values)
         return count
+
+    async def _asked(self, wanted: CallFilter, cursor: str | None) -> tuple[str, list[Any]]:
+        """Build the conditions of a list of calls, and their values."""
+        conditions, values = _asked(wanted, cursor)
+        if wanted.stuck:
+            async with connection_of(self._pool) as connection:
+                found = [call_id for (call_id,) in await connection.fetch(_PERHAPS_STUCK)]
+            if len(found) <= _FEW:
+                values.append(found)
+                conditions += f" AND c.call_id = ANY (${len(values)})"
+        return conditions, values
 
     async def timeline(self, call_id: str) -> list[Item] | None:
         """Return the entries in order of time, each {at, kind, ...}, without absent facts. None: no such call."""
@@ -233,7 +260,6 @@ class PostgresViews:
 
 
 def _asked(wanted: CallFilter, cursor: str | None) -> tuple[str, list[Any]]:
-    """Build the conditions of a list of calls, and their values."""
     # The statement holds only the conditions with a value: one plan for all conditions could not use an index.
     # Ids are UUIDv7, so their order is the order of time, and the last id of a page is the cursor.
     since, until = wanted.since, wanted.until
