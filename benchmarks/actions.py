@@ -13,13 +13,14 @@ import asyncpg
 
 from benchmarks.action_load import COMMIT, COMMITTED, EMPTY, ROUND_TRIP
 from benchmarks.action_requests import AGENTS, KINDS, SYSTEMS
-from benchmarks.child import ROOT, BenchmarkFailed, Child, free_port
+from benchmarks.child import ROOT, BenchmarkFailed, Child
 from benchmarks.ground import Ground
 from benchmarks.paths import KEYS
 from benchmarks.report import table
 from benchmarks.results import Figures, Section
 from benchmarks.running import Plan
 from benchmarks.seeding import Seeding
+from ringback.up.state import free_port
 
 NAME = "actions"
 #: Latency, not throughput: the number of requests that are open at once.

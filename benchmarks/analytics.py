@@ -10,7 +10,6 @@ from typing import Any
 import aiohttp
 import asyncpg
 
-from benchmarks.child import free_port
 from benchmarks.dashboards import (
     DAYS,
     TIMES,
@@ -31,6 +30,7 @@ from ringback.adapters.postgres.pool import open_pool
 from ringback.adapters.postgres.rollup_rows import PostgresRollupRows
 from ringback.adapters.postgres.rollups import GRAINS, INSERT_DELTAS
 from ringback.flows.rollups import FOLDED_TOGETHER
+from ringback.up.state import free_port
 
 NAME = "analytics"
 DELTAS = 1000

@@ -12,7 +12,7 @@ import aiohttp
 import asyncpg
 
 from benchmarks import filled
-from benchmarks.child import BenchmarkFailed, free_port
+from benchmarks.child import BenchmarkFailed
 from benchmarks.filling import fill
 from benchmarks.ground import Ground, named
 from benchmarks.paths import ENGAGE, KEYS, PATHS, UNLIMITED
@@ -21,6 +21,7 @@ from benchmarks.report import number, table
 from benchmarks.results import Figures, Section, steady_rate
 from benchmarks.running import Plan, open_side, open_stub, provider_options, start_product
 from benchmarks.work import fetch
+from ringback.up.state import free_port
 
 NAME = "filled"
 PLACE = next(path for path in PATHS if path.name == "place")

@@ -7,13 +7,14 @@ from itertools import islice
 
 import asyncpg
 
-from benchmarks.child import BenchmarkFailed, free_port
+from benchmarks.child import BenchmarkFailed
 from benchmarks.ground import Ground
 from benchmarks.http_load import HEAD_END, webhooks
 from benchmarks.paths import KEYS, PATHS
 from benchmarks.report import table
 from benchmarks.results import Section
 from benchmarks.running import Plan, start_product
+from ringback.up.state import free_port
 
 NAME = "burst"
 RECEIVE = next(path for path in PATHS if path.name == "receive")

@@ -4,7 +4,6 @@ import asyncio
 import ctypes
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,12 +22,6 @@ _PR_SET_PDEATHSIG = 1
 
 class BenchmarkFailed(Exception):
     """A process of the run died, refused work, or did other work than it was given."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _end_with_parent() -> None:

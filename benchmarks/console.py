@@ -11,7 +11,7 @@ import aiohttp
 import asyncpg
 
 from benchmarks.analytics import fill_attempts
-from benchmarks.child import BenchmarkFailed, Child, free_port
+from benchmarks.child import BenchmarkFailed, Child
 from benchmarks.filling import fill
 from benchmarks.ground import Ground
 from benchmarks.paths import KEYS
@@ -21,6 +21,7 @@ from benchmarks.results import Figures, Section
 from benchmarks.running import Plan, start_product
 from ringback.adapters.postgres.pool import open_pool
 from ringback.adapters.postgres.rollup_rows import PostgresRollupRows
+from ringback.up.state import free_port
 
 NAME = "console"
 #: Requests of a page, one after the other, after two that connect and prepare.

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import asyncpg
 
-from benchmarks.child import BenchmarkFailed, Child, free_port
+from benchmarks.child import BenchmarkFailed, Child
 from benchmarks.ground import Ground
 from benchmarks.paths import KEYS, PATHS
 from benchmarks.peers.create_request import create_request
@@ -19,6 +19,7 @@ from benchmarks.report import number, table
 from benchmarks.results import Figures, Section
 from benchmarks.running import Plan, open_stub, provider_options, start_product
 from benchmarks.seeding import Seeding, call_message, ids_of
+from ringback.up.state import free_port
 
 NAME = "latency"
 PLACE = next(path for path in PATHS if path.name == "place")

@@ -9,13 +9,14 @@ from pathlib import Path as File
 
 import asyncpg
 
-from benchmarks.child import PEERS_PYTHON, BenchmarkFailed, Child, free_port
+from benchmarks.child import PEERS_PYTHON, BenchmarkFailed, Child
 from benchmarks.ground import Ground, named
 from benchmarks.paths import KEYS, Path, Program, Source, Stub
 from benchmarks.results import PathResult, SideResult
 from benchmarks.seeding import Seeding
 from benchmarks.turns import GIVE_UP_S, Side, run_to_end
 from benchmarks.work import Work
+from ringback.up.state import free_port
 
 PROVIDER_LATENCY_S = 0.05
 

@@ -16,7 +16,7 @@ import benchmarks
 from benchmarks import console
 from benchmarks.__main__ import plan_of, read_arguments
 from benchmarks.backlog import measure_pages
-from benchmarks.child import BenchmarkFailed, Child, free_port
+from benchmarks.child import BenchmarkFailed, Child
 from benchmarks.filled import measure_statements, rows
 from benchmarks.filling import fill
 from benchmarks.ground import give_defaults
@@ -25,6 +25,7 @@ from benchmarks.paths import PATHS
 from benchmarks.running import Plan, open_side
 from benchmarks.seeding import Seeding
 from benchmarks.turns import Side
+from ringback.up.state import free_port
 
 PLAN = Plan(seconds=0.2, rounds=1, limit_s=60.0, seed=7, filled_calls=2000)
 PROGRAMS = {

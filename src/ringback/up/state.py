@@ -1,6 +1,7 @@
 """The files that `up` keeps in a data directory, so that the next start has the same keys and ports."""
 
 import base64
+import contextlib
 import json
 import os
 import secrets
@@ -81,10 +82,15 @@ def make_directory(directory: Path) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """Choose a port of loopback that is free now.
+
+    It is below those that Linux gives to outgoing connections (from 32768 on), so that it is free at later starts too.
+    """
+    while True:
+        port = 10_000 + secrets.randbelow(22_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def read_erasure_key(data_dir: Path) -> tuple[str, ...]:
