@@ -23,10 +23,11 @@ WHERE calls.contact_id = $1
 ORDER BY calls.final, coalesce(tasks.due_before_hold, tasks.due_at) NULLS LAST, calls.call_id DESC LIMIT 1
 """
 # A call whose attempt is in progress is ended by that attempt's verdict, never by its expiry.
+# Not NOT EXISTS: the planner may join every attempt to answer that.
 PAST_EXPIRY = f"""
 SELECT call_id FROM calls WHERE NOT final AND expires_at <= $1
-  AND NOT EXISTS (SELECT FROM attempts WHERE attempts.call_id = calls.call_id AND verdict_type IS NULL
-                    AND state IN {literals(SHOWN_AS_STATUS)})
+  AND (SELECT attempt_id FROM attempts WHERE attempts.call_id = calls.call_id AND verdict_type IS NULL
+         AND state IN {literals(SHOWN_AS_STATUS)} LIMIT 1) IS NULL
 ORDER BY expires_at LIMIT $2
 """
 
