@@ -54,14 +54,17 @@ _AND_SHOWN_AS: dict[str, str] = {
 }
 #: More than two machines' clocks differ while calls are accepted and dialed.
 _IDS_DIFFER = timedelta(hours=1)
+_LATE_BY = "interval '5 minutes'"
+# With statement_timestamp(), which is the same for every row, the planner reads all attempts to answer EXISTS.
 _STUCK = f"""
-NOT c.final AND ({_DUE_AT.format("t")} < clock_timestamp() - interval '5 minutes' OR EXISTS (
+NOT c.final AND ({_DUE_AT.format("t")} < clock_timestamp() - {_LATE_BY} OR EXISTS (
     SELECT FROM attempts AS a WHERE a.call_id = c.call_id
-      AND (a.state = 'unknown' OR a.next_check_at < clock_timestamp() - interval '5 minutes')))
+      AND (a.state = 'unknown' OR a.next_check_at < clock_timestamp() - {_LATE_BY})))
 """
 #: If no more calls are late, a list of the stuck ones reads them alone.
 _FEW = 1000
-_LATE = "statement_timestamp() - interval '5 minutes'"
+#: An index can be searched by it, which clock_timestamp() does not allow.
+_LATE = f"statement_timestamp() - {_LATE_BY}"
 # By the indexes of what is due: most open calls are planned for later, and each would be looked at. The statistics know
 # no connection between a status and its times, so without an order the planner reads the whole table. An unknown
 # attempt has a next check.
@@ -207,8 +210,25 @@ class PostgresViews:
 
     async def _asked(self, wanted: CallFilter, cursor: str | None) -> tuple[str, list[Any]]:
         """Build the conditions of a list of calls, and their values."""
-        conditions, values = _asked(wanted, cursor)
+        # The statement holds only the conditions with a value: one plan for all conditions could not use an index.
+        # Ids are UUIDv7, so their order is the order of time, and the last id of a page is the cursor.
+        since, until = wanted.since, wanted.until
+        asked = {
+            "c.contact_id = ": wanted.contact_id,
+            "c.phone = ": wanted.phone,
+            "c.status = ": None if wanted.status == CallStatus.QUEUED else wanted.status,
+            "c.agent_id = ": wanted.agent_id,
+            "c.accepted_at >= ": since,
+            "c.accepted_at < ": until,
+            # No index orders the times of acceptance. The ids are in that order, but for the clocks' differences.
+            "c.call_id >= ": id_of(since - _IDS_DIFFER) if since is not None else None,
+            "c.call_id <= ": id_of(until + _IDS_DIFFER) if until is not None else None,
+            "c.call_id < ": cursor,
+        }
+        conditions, values = conditions_of(asked)
+        conditions += _AND_SHOWN_AS.get(wanted.status or "", "")
         if wanted.stuck:
+            conditions += f" AND {_STUCK}"
             async with connection_of(self._pool) as connection:
                 found = [call_id for (call_id,) in await connection.fetch(_PERHAPS_STUCK)]
             if len(found) <= _FEW:
@@ -257,28 +277,6 @@ class PostgresViews:
         async with connection_of(self._pool) as connection:
             rows = await connection.fetch(statement, *values, *more)
         return _page([item_of(row) for row in rows], "suppression_id", limit)
-
-
-def _asked(wanted: CallFilter, cursor: str | None) -> tuple[str, list[Any]]:
-    # The statement holds only the conditions with a value: one plan for all conditions could not use an index.
-    # Ids are UUIDv7, so their order is the order of time, and the last id of a page is the cursor.
-    since, until = wanted.since, wanted.until
-    asked = {
-        "c.contact_id = ": wanted.contact_id,
-        "c.phone = ": wanted.phone,
-        "c.status = ": None if wanted.status == CallStatus.QUEUED else wanted.status,
-        "c.agent_id = ": wanted.agent_id,
-        "c.accepted_at >= ": since,
-        "c.accepted_at < ": until,
-        # No index orders the times of acceptance. The ids are in that order, but for the clocks' differences.
-        "c.call_id >= ": id_of(since - _IDS_DIFFER) if since is not None else None,
-        "c.call_id <= ": id_of(until + _IDS_DIFFER) if until is not None else None,
-        "c.call_id < ": cursor,
-    }
-    conditions, values = conditions_of(asked)
-    conditions += _AND_SHOWN_AS.get(wanted.status or "", "")
-    conditions += f" AND {_STUCK}" if wanted.stuck else ""
-    return conditions, values
 
 
 async def _read_calls(connection: Connection, statement: str, values: Sequence[object]) -> list[Item]:
