@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from tests.stories.running_system import ask
 
 #: Below the ports that Linux gives to outgoing connections and to programs that ask for any port. One of those may be
-#: taken again before the program for which it was chosen listens on it.
-_FIRST, _END = 10_000, 32_000
+#: taken again before the program for which it was chosen listens on it. `up` chooses its ports above these.
+_FIRST, _END = 10_000, 20_000
 
 
 def _candidates() -> Iterator[int]:

@@ -87,7 +87,7 @@ def free_port() -> int:
     It is below those that Linux gives to outgoing connections (from 32768 on), so that it is free at later starts too.
     """
     while True:
-        port = 10_000 + secrets.randbelow(22_000)
+        port = 20_000 + secrets.randbelow(12_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
