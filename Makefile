@@ -22,7 +22,7 @@ demo: $(READY) ## a handful of real calls through every part, with a live timeli
 up: $(READY) ## the whole system on this machine, until Ctrl-C
 	$(BIN)/ringback up
 
-test: $(READY) $(SQS_READY) $(CLIENT_READY) $(AWS_READY) ## every test, lint and type check, in about six minutes
+test: $(READY) $(SQS_READY) $(CLIENT_READY) $(AWS_READY) ## every test, lint and type check, in six to twelve minutes
 	$(MAKE) check
 	$(BIN)/pytest -q -rs -n $(WORKERS)
 

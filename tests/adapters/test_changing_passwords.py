@@ -18,7 +18,7 @@ from tests.postgresql import execute, programs
 
 #: Before the other lines of the file, so that the product's role needs its password.
 ACCESS = "local all ringback scram-sha-256\n"
-#: A password file with a token of IAM. The last field of a line may have colons.
+#: A password of IAM. It has colons, as the last field of a line in a password file may.
 TOKEN = "db.example.com:5432/?Action=connect&DBUser=ringback&X-Amz-Expires=900&X-Amz-Signature=0a%2Fb"
 
 

@@ -29,7 +29,7 @@ def checked(examples: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]
     """Tries a property with that many examples, times the profile's factor."""
     quiet = [HealthCheck.too_slow, HealthCheck.data_too_large]
     count = examples * factor()
-    deep = settings(max_examples=count, deadline=None, database=None, print_blob=True, suppress_health_check=quiet)
+    deep = settings(max_examples=count, database=None, print_blob=True, suppress_health_check=quiet)
 
     def prepare(test: Any) -> Callable[..., Any]:
         # Where Hypothesis keeps what it calls for each example, for those who wrap it (its docs: "details").
