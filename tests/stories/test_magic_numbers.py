@@ -268,9 +268,10 @@ def test_a_silent_call_is_looked_up(observed: dict[str, ObservedCall]) -> None:
     assert asked[-1] == {"status": "ended", "reason": "agent_hangup"}
 
 
-def test_webhooks_are_applied_in_the_order_of_arrival(observed: dict[str, ObservedCall]) -> None:
-    heard = [entry["event"] for entry in observed["10"].timeline if entry["kind"] == "provider_event"]
-    assert heard == ["call_analyzed", "call_ended", "call_started"]
+def test_webhooks_that_come_twice_and_in_the_wrong_order_are_applied_once(observed: dict[str, ObservedCall]) -> None:
+    # Milliseconds lie between them, and events of one queue are applied side by side: any order is possible.
+    heard = [(entry["event"], entry["fate"]) for entry in observed["10"].timeline if entry["kind"] == "provider_event"]
+    assert sorted(heard) == [("call_analyzed", "applied"), ("call_ended", "applied"), ("call_started", "applied")]
 
 
 @pytest.mark.parametrize(
