@@ -81,7 +81,7 @@ class Side:
         wal = await self.work.wal_bytes()
         loaded = await self._load(seconds)
         if loaded["refused"]:
-            raise BenchmarkFailed(f"{self.path.name}: {loaded['refused']} requests refused:\n{self._tails()}")
+            raise BenchmarkFailed(f"{self._name()}: {loaded['refused']} requests refused:\n{self._tails()}")
         give_up_at = time.perf_counter() + GIVE_UP_S
         while await self.work.unsent():
             self._go_on_until(give_up_at)
@@ -159,14 +159,16 @@ class Side:
         """An answer, or an emptied queue, counts only with the rows that it stands for."""
         done = await self.work.done()
         if done != self.handled:
-            raise BenchmarkFailed(f"{self.path.name}: {done} of {self.handled} were done:\n{self._tails()}")
+            raise BenchmarkFailed(f"{self._name()}: {done} of {self.handled} were done:\n{self._tails()}")
 
     def _go_on_until(self, give_up_at: float) -> None:
         for child in self.children:
             child.check()
         if time.perf_counter() > give_up_at:
-            name = f"{self.path.name}, {self.program.name}"
-            raise BenchmarkFailed(f"{name}: not done within {GIVE_UP_S:g} s:\n{self._tails()}")
+            raise BenchmarkFailed(f"{self._name()}: not done within {GIVE_UP_S:g} s:\n{self._tails()}")
+
+    def _name(self) -> str:
+        return f"{self.path.name}, {self.program.name}"
 
     def _tails(self) -> str:
         return "\n".join(child.tail() for child in self.children)

@@ -13,6 +13,8 @@ from benchmarks.seeding import Seeding
 
 _UNSENT = "SELECT count(*) FROM outbox WHERE kind = 'call_message' AND delivered_at IS NULL AND dead_at IS NULL"
 _WAL = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint"
+# A job that a stopped process still holds would be done a second time when the process goes on.
+_JOBS = "SELECT count(*) FROM pgqueuer"
 _CHUNK = 200
 
 
@@ -53,6 +55,8 @@ class Work:
             return int(await self.ask(self.path.left))
         if self.source is Source.SQS:
             return int((await self._count())["left"])
+        if self.source is Source.OWN_TABLES:
+            return int(await self.ask(_JOBS))
         return self.filled - await self.done()
 
     async def done(self) -> int:
