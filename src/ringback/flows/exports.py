@@ -1,9 +1,11 @@
 """Export attempts, calls and events as CSV or JSON lines, with constant memory and in a stable order."""
 
+import asyncio
 import csv
 import io
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, Protocol
@@ -51,7 +53,20 @@ class Exports:
 
 def pages_of(rows: ExportRows, kind: str, asked: Filter) -> AsyncIterator[Page]:
     """The pages of one of `KINDS`."""
-    return {"attempts": rows.attempts, "calls": rows.calls, "events": rows.events}[kind](asked)
+    return read_ahead({"attempts": rows.attempts, "calls": rows.calls, "events": rows.events}[kind](asked))
+
+
+async def read_ahead(pages: AsyncIterator[Page]) -> AsyncIterator[Page]:
+    """The same pages. The database reads the next one while this process writes and sends the last."""
+    reading = asyncio.ensure_future(anext(pages, None))
+    try:
+        while (page := await reading) is not None:
+            reading = asyncio.ensure_future(anext(pages, None))
+            yield page
+    finally:
+        reading.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await reading
 
 
 async def with_masked_phones(pages: AsyncIterator[Page]) -> AsyncIterator[Page]:
