@@ -74,8 +74,8 @@ async def test_a_planned_call_says_when_and_why(admin: Browser, pool) -> None:
         "FROM calls"
     )
     page = (await admin.get(f"/console/calls/{call_id}")).text
-    assert "because calling hours are closed for this person" in page
-    assert "The call waits until 2026-12-03 17:00:00 UTC, because calling hours are closed for this person." in page
+    assert "because it is outside the calling hours" in page
+    assert "The call waits until 2026-12-03 17:00:00 UTC, because it is outside the calling hours." in page
 
 
 async def test_the_story_has_every_entry_of_the_timeline(admin: Browser, parts) -> None:

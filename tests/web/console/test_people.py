@@ -11,7 +11,7 @@ async def test_a_person_who_may_be_called_later_is_explained(admin: Browser) -> 
     for query in ({"contact_id": "crm-42"}, {"phone": PHONE}):
         page = (await admin.get("/console/people", **query)).text
         assert "<h1>crm-42</h1>" in page
-        assert "because that is its planned time" in page
+        assert "because the planned time has not come" in page
         assert f'href="/console/calls/{call_id}">the first attempt</a>, pending' in page
         assert "None. This person may be called when the rules allow it." in page
         assert counted(page) == 1

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from ringback.domain import masking
 from ringback.domain.metrics import METRICS, Unit
+from ringback.domain.rules_in_words import RULES_IN_WORDS
 from ringback.web.console import wording
 from ringback.web.console.sessions import HEADERS, NOT_STORED, ROOT
 
@@ -67,7 +68,7 @@ class Renderer:
         self._templates.globals |= {
             "root": ROOT,
             "statuses": wording.STATUSES,
-            "rules": wording.RULES,
+            "rules": RULES_IN_WORDS,
             "tasks": wording.TASKS,
             "zone_name": str(zone),
             "file": {name: f"{ROOT}/static/{name}?{digest}" for name, (_, _, digest) in self.files.items()},

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ringback.domain.eligibility import EligibilityVerdict
+from ringback.domain.rules_in_words import RULES_IN_WORDS
 
 Item = Mapping[str, Any]
 
@@ -21,28 +22,6 @@ STATUSES = {
     "cancelled": "cancelled",
     "expired": "expired",
     "abandoned": "abandoned",
-}
-RULES = {
-    "admitted": "it may be dialed now",
-    "due_at": "that is its planned time",
-    "expired": "the call has expired",
-    "suppressed": "the person is suppressed",
-    "country_not_allowed": "the country is not allowed",
-    "number_type_not_allowed": "this kind of number is not allowed",
-    "no_more_retries": "no retry follows",
-    "budget_spent": "every attempt of the call is used",
-    "clock_skew": "this machine's clock is off",
-    "person_on_another_attempt": "another attempt holds this person",
-    "person_on_inbound_call": "the person is calling in",
-    "outside_calling_hours": "calling hours are closed for this person",
-    "calling_hours_never_open": "calling hours never open for this person",
-    "attempts_per_day": "the daily limit of attempts is reached",
-    "attempt_gap": "the last attempt was too recent",
-    "paused": "dialing is paused",
-    "account_breaker": "Retell refuses the account",
-    "no_free_slot": "every slot is in use",
-    "start_rate": "calls start at the configured rate",
-    "across_the_border": "calls of the emulator and of the real Retell are kept apart",
 }
 TASKS = {"first": "the first attempt", "retry": "a retry", "callback": "the callback that was asked for"}
 _UNFINISHED = {
@@ -116,9 +95,9 @@ def why(call: Item) -> dict[str, Any]:
         detail = decision["detail"] if decision is not None and decision["kind"] == "gate" else {}
         because = TASKS.get(task["kind"], "") if task is not None else ""
         if task is not None and task["status"] == "held":
-            because = RULES["person_on_inbound_call"]
+            because = RULES_IN_WORDS["person_on_inbound_call"]
         elif detail.get("verdict") == EligibilityVerdict.DEFER and detail.get("until") == call["next_eligible_at"]:
-            because = RULES.get(detail["rule"], words(detail["rule"]))
+            because = RULES_IN_WORDS.get(detail["rule"], words(detail["rule"]))
         return {"text": "", "next_at": call["next_eligible_at"], "because": because}
     if call["status"] == "in_progress" and last is not None:
         is_over = last["ended_at"] is not None
@@ -134,7 +113,7 @@ def story(entry: Item) -> dict[str, Any]:
     facts = _Facts({**entry, **(detail or {})})
     sentence = _SENTENCES.get(entry["kind"], words(entry["kind"]).capitalize() + ".")
     if entry["kind"] == "gate":
-        facts["because"] = RULES.get(str(facts.get("rule")), words(facts.get("rule")))
+        facts["because"] = RULES_IN_WORDS.get(str(facts.get("rule")), words(facts.get("rule")))
         sentence = _VERDICTS.get(str(facts.get("verdict")), "The eligibility check decided.")
     if entry["kind"] == "dial_answer" and "message" in facts:
         sentence += " Its message: {message}"
