@@ -55,7 +55,7 @@ class Child:
         return float(times.user + times.system)
 
     def pause(self) -> None:
-        """Until `go_on`, it runs nothing."""
+        """Stop the process until `go_on`."""
         self._process.send_signal(signal.SIGSTOP)
 
     def go_on(self) -> None:

@@ -29,7 +29,7 @@ _UPDATES = "SELECT relname, n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WH
 
 
 def named(url: str, database: str) -> str:
-    """The same server, another database."""
+    """Return the URL of another database on the same server."""
     head, _, query = url.partition("?")
     return f"{head.rsplit('/', 1)[0]}/{database}?{query}"
 
@@ -42,7 +42,7 @@ async def give_defaults(connection: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """`directory` is the run's own and goes with it; logs and counts of the processes lie there."""
+    """The server of a run. Logs and counts of its processes are in `directory`, which is deleted after the run."""
 
     directory: Path
     url: str

@@ -24,10 +24,10 @@ from ringback.up.state import free_port
 NAME = "latency"
 PLACE = next(path for path in PATHS if path.name == "place")
 RATE = 100
-#: The call before a lone one is over.
+#: Long enough for the call before a lone one to end.
 LONE_EVERY_S = 0.3
 LONE = 30
-#: Without progress.
+#: A run without progress for this long is given up.
 GIVE_UP_S = 60.0
 
 _SEND = """

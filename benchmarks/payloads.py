@@ -124,7 +124,7 @@ def webhook_text(event: str, seed: int) -> str:
 
 
 def _filled(webhook: dict[str, Any], dice: random.Random) -> str:
-    """With as much talk as makes it 20 KB, in the three forms in which a transcript travels."""
+    """Add talk until the webhook has 20 KB, in the three forms of a transcript. Return its JSON."""
     utterances: list[dict[str, Any]] = []
     moment_s, text, vocabulary = 0.0, "", _WORDS.split()
     while len(text) < WEBHOOK_BYTES:

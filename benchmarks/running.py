@@ -66,7 +66,7 @@ async def _run_path(ground: Ground, path: Path, plan: Plan, ends_at: float) -> P
 
 @asynccontextmanager
 async def open_stub(ground: Ground, module: str, name: str, *options: str) -> AsyncIterator[str]:
-    """Its URL."""
+    """Start a stub and yield its URL."""
     port = free_port()
     child = Child(f"benchmarks.{module}", ["--port", str(port), *options], {}, ground.directory / f"{name}.log")
     try:

@@ -143,7 +143,7 @@ class Side:
             child.pause()
 
     async def _drained(self, filled: int) -> list[tuple[float, int]]:
-        """(time, how many had left the queue) until all had."""
+        """Return samples of (time in s, how many had left the queue), until all had."""
         samples = [(time.perf_counter(), 0)]
         give_up_at = samples[0][0] + GIVE_UP_S
         while samples[-1][1] < filled:

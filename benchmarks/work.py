@@ -71,7 +71,7 @@ class Work:
         return int(await self.ask(_UNSENT))
 
     async def wal_bytes(self) -> int:
-        """Written by the server since it exists."""
+        """Return the bytes of WAL that the server has written since it was created."""
         return int(await self.ask(_WAL))
 
     async def ask(self, statement: str, *arguments: object) -> Any:
@@ -79,7 +79,7 @@ class Work:
         return await self.connection.fetchval(statement, *arguments)
 
     async def _send(self, messages: Sequence[str]) -> None:
-        """To the SQS stub, past the product."""
+        """Put messages into the SQS stub."""
         for first in range(0, len(messages), _CHUNK):
             await fetch(self.queue_url.replace("/queue/", "/put/"), messages[first : first + _CHUNK])
 

@@ -36,4 +36,5 @@ class Invariant(StrEnum):
     I21 = "I21", "an erased person stays erased, whatever evidence comes late"
     I22 = "I22", "one person, however the number is spelled"
     I23 = "I23", "nothing is dialed across the border between the emulator and the real Retell"
+    # I24 to I26 are about campaigns, which there are none of yet.
     I27 = "I27", "rollups and deltas equal the recomputation from the rows, at every commit"

@@ -17,7 +17,7 @@ from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.schema import upgrade
 from ringback.adapters.postgres.store import PostgresStore
 from tests.fixed_clock import FixedClock
-from tests.postgresql import EMULATED, ReusedDatabase, execute, named, server_in_haste
+from tests.postgresql import EMULATED, ReusedDatabase, execute, named, server_without_fsync
 
 # A busy machine is no fault of the code: neither an example nor the making of examples has a limit of time.
 hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -89,7 +89,7 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given:
         yield given
         return
-    with server_in_haste(tmp_path_factory.mktemp("postgres")) as url:
+    with server_without_fsync(tmp_path_factory.mktemp("postgres")) as url:
         yield url
 
 

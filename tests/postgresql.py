@@ -1,4 +1,4 @@
-"""A real PostgreSQL in haste, and its databases by name."""
+"""A real PostgreSQL without fsync, and its databases by name."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from ringback.embedded.binaries import Binaries, find_binaries
 from ringback.embedded.server import PostgresServer
 
 #: A database per test is mostly fsync, and what survives a crash of the machine is proved on servers of its own.
-IN_HASTE = ("fsync", "full_page_writes", "synchronous_commit")
+NOT_DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 
 
 def programs() -> Binaries:
@@ -24,13 +24,13 @@ def programs() -> Binaries:
 
 
 @contextmanager
-def server_in_haste(data_dir: Path) -> Iterator[str]:
+def server_without_fsync(data_dir: Path) -> Iterator[str]:
     """Its administrator's URL. Enter it on the main thread: the kernel ties the server's life to that."""
     server = PostgresServer(data_dir, programs())
     server.start()
     url = server.superuser_url
     try:
-        statements = [f"ALTER SYSTEM SET {setting} = off" for setting in IN_HASTE]
+        statements = [f"ALTER SYSTEM SET {setting} = off" for setting in NOT_DURABLE]
         asyncio.run(execute(url, *statements, "SELECT pg_reload_conf()"))
         yield url
     finally:
@@ -42,7 +42,7 @@ EMULATED = "UPDATE installation SET emulated = true"
 
 
 def named(url: str, name: str) -> str:
-    """The same server, another database."""
+    """Return the URL of another database on the same server."""
     head, _, query = url.partition("?")
     return f"{head.rsplit('/', 1)[0]}/{name}" + (f"?{query}" if query else "")
 

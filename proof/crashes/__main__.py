@@ -17,12 +17,16 @@ from proof.crashes.campaign import Campaign, open_testbeds
 from proof.crashes.cases import Case, Mode
 from proof.findings import Findings
 from ringback.failpoints import Failpoint
-from tests.postgresql import server_in_haste
+from tests.postgresql import server_without_fsync
 
 
 def read_case(arguments: Sequence[str]) -> Case:
     """Raises ValueError for arguments that name no case."""
+    if len(arguments) < 3:
+        raise ValueError("KILLS, SEED and MODE are required")
     points, seed, mode, *acts = arguments
+    if mode.upper() not in Mode.__members__:
+        raise ValueError(f"no such mode: {mode} (there are {', '.join(Mode.__members__).lower()})")
     kills = []
     for name in points.split(",") if points != "none" else ():
         point, _, hit = name.partition(":")
@@ -49,11 +53,11 @@ def _say(line: str) -> None:
 def main(arguments: Sequence[str]) -> int:
     try:
         case = read_case(arguments)
-    except (KeyError, ValueError) as problem:
+    except ValueError as problem:
         sys.stderr.write(f"{problem}\n{__doc__}")
         return 2
     home = Path(tempfile.mkdtemp(prefix="ringback-crash-"))
-    with server_in_haste(home / "postgres") as url, on_sqs.server_if_asked(home) as sqs:
+    with server_without_fsync(home / "postgres") as url, on_sqs.server_if_asked(home) as sqs:
         findings = asyncio.run(play_again(url, home, case, sqs))
     if not findings.violations:
         shutil.rmtree(home)

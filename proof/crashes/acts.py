@@ -12,14 +12,14 @@ Act = Callable[[Scenario], Awaitable[object]]
 
 LATER_S = 3600.0
 ASK_EVERY_S = 0.02
-LOSE_WITHIN = 150  # such waits for a message to be lost or turned away
+LOSE_WITHIN = 150  # tries, ASK_EVERY_S apart
 
 
 def _one(scenario: str, ends: str, **allowed: Any) -> Callable[[str], Act]:
     """The act of one call, which has the act's name."""
 
     def named(name: str) -> Act:
-        return lambda stage: stage.place(name, scenario, ends, **allowed)
+        return lambda scene: scene.place(name, scenario, ends, **allowed)
 
     return named
 
@@ -55,7 +55,7 @@ async def _cancel(scenario: Scenario, call_id: str) -> str:
 
 
 async def _expired(scenario: Scenario) -> None:
-    """While dialing is paused: its time is over before it is dialed."""
+    """Let a call expire while dialing is paused."""
     async with _paused(scenario):
         call = await scenario.place("expired", "00", "expired", body={"expires_at": scenario.at(400)}, never_rings=True)
         while not await _holds(scenario, "SELECT final FROM calls WHERE call_id = $1", call.call_id):
@@ -120,14 +120,14 @@ async def _webhooks_of_unknown_calls(scenario: Scenario) -> None:
 
 async def _engage_is_unavailable(scenario: Scenario) -> None:
     await scenario.tell_engage("/emulator/engage/faults", {"status": 503, "times": 2})
-    await scenario.place("engage_away", "00", "completed")
+    await scenario.place("engage_unavailable", "00", "completed")
 
 
 async def _message_is_lost(scenario: Scenario) -> None:
     """The queue loses an accepted message. No worker polls while dialing is paused, but a poll from before
     may still get the first message. That one is turned away, and the next is lost."""
     lose = "DELETE FROM queue_messages WHERE body LIKE '%' || $1 || '%' AND receive_count = 0 RETURNING id"
-    was_taken = "SELECT status = 'pending' FROM tasks WHERE call_id = $1"
+    is_deferred = "SELECT status = 'pending' FROM tasks WHERE call_id = $1"
     async with _paused(scenario):
         for _ in range(3):
             call = await scenario.place("message_lost", "00", "completed")
@@ -138,7 +138,7 @@ async def _message_is_lost(scenario: Scenario) -> None:
                     is_lost = await _holds(scenario, lose, call.call_id)
                 if is_lost:
                     return
-                if await _holds(scenario, was_taken, call.call_id):
+                if await _holds(scenario, is_deferred, call.call_id):
                     break
                 await asyncio.sleep(ASK_EVERY_S)
 
@@ -184,8 +184,8 @@ ACTS: Mapping[str, Act] = {
     "pair": _two_calls_to_one_person,
     "inbound": _contact_calls,
     "functions": _agent_uses_functions,
-    "webhooks_of_nobody": _webhooks_of_unknown_calls,
-    "engage_away": _engage_is_unavailable,
+    "webhooks_of_unknown_calls": _webhooks_of_unknown_calls,
+    "engage_unavailable": _engage_is_unavailable,
     "message_lost": _message_is_lost,
     "counted_late": _corrected_by_previous_version,
 }

@@ -24,13 +24,13 @@ from proof.harness.forks import start_server
 from proof.harness.oracle import Kind
 from proof.invariants import Invariant
 from ringback.failpoints import Failpoint
-from tests.postgresql import copy_database, execute, server_in_haste
+from tests.postgresql import copy_database, execute, server_without_fsync
 
 SAY_EVERY_S = 30.0
 TRIES = 3  # of a kill that did not fire, because a run is never quite like the recorded one
 
 
-class Kill(NamedTuple):
+class SmallKill(NamedTuple):
     point: Failpoint
     act: str
 
@@ -48,15 +48,15 @@ EXTENTS = {Size.SMALL: Extent(3, 0), Size.FULL: Extent(6, 34)}
 #: The kills of the small size: around each place where a message or a request leaves or comes in, and in a group. They
 #: take the modes in turn.
 FEW = (
-    Kill(Failpoint.ACCEPT_COMMITTED, "answered"),
-    Kill(Failpoint.CALL_MESSAGE_SENT, "answered"),
-    Kill(Failpoint.CLAIM_COMMITTED, "answered"),
-    Kill(Failpoint.DIAL_ACCEPTED, "silent"),
-    Kill(Failpoint.WEBHOOK_ENQUEUED, "busy"),
-    Kill(Failpoint.EVENT_APPLIED, "pair"),
-    Kill(Failpoint.OUTBOX_CARRIED, "answered"),
-    Kill(Failpoint.ACTION_COMMITTED, "functions"),
-    Kill(Failpoint.GROUP_FLUSHED, "answered"),
+    SmallKill(Failpoint.ACCEPT_COMMITTED, "answered"),
+    SmallKill(Failpoint.CALL_MESSAGE_SENT, "answered"),
+    SmallKill(Failpoint.CLAIM_COMMITTED, "answered"),
+    SmallKill(Failpoint.DIAL_ACCEPTED, "silent"),
+    SmallKill(Failpoint.WEBHOOK_ENQUEUED, "busy"),
+    SmallKill(Failpoint.EVENT_APPLIED, "pair"),
+    SmallKill(Failpoint.OUTBOX_CARRIED, "answered"),
+    SmallKill(Failpoint.ACTION_COMMITTED, "functions"),
+    SmallKill(Failpoint.GROUP_FLUSHED, "answered"),
 )
 
 
@@ -121,7 +121,7 @@ class Campaign:
         return played, judgement
 
     async def try_case(self, case: Case) -> Played:
-        """A trial that counts, if all its kills fired."""
+        """Play a case and record its findings. A case whose kills did not all fire counts as missed."""
         played, judgement = await self.play(case)
         self._keep_saying()
         if not played.all_kills_fired and played.problem is None:
@@ -161,7 +161,7 @@ class Campaign:
                 return
 
     async def catch(self, planted: PlantedCase, seed: int) -> None:
-        """Within a few trials."""
+        """Record whether the planted bug is caught within `TRIES` trials."""
         caught = False
         for attempt in range(TRIES):
             case = Case(seed + attempt, planted.mode, (planted.act,), planted.kills, planted.bug)
@@ -270,7 +270,7 @@ async def _reach_everything(campaign: Campaign, seed: int) -> set[Failpoint]:
 
 def run(size: Size, seed: int, say: Say) -> Findings:
     with tempfile.TemporaryDirectory(prefix="ringback-crashes-") as home:
-        with server_in_haste(Path(home) / "postgres") as url:
+        with server_without_fsync(Path(home) / "postgres") as url:
             return run_on(url, Path(home), (size, seed), say)
 
 

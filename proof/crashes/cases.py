@@ -12,10 +12,10 @@ from ringback.failpoints import Failpoint
 
 Kill = tuple[Failpoint, int]
 
-#: A hit beyond this, or in the later half of the recorded ones, would kill nothing new, and less surely.
+#: Later hits, and those in the later half of the recorded ones, kill nothing new and are reached less surely.
 LATEST_HIT = 8
-#: An act of another kind goes on beside the one that is killed, in this share of the trials.
-COMPANY = 0.3
+#: The share of the trials in which a second act runs at the same time.
+SECOND_ACT_SHARE = 0.3
 
 
 class Mode(StrEnum):
@@ -123,5 +123,5 @@ def killing(recording: Recording, point: Failpoint, mode: Mode, seed: int, *, su
     route, hits = rng.choice(routes)
     hit = 1 if surely else rng.randint(1, min(1 + hits // 2, hits, LATEST_HIT))
     company = [act for act in ACTS if act != route.act]
-    acts = (route.act, *(rng.sample(company, 1) if rng.random() < COMPANY else ()))
+    acts = (route.act, *(rng.sample(company, 1) if rng.random() < SECOND_ACT_SHARE else ()))
     return Case(seed, mode, acts, (*route.before, (point, hit)))

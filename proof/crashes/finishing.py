@@ -98,7 +98,7 @@ class Watch:
         """On a busy machine a look takes longer, and is not to take more than a quarter of the time."""
         return max(LOOK_EVERY_S, 3 * self._look_s)
 
-    async def look(self) -> "Sight":
+    async def look(self) -> "Snapshot":
         now, began = self.page.now(), self.life_began()
         asked_s = time.monotonic()
         row = await self.database.fetchrow(_STATE, now, began or now, FAR_S)
@@ -116,25 +116,25 @@ class Watch:
         clock_s = asyncio.get_running_loop().time()
         if progress != self._progress:
             self._progress, self._moved_at = progress, clock_s
-        return Sight(seen, quiet, clock_s - self._moved_at >= STILL_S)
+        return Snapshot(seen, quiet, clock_s - self._moved_at >= STILL_S)
 
-    async def pass_time(self, sight: "Sight") -> None:
+    async def pass_time(self, snapshot: "Snapshot") -> None:
         """Leaps to the next due moment, if nothing is to be done before it. It looks twice, with nothing in progress in
         between, because a pass that ends in between has just written its next time."""
-        if self._may_leap(sight) and (again := await self.look()).next_at is not None and self._may_leap(again):
-            assert sight.next_at is not None and again.next_at is not None
-            if abs(again.next_at - sight.next_at) < SAME_MOMENT:
+        if self._may_leap(snapshot) and (again := await self.look()).next_at is not None and self._may_leap(again):
+            assert snapshot.next_at is not None and again.next_at is not None
+            if abs(again.next_at - snapshot.next_at) < SAME_MOMENT:
                 seconds = (again.next_at - self.page.now()) / timedelta(seconds=1) + 0.005
                 if 0 < seconds <= LONGEST_LEAP_S:
                     await leap(self.database, self.page, seconds)
 
-    def _may_leap(self, sight: "Sight") -> bool:
+    def _may_leap(self, snapshot: "Snapshot") -> bool:
         is_alive = self.life_began() is not None
-        return is_alive and sight.next_at is not None and sight.is_idle and not self.page.in_progress
+        return is_alive and snapshot.next_at is not None and snapshot.is_idle and not self.page.in_progress
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Snapshot:
     """The database at one moment, whether the emulators are quiet, and whether nothing has moved for a while."""
 
     row: dict[str, Any]

@@ -153,8 +153,8 @@ class Scenario:
         key = {"Authorization": f"Bearer {self.addresses.api_key}"}
         return await until_2xx(self.session, "POST", url, lambda: (_encoded(body), key))
 
-    def stopped(self, what: str, *call_ids: str, until: datetime | None = None) -> None:
-        self.stops.append(Stop(what, frozenset(call_ids), self.page.now(), until))
+    def stopped(self, what: str, *call_ids: str) -> None:
+        self.stops.append(Stop(what, frozenset(call_ids), self.page.now()))
 
 
 def _encoded(body: Any) -> bytes | None:

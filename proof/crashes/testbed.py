@@ -12,7 +12,7 @@ import asyncpg
 from proof.crashes import emulated, product
 from proof.crashes.acts import ACTS
 from proof.crashes.cases import Case, product_settings
-from proof.crashes.finishing import Sight, Watch, leap
+from proof.crashes.finishing import Snapshot, Watch, leap
 from proof.crashes.ledgers import Ledger
 from proof.crashes.on_sqs import TrialQueues
 from proof.crashes.oracle import Judgement, Played, judge_trial, read_evidence
@@ -164,25 +164,25 @@ class Testbed:
 
     async def _finish(self, played: Played, acts: "list[asyncio.Task[object]]") -> None:
         watch = Watch(self._pool, self._page, played.ledger, lambda: self._life_began, self._queues)
-        sight: Sight | None = None
+        snapshot: Snapshot | None = None
         try:
             while True:
                 await asyncio.sleep(watch.pause_s())
                 # Read before the look, which must see all that the last act did.
                 ended = [act for act in acts if act.done()]
-                sight = await watch.look()
+                snapshot = await watch.look()
                 for act in ended:
                     act.result()
                 if len(ended) == len(acts) and self._life_began is not None:
-                    for call_id in sight.far_calls:
+                    for call_id in snapshot.far_calls:
                         await played.scenario.until_accepted("POST", f"/v1/calls/{call_id}/cancel")
                         played.scenario.stopped("cancel", call_id)
-                    if sight.is_finished:
+                    if snapshot.is_finished:
                         return
-                await watch.pass_time(sight)
+                await watch.pass_time(snapshot)
         except asyncio.CancelledError:
             # Only when the trial's time is over, or a life ended by itself.
-            played.problem = f"not finished: {sight.what_is_left() if sight else 'never seen'}"
+            played.problem = f"not finished: {snapshot.what_is_left() if snapshot else 'never seen'}"
             raise
 
     def _product_spec(self, case: Case, kill: list[Any] | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import asyncpg
 
 from ringback.adapters.postgres.pool import Pool, open_pool
 from ringback.adapters.postgres.schema import upgrade
-from tests.postgresql import EMULATED, copy_database, execute, named, server_in_haste
+from tests.postgresql import EMULATED, copy_database, execute, named, server_without_fsync
 
 Json = dict[str, Any]
 INSTANCE = "proof-instance"
@@ -67,6 +67,6 @@ class Databases:
 def embedded_databases() -> Iterator[Databases]:
     """On a server of its own without fsync."""
     with tempfile.TemporaryDirectory(prefix="ringback-proof-", ignore_cleanup_errors=True) as directory:
-        with server_in_haste(Path(directory)) as url:
+        with server_without_fsync(Path(directory)) as url:
             asyncio.run(migrated(url, "proof_template"))
             yield Databases(url, "proof_template", Path(directory))

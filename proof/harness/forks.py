@@ -28,7 +28,7 @@ _PR_SET_PDEATHSIG = 1  # prctl(2): what the kernel sends to a child whose parent
 
 
 def live(life: Life, spec: Any, log: Path, reports: Connection) -> None:
-    """The process: never returns. Its output is the log."""
+    """Run one life in the forked process. Never returns. Its output goes to `log`."""
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         opened = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -66,7 +66,7 @@ async def exchange(address: tuple[str, int], request: Message) -> Message:
     return Message(_CONNECTION.sub(b"", answer.head), answer.body)
 
 
-def says(status: int, body: bytes = b"{}", *lines: str) -> bytes:
+def response_bytes(status: int, body: bytes = b"{}", *lines: str) -> bytes:
     """A whole answer with these further header lines."""
     head = "".join(f"{line}\r\n" for line in ("content-type: application/json", f"content-length: {len(body)}", *lines))
     return f"HTTP/1.1 {status} Status\r\n{head}\r\n".encode() + body

@@ -27,6 +27,7 @@ from proof.planted.trial import copy_package
 from tests.stories.running_system import RunningSystem, SystemClient, wait_until
 
 #: The longest wait of the product is that for the end of a dead worker's lease, 31.5 s.
+CLIENTS = 16
 STUCK_S = 150.0
 #: Times the time from the start to the kill, which on a busy machine is as slow as everything after it.
 OPEN_AT_MOST_TIMES = 20.0
@@ -104,7 +105,6 @@ class Plan:
     seed: int
     settings: Mapping[str, str]
     stuck_s: float = STUCK_S
-    clients: int = 16
     source: Path | None = None
 
     def __str__(self) -> str:
@@ -112,7 +112,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class KillResult:
     """Seconds are counted from the restart. `finished_s` is None if calls were left open."""
 
     killed_at: Mapping[str, int]
@@ -166,7 +166,7 @@ def run(size: Size, seed: int, say: Say) -> Findings:
     return found
 
 
-def judge_kill(told: Told) -> list[Problem]:
+def judge_kill(told: KillResult) -> list[Problem]:
     """Each call has its outcome, and nothing is left in the database."""
     found = judge(told.seen, told.expected, BLAME)
     if told.finished_s is None:
@@ -194,7 +194,7 @@ def is_caught(plan: Plan, say: Say) -> bool:
     return told.finished_s is None and any("still dialing" in problem.what for problem in judge_kill(told))
 
 
-def play(plan: Plan, say: Say) -> Told:
+def play(plan: Plan, say: Say) -> KillResult:
     """Raises AssertionError when the system cannot be used at all."""
     with _system(plan) as system:
         began = time.monotonic()
@@ -211,7 +211,7 @@ def play(plan: Plan, say: Say) -> Told:
         up_s = time.monotonic() - restarted
         open_at_most_s = plan.stuck_s + OPEN_AT_MOST_TIMES * (restarted - began)
         finished_s = _watch(system, accepted, restarted, (plan.stuck_s, open_at_most_s), say)
-        return Told(killed_at, rings_at_kill, up_s, finished_s, accepted, observe(system.client, database_url))
+        return KillResult(killed_at, rings_at_kill, up_s, finished_s, accepted, observe(system.client, database_url))
 
 
 @contextmanager
@@ -255,7 +255,7 @@ def _place(
     client: SystemClient, plan: Plan, asked: Sequence[tuple[Json, Expected]], later_s: float
 ) -> dict[str, Expected]:
     due = {"not_before": (datetime.now(UTC) + timedelta(seconds=later_s)).isoformat()} if later_s else {}
-    with ThreadPoolExecutor(plan.clients) as threads:
+    with ThreadPoolExecutor(CLIENTS) as threads:
         call_ids = list(threads.map(lambda one: place(client, {**one[0], **due}), asked))
     return {call_id: outcome for call_id, (_, outcome) in zip(call_ids, asked, strict=True)}
 

@@ -47,8 +47,26 @@ class Plan:
 
 
 PLANS = {
-    Size.SMALL: Plan(100, 0.0, 0.6, 1.2, 600, 90.0, 0.4, 0.0),
-    Size.FULL: Plan(3000, 5.0, 8.0, 140.0, 2000, 300.0, 1.0, 0.1),
+    Size.SMALL: Plan(
+        seeded_calls=100,
+        alone_s=0.0,
+        measure_s=0.6,
+        flood_s=1.2,
+        connections=600,
+        finish_s=90.0,
+        watch_every_s=0.4,
+        shed_at_least=0.0,
+    ),
+    Size.FULL: Plan(
+        seeded_calls=3000,
+        alone_s=5.0,
+        measure_s=8.0,
+        flood_s=140.0,
+        connections=2000,
+        finish_s=300.0,
+        watch_every_s=1.0,
+        shed_at_least=0.1,
+    ),
 }
 
 

@@ -14,13 +14,13 @@ from proof.harness.oracle import Blame, CallSeen, Expected, Observed, Problem, j
 from proof.invariants import Invariant
 from proof.load.system import LoadedSystem
 from proof.load.traffic import ACCEPTS, BARRED, CUT_OFF, HANGING, LATER, NOW, UNSENT, WEBHOOK, Answered, Requests
-from proof.load.watch import Knock, Watch, growth_per_minute
+from proof.load.watch import EndpointProbe, Watch, growth_per_minute
 
 #: RequestTimeout cuts at 7 s; the receiver at 3 s, to which a loaded machine adds some.
 ANSWERED_WITHIN_S = 8.0
 #: Of requests that the client could not send in time, because all its connections were waiting for answers.
 UNSENT_AT_MOST = 0.01
-#: Of knocks at the endpoints that a flood must not keep shut.
+#: Of probes at the endpoints that a flood must not keep shut.
 REFUSED_AT_MOST = 0.05
 #: A minute. PostgreSQL's is only shown: its backends and its vacuum come and go.
 GROWTH_AT_MOST = {"ringback": 0.05}
@@ -114,12 +114,15 @@ def plant(findings: Findings, target: LoadedSystem, answers: Sequence[Answered],
     forget = "DELETE FROM provider_events WHERE provider_call_id = $1 AND event = $2"
     rows(target.database_url, forget, ids_of(call).provider_call_id, event)
     seen = stored.seen
-    heard = [delivery for delivery in seen.deliveries if delivery["event"]["subject"] != untold]
-    bereft = look(target)
+    remaining_deliveries = [delivery for delivery in seen.deliveries if delivery["event"]["subject"] != untold]
+    after_losses = look(target)
     bugs = {
-        "an accepted call is gone": (Invariant.I1, bereft),
-        "an accepted webhook is gone": (Invariant.I12, bereft),
-        "an event never reached Engage": (Invariant.I14, replace(stored, seen=replace(seen, deliveries=heard))),
+        "an accepted call is gone": (Invariant.I1, after_losses),
+        "an accepted webhook is gone": (Invariant.I12, after_losses),
+        "an event never reached Engage": (
+            Invariant.I14,
+            replace(stored, seen=replace(seen, deliveries=remaining_deliveries)),
+        ),
         "every phone rang twice": (Invariant.I2, replace(stored, seen=replace(seen, rings=seen.rings * 2))),
     }
     # An invariant that was broken before the loss is no sign that the loss was seen.
@@ -148,9 +151,9 @@ def judge_answers(findings: Findings, reproduce: str, answers: Sequence[Answered
             findings.broke(invariant, f"one in a hundred took {p99_s:.1f} s or longer", reproduce)
 
 
-def judge_endpoints(findings: Findings, reproduce: str, knocks: Sequence[Knock]) -> None:
-    for name in sorted({knock.endpoint for knock in knocks}):
-        mine = [knock for knock in knocks if knock.endpoint == name]
+def judge_endpoints(findings: Findings, reproduce: str, probes: Sequence[EndpointProbe]) -> None:
+    for name in sorted({knock.endpoint for knock in probes}):
+        mine = [knock for knock in probes if knock.endpoint == name]
         refused = [knock for knock in mine if not knock.ok or knock.took_s > ANSWERED_WITHIN_S]
         if len(refused) > max(1, REFUSED_AT_MOST * len(mine)):
             worst = max(knock.took_s for knock in mine)
@@ -179,11 +182,11 @@ def describe(answers: Sequence[Answered], watch: Watch, seconds: float) -> Mappi
         figures[f"{name}_accepted"] = milliseconds(accepted)
         figures[f"{name}_shed"] = milliseconds(shed)
     figures["requests"] = len(answers)
-    for name in sorted({knock.endpoint for knock in watch.knocks}):
-        knocks = [knock for knock in watch.knocks if knock.endpoint == name]
-        failed = sum(not knock.ok for knock in knocks)
-        took = milliseconds(knock.took_s for knock in knocks)
-        figures[f"endpoint_{name}"] = {"knocks": len(knocks), "failed": failed} | took
+    for name in sorted({knock.endpoint for knock in watch.probes}):
+        probes = [knock for knock in watch.probes if knock.endpoint == name]
+        failed = sum(not knock.ok for knock in probes)
+        took = milliseconds(knock.took_s for knock in probes)
+        figures[f"endpoint_{name}"] = {"probes": len(probes), "failed": failed} | took
     for role, samples in watch.memory_mib.items():
         mib = [round(weight) for _, weight in samples]
         growth = round(growth_per_minute(samples) * 100, 2)

@@ -33,11 +33,10 @@ def exchange(port: int, request: bytes) -> tuple[int, bytes]:
 
 
 @dataclass(frozen=True, slots=True)
-class Knock:
+class EndpointProbe:
     """`ok`: the endpoint answered as it should."""
 
     endpoint: str
-    status: int
     took_s: float
     ok: bool
 
@@ -52,12 +51,12 @@ class Watch:
     up_pid: int
     every_s: float
     memory_mib: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
-    knocks: list[Knock] = field(default_factory=list)
+    probes: list[EndpointProbe] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def __enter__(self) -> "Watch":
-        for work in (self._weigh, self._knock):
+        for work in (self._sample_memory, self._probe_endpoints):
             thread = threading.Thread(target=self._repeat, args=(work,), daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -73,13 +72,13 @@ class Watch:
             work()
             self._stop.wait(self.every_s)
 
-    def _weigh(self) -> None:
+    def _sample_memory(self) -> None:
         now = time.monotonic()
         for role, mib in resident_mib(self.up_pid).items():
             self.memory_mib.setdefault(role, []).append((now, mib))
 
-    def _knock(self) -> None:
-        number = len(self.knocks)
+    def _probe_endpoints(self) -> None:
+        number = len(self.probes)
         key = f"authorization: Bearer {API_KEY}\r\n"
         # Ofcom's numbers for drama again, which no call of the load has.
         phone = f'{{"phone": "+441632960{number % 1000:03}", "reason": "asked"}}'.encode()
@@ -96,7 +95,7 @@ class Watch:
                 status, body = exchange(self.port, request)
             except OSError:
                 status, body = 0, b""
-            self.knocks.append(Knock(endpoint, status, time.monotonic() - began, expected in body and status < 300))
+            self.probes.append(EndpointProbe(endpoint, time.monotonic() - began, expected in body and status < 300))
 
 
 def _get(path: str) -> bytes:

@@ -22,7 +22,7 @@ from ringback.adapters.postgres.schema import upgrade
 from ringback.adapters.postgres.store import PostgresStore
 from tests.fixed_clock import FixedClock
 from tests.flows.call_processing.conftest import DialingStack as Stack
-from tests.postgresql import EMULATED, execute, server_in_haste
+from tests.postgresql import EMULATED, execute, server_without_fsync
 
 WALKED = (
     Bounds("one call", faults=3, wishes=2, attempts=2),
@@ -65,7 +65,7 @@ def compare(findings: Findings, edge_ways: EdgeWays, count: int, say: Say) -> No
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
         with tempfile.TemporaryDirectory(prefix="ringback-model-") as folder:
-            with server_in_haste(Path(folder) / "data") as url:
+            with server_without_fsync(Path(folder) / "data") as url:
                 asyncio.run(_compare(findings, ways, url))
     finally:
         structlog.reset_defaults()

@@ -12,7 +12,7 @@ from proof.planted.bug import PlantedBug
 from proof.planted.catalogue import BUGS
 from proof.planted.races import plant_races
 from proof.planted.trial import TRIAL_TIMEOUT_S, Court, Judgement, Verdict, copy_package
-from tests.postgresql import server_in_haste
+from tests.postgresql import server_without_fsync
 
 SUITE = "planted"
 AT_ONCE = 2
@@ -34,7 +34,7 @@ def run(size: Size, seed: int, say: Say) -> Findings:
         if size is Size.SMALL:
             verdicts = asyncio.run(try_all(bugs, Court(source), say))
         else:
-            with server_in_haste(Path(folder) / "postgres") as url:
+            with server_without_fsync(Path(folder) / "postgres") as url:
                 verdicts = asyncio.run(try_all(bugs, Court(source, url), say))
                 asyncio.run(plant_races(findings, source, say))
     for bug in bugs:

@@ -21,7 +21,7 @@ from proof.provider.planted import prove_that_bugs_are_seen
 from proof.provider.trial import CREATE_TIMEOUT_S, EMULATOR_SPEED, HOUR_S, LOOKUPS_S, Trial, open_trial, play
 from ringback.domain.eligibility import PROBE_S
 from ringback.logs import configure_logs
-from tests.postgresql import server_in_haste
+from tests.postgresql import server_without_fsync
 
 REFUSALS = (401, 402, 403, 404)
 REFUSED_CALLS = 4
@@ -31,7 +31,10 @@ _TRY_WITHIN_S = 300.0
 def run(size: Size, seed: int, say: Say) -> Findings:
     """Leaves nothing running and nothing on the disk."""
     configure_logs("json", io.StringIO())  # tens of thousands of lines, of which the oracle reads none
-    with tempfile.TemporaryDirectory(prefix="proof-provider-") as folder, server_in_haste(Path(folder) / "data") as url:
+    with (
+        tempfile.TemporaryDirectory(prefix="proof-provider-") as folder,
+        server_without_fsync(Path(folder) / "data") as url,
+    ):
         return _run_until_told(prove(url, Path(folder), size, seed, say))
 
 

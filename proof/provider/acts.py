@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from proof.harness.http import Message, says
+from proof.harness.http import Message, response_bytes
 
 #: Makes the client's answer from the provider's; None: the provider was not asked.
 Form = Callable[[Message | None], bytes]
@@ -66,11 +66,11 @@ class Plan:
 
 def answers(status: int, body: bytes = b"{}", *lines: str) -> Act:
     """The provider is not asked."""
-    return Act(Forward.NEVER, form=lambda _: says(status, body, *lines))
+    return Act(Forward.NEVER, form=lambda _: response_bytes(status, body, *lines))
 
 
 def rings_and_answers(status: int, body: bytes = b"{}", *lines: str) -> Act:
-    return Act(form=lambda _: says(status, body, *lines))
+    return Act(form=lambda _: response_bytes(status, body, *lines))
 
 
 def lost(end: End) -> Act:

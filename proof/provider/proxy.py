@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
 
-from proof.harness.http import ANSWER_WITHIN_S, Message, exchange, read_message, reset, says
+from proof.harness.http import ANSWER_WITHIN_S, Message, exchange, read_message, reset, response_bytes
 from proof.harness.ports import ReservedPort
 from proof.provider.acts import PASS, Act, End, Forward, Plan
 
@@ -194,7 +194,7 @@ class Proxy:
         """Whether the connection may have another request."""
         if self.account_refusal is not None and request.path == CREATE:
             self._note(request)
-            writer.write(says(self.account_refusal, b'{"status": "error", "message": "refused"}'))
+            writer.write(response_bytes(self.account_refusal, b'{"status": "error", "message": "refused"}'))
             return True
         seen, act = self._note(request)
         answer = await self._ask_provider(request, seen, act)

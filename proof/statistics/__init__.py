@@ -12,7 +12,7 @@ from proof.invariants import Invariant
 from proof.planted.catalogue import BUGS
 from proof.planted.suite import try_all
 from proof.planted.trial import Court, copy_package
-from tests.postgresql import server_in_haste
+from tests.postgresql import server_without_fsync
 
 SUITE = "statistics"
 I27 = Invariant.I27
@@ -37,7 +37,7 @@ def run(size: Size, seed: int, say: Say) -> Findings:
         say(f"{piece.name}: {len(told.calls)} tests")
     with tempfile.TemporaryDirectory(prefix="unplanted-") as folder:
         source = copy_package(SOURCE, Path(folder))
-        with server_in_haste(Path(folder) / "postgres") as url:
+        with server_without_fsync(Path(folder) / "postgres") as url:
             verdicts = asyncio.run(try_all(bugs, Court(source, url), say))
     for bug in bugs:
         findings.plant(bug.name, verdicts[bug.name].is_caught, *bug.aims, how=str(verdicts[bug.name]))

@@ -17,15 +17,15 @@ Try = Callable[[Databases, Findings, int], Awaitable[None]]
 
 
 class Scenario(NamedTuple):
-    """Needs this process, a database and an emulator. `small` and `full` say how much is tried. `wrong` tries it with
-    the bug that the scenario must catch."""
+    """Needs this process, a database and an emulator. `small` and `full` say how much is tried. `run_with_bug` tries
+    it with the bug that the scenario must catch."""
 
-    right: Try
+    run: Try
     small: int
     full: int
     bug: str
     aim: Invariant
-    wrong: Callable[[Databases, Findings], Awaitable[None]]
+    run_with_bug: Callable[[Databases, Findings], Awaitable[None]]
 
 
 #: Each has databases of its own, and mostly waits, so they run at the same time.
@@ -64,9 +64,9 @@ def run(size: Size, seed: int, say: Say) -> Findings:
 
 def run_in_process(databases: Databases, found: Findings, size: Size, say: Say) -> None:
     async def play(scenario: Scenario) -> None:
-        await scenario.right(databases, found, scenario.full if size is Size.FULL else scenario.small)
+        await scenario.run(databases, found, scenario.full if size is Size.FULL else scenario.small)
         with found.planting(scenario.bug, scenario.aim) as seen:
-            await scenario.wrong(databases, seen)
+            await scenario.run_with_bug(databases, seen)
 
     async def play_all() -> None:
         await asyncio.gather(*map(play, SCENARIOS))

@@ -13,13 +13,13 @@ from ringback.adapters.postgres.pool import Pool, connection_of, open_pool
 from ringback.adapters.postgres.schema import upgrade
 from ringback.domain.errors import QueueUnavailable, StoreUnavailable
 from ringback.ports import OutgoingMessage
-from tests.postgresql import execute, named, server_in_haste, short_lived_copy
+from tests.postgresql import execute, named, server_without_fsync, short_lived_copy
 
 
 @pytest.fixture(scope="module")
 def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a server that may become read-only without harm to other tests."""
-    with server_in_haste(tmp_path_factory.mktemp("read-only")) as url:
+    with server_without_fsync(tmp_path_factory.mktemp("read-only")) as url:
         asyncio.run(execute(url, "CREATE DATABASE kept"))
         asyncio.run(upgrade(named(url, "kept")))
         yield url

@@ -41,6 +41,6 @@ def test_export_writes_closed_days_only(database, tmp_path):
     none = run(cli.app, ["export", "--out", out, "--from", "2026-11-01", "--to", "2026-11-02"])
     assert (none.stdout, none.stderr.startswith("0 files written: these days have no rows")) == ("", True)
     refused = run(cli.app, ["export", "--out", out, "--to", "2999-01-01"])
-    assert (refused.exit_code, "--to must lie after --from" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "--to must be after --from" in refused.stderr) == (2, True)
     unreadable = run(cli.app, ["export", "--out", out, "--from", "yesterday"])
     assert (unreadable.exit_code, "days, for example 2026-12-01" in unreadable.stderr) == (2, True)

@@ -9,7 +9,7 @@ import pytest
 from proof.findings import Size
 from proof.harness.oracle import Expected, Observed
 from proof.invariants import Invariant
-from proof.kill import Told, engage_has_all, judge_kill, run
+from proof.kill import KillResult, engage_has_all, judge_kill, run
 from proof.kill.calls import OUTCOMES, draw_calls
 
 SEED = 20261122
@@ -71,11 +71,11 @@ def finished(call_id: str, outcome: Expected) -> dict[str, list[dict[str, Any]]]
     }
 
 
-def all_finished(finished_s: float | None = 9.0) -> Told:
+def all_finished(finished_s: float | None = 9.0) -> KillResult:
     outcomes = {f"call-{scenario}": outcome for scenario, outcome in OUTCOMES.items()}
     seen = [finished(call_id, outcome) for call_id, outcome in outcomes.items()]
     parts = {part: [row for one in seen for row in one[part]] for part in ("rings", "deliveries", "calls", "attempts")}
-    return Told({}, 0, 1.0, finished_s, outcomes, Observed(**parts))
+    return KillResult({}, 0, 1.0, finished_s, outcomes, Observed(**parts))
 
 
 def test_calls_with_their_outcomes_break_nothing() -> None:

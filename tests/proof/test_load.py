@@ -23,7 +23,7 @@ from proof.load.traffic import (
     Requests,
     arrivals,
 )
-from proof.load.watch import Knock, growth_per_minute
+from proof.load.watch import EndpointProbe, growth_per_minute
 
 SAID_YES = Answered(LATER, 7, due_s=1.0, late_s=0.0, took_s=0.1, status=202, call_id="call-7")
 SENT_AWAY = replace(SAID_YES, status=503, is_refusal=True, call_id=None)
@@ -66,10 +66,10 @@ def test_anything_else_is_a_violation_at_its_endpoint(findings, odd):
 
 
 def test_an_endpoint_that_the_flood_keeps_shut_is_a_violation(findings):
-    open_endpoint = [Knock("/readyz", 200, 0.1, True)] * 10
-    oracle.judge_endpoints(findings, "", [*open_endpoint, Knock("/readyz", 0, 20.0, False)])
+    open_endpoint = [EndpointProbe("/readyz", 0.1, True)] * 10
+    oracle.judge_endpoints(findings, "", [*open_endpoint, EndpointProbe("/readyz", 20.0, False)])
     assert findings.violations == []
-    oracle.judge_endpoints(findings, "", [*open_endpoint, *[Knock("tool call", 200, 10.0, True)] * 2])
+    oracle.judge_endpoints(findings, "", [*open_endpoint, *[EndpointProbe("tool call", 10.0, True)] * 2])
     assert [violation.what for violation in findings.violations] == ["tool call: 2 of 2 failed, 10.0 s"]
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import typer
 
-from ringback.cli.settings import UP_FILE
 from ringback.config import SettingsError, process_environment, read_access
+from ringback.up.state import UP_FILE
 
 TIMEOUT_S = 30
 
@@ -29,7 +29,7 @@ def request(data_dir: Path, method: str, path: str, body: dict[str, Any] | None 
         errors = [f"  {error['pointer']}: {error['message']}" for error in answer["errors"]]
         lines = [f"{status}: {answer['detail']}", *errors]
     except (KeyError, TypeError):
-        lines = [f"{status}"]
+        lines = [f"{access.url} answered {status}: its log has the reason"]
     typer.echo("\n".join(lines), err=True)
     raise typer.Exit(1)
 
@@ -54,7 +54,9 @@ def send(url: str, method: str, path: str, content: bytes | None, headers: Mappi
         except (OSError, ValueError):
             raise _no_ringback(url) from None
     except TimeoutError:
-        raise SettingsError([f"the Ringback at {url} did not respond in {TIMEOUT_S} s"]) from None
+        raise SettingsError(
+            [f"the Ringback at {url} did not respond in {TIMEOUT_S} s: read its log, then try again"]
+        ) from None
     except urllib.error.URLError as error:
         reason = getattr(error.reason, "strerror", None) or type(error.reason).__name__
         advice = "start it with ringback up, or correct RINGBACK_URL"

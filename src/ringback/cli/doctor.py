@@ -9,9 +9,10 @@ import typer
 
 from ringback.cli.client import send
 from ringback.cli.output import print_json, print_sentences
-from ringback.cli.settings import DEFAULT_DATA_DIR, UP_FILE, AsJson, DataDir, settings_of
+from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, settings_of
 from ringback.config import Settings, SettingsError, describe, process_environment, read_access, read_settings
 from ringback.domain.operations import MASK
+from ringback.up.state import UP_FILE
 
 if TYPE_CHECKING:
     from ringback.flows.operator.diagnostics import Check

@@ -40,7 +40,7 @@ def export(
     today = datetime.now(UTC).astimezone(zone).date()
     first, last = _day(since, today - timedelta(days=35)), _day(until, today)
     if first >= last or last > today:
-        raise typer.BadParameter("--to must lie after --from, and not after today: only closed days are exported")
+        raise typer.BadParameter("--to must be after --from, and not after today: only closed days are exported")
     if format_ is Format.PARQUET and find_spec("duckdb") is None:
         raise SettingsError(["--format: parquet needs the extra ringback[lake]; csv and jsonl do not"])
     days = [first + timedelta(days=number) for number in range((last - first).days)]

@@ -127,7 +127,7 @@ async def _erase(settings: Settings, phone: str, reason: str, *, may_ask: bool) 
             for kind, count in (await eraser.preview(phone)).items():
                 typer.echo(f"{kind.replace('_', ' '):<22}{count}", err=True)
             typer.echo(
-                "Unfinished calls end now. Suppressions stay in force as hashes. Nothing can be restored.", err=True
+                "Planned calls end now. Suppressions stay in force as hashes. Nothing can be restored.", err=True
             )
             if not typer.confirm("Erase this person?", err=True):
                 fail("nothing was erased")

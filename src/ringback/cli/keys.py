@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from ringback.cli.export import with_database
 from ringback.cli.output import print_json, print_table
-from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, database_url, fail, this_user
+from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, fail, this_user
 from ringback.domain.abt_event import iso
 from ringback.domain.access import RESERVED_NAMES, Role
 
@@ -33,7 +34,7 @@ def create(
     from ringback.web.auth import hash_key, make_key
 
     if name.startswith(RESERVED_NAMES):
-        fail(f"names that begin with {RESERVED_NAMES} belong to the setting")
+        fail(f"choose another name: those that begin with {RESERVED_NAMES} are reserved for the key of that setting")
     key, actor = make_key(), this_user()
     if not _with_keys(data_dir, lambda keys: create_key(keys, datetime.now(UTC), name, hash_key(key), role, actor)):
         fail("there is a key of that name, or there was: see ringback keys list, and choose another name")
@@ -68,21 +69,6 @@ def revoke(name: str, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 
 
 def _with_keys(data_dir: Path, work: Callable[["PostgresApiKeys"], Awaitable[Result]]) -> Result:
-    """Run `work` on the keys of the installation, over one connection."""
-    import asyncio
-
     from ringback.adapters.postgres.api_keys import PostgresApiKeys
-    from ringback.adapters.postgres.pool import open_pool
-    from ringback.adapters.postgres.schema import require_schema
 
-    url = database_url(data_dir)
-
-    async def run() -> Result:
-        pool = await open_pool(url, max_size=1)
-        try:
-            await require_schema(pool)
-            return await work(PostgresApiKeys(pool))
-        finally:
-            await pool.close()
-
-    return asyncio.run(run())
+    return with_database(data_dir, lambda pool: work(PostgresApiKeys(pool)))

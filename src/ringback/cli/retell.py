@@ -10,8 +10,9 @@ import typer
 
 from ringback.cli.client import send
 from ringback.cli.output import print_json, print_sentences, visible
-from ringback.cli.settings import DEFAULT_DATA_DIR, UP_FILE, AsJson, DataDir, fail, settings_of
+from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, fail, settings_of
 from ringback.config import SettingsError, process_environment, read_access_url, read_url
+from ringback.up.state import UP_FILE
 
 FUNCTIONS_PATH = "/v1/retell/functions"
 #: Paths that are set up at Retell, or opened in a browser, and so are in the clipboard.

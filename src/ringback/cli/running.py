@@ -72,7 +72,7 @@ def serve(process: Process, host: Host = "127.0.0.1", port: Port = 8080) -> None
 
 def emulate(  # noqa: PLR0913 - each is an option of the command line
     what: Literal["retell", "engage"],
-    port: Annotated[int | None, typer.Option(min=0, max=MAX_PORT, help="8090 for Retell, 8091 for Engage.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=MAX_PORT, help="8090 for Retell, 8091 for Engage.")] = None,
     state: Annotated[Path | None, typer.Option(help="The directory of its ledger.")] = None,
     webhook_url: Annotated[str | None, typer.Option(help="Where Retell's webhooks go.")] = None,
     functions_url: Annotated[

@@ -12,9 +12,9 @@ import typer
 
 from ringback.config import Settings, SettingsError, process_environment, read_settings
 from ringback.domain.audit import Actor, Via
+from ringback.up.state import UP_FILE
 
 DEFAULT_DATA_DIR = Path(".ringback")
-UP_FILE = "up.json"
 MAX_PORT = 65535
 
 DataDir = Annotated[Path, typer.Option(help="Where a running `ringback up` keeps its data.")]
@@ -44,17 +44,17 @@ def settings_of(data_dir: Path) -> Settings:
         return settings
     # Without a database of its own this command works on the installation of `up`: its keys are for its emulators.
     settings = read_settings(env, emulated="RETELL_BASE_URL" not in env)
-    host = state.url.rpartition(":")[0]
+    # The emulators listen on loopback alone, whatever the address of `up`.
     running: dict[str, Any] = {"database_url": state.database_url, "api_key": settings.api_key or state.api_key}
     running["erasure_key"] = settings.erasure_key or read_erasure_key(data_dir)
     if settings.retell_base_url is None:
         running |= {
-            "retell_base_url": f"{host}:{state.retell_port}",
+            "retell_base_url": f"http://127.0.0.1:{state.retell_port}",
             "retell_api_key": state.retell_api_key,
             "retell_webhook_key": (state.retell_webhook_key,),
         }
     if settings.engage_url is None:
-        running |= {"engage_url": f"{host}:{state.engage_port}", "engage_secret": state.engage_secret}
+        running |= {"engage_url": f"http://127.0.0.1:{state.engage_port}", "engage_secret": state.engage_secret}
     return replace(settings, **running)
 
 

@@ -25,7 +25,7 @@ class Permission(StrEnum):
     ACT = "perform business actions"
     ADD_NOTES = "add a note"
     PAUSE = "pause or resume dialing"
-    REPLAY = "replay a dead letter"
+    REPLAY = "replay deliveries or dead letters"
     READ_SETTINGS = "read the settings"
     MANAGE_KEYS = "see, create or revoke API keys"
     READ_ANALYTICS = "read analytics"
@@ -36,7 +36,8 @@ class Permission(StrEnum):
     REVEAL = "reveal a phone number"
 
 
-#: Names of keys that begin so belong to the setting. The processes end its previous key when the setting changes.
+#: Names of keys that begin so are reserved for the key of that setting. The processes end its previous key when the
+#: setting changes.
 RESERVED_NAMES = "RINGBACK_API_KEY"
 
 _P = Permission

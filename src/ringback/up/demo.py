@@ -154,7 +154,7 @@ async def _demonstrate(plan: Plan, bound: socket.socket, console: Console) -> bo
     console.print(_outcome_table(calls))
     wrong = [one.case.name for one in calls if not one.is_as_expected]
     if wrong:
-        console.print(f"[bold red]Not as it should be: {', '.join(wrong)}[/bold red]")
+        console.print(f"[bold red]Not as expected: {', '.join(wrong)}.[/bold red]")
     else:
         console.print(f"[green]All {len(calls)} calls ended as they should.[/green]")
         console.print("No attempt rang twice, and Engage received every event once.")

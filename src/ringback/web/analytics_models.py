@@ -42,7 +42,7 @@ def _day_or_time(text: str) -> str:
 def _one_of(*known: str) -> AfterValidator:
     def check(text: str) -> str:
         if text not in known:
-            raise ValueError(f"unknown: Known are {', '.join(known)}.")
+            raise ValueError(f"unknown: Choose one of {', '.join(known)}.")
         return text
 
     return AfterValidator(check)

@@ -71,7 +71,7 @@ async def test_a_key_is_created_shown_once_and_revoked(admin: Browser, parts, po
         ("", "viewer", "A name has 1 to 64 visible characters."),
         ("x" * 65, "viewer", "A name has 1 to 64 visible characters."),
         ("a\u200bb", "viewer", "A name has 1 to 64 visible characters."),
-        ("RINGBACK_API_KEY 2", "viewer", "belong to the setting"),
+        ("RINGBACK_API_KEY 2", "viewer", "are reserved for the key of that setting"),
         ("dashboard", "root", "A role is one of engage, viewer, operator, admin."),
         ("the viewer's", "admin", "There is a key of that name"),
     ],

@@ -78,7 +78,7 @@ async def test_a_poisonous_message_is_shown(admin: Browser, parts) -> None:
 async def test_an_unknown_source_is_explained(admin: Browser) -> None:
     answer = await admin.get("/console/dead-letters", source="elsewhere")
     assert answer.status_code == 422
-    assert "Known are outbox, calls, events." in answer.text
+    assert "Choose one of outbox, calls, events." in answer.text
 
 
 async def test_a_refused_account_is_told_until_it_is_tried_again(admin: Browser, pool, clock) -> None:

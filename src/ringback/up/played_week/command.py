@@ -151,7 +151,7 @@ async def _systems(plan: Plan, bound: socket.socket, played: MovedTime, people: 
         serving.create_task(serve_http(emulated, listen("127.0.0.1", plan.state.retell_port), stop, ready))
         await ready.wait()
         try:
-            async with open_dependencies(_in_haste(plan.settings), PlayedClock(played)) as deps:
+            async with open_dependencies(_without_synchronous_commit(plan.settings), PlayedClock(played)) as deps:
                 await prepare_database(plan, deps, deps.border(), True)
                 await deps.provider.warm_up()
                 app = application(deps, [module.build_service(deps) for module in SERVICES])
@@ -166,7 +166,7 @@ async def _systems(plan: Plan, bound: socket.socket, played: MovedTime, people: 
             stop.set()
 
 
-def _in_haste(settings: Settings) -> Settings:
+def _without_synchronous_commit(settings: Settings) -> Settings:
     """Do not wait for the disk at each commit: a week that was interrupted is played anew."""
     url = settings.database_url or ""
     return replace(settings, database_url=f"{url}{'&' if '?' in url else '?'}synchronous_commit=off")

@@ -154,8 +154,8 @@ class Player:
                 await self._post("/v1/suppressions", act.body)
             case "inbound":
                 await self._post(f"{self.deps.settings.retell_base_url}/emulator/retell/inbound", act.body)
-            case what:
-                await self._post(f"/v1/dialing/{what}", act.body)
+            case "pause" | "resume" as change:
+                await self._post(f"/v1/dialing/{change}", act.body)
 
     async def _post(self, path: str, body: object, headers: dict[str, str] | None = None) -> dict[str, Any]:
         url = path if path.startswith("http") else self.api_url + path

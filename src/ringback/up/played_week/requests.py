@@ -12,9 +12,10 @@ from ringback.up.played_week.campaigns import CAMPAIGNS, REQUESTS_BY_HOUR, REQUE
 from ringback.up.played_week.people import People, Person
 
 ZONE = ZoneInfo("America/New_York")
-#: Of a thousand requests: to a number that may not be called, soon over, for later, cancelled, then suppressed.
+#: Of a thousand requests: to a number that may not be called, soon over, for later, cancelled, then suppressed,
+#: answered by an inbound call.
 REFUSED, SHORT_LIVED, LATER, CANCELLED, SUPPRESSED, CALLS_BACK = 5, 12, 80, 12, 4, 25
-#: A fictional number in London, and one that costs the person who is called nothing but is no person's.
+#: A fictional number in London, and a toll-free number.
 NOT_CALLED = ("+442079460958", "+18005550199")
 INBOUND_SCENARIOS = ("talk", "talk", "tools", "reschedule", "hang_up")
 #: An operator pauses dialing once, on the third day.

@@ -45,7 +45,7 @@ class KeyPages:
             message = f"A name has 1 to {MOST_NAME_CHARS} visible characters."
             problems.append(FieldProblem("form:name", "invalid", message))
         if name.startswith(RESERVED_NAMES):
-            message = f"Names that begin with {RESERVED_NAMES} belong to the setting."
+            message = f"Names that begin with {RESERVED_NAMES} are reserved for the key of that setting."
             problems.append(FieldProblem("form:name", "reserved", message))
         if role not in set(Role):
             problems.append(FieldProblem("form:role", "unknown", f"A role is one of {', '.join(Role)}."))

@@ -1,4 +1,4 @@
-"""The pages of the console: what each shows, read through the flows and views of the API."""
+"""The pages about dialing, calls, people, statistics, suppressions and dead letters."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ QUALIFIERS = {
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """The pages, and what each shows."""
+    """Each method reads what its page shows through the flows and views of the API."""
 
     site: Site
 
@@ -180,7 +180,7 @@ class Pages:
     async def dead_letters(self, request: Request, visitor: Visitor) -> Response:
         letters, source = self.site.flows.dead_letters, request.query_params.get("source", "")
         if source and source not in letters.sources:
-            message = f"Known are {', '.join(letters.sources)}."
+            message = f"Choose one of {', '.join(letters.sources)}."
             raise invalid([FieldProblem("query:source", "unknown", message)])
         asked = only(letters, source) if source else letters
         return self.site.show(

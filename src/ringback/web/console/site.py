@@ -168,7 +168,7 @@ class Site:
         return Route(ROOT + path, self._guarded(answer), methods=[method])
 
     def files(self) -> Route:
-        """The stylesheet and the icon. They tell nothing, and the login needs them."""
+        """Serve the stylesheet, the script and the icon. They hold no data, and the login needs them."""
 
         async def answer(request: Request) -> Response:
             found = self.renderer.files.get(request.path_params["name"])
@@ -213,7 +213,7 @@ class Site:
         return response
 
     def problem(self, problem: Problem, visitor: Visitor | None) -> Response:
-        titles = {404: "Not found", 422: "This cannot be shown", 503: "Not available now"}
+        titles = {404: "Not found", 422: "Not accepted", 503: "Not available now"}
         return self.renderer.render(
             "message.html",
             problem.status,
@@ -235,7 +235,8 @@ class Site:
 
     def _forbidden(self, visitor: Visitor, permission: Permission) -> Response:
         _log.warning("console.refused", key_name=visitor.key.name, role=visitor.key.role, needs=permission.name.lower())
-        return self.problem(Problem(403, "forbidden", f"A {visitor.key.role} may not {permission}."), visitor)
+        detail = f"A key of the role {visitor.key.role} may not {permission}. Sign in with another key."
+        return self.problem(Problem(403, "forbidden", detail), visitor)
 
     def _guarded(self, answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         """Limit how many requests there are at once and how long each may take, and show what is unavailable."""

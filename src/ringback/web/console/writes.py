@@ -1,4 +1,7 @@
-"""Every form of the console. Each runs one existing flow, and says in numbers what it did."""
+"""Forms of the login, dialing, suppressions, dead letters and phone numbers.
+
+Each runs one existing flow, and says in numbers what it did.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
