@@ -1,11 +1,15 @@
 """ringback analytics and ringback export."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import pytest
 
 from typer.testing import CliRunner
 
 from ringback import cli
+from ringback.cli.export import _write
 
 run = CliRunner().invoke
 WRONG_CELL = """
@@ -34,13 +38,40 @@ def test_ddl_prints_the_tables_for_two_engines():
 
 def test_export_writes_closed_days_only(database, tmp_path):
     out = str(tmp_path / "lake")
-    result = run(cli.app, ["export", "--out", out, "--format", "csv", "--from", "2026-11-01", "--to", "2026-11-02"])
-    assert result.stdout.splitlines() == [f"{kind}/2026-11-01.csv" for kind in ("attempts", "calls", "events")]
-    assert Path(out, "attempts", "2026-11-01.csv").read_text() == ""
+    before_yesterday, yesterday = (str(datetime.now(UTC).date() - timedelta(days=days)) for days in (2, 1))
+    one_day = ["--from", before_yesterday, "--to", yesterday]
+    result = run(cli.app, ["export", "--out", out, "--format", "csv", *one_day])
+    assert result.stdout.splitlines() == [f"{kind}/{before_yesterday}.csv" for kind in ("attempts", "calls", "events")]
+    assert Path(out, "attempts", f"{before_yesterday}.csv").read_text() == ""
     assert result.stderr == "3 files written\n"
-    none = run(cli.app, ["export", "--out", out, "--from", "2026-11-01", "--to", "2026-11-02"])
+    none = run(cli.app, ["export", "--out", out, *one_day])
     assert (none.stdout, none.stderr.startswith("0 files written: these days have no rows")) == ("", True)
     refused = run(cli.app, ["export", "--out", out, "--to", "2999-01-01"])
     assert (refused.exit_code, "--to must be after --from" in refused.stderr) == (2, True)
     unreadable = run(cli.app, ["export", "--out", out, "--from", "yesterday"])
     assert (unreadable.exit_code, "days, for example 2026-12-01" in unreadable.stderr) == (2, True)
+
+
+def test_export_leaves_the_files_of_days_whose_rows_are_deleted_by_now(database, tmp_path):
+    day, following = (str(datetime.now(UTC).date() - timedelta(days=days)) for days in (40, 39))
+    archived = tmp_path / "events" / f"{day}.csv"
+    archived.parent.mkdir()
+    archived.write_text("the events of that day")
+    result = run(cli.app, ["export", "--out", str(tmp_path), "--format", "csv", "--from", day, "--to", following])
+    assert result.stdout.splitlines() == [f"{kind}/{day}.csv" for kind in ("attempts", "calls")]
+    assert f"events up to {day} are left as they are: their rows are deleted after 30 days" in result.stderr
+    assert archived.read_text() == "the events of that day"
+
+
+async def test_an_export_that_breaks_off_leaves_the_file_that_was_there(tmp_path):
+    async def parts():
+        yield b"half of the rows"
+        raise ConnectionError
+
+    target = tmp_path / "2026-12-01.csv"
+    target.write_bytes(b"the rows of the export before")
+    with pytest.raises(ConnectionError):
+        await _write(target, parts())
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {
+        "2026-12-01.csv": b"the rows of the export before"
+    }

@@ -67,23 +67,28 @@ class Lake:
         self._files = {(one["kind"], one["day"]): LakeFile(**one) for one in listed["files"]}
 
     async def write(self, kind: str, day: date, rows_as_csv: AsyncIterator[bytes]) -> LakeFile | None:
-        """Write a day. Returns None if it is as it was, or has no rows and never had any."""
-        folder = self._folder / kind / f"day={day}"
+        """Write a day. Returns None if it is as it was, or has no rows and never had any.
+
+        All rows of the day must be there: a smaller day replaces a larger one.
+        """
+        folder, before = self._folder / kind / f"day={day}", self._files.get((kind, str(day)))
         folder.mkdir(parents=True, exist_ok=True)
-        spool, content = folder / ".rows.csv", hashlib.sha256()
+        self._delete_unlisted(folder, before)
+        spool, draft, content = folder / ".rows.csv", folder / ".rows.parquet", hashlib.sha256()
         try:
             with spool.open("wb") as file:
                 async for part in rows_as_csv:
                     content.update(part)
                     file.write(part)
-            before = self._files.get((kind, str(day)))
             if content.hexdigest() == (before.content if before is not None else hashlib.sha256().hexdigest()):
                 return None
             revision = 1 if before is None else before.revision + 1
             target = folder / f"{kind}-{day}-r{revision}.parquet"
-            rows = _to_parquet(spool, target, SCHEMAS[kind])
+            rows = _to_parquet(spool, draft, SCHEMAS[kind])
+            draft.replace(target)
         finally:
             spool.unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
         path, sha256 = str(target.relative_to(self._folder)), hashlib.sha256(target.read_bytes()).hexdigest()
         written = LakeFile(kind, str(day), revision, path, rows, sha256, content.hexdigest(), SCHEMAS[kind])
         self._files[kind, str(day)] = written
@@ -92,6 +97,12 @@ class Lake:
             # An engine reads every file of the folder, so the last revision stands alone.
             (self._folder / before.path).unlink(missing_ok=True)
         return written
+
+    def _delete_unlisted(self, folder: Path, listed: LakeFile | None) -> None:
+        """Delete the revisions that an export left behind when it was killed. Engines would count their rows twice."""
+        for file in folder.glob("*.parquet"):
+            if listed is None or file != self._folder / listed.path:
+                file.unlink()
 
     def _write_manifest(self) -> None:
         files = [asdict(self._files[key]) for key in sorted(self._files)]

@@ -107,6 +107,8 @@ MESSAGES_KEPT = timedelta(days=7)
 #: A dead letter is kept as long as a call, and may be replayed on its last day. A queue may keep a message for weeks
 #: before it is dead. After this time nothing names an erased call any more.
 TOMBSTONES_KEPT = CALLS_KEPT + timedelta(days=30)
+#: How long the rows of an export are all there.
+EXPORTED_ROWS_KEPT = {"attempts": CALLS_KEPT, "calls": CALLS_KEPT, "events": EVENTS_KEPT}
 #: After its end a session is refused, and nothing reads it.
 SESSIONS_KEPT = timedelta(days=1)
 

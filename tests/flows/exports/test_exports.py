@@ -73,3 +73,9 @@ async def test_an_unknown_export_and_a_filter_that_cannot_choose_are_refused(api
     assert "attempts, calls, events" in answer.json()["detail"]
     problem = await api.refused("/v1/exports/events.csv", agent_id="agent_1")
     assert [error["pointer"] for error in problem["errors"]] == ["query:agent_id"]
+
+
+async def test_an_export_without_a_database_is_refused_before_it_begins(stack: CountingStack, api: Api) -> None:
+    stack.pool.terminate()
+    answer = await api.client.get("/v1/exports/attempts.csv", params=DAY)
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")

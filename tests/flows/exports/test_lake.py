@@ -48,6 +48,16 @@ async def test_a_closed_day_is_written_once_and_again_after_a_correction(stack: 
     assert len(read(tmp_path, "events")) == 4
 
 
+async def test_a_revision_that_a_killed_export_left_behind_is_deleted(stack: CountingStack, tmp_path: Path) -> None:
+    await stack.play(await stack.talk(), r.COMPLETED)
+    await write(stack, tmp_path)
+    listed = tmp_path / "attempts/day=2026-12-01/attempts-2026-12-01-r1.parquet"
+    listed.with_name("attempts-2026-12-01-r2.parquet").write_bytes(listed.read_bytes())
+    assert len(read(tmp_path, "attempts")) == 2, "an engine counts both files"
+    assert await write(stack, tmp_path) == []
+    assert [file.name for file in listed.parent.iterdir()] == [listed.name]
+
+
 async def test_the_manifest_names_rows_hash_and_schema_of_each_file(stack: CountingStack, tmp_path: Path) -> None:
     await stack.play(await stack.talk(), r.COMPLETED)
     await write(stack, tmp_path)

@@ -1,6 +1,6 @@
 """Exports: attempts, calls and events as CSV or JSON lines, streamed."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -44,8 +44,16 @@ def export_routes(
         pages = pages_of(exports.rows, kind, asked)
         if not sees_phones(request):
             pages = with_masked_phones(pages)
-        body = as_csv(pages, is_safe=query.safe_for_spreadsheets) if suffix == "csv" else as_json_lines(pages)
+        parts = as_csv(pages, is_safe=query.safe_for_spreadsheets) if suffix == "csv" else as_json_lines(pages)
+        # Read before the status is sent: without a database the answer is 503, and not a file that breaks off.
+        first = await anext(parts, b"")
+
+        async def body() -> AsyncIterator[bytes]:
+            yield first
+            async for part in parts:
+                yield part
+
         headers = {"content-disposition": f'attachment; filename="{export}"', "cache-control": "no-store"}
-        return StreamingResponse(body, media_type=_TYPES[suffix], headers=headers)
+        return StreamingResponse(body(), media_type=_TYPES[suffix], headers=headers)
 
     return router
