@@ -68,17 +68,24 @@ class Filter:
         return cls(since=midnight(first, zone), until=midnight(following, zone), zone=zone)
 
     def previous(self) -> "Filter":
-        """The range of the same length just before, in days of the zone where it is whole days."""
+        """The range of the same length just before: in months or in days of the zone where it is whole ones."""
         days = days_of(self.since, self.until, self.zone)
         if days is None:
             return _replaced(self, self.since - (self.until - self.since), self.since)
-        first = days[0] - (days[1] - days[0])
-        return _replaced(self, midnight(first, self.zone), self.since)
+        first, following = days
+        if first.day == following.day == 1:
+            months = 2 * _months(first) - _months(following)
+            return _replaced(self, midnight(date(months // 12, months % 12 + 1, 1), self.zone), self.since)
+        return _replaced(self, midnight(first - (following - first), self.zone), self.since)
 
 
 def _replaced(asked: Filter, since: datetime, until: datetime) -> Filter:
     named = {each.name: getattr(asked, each.name) for each in fields(asked)}
     return Filter(**named | {"since": since, "until": until})
+
+
+def _months(day: date) -> int:
+    return day.year * 12 + day.month - 1
 
 
 def midnight(day: date, zone: tzinfo) -> datetime:
@@ -135,6 +142,15 @@ def cut(
     )
 
 
+def check_keys_of_rows(asked: Filter, measure: str) -> None:
+    """Raise NotAggregated for keys that the rows of this measure do not have. An attempt has all of them."""
+    grain = "person" if is_of_persons(measure) else "reason" if measure == "denied" else None
+    if grain is not None and (others := asked.keys.keys() - GRAINS[grain]):
+        told = ", ".join(sorted(PARAMETERS.get(key, key) for key in others))
+        possible = " + ".join(sorted(PARAMETERS.get(key, key) for key in GRAINS[grain]))
+        raise NotAggregated(f"{told}: this cannot choose among the rows of {measure}.", (possible,))
+
+
 _TIMES = {
     "hour": "hours in UTC",
     "day": "days of the report zone",
@@ -159,7 +175,10 @@ def _bounds(
 ) -> tuple[datetime | date, datetime | date] | None:
     """The range in the rollup's own time, or None if the rollup's cells do not fit it."""
     if grain == "hour":
-        is_whole = all(moment.astimezone(UTC).minute == moment.second == 0 for moment in (asked.since, asked.until))
+        is_whole = not any(
+            moment.astimezone(UTC).minute or moment.second or moment.microsecond
+            for moment in (asked.since, asked.until)
+        )
         is_half = any(
             (moment.astimezone(asked.zone).utcoffset() or timedelta()) % timedelta(hours=1)
             for moment in (asked.since, asked.until)

@@ -87,3 +87,9 @@ def is_of_persons(measure: str) -> bool:
 
 def is_of_reasons(measure: str) -> bool:
     return measure in REASON_MEASURES
+
+
+#: The measures that count rows. The others are sums of money or time.
+COUNTED_ROWS = tuple(
+    dict.fromkeys(name for metric in METRICS.values() for name in (metric.rows, metric.denominator) if name is not None)
+)

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, Protocol
 
 from ringback.domain.abt_event import iso
-from ringback.domain.analytics_query import Cut, Filter, NotAggregated, cut, midnight
+from ringback.domain.analytics_query import Cut, Filter, NotAggregated, check_keys_of_rows, cut, midnight
 from ringback.domain.contribution import ATTEMPT_MEASURES, PERSON_MEASURES, REASON_MEASURES
 from ringback.domain.figures import DISTRIBUTIONS, figure, percentiles
 from ringback.domain.metrics import FULL_COVERAGE, METRICS, Metric, is_of_persons, is_of_reasons
@@ -53,6 +53,7 @@ class Analytics:
 
     async def summary(self, asked: Filter, *, compare: bool) -> dict[str, Any]:
         """Every metric that is counted by the asked keys. Those that are not are named in `not_aggregated`."""
+        head = self._head(asked)
         ranges = [asked, asked.previous()] if compare else [asked]
         cuts = [self._cut(each, ATTEMPT_MEASURES) for each in ranges]
         for measures in (PERSON_MEASURES, REASON_MEASURES):
@@ -75,7 +76,7 @@ class Analytics:
             for name, metric in METRICS.items()
             if set(metric.needs) <= sums[0].keys()
         }
-        return self._head(asked) | {
+        return head | {
             "metrics": metrics,
             "distributions": _distributions(samples) if has_samples else {},
             "not_aggregated": [name for name in METRICS if name not in metrics],
@@ -88,7 +89,7 @@ class Analytics:
 
     async def series(self, asked: Filter, name: str, step: str, *, compare: bool) -> dict[str, Any]:
         """One metric by hour, day or week; steps without anything are 0."""
-        metric = METRICS[name]
+        head, metric = self._head(asked), METRICS[name]
         ranges = [asked, asked.previous()] if compare else [asked]
         found = await self._groups(ranges, metric, (), step)
         steps = [list(_steps(each, step)) for each in ranges]
@@ -100,11 +101,11 @@ class Analytics:
             sums = found[0].get((key,), _zeros(metric))
             url = self.rows_url(replace(asked, since=since, until=until))
             items.append({"at": iso(since), **_figure(metric, sums, before, url)})
-        return self._head(asked) | {"metric": name, "step": step, "items": items}
+        return head | {"metric": name, "step": step, "items": items}
 
     async def breakdown(self, asked: Filter, name: str, by: str, limit: int, *, compare: bool) -> dict[str, Any]:
         """One metric by the values of a key, the largest groups first. `others` is how many groups are left out."""
-        metric, keys = METRICS[name], BREAKDOWNS[by]
+        head, metric, keys = self._head(asked), METRICS[name], BREAKDOWNS[by]
         found, *earlier = await self._groups([asked, asked.previous()] if compare else [asked], metric, keys, None)
         size = metric.denominator or metric.numerator
         ordered = sorted(found.items(), key=lambda group: (-group[1][size], str(group[0])))
@@ -113,7 +114,17 @@ class Analytics:
             named = dict(zip(keys, key, strict=True))
             past = earlier[0].get(key, _zeros(metric)) if compare else None
             items.append({"key": named, **_figure(metric, sums, past, self.rows_url(replace(asked, **named)))})
-        return self._head(asked) | {"metric": name, "by": by, "items": items, "others": max(0, len(ordered) - limit)}
+        return head | {"metric": name, "by": by, "items": items, "others": max(0, len(ordered) - limit)}
+
+    async def rows(
+        self, asked: Filter, measure: str, *, cursor: str | None, limit: int
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """A page of the attempts or calls that one of `COUNTED_ROWS` counts, and the next cursor.
+
+        Raises NotAggregated for keys that these rows do not have.
+        """
+        check_keys_of_rows(asked, measure)
+        return await self.statistics.rows(asked, measure, cursor=cursor, limit=limit)
 
     def _cut(self, asked: Filter, measures: Sequence[str], by: tuple[str, ...] = (), step: str | None = None) -> Cut:
         return cut(asked, measures, self.report_zone, by=by, step=step)
@@ -148,6 +159,7 @@ class Analytics:
         return of_ranges
 
     def _head(self, asked: Filter) -> dict[str, Any]:
+        """`as_of` is the time before the read: everything that was committed by then is counted."""
         zone, since, until = str(asked.zone), iso(asked.since), iso(asked.until)
         return {"as_of": iso(self.clock.now()), "zone": zone, "from": since, "to": until}
 

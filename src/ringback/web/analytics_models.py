@@ -9,8 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from ringback.domain.abt_event import iso
 from ringback.domain.analytics_query import NONE, PARAMETERS, Filter, midnight
-from ringback.domain.contribution import MEASURES
-from ringback.domain.metrics import METRICS
+from ringback.domain.metrics import COUNTED_ROWS, METRICS
 from ringback.domain.time_zone import report_zone
 from ringback.flows.analytics import BREAKDOWNS
 from ringback.web.problems import FieldProblem, invalid
@@ -51,7 +50,7 @@ def _one_of(*known: str) -> AfterValidator:
 DayOrTime = Annotated[str, AfterValidator(_day_or_time)]
 Zone = Annotated[Name, AfterValidator(_zone)]
 MetricName = Annotated[str, _one_of(*METRICS), Field(json_schema_extra={"enum": list(METRICS)})]
-Measure = Annotated[str, _one_of(*MEASURES), Field(json_schema_extra={"enum": list(MEASURES)})]
+Measure = Annotated[str, _one_of(*COUNTED_ROWS), Field(json_schema_extra={"enum": list(COUNTED_ROWS)})]
 BreakdownKey = Annotated[str, _one_of(*BREAKDOWNS), Field(json_schema_extra={"enum": list(BREAKDOWNS)})]
 _RANGE: dict[str, Any] = {"from": "2026-12-01", "to": "2026-12-02", "agent_id": "agent_1"}
 
@@ -77,7 +76,7 @@ class RangeQuery(RequestModel):
         since = _moment(self.from_, zone, today)
         until = _moment(self.to, zone, today + timedelta(days=1))
         if since >= until:
-            raise invalid([FieldProblem("query:to", "not_after_from", "This must lie after `from`.")])
+            raise invalid([FieldProblem("query:to", "not_after_from", "This must be after `from`.")])
         return Filter(since=since, until=until, zone=zone, **self._keys())
 
     def _keys(self) -> dict[str, Any]:

@@ -78,6 +78,17 @@ async def test_a_series_has_every_step(stack: CountingStack, api: Api) -> None:
     assert [(item["at"], item["value"]) for item in berlin["items"]] == [("2026-11-30T23:00:00.000Z", 3)]
 
 
+async def test_whole_months_are_compared_with_the_months_before(stack: CountingStack, api: Api) -> None:
+    await two_talks_and_a_busy(stack)
+    january = {"from": "2027-01-01", "to": "2027-02-01", "metric": "attempts", "by": "local_hour"}
+    answer = await api.get("/v1/analytics/breakdown", **january, compare="previous")
+    assert (answer["items"], answer["others"]) == ([], 0)
+    december = await api.get(
+        "/v1/analytics/breakdown", **january | {"from": "2026-12-01", "to": "2027-01-01"}, compare="previous"
+    )
+    assert [(item["key"]["local_hour"], item["value"], item["previous"]) for item in december["items"]] == [(9, 3, 0)]
+
+
 @pytest.mark.parametrize(
     ("path", "query", "detail"),
     [
@@ -91,6 +102,9 @@ async def test_a_series_has_every_step(stack: CountingStack, api: Api) -> None:
         ("breakdown", DAY | {"metric": "human_rate", "by": "reason"}, "reason: these are not counted"),
         ("summary", DAY | {"agent_id": "agent_1", "zone": "Europe/Berlin"}, "by whole days of the report zone"),
         ("series", {"from": "2000-01-01", "to": "2026-12-01", "metric": "attempts"}, "at most 2000 steps"),
+        ("summary", {"from": "2026-12-01T17:00:00.5Z", "to": "2026-12-02"}, "by whole days of the report zone, or"),
+        ("rows", DAY | {"measure": "persons", "outcome": "completed"}, "outcome: this cannot choose among"),
+        ("rows", DAY | {"measure": "denied", "agent_id": "agent_1"}, "agent_id: this cannot choose among"),
     ],
 )
 async def test_what_is_not_counted_together_is_refused_with_what_is(
@@ -115,6 +129,11 @@ async def test_what_is_not_counted_together_is_refused_with_what_is(
 async def test_a_malformed_query_is_refused_with_the_parameter(api: Api, query: dict[str, str], pointer: str) -> None:
     problem = await api.refused("/v1/analytics/summary", **query)
     assert [error["pointer"] for error in problem["errors"]] == [pointer]
+
+
+async def test_a_sum_of_money_or_time_counts_no_rows(api: Api) -> None:
+    problem = await api.refused("/v1/analytics/rows", **DAY, measure="talk_ms")
+    assert [error["pointer"] for error in problem["errors"]] == ["query:measure"]
 
 
 async def test_every_number_lists_exactly_its_rows(stack: CountingStack, api: Api) -> None:

@@ -160,9 +160,10 @@ class Pages:
         analytics = self.site.flows.analytics
         asked, query = read_query(self.site, RowsQuery, request.query_params)
         wanted = query.filter(analytics.report_zone, analytics.clock.now())
-        rows, next_cursor = await analytics.statistics.rows(
-            wanted, query.measure, cursor=query.cursor, limit=query.limit
-        )
+        try:
+            rows, next_cursor = await analytics.rows(wanted, query.measure, cursor=query.cursor, limit=query.limit)
+        except NotAggregated as refused:
+            raise invalid([FieldProblem("query:measure", "not_aggregated", refused.detail)]) from None
         return self.site.show(
             request,
             visitor,

@@ -1,7 +1,7 @@
 """Statistics: summaries, series, breakdowns, and the rows behind each number."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request
 
@@ -13,6 +13,8 @@ from ringback.web import analytics_models as models
 from ringback.web.auth import needs
 from ringback.web.problems import FieldProblem, Problem
 from ringback.web.strict_route import strict_router
+
+Answer = TypeVar("Answer")
 
 
 def analytics_routes(
@@ -41,16 +43,14 @@ def analytics_routes(
 
     @router.get("/rows", dependencies=may_read, response_model=models.RowsPage)
     async def list_rows(query: Annotated[models.RowsQuery, Query()]) -> Any:
-        asked = read(query)
-        items, next_cursor = await analytics.statistics.rows(
-            asked, query.measure, cursor=query.cursor, limit=query.limit
-        )
+        asked = analytics.rows(read(query), query.measure, cursor=query.cursor, limit=query.limit)
+        items, next_cursor = await _answered(asked)
         return {"items": items, "next_cursor": next_cursor}
 
     return router
 
 
-async def _answered(answer: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+async def _answered(answer: Awaitable[Answer]) -> Answer:
     try:
         return await answer
     except NotAggregated as refused:
