@@ -138,6 +138,9 @@ class Suppressions(Protocol):
     async def covers(self, phone: str, contact_id: str) -> bool:
         """Return whether a suppression of the phone or of the contact is in force. Raises ErasureKeyMissing."""
 
+    async def id_in_force(self, phone: str | None, contact_id: str | None) -> str | None:
+        """Return the oldest suppression in force that has each of these that is given. Raises ErasureKeyMissing."""
+
     async def add(self, suppression: Suppression) -> None: ...
     async def lift(self, suppression_id: str, reason: str, now: datetime) -> bool: ...
 
@@ -283,6 +286,9 @@ class Acceptance(Protocol):
 
     async def people_now(self, people: Sequence[tuple[str, str]]) -> dict[str, PersonNow]:
         """Return the state of each (contact id, phone), by contact id. Contact ids must be distinct."""
+
+    async def count_dispatched(self, most: int) -> int:
+        """Count the calls that are on their way to the processors. The count stops at `most`."""
 
     async def insert_accepted(self, accepted: Sequence[AcceptedCall], now: datetime) -> set[str]:
         """Write all calls in one commit; contact ids must be distinct. Returns the ids of the calls that were written.

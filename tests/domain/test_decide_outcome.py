@@ -7,7 +7,7 @@ import pytest
 
 from ringback.domain.abt_event import AbtType, FailReason, event_id, rescheduled_event_id
 from ringback.domain.attempt import AWAITING_VERDICT, SHOWN_AS_STATUS, USES_SLOT, Attempt, AttemptState, DialFact
-from ringback.domain.call import STATUS_BY_STATE, Call, CallStatus, RetryPolicy, Task, TaskKind
+from ringback.domain.call import STATUS_BY_STATE, Call, CallStatus, RetryPolicy, Task, TaskKind, TaskStatus
 from ringback.domain.calling_hours import CallingHours
 from ringback.domain.eligibility import DialPolicy
 from ringback.domain.follow_up import Deadlines
@@ -224,6 +224,12 @@ def test_a_callback_of_another_attempt_suppresses_the_retry_and_promises_the_nex
     assert outcome.change.retry_due_at is None
     assert outcome.change.event == TerminalEvent(OWN_EVENT, NO_ANSWER, TOMORROW, is_final=False)
     assert outcome.status is CallStatus.SCHEDULED
+
+
+def test_a_held_callback_is_promised_for_its_planned_time_and_not_for_the_end_of_the_hold():
+    held = a_task(TaskKind.CALLBACK, from_attempt="a0", status=TaskStatus.HELD, due_before_hold=TOMORROW)
+    held.due_at = TOMORROW - timedelta(hours=23)
+    assert event(an_attempt(), verdict=NO_ANSWER, task=held).next_at == TOMORROW
 
 
 def test_a_met_goal_corrects_the_rescheduled_that_ended_the_attempt():

@@ -259,3 +259,30 @@ async def test_an_accepted_call_is_one_line_of_the_log_and_a_replay_is_none(init
     assert "4155550100" not in repr(lines)
     assert store.final_events == {("voice_ai_call_failed", "country_not_allowed"): 1}
     assert store.accepted_calls == 2
+
+
+async def test_a_burst_leaves_room_for_what_is_due_in_the_database(initiation, pool, clock):
+    burst = [request(f"crm-{number}", phone=f"+1415555{number:04}") for number in range(100, 170)]
+    answers = await initiation.accept_calls([AcceptRequest(one) for one in burst[:60]])
+    assert [answer.status for answer in answers].count(CallStatus.QUEUED) == POLICY.most_dispatched == 50
+    assert {answer.next_eligible_at for answer in answers} == {clock.now()}
+    late = await initiation.accept_call(burst[60])
+    assert late.status is CallStatus.SCHEDULED
+    await pool.execute("UPDATE tasks SET status = 'consumed' WHERE call_id = $1", answers[0].call_id)
+    assert (await initiation.accept_call(burst[61])).status is CallStatus.QUEUED
+
+
+async def test_a_request_that_lost_its_key_changes_no_contact(store, clock, pool):
+    numbers = PhoneNumbersPlan()
+    initiation = CallInitiation(store, clock, map(str, itertools.count()).__next__, numbers, POLICY)
+    await initiation.accept_call(request(), "order-17")
+    # Both requests looked for the key before either had it.
+    now = clock.now()
+    person = (await store.people_now([("crm-42", "+14155550111")]))["crm-42"]
+    other = AcceptRequest(request(phone="+14155550111", fields={"first_name": "Eve"}, fingerprint="f2"), "order-17")
+    row, _ = initiation._draft(other, person, now, may_dispatch=True)
+    assert await store.insert_accepted([row], now) == set()
+    assert dict(await pool.fetchrow("SELECT phone, fields FROM contacts")) == {
+        "phone": "+14155550100",
+        "fields": {},
+    }

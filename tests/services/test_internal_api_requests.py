@@ -15,7 +15,7 @@ from ringback.domain.access import KnownKey, Role
 from ringback.domain.audit import Actor, Via
 from ringback.domain.call import AcceptReceipt, CallStatus, KeyReused, NewCall, RetryPolicy
 from ringback.domain.errors import StoreUnavailable
-from ringback.flows.suppression import SuppressionOrder
+from ringback.flows.suppression import Suppressed, SuppressionOrder
 from ringback.services.internal_api import internal_routes
 from ringback.telemetry import make_metrics
 from ringback.web.app import create_application
@@ -65,7 +65,7 @@ class Flows:
 
     async def suppress(self, order):
         self.suppressed.append(order)
-        return "sup-1", ["attempt-7"]
+        return Suppressed("sup-1", ["attempt-7"], is_new=True)
 
     async def lift(self, suppression_id, reason, actor):
         self.lifted.append((suppression_id, reason, str(actor)))

@@ -50,6 +50,14 @@ class DialPolicy:
         """The one country that is dialed, else None. National numbers without another hint are read there."""
         return next(iter(self.countries)) if len(self.countries) == 1 else None
 
+    @property
+    def most_dispatched(self) -> int:
+        """How many calls are on their way to the processors at most: those that can start within five seconds.
+
+        Processors never wait for the scheduler's next tick. A backlog of any size waits in the database.
+        """
+        return max(10, 5 * self.calls_per_second)
+
     def refusal(self, region: str | None, number_type: NumberType | None) -> FailReason | None:
         """Why a number of this country and kind is never dialed. None if it may be dialed."""
         if region not in self.countries:

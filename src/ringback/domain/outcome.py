@@ -263,7 +263,7 @@ def _decide_change(attempt: Attempt, call: Call, verdict: Verdict, inputs: Outco
         # The promised callback is how this attempt ended. Its `rescheduled` has been emitted.
         return VerdictChange(AbtType.RESCHEDULED, rescheduled_event_id(task.task_id), digest)
 
-    next_at, cancels_retry, budget_change = task.due_at if task is not None else None, False, 0
+    next_at, cancels_retry, budget_change = task.planned_at if task is not None else None, False, 0
     retry_due_at: datetime | None = None
     is_correction = attempt.verdict_type is not None
     if is_correction and task is not None and task.kind is TaskKind.RETRY:

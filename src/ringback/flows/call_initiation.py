@@ -1,6 +1,6 @@
 """Accept calls: one durable intent, its task and its outgoing message in one commit, or nothing."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -105,7 +105,12 @@ class CallInitiation:
             return answers
         now = self.clock.now()
         people = await self.store.people_now([(one.request.contact_id, one.request.phone) for one in fresh.values()])
-        drafts = {position: self._draft(one, people[one.request.contact_id], now) for position, one in fresh.items()}
+        room = await self._room(fresh.values(), now)
+        drafts: dict[int, tuple[AcceptedCall, AcceptReceipt]] = {}
+        for position, one in fresh.items():
+            row, answer = self._draft(one, people[one.request.contact_id], now, may_dispatch=room > 0)
+            drafts[position] = row, answer
+            room -= row.message is not None
         reach(Failpoint.ACCEPT_DRAFTED)
         written = await self.store.insert_accepted([row for row, _ in drafts.values()], now)
         reach(Failpoint.ACCEPT_COMMITTED)
@@ -120,13 +125,25 @@ class CallInitiation:
         except StoreUnavailable as error:
             return answers | dict.fromkeys(late, error)  # written ones stay accepted
 
+    async def _room(self, asked: Iterable[AcceptRequest], now: datetime) -> int:
+        """How many calls may be sent to the processors at once. The others wait in the database, in order of due times.
+
+        Without a limit, thousands of calls that are due at once would be dialed before every callback that is due.
+        """
+        if all(one.request.not_before is not None and one.request.not_before > now for one in asked):
+            return 0
+        most = self.policy.most_dispatched
+        return most - await self.store.count_dispatched(most)
+
     async def _replays(self, asked: dict[int, AcceptRequest]) -> dict[int, AcceptResult]:
         keyed = {one.idempotency_key: position for position, one in asked.items() if one.idempotency_key is not None}
         fingerprints = {key: asked[position].request.fingerprint for key, position in keyed.items()}
         stored = await self.store.stored_answers(fingerprints) if keyed else {}
         return {keyed[key]: KeyReused() if response is None else _replay(response) for key, response in stored.items()}
 
-    def _draft(self, asked: AcceptRequest, person: PersonNow, now: datetime) -> tuple[AcceptedCall, AcceptReceipt]:
+    def _draft(
+        self, asked: AcceptRequest, person: PersonNow, now: datetime, *, may_dispatch: bool
+    ) -> tuple[AcceptedCall, AcceptReceipt]:
         request = asked.request
         contact = Contact(
             request.contact_id, request.phone, request.time_zone, "crm" if request.time_zone else None, request.fields
@@ -143,6 +160,9 @@ class CallInitiation:
             if person.time_zone is not None and (person.time_zone_source == "person" or zone is None):
                 zone = person.time_zone  # after the write too: the person's zone outranks the CRM's
             task = self._first_task(call, zone, request, now)
+            if task.due_at <= now and may_dispatch:
+                # Due at once: released here, so that the first message does not wait for the scheduler.
+                task.status, task.dispatch, task.dispatched_at = TaskStatus.DISPATCHED, 1, now
             message = CallRequested(call.call_id, task.task_id, task.dispatch) if task.dispatch else None
             status = CallStatus.QUEUED if message is not None else CallStatus.SCHEDULED
             answer = AcceptReceipt(call.call_id, status, task.due_at)
@@ -182,11 +202,7 @@ class CallInitiation:
         zones = candidate_zones(zone, self.numbers.time_zones(call.phone))
         opens = self.policy.opens_at(wanted, zones)
         due_at = opens or wanted + _HOURS_UNKNOWN
-        task = Task(self.new_id(), call.call_id, TaskKind.FIRST, due_at, created_at=now)
-        if due_at <= now:
-            # Due at once: released here, so that the first message does not wait for the scheduler.
-            task.status, task.dispatch, task.dispatched_at = TaskStatus.DISPATCHED, 1, now
-        return task
+        return Task(self.new_id(), call.call_id, TaskKind.FIRST, due_at, created_at=now)
 
 
 def _waves(asked: Sequence[AcceptRequest]) -> Iterator[list[int]]:

@@ -206,7 +206,12 @@ async def _apply_change(
         task.status = TaskStatus.DELETED
         await tx.save(task)
     if change.retry_due_at is not None:
-        await tx.insert(Task(new_id(), call.call_id, TaskKind.RETRY, change.retry_due_at, created_at=now))
+        retry = Task(new_id(), call.call_id, TaskKind.RETRY, change.retry_due_at, created_at=now)
+        own_task = await tx.tasks.get(attempt.task_id) if change.budget_change else None
+        if own_task is not None and own_task.kind is TaskKind.CALLBACK:
+            # Retell had no capacity for the promised callback. The person still waits for it, so it is no retry.
+            retry.kind, retry.source, retry.reason = own_task.kind, own_task.source, own_task.reason
+        await tx.insert(retry)
         reach(Failpoint.RETRY_PLANNED)
     if change.event is not None:
         await emit_terminal(tx, call, attempt, change.event, now)

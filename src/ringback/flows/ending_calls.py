@@ -28,7 +28,9 @@ async def end_call(
         task.status = _TASK_STATUS.get(reason, TaskStatus.DELETED)
         await tx.save(task)
     if awaits_verdict(attempt):
-        call.no_more_retries = reason
+        if call.no_more_retries != FailReason.CANCELLED:
+            # A cancellation forbids callbacks too, so that no later stop may replace it.
+            call.no_more_retries = reason
         update_status(call, None, attempt)
         await tx.save(call)
         return False

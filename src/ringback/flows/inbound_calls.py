@@ -67,7 +67,7 @@ async def _record_inbound(tx: UnitOfWork, caller: Caller, rules: OutcomeRules, n
         to_number=caller.to_number,
         contact_id=caller.contact_id,
         rang_at=caller.called_at,
-        hold_until=now + timedelta(seconds=rules.deadlines.inbound_hold_s),
+        hold_until=caller.called_at + timedelta(seconds=rules.deadlines.inbound_hold_s),
     )
     await tx.insert(inbound)
     return inbound

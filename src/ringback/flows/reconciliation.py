@@ -98,7 +98,11 @@ class Reconciliation:
             await self._count_lookup(seen, is_clean=False)
             return
         reach(Failpoint.LOOKUP_ANSWERED)
-        own_reports = [report for report in listed if report.instance == instance]
+        # The oldest first: if a resend made a second call, the first one is the attempt's, and the second is stopped.
+        own_reports = sorted(
+            (report for report in listed if report.instance == instance),
+            key=lambda report: (report.started_at is None, report.started_at),
+        )
         is_found = False
         for report in own_reports:
             try:

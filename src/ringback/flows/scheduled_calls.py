@@ -20,14 +20,6 @@ LOST_AFTER = timedelta(seconds=60)
 LOST_FOR_CERTAIN_AFTER = timedelta(hours=1)
 
 
-def most_on_their_way(calls_per_second: int) -> int:
-    """The number of calls that can start within five seconds.
-
-    Processors never wait for the scheduler's next tick. A new call waits for this part of a backlog, not for all of it.
-    """
-    return max(10, 5 * calls_per_second)
-
-
 class SchedulingStore(Store, DueWork, Protocol):
     """A store that finds due work."""
 
@@ -39,7 +31,7 @@ class ScheduledCalls:
     store: SchedulingStore
     clock: Clock
     call_queue: MessageQueue
-    most_dispatched: int = BATCH  # see `most_on_their_way`
+    most_dispatched: int = BATCH  # see `DialPolicy.most_dispatched`
 
     async def release_due_calls(self) -> int:
         """Release due tasks as messages. Returns their number."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from ringback.domain.abt_event import FailReason
 from ringback.domain.audit import Actor, AuditAction, AuditEntry
@@ -18,6 +19,10 @@ async def suppress(tx: UnitOfWork, suppression: Suppression, now: datetime) -> l
     The people's locks must be held. Returns the attempts that are possibly ringing.
     """
     await tx.suppressions.add(suppression)
+    return await _end_calls(tx, suppression, now)
+
+
+async def _end_calls(tx: UnitOfWork, suppression: Suppression, now: datetime) -> list[str]:
     phone, contact_id = suppression.phone, suppression.contact_id
     for call_id in await tx.calls.unfinished_of(phone, contact_id):
         call = await tx.lock_call(call_id)
@@ -42,10 +47,16 @@ class SuppressionOrder:
     actor: Actor
 
 
-async def suppress_now(
-    store: Store, clock: Clock, new_id: Callable[[], str], order: SuppressionOrder
-) -> tuple[str, list[str]]:
-    """Suppress for the API. Returns the suppression's id and the attempts that are possibly ringing."""
+class Suppressed(NamedTuple):
+    """`is_new`: False if the person was suppressed before, by the suppression of this id."""
+
+    suppression_id: str
+    already_dispatched: list[str]
+    is_new: bool
+
+
+async def suppress_now(store: Store, clock: Clock, new_id: Callable[[], str], order: SuppressionOrder) -> Suppressed:
+    """Suppress for the API. `already_dispatched` are the attempts that are possibly ringing."""
     now, phone, contact_id = clock.now(), order.phone, order.contact_id
     suppression = Suppression(new_id(), phone, contact_id, order.reason, "api", now)
     named = [name for name, value in (("phone", phone), ("contact", contact_id)) if value is not None]
@@ -54,8 +65,12 @@ async def suppress_now(
     )
     async with store.transaction() as tx:
         await tx.lock_contacts(await tx.calls.phones_of_open(phone, contact_id), contact_id)
+        known = await tx.suppressions.id_in_force(phone, contact_id)
+        if known is not None:
+            # A second suppression would stay in force after the first is lifted.
+            return Suppressed(known, await _end_calls(tx, suppression, now), is_new=False)
         await tx.audit.record(entry)
-        return suppression.suppression_id, await suppress(tx, suppression, now)
+        return Suppressed(suppression.suppression_id, await suppress(tx, suppression, now), is_new=True)
 
 
 async def lift_suppression(store: Store, clock: Clock, suppression_id: str, reason: str, actor: Actor) -> bool:

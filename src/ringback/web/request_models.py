@@ -164,11 +164,11 @@ class SuppressionRequest(RequestModel):
 
 
 class LiftRequest(RequestModel):
-    """The end of a suppression."""
+    """The end of a suppression. Its reason is in the body or in the query."""
 
     EXAMPLE = dict[str, Any](reason="a mistake")
 
-    reason: Sentence = Field(description="Why the person may be called again.")
+    reason: Sentence | None = Field(None, description="Why the person may be called again.")
 
 
 class PauseRequest(RequestModel):

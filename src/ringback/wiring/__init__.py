@@ -61,7 +61,7 @@ from ringback.flows.operator.reveal import PhoneReveal
 from ringback.flows.outbox_delivery import OutboxRelay, OutboxWakeup
 from ringback.flows.reconciliation import Reconciliation
 from ringback.flows.rollups import Rollups
-from ringback.flows.scheduled_calls import ScheduledCalls, most_on_their_way
+from ringback.flows.scheduled_calls import ScheduledCalls
 from ringback.flows.suppression import lift_suppression, suppress_now
 from ringback.loops import Loops
 from ringback.ports import Clock, MessageQueue
@@ -122,8 +122,7 @@ class Dependencies:
         return Reconciliation(self.store, self.provider, self.clock, self.rules)
 
     def scheduled_calls(self) -> ScheduledCalls:
-        most = most_on_their_way(self.rules.policy.calls_per_second)
-        return ScheduledCalls(self.store, self.clock, self.call_queue, most)
+        return ScheduledCalls(self.store, self.clock, self.call_queue, self.rules.policy.most_dispatched)
 
     def business_operations(self) -> BusinessOperations:
         spoken_time = EnglishSpokenTime()

@@ -174,6 +174,7 @@ def test_a_numeric_date_has_the_month_first_in_the_united_states_alone():
     assert read("12/3 at 3pm", country="CA") == question
     assert read("12/3 at 3pm", country=None) == question
     assert read("25/12 at 3pm", country="CA") == local("2026-12-25T15:00")
+    assert read("3/4/0000 at 3pm", country="CA") == read("13/13/2026 at 3pm", country="CA")
     assert read("3/3 at 3pm", country="CA") == local("2027-03-03T15:00")
 
 

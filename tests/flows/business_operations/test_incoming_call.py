@@ -236,6 +236,13 @@ async def test_an_end_that_overtakes_the_start_holds_nothing(stack):
     assert (await held(stack, call_id))["status"] == "dispatched"
 
 
+async def test_a_start_that_comes_hours_late_holds_nothing(stack):
+    call_id = await stack.accept()
+    rang_ms = int((stack.clock.now() - timedelta(hours=3)).timestamp() * 1000)
+    await stack.webhook(event("call_started", {"ringback_instance": "test-instance"}, start_timestamp=rang_ms))
+    assert (await held(stack, call_id))["status"] == "dispatched"
+
+
 @pytest.mark.parametrize("metadata", [{}, {"ringback_instance": "other"}])
 async def test_inbound_calls_of_others_touch_nothing(stack, metadata):
     call_id = await stack.accept()

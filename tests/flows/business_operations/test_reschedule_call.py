@@ -187,13 +187,14 @@ async def test_an_implicit_expiry_gives_way(stack):
     call_id = await stack.accept()
     assert (await stack.call(call_id))["expires_at"] == datetime(2026, 12, 8, 17, 0, tzinfo=UTC)
     assert (await stack.ask("reschedule_call", {"when": "2026-12-14 15:00"}, call_id=call_id)).ok
-    assert (await stack.call(call_id))["expires_at"] == datetime(2026, 12, 15, 20, 0, tzinfo=UTC)
+    assert (await stack.call(call_id))["expires_at"] == datetime(2026, 12, 21, 20, 0, tzinfo=UTC)
 
 
 async def test_an_implicit_expiry_is_never_shortened(stack):
-    call_id = await stack.accept()
+    due_at = datetime(2026, 12, 10, 17, 0, tzinfo=UTC)
+    call_id = await stack.accept(not_before=due_at)
     assert (await stack.ask("reschedule_call", {"when": "tomorrow at 3pm"}, call_id=call_id)).ok
-    assert (await stack.call(call_id))["expires_at"] == datetime(2026, 12, 8, 17, 0, tzinfo=UTC)
+    assert (await stack.call(call_id))["expires_at"] == due_at + timedelta(days=7)
 
 
 async def test_a_fourth_time_is_refused_and_the_third_stands(stack):

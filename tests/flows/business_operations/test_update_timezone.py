@@ -139,7 +139,7 @@ async def test_an_implicit_expiry_gives_way_and_an_explicit_one_does_not(stack):
     )
     await stack.execute("UPDATE calls SET expires_at = '2026-12-02T15:30Z'")
     await stack.ask("update_timezone", {"time_zone": "Pacific"}, contact_id="crm-42")
-    assert (await stack.call(implicit))["expires_at"] == utc(2026, 12, 2, 17) + timedelta(days=1)
+    assert (await stack.call(implicit))["expires_at"] == utc(2026, 12, 2, 17) + timedelta(days=7)
     assert (await stack.call(explicit))["expires_at"] == utc(2026, 12, 2, 15, 30)
 
 

@@ -121,6 +121,20 @@ async def callback(stack: EventStack, talk: Talk, *, from_attempt: bool, hours: 
         )
 
 
+async def test_a_callback_without_capacity_stays_a_callback(stack: EventStack) -> None:
+    talk = await stack.talk()  # one attempt, which the callback comes after
+    await callback(stack, talk, from_attempt=True)
+    await stack.play(talk, r.PARTIAL)
+    talk = await stack.dial_next(talk.call_id)
+    await stack.play(talk, r.CAPACITY)
+    task = await stack.open_task(talk.call_id)
+    assert (task["kind"], task["source"]) == ("callback", "agent")
+    talk = await stack.dial_next(talk.call_id)
+    await stack.play(talk, r.COMPLETED)
+    assert (await stack.told(talk.call_id))[-2:] == ["started", "completed"]
+    assert (await stack.last(talk.call_id))["is_final"] is True
+
+
 async def test_a_pending_callback_takes_the_place_of_a_retry(stack: EventStack) -> None:
     talk = await stack.talk(retry=RetryPolicy(3))
     await callback(stack, talk, from_attempt=False)

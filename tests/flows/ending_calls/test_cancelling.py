@@ -4,6 +4,7 @@ from ringback.domain.abt_event import FailReason
 from ringback.domain.attempt import DialAnswer, DialAnswerKind
 from ringback.domain.call import RetryPolicy
 from ringback.flows.ending_calls import cancel_call, end_call
+from ringback.flows.suppression import SuppressionOrder, lift_suppression, suppress_now
 from tests.audit_log import TESTER
 from tests.flows.call_outcome.test_retries import callback
 from tests.flows.event_processing import recordings as r
@@ -103,3 +104,12 @@ async def test_cancelling_a_waiting_attempt_ends_the_call_and_a_late_webhook_cor
     assert await stack.told(talk.call_id) == ["failed cancelled", "initiated", "started", "completed"]
     assert (events[3]["data"]["corrects"], events[3]["data"]["is_final"]) == (events[0]["id"], True)
     assert (await stack.attempt(talk.call_id))["dial"] == "answered"
+
+
+async def test_no_later_stop_replaces_a_cancellation(stack: EventStack) -> None:
+    talk = await stack.talk(retry=RETRY)
+    assert await cancel(stack, talk.call_id) == "already_dispatched"
+    order = SuppressionOrder(phone=stack.phone(), contact_id=None, reason="asked", actor=TESTER)
+    suppressed = await suppress_now(stack.store, stack.clock, stack.new_id, order)
+    await lift_suppression(stack.store, stack.clock, suppressed.suppression_id, "asked back", TESTER)
+    assert (await stack.call(talk.call_id))["no_more_retries"] == "cancelled"

@@ -110,13 +110,13 @@ async def test_a_person_on_the_line_is_said_so_and_no_time_is_promised(stack):
 
 async def test_a_suppression_by_phone_or_contact_is_shown_and_rules(stack, store, clock):
     await stack.accept("crm-42")
-    by_phone, _ = await suppress_now(
+    by_phone, *_ = await suppress_now(
         store,
         clock,
         stack.new_id,
         SuppressionOrder(phone=PHONE, contact_id=None, reason="asked by letter", actor=TESTER),
     )
-    by_contact, _ = await suppress_now(
+    by_contact, *_ = await suppress_now(
         store, clock, stack.new_id, SuppressionOrder(phone=None, contact_id="crm-42", reason="left", actor=TESTER)
     )
     told = await stack.explain(phone=PHONE)

@@ -109,7 +109,7 @@ async def test_a_second_erasure_finds_nothing(stack, pool, store, clock, hashing
 @pytest.mark.parametrize("stop", [{"phone": PHONE, "contact_id": None}, {"phone": None, "contact_id": "crm-42"}])
 async def test_a_stop_goes_on_working_against_the_hash(stack, pool, store, clock, hashing, stop):
     await stack.accept()
-    suppression_id, _ = await suppress_now(
+    suppression_id, *_ = await suppress_now(
         store, clock, stack.new_id, SuppressionOrder(**stop, reason="asked by Ada", actor=TESTER)
     )
     await erase_person(store, PostgresEraser(pool, hashing), clock, PHONE, "request 17", TESTER)

@@ -144,11 +144,12 @@ async def test_a_call_of_another_installation_is_not_taken_for_ours(stack):
     assert (attempt["state"], attempt["provider_call_id"], attempt["clean_lookups"]) == ("unknown", None, 1)
 
 
-async def test_two_calls_found_for_one_attempt_are_an_incident(stack):
+async def test_two_calls_found_for_one_attempt_are_an_incident_and_the_later_one_is_stopped(stack):
     call_id = await unclear(stack)
     attempt_id = (await stack.attempt(call_id))["attempt_id"]
-    stack.provider.rang(attempt_id, "call_1")
-    stack.provider.rang(attempt_id, "call_2")
+    # Retell lists the newest first.
+    stack.provider.rang(attempt_id, "call_2", started_at=stack.clock.now() + timedelta(seconds=9))
+    stack.provider.rang(attempt_id, "call_1", started_at=stack.clock.now())
     await stack.check_when_due(call_id)
     assert (await stack.attempt(call_id))["provider_call_id"] == "call_1"
     assert (await stack.one("SELECT payload FROM outbox WHERE kind = 'stop_call'"))["payload"][

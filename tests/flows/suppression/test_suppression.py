@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from ringback.domain.attempt import DialAnswer, DialAnswerKind
-from ringback.flows.suppression import SuppressionOrder, lift_suppression, suppress_now
+from ringback.flows.suppression import Suppressed, SuppressionOrder, lift_suppression, suppress_now
 from tests.audit_log import TESTER
 from tests.flows.call_outcome.test_retries import callback
 from tests.flows.ending_calls.test_cancelling import RETRY, closed_by, closing
@@ -14,7 +14,7 @@ from tests.flows.event_processing import recordings as r
 from tests.flows.event_processing.conftest import EventStack
 
 
-async def suppress(stack: EventStack, **given: str) -> tuple[str, list[str]]:
+async def suppress(stack: EventStack, **given: str) -> Suppressed:
     named = {"phone": None, "contact_id": None, **given}
     return await suppress_now(
         stack.store, stack.clock, stack.new_id, SuppressionOrder(reason="asked", **named, actor=TESTER)
@@ -25,7 +25,7 @@ async def test_a_suppressed_phone_ends_all_its_calls_and_lists_the_attempts_in_p
     ringing = await stack.talk(contact=0, phone=0, retry=RETRY)
     pending = await stack.accept(contact=1, phone=0, not_before=stack.clock.now() + timedelta(hours=1))
     elsewhere = await stack.accept(contact=0, phone=2)
-    _, possibly_ringing = await suppress(stack, phone=stack.phone(0))
+    _, possibly_ringing, _ = await suppress(stack, phone=stack.phone(0))
     assert possibly_ringing == [ringing.attempt_id]
     assert closing(await stack.last(pending)) == closed_by("suppressed")
     assert (await stack.call(pending))["status"] == "failed"
@@ -40,7 +40,7 @@ async def test_a_suppressed_contact_is_stopped_at_every_phone(stack: EventStack)
     await stack.play(retried, r.BUSY)
     other_phone = await stack.accept(contact=0, phone=1)
     other_contact = await stack.accept(contact=1, phone=2)
-    _, possibly_ringing = await suppress(stack, contact_id=stack.contact(0))
+    _, possibly_ringing, _ = await suppress(stack, contact_id=stack.contact(0))
     assert possibly_ringing == []
     assert await stack.told(retried.call_id) == ["initiated", "failed busy", "failed suppressed"]
     assert await stack.told(other_phone) == ["failed suppressed"]
@@ -49,12 +49,27 @@ async def test_a_suppressed_contact_is_stopped_at_every_phone(stack: EventStack)
 
 async def test_a_lifted_suppression_leaves_what_it_ended_and_lets_new_calls_in(stack: EventStack) -> None:
     ended = await stack.accept()
-    suppression_id, _ = await suppress(stack, phone=stack.phone())
+    suppression_id, *_ = await suppress(stack, phone=stack.phone())
     assert (await stack.call(await stack.accept()))["status"] == "failed"
     assert await lift_suppression(stack.store, stack.clock, suppression_id, "asked back", TESTER)
     assert not await lift_suppression(stack.store, stack.clock, suppression_id, "asked back", TESTER)
     assert (await stack.call(ended))["final"] is True
     assert (await stack.call(await stack.accept()))["final"] is False
+
+
+async def test_a_repeated_suppression_is_the_one_in_force(stack: EventStack) -> None:
+    phone, contact_id = stack.phone(), stack.contact()
+    count_added = "SELECT count(*) FROM audit WHERE action = 'suppression.added'"
+    before = await stack.pool.fetchval(count_added)
+    first = await suppress(stack, phone=phone)
+    assert await suppress(stack, phone=phone) == Suppressed(first.suppression_id, [], is_new=False)
+    both = await suppress(stack, phone=phone, contact_id=contact_id)
+    assert both.is_new, "the contact was not suppressed"
+    assert (await suppress(stack, contact_id=contact_id)).suppression_id == both.suppression_id
+    assert await lift_suppression(stack.store, stack.clock, both.suppression_id, "asked back", TESTER)
+    assert await lift_suppression(stack.store, stack.clock, first.suppression_id, "asked back", TESTER)
+    assert (await stack.call(await stack.accept()))["final"] is False
+    assert await stack.pool.fetchval(count_added) == before + 2
 
 
 async def test_suppressions_of_one_person_from_two_sides_do_not_block_each_other(stack: EventStack) -> None:

@@ -33,10 +33,15 @@ _INSERT = f"""
 WITH given AS (
     SELECT call, contact, task, outbox_row, decision, deltas FROM jsonb_to_recordset($1::jsonb)
         AS given (call jsonb, contact jsonb, task jsonb, outbox_row jsonb, decision jsonb, deltas jsonb)),
+accepted AS (
+    INSERT INTO calls ({named_columns(Call, *_KEYED)}) SELECT {named_columns(Call, *_KEYED, of="call")}
+    FROM given, jsonb_populate_record(NULL::calls, given.call) AS call
+    ON CONFLICT (idempotency_key) DO NOTHING RETURNING call_id),
 people AS (
     INSERT INTO contacts (contact_id, phone, time_zone, time_zone_source, fields, updated_at)
     SELECT person.contact_id, person.phone, person.time_zone, person.time_zone_source, person.fields, $2
-    FROM given, jsonb_populate_record(NULL::contacts, given.contact) AS person ORDER BY person.contact_id
+    FROM given, accepted, jsonb_populate_record(NULL::contacts, given.contact) AS person
+    WHERE given.call ->> 'call_id' = accepted.call_id ORDER BY person.contact_id
     ON CONFLICT (contact_id) DO UPDATE SET
         phone = excluded.phone,
         fields = CASE WHEN octet_length((contacts.fields || excluded.fields)::text) <= {MAX_CONTACT_FIELDS_BYTES}
@@ -46,10 +51,6 @@ people AS (
                          THEN contacts.time_zone ELSE excluded.time_zone END,
         time_zone_source = CASE WHEN excluded.time_zone IS NULL OR contacts.time_zone_source = 'person'
                                 THEN contacts.time_zone_source ELSE excluded.time_zone_source END),
-accepted AS (
-    INSERT INTO calls ({named_columns(Call, *_KEYED)}) SELECT {named_columns(Call, *_KEYED, of="call")}
-    FROM given, jsonb_populate_record(NULL::calls, given.call) AS call
-    ON CONFLICT (idempotency_key) DO NOTHING RETURNING call_id),
 planned AS (
     INSERT INTO tasks ({named_columns(Task)}) SELECT {named_columns(Task, of="task")}
     FROM given, jsonb_populate_record(NULL::tasks, given.task) AS task, accepted

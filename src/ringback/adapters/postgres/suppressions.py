@@ -10,6 +10,14 @@ IS_SUPPRESSED = f"""
 SELECT EXISTS (SELECT FROM suppressions WHERE {covering("$1", "$2", "$3::text[]")}) AS suppressed,
        {KEYS_IN_USE} AS keys_in_use
 """
+# The first condition is by indexes. $1 and $2 are empty where they are not given.
+ID_IN_FORCE = f"""
+SELECT {KEYS_IN_USE} AS keys_in_use,
+       (SELECT suppression_id FROM suppressions WHERE {covering("$1", "$2", "$3::text[]")}
+          AND ($1 = '' OR phone = $1 OR phone_hash = ANY ($3::text[]))
+          AND ($2 = '' OR contact_id = $2 OR contact_hash = ANY ($3::text[]))
+        ORDER BY created_at LIMIT 1) AS suppression_id
+"""
 ADD_SUPPRESSION = """
 INSERT INTO suppressions (suppression_id, phone, contact_id, reason, source, created_at, phone_hash)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -32,6 +40,14 @@ class PostgresSuppressions:
         assert record is not None
         self._hashes.check(record["keys_in_use"])
         return bool(record["suppressed"])
+
+    async def id_in_force(self, phone: str | None, contact_id: str | None) -> str | None:
+        given = (phone or "", contact_id or "")
+        record = await self._connection.fetchrow(ID_IN_FORCE, *given, self._hashes.forms_of(*given))
+        assert record is not None, "a select without FROM has one row"
+        self._hashes.check(record["keys_in_use"])
+        suppression_id: str | None = record["suppression_id"]
+        return suppression_id
 
     async def add(self, suppression: Suppression) -> None:
         phone = suppression.phone

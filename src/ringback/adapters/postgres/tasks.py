@@ -11,6 +11,10 @@ OPEN_TASK = f"""
 SELECT {named_columns(Task)} FROM tasks
 WHERE call_id = $1 AND status IN {literals(OPEN_TASK_STATUSES)} FOR UPDATE
 """
+# Messages that are lost repeatedly do not count.
+COUNT_DISPATCHED = """
+SELECT count(*) FROM (SELECT FROM tasks WHERE status = 'dispatched' AND redispatches = 0 LIMIT $1) AS dispatched
+"""
 # Task rows only: the claim decides under the contact's lock whether the call may still be dialed.
 # Nothing is released while dialing is paused. Messages would only grow old in the queue, which keeps them for days at
 # most. They would be published again as lost, and would all be received at once after the resume.

@@ -114,7 +114,9 @@ def _day_without_weekday(text: str, calendar: Calendar) -> date | None:
         if other <= 12 and one <= 12 and one != other and not calendar.is_month_first:
             readings = (_numeric(month, number, year, calendar), _numeric(number, month, year, calendar))
             dates = [day for day in readings if day is not None]
-            raise Unclear(which_day(dates[0], dates[1]))
+            if len(dates) < 2:
+                return dates[0] if dates else None
+            raise Unclear(which_day(*dates))
         return _numeric(month, number, year, calendar)
     if _ISO_DATE.fullmatch(text):
         return _date_or_none(*map(int, text.split("-")))

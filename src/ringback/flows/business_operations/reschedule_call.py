@@ -7,7 +7,7 @@ from typing import Any
 
 from ringback.domain.abt_event import FailReason, iso
 from ringback.domain.attempt import Attempt
-from ringback.domain.call import MAX_RESCHEDULES, Call, Task, TaskKind, TaskStatus, update_status
+from ringback.domain.call import DEFAULT_LIFETIME, MAX_RESCHEDULES, Call, Task, TaskKind, TaskStatus, update_status
 from ringback.domain.callback import (
     Callback,
     CallbackProblem,
@@ -35,9 +35,6 @@ from ringback.flows.business_operations.arguments import arguments, read_texts, 
 from ringback.flows.business_operations.target import WHICH_CALL_SAY, find_target
 from ringback.ports import SpokenMoment, SpokenTime
 from ringback.storage import UnitOfWork
-
-#: An implicit expiry is extended to this long after the callback.
-AFTER_CALLBACK = timedelta(days=1)
 
 ZONE_SOURCE = {Scope.RETELL: ZoneSource.PERSON, Scope.SYSTEMS: ZoneSource.CRM}
 NO_OTHER_CALL = "Sorry, I cannot arrange another call."
@@ -183,7 +180,7 @@ async def _replace_open_task(
     await tx.insert(task)
     call.reschedules += 1
     if not call.expiry_is_explicit:
-        call.expires_at = max(call.expires_at, task.due_at + AFTER_CALLBACK)
+        call.expires_at = max(call.expires_at, task.due_at + DEFAULT_LIFETIME)
     await emit_rescheduled(tx, call, asked_during, task, previous.planned_at if previous else None, now)
     update_status(call, task, await tx.attempts.latest_for(call.call_id))
     await tx.save(call)

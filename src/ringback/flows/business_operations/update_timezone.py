@@ -8,7 +8,7 @@ from typing import Any
 
 from ringback.domain.abt_event import iso
 from ringback.domain.attempt import Attempt, AttemptState
-from ringback.domain.call import Call, Task, TaskStatus
+from ringback.domain.call import DEFAULT_LIFETIME, Call, Task, TaskStatus
 from ringback.domain.callback import CallbackRefused, CallbackRules, into_hours
 from ringback.domain.calling_hours import local_time, resolve_local
 from ringback.domain.eligibility import DialPolicy
@@ -21,9 +21,6 @@ from ringback.flows.business_operations.action import ActionDeclaration, ActionE
 from ringback.flows.business_operations.arguments import arguments, read_texts, refuse_if_any, text
 from ringback.flows.business_operations.target import find_target
 from ringback.storage import UnitOfWork
-
-#: An implicit expiry is extended to this long after a moved task.
-AFTER_MOVE = timedelta(days=1)
 
 SOURCES = (ZoneSource.PERSON, ZoneSource.CRM)
 DEFAULT_SOURCE = {Scope.RETELL: ZoneSource.PERSON, Scope.SYSTEMS: ZoneSource.CRM}
@@ -148,7 +145,7 @@ async def _move_task(tx: UnitOfWork, move: _Move, subject: Subject, now: datetim
         attempt.task_id = move.new.task_id
         await tx.save(attempt)
     if not call.expiry_is_explicit:
-        call.expires_at = max(call.expires_at, due_at + AFTER_MOVE)
+        call.expires_at = max(call.expires_at, due_at + DEFAULT_LIFETIME)
     asked_during = subject.attempt if subject.attempt and subject.attempt.call_id == call.call_id else None
     announced = replace(move.new, due_at=due_at)
     await emit_rescheduled(tx, call, asked_during, announced, previous_due_at, now)

@@ -14,7 +14,7 @@ from ringback.domain.access import Permission
 from ringback.domain.operations import counted
 from ringback.domain.plain_text import has_unseen
 from ringback.flows.operator.dead_letters import UnknownSource
-from ringback.flows.suppression import SuppressionOrder
+from ringback.flows.suppression import Suppressed, SuppressionOrder
 from ringback.web.console.pages import Pages, read_query
 from ringback.web.console.sessions import (
     COOKIE,
@@ -104,8 +104,7 @@ class Forms:
         order = SuppressionOrder(
             phone=call["phone"], contact_id=None, reason=required_reason(form), actor=visitor.actor
         )
-        _, ringing = await self.site.flows.voice.suppress(order)
-        told = f"1 phone is suppressed. {_attempts(len(ringing))} may be ringing."
+        told = _told_of("phone", await self.site.flows.voice.suppress(order))
         return self.site.done(request, f"/calls/{call_id}", told)
 
     async def add_suppression(self, request: Request, visitor: Visitor, form: Mapping[str, str]) -> Response:
@@ -115,9 +114,8 @@ class Forms:
         if (asked.phone is None) == (asked.contact_id is None):
             raise invalid([FieldProblem("form:phone", "required", "Either a phone or a contact is required.")])
         order = SuppressionOrder(phone=asked.phone, contact_id=asked.contact_id, reason=reason, actor=visitor.actor)
-        _, ringing = await self.site.flows.voice.suppress(order)
         what = "phone" if asked.phone is not None else "contact"
-        told = f"1 {what} is suppressed. {_attempts(len(ringing))} may be ringing."
+        told = _told_of(what, await self.site.flows.voice.suppress(order))
         return self.site.done(request, "/suppressions", told)
 
     async def lift(self, request: Request, visitor: Visitor, form: Mapping[str, str]) -> Response:
@@ -167,6 +165,11 @@ def reason_of(form: Mapping[str, str]) -> str | None:
         message = f"A reason has at most {MOST_REASON_CHARS} visible characters."
         raise invalid([FieldProblem("form:reason", "invalid", message)])
     return reason or None
+
+
+def _told_of(what: str, suppressed: Suppressed) -> str:
+    is_done = f"1 {what} is suppressed." if suppressed.is_new else f"This {what} was suppressed before."
+    return f"{is_done} {_attempts(len(suppressed.already_dispatched))} may be ringing."
 
 
 def _attempts(count: int) -> str:

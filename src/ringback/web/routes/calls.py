@@ -14,7 +14,7 @@ from ringback.domain.audit import Actor
 from ringback.domain.call import AcceptReceipt, KeyReused, NewCall
 from ringback.domain.phone_number import NumberPlan
 from ringback.failpoints import Failpoint, reach
-from ringback.flows.suppression import SuppressionOrder
+from ringback.flows.suppression import Suppressed, SuppressionOrder
 from ringback.storage import Views
 from ringback.web import request_models, response_models
 from ringback.web.auth import actor_of, needs
@@ -31,7 +31,7 @@ class VoiceApi:
     accept: Callable[[NewCall, str | None], Awaitable[AcceptReceipt]]
     answered_before: Callable[[str, str], Awaitable[AcceptReceipt | None]]  # idempotency key, the body's fingerprint
     cancel: Callable[[str, Actor], Awaitable[Literal["cancelled", "already_dispatched"] | None]]
-    suppress: Callable[[SuppressionOrder], Awaitable[tuple[str, list[str]]]]
+    suppress: Callable[[SuppressionOrder], Awaitable[Suppressed]]
     lift: Callable[[str, str, Actor], Awaitable[bool]]  # suppression id, reason; False: no such suppression
     views: Views
     now: Callable[[], datetime]

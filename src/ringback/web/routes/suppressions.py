@@ -9,10 +9,12 @@ from ringback.domain.access import Permission
 from ringback.flows.suppression import SuppressionOrder
 from ringback.web import response_models
 from ringback.web.auth import actor_of, needs
-from ringback.web.problems import not_found
+from ringback.web.problems import FieldProblem, invalid, not_found
 from ringback.web.request_fields import SuppressionId, known_id
 from ringback.web.request_models import LiftRequest, SuppressionRequest, SuppressionsQuery
 from ringback.web.routes.calls import VoiceApi
+
+_WITHOUT_REASON = LiftRequest(reason=None)
 
 
 def add_suppression_routes(router: APIRouter, api: VoiceApi) -> None:
@@ -21,11 +23,13 @@ def add_suppression_routes(router: APIRouter, api: VoiceApi) -> None:
         status_code=201,
         dependencies=[needs(Permission.SUPPRESS)],
         response_model=response_models.SuppressionReceipt,
+        responses={200: {"model": response_models.SuppressionReceipt, "description": "It was suppressed before."}},
     )
     async def create_suppression(request: Request, body: SuppressionRequest) -> Response:
         order = SuppressionOrder(**dict(body), actor=actor_of(request))
-        suppression_id, already_dispatched = await api.suppress(order)
-        return JSONResponse({"suppression_id": suppression_id, "already_dispatched": already_dispatched}, 201)
+        suppressed = await api.suppress(order)
+        answer = {"suppression_id": suppressed.suppression_id, "already_dispatched": suppressed.already_dispatched}
+        return JSONResponse(answer, 201 if suppressed.is_new else 200)
 
     @router.get(
         "/suppressions",
@@ -42,7 +46,15 @@ def add_suppression_routes(router: APIRouter, api: VoiceApi) -> None:
         dependencies=[needs(Permission.SUPPRESS)],
         responses={404: {}},
     )
-    async def lift_suppression(request: Request, suppression_id: SuppressionId, body: LiftRequest) -> Response:
-        if not await api.lift(known_id(suppression_id, "suppression"), body.reason, actor_of(request)):
+    async def lift_suppression(
+        request: Request,
+        suppression_id: SuppressionId,
+        query: Annotated[LiftRequest, Query()],
+        body: LiftRequest = _WITHOUT_REASON,
+    ) -> Response:
+        reason = body.reason or query.reason
+        if reason is None:
+            raise invalid([FieldProblem("#/reason", "required", "A reason is required, in the body or in the query.")])
+        if not await api.lift(known_id(suppression_id, "suppression"), reason, actor_of(request)):
             raise not_found("suppression")
         return Response(status_code=204)
