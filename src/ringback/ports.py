@@ -108,6 +108,10 @@ class MessageQueue(Protocol):
         """Return the age in seconds of the oldest waiting message, 0 if none waits. None: this queue does not tell."""
         ...
 
+    async def dead_letter_count(self) -> int:
+        """Return the approximate number of dead letters. The count may stop above a thousand."""
+        ...
+
     async def dead_letters(self, limit: int) -> list[DeadLetter]:
         """Return some dead letters, at most a thousand. The oldest are first if the queue knows their age."""
         ...

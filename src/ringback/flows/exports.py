@@ -4,7 +4,7 @@ import asyncio
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -75,7 +75,7 @@ async def with_masked_phones(pages: AsyncIterator[Page]) -> AsyncIterator[Page]:
         yield [hide_phones_in(row) for row in page]
 
 
-async def as_csv(pages: AsyncIterator[Page], *, is_safe: bool) -> AsyncIterator[bytes]:
+async def as_csv(pages: AsyncIterator[Page], *, is_safe: bool) -> AsyncGenerator[bytes, None]:
     """RFC 4180 with a header. An export without rows is empty. `is_safe` marks text that a spreadsheet would run."""
     is_first = True
     async for page in pages:
@@ -109,7 +109,7 @@ _FORMS: Mapping[type, Callable[[Any], Any]] = {
 _SAFE_FORMS = {**_FORMS, str: _safe}
 
 
-async def as_json_lines(pages: AsyncIterator[Page]) -> AsyncIterator[bytes]:
+async def as_json_lines(pages: AsyncIterator[Page]) -> AsyncGenerator[bytes, None]:
     async for page in pages:
         yield "".join(json.dumps(row, default=_json) + "\n" for row in page).encode()
 

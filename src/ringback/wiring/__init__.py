@@ -161,6 +161,7 @@ class Dependencies:
             views=self.views,
             written=PostgresWritten(self.pool),
             analytics=self.analytics(),
+            exports=self.exports(),
             dead_letters=self.dead_letters(),
             work=PostgresInspection(self.pool, self.hashing).work,
             operator=self.operator(),

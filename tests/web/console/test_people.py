@@ -35,7 +35,7 @@ async def test_a_phone_or_contact_is_suppressed_and_lifted(admin: Browser) -> No
     page = (await admin.get("/console/suppressions")).text
     assert "1 contact is suppressed." in page and page.count("<tr data-row>") == 2
     assert "+1 415 ••• 0100" in page
-    assert "because the person is suppressed" in (await admin.get("/console/people", contact_id="crm-42")).text
+    assert "because this person is suppressed" in (await admin.get("/console/people", contact_id="crm-42")).text
     (suppression_id,) = re.findall(
         r'name="suppression_id" value="([^"]+)"', (await admin.get("/console/suppressions", phone=PHONE)).text
     )

@@ -86,6 +86,9 @@ _OLDEST = """
       AND visible_at <= (SELECT clock_timestamp())
 """
 
+_DEAD_COUNT = """
+SELECT count(*) FROM (SELECT FROM queue_messages WHERE queue = $1 AND dead_at IS NOT NULL LIMIT $2) AS dead
+"""
 _DEAD_LETTERS = """
     SELECT id::text AS letter_id, body, dead_reason AS reason, dead_at FROM queue_messages
     WHERE queue = $1 AND dead_at IS NOT NULL ORDER BY dead_at, id LIMIT $2
@@ -197,6 +200,10 @@ class PostgresQueue(MessageQueue):
     async def oldest_age_s(self) -> float | None:
         rows = await self._fetch(_OLDEST, self.name)
         return float(rows[0]["coalesce"])
+
+    async def dead_letter_count(self) -> int:
+        rows = await self._fetch(_DEAD_COUNT, self.name, MAX_LETTERS + 1)
+        return int(rows[0]["count"])
 
     async def dead_letters(self, limit: int) -> list[DeadLetter]:
         return [DeadLetter(**row) for row in await self._fetch(_DEAD_LETTERS, self.name, min(limit, MAX_LETTERS))]

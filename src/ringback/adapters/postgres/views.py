@@ -40,6 +40,14 @@ SELECT c.call_id, c.contact_id, c.phone, c.agent_id, {_STATUS} AS status, c.acce
 # The version of a row, xmin, is another one after each update. So the mark of a call changes with each change of its
 # rows, by any process. Every part reads the rows of one call by an index.
 _MARKED = ("tasks", "attempts", "gate_decisions", "provider_events", "outbox", "action_results", "dispositions")
+_CALL_WITH_ID = """
+SELECT call_id FROM calls WHERE call_id = $1
+UNION ALL SELECT call_id FROM attempts WHERE attempt_id = $1
+UNION ALL SELECT call_id FROM attempts WHERE provider_call_id = $1
+UNION ALL SELECT call_id FROM tasks WHERE task_id = $1
+UNION ALL SELECT call_id FROM outbox WHERE message_id = $1 AND call_id IS NOT NULL
+LIMIT 1
+"""
 _MARK = "(SELECT string_agg(r.xmin::text, '.' ORDER BY r.ctid) FROM {} r WHERE r.call_id = c.call_id)"
 _MARKS = f"""
 SELECT c.call_id, concat_ws(',', c.xmin, {", ".join(map(_MARK.format, _MARKED))}) AS mark
@@ -157,6 +165,12 @@ class PostgresViews:
         async with connection_of(self._pool) as connection:
             found = await _read_calls(connection, _CALLS + "WHERE c.call_id = $1", [call_id])
         return found[0] if found else None
+
+    async def call_with_id(self, any_id: str) -> str | None:
+        """Find the call that has this id, or whose attempt, task, event or call at Retell has it."""
+        async with connection_of(self._pool) as connection:
+            found: str | None = await connection.fetchval(_CALL_WITH_ID, any_id)
+        return found
 
     async def calls(self, wanted: CallFilter, *, cursor: str | None, limit: int) -> tuple[list[Item], str | None]:
         """Return a page of calls, the newest first."""

@@ -195,11 +195,17 @@ class SqsQueue(MessageQueue):
     def _letters(self, dead_letter_url: str) -> SqsDeadLetters:
         return SqsDeadLetters(self._calls, self._url, dead_letter_url, self._max_message_bytes)
 
+    async def dead_letter_count(self) -> int:
+        """Count the dead letters that no one is looking at. Raises NoDeadLetterQueue."""
+        with _translated():
+            return await self._waiting_in(await self._find_dead_letter_queue())
+
     async def depth(self) -> int:
         with _translated():
-            answer = await self._calls.get_queue_attributes(
-                QueueUrl=self._url, AttributeNames=["ApproximateNumberOfMessages"]
-            )
+            return await self._waiting_in(self._url)
+
+    async def _waiting_in(self, url: str) -> int:
+        answer = await self._calls.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
         return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
     async def oldest_age_s(self) -> float | None:

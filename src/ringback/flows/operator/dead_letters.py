@@ -8,6 +8,7 @@ from typing import Protocol
 import structlog
 
 from ringback.domain.audit import Actor, AuditAction, AuditEntry, AuditLog
+from ringback.domain.errors import Permanent, Retryable
 from ringback.messages import readable
 from ringback.ports import Clock, DeadLetter, MessageQueue
 
@@ -22,6 +23,7 @@ _LETTER_ID = re.compile(r"[\w-]{1,100}", re.ASCII)
 class DeadLetterSource(Protocol):
     """A source of dead letters."""
 
+    async def dead_letter_count(self) -> int: ...
     async def dead_letters(self, limit: int) -> list[DeadLetter]: ...
     async def replay(self, letter_id: str | None, entry: AuditEntry) -> int:
         """Send one letter again, or all for None, and record the entry.
@@ -37,6 +39,9 @@ class DeadLettersOfQueue:
 
     queue: MessageQueue
     audit: AuditLog
+
+    async def dead_letter_count(self) -> int:
+        return await self.queue.dead_letter_count()
 
     async def dead_letters(self, limit: int) -> list[DeadLetter]:
         return await self.queue.dead_letters(limit)
@@ -58,6 +63,13 @@ class DeadLetterEntry:
     letter: DeadLetter
 
 
+async def _count(letters: DeadLetterSource) -> int | None:
+    try:
+        return await letters.dead_letter_count()
+    except (Retryable, Permanent):
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetters:
     """The sources by name. All methods raise the sources' errors, and UnknownSource."""
@@ -71,6 +83,10 @@ class DeadLetters:
     ) -> "DeadLetters":
         """Return the sources of an installation: the outbox, and its queues by name."""
         return cls({"outbox": outbox} | {name: DeadLettersOfQueue(one, audit) for name, one in queues.items()}, clock)
+
+    async def counts(self) -> dict[str, int | None]:
+        """Return the number of dead letters by source. None: the source is unavailable now."""
+        return {source: await _count(letters) for source, letters in self.sources.items()}
 
     async def list(self, limit: int = LISTED) -> list[DeadLetterEntry]:
         found = []

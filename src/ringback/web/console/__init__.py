@@ -5,6 +5,7 @@ from starlette.routing import Route
 from ringback.web.console.audit import AuditPage
 from ringback.web.console.call_actions import CallActions
 from ringback.web.console.deliveries import DeliveryPages
+from ringback.web.console.exports import ExportFiles
 from ringback.web.console.heatmap import HeatmapPage
 from ringback.web.console.installation import InstallationPages
 from ringback.web.console.keys import KeyPages
@@ -23,5 +24,13 @@ def console_of(site: Site) -> tuple[list[Route], Live]:
     """
     live, pages = live_updates(site), Pages(site)
     calls = (Forms(site, pages), CallActions(site), DeliveryPages(site), HeatmapPage(site), Streams(site, live))
-    parts = (*calls, WrittenPage(site), AuditPage(site), InstallationPages(site), KeyPages(site), pages)
+    parts = (
+        *calls,
+        WrittenPage(site),
+        ExportFiles(site),
+        AuditPage(site),
+        InstallationPages(site),
+        KeyPages(site),
+        pages,
+    )
     return [route for part in parts for route in part.routes()], live

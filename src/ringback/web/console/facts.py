@@ -35,7 +35,7 @@ async def now_facts(flows: ConsoleFlows) -> Item:
     (stuck, *counts), work, dead, today, curve = await asyncio.gather(
         asyncio.gather(*(flows.views.count_calls(one, MOST_COUNTED + 1) for one in filters)),
         flows.work(),
-        only(flows.dead_letters, "outbox").list(MOST_COUNTED),
+        flows.dead_letters.counts(),
         flows.analytics.summary(_today(flows.analytics), compare=True),
         flows.analytics.series(_last_day(flows.analytics), "attempts", "hour", compare=False),
     )
@@ -47,7 +47,7 @@ async def now_facts(flows: ConsoleFlows) -> Item:
         "by_status": dict(zip(UNFINISHED, counts, strict=True)),
         "most": MOST_COUNTED,
         "most_waiting": MOST_WAITING,
-        "dead": len(dead),
+        "dead": dead,
         "work": {one.name: getattr(work, one.name) for one in fields(work)} | times,
         "today": {name: today["metrics"][name] for name in OF_TODAY},
         "curve": curve["items"],

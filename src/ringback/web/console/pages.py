@@ -26,12 +26,14 @@ from ringback.web.console.facts import MOST_COUNTED, Item, now_facts, only, stor
 from ringback.web.console.sessions import HEADERS, NOT_STORED, ROOT, Visitor
 from ringback.web.console.site import Site
 from ringback.web.problems import FieldProblem, Problem, found, from_pydantic, invalid, query_pointer
-from ringback.web.request_fields import ID, UUID, known_id
+from ringback.web.request_fields import ID, known_id
 from ringback.web.request_models import CallsQuery, RequestModel, SuppressionsQuery, WhyQuery
 
 PAGE_SIZE = 50
 #: A chart of a week by hours is still readable, and its page stays below 100 KB.
 MOST_BARS = 168
+#: A phone as people write it, with its country's code.
+_SPACED_PHONE = re.compile(r"\+[\d\s().-]{7,24}")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 #: The qualifiers of the search box, and the parameters of the list that they set.
 QUALIFIERS = {
@@ -119,8 +121,8 @@ class Pages:
 
     async def find(self, request: Request, visitor: Visitor) -> Response:
         text = request.query_params.get("q", "").strip()
-        if re.fullmatch(UUID, text) and await self.site.flows.views.call(text) is not None:
-            return RedirectResponse(f"{ROOT}/calls/{text}", 303, HEADERS | NOT_STORED)
+        if re.fullmatch(ID, text) and (call_id := await self.site.flows.views.call_with_id(text)) is not None:
+            return RedirectResponse(f"{ROOT}/calls/{call_id}", 303, HEADERS | NOT_STORED)
         return RedirectResponse(f"{ROOT}/calls?{urlencode(search(text))}", 303, HEADERS | NOT_STORED)
 
     async def now(self, request: Request, visitor: Visitor) -> Response:
@@ -144,6 +146,8 @@ class Pages:
             "analytics.html",
             "/analytics",
             asked=Asked(asked),
+            link=str(request.url),
+            exported=urlencode({name: text for name, text in asked.items() if name not in ("metric", "by", "step")}),
             metric=query.metric,
             by=query.by,
             step=step,
@@ -286,6 +290,8 @@ def search(text: str) -> dict[str, str]:
 
     `state:failed agent:agent_1` sets qualifiers. Other words are a phone if they look like one, else a contact id.
     """
+    if _SPACED_PHONE.fullmatch(text):
+        return {"phone": "+" + re.sub(r"\D", "", text)}
     asked: dict[str, str] = {}
     for word in text.split():
         name, colon, value = word.partition(":")

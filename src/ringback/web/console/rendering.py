@@ -96,9 +96,9 @@ class Renderer:
         shown = f"{moment.astimezone(self.zone):%Y-%m-%d %H:%M:%S}"
         return Markup('<time datetime="{}" title="{}">{}</time>').format(text, title, shown)
 
-    def clock(self, text: str, step: str) -> str:
-        """Format the start of a step in the report zone: hour and minute, or the day."""
-        moment = datetime.fromisoformat(text).astimezone(self.zone)
+    def clock(self, text: str, step: str, zone: str | None = None) -> str:
+        """Format the start of a step in a zone, else in the report zone: hour and minute, or the day."""
+        moment = datetime.fromisoformat(text).astimezone(self.zone if zone is None else ZoneInfo(zone))
         return f"{moment:%H:%M}" if step == "hour" else f"{moment:%Y-%m-%d}"
 
 

@@ -20,6 +20,7 @@ from ringback.domain.operations import WorkFacts
 from ringback.domain.phone_number import NumberPlan
 from ringback.flows.analytics import Analytics
 from ringback.flows.business_operations.runner import BusinessOperations
+from ringback.flows.exports import Exports
 from ringback.flows.operator.api_keys import ApiKeyRows
 from ringback.flows.operator.dead_letters import DeadLetters
 from ringback.flows.operator.deliveries import Deliveries
@@ -69,6 +70,10 @@ class KeyRows(ApiKeyRows, Protocol):
 
 
 class ConsoleViews(DetailedViews, LiveCalls, Protocol):
+    async def call_with_id(self, any_id: str) -> str | None:
+        """Find the call that has this id, or whose attempt, task, event or call at Retell has it."""
+        ...
+
     async def calls_by_id(self, call_ids: Collection[str]) -> list[dict[str, Any]]:
         """Return these calls as `calls_in_detail` does, in no order."""
         ...
@@ -99,6 +104,7 @@ class ConsoleFlows:
     views: ConsoleViews
     written: Written
     analytics: Analytics
+    exports: Exports
     dead_letters: DeadLetters
     work: Callable[[], Awaitable[WorkFacts]]
     operator: OperatorRoutes

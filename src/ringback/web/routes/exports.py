@@ -1,6 +1,7 @@
 """Exports: attempts, calls and events as CSV or JSON lines, streamed."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -32,28 +33,33 @@ def export_routes(
         "/{export}", dependencies=[needs(Permission.EXPORT)], response_class=StreamingResponse, responses=_FILES
     )
     async def export_rows(request: Request, export: ExportName, query: Annotated[ExportQuery, Query()]) -> Response:
-        kind, _, suffix = export.partition(".")
-        if kind not in KINDS or suffix not in _TYPES:
-            raise not_found(f"export; there are {', '.join(KINDS)}, each with .csv or .jsonl")
-        asked = query.filter(exports.report_zone, exports.clock.now())
-        if unusable := sorted(asked.keys.keys() - KINDS[kind]):
-            message = f"This cannot choose among {kind}."
-            raise invalid(
-                [FieldProblem(f"query:{PARAMETERS.get(key, key)}", "unknown_field", message) for key in unusable]
-            )
-        pages = pages_of(exports.rows, kind, asked)
-        if not sees_phones(request):
-            pages = with_masked_phones(pages)
-        parts = as_csv(pages, is_safe=query.safe_for_spreadsheets) if suffix == "csv" else as_json_lines(pages)
-        # Read before the status is sent: without a database the answer is 503, and not a file that breaks off.
-        first = await anext(parts, b"")
+        return await export_response(exports, export, query, masked=not sees_phones(request))
 
-        async def body() -> AsyncIterator[bytes]:
+    return router
+
+
+async def export_response(exports: Exports, export: str, query: ExportQuery, *, masked: bool) -> Response:
+    """Stream the rows as the file `export`, such as attempts.csv. Raises Problem for what cannot be exported."""
+    kind, _, suffix = export.partition(".")
+    if kind not in KINDS or suffix not in _TYPES:
+        raise not_found(f"export; there are {', '.join(KINDS)}, each with .csv or .jsonl")
+    asked = query.filter(exports.report_zone, exports.clock.now())
+    if unusable := sorted(asked.keys.keys() - KINDS[kind]):
+        possible = ", ".join(sorted(PARAMETERS.get(key, key) for key in KINDS[kind])) or "a range alone"
+        message = f"This cannot choose among {kind}; these can: {possible}."
+        raise invalid([FieldProblem(f"query:{PARAMETERS.get(key, key)}", "unknown_field", message) for key in unusable])
+    pages = pages_of(exports.rows, kind, asked)
+    if masked:
+        pages = with_masked_phones(pages)
+    parts = as_csv(pages, is_safe=query.safe_for_spreadsheets) if suffix == "csv" else as_json_lines(pages)
+    # Read before the status is sent: without a database the answer is 503, and not a file that breaks off.
+    first = await anext(parts, b"")
+
+    async def body() -> AsyncIterator[bytes]:
+        async with aclosing(parts):
             yield first
             async for part in parts:
                 yield part
 
-        headers = {"content-disposition": f'attachment; filename="{export}"', "cache-control": "no-store"}
-        return StreamingResponse(body(), media_type=_TYPES[suffix], headers=headers)
-
-    return router
+    headers = {"content-disposition": f'attachment; filename="{export}"', "cache-control": "no-store"}
+    return StreamingResponse(body(), media_type=_TYPES[suffix], headers=headers)
