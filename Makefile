@@ -6,11 +6,13 @@ SQS_READY := .venv-sqs/.ready
 CLIENT_READY := .venv-client/.ready
 AWS_READY := .venv-aws/.ready
 PEERS_READY := .venv-peers/.ready
+POSTGRESQL_READY := .postgresql/.ready
 WORKERS ?= 4
+DATABASE_TESTS := $(addprefix tests/,adapters contracts embedded flows proof/test_crashes.py properties races services web)
 # Compiling what they import is most of a short-lived process's work; container images often forbid to keep the result.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up test slow upgrade-story container-steps check chromium browser screenshots prove races properties bench tour wheel bundle deploy-check aws-story cold-start lock clean
+.PHONY: help setup demo up test slow upgrade-story container-steps check chromium browser screenshots prove races properties postgresql-versions bench tour wheel bundle deploy-check aws-story cold-start lock clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -61,6 +63,12 @@ races: $(READY) ## stops against dispatch, a thousand trials of each pair
 properties: $(READY) ## the time properties at sixty times their size
 	$(BIN)/python -m pytest -q tests/properties --hypothesis-profile full
 
+postgresql-versions: $(READY) $(SQS_READY) $(POSTGRESQL_READY) ## what speaks to the database, on PostgreSQL 14 to 17 (VERSIONS=16 for one); needs npm
+	for version in $(or $(VERSIONS),14 15 16 17); do \
+	  RINGBACK_TEST_POSTGRESQL_BIN=$(CURDIR)/.postgresql/node_modules/postgresql-$$version/native/bin \
+	  $(BIN)/pytest -q -rs -n $(WORKERS) $(DATABASE_TESTS) || exit 1; \
+	done
+
 bench: $(READY) $(PEERS_READY) ## every goal and path beside its floor and the usual libraries, in under 25 minutes
 	$(BIN)/python -m benchmarks --write
 
@@ -94,7 +102,7 @@ lock: $(READY) ## resolve the dependencies anew, hashes pinned, no index address
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade requirements/peers.in -o requirements/peers.txt
 
 clean: ## remove the environments and caches
-	rm -rf build .venv .venv-sqs .venv-client .venv-aws .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build .venv .venv-sqs .venv-client .venv-aws .venv-peers .postgresql .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # A virtual environment made by hand may exist already: `--clear` is not used, the installer is put into it either way.
 .venv/bin/uv: requirements/installer.txt
@@ -127,4 +135,12 @@ $(AWS_READY): .venv/bin/uv requirements/aws-tools.txt
 $(PEERS_READY): .venv/bin/uv requirements/peers.txt
 	$(PYTHON) -m venv .venv-peers
 	$(BIN)/uv pip install -q --python .venv-peers/bin/python --require-hashes -r requirements/peers.txt
+	@touch $@
+
+# The packages' own script, run here because npm may be told to run none, makes the links that an archive cannot have.
+$(POSTGRESQL_READY): requirements/postgresql/package-lock.json
+	mkdir -p .postgresql
+	cp requirements/postgresql/package.json requirements/postgresql/package-lock.json .postgresql/
+	npm ci --prefix .postgresql --ignore-scripts --no-audit --no-fund
+	for package in .postgresql/node_modules/postgresql-*; do (cd $$package && node scripts/hydrate-symlinks.js) || exit 1; done
 	@touch $@
