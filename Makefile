@@ -94,7 +94,7 @@ wheel: $(READY) ## the package for production, in dist/
 
 lock: $(READY) ## resolve the dependencies anew, hashes pinned, no index address written
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --extra dev pyproject.toml -o requirements/dev.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --constraint requirements/dev.txt pyproject.toml -o requirements/production.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --constraint requirements/dev.txt --extra otel pyproject.toml -o requirements/production.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade requirements/sqs-server.in -o requirements/sqs-server.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade requirements/client-generator.in -o requirements/client-generator.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade requirements/aws-tools.in -o requirements/aws-tools.txt

@@ -50,9 +50,13 @@ def faults(edge: Template, processes: Template) -> Iterator[str]:
     yield from _queue_faults(edge, function["Timeout"])
     yield from _policy_faults(edge | {"Resources": edge["Resources"] | processes["Resources"]})
     yield from _process_faults(processes)
+    yield from _service_faults(processes["Resources"])
     named = f"{handler.__module__}.{handler.__name__}"
     if function["Handler"] != named:
         yield f"WebhookFunction: Handler is {function['Handler']}, and the code has {named}"
+    alarms = [one["Properties"] for one in edge["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
+    if not any(one["MetricName"] == "5xx" for one in alarms):
+        yield "WebhookApi: no alarm on 5xx, and the function raises no error when SQS refuses a message"
     limit = edge["Resources"]["EventQueue"]["Properties"]["MaximumMessageSize"]
     if function["Environment"]["Variables"]["RINGBACK_MAX_MESSAGE_BYTES"] != str(limit):
         yield f"WebhookFunction: RINGBACK_MAX_MESSAGE_BYTES must be the MaximumMessageSize of EventQueue, {limit}"
@@ -121,14 +125,26 @@ def _process_faults(template: Template) -> Iterator[str]:
             served.add(container["Command"][1])
             if "/healthz" not in str(container.get("HealthCheck")):
                 yield f"{name}: has no health check"
-        plain = [one["Name"] for one in container["Environment"] if re.search("KEY|SECRET|PASSWORD", one["Name"])]
+        settings = [one["Fn::If"][1] if "Fn::If" in one else one for one in container["Environment"]]
+        plain = [one["Name"] for one in settings if re.search("KEY|SECRET|PASSWORD", one["Name"])]
         if plain:
             yield f"{name}: {plain[0]} is not read from a secret"
     if served != PROCESSES:
         yield f"processes: {', '.join(sorted(served ^ PROCESSES))} are served and unknown, or known and not served"
+
+
+def _service_faults(resources: Template) -> Iterator[str]:
     for name, resource in resources.items():
-        if resource["Type"] == "AWS::ECS::Service" and "Migration" not in _list(resource.get("DependsOn")):
-            yield f"{name}: must wait for Migration"
+        given = resource["Properties"]
+        match resource["Type"]:
+            case "AWS::ECS::Service" if "Migration" not in _list(resource.get("DependsOn")):
+                yield f"{name}: must wait for Migration"
+            case "AWS::ElasticLoadBalancingV2::TargetGroup" if given["HealthCheckPath"] != "/healthz":
+                yield f"{name}: must ask /healthz, or ECS replaces every task while the database fails over"
+            case "AWS::ApplicationAutoScaling::ScalableTarget":
+                service = given["ResourceId"]["Fn::Sub"].split("${")[-1].removesuffix(".Name}")
+                if resources[service]["Properties"]["DesiredCount"] != {"Ref": "AWS::NoValue"}:
+                    yield f"{service}: must have no DesiredCount, or a rollout takes tasks away from a backlog"
 
 
 def _list(value: Any) -> list[Any]:

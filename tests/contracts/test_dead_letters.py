@@ -51,6 +51,21 @@ async def test_a_replayed_letter_comes_as_if_it_were_new_and_the_others_stay(rig
     assert [one.body for one in await rig.queue.dead_letters(10)] == ["b"]
 
 
+async def test_poison_that_is_dead_again_at_once_is_replayed_once(rig):
+    await bury(rig.queue, *(f"poison {number}" for number in range(32)))
+    await asyncio.sleep(0.01)  # SQS stamps milliseconds
+
+    async def reject_all():
+        while True:
+            for message in await rig.queue.receive(10, 1, 30):
+                await rig.queue.dead_letter(message, "no JSON")
+
+    rejecting = asyncio.create_task(reject_all())
+    async with asyncio.timeout(30):
+        assert await rig.queue.replay(None) == 32
+    rejecting.cancel()
+
+
 async def test_a_second_replay_of_a_letter_does_nothing(rig):
     await bury(rig.queue, "a")
     [letter] = await rig.queue.dead_letters(10)

@@ -32,6 +32,7 @@ STARTS_TASKS = {
     "adapters/postgres/wake.py": "the listener, in the shell",
     "adapters/postgres/groups.py": "a group's error is raised to its units",
     "consumer.py": "its tasks run in the shell, or decide a message's outcome",
+    "flows/exports.py": "the error of a page is raised to its reader",
     "flows/outbox_delivery.py": "lanes in the shell; a parcel's error is the outcome of its rows",
     "batching.py": "hands errors to the callers",
     "services/scheduler.py": "jobs in the shell",

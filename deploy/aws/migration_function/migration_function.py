@@ -44,8 +44,10 @@ def migrate(properties, context):
         raise RuntimeError(f"the migration task did not start: {started['failures']}")
     arn = started["tasks"][0]["taskArn"]
     while context.get_remaining_time_in_millis() > MARGIN_MS:
-        task = ecs.describe_tasks(cluster=properties["Cluster"], tasks=[arn])["tasks"][0]
-        if task["lastStatus"] == "STOPPED":
+        found = ecs.describe_tasks(cluster=properties["Cluster"], tasks=[arn])["tasks"]
+        # A task that has just been started may not be found yet.
+        if found and found[0]["lastStatus"] == "STOPPED":
+            task = found[0]
             container = task["containers"][0]
             if container.get("exitCode") != 0:
                 reason = container.get("reason") or task.get("stoppedReason")

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+from ringback.adapters.clock import SystemClock
 from ringback.adapters.message_limits import in_batches
 from ringback.ports import DeadLetter
 
@@ -39,11 +40,16 @@ class SqsDeadLetters:
         return [DeadLetter(one["MessageId"], one["Body"], why, None) for one, why in zip(letters, reasons, strict=True)]
 
     async def replay(self, letter_id: str | None) -> int:
-        replayed = 0
+        replayed, began_ms = 0, SystemClock().now().timestamp() * 1000
         others: list[Letter] = []
         try:
             async for batch in self._batches():
-                wanted = [letter for letter in batch if letter_id in (None, letter["MessageId"])]
+                # A copy that became a dead letter again meanwhile would be replayed without an end.
+                earlier = [one for one in batch if int(one["Attributes"]["SentTimestamp"]) <= began_ms]
+                wanted = [letter for letter in earlier if letter_id in (None, letter["MessageId"])]
+                if batch and not earlier:
+                    others += batch
+                    break
                 others += [letter for letter in batch if letter not in wanted]
                 replayed += await self._send_back(wanted)
                 if letter_id is not None and replayed:
@@ -60,6 +66,7 @@ class SqsDeadLetters:
                 MaxNumberOfMessages=10,
                 VisibilityTimeout=LISTING_S,
                 MessageAttributeNames=["All"],
+                MessageSystemAttributeNames=["SentTimestamp"],
             )
             batch = answer.get("Messages", [])
             empty = 0 if batch else empty + 1
