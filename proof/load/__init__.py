@@ -145,7 +145,7 @@ class _Course:
         for name, figure in oracle.describe(answers, watch, plan.flood_s).items():
             self._note(name, figure)
         oracle.judge_answers(self._findings, self._reproduce, answers)
-        oracle.judge_endpoints(self._findings, self._reproduce, watch.knocks)
+        oracle.judge_endpoints(self._findings, self._reproduce, watch.probes)
         oracle.judge_memory(self._findings, self._reproduce, watch, with_growth=plan.flood_s > 60)
         return answers
 

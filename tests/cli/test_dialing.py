@@ -8,10 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from ringback import cli
-from ringback.cli.dialing import RULES, _decision
+from ringback.cli.dialing import _decision
 from ringback.domain import contact_snapshot, eligibility
 from ringback.domain.abt_event import FailReason
 from ringback.domain.eligibility import EligibilityVerdict
+from ringback.domain.rules_in_words import RULES_IN_WORDS
 
 run = CliRunner().invoke
 WHY = {
@@ -144,7 +145,7 @@ def test_every_rule_of_the_eligibility_check_has_a_sentence():
     source = inspect.getsource(eligibility) + inspect.getsource(contact_snapshot)
     rules = set(re.findall(r'_(?:defer|deny)\("(\w+)"', source)) | {contact_snapshot.NEVER_OPEN, contact_snapshot.DUE}
     assert len(rules) > 10
-    assert rules | {contact_snapshot.NOW, *map(str, refusals())} == RULES.keys()
+    assert rules | {contact_snapshot.NOW, *map(str, refusals())} == RULES_IN_WORDS.keys()
 
 
 def refusals() -> list[FailReason]:

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from proof.findings import Size
-from proof.harness.http import Message, read_message, says
+from proof.harness.http import Message, read_message, response_bytes
 from proof.harness.oracle import CallSeen
 from proof.invariants import Invariant
 from proof.provider import forms, prove
@@ -15,7 +15,7 @@ from proof.provider.cases import Drafts, Setting, cuts, every_family
 from proof.provider.outcomes import Case, Evidence, abandoned, answered, judge
 from proof.provider.proxy import CASE_KEY, CREATE, LIST, Entrance, Proxy
 
-ANSWER = says(201, b'{"call_id": "call_1"}')
+ANSWER = response_bytes(201, b'{"call_id": "call_1"}')
 
 
 async def test_the_small_size_holds_and_sees_planted_bugs(server_url, tmp_path):
@@ -39,7 +39,7 @@ def test_without_a_resend_no_case_may_see_a_second_unclear_request():
         assert case.family == "429" or case.outcome.creates == {1}, str(case)
 
 
-# What the oracle says of ledgers that are written by hand.
+# What the oracle response_bytes of ledgers that are written by hand.
 
 ATTEMPT = {"attempt_id": "a1", "state": "analyzed", "provider_call_id": "call_1"}
 RING = {"provider_call_id": "call_1", "metadata": {"ringback_attempt_id": "a1"}}
