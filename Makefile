@@ -12,7 +12,7 @@ DATABASE_TESTS := $(addprefix tests/,adapters contracts embedded flows proof/tes
 # Compiling what they import is most of a short-lived process's work; container images often forbid to keep the result.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up test slow upgrade-story container-steps check chromium browser screenshots prove races properties postgresql-versions bench tour wheel bundle deploy-check aws-story cold-start lock clean
+.PHONY: help setup demo up test slow sqs-stories upgrade-story container-steps check chromium browser screenshots prove races properties postgresql-versions bench tour wheel bundle deploy-check aws-story cold-start lock clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -30,6 +30,9 @@ test: $(READY) $(SQS_READY) $(CLIENT_READY) $(AWS_READY) ## every test, lint and
 
 slow: $(READY) $(SQS_READY) ## the stories that take a minute each: fail-over, rolling upgrade, crowds, the border
 	$(BIN)/pytest -q -m slow
+
+sqs-stories: $(READY) $(SQS_READY) ## the stories, each system with both queues on an SQS server
+	$(BIN)/pytest -q --queues sqs tests/stories
 
 upgrade-story: $(READY) $(SQS_READY) ## an earlier commit's processes (FROM=COMMIT) and this tree's share a database under load
 	$(BIN)/pytest -q -s -m slow tests/stories/test_upgrade.py $(if $(FROM),--upgrade-from=$(FROM))

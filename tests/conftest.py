@@ -62,6 +62,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--trials", type=int, default=25, help="trials of each race in tests/races (default: 25)")
     parser.addoption("--write-examples", action="store_true", help="write the examples of ABT events anew")
     parser.addoption("--race-seed", type=int, default=20261201, help="what their delays are drawn from")
+    parser.addoption("--queues", choices=["sqs"], help="where the stories' systems have both queues (default: tables)")
     parser.addoption("--upgrade-from", help="the commit from which the upgrade story upgrades")
     parser.addoption(
         "--groups", choices=forced_groups.CHOICES, help="how all stores group units of work, also those of processes"

@@ -201,7 +201,7 @@ async def make_databases(server_url: str, template: str) -> None:
     connection = await asyncpg.connect(server_url)
     for name, source in (("wrong_empty", "template1"), ("wrong_old", template)):
         await connection.execute(f"DROP DATABASE IF EXISTS {name}")
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {source} STRATEGY wal_log")
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {source}")
     await connection.close()
     old = await asyncpg.connect(named(server_url, "wrong_old"))
     await old.execute("UPDATE alembic_version SET version_num = '0001'")

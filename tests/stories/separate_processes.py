@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.sqs_server import AWS
+from tests.loopback import answers
+from tests.sqs_server import AWS, health_of, sqs_server
 
-from .running_system import SystemClient, clean_environment
+from .running_system import SystemClient, clean_environment, wait_until
 
 API_KEY = "rbk_for_the_story"
 RETELL = {"RETELL_API_KEY": "key_retell_places_calls", "RETELL_WEBHOOK_KEY": "key_retell_signs_webhooks"}
@@ -107,3 +108,11 @@ def waiting(sqs: Any, url: str) -> int:
 
 def ringback(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "ringback.cli", *arguments]
+
+
+def start_sqs(processes: Processes, port: int) -> str:
+    """Start an SQS server and return its endpoint."""
+    processes.start("ministack", *sqs_server(port, processes.home))
+    endpoint = f"http://127.0.0.1:{port}"
+    wait_until(lambda: answers(health_of(endpoint)), 30, "the SQS server answers")
+    return endpoint

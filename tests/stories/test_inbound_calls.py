@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 
+from .conftest import MakeQueues
 from .running_system import (
     FROM_NUMBER,
     Json,
@@ -125,8 +126,8 @@ def _heard(system: RunningSystem) -> dict[str, set[str]]:
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
-    with system_without_errors(tmp_path_factory.mktemp("inbound"), SPEED) as running:
+def system(make_queues: MakeQueues, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
+    with system_without_errors(tmp_path_factory.mktemp("inbound"), SPEED | make_queues()) as running:
         yield running
 
 

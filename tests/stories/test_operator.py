@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
+from .conftest import MakeQueues
 from .running_system import Answer, Json, RunningSystem, SystemClient, ask, clean_environment, new_call, wait_until
 
 #: A refused row is sent five times; the waits between add up to 15 s at most.
@@ -18,8 +19,8 @@ PAUSED = ("+13035550100", "+13035550103", "+13035550105")
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
-    running = RunningSystem(tmp_path_factory.mktemp("operated"), {"RINGBACK_EMULATOR_SPEED": "40"})
+def system(make_queues: MakeQueues, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
+    running = RunningSystem(tmp_path_factory.mktemp("operated"), {"RINGBACK_EMULATOR_SPEED": "40", **make_queues()})
     try:
         running.start()
         yield running

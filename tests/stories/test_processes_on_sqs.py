@@ -14,10 +14,18 @@ import pytest
 
 from tests.deploy.units import DEPLOY, PUBLIC_PATHS, SYSTEMD, process_units, read_unit, settings_of_the_page
 from tests.loopback import answers, free_ports, status_of
-from tests.sqs_server import health_of, sqs_client, sqs_server
+from tests.sqs_server import sqs_client
 
 from .running_system import SystemClient, clean_environment, new_call, wait_until
-from .separate_processes import API_KEY, Processes, check_end, settings_between, start_emulators, waiting
+from .separate_processes import (
+    API_KEY,
+    Processes,
+    check_end,
+    settings_between,
+    start_emulators,
+    start_sqs,
+    waiting,
+)
 
 UNITS = process_units()
 PROCESSES = tuple(UNITS)
@@ -28,14 +36,6 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
     running = Processes(tmp_path)
     yield running
     running.discard()
-
-
-def _start_sqs(processes: Processes, port: int) -> str:
-    """Start an SQS server and return its endpoint."""
-    processes.start("ministack", *sqs_server(port, processes.home))
-    endpoint = f"http://127.0.0.1:{port}"
-    wait_until(lambda: answers(health_of(endpoint)), 30, "the SQS server answers")
-    return endpoint
 
 
 def _create_queue(sqs: Any, name: str) -> str:
@@ -66,7 +66,7 @@ def test_calls_pass_through_every_process_and_both_queues(processes: Processes, 
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
     start_emulators(processes, ports, urls, "webhook-receiver", speed=40)
-    endpoint = _start_sqs(processes, ports["sqs"])
+    endpoint = start_sqs(processes, ports["sqs"])
     sqs = sqs_client(endpoint)
     queues = [_create_queue(sqs, name) for name in ("calls", "events")]
     settings = settings_of_the_page() | settings_between(urls, endpoint, database_url, *queues)

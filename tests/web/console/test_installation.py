@@ -39,7 +39,8 @@ async def test_the_doctor_that_takes_too_long_is_a_page(admin: Browser, monkeypa
 async def test_each_of_our_numbers_has_its_results(admin: Browser, calls) -> None:
     page = (await admin.get("/console/numbers")).text
     assert page.count("<tr data-row>") == 1
-    assert '<th scope="row">+14155550199</th><td class="number">3 <span class="hint">(0)</span></td>' in page
+    assert '<th scope="row">+14155550199</th><td class="number"><a data-rows="3" href="/console/rows?' in page
+    assert '3</a> <span class="hint">(0)</span></td>' in page
 
 
 async def test_without_calls_there_is_no_number(admin: Browser) -> None:
