@@ -287,8 +287,8 @@ class Acceptance(Protocol):
     async def people_now(self, people: Sequence[tuple[str, str]]) -> dict[str, PersonNow]:
         """Return the state of each (contact id, phone), by contact id. Contact ids must be distinct."""
 
-    async def count_dispatched(self, most: int) -> int:
-        """Count the calls that are on their way to the processors. The count stops at `most`."""
+    async def count_dispatched_at_once(self, most: int) -> int:
+        """Count the calls that were dispatched at their acceptance and not claimed yet. The count stops at `most`."""
 
     async def insert_accepted(self, accepted: Sequence[AcceptedCall], now: datetime) -> set[str]:
         """Write all calls in one commit; contact ids must be distinct. Returns the ids of the calls that were written.
@@ -299,7 +299,7 @@ class DueWork(Protocol):
     """Finds due tasks, lost dispatches, expired calls and attempts to check. Raises ClockIsOff."""
 
     async def release_due(self, now: datetime, limit: int, most_dispatched: int) -> int:
-        """Release at most `limit` due tasks, so that at most `most_dispatched` are on their way to the processor."""
+        """Release at most `limit` due tasks, so that at most `most_dispatched` released ones are on their way."""
 
     async def redispatch_lost(self, dispatched_before: datetime, now: datetime, limit: int) -> int: ...
     async def calls_past_expiry(self, now: datetime, limit: int) -> list[str]: ...

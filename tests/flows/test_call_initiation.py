@@ -261,13 +261,15 @@ async def test_an_accepted_call_is_one_line_of_the_log_and_a_replay_is_none(init
     assert store.accepted_calls == 2
 
 
-async def test_a_burst_leaves_room_for_what_is_due_in_the_database(initiation, pool, clock):
+async def test_a_burst_leaves_room_for_what_is_due_in_the_database(initiation, store, pool, clock):
     burst = [request(f"crm-{number}", phone=f"+1415555{number:04}") for number in range(100, 170)]
     answers = await initiation.accept_calls([AcceptRequest(one) for one in burst[:60]])
     assert [answer.status for answer in answers].count(CallStatus.QUEUED) == POLICY.most_dispatched == 50
     assert {answer.next_eligible_at for answer in answers} == {clock.now()}
     late = await initiation.accept_call(burst[60])
     assert late.status is CallStatus.SCHEDULED
+    clock.advance(1)
+    assert await store.release_due(clock.now(), 500, POLICY.most_dispatched) == 11, "the burst keeps no backlog back"
     await pool.execute("UPDATE tasks SET status = 'consumed' WHERE call_id = $1", answers[0].call_id)
     assert (await initiation.accept_call(burst[61])).status is CallStatus.QUEUED
 

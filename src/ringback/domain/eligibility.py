@@ -54,7 +54,8 @@ class DialPolicy:
     def most_dispatched(self) -> int:
         """How many calls are on their way to the processors at most: those that can start within five seconds.
 
-        Processors never wait for the scheduler's next tick. A backlog of any size waits in the database.
+        As many are dispatched at their acceptance, and as many are released by the scheduler. Processors never wait for
+        its next tick. A backlog of any size waits in the database.
         """
         return max(10, 5 * self.calls_per_second)
 

@@ -133,7 +133,7 @@ class CallInitiation:
         if all(one.request.not_before is not None and one.request.not_before > now for one in asked):
             return 0
         most = self.policy.most_dispatched
-        return most - await self.store.count_dispatched(most)
+        return most - await self.store.count_dispatched_at_once(most)
 
     async def _replays(self, asked: dict[int, AcceptRequest]) -> dict[int, AcceptResult]:
         keyed = {one.idempotency_key: position for position, one in asked.items() if one.idempotency_key is not None}

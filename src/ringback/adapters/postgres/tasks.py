@@ -11,21 +11,24 @@ OPEN_TASK = f"""
 SELECT {named_columns(Task)} FROM tasks
 WHERE call_id = $1 AND status IN {literals(OPEN_TASK_STATUSES)} FOR UPDATE
 """
-# Messages that are lost repeatedly do not count.
-COUNT_DISPATCHED = """
-SELECT count(*) FROM (SELECT FROM tasks WHERE status = 'dispatched' AND redispatches = 0 LIMIT $1) AS dispatched
+# What the acceptance dispatched at once, and what the scheduler released, are counted apart: a call that is triggered
+# now does not wait for a backlog, and a burst of such calls does not keep a backlog back. Messages that are lost
+# repeatedly do not count.
+_AT_ONCE = "status = 'dispatched' AND redispatches = 0 AND dispatched_at = created_at"
+_RELEASED = "status = 'dispatched' AND redispatches = 0 AND dispatched_at IS DISTINCT FROM created_at"
+COUNT_DISPATCHED_AT_ONCE = f"""
+SELECT count(*) FROM (SELECT FROM tasks WHERE {_AT_ONCE} LIMIT $1) AS dispatched
 """
 # Task rows only: the claim decides under the contact's lock whether the call may still be dialed.
 # Nothing is released while dialing is paused. Messages would only grow old in the queue, which keeps them for days at
 # most. They would be published again as lost, and would all be received at once after the resume.
-# The queue holds no more messages than can be started soon. A backlog of any size waits here in the order of due times,
-# and a call that is triggered now does not queue behind it. Messages that are lost repeatedly do not count.
-RELEASE_DUE = """
+# The queue holds no more messages than can be started soon. A backlog of any size waits here in the order of due times.
+RELEASE_DUE = f"""
 WITH due AS (
     SELECT task_id FROM tasks WHERE status = 'pending' AND due_at <= $1
       AND (SELECT paused_at IS NULL FROM installation)
     ORDER BY due_at
-    LIMIT greatest(0, least($2, $3 - (SELECT count(*) FROM tasks WHERE status = 'dispatched' AND redispatches = 0)))
+    LIMIT greatest(0, least($2, $3 - (SELECT count(*) FROM tasks WHERE {_RELEASED})))
     FOR UPDATE SKIP LOCKED),
 released AS (
     UPDATE tasks SET status = 'dispatched', dispatch = dispatch + 1, dispatched_at = $1, redispatches = 0
