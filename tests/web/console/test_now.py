@@ -3,6 +3,7 @@
 import json
 
 from ringback.domain.access import Role
+from ringback.ports import OutgoingMessage
 
 from .conftest import KEYS, PHONE, Browser, place
 
@@ -45,6 +46,23 @@ async def test_what_is_late_and_what_was_given_up_is_counted(admin: Browser, poo
     letters = (await admin.get("/console/dead-letters", source="outbox")).text
     assert letters.count("<tr data-row>") == 1
     assert "http_500" in letters and f'href="/console/calls/{call_id}"' in letters
+
+
+async def test_a_webhook_that_was_given_up_needs_a_person(admin: Browser, parts) -> None:
+    await parts.event_queue.send([OutgoingMessage("no JSON")])
+    (message,) = await parts.event_queue.receive(1, 1, 30)
+    await parts.event_queue.dead_letter(message, "message is not JSON")
+    page = (await admin.get("/console")).text
+    assert "1 thing needs a person." in page and "dead letters of the queue of events" in page
+    assert '<a data-letters="1" href="/console/dead-letters?source=events">1</a>' in page
+    assert (await admin.get("/console/dead-letters", source="events")).text.count("<tr data-row>") == 1
+
+
+async def test_todays_numbers_say_what_part_has_an_analysis_and_a_cost(calls, admin: Browser, pool) -> None:
+    assert "The cost is known of" not in (await admin.get("/console")).text
+    await pool.execute("UPDATE rollup_deltas SET cost_known = 0 WHERE attempts > 0")
+    await pool.execute("UPDATE rollup_hour SET cost_known = 0")
+    assert "The cost is known of 0 % of the attempts." in (await admin.get("/console")).text
 
 
 async def test_one_dead_letter_is_replayed_once(admin: Browser, pool) -> None:

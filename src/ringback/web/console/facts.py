@@ -50,6 +50,7 @@ async def now_facts(flows: ConsoleFlows) -> Item:
         "dead": dead,
         "work": {one.name: getattr(work, one.name) for one in fields(work)} | times,
         "today": {name: today["metrics"][name] for name in OF_TODAY},
+        "coverage": today["coverage"],
         "curve": curve["items"],
     }
 
