@@ -1,6 +1,7 @@
 """The parts of the import rules that import-linter does not see; the others stand in `.importlinter`."""
 
 import re
+import subprocess
 import sys
 from configparser import ConfigParser
 
@@ -47,3 +48,9 @@ def test_every_business_action_is_a_file_of_its_name_that_the_layer_contract_kno
     assert len(actions) == 9
     assert actions == set(independent)
     assert actions <= files
+
+
+def test_a_process_whose_queues_are_tables_does_not_load_amazons_sdk():
+    code = "import sys, ringback.up.stack; print({'botocore', 'aiobotocore'} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert ran.stdout == "set()\n"
