@@ -159,3 +159,17 @@ async def test_a_viewer_sees_no_form_that_writes(visitors) -> None:
     call_id = await place(visitors[Role.ADMIN])
     page = (await visitors[Role.VIEWER].get(f"/console/calls/{call_id}")).text
     assert re.findall(r'action="([^"]+)"', page) == ["/console/find", "/console/logout"]
+
+
+async def test_the_webhooks_of_an_attempt_are_shown_as_retell_sent_them(calls, admin: Browser, pool) -> None:
+    attempt_id = await pool.fetchval("SELECT attempt_id FROM attempts WHERE call_id = $1", calls[0])
+    address = f"/console/calls/{calls[0]}/webhooks"
+    assert f'href="{address}?attempt={attempt_id}"' in (await admin.get(f"/console/calls/{calls[0]}")).text
+    page = (await admin.get(address, attempt=attempt_id)).text
+    assert [page.count(f"<h2>Call {event},") for event in ("started", "ended", "analyzed")] == [1, 1, 1]
+    assert "&#34;disconnection_reason&#34;:" in page and PHONE not in page
+    await pool.execute("UPDATE provider_events SET body = NULL")
+    assert "Its content is not kept." in (await admin.get(address, attempt=attempt_id)).text
+    other = await pool.fetchval("SELECT attempt_id FROM attempts WHERE call_id <> $1 LIMIT 1", calls[0])
+    assert (await admin.get(address, attempt=other)).status_code == 404
+    assert (await admin.get(address)).status_code == 422

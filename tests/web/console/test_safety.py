@@ -25,6 +25,7 @@ MAY = {
     "GET /console/find": {"viewer", "operator", "admin"},
     "GET /console/analytics": {"viewer", "operator", "admin"},
     "GET /console/rows": {"viewer", "operator", "admin"},
+    "GET /console/calls/{call_id}/webhooks": {"viewer", "operator", "admin"},
     "GET /console/exports/{export}": {"viewer", "operator", "admin"},
     "GET /console/people": {"viewer", "operator", "admin"},
     "GET /console/written": {"viewer", "operator", "admin"},

@@ -48,6 +48,10 @@ UNION ALL SELECT call_id FROM tasks WHERE task_id = $1
 UNION ALL SELECT call_id FROM outbox WHERE message_id = $1 AND call_id IS NOT NULL
 LIMIT 1
 """
+_WEBHOOKS = """
+SELECT received_at AS at, event, fate, body FROM provider_events
+WHERE call_id = $1 AND attempt_id = $2 ORDER BY received_at LIMIT $3
+"""
 _MARK = "(SELECT string_agg(r.xmin::text, '.' ORDER BY r.ctid) FROM {} r WHERE r.call_id = c.call_id)"
 _MARKS = f"""
 SELECT c.call_id, concat_ws(',', c.xmin, {", ".join(map(_MARK.format, _MARKED))}) AS mark
@@ -171,6 +175,11 @@ class PostgresViews:
         async with connection_of(self._pool) as connection:
             found: str | None = await connection.fetchval(_CALL_WITH_ID, any_id)
         return found
+
+    async def webhooks(self, call_id: str, attempt_id: str, *, limit: int) -> list[Item]:
+        """Return the oldest webhooks about an attempt, each with its body, None if that is not kept."""
+        async with connection_of(self._pool) as connection:
+            return [item_of(row) for row in await connection.fetch(_WEBHOOKS, call_id, attempt_id, limit)]
 
     async def calls(self, wanted: CallFilter, *, cursor: str | None, limit: int) -> tuple[list[Item], str | None]:
         """Return a page of calls, the newest first."""

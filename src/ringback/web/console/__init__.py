@@ -13,6 +13,7 @@ from ringback.web.console.live import Live
 from ringback.web.console.pages import Pages
 from ringback.web.console.site import Site
 from ringback.web.console.streams import Streams, live_updates
+from ringback.web.console.webhooks import WebhooksPage
 from ringback.web.console.writes import Forms
 from ringback.web.console.written import WrittenPage
 
@@ -27,6 +28,7 @@ def console_of(site: Site) -> tuple[list[Route], Live]:
     parts = (
         *calls,
         WrittenPage(site),
+        WebhooksPage(site),
         ExportFiles(site),
         AuditPage(site),
         InstallationPages(site),

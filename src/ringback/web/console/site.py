@@ -74,6 +74,10 @@ class ConsoleViews(DetailedViews, LiveCalls, Protocol):
         """Find the call that has this id, or whose attempt, task, event or call at Retell has it."""
         ...
 
+    async def webhooks(self, call_id: str, attempt_id: str, *, limit: int) -> list[dict[str, Any]]:
+        """Return the oldest webhooks about an attempt, each with its body, None if that is not kept."""
+        ...
+
     async def calls_by_id(self, call_ids: Collection[str]) -> list[dict[str, Any]]:
         """Return these calls as `calls_in_detail` does, in no order."""
         ...
