@@ -64,19 +64,21 @@ class TrialQueues:
         return sum(int(attributes[count]) for attributes in asked for count in _COUNTS)
 
     def lose(self, call_id: str) -> bool:
-        """Delete a message about this call that no process has received. Others stay, and were received once more."""
-        url = self._urls["calls"]
-        answer = self._client.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["ApproximateReceiveCount"]
-        )
-        lost = False
-        for message in answer.get("Messages", []):
-            receipt = {"QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"]}
-            if call_id in message["Body"] and message["Attributes"]["ApproximateReceiveCount"] == "1":
-                self._client.delete_message(**receipt)
-                lost = True
-            else:
-                self._client.change_message_visibility(**receipt, VisibilityTimeout=0)
+        """Delete a message about this call that no process has received. Others stay, and were received once more.
+
+        They stay hidden until all are looked through, because a message that is received too often is a dead letter.
+        """
+        url, lost, others = self._urls["calls"], False, list[str]()
+        asked = {"QueueUrl": url, "MaxNumberOfMessages": 10, "MessageSystemAttributeNames": ["ApproximateReceiveCount"]}
+        while not lost and (messages := self._client.receive_message(**asked).get("Messages")):
+            for message in messages:
+                if call_id in message["Body"] and message["Attributes"]["ApproximateReceiveCount"] == "1":
+                    self._client.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                    lost = True
+                else:
+                    others.append(message["ReceiptHandle"])
+        for receipt in others:
+            self._client.change_message_visibility(QueueUrl=url, ReceiptHandle=receipt, VisibilityTimeout=0)
         return lost
 
     def dead_letters(self) -> list[str]:
