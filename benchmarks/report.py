@@ -35,7 +35,8 @@ side's, the median of the rounds' ratios. CPU is what one thousand requests or m
 side and in PostgreSQL or the broker. WAL is what PostgreSQL writes for one, with what the queue writes.
 
 - `accept`: POST /v1/calls over {CONNECTIONS} keep-alive connections, each call new and with an idempotency key, due in
-  300 days; `accept_now`: the same, due at once, so that each also leaves through the outbox into the call queue.
+  300 days; `accept_now`: the same, due at once. No processor runs, so all but the first ten wait as
+  rows; the floor sends each through the outbox.
   Floor: a Starlette handler, one statement for the calls that arrived together. FastAPI + aiobotocore: a Pydantic model
   and one send to SQS, no database.
 - `place`: the call processor, up to 200 in flight, against a provider that responds after
