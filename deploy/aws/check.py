@@ -54,8 +54,7 @@ def faults(edge: Template, processes: Template) -> Iterator[str]:
     named = f"{handler.__module__}.{handler.__name__}"
     if function["Handler"] != named:
         yield f"WebhookFunction: Handler is {function['Handler']}, and the code has {named}"
-    alarms = [one["Properties"] for one in edge["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
-    if not any(one["MetricName"] == "5xx" for one in alarms):
+    if not any(one["MetricName"] == "5xx" for one in _alarms(edge)):
         yield "WebhookApi: no alarm on 5xx, and the function raises no error when SQS refuses a message"
     limit = edge["Resources"]["EventQueue"]["Properties"]["MaximumMessageSize"]
     if function["Environment"]["Variables"]["RINGBACK_MAX_MESSAGE_BYTES"] != str(limit):
@@ -91,8 +90,7 @@ def _queue_faults(template: Template, timeout_s: int) -> Iterator[str]:
                 yield f"{target}: must accept messages as large as those of {name}"
             if queues[target]["MessageRetentionPeriod"] <= queue["MessageRetentionPeriod"]:
                 yield f"{target}: must keep dead letters longer than {name} keeps messages"
-    alarms = [one["Properties"] for one in template["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
-    watched = {(one["MetricName"], str(one.get("Dimensions"))) for one in alarms}
+    watched = {(one["MetricName"], str(one.get("Dimensions"))) for one in _alarms(template)}
     for name in queues:
         metric = "ApproximateNumberOfMessagesVisible" if name in targets else "ApproximateAgeOfOldestMessage"
         if not any(metric == seen and f"'{name}.QueueName'" in where for seen, where in watched):
@@ -145,6 +143,10 @@ def _service_faults(resources: Template) -> Iterator[str]:
                 service = given["ResourceId"]["Fn::Sub"].split("${")[-1].removesuffix(".Name}")
                 if resources[service]["Properties"]["DesiredCount"] != {"Ref": "AWS::NoValue"}:
                     yield f"{service}: must have no DesiredCount, or a rollout takes tasks away from a backlog"
+
+
+def _alarms(template: Template) -> list[dict[str, Any]]:
+    return [one["Properties"] for one in template["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
 
 
 def _list(value: Any) -> list[Any]:

@@ -152,11 +152,11 @@ def judge_answers(findings: Findings, reproduce: str, answers: Sequence[Answered
 
 
 def judge_endpoints(findings: Findings, reproduce: str, probes: Sequence[EndpointProbe]) -> None:
-    for name in sorted({knock.endpoint for knock in probes}):
-        mine = [knock for knock in probes if knock.endpoint == name]
-        refused = [knock for knock in mine if not knock.ok or knock.took_s > ANSWERED_WITHIN_S]
+    for name in sorted({probe.endpoint for probe in probes}):
+        mine = [probe for probe in probes if probe.endpoint == name]
+        refused = [probe for probe in mine if not probe.ok or probe.took_s > ANSWERED_WITHIN_S]
         if len(refused) > max(1, REFUSED_AT_MOST * len(mine)):
-            worst = max(knock.took_s for knock in mine)
+            worst = max(probe.took_s for probe in mine)
             findings.broke(Invariant.I1, f"{name}: {len(refused)} of {len(mine)} failed, {worst:.1f} s", reproduce)
 
 
@@ -182,10 +182,10 @@ def describe(answers: Sequence[Answered], watch: Watch, seconds: float) -> Mappi
         figures[f"{name}_accepted"] = milliseconds(accepted)
         figures[f"{name}_shed"] = milliseconds(shed)
     figures["requests"] = len(answers)
-    for name in sorted({knock.endpoint for knock in watch.probes}):
-        probes = [knock for knock in watch.probes if knock.endpoint == name]
-        failed = sum(not knock.ok for knock in probes)
-        took = milliseconds(knock.took_s for knock in probes)
+    for name in sorted({probe.endpoint for probe in watch.probes}):
+        probes = [probe for probe in watch.probes if probe.endpoint == name]
+        failed = sum(not probe.ok for probe in probes)
+        took = milliseconds(probe.took_s for probe in probes)
         figures[f"endpoint_{name}"] = {"probes": len(probes), "failed": failed} | took
     for role, samples in watch.memory_mib.items():
         mib = [round(weight) for _, weight in samples]

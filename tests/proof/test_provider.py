@@ -39,7 +39,7 @@ def test_without_a_resend_no_case_may_see_a_second_unclear_request():
         assert case.family == "429" or case.outcome.creates == {1}, str(case)
 
 
-# What the oracle response_bytes of ledgers that are written by hand.
+# The oracle judges ledgers that are written by hand.
 
 ATTEMPT = {"attempt_id": "a1", "state": "analyzed", "provider_call_id": "call_1"}
 RING = {"provider_call_id": "call_1", "metadata": {"ringback_attempt_id": "a1"}}

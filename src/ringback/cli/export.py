@@ -113,8 +113,10 @@ async def _write(target: Path, parts: AsyncIterator[bytes]) -> None:
         draft.unlink(missing_ok=True)
 
 
-def with_database(data_dir: Path, work: "Callable[[Pool], Awaitable[Result]]") -> Result:
-    """Run `work` over a connection without limits of time, because it reads every row."""
+def with_database(
+    data_dir: Path, work: "Callable[[Pool], Awaitable[Result]]", *, reads_every_row: bool = True
+) -> Result:
+    """Run `work` over one connection, without limits of time if it reads every row."""
     import asyncio
 
     from ringback.adapters.postgres.pool import open_pool
@@ -123,7 +125,7 @@ def with_database(data_dir: Path, work: "Callable[[Pool], Awaitable[Result]]") -
     url = database_url(data_dir)
 
     async def run() -> Result:
-        pool = await open_pool(url, max_size=1, is_unlimited=True)
+        pool = await open_pool(url, max_size=1, is_unlimited=reads_every_row)
         try:
             await require_schema(pool)
             return await work(pool)

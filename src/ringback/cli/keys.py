@@ -71,4 +71,4 @@ def revoke(name: str, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 def _with_keys(data_dir: Path, work: Callable[["PostgresApiKeys"], Awaitable[Result]]) -> Result:
     from ringback.adapters.postgres.api_keys import PostgresApiKeys
 
-    return with_database(data_dir, lambda pool: work(PostgresApiKeys(pool)))
+    return with_database(data_dir, lambda pool: work(PostgresApiKeys(pool)), reads_every_row=False)

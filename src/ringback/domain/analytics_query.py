@@ -26,6 +26,11 @@ NONE = "none"
 PARAMETERS = {"campaign": "campaign_id", "agent": "agent_id"}
 
 
+def parameters_of(keys: Iterable[str]) -> list[str]:
+    """Return the parameters of these keys in the order of the alphabet."""
+    return sorted(PARAMETERS.get(key, key) for key in keys)
+
+
 @dataclass(frozen=True, slots=True)
 class NotAggregated(Exception):
     """No rollup has these keys together. `possible` says what may be combined instead."""
@@ -125,8 +130,8 @@ def cut(
     names = _grains_of(wanted)
     fitting = [name for name in names if keys <= GRAINS[name]]
     if not fitting:
-        possible = tuple(" + ".join(sorted(PARAMETERS.get(key, key) for key in GRAINS[name])) for name in names)
-        told = ", ".join(sorted(PARAMETERS.get(key, key) for key in keys))
+        possible = tuple(" + ".join(parameters_of(GRAINS[name])) for name in names)
+        told = ", ".join(parameters_of(keys))
         raise NotAggregated(f"{told}: these are not counted together for this metric.", possible)
     for name in fitting:
         bounds = _bounds(name, asked, report_zone, step)
@@ -146,8 +151,7 @@ def check_keys_of_rows(asked: Filter, measure: str) -> None:
     """Raise NotAggregated for keys that the rows of this measure do not have. An attempt has all of them."""
     grain = "person" if is_of_persons(measure) else "reason" if measure == "denied" else None
     if grain is not None and (others := asked.keys.keys() - GRAINS[grain]):
-        told = ", ".join(sorted(PARAMETERS.get(key, key) for key in others))
-        possible = " + ".join(sorted(PARAMETERS.get(key, key) for key in GRAINS[grain]))
+        told, possible = ", ".join(parameters_of(others)), " + ".join(parameters_of(GRAINS[grain]))
         raise NotAggregated(f"{told}: this cannot choose among the rows of {measure}.", (possible,))
 
 

@@ -1,4 +1,4 @@
-"""What decides when a person is called next, in words that follow "because"."""
+"""The rules that decide when a person is called next, each as a clause that follows "because"."""
 
 #: The rules of the eligibility check, and the planned time.
 RULES_IN_WORDS = {

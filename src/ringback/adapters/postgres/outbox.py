@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from ringback.adapters.message_limits import MAX_LETTERS
 from ringback.adapters.postgres.audit import append
 from ringback.adapters.postgres.pool import Pool, connection_of, encode_json
 from ringback.adapters.postgres.tracked_rows import Statement, Write
@@ -57,7 +58,7 @@ UPDATE outbox SET due_at = $3, ready_at = $3 FROM failed
 WHERE outbox.order_key = failed.order_key AND id > $1 AND delivered_at IS NULL AND dead_at IS NULL
   AND due_at < $3::timestamptz
 """
-_DEAD_COUNT = "SELECT count(*) FROM (SELECT FROM outbox WHERE dead_at IS NOT NULL LIMIT 1001) AS dead"
+_DEAD_COUNT = "SELECT count(*) FROM (SELECT FROM outbox WHERE dead_at IS NOT NULL LIMIT $1) AS dead"
 _DEAD = """
 SELECT id, kind, message_id, order_key, call_id, tries, created_at, payload, last_error, dead_at
 FROM outbox WHERE dead_at IS NOT NULL ORDER BY dead_at, id LIMIT $1
@@ -114,7 +115,7 @@ class PostgresDeadOutbox:
 
     async def dead_letter_count(self) -> int:
         async with connection_of(self._pool) as connection:
-            return int(await connection.fetchval(_DEAD_COUNT))
+            return int(await connection.fetchval(_DEAD_COUNT, MAX_LETTERS + 1))
 
     async def dead_letters(self, limit: int) -> list[DeadLetter]:
         async with connection_of(self._pool) as connection:

@@ -11,9 +11,9 @@ OPEN_TASK = f"""
 SELECT {named_columns(Task)} FROM tasks
 WHERE call_id = $1 AND status IN {literals(OPEN_TASK_STATUSES)} FOR UPDATE
 """
-# What the acceptance dispatched at once, and what the scheduler released, are counted apart: a call that is triggered
-# now does not wait for a backlog, and a burst of such calls does not keep a backlog back. Messages that are lost
-# repeatedly do not count.
+# The acceptance dispatches some tasks at once, and the scheduler releases the others. Each kind has a count of its own.
+# So a call that is triggered now does not wait for a backlog, and a burst of such calls does not delay a backlog.
+# Messages that are lost repeatedly do not count.
 _AT_ONCE = "status = 'dispatched' AND redispatches = 0 AND dispatched_at = created_at"
 _RELEASED = "status = 'dispatched' AND redispatches = 0 AND dispatched_at IS DISTINCT FROM created_at"
 COUNT_DISPATCHED_AT_ONCE = f"""

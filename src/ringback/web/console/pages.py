@@ -147,7 +147,6 @@ class Pages:
             "/analytics",
             asked=Asked(asked),
             link=str(request.url),
-            exported=urlencode({name: text for name, text in asked.items() if name not in ("metric", "by", "step")}),
             metric=query.metric,
             by=query.by,
             step=step,

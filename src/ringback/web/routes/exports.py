@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from ringback.domain.access import Permission
-from ringback.domain.analytics_query import PARAMETERS
+from ringback.domain.analytics_query import parameters_of
 from ringback.domain.phone_number import NumberPlan
 from ringback.flows.exports import KINDS, Exports, as_csv, as_json_lines, pages_of, with_masked_phones
 from ringback.web.analytics_models import ExportQuery
@@ -44,10 +44,10 @@ async def export_response(exports: Exports, export: str, query: ExportQuery, *, 
     if kind not in KINDS or suffix not in _TYPES:
         raise not_found(f"export; there are {', '.join(KINDS)}, each with .csv or .jsonl")
     asked = query.filter(exports.report_zone, exports.clock.now())
-    if unusable := sorted(asked.keys.keys() - KINDS[kind]):
-        possible = ", ".join(sorted(PARAMETERS.get(key, key) for key in KINDS[kind])) or "a range alone"
+    if unusable := parameters_of(asked.keys.keys() - KINDS[kind]):
+        possible = ", ".join(parameters_of(KINDS[kind])) or "a range alone"
         message = f"This cannot choose among {kind}; these can: {possible}."
-        raise invalid([FieldProblem(f"query:{PARAMETERS.get(key, key)}", "unknown_field", message) for key in unusable])
+        raise invalid([FieldProblem(f"query:{name}", "unknown_field", message) for name in unusable])
     pages = pages_of(exports.rows, kind, asked)
     if masked:
         pages = with_masked_phones(pages)
