@@ -42,7 +42,8 @@ async def play_again(url: str, home: Path, case: Case, sqs: str | None) -> Findi
     async with open_testbeds(url, home, 1, sqs=sqs) as free:
         played = await Campaign(free, findings, _say).try_case(case)
     fired = "fired" if played.all_kills_fired else "did not all fire"
-    _say(f"{len(findings.violations)} violations; {played.killed} of {len(case.kills)} kills {fired}; logs in {home}")
+    kills = f"{len(played.killed)} of {len(case.kills)} kills {fired}"
+    _say(f"{len(findings.violations)} violations; {kills}; logs in {home}")
     return findings
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from proof.crashes.scenario import FROM_NUMBER, Scenario, Stop
+from proof.crashes.scenario import FROM_NUMBER, NO_ATTEMPT, Scenario, Stop
 from proof.harness.databases import INSTANCE
 
 Act = Callable[[Scenario], Awaitable[object]]
@@ -109,7 +109,7 @@ async def _agent_uses_functions(scenario: Scenario) -> None:
 async def _webhooks_of_unknown_calls(scenario: Scenario) -> None:
     """Another instance's, one of this instance whose attempt does not exist, and one without a call id."""
     call = {"call_id": f"call_{scenario.rng.getrandbits(104):027x}", "direction": "outbound", "call_status": "ended"}
-    marks = {"ringback_instance": INSTANCE, "ringback_attempt_id": "01900000-0000-7000-8000-000000000000"}
+    marks = {"ringback_instance": INSTANCE, "ringback_attempt_id": NO_ATTEMPT}
     await scenario.webhook({"event": "call_ended", "call": {**call, "metadata": {"ringback_instance": "another"}}})
     lost = {**call, "call_id": f"call_{scenario.rng.getrandbits(104):027x}", "metadata": marks}
     await scenario.webhook({"event": "call_ended", "call": lost})

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from proof.crashes import on_sqs
 from proof.crashes.acts import ACTS
-from proof.crashes.cases import OF_GROUPS, Case, Mode, Recording, Route, killing, recordings
+from proof.crashes.cases import OF_GROUPS, Case, Kill, Mode, Recording, Route, killing, recordings
 from proof.crashes.oracle import Judgement, Played
 from proof.crashes.testbed import Testbed
 from proof.findings import Findings, Say, Size
@@ -121,22 +121,22 @@ class Campaign:
         return played, judgement
 
     async def try_case(self, case: Case) -> Played:
-        """Play a case and record its findings. A case whose kills did not all fire counts as missed."""
+        """Play a case and record its findings. One whose kills did not all fire is judged too, and counts as missed."""
         played, judgement = await self.play(case)
         self._keep_saying()
         if not played.all_kills_fired and played.problem is None:
             self.missed += 1
-            return played
         self.findings.tried(*judgement.looked_at)
-        if case.kills:
+        if played.killed:
             self.findings.tried(Invariant.I20)
-            self.killed_at.update((point, case.mode) for point, _ in case.kills)
+            self.killed_at.update((point, case.mode) for point, _ in played.killed)
         for problem in judgement.problems:
             self.faults[problem.kind] += 1
-            self.findings.broke(problem.invariant, f"{problem.kind}: {problem.what}", reproduce(case))
+            self.findings.broke(problem.invariant, f"{problem.kind}: {problem.what}", reproduce(case, played.killed))
             self.say(f"{problem.invariant} {problem.kind}: {problem.what} ({case})")
-        if judgement.problems and case.kills and not any(one.invariant is Invariant.I20 for one in judgement.problems):
-            self.findings.broke(Invariant.I20, "not intact after a kill", reproduce(case))
+        broken = {problem.invariant for problem in judgement.problems}
+        if broken and played.killed and Invariant.I20 not in broken:
+            self.findings.broke(Invariant.I20, "not intact after a kill", reproduce(case, played.killed))
         return played
 
     async def record(self, cases: Iterable[tuple[Route, Case]]) -> Recording:
@@ -150,13 +150,18 @@ class Campaign:
         await asyncio.gather(*(one(route, case) for route, case in cases))
         return recording
 
-    async def kill(self, recording: Recording, point: Failpoint, mode: Mode, seed: int) -> None:
-        """One kill there, if it can be reached in this mode; tried again if it did not fire."""
+    async def kill(self, recording: Recording, point: Failpoint, mode: Mode, seed: int, wanted: int) -> None:
+        """One kill there, if it can be reached in this mode; tried again if it did not fire. More kills follow in the
+        same trial, at points that have had fewer than `wanted` in this mode."""
         for attempt in range(TRIES):
-            case = killing(recording, point, mode, seed + attempt * 1_000_003, surely=attempt > 0)
+            few = [other for other in Failpoint if self.killed_at[other, mode] < wanted]
+            seed_now = seed + attempt * 1_000_003
+            case = killing(recording, point, mode, seed_now, wanted=few, surely=attempt > 0)
             if case is None:
                 return
             played = await self.try_case(case)
+            for hits in played.hits[1:]:
+                recording.after_death[mode, case.acts[0]] |= hits
             if played.all_kills_fired or played.problem is not None:
                 return
 
@@ -201,8 +206,8 @@ class Campaign:
         }
 
 
-def reproduce(case: Case) -> str:
-    kills = ",".join(f"{point}:{hit}" for point, hit in case.kills) or "none"
+def reproduce(case: Case, killed: Iterable[Kill]) -> str:
+    kills = ",".join(f"{point}:{hit}" for point, hit in killed) or "none"
     queues = f"{on_sqs.VARIABLE}=sqs " if on_sqs.VARIABLE in os.environ else ""
     return f"{queues}python -m proof.crashes {kills} {case.seed} {case.mode.name.lower()} {'+'.join(case.acts)}"
 
@@ -240,8 +245,14 @@ async def _full(campaign: Campaign, seed: int, seeds: int) -> None:
     campaign.say(f"recorded: {len(Failpoint) - len(recording.unreached())} of {len(Failpoint)} points are reached")
     await asyncio.gather(*(campaign.catch(planted, seed) for planted in PLANTED))
     places = [(point, mode) for point in Failpoint for mode in Mode if recording.routes_to(point, mode)]
-    work = [(point, mode, seed + number) for number in range(seeds) for point, mode in places]
-    await asyncio.gather(*(campaign.kill(recording, *one) for one in work))
+    work = iter([(point, mode, number) for number in range(seeds) for point, mode in places])
+
+    async def work_on() -> None:
+        for point, mode, number in work:
+            if campaign.killed_at[point, mode] <= number:
+                await campaign.kill(recording, point, mode, seed + number, seeds)
+
+    await asyncio.gather(*(work_on() for _ in range(campaign.testbeds.qsize())))
     campaign.conclude(set(Failpoint) - set(recording.unreached()))
 
 

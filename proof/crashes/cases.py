@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -16,6 +16,12 @@ Kill = tuple[Failpoint, int]
 LATEST_HIT = 8
 #: The share of the trials in which a second act runs at the same time.
 SECOND_ACT_SHARE = 0.3
+#: A further death in the same trial costs a sixth of a trial. With five a queue would give a message up, rightly.
+MOST_DEATHS = 4
+#: The share of the trials with one death alone.
+ONE_DEATH_SHARE = 0.25
+#: A life after the first death ends at the first that it reaches of so many points.
+CHOICES = 6
 
 
 class Mode(StrEnum):
@@ -60,14 +66,15 @@ def product_settings(mode: Mode) -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """The lives end at `kills`, one after the other, each a point and which hit of it; the last life is not killed.
-    `bug` is planted in every life."""
+    """The lives end at `kills`, one after the other, each a point and which hit of it. A life after them ends at the
+    first that it reaches of its kills in `further`. The last one is not killed. `bug` is planted in every life."""
 
     seed: int
     mode: Mode
     acts: tuple[str, ...]
     kills: tuple[Kill, ...] = ()
     bug: str | None = None
+    further: tuple[tuple[Kill, ...], ...] = ()
 
     def __str__(self) -> str:
         kills = ", ".join(f"{point} at hit {hit}" for point, hit in self.kills) or "nothing"
@@ -98,9 +105,10 @@ def recordings(seed: int) -> Iterator[tuple[Route, Case]]:
 
 @dataclass
 class Recording:
-    """How often the last life of each route hit each point, by mode."""
+    """How often the last life of each route hit each point, and the lives after a death did at most, by mode."""
 
     hits: dict[tuple[Mode, Route], Counter[Failpoint]] = field(default_factory=lambda: defaultdict(Counter))
+    after_death: dict[tuple[Mode, str], Counter[Failpoint]] = field(default_factory=lambda: defaultdict(Counter))
 
     def note(self, route: Route, mode: Mode, hits: Counter[Failpoint]) -> None:
         self.hits[mode, route] += hits
@@ -114,8 +122,17 @@ class Recording:
         return [point for point in Failpoint if not any(hits[point] for hits in self.hits.values())]
 
 
-def killing(recording: Recording, point: Failpoint, mode: Mode, seed: int, *, surely: bool = False) -> Case | None:
-    """A case in which a life ends at this point; None if none is known in this mode. `surely`: at the first hit."""
+def killing(
+    recording: Recording,
+    point: Failpoint,
+    mode: Mode,
+    seed: int,
+    *,
+    wanted: Collection[Failpoint] = (),
+    surely: bool = False,
+) -> Case | None:
+    """A case in which a life ends at this point; None if none is known in this mode. The lives after it end at points
+    of `wanted` that such lives have hit. `surely`: at the first hit."""
     routes = recording.routes_to(point, mode)
     if not routes:
         return None
@@ -124,4 +141,14 @@ def killing(recording: Recording, point: Failpoint, mode: Mode, seed: int, *, su
     hit = 1 if surely else rng.randint(1, min(1 + hits // 2, hits, LATEST_HIT))
     company = [act for act in ACTS if act != route.act]
     acts = (route.act, *(rng.sample(company, 1) if rng.random() < SECOND_ACT_SHARE else ()))
-    return Case(seed, mode, acts, (*route.before, (point, hit)))
+    kills = (*route.before, (point, hit))
+    known = recording.after_death[mode, route.act]
+    choices = [(other, known[other]) for other in Failpoint if other in wanted and known[other]]
+    more = MOST_DEATHS - len(kills) if choices and rng.random() >= ONE_DEATH_SHARE else 0
+    further = tuple(_some(choices, rng) for _ in range(more))
+    return Case(seed, mode, acts, kills, further=further)
+
+
+def _some(choices: Sequence[tuple[Failpoint, int]], rng: random.Random) -> tuple[Kill, ...]:
+    chosen = rng.sample(choices, min(CHOICES, len(choices)))
+    return tuple((point, rng.randint(1, min(2, hits))) for point, hits in chosen)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,11 @@ CONNECTIONS = 7
 
 
 def live(spec: dict[str, Any], tell: Tell) -> None:
-    """`spec`: `page`, `port`, `environment` (the settings), `grouping` (its name), `kill` ([point, hit] or null), `bug`
-    (planted, or null)."""
+    """`spec`: `page`, `port`, `environment` (the settings), `grouping` (its name), `kills` ((point, hit), each of which
+    ends the life), `bug` (planted, or null)."""
     configure_logs("json", sys.stderr)
     page = SharedPage(Path(spec["page"]))
-    arm(_action(page, spec["kill"], tell))
+    arm(_action(page, spec["kills"], tell))
     if "AWS_ENDPOINT_URL_SQS" in spec["environment"]:
         on_sqs.prepare(spec["environment"])
     if spec["bug"] is not None:
@@ -55,10 +55,10 @@ def live(spec: dict[str, Any], tell: Tell) -> None:
     run_loop(_run(spec, page, tell))
 
 
-def _action(page: SharedPage, kill: list[Any] | None, tell: Tell) -> Callable[[Failpoint], None]:
+def _action(page: SharedPage, kills: Sequence[tuple[str, int]], tell: Tell) -> Callable[[Failpoint], None]:
     def count(point: Failpoint) -> None:
         hits = page.count(point)
-        if kill is not None and [point, hits] == kill:
+        if (point, hits) in kills:
             tell("reached", str(point))
             os.kill(os.getpid(), signal.SIGKILL)
 

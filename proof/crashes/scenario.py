@@ -20,6 +20,8 @@ from ringback.domain.abt_event import iso
 from ringback_emulator.outgoing_requests import retell_signature
 
 FROM_NUMBER = "+14155550199"
+#: An id that no attempt has.
+NO_ATTEMPT = "01900000-0000-7000-8000-000000000000"
 _AREAS = (202, 203, 205, 206, 207, 208, 209, 210, 212, 213, 214, 215, 216, 217, 218, 219, 224, 225, 228, 229)
 
 

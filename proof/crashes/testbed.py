@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import asyncpg
 
 from proof.crashes import emulated, product
 from proof.crashes.acts import ACTS
-from proof.crashes.cases import Case, product_settings
+from proof.crashes.cases import Case, Kill, product_settings
 from proof.crashes.finishing import Snapshot, Watch, leap
 from proof.crashes.ledgers import Ledger
 from proof.crashes.on_sqs import TrialQueues
@@ -24,6 +25,7 @@ from proof.harness.ports import ReservedPort
 from proof.harness.processes import API_KEY, EMULATOR_KEYS, ENGAGE_SECRET, RETELL_KEYS
 from ringback.adapters.postgres.pool import open_pool
 from ringback.adapters.postgres.rollup_rows import PostgresRollupRows
+from ringback.failpoints import Failpoint
 
 FINISH_WITHIN_S = 240.0
 #: A dead product stays dead at most so long by its own clock.
@@ -136,11 +138,11 @@ class Testbed:
     async def _keep_alive(self, played: Played, children: list[Child]) -> None:
         """One life after the other. Ends only by an exception: a life that ended without a kill."""
         rng = random.Random(f"lives {played.case.seed}")
-        kills = list(played.case.kills)
+        due = [(kill,) for kill in played.case.kills] + list(played.case.further)
         while True:
             began = self._page.now()
-            kill = [str(kills[0][0]), kills[0][1]] if kills else None
-            child = Child(product.live, self._product_spec(played.case, kill), self._home / "product.log")
+            kills = due.pop(0) if due else ()
+            child = Child(product.live, self._product_spec(played.case, kills), self._home / "product.log")
             children.append(child)
             ready = asyncio.create_task(child.ready.wait())
             ended = asyncio.create_task(child.ended.wait())
@@ -154,9 +156,9 @@ class Testbed:
                 ended.cancel()
             if child.reached is None:
                 raise LifeEndedByItself(f"a life ended by itself with {child.status}: see {self._home}/product.log")
-            kills.pop(0)
-            played.killed += 1
             played.hits.append(self._page.hits())
+            point = Failpoint(child.reached)
+            played.killed.append((point, played.hits[-1][point]))
             self._page.forget_life()
             # Dead for a moment of real time, and for up to a minute and a half of its own.
             await asyncio.sleep(rng.uniform(0.0, 0.05))
@@ -185,7 +187,7 @@ class Testbed:
             played.problem = f"not finished: {snapshot.what_is_left() if snapshot else 'never seen'}"
             raise
 
-    def _product_spec(self, case: Case, kill: list[Any] | None) -> dict[str, Any]:
+    def _product_spec(self, case: Case, kills: Sequence[Kill]) -> dict[str, Any]:
         environment = {
             **product_settings(case.mode),
             "RINGBACK_DATABASE_URL": self._database_url,
@@ -204,7 +206,7 @@ class Testbed:
             "port": port,
             "environment": environment,
             "grouping": grouping,
-            "kill": kill,
+            "kills": [(str(point), hit) for point, hit in kills],
             "bug": case.bug,
         }
 

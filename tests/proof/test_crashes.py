@@ -35,7 +35,7 @@ def test_every_planted_bug_has_its_case() -> None:
 def test_a_case_can_be_played_again_by_what_a_finding_says() -> None:
     kills = ((Failpoint.CLAIM_COMMITTED, 1), (Failpoint.LEASE_OVER, 2))
     case = Case(17, Mode.FORGETFUL, ("pair", "silent"), kills)
-    assert read_case(reproduce(case).split()[3:]) == case
+    assert read_case(reproduce(case, kills).split()[3:]) == case
     assert read_case(["claim.committed", "1", "remembers"]).acts == tuple(ACTS)
 
 
@@ -45,6 +45,25 @@ def test_the_same_seed_gives_the_same_case() -> None:
     cases = [killing(recording, Failpoint.CLAIM_COMMITTED, Mode.REMEMBERS, seed) for seed in (1, 1, 2)]
     assert cases[0] == cases[1] != cases[2]
     assert killing(recording, Failpoint.CLAIM_COMMITTED, Mode.FORGETFUL, 1) is None
+
+
+def test_lives_after_a_death_end_at_wanted_points_that_such_lives_have_hit() -> None:
+    recording = Recording()
+    recording.note(Route("answered"), Mode.REMEMBERS, Counter({Failpoint.CLAIM_COMMITTED: 3}))
+    recording.after_death[Mode.REMEMBERS, "answered"] |= Counter(
+        {Failpoint.EVENT_APPLIED: 5, Failpoint.LEASE_OVER: 1, Failpoint.OUTBOX_CARRIED: 1}
+    )
+    wanted = {Failpoint.EVENT_APPLIED, Failpoint.LEASE_OVER, Failpoint.ENGAGE_ASKING}
+    found = set()
+    for seed in range(40):
+        case = killing(recording, Failpoint.CLAIM_COMMITTED, Mode.REMEMBERS, seed, wanted=wanted)
+        assert case is not None
+        found.add((len(case.kills), len(case.further)))
+        assert all({point for point, _ in life} == wanted - {Failpoint.ENGAGE_ASKING} for life in case.further)
+        assert all(
+            hit <= (2 if point is Failpoint.EVENT_APPLIED else 1) for life in case.further for point, hit in life
+        )
+    assert found == {(1, 0), (1, 3)}
 
 
 def test_a_leap_moves_both_clocks_of_every_process_that_maps_the_page(tmp_path: Path) -> None:
