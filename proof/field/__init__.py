@@ -9,6 +9,7 @@ from proof.field.running import TestSaid, Told, run_tests
 from proof.findings import Findings, Say, Size
 
 SUITE = "field"
+AT_ONCE = 2
 #: Each test says under this name how many cases it has tried. One that says nothing is one case.
 CASES = "cases"
 
@@ -16,14 +17,23 @@ CASES = "cases"
 def run(size: Size, seed: int, say: Say) -> Findings:
     """The races draw their delays from `seed`; properties and stories have seeds of their own, which never change."""
     findings = Findings(SUITE, seed, {"pieces": [piece.name for piece in pieces(size)]})
-    for piece in pieces(size):
-        began = time.monotonic()
-        options = (*piece.options.split(), "--race-seed", str(seed))
-        told = asyncio.run(run_tests(piece.nodes, options=options, timeout_s=piece.timeout_s))
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def run_piece(piece: Piece) -> None:
+        async with turns:
+            began = time.monotonic()
+            options = (*piece.options.split(), "--race-seed", str(seed))
+            told = await run_tests(piece.nodes, options=options, timeout_s=piece.timeout_s)
         judge(piece, told, seed, findings)
-        say(
-            f"{piece.name}: {cases_in(told.calls):,} cases of {len(told.calls)} tests, {time.monotonic() - began:.0f} s"
-        )
+        took_s = time.monotonic() - began
+        say(f"{piece.name}: {cases_in(told.calls):,} cases of {len(told.calls)} tests, {took_s:.0f} s")
+
+    async def run_all() -> None:
+        async with asyncio.TaskGroup() as group:
+            for piece in pieces(size):
+                group.create_task(run_piece(piece))
+
+    asyncio.run(run_all())
     return findings
 
 

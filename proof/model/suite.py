@@ -1,6 +1,8 @@
 """Search every configuration of the model to its end, and show that each planted bug has a counterexample."""
 
+import multiprocessing
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 
 from proof.findings import Findings, Say, Size
 from proof.invariants import Invariant
@@ -38,6 +40,7 @@ SMALL = (
     Bounds("look-ups impossible", faults=3, wishes=0, lookups=1, workers=1),
 )
 
+AT_ONCE = 2
 #: Ways of each configuration that the product takes too, beside the shortest one to each edge.
 SAMPLED = 30
 
@@ -63,23 +66,35 @@ def run(size: Size, seed: int, say: Say) -> Findings:
     edges: Counter[Edge] = Counter()
     ways: dict[Edge, tuple[Bounds, tuple[Label, ...]]] = {}
     totals: Counter[str] = Counter()
-    for bounds in configurations:
-        searched = Search(bounds, Rules()).run(say)
-        _note(findings, searched)
-        edges += searched.edges
-        ways = {edge: (bounds, labels) for edge, labels in searched.ways.items()} | ways
-        totals += Counter(states=searched.states, transitions=searched.transitions, rests=searched.rests)
-        say(_line(searched))
+    # A fork of a test's process would have its locks and threads.
+    with ProcessPoolExecutor(AT_ONCE, mp_context=multiprocessing.get_context("forkserver")) as pool:
+        for bounds, searched in zip(configurations, pool.map(_search, configurations), strict=True):
+            _note(findings, searched)
+            edges += searched.edges
+            ways = {edge: (bounds, labels) for edge, labels in searched.ways.items()} | ways
+            totals += Counter(states=searched.states, transitions=searched.transitions, rests=searched.rests)
+            say(_line(searched))
+        caught = list(pool.map(_way_to_bug, range(len(PLANTED))))
     _note_edges(findings, edges)
     findings.counts |= {"configurations": len(configurations), **totals, "edges_walked": len(edges)}
-    for planted in PLANTED:
-        found = Search(planted.bounds, planted.rules(), aim=planted.aim).run().found
-        findings.plant(planted.name, bool(found), planted.aim)
-        say(f"{planted.name}: {planted.what} {_way(found[0]) if found else 'NOT CAUGHT'}")
+    for planted, way in zip(PLANTED, caught, strict=True):
+        findings.plant(planted.name, way is not None, planted.aim)
+        say(f"{planted.name}: {planted.what} {way or 'NOT CAUGHT'}")
     if size is Size.FULL:
         # A few ways are part of the tests, on the database that these have.
         compare(findings, ways, SAMPLED, say)
     return findings
+
+
+def _search(bounds: Bounds) -> Searched:
+    return Search(bounds, Rules()).run()
+
+
+def _way_to_bug(number: int) -> str | None:
+    """None if the search does not find it."""
+    planted = PLANTED[number]
+    found = Search(planted.bounds, planted.rules(), aim=planted.aim).run().found
+    return _way(found[0]) if found else None
 
 
 def _told(bounds: Bounds) -> dict[str, object]:
