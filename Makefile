@@ -12,7 +12,7 @@ DATABASE_TESTS := $(addprefix tests/,adapters contracts embedded flows proof/tes
 # Compiling what they import is most of a short-lived process's work; container images often forbid to keep the result.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up test slow sqs-stories upgrade-story container-steps check chromium browser screenshots prove races properties postgresql-versions bench tour wheel bundle deploy-check aws-story cold-start lock clean
+.PHONY: help setup demo up test matrices slow sqs-stories upgrade-story container-steps check chromium browser screenshots prove races properties postgresql-versions bench tour wheel bundle deploy-check aws-story cold-start lock clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -24,15 +24,18 @@ demo: $(READY) ## a handful of real calls through every part, with a live timeli
 up: $(READY) ## the whole system on this machine, until Ctrl-C
 	$(BIN)/ringback up
 
-test: $(READY) $(SQS_READY) $(CLIENT_READY) $(AWS_READY) ## every test, lint and type check, in six to twelve minutes
+test: $(READY) $(SQS_READY) $(CLIENT_READY) $(AWS_READY) ## lint, types, layers, and the tests but for the matrices and the slow ones
 	$(MAKE) check
 	$(BIN)/pytest -q -rs -n $(WORKERS)
+
+matrices: $(READY) $(SQS_READY) ## one story in many forms: the browser, small sizes of the proof and the benchmarks, wrong set-ups
+	$(BIN)/pytest -q -rs -n $(WORKERS) -m matrix
 
 slow: $(READY) $(SQS_READY) ## the stories that take a minute each: fail-over, rolling upgrade, crowds, the border
 	$(BIN)/pytest -q -m slow
 
 sqs-stories: $(READY) $(SQS_READY) ## the stories, each system with both queues on an SQS server
-	$(BIN)/pytest -q --queues sqs tests/stories
+	$(BIN)/pytest -q --queues sqs -m 'not slow' tests/stories
 
 upgrade-story: $(READY) $(SQS_READY) ## an earlier commit's processes (FROM=COMMIT) and this tree's share a database under load
 	$(BIN)/pytest -q -s -m slow tests/stories/test_upgrade.py $(if $(FROM),--upgrade-from=$(FROM))
@@ -52,7 +55,7 @@ chromium: ## Debian's browser for the console's tests; needs root
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium-headless-shell fonts-dejavu-core )
 
 browser: $(READY) chromium ## the console in a real browser: accessibility, keyboard, weight, every link
-	$(BIN)/pytest -q -rs tests/played_week
+	$(BIN)/pytest -q -rs -m matrix tests/played_week
 
 screenshots: $(READY) chromium ## the pictures of docs/console.md, of a week that it plays
 	$(BIN)/python -m tests.played_week.screenshots docs/console
@@ -69,7 +72,7 @@ properties: $(READY) ## the time properties at sixty times their size
 postgresql-versions: $(READY) $(SQS_READY) $(POSTGRESQL_READY) ## what speaks to the database, on PostgreSQL 14 to 17 (VERSIONS=16 for one); needs npm
 	for version in $(or $(VERSIONS),14 15 16 17); do \
 	  RINGBACK_TEST_POSTGRESQL_BIN=$(CURDIR)/.postgresql/node_modules/postgresql-$$version/native/bin \
-	  $(BIN)/pytest -q -rs -n $(WORKERS) $(DATABASE_TESTS) || exit 1; \
+	  $(BIN)/pytest -q -rs -n $(WORKERS) -m 'not slow' $(DATABASE_TESTS) || exit 1; \
 	done
 
 bench: $(READY) $(PEERS_READY) ## every goal and path beside its floor and the usual libraries, in under 25 minutes

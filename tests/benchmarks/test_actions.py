@@ -15,6 +15,8 @@ from benchmarks.running import Plan
 from benchmarks.seeding import ids_of
 from ringback.adapters.retell.functions import parse_tool_call
 
+pytestmark = pytest.mark.matrix
+
 EVERYTHING = {*(kind.name for kind in KINDS), EMPTY, ROUND_TRIP, COMMIT}
 
 

@@ -11,6 +11,8 @@ from benchmarks.lake import COPIES, run_lake
 from benchmarks.running import Plan
 from tests.postgresql import short_lived_copy
 
+pytestmark = pytest.mark.matrix
+
 
 @pytest.fixture
 def database_url(server_url: str, template_database: str) -> Iterator[str]:

@@ -27,6 +27,8 @@ from benchmarks.seeding import Seeding
 from benchmarks.turns import Side
 from ringback.up.state import free_port
 
+pytestmark = pytest.mark.matrix
+
 PLAN = Plan(seconds=0.2, rounds=1, limit_s=60.0, seed=7, filled_calls=2000)
 PROGRAMS = {
     (path.name, program.name): (path, program) for path in PATHS for program in path.programs if not program.is_peer

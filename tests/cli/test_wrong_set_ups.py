@@ -208,6 +208,7 @@ async def make_databases(server_url: str, template: str) -> None:
     await old.close()
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("set_up", SET_UPS, ids=lambda set_up: set_up.name)
 def test_a_wrong_set_up_ends_with_one_sentence_and_exit_code_2(set_up: WrongSetUp, surroundings):
     env = {name: value.format(**surroundings) for name, value in set_up.env.items()}

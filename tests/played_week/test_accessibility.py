@@ -16,6 +16,8 @@ from ringback.domain.access import Role
 from .conftest import KEYS, cookies, newest, sign_in
 from .test_crawl import RANGE
 
+pytestmark = pytest.mark.matrix
+
 #: A page with everything that it loads, by a browser that has nothing of it yet.
 MOST_BYTES = 100 * 1024
 #: A window of 1280 pixels at a zoom of 200 %.

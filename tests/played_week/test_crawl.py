@@ -6,11 +6,14 @@ from html.parser import HTMLParser
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 import httpx
+import pytest
 
 from ringback.domain.metrics import METRICS
 from ringback.flows.analytics import BREAKDOWNS
 
 from .conftest import UNTIL, WEEK
+
+pytestmark = pytest.mark.matrix
 
 #: The attributes of numbers, and the largest number that is counted exactly.
 COUNTS, MOST = ("data-count", "data-rows", "data-letters"), 1000

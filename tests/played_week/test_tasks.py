@@ -13,6 +13,8 @@ from ringback.domain.access import Role
 from .conftest import KEYS, newest
 from .test_crawl import RANGE
 
+pytestmark = pytest.mark.matrix
+
 #: Presses of Tab until a thing is reached. A page with a longest list has fewer stops.
 MOST_TABS = 400
 

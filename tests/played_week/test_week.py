@@ -4,10 +4,14 @@ from collections import Counter
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from ringback.up.played_week.people import People
 from ringback.up.played_week.requests import acts_of_week
 
 from .conftest import UNTIL, WEEK, Played
+
+pytestmark = pytest.mark.matrix
 
 
 async def test_every_number_is_that_of_its_rows(played: Played) -> None:

@@ -3,6 +3,8 @@
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from proof.crashes.__main__ import read_case
 from proof.crashes.acts import ACTS
 from proof.crashes.campaign import PLANTED, reproduce, run_on
@@ -16,6 +18,7 @@ from ringback.failpoints import Failpoint
 SEED = 20261122
 
 
+@pytest.mark.matrix
 def test_every_point_is_reached_and_nothing_is_lost_doubled_unexpected_or_unresolved(
     server_url: str, template_database: str, tmp_path: Path
 ) -> None:

@@ -5,6 +5,8 @@ import random
 from base64 import b64encode
 from urllib.parse import quote
 
+import pytest
+
 from proof.findings import Findings, Size
 from proof.harness.http import Reply, Request
 from proof.hostile import run
@@ -16,6 +18,7 @@ SEED = 20261122
 PROBLEM = {"content-type": "application/problem+json"}
 
 
+@pytest.mark.matrix
 def test_nothing_hostile_is_accepted_crashes_or_makes_the_system_talk():
     found = run(Size.SMALL, SEED, lambda line: None)
     assert [(one.what, one.reproduce) for one in found.violations] == []

@@ -15,6 +15,7 @@ from proof.kill.calls import OUTCOMES, draw_calls
 SEED = 20261122
 
 
+@pytest.mark.matrix
 def test_every_call_in_flight_finishes_after_kill_nine_of_all_processes() -> None:
     found = run(Size.SMALL, SEED, print)
     assert found.violations == []

@@ -35,6 +35,7 @@ def findings():
     return Findings("load", seed=1)
 
 
+@pytest.mark.matrix
 def test_twice_what_this_machine_sustains_loses_nothing():
     said = []
     found = load.run(Size.SMALL, 20261122, said.append)

@@ -18,6 +18,7 @@ from proof.provider.proxy import CASE_KEY, CREATE, LIST, Entrance, Proxy
 ANSWER = response_bytes(201, b'{"call_id": "call_1"}')
 
 
+@pytest.mark.matrix
 async def test_the_small_size_holds_and_sees_planted_bugs(server_url, tmp_path):
     found = await prove(server_url, tmp_path, Size.SMALL, 20261122, lambda line: None)
     assert found.violations == []

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from proof.findings import Findings, Size
 from proof.harness.databases import Databases
 from proof.harness.oracle import ANY, Expected, Observed
@@ -12,6 +14,7 @@ from proof.surroundings.load import Posted
 SEED = 20261201
 
 
+@pytest.mark.matrix
 def test_the_scenarios_hold_and_their_planted_bugs_are_caught(server_url: str, template_database: str, tmp_path: Path):
     found = Findings("surroundings", SEED)
     run_in_process(Databases(server_url, template_database, tmp_path), found, Size.SMALL, lambda _: None)

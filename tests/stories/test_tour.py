@@ -2,12 +2,15 @@
 
 import io
 
+import pytest
+
 from tests.tour.__main__ import TASKS
 from tests.tour.tour import Task, Tour, report, walk_all
 
 from .running_system import RunningSystem
 
 
+@pytest.mark.matrix
 def test_every_statement_of_the_short_tasks_is_true(make_system) -> None:
     running = make_system()
     running.start()

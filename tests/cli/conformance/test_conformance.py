@@ -95,6 +95,7 @@ async def test_a_good_receiver_keeps_every_rule_and_has_got_every_type_and_reaso
     assert len({event["data"]["call_id"] for event in good.events.values()} & set(json.dumps(read_examples()))) == 0
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("kind", BREAKS, ids=lambda kind: kind.__name__)
 async def test_a_bad_receiver_breaks_its_rule_and_no_other(kind):
     with serving(kind()) as url:

@@ -144,6 +144,7 @@ async def test_two_contacts_with_different_numbers_do_not_wait_for_each_other(st
     assert len(stack.provider.dials) == 2
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("seed", range(4))
 async def test_no_two_attempts_of_one_person_overlap_however_numbers_and_contacts_are_shared(stack, seed):
     """Calls to three contacts at three numbers, any with any, claimed by six workers at once and ended in any order.

@@ -209,6 +209,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("first", range(0, stories, AT_ONCE))
 
 
+@pytest.mark.matrix
 async def test_engage_is_told_one_consistent_story(
     stack: EventStack, first: int, record_property: Callable[[str, object], None]
 ) -> None:

@@ -167,6 +167,7 @@ def player(request: pytest.FixtureRequest, connection: asyncpg.Connection, clock
     return Player(stack, connection, CASES[request.param])
 
 
+@pytest.mark.matrix
 async def test_every_order_and_repetition_gives_the_same_rows_and_events(
     player: Player, record_property: Callable[[str, object], None]
 ) -> None:
