@@ -39,12 +39,8 @@ async def live(stack: ErasureStack) -> Talk:
     )
     await stack.enqueue(stack.body(talk, "call_ended"))
     await stack.enqueue(stack.body(talk, "call_analyzed"), dead=True)
-    await suppress_now(
-        stack.store,
-        stack.clock,
-        stack.new_id,
-        SuppressionOrder(phone=PHONE, contact_id=None, reason="becausecanary", actor=TESTER),
-    )
+    order = SuppressionOrder(phone=PHONE, contact_id=None, reason="becausecanary", actor=TESTER)
+    await suppress_now(stack.store, stack.clock, stack.new_id, order)
     return talk
 
 
@@ -197,12 +193,14 @@ async def stays_erased(stack: ErasureStack, talk: Talk, marks: dict[str, str]) -
         assert (name, await stack.all("SELECT * FROM calls ORDER BY call_id")) == (name, calls)
 
 
+@pytest.mark.matrix
 async def test_no_table_has_the_person_again_after_the_erasure(stack: ErasureStack, record_property):
     talk = await live(stack)
     await stays_erased(stack, talk, await marks_of_inbound(stack))
     record_property("cases", len(LATE))
 
 
+@pytest.mark.matrix
 async def test_nor_when_the_same_evidence_came_before_it_too(stack: ErasureStack, record_property):
     talk = await live(stack)
     marks = await marks_of_inbound(stack)
@@ -216,6 +214,7 @@ async def test_nor_when_the_same_evidence_came_before_it_too(stack: ErasureStack
     record_property("cases", len(LATE))
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("late", ["call_analyzed", "a stop", "inbound call_analyzed", "function note_writeback",
                                   "function do_not_call", "action note_writeback", "action call_analysed with a call",
                                   "a body that was too large"])  # fmt: skip
