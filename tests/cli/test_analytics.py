@@ -29,6 +29,30 @@ def test_check_lists_the_cells_that_differ_and_rebuild_corrects_them(database):
     assert run(cli.app, ["analytics", "check"]).stdout == "no cell differs\n"
 
 
+def test_check_of_days_sees_the_cells_of_these_days_alone(database):
+    database(WRONG_CELL)
+    of_the_day = run(cli.app, ["analytics", "check", "--from", "2026-12-01", "--to", "2026-12-02"])
+    assert (of_the_day.exit_code, "rollup_number  day=2026-12-01" in of_the_day.stdout) == (1, True)
+    assert run(cli.app, ["analytics", "check", "--from", "2026-12-01"]).exit_code == 1
+    for days in (["--from", "2026-12-02"], ["--to", "2026-12-01"], ["--from", "2026-11-01", "--to", "2026-12-01"]):
+        assert run(cli.app, ["analytics", "check", *days]).stdout == "no cell differs\n"
+
+
+@pytest.mark.parametrize(
+    ("days", "why"),
+    [
+        (["--from", "2026-12-02", "--to", "2026-12-02"], "--to must be after --from"),
+        (["--from", "2026-12-03", "--to", "2026-12-02"], "--to must be after --from"),
+        (["--to", "yesterday"], "days, for example 2026-12-01"),
+        (["--from", "0001-01-01"], "must be from 2000-01-01 to 2200-01-01"),
+        (["--to", "9999-12-31"], "must be from 2000-01-01 to 2200-01-01"),
+    ],
+)
+def test_check_refuses_days_that_are_no_range(database, days, why):
+    refused = run(cli.app, ["analytics", "check", *days])
+    assert (refused.exit_code, why in " ".join(refused.stderr.replace("│", "").split())) == (2, True)
+
+
 def test_ddl_prints_the_tables_for_two_engines():
     printed = run(cli.app, ["analytics", "ddl", "--location", "s3://calls/"]).stdout
     assert "LOCATION 's3://calls/attempts/'" in printed

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from ringback.cli.export import with_database
+from ringback.cli.export import day_of, with_database
 from ringback.cli.output import print_json, print_table
 from ringback.cli.settings import DEFAULT_DATA_DIR, AsJson, DataDir, settings_of, this_user
+from ringback.domain.analytics_query import DAY_AFTER_LAST, FIRST_DAY
 from ringback.domain.audit import AuditAction, AuditEntry
 from ringback.domain.operations import counted
 
@@ -22,9 +23,24 @@ app = typer.Typer(no_args_is_help=True, help="The statistics.")
 
 
 @app.command()
-def check(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Recompute every number from its rows. Lists the cells that differ, and exits with 1 if there are any."""
-    _show(_with_rollups(data_dir, lambda rollups: rollups.check()), as_json, "no cell differs")
+def check(
+    since: Annotated[str | None, typer.Option("--from", help="The first day. Default: all days.")] = None,
+    until: Annotated[str | None, typer.Option("--to", help="The day after the last.")] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Recompute every number from its rows. Lists the cells that differ, and exits with 1 if there are any.
+
+    Days are those of RINGBACK_REPORT_ZONE. Numbers by the contacts' clock are checked for the whole months of the days.
+    """
+    days = None
+    if since is not None or until is not None:
+        days = day_of(since, FIRST_DAY), day_of(until, DAY_AFTER_LAST)
+        if days[0] >= days[1]:
+            raise typer.BadParameter("--to must be after --from: it is the day after the last one")
+        if days[0] < FIRST_DAY or days[1] > DAY_AFTER_LAST:
+            raise typer.BadParameter(f"--from and --to must be from {FIRST_DAY} to {DAY_AFTER_LAST}")
+    _show(_with_rollups(data_dir, lambda rollups: rollups.check(days)), as_json, "no cell differs")
 
 
 @app.command()

@@ -40,7 +40,7 @@ def export(
     """
     zone = settings_of(data_dir).report_zone
     today = datetime.now(UTC).astimezone(zone).date()
-    first, last = _day(since, today - DEFAULT_RANGE), _day(until, today)
+    first, last = day_of(since, today - DEFAULT_RANGE), day_of(until, today)
     if first >= last or last > today:
         raise typer.BadParameter("--to must be after --from, and not after today: only closed days are exported")
     if format_ is Format.PARQUET and find_spec("duckdb") is None:
@@ -54,7 +54,8 @@ def export(
     typer.echo(f"{counted(written, 'file', 'files')} written{why_none}", err=True)
 
 
-def _day(text: str | None, default: date) -> date:
+def day_of(text: str | None, default: date) -> date:
+    """Read the day of an option. Raises BadParameter."""
     try:
         return date.fromisoformat(text) if text is not None else default
     except ValueError:

@@ -20,6 +20,8 @@ GRAINS: dict[str, frozenset[str]] = {
 }
 #: The first one has as many cells a day whatever the number of agents.
 _OF_ATTEMPTS = ("hour", "day", "number", "local")
+#: The range of days that can be asked for. Date arithmetic overflows at the first and the last year that Python knows.
+FIRST_DAY, DAY_AFTER_LAST = date(2000, 1, 1), date(2200, 1, 1)
 #: Stands for an empty value in an address.
 NONE = "none"
 #: The parameter of each key in the API.
@@ -79,8 +81,8 @@ class Filter:
             return _replaced(self, self.since - (self.until - self.since), self.since)
         first, following = days
         if first.day == following.day == 1:
-            months = 2 * _months(first) - _months(following)
-            return _replaced(self, midnight(date(months // 12, months % 12 + 1, 1), self.zone), self.since)
+            before = month_of(first, _months(first) - _months(following))
+            return _replaced(self, midnight(before, self.zone), self.since)
         return _replaced(self, midnight(first - (following - first), self.zone), self.since)
 
 
@@ -95,6 +97,12 @@ def _months(day: date) -> int:
 
 def midnight(day: date, zone: tzinfo) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+
+
+def month_of(day: date, later: int = 0) -> date:
+    """The first day of the month of `day`, or of as many months later."""
+    months = _months(day) + later
+    return date(months // 12, months % 12 + 1, 1)
 
 
 def days_of(since: datetime, until: datetime, zone: tzinfo) -> tuple[date, date] | None:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, Field
 
 from ringback.domain.abt_event import iso
-from ringback.domain.analytics_query import NONE, PARAMETERS, Filter, midnight
+from ringback.domain.analytics_query import DAY_AFTER_LAST, FIRST_DAY, NONE, PARAMETERS, Filter, midnight
 from ringback.domain.metrics import COUNTED_ROWS, METRICS
 from ringback.domain.time_zone import report_zone
 from ringback.flows.analytics import BREAKDOWNS
@@ -32,8 +32,7 @@ def _day_or_time(text: str) -> str:
     except ValueError:
         message = "This is a day or a time with its offset, for example 2026-12-01 or 2026-12-01T17:00:00Z."
         raise ValueError(f"not_a_time: {message}") from None
-    if not 2000 <= moment.year < 2200:
-        # Date arithmetic overflows at the first and the last year that Python knows.
+    if not FIRST_DAY.year <= moment.year < DAY_AFTER_LAST.year:
         raise ValueError("out_of_range: This is before 2000 or after 2199.")
     return text
 
@@ -281,5 +280,5 @@ class RowsPage(AnswerModel):
         "next_cursor": None,
     }
 
-    items: list[Row] = Field(description="In order of time.")
+    items: list[Row] = Field(description="In order of time; those of `persons_goal` and others by their days.")
     next_cursor: str | None = Field(description="The value of `cursor` for the next page. Null: this is the last.")

@@ -33,7 +33,9 @@ An unknown version or an absent campaign is chosen with `none`.
 ```
 
 `interval` is the 95 % interval by Wilson. `value` is null where the denominator is 0. `rows` is how many rows the list
-has; for money and time that is not the numerator. Retention deletes old calls: their numbers stay, their rows do not.
+has; for money and time that is not the numerator. A list of rows is in order of time; of `persons_goal`,
+`persons_opted_out` and `denied` it is in order of days. Retention deletes old calls: their numbers stay, their rows do
+not.
 
 ## Metrics
 
@@ -63,8 +65,10 @@ The zone of `hour` may be any one whose offset is in whole hours. The other tabl
 
 ## Check, rebuild, export
 
-- `ringback analytics check` recomputes every number from its rows and lists the cells that differ. `ringback doctor`
-  does so for the last hours.
+- `ringback analytics check` recomputes every number from its rows and lists the cells that differ. `--from` and `--to`
+  choose days of the report zone. `--to` is the day after the last; without one of them that end is open. The numbers by
+  the contacts' clock are then checked for the whole months of these days, with their rows. `ringback doctor` checks the
+  last hours.
 - `ringback analytics rebuild` counts every row anew and corrects the cells while calls go on. It is needed after a
   change of `RINGBACK_REPORT_ZONE`: restart every process with the new zone first.
 - `ringback export --format parquet --out DIR` writes closed days as Parquet for Athena, ClickHouse, DuckDB or Spark. It

@@ -1,11 +1,12 @@
 """Count, fold, recompute and rebuild: everything that writes the rollups, and the check that compares every cell."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 
+from ringback.adapters.clock import id_of
 from ringback.adapters.postgres.audit import append
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.adapters.postgres.rollups import (
@@ -14,11 +15,13 @@ from ringback.adapters.postgres.rollups import (
     GRAINS,
     HOUR,
     INSERT_DELTAS,
+    LOCAL,
     TRY_FOLD_LOCK,
     Grain,
     delta_values,
 )
 from ringback.adapters.postgres.rows import attempt_from, call_from, named_columns
+from ringback.domain.analytics_query import midnight, month_of
 from ringback.domain.attempt import Attempt
 from ringback.domain.audit import AuditEntry
 from ringback.domain.call import Call
@@ -45,7 +48,7 @@ UNION SELECT call_id FROM (SELECT call_id FROM calls
 """
 # The lock of a call's row comes last in the order of locks, and a locked row is skipped, so nothing waits here.
 _LOCK_CALLS = f"SELECT {named_columns(Call)} FROM calls WHERE call_id = ANY ($1::text[]) FOR UPDATE SKIP LOCKED"
-_CALLS = f"SELECT {named_columns(Call)} FROM calls WHERE call_id > $1 ORDER BY call_id LIMIT 1000"
+_CALLS = f"SELECT {named_columns(Call)} FROM calls WHERE call_id = ANY ($1::text[])"
 _NEXT_IDS = "SELECT call_id FROM calls WHERE call_id > $1 ORDER BY call_id LIMIT 500"
 _ATTEMPTS = f"SELECT {_short_columns()} FROM attempts WHERE call_id = ANY ($1::text[]) ORDER BY attempt_id"
 _RECENT = f"SELECT {_short_columns()} FROM attempts WHERE verdict_type IS NOT NULL AND sent_at >= $1 LIMIT $2"
@@ -147,18 +150,21 @@ class PostgresRollupRows:
             reach(Failpoint.ROLLUP_COUNTED)
         return set(calls)
 
-    async def check(self) -> list[Difference]:
-        """Recompute every row and compare every cell, in one snapshot. Nothing waits, and nothing is changed."""
+    async def check(self, days: tuple[date, date] | None = None) -> list[Difference]:
+        """Recompute rows and compare cells, in one snapshot. Nothing waits, and nothing is changed.
+
+        `days` are the first one and the one after the last: their cells, and those of the months that they touch.
+        """
         async with connection_of(self._pool) as connection:
             async with connection.transaction(isolation="repeatable_read"):
+                await _choose_calls(connection, days, self._zone)
                 found = [one async for one in self._wrong_rows(connection)]
-                await _collect_truth(connection)
+                await _collect_truth(connection, " AND call_id IN (SELECT call_id FROM checked)")
                 for grain in GRAINS:
-                    found += [
-                        _difference_of(grain, row)
-                        for row in await connection.fetch(_UNPURGED + differences(grain, "truth"))
-                    ]
-                await connection.execute("DROP TABLE truth")
+                    condition, values = _cells_of(grain, days, self._zone)
+                    statement = _UNPURGED + differences(grain, "truth", condition=condition)
+                    found += [_difference_of(grain, row) for row in await connection.fetch(statement, *values)]
+                await connection.execute("DROP TABLE truth, checked")
         return found
 
     async def check_since(self, hour: datetime, limit: int) -> list[Difference]:
@@ -201,9 +207,10 @@ class PostgresRollupRows:
 
     async def _wrong_rows(self, connection: Connection) -> AsyncIterator[Difference]:
         last = ""
-        while records := await connection.fetch(_CALLS, last):
-            last = records[-1]["call_id"]
-            calls = [call_from(record) for record in records]
+        page = "SELECT call_id FROM checked WHERE call_id > $1 ORDER BY call_id LIMIT 1000"
+        while ids := [row[0] for row in await connection.fetch(page, last)]:
+            last = ids[-1]
+            calls = [call_from(record) for record in await connection.fetch(_CALLS, ids)]
             attempts = [attempt_from(row) for row in await connection.fetch(_ATTEMPTS, [c.call_id for c in calls])]
             for wrong in self._wrong_attempts(attempts):
                 yield wrong
@@ -230,10 +237,45 @@ class PostgresRollupRows:
 _EXISTING = "SELECT call_id FROM calls WHERE call_id = ANY ($1::text[])"
 
 
-async def _collect_truth(connection: Connection) -> None:
+async def _choose_calls(connection: Connection, days: tuple[date, date] | None, zone: tzinfo) -> None:
+    """Write the ids of the calls to check: those that were accepted in the range, or have an attempt in it."""
+    await connection.execute("CREATE TEMP TABLE checked (call_id text PRIMARY KEY) ON COMMIT DROP")
+    if days is None:
+        await connection.execute("INSERT INTO checked SELECT call_id FROM calls")
+    else:
+        # A month by the contact's clock begins and ends up to a day beside the month of reports.
+        since, until = (midnight(month, zone) for month in _months_of(days))
+        since, until = since - timedelta(days=2), until + timedelta(days=2)
+        await connection.execute(
+            """INSERT INTO checked
+               SELECT call_id FROM attempts WHERE verdict_type IS NOT NULL AND sent_at >= $1 AND sent_at < $2
+               UNION SELECT call_id FROM calls WHERE call_id >= $3 AND call_id < $4""",
+            *(since, until, id_of(since), id_of(until)),
+        )
+    await connection.execute("ANALYZE checked")
+
+
+def _months_of(days: tuple[date, date]) -> tuple[date, date]:
+    """The first day of the months that these days touch, and the first day after them."""
+    return month_of(days[0]), month_of(days[1] - timedelta(days=1), 1)
+
+
+def _cells_of(grain: Grain, days: tuple[date, date] | None, zone: tzinfo) -> tuple[str, Sequence[date]]:
+    """The condition of the cells of these days, and its values."""
+    if days is None:
+        return "true", ()
+    time, first, following = "day", *days
+    if grain is HOUR:
+        time, first, following = "hour", midnight(days[0], zone), midnight(days[1], zone)
+    elif grain is LOCAL:
+        time, first, following = "month", *_months_of(days)
+    return f"{time} >= $1 AND {time} < $2", (first, following)
+
+
+async def _collect_truth(connection: Connection, condition: str = "") -> None:
     await connection.execute("CREATE TEMP TABLE truth (LIKE rollup_deltas) ON COMMIT DROP")
     for of_rows in (_OF_ATTEMPTS, _OF_CALLS):
-        await connection.execute(f"INSERT INTO truth ({DELTA_COLUMNS}) {of_rows}")
+        await connection.execute(f"INSERT INTO truth ({DELTA_COLUMNS}) {of_rows}{condition}")
 
 
 async def _correct_cells(connection: Connection) -> list[Difference]:
