@@ -26,28 +26,61 @@ _TIMES = {"hour": "hour", "local": "month"}
 # the first page alone, the index gives no start, and each page reads all those before it.
 _AFTER = """(sent_at, attempt_id) > (CASE WHEN $4::text IS NULL THEN $1
              ELSE (SELECT sent_at FROM attempts WHERE attempt_id = $4) END, coalesce($4, ''))"""
-_ATTEMPT_ROWS = f"""
+
+
+def _attempt_rows(counts: str) -> str:
+    """`counts` is a condition on `counted`."""
+    return f"""
 SELECT call_id, contact_id, attempt_id AS row_id, attempt_id, number, sent_at, counted ->> 'outcome' AS outcome,
        counted ->> 'reason' AS reason, cost_cents, duration_ms
 FROM attempts WHERE verdict_type IS NOT NULL AND {_AFTER} AND sent_at < $2 AND counted @> $3
   AND ($6::text IS NULL OR (counted ->> 'month' >= $6 AND counted ->> 'month' < $7))
+  AND ($8::text IS NULL OR counted ->> 'reason' = $8) AND {counts}
 ORDER BY sent_at, attempt_id LIMIT $5
 """
+
+
+_OF_PERSON = """call_id, calls.contact_id, attempt_id, number, sent_at, calls.status AS outcome, calls.reason,
+       NULL::float AS cost_cents, NULL::bigint AS duration_ms"""
 # The person of a call is counted where its first attempt is.
+_FIRST_ATTEMPT = """verdict_type IS NOT NULL AND calls.counted -> 'rows' @> jsonb_build_array($3::jsonb)
+  AND number = (SELECT min(made::integer) FROM jsonb_object_keys(calls.counted -> 'attempts') AS made)"""
+_DAY = "calls.counted #>> '{rows,0,day}'"
+
+
+def _rare_person_rows(measure: str) -> str:
+    """By their days. $6 and $7 are days around the range, because it may be of another zone than the counted days."""
+    return f"""
+SELECT {_OF_PERSON}, call_id AS row_id FROM calls JOIN attempts USING (call_id)
+WHERE calls.counted -> 'rows' @> '[{{"{measure}": 1}}]' AND {_DAY} < $7
+  AND ({_DAY}, call_id) > (CASE WHEN $4::text IS NULL THEN $6
+       ELSE (SELECT {_DAY} FROM calls WHERE call_id = $4) END, coalesce($4, ''))
+  AND sent_at >= $1 AND sent_at < $2 AND {_FIRST_ATTEMPT}
+ORDER BY {_DAY}, call_id LIMIT $5
+"""
+
+
+_ATTEMPT_ROWS = _attempt_rows("true")
 _PERSON_ROWS = f"""
-SELECT call_id, calls.contact_id, attempt_id AS row_id, attempt_id, number, sent_at, calls.status AS outcome,
-       calls.reason, NULL::float AS cost_cents, NULL::bigint AS duration_ms
-FROM attempts JOIN calls USING (call_id)
-WHERE verdict_type IS NOT NULL AND {_AFTER} AND sent_at < $2
-  AND calls.counted -> 'rows' @> jsonb_build_array($3::jsonb)
-  AND number = (SELECT min(made::integer) FROM jsonb_object_keys(calls.counted -> 'attempts') AS made)
+SELECT {_OF_PERSON}, attempt_id AS row_id FROM attempts JOIN calls USING (call_id)
+WHERE {_AFTER} AND sent_at < $2 AND {_FIRST_ATTEMPT}
 ORDER BY sent_at, attempt_id LIMIT $5
 """
+# A number that is small in most installations has an index of exactly its rows (migration 0016). PostgreSQL uses it
+# where the statement has the condition of the index.
+_RARE_ATTEMPT_ROWS = {
+    name: _attempt_rows(f"counted ? '{name}'")
+    for name in ("unknown", "transferred", "callback", "message_left", "sentiment_negative")
+}
+#: Most failures have one of these reasons. The index by reason is without them, because a page of them is soon full.
+_COMMON_REASONS = frozenset({"no_answer", "busy"})
+_RARE_PERSON_ROWS = {name: _rare_person_rows(name) for name in ("persons_goal", "persons_opted_out")}
 _DENIED_ROWS = """
 SELECT call_id, contact_id, call_id AS row_id, NULL AS attempt_id, NULL::integer AS number,
        NULL::timestamptz AS sent_at, status AS outcome, reason, NULL::float AS cost_cents, NULL::bigint AS duration_ms
 FROM calls WHERE call_id >= $6 AND call_id <= $7 AND accepted_at >= $1 AND accepted_at < $2
-  AND counted -> 'rows' @> jsonb_build_array($3::jsonb) AND ($4::text IS NULL OR call_id > $4)
+  AND counted -> 'rows' @> '[{"denied": 1}]' AND counted -> 'rows' @> jsonb_build_array($3::jsonb)
+  AND ($4::text IS NULL OR call_id > $4)
 ORDER BY call_id LIMIT $5
 """
 
@@ -70,23 +103,34 @@ class PostgresAnalytics:
     async def rows(
         self, asked: Filter, measure: str, *, cursor: str | None, limit: int
     ) -> tuple[list[dict[str, Any]], str | None]:
-        since, until = asked.since, asked.until
-        more: tuple[str | None, str | None] = (None, None)
-        wanted: dict[str, Any] = asked.keys | {measure: 1}
-        statement = _PERSON_ROWS if is_of_persons(measure) else _ATTEMPT_ROWS
-        if measure == "denied":
-            around = timedelta(hours=1)
-            statement, more = _DENIED_ROWS, (id_of(since - around), id_of(until + around))
-        elif {"weekday", "local_hour"} & wanted.keys():
-            # Those cells are of months by the contact's own clock.
-            more = (since.astimezone(asked.zone).date().isoformat(), until.astimezone(asked.zone).date().isoformat())
-            since, until = since - timedelta(days=2), until + timedelta(days=2)
-        values = [since, until, wanted, cursor, limit + 1, *(() if is_of_persons(measure) else more)]
+        statement, values = rows_of(asked, measure)
+        values[3:3] = [cursor, limit + 1]
         async with reading_for_values(self._pool) as connection:
             found = [dict(row) for row in await connection.fetch(statement, *values)]
         items = found[:limit]
         next_cursor = items[-1]["row_id"] if len(found) > limit else None
         return [_item(row) for row in items], next_cursor
+
+
+def rows_of(asked: Filter, measure: str) -> tuple[str, list[Any]]:
+    """Choose the statement of the rows of a measure. Returns its values without $4 and $5, the cursor and the limit."""
+    since, until, wanted = asked.since, asked.until, asked.keys | {measure: 1}
+    if measure == "denied":
+        around = timedelta(hours=1)
+        return _DENIED_ROWS, [since, until, wanted, id_of(since - around), id_of(until + around)]
+    around = timedelta(days=2)
+    if measure in _RARE_PERSON_ROWS:
+        days = [(since - around).date().isoformat(), (until + around).date().isoformat()]
+        return _RARE_PERSON_ROWS[measure], [since, until, wanted, *days]
+    if is_of_persons(measure):
+        return _PERSON_ROWS, [since, until, wanted]
+    months: list[str | None] = [None, None]
+    if {"weekday", "local_hour"} & wanted.keys():
+        # Those cells are of months by the contact's own clock.
+        months = [moment.astimezone(asked.zone).date().isoformat() for moment in (since, until)]
+        since, until = since - around, until + around
+    rare_reason = None if asked.reason in _COMMON_REASONS else asked.reason
+    return _RARE_ATTEMPT_ROWS.get(measure, _ATTEMPT_ROWS), [since, until, wanted, *months, rare_reason]
 
 
 async def _fetched(connection: Connection, statement: str, values: Sequence[Any]) -> list[dict[str, Any]]:
