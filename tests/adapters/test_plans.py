@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.filling import fill
 from ringback.adapters import postgres
-from ringback.adapters.postgres import erasure, purge
+from ringback.adapters.postgres import erasure, export_rows, purge
 from ringback.adapters.postgres.analytics import PostgresAnalytics
 from ringback.adapters.postgres.deliveries import PostgresDeliveries
 from ringback.adapters.postgres.export_rows import PostgresExportRows
@@ -231,3 +231,17 @@ async def test_a_page_of_a_range_is_planned_for_its_own_range(connection, databa
     one_connection.terminate()
     assert len(planned) == 6
     assert {row["generic_plans"] for row in planned} == {0}
+
+
+async def test_events_of_a_call_are_read_by_its_index_and_those_of_a_range_without_their_calls(connection):
+    a_day = [datetime.now(UTC) - timedelta(days=1), datetime.now(UTC), 0, 10**6]
+    transaction = connection.transaction()
+    await transaction.start()
+    await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+    plans = []
+    for keys, call_id in (({}, None), ({"call_id": "c-1"}, "c-1")):
+        lines = await connection.fetch(f"EXPLAIN {export_rows._EVENTS}", *a_day, keys, call_id)
+        plans.append("\n".join(line[0] for line in lines))
+    await transaction.rollback()
+    assert "calls" not in plans[0]
+    assert "using outbox_call " in plans[1]

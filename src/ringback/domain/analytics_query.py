@@ -25,7 +25,7 @@ FIRST_DAY, DAY_AFTER_LAST = date(2000, 1, 1), date(2200, 1, 1)
 #: Stands for an empty value in an address.
 NONE = "none"
 #: The parameter of each key in the API.
-PARAMETERS = {"campaign": "campaign_id", "agent": "agent_id"}
+PARAMETERS = {"campaign": "campaign_id", "agent": "agent_id", "event_type": "type"}
 
 
 def parameters_of(keys: Iterable[str]) -> list[str]:
@@ -58,6 +58,9 @@ class Filter:
     reason: str | None = None
     weekday: int | None = None
     local_hour: int | None = None
+    call_id: str | None = None  # this and the rest: of exported events alone
+    contact_id: str | None = None
+    event_type: str | None = None
 
     @property
     def keys(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ Page = list[dict[str, Any]]
 KINDS: dict[str, frozenset[str]] = {
     "attempts": frozenset({"campaign", "agent", "agent_version", "from_number", "attempt_no", "outcome"}),
     "calls": frozenset({"campaign", "agent", "from_number", "outcome"}),
-    "events": frozenset(),
+    "events": frozenset({"call_id", "contact_id", "event_type", "campaign", "agent", "from_number"}),
 }
 #: A spreadsheet runs text that begins with one of these as a formula.
 _RUNS = frozenset("=+-@\t\r")
@@ -38,7 +38,7 @@ class ExportRows(Protocol):
         ...
 
     def events(self, asked: Filter) -> AsyncIterator[Page]:
-        """The ABT events that were made in the range."""
+        """The ABT events that were made in the range. Agent and number are those of the event's call."""
         ...
 
 

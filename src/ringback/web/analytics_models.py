@@ -147,9 +147,15 @@ class ReportQuery(RangeQuery):
 class ExportQuery(RangeQuery):
     EXAMPLE = _RANGE
 
+    call_id: Name | None = Field(None, description="Of events: only of this call.")
+    contact_id: Name | None = Field(None, description="Of events: only of this contact.")
+    type: Name | None = Field(None, description="Of events: only of this type, for example `voice_ai_call_completed`.")
     safe_for_spreadsheets: Annotated[bool, Field(strict=False)] = Field(
         False, description="In a CSV, mark text that a spreadsheet would run as a formula."
     )
+
+    def _keys(self) -> dict[str, Any]:
+        return super()._keys() | {"call_id": self.call_id, "contact_id": self.contact_id, "event_type": self.type}
 
 
 def rows_url(asked: Filter) -> str:

@@ -1,9 +1,10 @@
 """The reference of the statistics in Markdown: `python -m ringback.web.metric_reference docs/analytics.md`."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from ringback.domain.analytics_query import GRAINS, PARAMETERS
+from ringback.domain.analytics_query import GRAINS, PARAMETERS, parameters_of
 from ringback.domain.figures import DISTRIBUTIONS, PERCENTILES
 from ringback.domain.metrics import METRICS, Metric
 from ringback.flows.analytics import BREAKDOWNS
@@ -63,6 +64,15 @@ A question is answered from one of these tables, never by a scan. Any other comb
 
 The zone of `hour` may be any one whose offset is in whole hours. The other tables know the report zone only.
 
+## Exports
+
+`GET /v1/exports/…` streams the rows of a range in a stable order. It refuses any parameter that is not here. An
+event has the agent, the number and the campaign of its call.
+
+| export | is chosen by |
+|---|---|
+{choices}
+
 ## Check, rebuild, export
 
 - `ringback analytics check` recomputes every number from its rows and lists the cells that differ. `--from` and `--to`
@@ -85,18 +95,22 @@ _RANGES = {"hour": "whole hours", "local": "whole months by the contact's clock"
 def reference() -> str:
     """The whole document."""
     grains = [
-        f"| {name} | {', '.join(f'`{PARAMETERS.get(key, key)}`' for key in sorted(keys))} "
-        f"| {_RANGES.get(name, 'whole days')} |"
+        f"| {name} | {_named([PARAMETERS.get(key, key) for key in sorted(keys)])} | {_RANGES.get(name, 'whole days')} |"
         for name, keys in GRAINS.items()
     ]
     return _TEXT.format(
         breakdowns=", ".join(BREAKDOWNS),
         kinds=",".join(KINDS),
         metrics="\n".join(_row(metric) for metric in METRICS.values()),
-        distributions=", ".join(f"`{name}`" for name, _ in DISTRIBUTIONS.values()),
-        percentiles=", ".join(f"`p{percent}`" for percent in PERCENTILES),
+        distributions=_named([name for name, _ in DISTRIBUTIONS.values()]),
+        percentiles=_named([f"p{percent}" for percent in PERCENTILES]),
         grains="\n".join(grains),
+        choices="\n".join(f"| {kind} | {_named(parameters_of(keys))} |" for kind, keys in KINDS.items()),
     )
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _row(metric: Metric) -> str:

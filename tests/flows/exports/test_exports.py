@@ -59,6 +59,27 @@ async def test_calls_and_events_are_exported(stack: CountingStack, api: Api) -> 
     assert await text_of(api, "events.jsonl", **{"from": "2026-11-01", "to": "2026-11-30"}) == ""
 
 
+async def test_events_are_chosen_by_their_call_contact_and_type(stack: CountingStack, api: Api) -> None:
+    talks = [await stack.talk(contact=number, agent_id=f"agent_{number}") for number in range(2)]
+    for talk in talks:
+        await stack.play(talk, r.COMPLETED)
+
+    async def types(**query: str) -> list[str]:
+        lines = (await text_of(api, "events.jsonl", **query)).splitlines()
+        return [json.loads(line)["type"].removeprefix("voice_ai_call_") for line in lines]
+
+    of_one = ["initiated", "started", "completed"]
+    assert sorted(await types()) == sorted(of_one * 2)
+    (call,) = {row["call_id"] for row in await rows_of(api, "events.csv", agent_id="agent_1")}
+    assert call == talks[1].call_id
+    contact = json.loads((await text_of(api, "events.jsonl", call_id=call)).splitlines()[0])["data"]["contact_id"]
+    assert await types(call_id=call) == await types(agent_id="agent_1") == await types(contact_id=contact) == of_one
+    assert await types(call_id=call, type="voice_ai_call_started") == ["started"]
+    assert await types(type="voice_ai_call_completed", campaign_id="none") == ["completed"] * 2
+    assert await types(type="voice_ai_call_completed", agent_id="agent_2") == []
+    assert await types(call_id=call, agent_id="agent_0") == []
+
+
 async def test_a_spreadsheet_runs_nothing_on_request(stack: CountingStack, api: Api) -> None:
     await stack.play(await stack.talk(), r.connected("=HYPERLINK(1)", r.analysis(True)))
     (plain,) = await rows_of(api, "attempts.csv")
@@ -71,8 +92,12 @@ async def test_an_unknown_export_and_a_filter_that_cannot_choose_are_refused(api
     answer = await api.client.get("/v1/exports/contacts.csv")
     assert answer.status_code == 404
     assert "attempts, calls, events" in answer.json()["detail"]
-    problem = await api.refused("/v1/exports/events.csv", agent_id="agent_1")
-    assert [error["pointer"] for error in problem["errors"]] == ["query:agent_id"]
+    problem = await api.refused("/v1/exports/events.csv", outcome="completed", attempt_no=1, call_id="c-1")
+    assert [error["pointer"] for error in problem["errors"]] == ["query:attempt_no", "query:outcome"]
+    possible = "agent_id, call_id, campaign_id, contact_id, from_number, type."
+    assert problem["errors"][0]["message"] == f"This cannot choose among events; these can: {possible}"
+    problem = await api.refused("/v1/exports/attempts.csv", type="voice_ai_call_completed", contact_id="crm-1")
+    assert [error["pointer"] for error in problem["errors"]] == ["query:contact_id", "query:type"]
 
 
 async def test_an_export_without_a_database_is_refused_before_it_begins(stack: CountingStack, api: Api) -> None:

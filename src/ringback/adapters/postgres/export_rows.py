@@ -34,10 +34,16 @@ _EVENT_IDS = """
 SELECT min(id) - 1 AS before, max(id) AS last FROM outbox
 WHERE kind = 'abt_event' AND created_at >= $1 AND created_at < $2
 """
+# Without keys, PostgreSQL leaves the join out. A custom event may have no call.
 _EVENTS = f"""
-SELECT id, message_id AS event_id, payload ->> 'type' AS type, call_id, created_at, delivered_at,
+SELECT id, message_id AS event_id, payload ->> 'type' AS type, outbox.call_id, created_at, delivered_at,
        payload -> 'data' AS data
-FROM outbox WHERE kind = 'abt_event' AND created_at >= $1 AND created_at < $2 AND id > $3 AND id <= $4
+FROM outbox LEFT JOIN calls ON calls.call_id = outbox.call_id
+WHERE kind = 'abt_event' AND created_at >= $1 AND created_at < $2 AND id > $3 AND id <= $4
+  AND ($6::text IS NULL OR outbox.call_id = $6)
+  AND ($5::jsonb = '{{}}' OR jsonb_build_object(
+      'call_id', outbox.call_id, 'contact_id', payload #>> '{{data,contact_id}}', 'event_type', payload ->> 'type',
+      'agent', agent_id, 'from_number', from_number, 'campaign', '') @> $5)
 ORDER BY id LIMIT {PAGE}
 """
 
@@ -66,7 +72,7 @@ class PostgresExportRows:
         before, last = bounds["before"], bounds["last"]
         if last is None:
             return
-        while rows := await self._page(_EVENTS, asked.since, asked.until, before, last):
+        while rows := await self._page(_EVENTS, asked.since, asked.until, before, last, asked.keys, asked.call_id):
             before = rows[-1]["id"]
             for row in rows:
                 del row["id"]

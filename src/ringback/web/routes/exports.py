@@ -45,7 +45,7 @@ async def export_response(exports: Exports, export: str, query: ExportQuery, *, 
         raise not_found(f"export; there are {', '.join(KINDS)}, each with .csv or .jsonl")
     asked = query.filter(exports.report_zone, exports.clock.now())
     if unusable := parameters_of(asked.keys.keys() - KINDS[kind]):
-        possible = ", ".join(parameters_of(KINDS[kind])) or "a range alone"
+        possible = ", ".join(parameters_of(KINDS[kind]))
         message = f"This cannot choose among {kind}; these can: {possible}."
         raise invalid([FieldProblem(f"query:{name}", "unknown_field", message) for name in unusable])
     pages = pages_of(exports.rows, kind, asked)
