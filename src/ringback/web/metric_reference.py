@@ -67,7 +67,8 @@ The zone of `hour` may be any one whose offset is in whole hours. The other tabl
 ## Exports
 
 `GET /v1/exports/…` streams the rows of a range in a stable order. It refuses any parameter that is not here. An
-event has the agent, the number and the campaign of its call.
+event has the agent, the number and the campaign of its call. An export that breaks off has no last chunk of HTTP: a
+client reports an error (`curl` exits with 18), and what it has is not the whole file.
 
 | export | is chosen by |
 |---|---|

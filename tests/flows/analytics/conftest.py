@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import ASGIApp
 
 from ringback.adapters.number_plan import PhoneNumbersPlan
 from ringback.adapters.postgres.analytics import PostgresAnalytics
@@ -21,7 +22,7 @@ from ringback.web.routes.exports import export_routes
 from tests.audit_log import entry_at
 from tests.flows.rollups.conftest import ZONE, CountingStack, database_url, stack
 
-__all__ = ["Api", "database_url", "stack"]
+__all__ = ["KEY", "Api", "database_url", "stack"]
 KEY = "rbk_a-key-for-tests"
 
 
@@ -54,7 +55,7 @@ class Api:
 
 
 @pytest.fixture
-async def api(stack: CountingStack) -> AsyncIterator[Api]:
+async def application(stack: CountingStack) -> ASGIApp:
     keys = PostgresApiKeys(stack.pool)
     await keys.add("tests", hash_key(KEY), entry_at(stack.clock.now()))
     guard = ApiKeys(keys.find, stack.clock.monotonic).require
@@ -62,6 +63,11 @@ async def api(stack: CountingStack) -> AsyncIterator[Api]:
     analytics = Analytics(PostgresAnalytics(stack.pool), stack.clock, ZONE, rows_url)
     exports = Exports(PostgresExportRows(stack.pool), stack.clock, ZONE)
     routers = [analytics_routes(analytics, numbers, guard), export_routes(exports, numbers, guard)]
-    transport = httpx.ASGITransport(create_application("test", routers, [], make_metrics()), raise_app_exceptions=True)
+    return create_application("test", routers, [], make_metrics())
+
+
+@pytest.fixture
+async def api(application: ASGIApp) -> AsyncIterator[Api]:
+    transport = httpx.ASGITransport(application, raise_app_exceptions=True)
     async with httpx.AsyncClient(transport=transport, base_url="http://api", headers={"X-API-Key": KEY}) as client:
         yield Api(client)
