@@ -17,6 +17,8 @@ def masked(phone: str) -> str:
 
 def hide_phones(text: str) -> str:
     """Mask each phone number of a text. A number without + is not recognised."""
+    if "+" not in text and "%2B" not in text:
+        return text  # most texts, in a tenth of the time
     return _PHONE.sub(lambda found: masked(found[0]), text)
 
 

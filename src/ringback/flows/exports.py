@@ -15,7 +15,15 @@ from ringback.domain.analytics_query import Filter
 from ringback.domain.masking import hide_phones_in
 from ringback.ports import Clock
 
-Page = list[dict[str, Any]]
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of an export. Each has a value for each of the names. A page has at least one row."""
+
+    names: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
 #: The kinds of rows, and the keys by which each can be chosen besides its time.
 KINDS: dict[str, frozenset[str]] = {
     "attempts": frozenset({"campaign", "agent", "agent_version", "from_number", "attempt_no", "outcome"}),
@@ -72,7 +80,7 @@ async def read_ahead(pages: AsyncIterator[Page]) -> AsyncIterator[Page]:
 async def with_masked_phones(pages: AsyncIterator[Page]) -> AsyncIterator[Page]:
     """The same rows for a reader who may not see phone numbers."""
     async for page in pages:
-        yield [hide_phones_in(row) for row in page]
+        yield Page(page.names, [[hide_phones_in(value) for value in row] for row in page.rows])
 
 
 async def as_csv(pages: AsyncIterator[Page], *, is_safe: bool) -> AsyncGenerator[bytes, None]:
@@ -82,10 +90,10 @@ async def as_csv(pages: AsyncIterator[Page], *, is_safe: bool) -> AsyncGenerator
         text = io.StringIO()
         writer = csv.writer(text)
         if is_first:
-            writer.writerow(page[0])
+            writer.writerow(page.names)
             is_first = False
         forms = _SAFE_FORMS if is_safe else _FORMS
-        columns = zip(*(row.values() for row in page), strict=True)
+        columns = zip(*page.rows, strict=True)
         writer.writerows(zip(*(_written(column, forms) for column in columns), strict=True))
         yield text.getvalue().encode()
 
@@ -110,8 +118,9 @@ _SAFE_FORMS = {**_FORMS, str: _safe}
 
 
 async def as_json_lines(pages: AsyncIterator[Page]) -> AsyncGenerator[bytes, None]:
+    encode = json.JSONEncoder(default=_json).encode  # `json.dumps` would make an encoder for each row
     async for page in pages:
-        yield "".join(json.dumps(row, default=_json) + "\n" for row in page).encode()
+        yield "".join(encode(dict(zip(page.names, row, strict=True))) + "\n" for row in page.rows).encode()
 
 
 def _json(value: Any) -> Any:

@@ -14,35 +14,35 @@ class Pages:
     def __init__(self) -> None:
         self.asked_for = 0
         self.is_closed = False
-        self._added: asyncio.Queue[Page] = asyncio.Queue()
+        self._added: asyncio.Queue[Page | None] = asyncio.Queue()
 
     def add(self, row: int) -> None:
-        self._added.put_nowait([{"row": row}])
+        self._added.put_nowait(Page(("row",), [(row,)]))
 
     async def read(self) -> AsyncIterator[Page]:
         try:
             while True:
                 self.asked_for += 1
                 page = await self._added.get()
-                if not page:
+                if page is None:
                     raise OSError("the connection is lost")
                 yield page
         finally:
             self.is_closed = True
 
     def fail(self) -> None:
-        self._added.put_nowait([])
+        self._added.put_nowait(None)
 
 
 async def test_the_next_page_is_read_before_it_is_asked_for() -> None:
     pages = Pages()
     pages.add(1)
     reading = read_ahead(pages.read())
-    assert await anext(reading) == [{"row": 1}]
+    assert (await anext(reading)).rows == [(1,)]
     await asyncio.sleep(0)
     assert pages.asked_for == 2
     pages.add(2)
-    assert await anext(reading) == [{"row": 2}]
+    assert (await anext(reading)).rows == [(2,)]
     await reading.aclose()
 
 
@@ -61,7 +61,7 @@ async def test_a_failure_of_the_next_page_comes_after_the_page_before_it() -> No
     pages.add(1)
     pages.fail()
     reading = read_ahead(pages.read())
-    assert await anext(reading) == [{"row": 1}]
+    assert (await anext(reading)).rows == [(1,)]
     await asyncio.sleep(0)
     with pytest.raises(OSError, match="the connection is lost"):
         await anext(reading)

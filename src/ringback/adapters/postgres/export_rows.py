@@ -7,6 +7,7 @@ from typing import Any
 from ringback.adapters.clock import id_of
 from ringback.adapters.postgres.pool import Pool, reading_for_values
 from ringback.domain.analytics_query import Filter
+from ringback.flows.exports import Page
 
 PAGE = 500
 #: More than two machines' clocks differ while calls are accepted.
@@ -36,8 +37,8 @@ WHERE kind = 'abt_event' AND created_at >= $1 AND created_at < $2
 """
 # Without keys, PostgreSQL leaves the join out. A custom event may have no call.
 _EVENTS = f"""
-SELECT id, message_id AS event_id, payload ->> 'type' AS type, outbox.call_id, created_at, delivered_at,
-       payload -> 'data' AS data
+SELECT message_id AS event_id, payload ->> 'type' AS type, outbox.call_id, created_at, delivered_at,
+       payload -> 'data' AS data, id
 FROM outbox LEFT JOIN calls ON calls.call_id = outbox.call_id
 WHERE kind = 'abt_event' AND created_at >= $1 AND created_at < $2 AND id > $3 AND id <= $4
   AND ($6::text IS NULL OR outbox.call_id = $6)
@@ -54,30 +55,29 @@ class PostgresExportRows:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def attempts(self, asked: Filter) -> AsyncIterator[list[dict[str, Any]]]:
+    async def attempts(self, asked: Filter) -> AsyncIterator[Page]:
         # Every id is greater than the empty one. With a condition for the first page alone, the index gives no start.
         last: tuple[Any, Any] = (asked.since, "")
         while rows := await self._page(_ATTEMPTS, *last, asked.until, asked.keys):
             last = (rows[-1]["sent_at"], rows[-1]["attempt_id"])
-            yield rows
+            yield Page(tuple(rows[0].keys()), rows)
 
-    async def calls(self, asked: Filter) -> AsyncIterator[list[dict[str, Any]]]:
+    async def calls(self, asked: Filter) -> AsyncIterator[Page]:
         last, until = id_of(asked.since - _IDS_DIFFER), id_of(asked.until + _IDS_DIFFER)
         while rows := await self._page(_CALLS, asked.since, asked.until, asked.keys, last, until):
             last = rows[-1]["call_id"]
-            yield rows
+            yield Page(tuple(rows[0].keys()), rows)
 
-    async def events(self, asked: Filter) -> AsyncIterator[list[dict[str, Any]]]:
+    async def events(self, asked: Filter) -> AsyncIterator[Page]:
         (bounds,) = await self._page(_EVENT_IDS, asked.since, asked.until)
         before, last = bounds["before"], bounds["last"]
         if last is None:
             return
         while rows := await self._page(_EVENTS, asked.since, asked.until, before, last, asked.keys, asked.call_id):
             before = rows[-1]["id"]
-            for row in rows:
-                del row["id"]
-            yield rows
+            yield Page(tuple(rows[0].keys())[:-1], [row[:-1] for row in rows])
 
-    async def _page(self, statement: str, *values: object) -> list[dict[str, Any]]:
+    async def _page(self, statement: str, *values: object) -> list[Any]:
+        """Fetch records, which are rows of a `Page` as they are."""
         async with reading_for_values(self._pool) as connection:
-            return [dict(row) for row in await connection.fetch(statement, *values)]
+            return list(await connection.fetch(statement, *values))
