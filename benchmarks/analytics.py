@@ -1,7 +1,6 @@
 """The statistics over many attempts: queries, the fold, the cost of a delta, and the comparison of all cells."""
 
 import json
-import statistics
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -9,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import asyncpg
+import psutil
 
 from benchmarks.dashboards import (
     DAYS,
@@ -33,7 +33,8 @@ from ringback.flows.rollups import FOLDED_TOGETHER
 from ringback.up.state import free_port
 
 NAME = "analytics"
-DELTAS = 1000
+#: Executions of each statement whose cost is measured, and the attempts of a group under load.
+DELTAS, GROUP = 2000, 20
 _AT_ONCE = 50_000
 
 # $1: the number of the first attempt to add, $2: how many are added, $3: the last day, $4: the seed, $5: how many there
@@ -41,7 +42,7 @@ _AT_ONCE = 50_000
 # two. How an attempt ends is drawn from its number.
 _DRAWN = """
 WITH drawn AS (
-    SELECT n, n / 7 * 5 + least(n % 7, 4) AS call, CASE WHEN n % 7 > 4 THEN 2 ELSE 1 END AS number,
+    SELECT n, n / 7 * 5 + n % 7 % 5 AS call, CASE WHEN n % 7 > 4 THEN 2 ELSE 1 END AS number,
            (hashint8extended(n, $4) % 1000 + 1000) % 1000 AS luck,
            $3::timestamptz - (1 - (n - $6::bigint) / $5::float) * interval '30 days' AS at
     FROM generate_series($1::bigint, $1::bigint + $2::bigint - 1) AS n)
@@ -80,11 +81,19 @@ _TABLES = (
             (ARRAY['America/New_York', 'America/Chicago', 'America/Los_Angeles'])[call % 3 + 1]
         FROM drawn""",
 )
-#: Five in a hundred verdicts are corrected, by a session that counts nothing.
+#: A good five in a hundred verdicts are corrected, by a session that counts nothing.
 _CORRECTIONS = """
-UPDATE attempts SET successful = NOT successful, cost_cents = cost_cents + 1 WHERE attempt_id LIKE '%7' AND number = 1
-  AND successful IS NOT NULL AND (hashtextextended(attempt_id, 0) % 2) = 0
+UPDATE attempts SET successful = NOT successful, cost_cents = cost_cents + 1
+WHERE hashtextextended(attempt_id, 0) % 19 = 0
 """
+#: One in ten of the first attempts that have a second. They get their verdict after it, by the same kind of session.
+_LATE = """
+CREATE TEMP TABLE late AS SELECT attempt_id, verdict_type FROM attempts
+WHERE number = 1 AND hashtextextended(attempt_id, 1) % 10 = 0
+  AND EXISTS (SELECT FROM attempts AS later WHERE later.call_id = attempts.call_id AND later.number = 2)
+"""
+_NO_VERDICT = "UPDATE attempts SET verdict_type = NULL FROM late WHERE attempts.attempt_id = late.attempt_id"
+_VERDICT = "UPDATE attempts SET verdict_type = late.verdict_type FROM late WHERE attempts.attempt_id = late.attempt_id"
 _DELTA = {
     "kind": "attempt",
     "hour": "2026-12-01T17:00:00+00:00",
@@ -119,8 +128,11 @@ _PERSON = {
 _EXPLANATION = """\
 Each question is asked over random ranges of up to 30 days, for all agents or for one, by the flow of the API and the
 console: its statements and its figures, without HTTP. "10 ×" is over ten times as many days, whose cells are those of
-the first 30 moved back. Visible: deltas of verdicts are committed at a fixed rate and folded every second, and the
-summary of the day is asked without a pause; from a commit until an answer that has it. The CSV comes over HTTP.
+the first 30 moved back. Deltas: CPU of the connection's PostgreSQL process for the statement, less that of `SELECT 1`;
+the commit is the verdict's, which is there without them. Before the comparison of all cells one attempt in nineteen is
+corrected, and one in ten of the first attempts with a second gets its verdict after it. Visible: deltas of verdicts are
+committed at a fixed rate and folded every second, and the summary of the day is asked without a pause; from a commit
+until an answer that has it. The CSV comes over HTTP.
 """
 
 
@@ -130,11 +142,15 @@ async def run_analytics(ground: Ground, plan: Plan) -> Section:
     owner = await asyncpg.connect(url)
     pool = await open_pool(url, max_size=2, is_unlimited=True)
     rows = PostgresRollupRows(pool, UTC)
-    lines = [("attempts", f"{attempts:,}")]
+    lines: list[tuple[str, str]] = [("attempts", f"{attempts:,}")]
     last = datetime(2026, 12, 1, tzinfo=UTC)
     try:
-        lines += await _fill(owner, rows, attempts, last, plan.seed)
-        lines.append(("the deltas of one attempt, µs of PostgreSQL", f"{await _delta_cost_us(owner):.0f}"))
+        filled, corrected_percent = await _fill(owner, rows, attempts, last, plan.seed)
+        lines += filled
+        alone_us, together_us = [await _delta_cost_us(owner, size, DELTAS // size) for size in (1, GROUP)]
+        lines.append(
+            (f"the deltas of one attempt, alone and of {GROUP}, µs of PostgreSQL", f"{alone_us:.0f}, {together_us:.0f}")
+        )
         began = time.perf_counter()
         differing = len(await rows.check())
         lines.append(("the comparison of all cells, s", f"{time.perf_counter() - began:.1f}"))
@@ -151,6 +167,9 @@ async def run_analytics(ground: Ground, plan: Plan) -> Section:
         await owner.close()
     export, export_figures = await measure_csv(ground, plan, url, last)
     figures |= export_figures | {
+        "analytics.delta_us": alone_us,
+        "analytics.grouped_delta_us": together_us,
+        "analytics.corrected_percent": corrected_percent,
         "analytics.differing_cells": differing,
         "analytics.wrong_links": wrong,
         "analytics.visible_p99_ms": quantile(waited, 0.99),
@@ -161,23 +180,28 @@ async def run_analytics(ground: Ground, plan: Plan) -> Section:
 
 async def _fill(
     owner: Any, rows: PostgresRollupRows, attempts: int, last: datetime, seed: int
-) -> list[tuple[str, str]]:
-    """Fill, count, fold and correct. Returns the lines about it."""
+) -> tuple[list[tuple[str, str]], float]:
+    """Fill, count, fold, correct, and conclude late. Returns the lines about it, and the corrected percent."""
     await fill_attempts(owner, attempts, last, seed)
+    late = (await owner.execute(_LATE, timeout=600)).rpartition(" ")[2]
+    await owner.execute(_NO_VERDICT, timeout=600)
     counting_s = await _until_none(rows.count_uncounted, 500)
     unfolded = await owner.fetchval("SELECT count(*) FROM rollup_deltas")
     folding_s = await _until_none(rows.fold, FOLDED_TOGETHER)
-    corrected = (await owner.execute(_CORRECTIONS, timeout=600)).rpartition(" ")[2]
+    corrected = int((await owner.execute(_CORRECTIONS, timeout=600)).rpartition(" ")[2])
+    await owner.execute(_VERDICT, timeout=600)
     await _until_none(rows.count_uncounted, 500)
     await _until_none(rows.fold, 3000)
     cells = [await owner.fetchval(f"SELECT count(*) FROM {grain.table}") for grain in GRAINS]
     names = ", ".join(grain.table.removeprefix("rollup_") for grain in GRAINS)
-    return [
+    lines = [
         ("attempts counted per second (after an upgrade)", f"{attempts / counting_s:,.0f}"),
         ("deltas folded per second", f"{unfolded / folding_s:,.0f}"),
-        ("corrected attempts", f"{int(corrected):,}"),
+        ("corrected attempts", f"{corrected:,}"),
+        ("attempts with a verdict after that of a later one", f"{int(late):,}"),
         (f"cells of {names}", ", ".join(f"{count:,}" for count in cells)),
     ]
+    return lines, 100 * corrected / attempts
 
 
 async def fill_attempts(owner: Any, attempts: int, last: datetime, seed: int, first: int = 0) -> None:
@@ -220,22 +244,21 @@ async def _until_none(work: Callable[[int], Awaitable[int]], limit: int) -> floa
     return time.perf_counter() - began
 
 
-async def _delta_cost_us(owner: Any) -> float:
-    """The difference between a statement that inserts the deltas of an attempt, and one that does nothing."""
+async def _delta_cost_us(owner: Any, size: int, times: int) -> float:
+    """CPU of PostgreSQL for the deltas of an attempt, which are inserted together with those of `size` - 1 others."""
+    backend = psutil.Process(owner.get_server_pid())
 
-    async def median_us(statement: str, *values: Any) -> float:
-        prepared, taken = await owner.prepare(statement), []
-        for _ in range(DELTAS):
-            began = time.perf_counter()
+    async def cpu_us(statement: str, *values: Any) -> float:
+        prepared = await owner.prepare(statement)
+        began = sum(backend.cpu_times()[:2])
+        for _ in range(times):
             await prepared.fetch(*values)
-            taken.append((time.perf_counter() - began) * 1e6)
-        return statistics.median(taken)
+        return (sum(backend.cpu_times()[:2]) - began) * 1e6 / times
 
-    deltas = [json.dumps(_DELTA), json.dumps(_PERSON)]
+    deltas = [json.dumps(_DELTA), json.dumps(_PERSON)] * size
     transaction = owner.transaction()
     await transaction.start()
     try:
-        nothing = await median_us("SELECT $1::jsonb[]", deltas)
-        return await median_us(INSERT_DELTAS, deltas) - nothing
+        return (await cpu_us(INSERT_DELTAS, deltas) - await cpu_us("SELECT 1")) / size
     finally:
         await transaction.rollback()

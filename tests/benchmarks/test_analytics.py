@@ -31,6 +31,9 @@ async def test_the_statistics_of_filled_attempts_are_right(database_url, pool, t
     figures = section.figures
     assert "300" in section.text
     assert figures["analytics.differing_cells"] == figures["analytics.wrong_links"] == 0
+    assert figures["analytics.corrected_percent"] > 1
+    assert "attempts with a verdict after that of a later one" in section.text
+    assert {"analytics.delta_us", "analytics.grouped_delta_us"} <= figures.keys()
     assert figures["analytics.csv_rows"] == 300
     assert figures["analytics.csv_mb"] > 10
     assert figures["analytics.visible_p99_ms"] > 0
