@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ringback.domain.call import RetryPolicy
-from ringback.domain.metrics import METRICS
+from ringback.domain.metrics import METRICS, Unit
 from ringback.flows.analytics import BREAKDOWNS
 from ringback.flows.ending_calls import cancel_call
 from tests.audit_log import TESTER
@@ -37,6 +37,10 @@ async def test_a_summary_has_every_metric_with_its_parts(stack: CountingStack, a
     human = metrics["human_rate"]
     assert (human["value"], human["numerator"], human["denominator"], human["previous"]) == (2 / 3, 2, 3, None)
     assert human["interval"] == pytest.approx([0.2077, 0.9385], abs=1e-4)
+    for name, shown in metrics.items():
+        is_share = METRICS[name].unit is Unit.SHARE and shown["denominator"]
+        assert (shown["interval"] is not None) == bool(is_share), name
+        assert (shown["denominator"] is None) == (METRICS[name].denominator is None), name
     assert (metrics["contact_rate"]["numerator"], metrics["contact_rate"]["denominator"]) == (2, 3)
     assert metrics["goal_rate_of_reached"]["value"] == 0.5
     assert (metrics["cost"]["value"], metrics["cost"]["rows"]) == (29.0, 3)
