@@ -99,8 +99,8 @@ async def test_within_a_transaction_too_the_connection_is_closed(pool: Pool, set
     assert not before & await pids_of(pool)
 
 
-async def test_a_lost_connection_is_closed_and_the_next_one_works(pool: Pool) -> None:
-    with pytest.raises(StoreUnavailable):
+async def test_a_lost_connection_is_named_and_closed_and_the_next_one_works(pool: Pool) -> None:
+    with pytest.raises(StoreUnavailable, match="ConnectionDoesNotExist"):
         async with connection_of(pool) as connection:
             await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
     async with connection_of(pool) as connection:

@@ -4,7 +4,7 @@ import json
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 import msgspec
@@ -206,7 +206,9 @@ async def connection_of(pool: Pool, timeout_s: float = ACQUIRE_TIMEOUT_S) -> Asy
             try:
                 yield connection
             except CONDEMNS as error:
-                connection.terminate()
+                # The pool has a lost connection back already. Its refusal would hide why the connection was lost.
+                with suppress(asyncpg.InterfaceError):
+                    connection.terminate()
                 if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
                     # The other connections lead to the same server, so none of them is lent again.
                     await pool.expire_connections()
