@@ -34,6 +34,7 @@ class Permission(StrEnum):
     READ_AUDIT = "read the audit log"
     SEE_PHONES = "see whole phone numbers"
     REVEAL = "reveal a phone number"
+    ERASE = "erase a person"
 
 
 #: Names of keys that begin so are reserved for the key of that setting. The processes end its previous key when the

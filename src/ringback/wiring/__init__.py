@@ -19,6 +19,7 @@ from ringback.adapters.postgres.api_keys import PostgresApiKeys
 from ringback.adapters.postgres.audit import PostgresAudit
 from ringback.adapters.postgres.console_sessions import PostgresConsoleSessions
 from ringback.adapters.postgres.deliveries import PostgresDeliveries
+from ringback.adapters.postgres.erasure import PostgresEraser
 from ringback.adapters.postgres.export_rows import PostgresExportRows
 from ringback.adapters.postgres.installation import PostgresBorder, PostgresDialingSwitch, PostgresInspection
 from ringback.adapters.postgres.monitoring import PostgresMonitoring
@@ -55,6 +56,7 @@ from ringback.flows.operator.dead_letters import DeadLetters
 from ringback.flows.operator.deliveries import Deliveries
 from ringback.flows.operator.dialing_control import pause_dialing, resume_dialing
 from ringback.flows.operator.eligibility import EligibilityExplainer
+from ringback.flows.operator.erasure import Erasure
 from ringback.flows.operator.monitoring import Monitoring, database_dependency, queue_dependency
 from ringback.flows.operator.retention import Retention
 from ringback.flows.operator.reveal import PhoneReveal
@@ -157,6 +159,7 @@ class Dependencies:
         )
 
     def console(self) -> Site:
+        eraser = PostgresEraser(self.pool, self.hashing) if self.settings.erasure_key else None
         flows = ConsoleFlows(
             views=self.views,
             written=PostgresWritten(self.pool),
@@ -169,6 +172,7 @@ class Dependencies:
             deliveries=Deliveries(PostgresDeliveries(self.pool), self.clock),
             operations=self.business_operations(),
             reveal=PhoneReveal(self.store, self.clock),
+            erasure=Erasure(self.store, eraser, self.clock) if eraser is not None else None,
             keys=self.api_keys,
             diagnostics=partial(open_diagnostic_targets, self.settings),
             numbers=self.numbers,

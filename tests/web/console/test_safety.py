@@ -53,6 +53,7 @@ MAY = {
     "POST /console/calls/{call_id}/suppress": {"operator", "admin"},
     "POST /console/calls/{call_id}/reveal": {"admin"},
     "POST /console/people/reveal": {"admin"},
+    "POST /console/people/erase": {"admin"},
     "POST /console/suppressions": {"operator", "admin"},
     "POST /console/suppressions/lift": {"operator", "admin"},
     "POST /console/dead-letters/replay": {"operator", "admin"},

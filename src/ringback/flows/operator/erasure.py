@@ -1,11 +1,12 @@
 """Erase a person: end their planned calls, and delete all readable data. A stop stays in force."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
 from ringback.domain.audit import Actor, AuditAction, AuditEntry
-from ringback.domain.contact import Erased
+from ringback.domain.contact import ERASED, Erased
 from ringback.domain.errors import Retryable, StoreUnavailable
 from ringback.flows.ending_calls import cancel_call
 from ringback.ports import Clock
@@ -18,10 +19,14 @@ _log = structlog.get_logger(__name__)
 
 
 class Eraser(Protocol):
-    """The store of erasures. Both methods take a phone in E.164, and include every contact that has or had it.
+    """The store of erasures. All methods take a phone in E.164, and include every contact that has or had it.
 
     They raise Retryable, which never quotes the person.
     """
+
+    async def preview(self, phone: str) -> dict[str, int]:
+        """Count the main rows of the person, without locks."""
+        ...
 
     async def unfinished_calls(self, phone: str) -> list[str]: ...
 
@@ -54,3 +59,25 @@ async def erase_person(store: Store, eraser: Eraser, clock: Clock, phone: str, r
             _log.info("person.erased", **erased.rows)
             return erased
     raise Retryable("new calls to this person come in as fast as they are ended: let Engage stop them first")
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """The erasures of the console, which names a person by a contact too. Every method raises Retryable."""
+
+    store: Store
+    eraser: Eraser
+    clock: Clock
+
+    async def phone_of(self, contact_id: str) -> str | None:
+        """Return the phone by which a contact is erased. None: there is no such contact, or it was erased."""
+        async with self.store.transaction() as tx:
+            contact = await tx.contacts.get(contact_id)
+        return contact.phone if contact is not None and contact.phone != ERASED else None
+
+    async def preview(self, phone: str) -> dict[str, int]:
+        return await self.eraser.preview(phone)
+
+    async def erase(self, phone: str, reason: str, actor: Actor) -> Erased:
+        """Erase a person as `erase_person` does. Raises StillInProgress."""
+        return await erase_person(self.store, self.eraser, self.clock, phone, reason, actor)

@@ -5,6 +5,7 @@ from starlette.routing import Route
 from ringback.web.console.audit import AuditPage
 from ringback.web.console.call_actions import CallActions
 from ringback.web.console.deliveries import DeliveryPages
+from ringback.web.console.erasure import ErasureForm
 from ringback.web.console.exports import ExportFiles
 from ringback.web.console.heatmap import HeatmapPage
 from ringback.web.console.installation import InstallationPages
@@ -31,6 +32,7 @@ def console_of(site: Site) -> tuple[list[Route], Live]:
         WebhooksPage(site),
         ExportFiles(site),
         AuditPage(site),
+        ErasureForm(site),
         InstallationPages(site),
         KeyPages(site),
         pages,

@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ringback.domain.abt_event import iso
+from ringback.domain.access import Permission
 from ringback.domain.analytics_query import Filter
 from ringback.domain.contact import ERASED
 from ringback.domain.operations import MOST_WAITING
@@ -15,6 +16,7 @@ from ringback.flows.analytics import Analytics
 from ringback.flows.operator.dead_letters import DeadLetters
 from ringback.storage import CallFilter
 from ringback.web.console import wording
+from ringback.web.console.sessions import Visitor
 from ringback.web.console.site import ConsoleFlows
 
 Item = dict[str, Any]
@@ -80,6 +82,16 @@ async def written_facts(flows: ConsoleFlows, contact_ids: Sequence[str], call_id
     """The newest dispositions, notes and fields that were written about contacts, and how many there are."""
     found = await flows.written.newest(contact_ids, call_id, limit=FEW_WRITTEN, most=MOST_COUNTED + 1)
     return {kind: {"items": items, "count": count} for kind, (items, count) in found.items()}
+
+
+async def erasure_preview(
+    flows: ConsoleFlows, visitor: Visitor, phone: str | None, contact_id: str | None
+) -> dict[str, int]:
+    """Count what an erasure of the person would erase. Empty for visitors who may not erase, and without a key."""
+    if flows.erasure is None or not visitor.may(Permission.ERASE):
+        return {}
+    phone = phone or await flows.erasure.phone_of(contact_id or "")
+    return await flows.erasure.preview(phone) if phone is not None else {}
 
 
 def only(letters: DeadLetters, source: str) -> DeadLetters:

@@ -22,7 +22,16 @@ from ringback.flows.analytics import BREAKDOWNS
 from ringback.flows.operator.dead_letters import DeadLetterEntry
 from ringback.storage import CallFilter
 from ringback.web.analytics_models import ReportQuery, RowsQuery
-from ringback.web.console.facts import MOST_COUNTED, Item, now_facts, only, story_facts, with_sums, written_facts
+from ringback.web.console.facts import (
+    MOST_COUNTED,
+    Item,
+    erasure_preview,
+    now_facts,
+    only,
+    story_facts,
+    with_sums,
+    written_facts,
+)
 from ringback.web.console.sessions import HEADERS, NOT_STORED, ROOT, Visitor
 from ringback.web.console.site import Site
 from ringback.web.problems import FieldProblem, Problem, found, from_pydantic, invalid, query_pointer
@@ -211,6 +220,11 @@ class Pages:
             raise invalid([FieldProblem("query:phone", "required", message)])
         told = found(await flows.operator.why(phone=query.phone, contact_id=query.contact_id), "contact")
         wanted = CallFilter(phone=query.phone, contact_id=query.contact_id)
+        count, written, erased = await asyncio.gather(
+            flows.views.count_calls(wanted, MOST_COUNTED + 1),
+            written_facts(flows, [contact["contact_id"] for contact in told["contacts"]]),
+            erasure_preview(flows, visitor, query.phone, query.contact_id),
+        )
         return self.site.show(
             request,
             visitor,
@@ -220,8 +234,10 @@ class Pages:
             revealed=revealed,
             told=told,
             zone=next((contact["time_zone"] for contact in told["contacts"]), None),
-            count=await flows.views.count_calls(wanted, MOST_COUNTED + 1),
-            written=await written_facts(flows, [contact["contact_id"] for contact in told["contacts"]]),
+            count=count,
+            written=written,
+            can_erase=flows.erasure is not None,
+            erased=erased,
             most=MOST_COUNTED,
         )
 

@@ -25,6 +25,7 @@ from ringback.flows.operator.api_keys import ApiKeyRows
 from ringback.flows.operator.dead_letters import DeadLetters
 from ringback.flows.operator.deliveries import Deliveries
 from ringback.flows.operator.diagnostics import DiagnosticTargets
+from ringback.flows.operator.erasure import Erasure
 from ringback.flows.operator.reveal import PhoneReveal
 from ringback.ports import Clock
 from ringback.storage import DetailedViews
@@ -116,6 +117,8 @@ class ConsoleFlows:
     deliveries: Deliveries
     operations: BusinessOperations
     reveal: PhoneReveal
+    #: None: the process has no erasure key.
+    erasure: Erasure | None
     keys: KeyRows
     diagnostics: Callable[[], AbstractAsyncContextManager[DiagnosticTargets]]
     numbers: NumberPlan
