@@ -55,8 +55,17 @@ def csrf_in(page: str) -> str:
 
 
 @pytest.fixture
-async def parts(database_url: str, clock) -> AsyncIterator[Dependencies]:
-    given = {"RINGBACK_DATABASE_URL": database_url, "RINGBACK_ERASURE_KEY": "an-erasure-key-of-the-tests-00001"}
+def report_zone() -> str:
+    return "UTC"
+
+
+@pytest.fixture
+async def parts(database_url: str, clock, report_zone: str) -> AsyncIterator[Dependencies]:
+    given = {
+        "RINGBACK_DATABASE_URL": database_url,
+        "RINGBACK_ERASURE_KEY": "an-erasure-key-of-the-tests-00001",
+        "RINGBACK_REPORT_ZONE": report_zone,
+    }
     settings = read_settings(given, emulated=True)
     async with open_dependencies(settings, clock) as opened:
         for role, key in KEYS.items():

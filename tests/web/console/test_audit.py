@@ -18,7 +18,7 @@ from .conftest import KEYS, PHONE, Browser, place
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 CALLS_AND_ACTIONS = "its own rows tell of it, and the log would order all of them one after the other"
-SESSION = "it changes a session alone"
+SESSION = "it changes a session or a cookie alone"
 SIGNED = "signed by Retell: no person and no key writes"
 #: Every route that writes, with its action, or why it has none. A route that is missing here has no audit yet.
 ROUTES = {
@@ -34,6 +34,7 @@ ROUTES = {
     "POST /retell/webhook": SIGNED,
     "POST /console/login": SESSION,
     "POST /console/logout": SESSION,
+    "POST /console/times": SESSION,
     "POST /console/pause": AuditAction.DIALING_PAUSED,
     "POST /console/resume": AuditAction.DIALING_RESUMED,
     "POST /console/calls/{call_id}/cancel": AuditAction.CALL_CANCELLED,

@@ -158,7 +158,7 @@ async def test_the_search_box_jumps_and_understands_qualifiers(admin: Browser) -
 async def test_a_viewer_sees_no_form_that_writes(visitors) -> None:
     call_id = await place(visitors[Role.ADMIN])
     page = (await visitors[Role.VIEWER].get(f"/console/calls/{call_id}")).text
-    assert re.findall(r'action="([^"]+)"', page) == ["/console/find", "/console/logout"]
+    assert re.findall(r'action="([^"]+)"', page) == ["/console/find", "/console/logout", "/console/times"]
 
 
 async def test_the_webhooks_of_an_attempt_are_shown_as_retell_sent_them(calls, admin: Browser, pool) -> None:

@@ -9,6 +9,7 @@ from markupsafe import escape
 
 from ringback.domain.access import Role
 from ringback.web.auth import hash_key
+from ringback.web.console.rendering import Times
 from ringback.web.console.streams import live_updates
 from tests.audit_log import entry_at
 
@@ -46,6 +47,7 @@ MAY = {
     "POST /console/keys/revoke": {"admin"},
     "GET /console/help": {"viewer", "operator", "admin"},
     "GET /console/{rest:path}": {"viewer", "operator", "admin"},
+    "POST /console/times": {"viewer", "operator", "admin"},
     "POST /console/logout": {"viewer", "operator", "admin"},
     "POST /console/pause": {"operator", "admin"},
     "POST /console/resume": {"operator", "admin"},
@@ -222,8 +224,9 @@ async def test_a_stored_text_is_only_ever_text(calls, admin: Browser, pool, part
     await admin.post("/console/login", login, api_key=key)
     pages = await crawl(admin)
     live = live_updates(parts.console())
-    pages["now"] = await live.render_now()
-    pages |= {f"story {call_id}": await live.render_story(call_id) for call_id in calls} | await live.render_rows(calls)
+    live_parts = {"now": await live.render_now()} | await live.render_rows(calls)
+    live_parts |= {f"story {call_id}": await live.render_story(call_id) for call_id in calls}
+    pages |= {name: part(Times.REPORT) for name, part in live_parts.items()}
     # No browser shows an export: it is a file to keep.
     shown = {address: page for address, page in pages.items() if not address.startswith("/console/exports/")}
     assert {address: wrong for address, page in shown.items() if (wrong := is_harmless(page))} == {}

@@ -70,12 +70,24 @@ async def story_facts(flows: ConsoleFlows, call_id: str) -> Item | None:
     events = [entry | {"state": wording.delivery(entry)} for entry in timeline if entry["kind"] == "abt_event"]
     written = await written_facts(flows, contacts_of(call), call_id)
     story = [wording.story(entry) for entry in timeline]
-    return {"call": with_sums(call), "story": story, "events": events, "written": written, "most": MOST_COUNTED}
+    return {
+        "call": with_sums(call),
+        "contact_zone": call["time_zone"],
+        "story": story,
+        "events": events,
+        "written": written,
+        "most": MOST_COUNTED,
+    }
 
 
 def contacts_of(call: Item) -> list[str]:
     """The contact of a call in detail, none if the person was erased: what was written about them is not shown."""
     return [] if call["phone"] == ERASED else [call["contact_id"]]
+
+
+def zone_of(told: Item) -> str | None:
+    """The zone of the first contact of an explained person."""
+    return next((contact["time_zone"] for contact in told["contacts"]), None)
 
 
 async def written_facts(flows: ConsoleFlows, contact_ids: Sequence[str], call_id: str | None = None) -> Item:

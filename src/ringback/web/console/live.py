@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 from typing import Any, Protocol
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -16,10 +16,13 @@ from ringback.domain.errors import Retryable
 from ringback.loops import rest
 from ringback.ports import Clock
 from ringback.storage import CallFilter
+from ringback.web.console.rendering import Times
 from ringback.web.console.sessions import HEADERS, NOT_STORED, Sessions
 from ringback.web.problems import unavailable
 
 Item = dict[str, Any]
+#: A text about facts that were read already. It is rendered once for each zone in which viewers see times.
+Text = Callable[[Times], str]
 
 #: The shortest time between two updates. The loop also rests twenty times as long as its reads took, so that viewers
 #: take at most a twentieth of one connection's time from dialing; but no longer than `LONGEST_REST_S`, after which a
@@ -48,14 +51,14 @@ class LiveCalls(Protocol):
 
 @dataclass(slots=True)
 class Round:
-    """The reads of one pass of the loop, for every viewer. Each text is rendered at most once."""
+    """The reads of one pass of the loop, for every viewer."""
 
-    as_of: str
+    as_of: Mapping[Times, str]
     marks: Mapping[str, str]
     newest: list[Item]
-    now: str = ""
-    rows: dict[str, str] = field(default_factory=dict)
-    stories: dict[str, str] = field(default_factory=dict)
+    now: Text = str
+    rows: dict[str, Text] = field(default_factory=dict)
+    stories: dict[str, Text] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +69,7 @@ class Viewer:
     """
 
     session: str
+    times: Times = Times.REPORT
     call_ids: Collection[str] = ()
     marks: Mapping[str, str] = field(default_factory=dict)
     messages: asyncio.Queue[Item | None] = field(default_factory=lambda: asyncio.Queue(MOST_WAITING + 1))
@@ -90,7 +94,7 @@ class Viewer:
         self.messages.put_nowait(None)
 
     def tell(self, read: Round) -> None:
-        message = {"as_of": read.as_of, "html": self.html(read), "fresh": self.fresh(read)}
+        message = {"as_of": read.as_of[self.times], "html": self.html(read), "fresh": self.fresh(read)}
         self.marks = read.marks
         if self.messages.qsize() >= MOST_WAITING:
             self.end()
@@ -103,10 +107,11 @@ class NowViewer(Viewer):
     shown: str = ""
 
     def html(self, read: Round) -> str | None:
-        if read.now == self.shown:
+        now = read.now(self.times)
+        if now == self.shown:
             return None
-        self.shown = read.now
-        return read.now
+        self.shown = now
+        return now
 
 
 @dataclass(slots=True, eq=False)
@@ -114,7 +119,7 @@ class StoryViewer(Viewer):
     """A viewer of one call."""
 
     def html(self, read: Round) -> str | None:
-        return "".join(read.stories[one] for one in self.changed(read.marks)) or None
+        return "".join(read.stories[one](self.times) for one in self.changed(read.marks)) or None
 
 
 @dataclass(slots=True, eq=False)
@@ -127,7 +132,8 @@ class ListViewer(Viewer):
     found: set[str] = field(default_factory=set)
 
     def html(self, read: Round) -> str | None:
-        return "".join(read.rows.get(one, "") for one in self.changed(read.marks)) or None
+        changed = [one for one in self.changed(read.marks) if one in read.rows]
+        return "".join(read.rows[one](self.times) for one in changed) or None
 
     def fresh(self, read: Round) -> int | None:
         # Stuck calls are old ones, which are not among the newest.
@@ -144,16 +150,16 @@ class ListViewer(Viewer):
 
 @dataclass(slots=True)
 class Live:
-    """The loop and its viewers. `render_now`, `render_rows` and `render_story` read and render; all three raise
-    Retryable."""
+    """The loop and its viewers. `render_now`, `render_rows` and `render_story` read, and return what renders; all three
+    raise Retryable."""
 
     calls: LiveCalls
     sessions: Sessions
     clock: Clock
     zone: tzinfo
-    render_now: Callable[[], Awaitable[str]]
-    render_rows: Callable[[Collection[str]], Awaitable[dict[str, str]]]
-    render_story: Callable[[str], Awaitable[str]]
+    render_now: Callable[[], Awaitable[Text]]
+    render_rows: Callable[[Collection[str]], Awaitable[dict[str, Text]]]
+    render_story: Callable[[str], Awaitable[Text]]
     viewers: set[Viewer] = field(default_factory=set)
     is_over: bool = False
 
@@ -192,7 +198,9 @@ class Live:
         watched = {one for viewer in viewers for one in viewer.call_ids}
         marks = await self.calls.marks(watched) if watched else {}
         newest = await self.calls.newest_calls(NEWEST) if lists else []
-        read = Round(f"{self.clock.now().astimezone(self.zone):%H:%M:%S}", marks, newest)
+        now, zones = self.clock.now(), dict.fromkeys(Times, self.zone) | {Times.UTC: UTC}
+        as_of = {times: f"{now.astimezone(zone):%H:%M:%S}" for times, zone in zones.items()}
+        read = Round(as_of, marks, newest)
         if of(NowViewer):
             read.now = await self.render_now()
         if changed := {one for viewer in lists for one in viewer.changed(marks)}:

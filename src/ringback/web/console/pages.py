@@ -31,6 +31,7 @@ from ringback.web.console.facts import (
     story_facts,
     with_sums,
     written_facts,
+    zone_of,
 )
 from ringback.web.console.sessions import HEADERS, NOT_STORED, ROOT, Visitor
 from ringback.web.console.site import Site
@@ -233,7 +234,7 @@ class Pages:
             asked=Asked(asked),
             revealed=revealed,
             told=told,
-            zone=next((contact["time_zone"] for contact in told["contacts"]), None),
+            contact_zone=zone_of(told),
             count=count,
             written=written,
             can_erase=flows.erasure is not None,

@@ -3,14 +3,17 @@
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
+from enum import StrEnum
 from importlib import resources
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
+from starlette.requests import Request
 from starlette.responses import Response
 
 from ringback.domain import masking
@@ -28,8 +31,30 @@ FILES = {
 KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
+TIMES_COOKIE = "ringback_console_times"
+TIMES_LAST = timedelta(days=365)
+
+
+class Times(StrEnum):
+    """The zone in which a browser shows times. Times about no contact of a known zone are shown in the report zone."""
+
+    REPORT = "report"
+    UTC = "utc"
+    CONTACT = "contact"
+
+    @classmethod
+    def of(cls, request: Request) -> "Times":
+        """Return what the browser keeps, else the report zone."""
+        asked = request.cookies.get(TIMES_COOKIE, "")
+        return cls(asked) if asked in set(cls) else cls.REPORT
+
+
 class Renderer:
-    """The templates. Every text is escaped, and phone numbers in it are masked. Times are shown in `zone`."""
+    """The templates. Every text is escaped, and phone numbers in it are masked. `zone` is the report zone.
+
+    Two names of a template's facts decide how times are shown: `times`, and `contact_zone`, the zone of the contact
+    that the whole page is about.
+    """
 
     def __init__(self, zone: tzinfo) -> None:
         self.zone = zone
@@ -82,23 +107,32 @@ class Renderer:
         """Render a page or the live part of one."""
         return self._templates.get_template(template).render(given, emulated=self.is_emulated)
 
-    def time(self, text: str | None, contact_zone: str | None = None) -> Markup:
-        """Show a time in the report zone. Its title has UTC, the report zone and the contact's zone."""
+    @pass_context
+    def time(self, context: Context, text: str | None, contact_zone: str | None = None) -> Markup:
+        """Show a time in the zone that `times` asks for. Its title has UTC, the report zone and the contact's zone.
+
+        Contacts of one page differ in their zones, so a time in the contact's zone names it.
+        """
         if text is None:
             return Markup("")
-        moment = datetime.fromisoformat(text)
-        zones: list[tzinfo] = [ZoneInfo("UTC"), self.zone]
-        if contact_zone:
+        moment, times = datetime.fromisoformat(text), context.get("times", Times.REPORT)
+        zones: list[tzinfo] = [UTC, self.zone]
+        shown = f"{moment.astimezone(UTC if times is Times.UTC else self.zone):%Y-%m-%d %H:%M:%S}"
+        if contact_zone := contact_zone or context.get("contact_zone"):
             # An older version may have stored a zone that this machine does not know.
             with suppress(ZoneInfoNotFoundError, ValueError):
                 zones.append(ZoneInfo(contact_zone))
+        if times is Times.CONTACT:
+            shown = f"{moment.astimezone(zones[-1]):%Y-%m-%d %H:%M:%S %Z}"
         title = " · ".join(dict.fromkeys(f"{moment.astimezone(zone):%a %Y-%m-%d %H:%M:%S} {zone}" for zone in zones))
-        shown = f"{moment.astimezone(self.zone):%Y-%m-%d %H:%M:%S}"
         return Markup('<time datetime="{}" title="{}">{}</time>').format(text, title, shown)
 
-    def clock(self, text: str, step: str, zone: str | None = None) -> str:
-        """Format the start of a step in a zone, else in the report zone: hour and minute, or the day."""
-        moment = datetime.fromisoformat(text).astimezone(self.zone if zone is None else ZoneInfo(zone))
+    @pass_context
+    def clock(self, context: Context, text: str, step: str, zone: str | None = None) -> str:
+        """Format the start of a step in a zone: the day, or the hour and minute. Without a zone, days are those of the
+        report zone, and hours are shown as `times` asks."""
+        is_utc = step == "hour" and context.get("times") is Times.UTC
+        moment = datetime.fromisoformat(text).astimezone(ZoneInfo(zone) if zone else UTC if is_utc else self.zone)
         return f"{moment:%H:%M}" if step == "hour" else f"{moment:%Y-%m-%d}"
 
 

@@ -30,7 +30,7 @@ from ringback.flows.operator.reveal import PhoneReveal
 from ringback.ports import Clock
 from ringback.storage import DetailedViews
 from ringback.web.console.live import LiveCalls
-from ringback.web.console.rendering import KEPT, Renderer
+from ringback.web.console.rendering import KEPT, Renderer, Times
 from ringback.web.console.sessions import (
     HEADERS,
     LASTS,
@@ -206,6 +206,9 @@ class Site:
             pages=self._pages_of(visitor),
             here=here,
             notice=notice,
+            times=Times.of(request),
+            # The answer to a form has no address to return to.
+            can_return=request.method == "GET",
             **given,
         )
         if notice is not None:

@@ -43,6 +43,7 @@ class WebhooksPage:
             "webhooks.html",
             "/calls",
             call=call,
+            contact_zone=call["time_zone"],
             attempt=attempt,
             webhooks=[_shown(one) for one in webhooks],
             most_chars=MOST_CHARS,

@@ -5,6 +5,7 @@ Each runs one existing flow, and says in numbers what it did.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -16,6 +17,7 @@ from ringback.domain.plain_text import has_unseen
 from ringback.flows.operator.dead_letters import UnknownSource
 from ringback.flows.suppression import Suppressed, SuppressionOrder
 from ringback.web.console.pages import Pages, read_query
+from ringback.web.console.rendering import TIMES_COOKIE, TIMES_LAST, Times
 from ringback.web.console.sessions import (
     COOKIE,
     HEADERS,
@@ -47,6 +49,7 @@ class Forms:
         return [
             site.public("/login", "POST", self.log_in),
             site.form("/logout", Permission.USE_CONSOLE, self.log_out),
+            site.form("/times", Permission.USE_CONSOLE, self.choose_times),
             site.form("/pause", Permission.PAUSE, self.pause),
             site.form("/resume", Permission.PAUSE, self.resume),
             site.form("/calls/{call_id}/cancel", Permission.CANCEL_CALLS, self.cancel),
@@ -76,6 +79,22 @@ class Forms:
     async def log_out(self, request: Request, visitor: Visitor, form: Mapping[str, str]) -> Response:
         await self.site.sessions.end(visitor)
         return RedirectResponse(f"{ROOT}/login", 303, HEADERS | NOT_STORED)
+
+    async def choose_times(self, request: Request, visitor: Visitor, form: Mapping[str, str]) -> Response:
+        """Keep the zone of times in this browser, and return to the page of the form.
+
+        A browser that does not say which page that is gets the first one. An address in the form would repeat the
+        phones that a page masks.
+        """
+        if form.get("times") not in set(Times):
+            raise invalid([FieldProblem("form:times", "unknown", f"Choose one of {', '.join(Times)}.")])
+        page = urlsplit(request.headers.get("referer", ""))
+        is_ours = page.netloc == request.headers.get("host") and page.path.startswith(f"{ROOT}/")
+        response = RedirectResponse(
+            urlunsplit(("", "", page.path, page.query, "")) if is_ours else ROOT, 303, HEADERS | NOT_STORED
+        )
+        set_cookie(request, response, TIMES_COOKIE, form["times"], TIMES_LAST)
+        return response
 
     async def pause(self, request: Request, visitor: Visitor, form: Mapping[str, str]) -> Response:
         state = await self.site.flows.operator.pause(reason_of(form), visitor.actor)

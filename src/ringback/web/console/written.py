@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from ringback.domain.access import Permission
 from ringback.domain.contact import WrittenKind
-from ringback.web.console.facts import PAGE_OF_WRITTEN, contacts_of
+from ringback.web.console.facts import PAGE_OF_WRITTEN, contacts_of, zone_of
 from ringback.web.console.pages import Asked, read_query
 from ringback.web.console.sessions import Visitor
 from ringback.web.console.site import Site
@@ -34,8 +34,9 @@ class WrittenPage:
 
     async def show(self, request: Request, visitor: Visitor) -> Response:
         asked, query = read_query(self.site, WrittenQuery, request.query_params)
+        contact_ids, zone = await self._contacts(query)
         items, next_cursor = await self.site.flows.written.page(
-            query.kind, await self._contacts(query), query.call_id, cursor=query.cursor, limit=PAGE_OF_WRITTEN
+            query.kind, contact_ids, query.call_id, cursor=query.cursor, limit=PAGE_OF_WRITTEN
         )
         asked.pop("cursor", None)
         return self.site.show(
@@ -44,18 +45,20 @@ class WrittenPage:
             "written.html",
             "/calls",
             asked=Asked(asked),
+            contact_zone=zone,
             kind=query.kind,
             items=items,
             next_cursor=next_cursor,
         )
 
-    async def _contacts(self, query: WrittenQuery) -> list[str]:
-        """The contacts of the phone, the contact or the call. Raises Problem 404 and 422."""
+    async def _contacts(self, query: WrittenQuery) -> tuple[list[str], str | None]:
+        """The contacts of the phone, the contact or the call, and the zone of the first. Raises Problem 404 and 422."""
         flows = self.site.flows
         if sum(one is not None for one in (query.phone, query.contact_id, query.call_id)) != 1:
             message = "One of phone, contact_id and call_id is required."
             raise invalid([FieldProblem("query:contact_id", "required", message)])
         if query.call_id is not None:
-            return contacts_of(found(await flows.views.call_in_detail(query.call_id), "call"))
+            call = found(await flows.views.call_in_detail(query.call_id), "call")
+            return contacts_of(call), call["time_zone"]
         told = found(await flows.operator.why(phone=query.phone, contact_id=query.contact_id), "contact")
-        return [contact["contact_id"] for contact in told["contacts"]]
+        return [contact["contact_id"] for contact in told["contacts"]], zone_of(told)
