@@ -336,7 +336,9 @@ class CallFilter:
     contact_id: str | None = None
     phone: str | None = None
     status: str | None = None
+    reason: str | None = None
     agent_id: str | None = None
+    from_number: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     stuck: bool = False

@@ -214,6 +214,29 @@ async def test_the_views_scan_no_growing_table(connection, pool):
     assert slow == {}
 
 
+async def test_a_list_of_few_calls_reads_them_by_the_index_of_what_is_asked(connection, pool):
+    """Whatever finds them without one reads every call: no more calls match than the page has."""
+    asked = {"reason": "ivr", "from_number": "+14155550111", "agent_id": "agent_rare"}
+    rare = "SELECT call_id FROM calls WHERE final ORDER BY call_id LIMIT 3"
+    for column, value in asked.items():
+        await connection.execute(f"UPDATE calls SET {column} = $1 WHERE call_id IN ({rare})", value)
+    await connection.execute("ANALYZE calls")
+    views, seen = PostgresViews(pool), []
+    async with pool.acquire() as of_the_views:
+        of_the_views.add_query_logger(seen.append)
+    indexes = {"reason": "calls_reason", "from_number": "calls_from_number", "agent_id": "calls_agent"}
+    for column, value in asked.items():
+        for cursor in (None, await connection.fetchval("SELECT max(call_id) FROM calls")):
+            seen.clear()
+            found, _ = await views.calls_in_detail(CallFilter(**{column: value}), cursor=cursor, limit=50)
+            assert len(found) == await views.count_calls(CallFilter(**{column: value}), 1001) == 3
+            lists = [one for one in seen if f"c.{column} = " in one.query]
+            assert len(lists) == 2
+            for one in lists:
+                plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {one.query}", *one.args))
+                assert f" {indexes[column]} " in plan, plan
+
+
 async def test_a_page_of_a_range_is_planned_for_its_own_range(connection, database_url):
     """A plan for any range takes each for a small one, and reads and sorts the whole range for each page."""
     an_hour_ago = datetime.now(UTC) - timedelta(hours=1)

@@ -169,7 +169,19 @@ def test_what_is_not_found_or_conflicts_is_told_where_it_can_be(operations, oper
 def test_queries_are_described_parameter_by_parameter(operations):
     named = {name: {each["name"] for each in one.get("parameters", [])} for name, one in operations.items()}
     assert named["GET /v1/calls"] == {
-        *("cursor", "limit", "contact_id", "phone", "status", "agent_id", "since", "until", "stuck")
+        *(
+            "cursor",
+            "limit",
+            "contact_id",
+            "phone",
+            "status",
+            "reason",
+            "agent_id",
+            "from_number",
+            "since",
+            "until",
+            "stuck",
+        )
     }
     assert named["GET /v1/suppressions"] == {"cursor", "limit", "phone", "contact_id"}
     assert named["GET /v1/events"] == {"after", "limit"}

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ringback.domain import call as domain
+from ringback.domain.abt_event import FailReason
 from ringback.domain.audit import AuditAction, AuditFilter
 from ringback.domain.call import CallStatus, NewCall
 from ringback.domain.phone_number import NumberPlan
@@ -201,7 +202,11 @@ class CallsQuery(RequestModel):
     contact_id: Name | None = Field(None, description="Your id of the contact.")
     phone: Phone | None = Field(None, description="The number that the calls are to.")
     status: Annotated[CallStatus, Field(strict=False)] | None = Field(None, description="Only calls of this status.")
+    reason: Annotated[FailReason, Field(strict=False)] | None = Field(
+        None, description="Only calls whose last failure has this reason."
+    )
     agent_id: Name | None = Field(None, description="Retell's id of the agent.")
+    from_number: Phone | None = Field(None, description="Your number that the calls come from.")
     since: Moment | None = Field(None, description="Accepted at this time or later.")
     until: Moment | None = Field(None, description="Accepted before this time.")
     stuck: Annotated[bool, Field(strict=False)] = Field(

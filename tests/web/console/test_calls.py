@@ -150,9 +150,41 @@ async def test_the_search_box_jumps_and_understands_qualifiers(admin: Browser) -
         ("crm-42", "/console/calls?contact_id=crm-42"),
         ("state:failed agent:agent_1", "/console/calls?status=failed&agent_id=agent_1"),
         ("after:2026-12-01", "/console/calls?since=2026-12-01"),
+        ("reason:busy", "/console/calls?reason=busy"),
+        ("number:+14155550199", "/console/calls?from_number=%2B14155550199"),
+        ("hubspot:42 state:failed", "/console/calls?contact_id=hubspot%3A42&status=failed"),
         ("", "/console/calls?"),
     ):
         assert (await admin.get("/console/find", q=text)).headers["location"] == expected
+
+
+async def test_the_list_finds_calls_by_reason_and_by_our_number(calls, admin: Browser) -> None:
+    assert rows((await admin.get("/console/calls", reason="busy")).text) == [calls[2]]
+    found = (await admin.get("/console/calls", from_number="+14155550199", status="scheduled")).text
+    assert rows(found) == [calls[4]]
+    assert "No call matches." in (await admin.get("/console/calls", from_number="+14155550198")).text
+
+
+async def test_a_search_that_is_not_understood_says_what_is_possible(admin: Browser) -> None:
+    words = "contact:, phone:, state:, reason:, agent:, number:, after:, before:"
+    for text, why in (
+        ("state:failed state:expired", "state: is given twice."),
+        ("john smith", "contact: is given twice."),
+        ("agent:", "agent: has no value."),
+    ):
+        answer = await admin.get("/console/find", q=text)
+        assert answer.status_code == 422
+        assert f"{why} A search has each of {words} at most once." in answer.text
+    for query, told in (
+        ({"status": "lost"}, "known are &#39;scheduled&#39;,"),
+        ({"reason": "lost"}, "known are &#39;no_answer&#39;, &#39;busy&#39;,"),
+        ({"from_number": "415"}, "query:from_number"),
+        ({"since": "yesterday"}, "query:since"),
+    ):
+        answer = await admin.get("/console/calls", **query)
+        assert answer.status_code == 422 and told in answer.text, answer.text
+    page = (await admin.get("/console/calls", contact_id="status:failed")).text
+    assert "took <code>status:failed</code> for the id of a contact: its words are <code>contact:</code>," in page
 
 
 async def test_a_viewer_sees_no_form_that_writes(visitors) -> None:

@@ -14,7 +14,7 @@ from ringback.adapters.postgres.pool import Pool, connection_of, opening
 from ringback.domain.errors import StartRefused
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-NEWEST = "0016"
+NEWEST = "0017"
 #: Two processes that start together must not both migrate. The lock is polled: a statement that waits for it would hold
 #: a snapshot, and CREATE INDEX CONCURRENTLY waits for all snapshots.
 _LOCK = "SELECT pg_try_advisory_lock(hashtextextended('ringback-migrations', 0))"

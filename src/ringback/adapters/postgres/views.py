@@ -34,7 +34,7 @@ SELECT asked.call_id, last.at, last.kind, last.detail FROM unnest($1::text[]) AS
     SELECT at, kind, detail FROM gate_decisions WHERE call_id = asked.call_id ORDER BY id DESC LIMIT 1) AS last
 """
 _NEWEST = f"""
-SELECT c.call_id, c.contact_id, c.phone, c.agent_id, {_STATUS} AS status, c.accepted_at
+SELECT c.call_id, c.contact_id, c.phone, c.agent_id, c.from_number, {_STATUS} AS status, c.reason, c.accepted_at
 {_FROM_CALLS} ORDER BY c.call_id DESC LIMIT $1
 """
 # The version of a row, xmin, is another one after each update. So the mark of a call changes with each change of its
@@ -240,7 +240,9 @@ class PostgresViews:
             "c.contact_id = ": wanted.contact_id,
             "c.phone = ": wanted.phone,
             "c.status = ": None if wanted.status == CallStatus.QUEUED else wanted.status,
+            "c.reason = ": wanted.reason,
             "c.agent_id = ": wanted.agent_id,
+            "c.from_number = ": wanted.from_number,
             "c.accepted_at >= ": since,
             "c.accepted_at < ": until,
             # No index orders the times of acceptance. The ids are in that order, but for the clocks' differences.

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ringback.domain.abt_event import iso
+from ringback.domain.abt_event import FailReason, iso
 from ringback.domain.access import Permission
 from ringback.domain.analytics_query import Filter
 from ringback.flows.operator.diagnostics import diagnose
@@ -81,4 +81,4 @@ class InstallationPages:
         )
 
     async def help(self, request: Request, visitor: Visitor) -> Response:
-        return self.site.show(request, visitor, "help.html", "/help")
+        return self.site.show(request, visitor, "help.html", "/help", reasons=list(FailReason))

@@ -232,7 +232,9 @@ class Live:
 
 def matches(wanted: CallFilter, call: Item) -> bool:
     """Whether a list with this filter has the call, apart from `stuck`."""
-    asked = {name: getattr(wanted, name) for name in ("contact_id", "phone", "status", "agent_id")}
+    asked = {
+        name: getattr(wanted, name) for name in ("contact_id", "phone", "status", "reason", "agent_id", "from_number")
+    }
     return (
         all(value is None or call[name] == value for name, value in asked.items())
         and (wanted.since is None or call["accepted_at"] >= wanted.since)

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from ringback.domain.abt_event import iso
+from ringback.domain.abt_event import FailReason, iso
 from ringback.domain.access import Permission
 from ringback.domain.analytics_query import NotAggregated
 from ringback.domain.metrics import METRICS
@@ -50,7 +50,9 @@ QUALIFIERS = {
     "contact": "contact_id",
     "phone": "phone",
     "state": "status",
+    "reason": "reason",
     "agent": "agent_id",
+    "number": "from_number",
     "after": "since",
     "before": "until",
 }
@@ -107,6 +109,8 @@ class Pages:
             "calls.html",
             "/calls",
             asked=Asked(asked),
+            reasons=list(FailReason),
+            qualifiers=list(QUALIFIERS),
             calls=[with_sums(item) for item in items],
             next_cursor=next_cursor,
             newest=items[0]["call_id"] if items and cursor is None else None,
@@ -305,18 +309,22 @@ def search(text: str) -> dict[str, str]:
     """Turn the text of the search box into the parameters of the list of calls.
 
     `state:failed agent:agent_1` sets qualifiers. Other words are a phone if they look like one, else a contact id.
+
+    Raises Problem 422 for a second value of one qualifier, and for one without a value.
     """
     if _SPACED_PHONE.fullmatch(text):
         return {"phone": "+" + re.sub(r"\D", "", text)}
     asked: dict[str, str] = {}
     for word in text.split():
         name, colon, value = word.partition(":")
-        if colon and name in QUALIFIERS:
-            asked[QUALIFIERS[name]] = value
-        elif re.fullmatch(r"\+\d{7,15}", word):
-            asked["phone"] = word
-        else:
-            asked["contact_id"] = word
+        if not colon or name not in QUALIFIERS:
+            # The id of a contact may have a colon.
+            name, value = "phone" if re.fullmatch(r"\+\d{7,15}", word) else "contact", word
+        if not value or QUALIFIERS[name] in asked:
+            why = "is given twice" if value else "has no value"
+            message = f"{name}: {why}. A search has each of {', '.join(f'{one}:' for one in QUALIFIERS)} at most once."
+            raise invalid([FieldProblem("query:q", "unknown", message)])
+        asked[QUALIFIERS[name]] = value
     return asked
 
 
