@@ -2,20 +2,27 @@
 
 import re
 
+import pytest
+
+from ringback.web.console.rendering import path
+
 from .conftest import Browser
+
+STEPS_OF_THE_FUNNEL = 5
 
 
 async def test_the_page_has_every_metric_a_chart_and_a_breakdown(calls, admin: Browser) -> None:
     page = (await admin.get("/console/analytics", metric="human_rate", by="outcome")).text
     assert "<span>human rate</span>" in page and '2 of <a data-rows="3"' in page
-    assert page.count('<rect class="bar"') == 24, "a day by hours"
+    counts = (await admin.get("/console/analytics", metric="attempts")).text
+    assert counts.count('<rect class="bar"') - STEPS_OF_THE_FUNNEL == 24, "a day by hours"
     assert "<h2>Human rate by outcome</h2>" in page
     assert '<th scope="row">completed </th>' in page
 
 
 async def test_a_range_of_days_is_shown_by_day(calls, admin: Browser) -> None:
     page = (await admin.get("/console/analytics", **{"from": "2026-11-25", "to": "2026-12-05"})).text
-    assert page.count('<rect class="bar"') == 10
+    assert page.count('<rect class="bar"') - STEPS_OF_THE_FUNNEL == 10
     assert ">2026-12-01</text>" in page or "2026-12-01: 3" in page
 
 
@@ -40,6 +47,47 @@ async def test_the_series_is_compared_with_the_range_before(calls, admin: Browse
     assert '<line class="before"' not in (await admin.get("/console")).text
 
 
+async def test_a_series_of_rates_is_a_line_with_gaps_and_says_of_how_many(calls, admin: Browser) -> None:
+    page = (await admin.get("/console/analytics", metric="human_rate")).text
+    assert re.findall(r'<path class="line" d="([^"]*)"', page) == ["M525.0 10.0h0"], "17:00 is the only hour with any"
+    told = "2 of 3, 20.8 % to 93.9 %"
+    assert f"<title>17:00: 66.7 %, {told}</title>" in page
+    assert f'66.7 %</a></td><td class="number">{told}</td><td class="number">–</td>' in page
+    assert '<td class="number">–</td><td class="number">0 of 0</td>' in page, "an hour without any"
+    # The table of a breakdown has the interval too.
+    assert re.search(
+        r">1</a>, 20\.7 % to 100\.0 %</td>",
+        (await admin.get("/console/analytics", by="outcome", metric="human_rate")).text,
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "drawn"),
+    [
+        ([0.5, 1.0, 0.0], "M5.0 15.0h0L15.0 10.0L25.0 20.0"),
+        ([None, 1.0, None, 0.5, 0.5], "M15.0 10.0h0M35.0 15.0h0L45.0 15.0"),
+        ([None, None], ""),
+    ],
+)
+def test_a_line_is_broken_where_there_is_no_value(values, drawn) -> None:
+    assert path(values, 10.0, 20.0, 10.0) == drawn
+
+
+async def test_the_funnel_leads_from_attempts_to_goals_and_to_their_rows(calls, admin: Browser) -> None:
+    page = (await admin.get("/console/analytics")).text
+    steps = re.findall(r'<tr><th scope="row">([^<]+)</th><td class="number">(?:<a data-rows="(\d+)"|0<)', page)
+    assert steps[:STEPS_OF_THE_FUNNEL] == [
+        ("attempts", "3"),
+        ("answered", "2"),
+        ("a human", "2"),
+        ("a conversation", "2"),
+        ("calls with the goal", "1"),
+    ]
+    assert 'aria-label="From an attempt to the goal: attempts 3, answered 2,' in page
+    # Goals are counted by person, and several numbers may have called one.
+    assert "calls with the goal" not in (await admin.get("/console/analytics", from_number="+14155550199")).text
+
+
 async def test_distributions_have_percentiles_in_their_units(calls, admin: Browser) -> None:
     page = (await admin.get("/console/analytics")).text
     assert re.search(r'<th scope="row">talk time</th><td class="number">2</td><td class="number">[\d.]+ s</td>', page)
@@ -53,7 +101,9 @@ async def test_the_heatmap_has_the_hours_of_the_person(calls, admin: Browser) ->
     (tuesday,) = re.findall(r'<tr><th scope="row">Tuesday</th>(.*?)</tr>', page)
     cells = re.findall(r"<td.*?</td>", tuesday)
     assert len(cells) == 24 and [number for number, cell in enumerate(cells) if "data-rows" in cell] == [9]
-    assert 'class="number shade-4"' in cells[9] and 'data-rows="3"' in cells[9]
+    assert 'class="number shade-4"' in cells[9] and 'data-rows="3"' in cells[9] and "<small>" not in cells[9]
+    rates = (await admin.get("/console/heatmap", metric="human_rate")).text
+    assert "66.7 %</a><small>2 of 3</small><small>20.8 to 93.9 %</small></td>" in rates
     link = re.search(r'href="([^"]+)"', cells[9])[1].replace("&amp;", "&")
     assert (await admin.get(link)).text.count("<tr data-row>") == 3
 

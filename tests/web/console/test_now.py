@@ -1,6 +1,7 @@
 """The first page: what needs a person, the pause, and numbers that lead to their rows."""
 
 import json
+import re
 
 from ringback.domain.access import Role
 from ringback.ports import OutgoingMessage
@@ -121,3 +122,17 @@ async def test_a_viewer_cannot_pause(visitors) -> None:
     assert (await visitors[Role.VIEWER].post("/console/pause", page)).status_code == 403
     ready = await visitors[Role.VIEWER].http.get("/readyz", headers={"X-API-Key": KEYS[Role.VIEWER]})
     assert ready.json()["paused"] is False
+
+
+async def test_a_card_has_a_line_of_the_last_day_and_the_table_its_values(calls, admin: Browser) -> None:
+    page = (await admin.get("/console")).text
+    assert re.findall(r'<svg class="spark"[^>]*aria-label="([^"]+)"', page) == [
+        "attempts in the last 24 hours, at most 3",
+        "human rate in the last 24 hours, at most 66.7 %",
+    ]
+    (line,) = re.findall(r'at most 66.7 %"><path class="line" d="([^"]*)"', page)
+    assert line == "M117.5 2.0h0", "the current hour is the only one with attempts"
+    row = (
+        r'<td class="number"><a data-rows="3"[^>]*>3</a></td><td class="number"><a data-rows="2"[^>]*>66.7 %</a>, 20.8'
+    )
+    assert len(re.findall(row, page)) == 1

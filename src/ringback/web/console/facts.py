@@ -39,7 +39,7 @@ async def now_facts(flows: ConsoleFlows) -> Item:
         flows.work(),
         flows.dead_letters.counts(),
         flows.analytics.summary(_today(flows.analytics), compare=True),
-        flows.analytics.series(_last_day(flows.analytics), "attempts", "hour", compare=False),
+        flows.analytics.series(_last_day(flows.analytics), "human_rate", "hour", compare=False),
     )
     times = {name: iso(getattr(work, name)) for name in ("paused_at", "breaker_until", "oldest")}
     if work.breaker_until is not None and work.breaker_until <= flows.clock.now():
@@ -53,7 +53,7 @@ async def now_facts(flows: ConsoleFlows) -> Item:
         "work": {one.name: getattr(work, one.name) for one in fields(work)} | times,
         "today": {name: today["metrics"][name] for name in OF_TODAY},
         "coverage": today["coverage"],
-        "curve": curve["items"],
+        "curve": [_attempts_of(rate) for rate in curve["items"]],
     }
 
 
@@ -117,6 +117,37 @@ def with_sums(call: Item) -> Item:
         "why": wording.why(call),
         "cost_cents": sum(costs) if costs else None,
         "talk_ms": sum(talks) if talks else None,
+    }
+
+
+def funnel(metrics: Item) -> list[Item]:
+    """The steps from an attempt to the goal, from the metrics of a summary. Each has a name, a count and its rows.
+
+    Goals are counted by call, and only where the summary has them.
+    """
+    steps = [
+        ("attempts", "attempts", "numerator", "rows_url"),
+        ("answered", "connect_rate", "numerator", "rows_url"),
+        ("a human", "human_rate", "numerator", "rows_url"),
+        ("a conversation", "analysis_coverage", "denominator", "denominator_rows_url"),
+        ("calls with the goal", "goal_rate", "numerator", "rows_url"),
+    ]
+    return [
+        {"name": name, "count": metrics[metric][count], "rows_url": metrics[metric][url]}
+        for name, metric, count, url in steps
+        if metric in metrics
+    ]
+
+
+def _attempts_of(rate: Item) -> Item:
+    """The attempts of a step of the human rate, which is of them."""
+    attempts = rate["denominator"]
+    return {
+        "at": rate["at"],
+        "value": attempts,
+        "rows": attempts,
+        "rows_url": rate["denominator_rows_url"],
+        "rate": rate,
     }
 
 

@@ -26,6 +26,7 @@ from ringback.web.console.facts import (
     MOST_COUNTED,
     Item,
     erasure_preview,
+    funnel,
     now_facts,
     only,
     story_facts,
@@ -169,6 +170,7 @@ class Pages:
             since=iso(wanted.since),
             until=iso(wanted.until),
             summary=summary,
+            funnel=funnel(summary["metrics"]) if isinstance(summary, dict) else [],
             series=series,
             breakdown=breakdown,
         )

@@ -1,7 +1,7 @@
 """Render the console's pages: templates, formats of times and numbers, and the files that pages load."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
@@ -86,6 +86,7 @@ class Renderer:
             # A number of our own is no personal data, and two of one area often differ in the masked digits alone.
             "caller_id": unmasked,
             "percentile": percentile,
+            "path": path,
             "query": query,
             "web_address": web_address,
             "rows_link": rows_link,
@@ -194,6 +195,20 @@ def percentile(name: str, value: float | None) -> str:
         return "–"
     unit = name.rpartition("_")[2]
     return cents(value) if unit == "cents" else f"{value:,.1f} s" if unit == "s" else f"{value:,.0f} {unit}"
+
+
+def path(values: Iterable[float | None], wide: float, bottom: float, scale: float) -> str:
+    """Draw a line through values in steps of a width, as the data of an SVG path. None is a gap.
+
+    A value alone is a line of no length, which a round end makes a dot.
+    """
+    drawn, is_gap = [], True
+    for number, value in enumerate(values):
+        if value is not None:
+            at = f"{(number + 0.5) * wide:.1f} {bottom - scale * value:.1f}"
+            drawn.append(f"M{at}h0" if is_gap else f"L{at}")
+        is_gap = value is None
+    return "".join(drawn)
 
 
 def query(asked: Mapping[str, Any], **changed: Any) -> Markup:
