@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ringback.adapters.postgres import views
+from ringback.storage import CallFilter
 from tests.fixed_clock import FixedClock
 
 from .test_internal_api import api, body
@@ -83,4 +84,7 @@ async def test_stuck_lists_what_is_late_or_unknown_and_not_what_waits_or_ended(a
     for name in ("unknown", "ended"):
         await pool.execute(UNKNOWN_ATTEMPT, calls[name], datetime.now(UTC) + timedelta(minutes=4))
     assert await listed(api, stuck=True) == [calls["late"], calls["unknown"]]
+    # Of those that are perhaps stuck, some may be too many to look at, and others may not be stuck.
+    counts = [await views.PostgresViews(pool).count_calls(CallFilter(stuck=True), most) for most in (1, 2, 3)]
+    assert counts == [1, 2, 2]
     assert await listed(api, stuck=False) == [calls[name] for name in ("ended", "waits", "late", "unknown")]

@@ -225,41 +225,31 @@ class PostgresViews:
 
     async def count_calls(self, wanted: CallFilter, most: int) -> int:
         """Count the calls of a list, but no more than `most`."""
-        conditions, values = await self._asked(wanted, None)
-        counted = f"SELECT c.call_id {_FROM_CALLS} WHERE true {conditions} ORDER BY c.call_id DESC LIMIT {most:d}"
+        late = await self._perhaps_stuck() if wanted.stuck else None
+        count = await self._count(wanted, late, most)
+        if late is not None and len(late) > _FEW and count < most:
+            # There are more than these, so the others are looked at too.
+            count = await self._count(wanted, None, most)
+        return count
+
+    async def _count(self, wanted: CallFilter, among: Sequence[str] | None, most: int) -> int:
+        conditions, values = _asked(wanted, None, among)
+        # The task of each counted call is looked up only where a condition is about it.
+        calls = _FROM_CALLS if wanted.stuck or wanted.status in _AND_SHOWN_AS else "FROM calls c"
+        counted = f"SELECT c.call_id {calls} WHERE true {conditions} ORDER BY c.call_id DESC LIMIT {most:d}"
         async with connection_of(self._pool) as connection:
             count: int = await connection.fetchval(f"SELECT count(*) FROM ({counted}) AS counted", *values)
         return count
 
+    async def _perhaps_stuck(self) -> list[str]:
+        """Return the calls that are late. If there are more than `_FEW`, only as many of each kind."""
+        async with connection_of(self._pool) as connection:
+            return [call_id for (call_id,) in await connection.fetch(_PERHAPS_STUCK)]
+
     async def _asked(self, wanted: CallFilter, cursor: str | None) -> tuple[str, list[Any]]:
-        """Build the conditions of a list of calls, and their values."""
-        # The statement holds only the conditions with a value: one plan for all conditions could not use an index.
-        # Ids are UUIDv7, so their order is the order of time, and the last id of a page is the cursor.
-        since, until = wanted.since, wanted.until
-        asked = {
-            "c.contact_id = ": wanted.contact_id,
-            "c.phone = ": wanted.phone,
-            "c.status = ": None if wanted.status == CallStatus.QUEUED else wanted.status,
-            "c.reason = ": wanted.reason,
-            "c.agent_id = ": wanted.agent_id,
-            "c.from_number = ": wanted.from_number,
-            "c.accepted_at >= ": since,
-            "c.accepted_at < ": until,
-            # No index orders the times of acceptance. The ids are in that order, but for the clocks' differences.
-            "c.call_id >= ": id_of(since - _IDS_DIFFER) if since is not None else None,
-            "c.call_id <= ": id_of(until + _IDS_DIFFER) if until is not None else None,
-            "c.call_id < ": cursor,
-        }
-        conditions, values = conditions_of(asked)
-        conditions += _AND_SHOWN_AS.get(wanted.status or "", "")
-        if wanted.stuck:
-            conditions += f" AND {_STUCK}"
-            async with connection_of(self._pool) as connection:
-                found = [call_id for (call_id,) in await connection.fetch(_PERHAPS_STUCK)]
-            if len(found) <= _FEW:
-                values.append(found)
-                conditions += f" AND c.call_id = ANY (${len(values)})"
-        return conditions, values
+        """Build the conditions of a page of calls, and their values."""
+        late = await self._perhaps_stuck() if wanted.stuck else None
+        return _asked(wanted, cursor, late if late is not None and len(late) <= _FEW else None)
 
     async def timeline(self, call_id: str) -> list[Item] | None:
         """Return the entries in order of time, each {at, kind, ...}, without absent facts. None: no such call."""
@@ -302,6 +292,35 @@ class PostgresViews:
         async with connection_of(self._pool) as connection:
             rows = await connection.fetch(statement, *values, *more)
         return _page([item_of(row) for row in rows], "suppression_id", limit)
+
+
+def _asked(wanted: CallFilter, cursor: str | None, among: Sequence[str] | None) -> tuple[str, list[Any]]:
+    """Build the conditions of a list of calls, and their values. `among` are the only calls that it may have."""
+    # The statement holds only the conditions with a value: one plan for all conditions could not use an index.
+    # Ids are UUIDv7, so their order is the order of time, and the last id of a page is the cursor.
+    since, until = wanted.since, wanted.until
+    asked = {
+        "c.contact_id = ": wanted.contact_id,
+        "c.phone = ": wanted.phone,
+        "c.status = ": None if wanted.status == CallStatus.QUEUED else wanted.status,
+        "c.reason = ": wanted.reason,
+        "c.agent_id = ": wanted.agent_id,
+        "c.from_number = ": wanted.from_number,
+        "c.accepted_at >= ": since,
+        "c.accepted_at < ": until,
+        # No index orders the times of acceptance. The ids are in that order, but for the clocks' differences.
+        "c.call_id >= ": id_of(since - _IDS_DIFFER) if since is not None else None,
+        "c.call_id <= ": id_of(until + _IDS_DIFFER) if until is not None else None,
+        "c.call_id < ": cursor,
+    }
+    conditions, values = conditions_of(asked)
+    conditions += _AND_SHOWN_AS.get(wanted.status or "", "")
+    if wanted.stuck:
+        conditions += f" AND {_STUCK}"
+    if among is not None:
+        values.append(list(among))
+        conditions += f" AND c.call_id = ANY (${len(values)})"
+    return conditions, values
 
 
 async def _read_calls(connection: Connection, statement: str, values: Sequence[object]) -> list[Item]:
