@@ -3,12 +3,17 @@
 import re
 from typing import Any
 
+from ringback.domain.contact import ERASED
+
 _PHONE = re.compile(r"(?<![\w+])(?:\+|%2B)[1-9]\d{6,14}(?!\d)")
 #: Links to rows, whose only number is a caller id of our own. Masked, they would lead nowhere.
 _LINKS = frozenset({"rows_url", "denominator_rows_url"})
 
 
 def masked(phone: str) -> str:
+    """Mask a number. What stands for the number of an erased person is none, and stays."""
+    if phone == ERASED:
+        return phone
     digits = phone.removeprefix("+").removeprefix("%2B")
     if len(digits) == 11 and digits[0] == "1":
         return f"+1 {digits[1:4]} ••• {digits[-4:]}"
