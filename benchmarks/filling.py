@@ -16,7 +16,8 @@ _N = "generate_series($1::bigint + 1, $1::bigint + $3::bigint) AS n"
 _KIND = f"""CASE WHEN n % 1000 < {DUE} THEN 'due'
                  WHEN n % 1000 < {DUE + IN_PROGRESS} THEN 'in_progress'
                  WHEN n % 1000 < {DUE + IN_PROGRESS + OPEN_LATER} THEN 'later' ELSE 'finished' END"""
-_AGE = "(n % 5000000) * interval '100 milliseconds'"
+# The newest call has the largest id, as it has in an installation.
+_AGE = "(3 * $2::bigint + 3 - n) * interval '100 milliseconds'"
 # $1: calls that are there already, $2: contacts, $3: calls to add. A hundred calls in each ten seconds.
 _TABLES = (
     """INSERT INTO contacts (contact_id, phone, time_zone, time_zone_source, updated_at)
@@ -35,7 +36,7 @@ _TABLES = (
         SELECT {_TASK_ID}, {_CALL_ID}, 'first',
                CASE {_KIND} WHEN 'later' THEN now() + (n % 1000) * interval '1 hour' ELSE now() - {_AGE} END,
                CASE WHEN {_KIND} IN ('due', 'later') THEN 'pending' ELSE 'consumed' END, 1, 0, now() - {_AGE}
-        FROM {_N} WHERE $2::bigint > 0""",
+        FROM {_N}""",
     f"""INSERT INTO attempts (attempt_id, call_id, contact_id, phone, number, task_id, request, state, fence,
                               claimed_at, sent_at, placed_at, resent, waits, lookups, clean_lookups, polls,
                               next_check_at, holds_person, holds_slot, provider_call_id, voicemail_action, business,
@@ -52,13 +53,13 @@ _TABLES = (
                now() - {_AGE}, now() - {_AGE},
                CASE WHEN step < 3 OR n % 1000 >= 1000 - {1000 - DUE - IN_PROGRESS - OPEN_LATER - UNDELIVERED}
                     THEN now() - {_AGE} END, '3'::xid8
-        FROM {_N}, generate_series(1, 3) AS step WHERE $2::bigint > 0 AND {_KIND} = 'finished'""",
+        FROM {_N}, generate_series(1, 3) AS step WHERE {_KIND} = 'finished'""",
     f"""INSERT INTO provider_events (provider_call_id, event, content_hash, received_at, attempt_id, call_id, fate)
         SELECT 'call_' || n, 'call_ended', sha256(n::text::bytea), now() - {_AGE}, {_ATTEMPT_ID}, {_CALL_ID}, 'applied'
-        FROM {_N} WHERE $2::bigint > 0 AND {_KIND} = 'finished'""",
+        FROM {_N} WHERE {_KIND} = 'finished'""",
     f"""INSERT INTO gate_decisions (call_id, attempt_id, at, kind, detail)
         SELECT {_CALL_ID}, {_ATTEMPT_ID}, now() - {_AGE}, 'gate', '{{"verdict": "allow"}}'
-        FROM {_N} WHERE $2::bigint > 0 AND {_KIND} = 'finished'""",
+        FROM {_N} WHERE {_KIND} = 'finished'""",
     f"""INSERT INTO action_results (door, key, action, request_hash, call_id, contact_id, at, reply)
         SELECT 'retell', 'key-' || n, 'set_disposition', 'h', {_CALL_ID}, 'crm-' || n % $2, now() - {_AGE}, '{{}}'
         FROM {_N} WHERE n % 2 = 1""",
