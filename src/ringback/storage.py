@@ -93,6 +93,19 @@ class Disposition:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What a unit will read of its locked call, beside its contact. All is read in one round trip.
+
+    The repositories return it without a round trip of their own, until the unit changes something. `result` is the
+    scope and the key of an action. The plan is the open task, the latest attempt, and whether the person is suppressed.
+    """
+
+    result: tuple[str, str]
+    attempt_id: str | None
+    plan: bool
+
+
 class Calls(Protocol):
     async def person_of(self, call_id: str) -> tuple[str, str] | None:
         """Return the phone and the contact id of a call, read without a lock."""
@@ -251,8 +264,13 @@ class UnitOfWork(KnowsErased, Protocol):
 
     async def lock_contacts(self, phones: Sequence[str], contact_id: str | None) -> None: ...
 
-    async def lock_call(self, call_id: str, *, alone: bool = False) -> Call | None:
-        """Lock the phone and the contact of the call, then return the call, locked FOR UPDATE. `alone`: in no group."""
+    async def lock_call(
+        self, call_id: str, *, alone: bool = False, every_phone: bool = False, ahead: Ahead | None = None
+    ) -> Call | None:
+        """Lock the phone and the contact of the call, then return the call, locked FOR UPDATE. `alone`: in no group.
+
+        `every_phone`: first lock the phones of all open calls of the contact too. `ahead`: what is read with the call.
+        """
 
     async def insert(self, row: Call | Task | Attempt | InboundCall) -> None: ...
 

@@ -152,6 +152,7 @@ async def test_an_error_after_a_statement_of_its_own_undoes_that_too(
     async def notes(tx: UnitOfWork, call: Call) -> None:
         await raise_sequence(tx, call)
         await tx.contacts.set_time_zone(call.contact_id, "America/Chicago", "crm", NOW)
+        await tx.calls.unfinished_of(None, call.contact_id)
 
     async def fails(tx: UnitOfWork, call: Call) -> None:
         await notes(tx, call)
@@ -169,6 +170,7 @@ async def test_a_statement_of_its_own_that_fails_is_undone_alone(
 ) -> None:
     async def fails(tx: UnitOfWork, call: Call) -> None:
         await tx.contacts.set_time_zone(call.contact_id, "America/Chicago", "no source", NOW)
+        await tx.calls.unfinished_of(None, call.contact_id)
 
     ends = await together(store, calls, call_1=fails)
     assert [end is None for end in ends] == [True, False, True, True, True]

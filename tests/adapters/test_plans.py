@@ -19,6 +19,7 @@ from ringback.adapters.postgres.deliveries import PostgresDeliveries
 from ringback.adapters.postgres.export_rows import PostgresExportRows
 from ringback.adapters.postgres.pool import open_pool
 from ringback.adapters.postgres.questions import for_several
+from ringback.adapters.postgres.read_ahead import together
 from ringback.adapters.postgres.views import PostgresViews
 from ringback.domain.analytics_query import Filter
 from ringback.domain.call import CallStatus
@@ -71,6 +72,16 @@ def reads(found: dict[str, str]) -> dict[str, str]:
     return several
 
 
+def ahead(found: dict[str, str]) -> dict[str, str]:
+    """The reads of an agent's action in one statement, alone and for several units."""
+    texts = ["calls.CALL_FOR_UPDATE", "contacts.CONTACT", "attempts.ATTEMPT", "tasks.OPEN_TASK"]
+    asked = [(found[name], ("text",)) for name in (*texts, "attempts.LATEST_ATTEMPT")]
+    asked += [(found["action_results.FIND_RESULT"], ("text", "text"))]
+    asked += [(found["suppressions.IS_SUPPRESSED"], TYPES["suppressions.IS_SUPPRESSED"])]
+    text = together(tuple((statement, len(types)) for statement, types in asked))
+    return {"read_ahead": text, "read_ahead for several": for_several(text, sum((types for _, types in asked), ()))}
+
+
 def statements() -> dict[str, str]:
     """Every text of the adapter that begins as a statement, by module and name."""
     found: dict[str, str] = {}
@@ -82,7 +93,7 @@ def statements() -> dict[str, str]:
             for text_name, text in [(name, value), *((f"{name}[{key}]", member) for key, member in members)]:
                 if isinstance(text, str) and BEGINS.match(text):
                     found[f"{module.name}.{text_name}"] = text
-    found |= reads(found)
+    found |= reads(found) | ahead(found)
     return {
         name: erasure.ASKED + text if name.startswith("erasure.ERASE[") else text
         for name, text in found.items()

@@ -31,7 +31,8 @@ def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     """No lock on the person, the call or the task. Rows are written, even if they changed since they were
     read, because comparing them is a second net, which alone would turn most of what follows into a clash."""
     monkeypatch.setattr(unit_of_work, "LOCK_IN_ORDER", "SELECT $1::text[]")
-    monkeypatch.setattr(unit_connection, "LOCK_CONTACTS_OF_CALL", "SELECT FROM calls WHERE call_id = $1")
+    for lock in ("LOCK_CONTACTS_OF_CALL", "LOCK_EVERY_PHONE_OF_CALL"):
+        monkeypatch.setattr(unit_connection, lock, "SELECT phone, contact_id FROM calls WHERE call_id = $1")
     unlocked = "SELECT call_id, phone, contact_id, true AS locked FROM calls WHERE call_id = ANY ($1::text[])"
     monkeypatch.setattr(groups, "TRY_CONTACTS_OF_CALLS", unlocked)
     monkeypatch.setattr(unit_of_work, "CALL_FOR_UPDATE", calls.CALL_FOR_UPDATE.replace("FOR UPDATE", ""))
@@ -45,7 +46,7 @@ def pause_without_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def any_task_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """The claim takes the task of its message, without a look at the task's and the call's status."""
-    first = "SELECT * FROM tasks WHERE call_id = $1 ORDER BY created_at, task_id LIMIT 1 FOR UPDATE"
+    first = "SELECT * FROM tasks WHERE call_id = $1 ORDER BY created_at, task_id FOR UPDATE LIMIT 1"
     monkeypatch.setattr(tasks, "OPEN_TASK", first)
     monkeypatch.setattr(call_processing, "_is_this_dispatch", _names_the_task)
     read = unit_of_work.call_from

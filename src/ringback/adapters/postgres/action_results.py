@@ -25,9 +25,11 @@ WHERE done.door = $1 AND done.key = $2 AND (done.at < $3 OR EXISTS (
     WHERE later.contact_id = done.contact_id AND later.at >= $3
       AND later.ordinal > done.ordinal AND later.action = ANY ($4::text[])))
 """
-ADD_DISPOSITION = """
+ADD_DISPOSITIONS = """
 INSERT INTO dispositions (disposition_id, call_id, attempt_id, contact_id, code, note, at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+SELECT disposition_id, call_id, attempt_id, contact_id, code, note, at
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
+     AS row (disposition_id, call_id, attempt_id, contact_id, code, note, at)
 """
 
 
@@ -56,13 +58,6 @@ class PostgresActionResults:
         await self._connection.execute(FREE_CONTENT_KEY, scope, key, since, undone_by)
 
     async def add_disposition(self, disposition: Disposition) -> None:
-        await self._connection.execute(
-            ADD_DISPOSITION,
-            disposition.disposition_id,
-            disposition.call_id,
-            disposition.attempt_id,
-            disposition.contact_id,
-            disposition.code,
-            disposition.note,
-            disposition.at,
-        )
+        named = disposition.disposition_id, disposition.call_id, disposition.attempt_id, disposition.contact_id
+        row = *named, disposition.code, disposition.note, disposition.at
+        await self._connection.keep(Write(Statement(ADD_DISPOSITIONS), [row]))

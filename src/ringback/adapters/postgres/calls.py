@@ -39,11 +39,11 @@ class PostgresCalls:
         self._connection = connection
 
     async def person_of(self, call_id: str) -> tuple[str, str] | None:
-        record = await self._connection.fetchrow(PERSON_OF_CALL, call_id)
+        record = await self._connection.read(PERSON_OF_CALL, call_id)
         return (record["phone"], record["contact_id"]) if record else None
 
     async def unfinished_of(self, phone: str | None, contact_id: str | None) -> list[str]:
-        return [row[0] for row in await self._connection.fetch(UNFINISHED_CALLS, phone, contact_id)]
+        return [row[0] for row in await self._connection.read_all(UNFINISHED_CALLS, phone, contact_id)]
 
     async def phones_of_open(self, phone: str | None, contact_id: str | None) -> list[str]:
         return [row[0] for row in await self._connection.fetch(PHONES_OF_OPEN_CALLS, phone, contact_id)]

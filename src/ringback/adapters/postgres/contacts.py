@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from ringback.adapters.postgres.rows import contact_from, named_columns
+from ringback.adapters.postgres.tracked_rows import Statement, Write
 from ringback.adapters.postgres.unit_connection import UnitConnection
 from ringback.domain.contact import Contact, FieldsWrite, Note
 
@@ -25,11 +26,16 @@ written AS (
 INSERT INTO field_writes (write_id, contact_id, call_id, attempt_id, source, field, old_value, new_value, at)
 SELECT $1, $2, $3, $4, $5, new.key, old.fields -> new.key, new.value, $7 FROM old, jsonb_each($6::jsonb) AS new
 """
-ADD_NOTE = """
-INSERT INTO notes (note_id, contact_id, call_id, attempt_id, author, note, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ADD_NOTES = """
+INSERT INTO notes (note_id, contact_id, call_id, attempt_id, author, note, at)
+SELECT note_id, contact_id, call_id, attempt_id, author, note, at
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
+     AS row (note_id, contact_id, call_id, attempt_id, author, note, at)
 """
-SET_TIME_ZONE = """
-UPDATE contacts SET time_zone = $2, time_zone_source = $3, updated_at = $4 WHERE contact_id = $1
+SET_TIME_ZONES = """
+UPDATE contacts SET time_zone = given.time_zone, time_zone_source = given.source, updated_at = given.at
+FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) AS given (contact_id, time_zone, source, at)
+WHERE contacts.contact_id = given.contact_id
 """
 
 
@@ -62,16 +68,8 @@ class PostgresContacts:
 
     async def add_note(self, note: Note) -> None:
         origin = note.origin
-        await self._connection.execute(
-            ADD_NOTE,
-            note.note_id,
-            origin.contact_id,
-            origin.call_id,
-            origin.attempt_id,
-            origin.source,
-            note.text,
-            note.at,
-        )
+        row = note.note_id, origin.contact_id, origin.call_id, origin.attempt_id, origin.source, note.text, note.at
+        await self._connection.keep(Write(Statement(ADD_NOTES), [row]))
 
     async def set_time_zone(self, contact_id: str, time_zone: str, source: str, now: datetime) -> None:
-        await self._connection.execute(SET_TIME_ZONE, contact_id, time_zone, source, now)
+        await self._connection.keep(Write(Statement(SET_TIME_ZONES), [(contact_id, time_zone, source, now)]))

@@ -46,6 +46,7 @@ class Member:
 
     def __init__(self, call_id: str) -> None:
         self.call_id = call_id
+        self.person: tuple[str, str] | None = None  # phone and contact id, once they are locked
         self.writes: Sequence[Write] = ()  # complete when it leaves
         self.group: Group | None = None
         self.is_alone = False
@@ -145,7 +146,7 @@ class Group:
             member = self._members[row["call_id"]]
             if row["locked"] and not own & people and not member.joined.done():
                 people |= own
-                member.group = self
+                member.group, member.person = self, (row["phone"], row["contact_id"])
                 self._resume(member.joined, True)
         for member in self._members.values():
             if not member.joined.done():

@@ -85,21 +85,21 @@ def retry_from_row(row: dict[str, Any]) -> RetryPolicy:
     return RetryPolicy(row["max_attempts"], rules=rules)
 
 
-def call_from(record: asyncpg.Record) -> Call:
+def call_from(record: Mapping[str, Any] | asyncpg.Record) -> Call:
     columns = {name: record[name] for name in _FIELDS[Call]}
     columns["retry"] = retry_from_row(columns["retry"])
     columns["status"] = CallStatus(columns["status"])
     return Call(**columns)
 
 
-def task_from(record: asyncpg.Record) -> Task:
+def task_from(record: Mapping[str, Any] | asyncpg.Record) -> Task:
     columns = {name: record[name] for name in _FIELDS[Task]}
     columns["kind"] = TaskKind(columns["kind"])
     columns["status"] = TaskStatus(columns["status"])
     return Task(**columns)
 
 
-def attempt_from(record: asyncpg.Record) -> Attempt:
+def attempt_from(record: Mapping[str, Any] | asyncpg.Record) -> Attempt:
     columns = {name: record[name] for name in _FIELDS[Attempt]}
     columns["state"] = AttemptState(columns["state"])
     columns["voicemail_action"] = VoicemailAction(columns["voicemail_action"])
@@ -108,9 +108,9 @@ def attempt_from(record: asyncpg.Record) -> Attempt:
     return Attempt(**columns)
 
 
-def inbound_call_from(record: asyncpg.Record) -> InboundCall:
+def inbound_call_from(record: Mapping[str, Any] | asyncpg.Record) -> InboundCall:
     return InboundCall(**{name: record[name] for name in _FIELDS[InboundCall]})
 
 
-def contact_from(record: asyncpg.Record) -> Contact:
+def contact_from(record: Mapping[str, Any] | asyncpg.Record) -> Contact:
     return Contact(**{name: record[name] for name in _FIELDS[Contact]})

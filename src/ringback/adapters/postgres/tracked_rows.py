@@ -40,12 +40,13 @@ class Statement:
     """An INSERT or UPDATE of several rows. Each parameter is an array, with one value of every row.
 
     `for_one` is the faster form for one row, with its values as parameters. If a table is named, each row must be
-    written.
+    written. `is_insert`: its form for several rows ends with a list of tables.
     """
 
     for_several: str
     for_one: str | None = None
     table: str | None = None
+    is_insert: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Write:
 
 
 class TrackedRows:
-    """The rows of one unit of work. At most one row of a table waits to be written.
+    """The rows of one unit of work. Of a table at most one changed row waits to be written, and then one new row.
 
     So the unique indexes see the changes of a table in the order in which the unit made them.
     """
@@ -63,7 +64,7 @@ class TrackedRows:
     def __init__(self) -> None:
         self._read: dict[int, tuple[Row, Columns]] = {}  # the object is kept, so that its id() stays its own
         self._by_key: dict[tuple[type[Row], str], Row] = {}
-        self._changed: dict[type[Row], tuple[Row, Columns]] = {}
+        self._changed: dict[tuple[type[Row], bool], tuple[Row, Columns]] = {}  # by table, and whether the row is new
 
     @property
     def is_changed(self) -> bool:
@@ -82,15 +83,26 @@ class TrackedRows:
 
     def is_known(self, row: Row) -> bool:
         """Whether the row was read or inserted by this unit."""
-        return id(row) in self._read or self._waiting(row) is row
+        return id(row) in self._read or self._waiting(row, is_new=True) is row
 
-    def must_be_written_before(self, row: Row) -> bool:
-        """Whether another row of the table waits to be written."""
-        waiting = self._waiting(row)
-        return waiting is not None and waiting is not row
+    def must_be_written_before(self, row: Row, *, in_order: bool) -> bool:
+        """Whether another row of the table waits to be written first.
 
-    def change(self, row: Row) -> None:
-        self._changed[type(row)] = (row, columns_of(row))
+        `in_order`: a changed row and then a new one are written in one statement, in this order.
+        """
+        is_new = id(row) not in self._read
+        changed, new = self._waiting(row, is_new=False), self._waiting(row, is_new=True)
+        if is_new and in_order:
+            return new is not None and new is not row
+        return any(waiting is not None and waiting is not row for waiting in (changed, new))
+
+    def change(self, row: Row) -> bool:
+        """Let the row wait to be written. Returns False if it is as it was read, so that there is nothing to write."""
+        key, columns = (type(row), id(row) not in self._read), columns_of(row)
+        if key not in self._changed and not key[1] and not _changes(self._read[id(row)][1], columns):
+            return False
+        self._changed[key] = (row, columns)
+        return True
 
     def take_writes(self) -> list[Write]:
         """Return the writes of the changed rows, which count as written from now on."""
@@ -99,8 +111,8 @@ class TrackedRows:
         self._changed.clear()
         return [write for write in writes if write is not None]
 
-    def _waiting(self, row: Row) -> Row | None:
-        waiting, _ = self._changed.get(type(row), (None, None))
+    def _waiting(self, row: Row, *, is_new: bool) -> Row | None:
+        waiting, _ = self._changed.get((type(row), is_new), (None, None))
         return waiting
 
     def _write(self, row: Row, after: Columns) -> Write | None:
@@ -109,7 +121,7 @@ class TrackedRows:
         if id(row) not in self._read:
             return Write(_insert(table, tuple(after)), [tuple(after.values())])
         _, before = self._read[id(row)]
-        changed = {name: value for name, value in after.items() if not _is_same(value, before[name])}
+        changed = _changes(before, after)
         if not changed:
             return None
         compared = {name: before[name] for name in (key, *COMPARED[kind])}
@@ -125,6 +137,7 @@ def _insert(table: str, columns: tuple[str, ...]) -> Statement:
         f"{insert} SELECT {names} FROM unnest({_arrays(table, columns)}) AS given ({names})",
         f"{insert} VALUES ({values})",
         table,
+        is_insert=True,
     )
 
 
@@ -150,18 +163,20 @@ def _arrays(table: str, columns: Sequence[str]) -> str:
 
 
 async def write_together(connection: Connection, writes: Sequence[Write]) -> None:
-    """Make all writes in one statement. Raises Retryable.
+    """Make all writes in one statement. An insert is made after the updates of its table that come before it.
 
-    It is raised if a compared column changed since the row was read, or if a unique value now belongs to another row.
+    Raises Retryable if a compared column changed since the row was read, or if a unique value now belongs to another
+    row.
     """
     if not writes:
         return
     parts: list[str] = []
     values: list[Any] = []
     for position, write in enumerate(writes):
-        for_one = write.statement.for_one if len(write.rows) == 1 else None
-        text = for_one or write.statement.for_several
-        parts.append(f"w{position} AS ({_renumbered(text, len(values))} RETURNING true)")
+        earlier = _of_same_table(write, writes[:position])
+        for_one = write.statement.for_one if len(write.rows) == 1 and not earlier else None
+        text = for_one or f"{write.statement.for_several}{earlier}"
+        parts.append(f"w{position} AS ({renumbered(text, len(values))} RETURNING true)")
         values += write.rows[0] if for_one else map(list, zip(*write.rows, strict=True))
     counts = ", ".join(f"(SELECT count(*) FROM w{position})" for position in range(len(writes)))
     try:
@@ -175,9 +190,28 @@ async def write_together(connection: Connection, writes: Sequence[Write]) -> Non
             raise Retryable(f"{write.statement.table} row changed since it was read", 0.1)
 
 
+def _of_same_table(write: Write, before: Sequence[Write]) -> str:
+    """Continue an insert's list of tables by the writes that it waits for.
+
+    PostgreSQL executes the parts of a WITH in any order, except that a count is complete before it is read.
+    """
+    if not write.statement.is_insert:
+        return ""
+    return "".join(
+        f", (SELECT count(*) FROM w{position}) AS made{position}"
+        for position, earlier in enumerate(before)
+        if earlier.statement.table == write.statement.table
+    )
+
+
 @lru_cache(_TEXTS_KEPT)
-def _renumbered(statement: str, by: int) -> str:
+def renumbered(statement: str, by: int) -> str:
+    """Return the statement with the numbers of its parameters raised."""
     return re.sub(r"\$(\d+)", lambda match: f"${int(match[1]) + by}", statement)
+
+
+def _changes(before: Columns, after: Columns) -> Columns:
+    return {name: value for name, value in after.items() if not _is_same(value, before[name])}
 
 
 def _is_same(left: object, right: object) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, tzinfo
 
+from ringback.adapters.postgres import action_results, attempts, contacts, suppressions, tasks
 from ringback.adapters.postgres.action_results import PostgresActionResults
 from ringback.adapters.postgres.attempts import PostgresAttempts
 from ringback.adapters.postgres.audit import PostgresUnitAudit
@@ -16,6 +17,7 @@ from ringback.adapters.postgres.outbox import PostgresOutbox
 from ringback.adapters.postgres.person_facts import PERSON_FACTS
 from ringback.adapters.postgres.person_hash import IS_ERASED, PersonHashes, marks_of
 from ringback.adapters.postgres.provider_events import PostgresProviderEvents
+from ringback.adapters.postgres.read_ahead import Asked
 from ringback.adapters.postgres.rollups import PostgresDeltas
 from ringback.adapters.postgres.rows import Row, call_from
 from ringback.adapters.postgres.suppressions import PostgresSuppressions
@@ -25,6 +27,7 @@ from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call
 from ringback.domain.contribution import count_attempt, count_call
 from ringback.domain.eligibility import PersonFacts
+from ringback.storage import Ahead
 
 
 class PostgresUnitOfWork:
@@ -77,17 +80,35 @@ class PostgresUnitOfWork:
         names = names_in_order(phones, [] if contact_id is None else [contact_id])
         await self._connection.execute(LOCK_IN_ORDER, names)
 
-    async def lock_call(self, call_id: str, *, alone: bool = False) -> Call | None:
+    async def lock_call(
+        self, call_id: str, *, alone: bool = False, every_phone: bool = False, ahead: Ahead | None = None
+    ) -> Call | None:
         if call_id in self.locked:
             return self.locked[call_id]
         # Two statements: the snapshot of the second must begin after the lock was granted.
-        if not await self._connection.lock_people_of(call_id, alone=alone):
+        person = await self._connection.lock_people_of(call_id, alone=alone, every_phone=every_phone)
+        if person is None:
             return None
+        if ahead is not None:
+            await self._connection.read_ahead([(CALL_FOR_UPDATE, (call_id,)), *self._asked(call_id, person, ahead)])
         record = await self._connection.read(CALL_FOR_UPDATE, call_id)
         if record is None:
             return None
         self.locked[call_id] = call = self._rows.remember(call_from(record))
         return call
+
+    def _asked(self, call_id: str, person: tuple[str, str], ahead: Ahead) -> list[Asked]:
+        """Return the reads as the repositories will ask for them."""
+        phone, contact_id = person
+        asked: list[Asked] = [(contacts.CONTACT, (contact_id,)), (action_results.FIND_RESULT, ahead.result)]
+        if ahead.attempt_id is not None:
+            asked.append((attempts.ATTEMPT, (ahead.attempt_id,)))
+        if ahead.attempt_id is not None or ahead.plan:
+            asked.append((tasks.OPEN_TASK, (call_id,)))
+        if ahead.plan:
+            forms = self._hashes.forms_of(phone, contact_id)
+            asked += [(attempts.LATEST_ATTEMPT, (call_id,)), (suppressions.IS_SUPPRESSED, (phone, contact_id, forms))]
+        return asked
 
     async def insert(self, row: Row) -> None:
         self._count(row)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from ringback.domain.attempt import Attempt
 from ringback.domain.audit import Actor
@@ -88,16 +88,21 @@ class ActionError(Exception):
         self.reply = Reply(False, code, say, dict(result or {}))
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The person and call of a request, read before the locks. The order of locks needs the phone first.
-
-    `call_id` is None for a contact with no unfinished call or several. `attempt` is the one of a function call.
-    """
-
+class Person(NamedTuple):
     phone: str
     contact_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The call or the person of a request, found before the locks.
+
+    `call_id` is None for a contact with no unfinished call or several. `person` is None if it is the call's, which is
+    read under the locks. `attempt` is the one of a function call.
+    """
+
     call_id: str | None
+    person: Person | None = None
     attempt: Attempt | None = None
 
 
@@ -155,6 +160,11 @@ class Action(Protocol):
     @property
     def locks_every_phone(self) -> bool:
         """Whether it may change every call of the person. Then all their phones are locked first."""
+        ...
+
+    @property
+    def reads_plan(self) -> bool:
+        """Whether it reads the call's plan (see `storage.Ahead`)."""
         ...
 
     async def find(self, request: ActionRequest, store: Store) -> Target | Reply:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ringback.domain.attempt import Attempt
 from ringback.domain.errors import Permanent
 from ringback.domain.provider_report import Analysis, ProviderReport, ReportKind
 from ringback.flows.business_operations.action import (
@@ -19,7 +18,7 @@ from ringback.flows.business_operations.action import (
 )
 from ringback.flows.business_operations.arguments import arguments, read_texts, refuse_if_any, text
 from ringback.flows.business_operations.arguments import unknown_arguments as unknown
-from ringback.flows.business_operations.target import NOT_FOUND_SAY, find_target
+from ringback.flows.business_operations.target import NOT_FOUND_SAY, find_target, person_of_target
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.event_processing import apply_evidence
 from ringback.storage import Store, UnitOfWork
@@ -75,6 +74,7 @@ class CallAnalysed:
     identify: Callable[[str], bytes]
     rules: OutcomeRules
     locks_every_phone: bool = True  # the call object may report an opt-out
+    reads_plan: bool = False
     declaration: ActionDeclaration = DECLARATION
 
     async def find(self, request: ActionRequest, store: Store) -> Target:
@@ -85,11 +85,12 @@ class CallAnalysed:
             named = await find_target(request, store)
             if named.call_id is None:
                 raise ActionError("not_found", NOT_FOUND_SAY)
+            await person_of_target(named, store)
             async with store.reading() as tx:
                 attempt = await tx.attempts.latest_for(named.call_id)
             if attempt is None or attempt.is_erased or attempt.provider_call_id is None:
                 raise ActionError("no_attempt", "This call was never placed.")
-            return _target(attempt)
+            return Target(attempt.call_id, attempt=attempt)
         report = self._report_of_call(request.args["call"])
         is_ours = report.instance == await store.instance()
         attempt = await store.attempt_of(report.attempt_id if is_ours else None, report.provider_call_id)
@@ -102,7 +103,7 @@ class CallAnalysed:
             or attempt.provider_call_id not in (None, report.provider_call_id)
         ):
             raise ActionError("not_found", "There is no attempt with this call.")
-        return _target(attempt)
+        return Target(attempt.call_id, attempt=attempt)
 
     async def do(self, tx: UnitOfWork, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         attempt = subject.attempt
@@ -137,10 +138,6 @@ class CallAnalysed:
         if report.analysis is None or report.analysis == Analysis():
             raise ActionError("not_analysed", "This call has no analysis yet.")
         return report
-
-
-def _target(attempt: Attempt) -> Target:
-    return Target(attempt.phone, attempt.contact_id, attempt.call_id, attempt)
 
 
 def _check(args: Mapping[str, Any]) -> None:

@@ -49,6 +49,7 @@ class _Planned:
 @dataclass(frozen=True, slots=True)
 class DeleteScheduledTask:
     locks_every_phone: bool = True
+    reads_plan: bool = True
     declaration: ActionDeclaration = DECLARATION
     find = staticmethod(find_target)
 

@@ -56,6 +56,7 @@ class FieldWriteback:
     catalog: Catalog
     new_id: Callable[[], str]
     locks_every_phone: bool = False
+    reads_plan: bool = False
     find = staticmethod(find_target)
 
     @property

@@ -10,9 +10,9 @@ from ringback.domain.call import Call, InboundCall, Task, TaskKind
 from ringback.domain.contact import Contact
 from ringback.domain.instant import say_moment
 from ringback.domain.time_zone import find_zone, region_zone
-from ringback.flows.business_operations.action import ActionDeclaration, ActionRequest, Reply, Subject, Target
+from ringback.flows.business_operations.action import ActionDeclaration, ActionRequest, Person, Reply, Subject, Target
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
-from ringback.flows.business_operations.target import find_target
+from ringback.flows.business_operations.target import find_target, person_of_target
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.caller_ids import caller_number, own_number
 from ringback.flows.inbound_calls import Caller, hold_for
@@ -51,6 +51,7 @@ class IncomingCall:
     rules: OutcomeRules
     allowed_names: tuple[str, ...]  # names of the contact's fields and the call's variables
     locks_every_phone: bool = True
+    reads_plan: bool = False
     declaration: ActionDeclaration = DECLARATION
 
     async def find(self, request: ActionRequest, store: Store) -> Target | Reply:
@@ -59,7 +60,8 @@ class IncomingCall:
         if phone is None:
             return unknown_caller(await store.instance())
         if (request.call_id, request.contact_id, request.task_id) != (None, None, None):
-            contact_id: str | None = (await find_target(request, store)).contact_id
+            person = await person_of_target(await find_target(request, store), store)
+            contact_id: str | None = person.contact_id
         else:
             async with store.reading() as tx:
                 contact_id = await tx.contacts.id_by_phone(phone)
@@ -67,7 +69,7 @@ class IncomingCall:
             return unknown_caller(await store.instance())
         async with store.reading() as tx:
             call_id = await tx.calls.next_or_last_of(contact_id)
-        return Target(phone, contact_id, call_id)
+        return Target(call_id, Person(phone, contact_id))
 
     async def do(self, tx: UnitOfWork, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         called = read_texts(args, DECLARATION.arguments).get("to_number", "")

@@ -24,6 +24,7 @@ DECLARATION = ActionDeclaration(
 class NoteWriteback:
     new_id: Callable[[], str]
     locks_every_phone: bool = False
+    reads_plan: bool = False
     declaration: ActionDeclaration = DECLARATION
     find = staticmethod(find_target)
 

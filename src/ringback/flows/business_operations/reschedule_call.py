@@ -86,12 +86,22 @@ DECLARATION = ActionDeclaration(
 
 
 @dataclass(frozen=True, slots=True)
+class _Planned:
+    """A call with its open task and its latest attempt."""
+
+    call: Call
+    task: Task | None
+    attempt: Attempt | None
+
+
+@dataclass(frozen=True, slots=True)
 class RescheduleCall:
     spoken_time: SpokenTime
     numbers: NumberPlan
     policy: DialPolicy
     new_id: Callable[[], str]
     locks_every_phone: bool = False
+    reads_plan: bool = True
     declaration: ActionDeclaration = DECLARATION
     find = staticmethod(find_target)
 
@@ -111,6 +121,7 @@ class RescheduleCall:
             expires_at=call.expires_at if call.expiry_is_explicit else None,
         )
         callback = _promised(moment, rules, now)
+        previous, latest = await tx.tasks.open_for(call.call_id), await tx.attempts.latest_for(call.call_id)
         if own_zone is not None:
             source = ZONE_SOURCE[subject.request.scope]
             await tx.contacts.set_time_zone(subject.contact.contact_id, own_zone, source, now)
@@ -129,7 +140,7 @@ class RescheduleCall:
             source=subject.source,
             reason=texts.get("reason"),
         )
-        await _replace_open_task(tx, call, task, asked_during, now)
+        await _replace_open_task(tx, _Planned(call, previous, latest), task, asked_during, now)
         # The reply uses the zone that the person named, else their own, if known.
         said_in = moment.zone or (rules.zones[0] if len(rules.zones) == 1 else None)
         return Reply(
@@ -170,10 +181,10 @@ def _movable_call(subject: Subject) -> Call:
 
 
 async def _replace_open_task(
-    tx: UnitOfWork, call: Call, task: Task, asked_during: Attempt | None, now: datetime
+    tx: UnitOfWork, planned: _Planned, task: Task, asked_during: Attempt | None, now: datetime
 ) -> None:
     """Replace the open task, even a dispatched one before its claim. Its message then consumes nothing."""
-    previous = await tx.tasks.open_for(call.call_id)
+    call, previous = planned.call, planned.task
     if previous is not None:
         previous.status = TaskStatus.SUPERSEDED
         await tx.save(previous)
@@ -182,7 +193,7 @@ async def _replace_open_task(
     if not call.expiry_is_explicit:
         call.expires_at = max(call.expires_at, task.due_at + DEFAULT_LIFETIME)
     await emit_rescheduled(tx, call, asked_during, task, previous.planned_at if previous else None, now)
-    update_status(call, task, await tx.attempts.latest_for(call.call_id))
+    update_status(call, task, planned.attempt)
     await tx.save(call)
     if asked_during is not None:
         asked_during.business["callback_asked"] = True

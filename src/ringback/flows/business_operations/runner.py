@@ -14,16 +14,18 @@ from ringback.flows.business_operations.action import (
     Action,
     ActionError,
     ActionRequest,
+    Person,
     Reply,
     Scope,
     Subject,
     Target,
 )
 from ringback.flows.business_operations.arguments import as_meant
+from ringback.flows.business_operations.target import NOT_FOUND_SAY
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.event_processing import apply_evidence
 from ringback.ports import Clock
-from ringback.storage import ActionResult, Store, UnitOfWork
+from ringback.storage import ActionResult, Ahead, Store, UnitOfWork
 from ringback.tracing import AttemptIds, SpanKind
 
 #: Twice the time of Retell's repeats: it repeats an unanswered function twice, 12 s apart and a pause.
@@ -53,10 +55,11 @@ async def find_repeated(tx: UnitOfWork, request: ActionRequest, now: datetime) -
     From Retell, one id with other arguments is another call: the transcript may show one id for two calls of a turn.
     From systems it is `key_reused`.
     """
-    if request.key_is_content:
+    known = await tx.action_results.find(request.scope, request.key)
+    if known is not None and request.key_is_content:
         undone_by = UNDONE_BY.get(request.action, ())
         await tx.action_results.free_key(request.scope, request.key, now - REPEATED_WITHIN, undone_by)
-    known = await tx.action_results.find(request.scope, request.key)
+        known = await tx.action_results.find(request.scope, request.key)
     if known is not None and known[0] != request.fingerprint and request.scope is Scope.RETELL:
         request = replace(request, key=f"{request.key}:{request.fingerprint}")
         known = await tx.action_results.find(request.scope, request.key)
@@ -70,6 +73,8 @@ async def find_repeated(tx: UnitOfWork, request: ActionRequest, now: datetime) -
 
 #: Tries after a deadlock, a serialization failure or a lost race for the key. A person may be waiting: no pauses.
 TRIES = 3
+#: For a caller who loses all of them.
+RETRY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +135,8 @@ class BusinessOperations:
 
     async def _within(self, tx: UnitOfWork, request: ActionRequest, target: Target) -> Reply:
         action = self.actions[request.action]
-        says_stop = request.report is not None and request.report.says_stop
-        if action.locks_every_phone or says_stop:
-            await tx.lock_contacts(await tx.calls.phones_of_open(target.phone, target.contact_id), target.contact_id)
-        elif target.call_id is None:
-            await tx.lock_contacts([target.phone], target.contact_id)
-        is_audited = request.actor is not None
-        call = await tx.lock_call(target.call_id, alone=is_audited) if target.call_id is not None else None
+        call = await _lock(tx, request, target, action)
+        person = target.person or _person_of(call, target)
         now = self.clock.now()
         request, repeated = await find_repeated(tx, request, now)
         if repeated is not None:
@@ -145,7 +145,7 @@ class BusinessOperations:
             # A signed function call proves that the call connected, perhaps before any other report.
             await apply_evidence(tx, target.attempt, request.report, self.rules, self.clock.now)
         try:
-            reply = await action.do(tx, await _subject(tx, request, target, call), request.args, now)
+            reply = await action.do(tx, await _subject(tx, request, target, person, call), request.args, now)
         except ActionError as refused:
             # Caught inside the transaction, so that the evidence and the refusal are committed.
             if target.call_id is not None:
@@ -156,21 +156,45 @@ class BusinessOperations:
         if request.actor is not None:
             await tx.audit.record(AuditEntry(now, request.actor, AUDITED[request.action], f"call:{target.call_id}"))
         reach(Failpoint.ACTION_DONE)
-        await self._keep(tx, request, target, reply, now)
-        return reply
-
-    async def _keep(self, tx: UnitOfWork, request: ActionRequest, target: Target, reply: Reply, now: datetime) -> None:
         result = ActionResult(
             scope=request.scope,
             key=request.key,
             action=request.action,
             request_hash=request.fingerprint,
             call_id=target.call_id,
-            contact_id=target.contact_id,
+            contact_id=person.contact_id,
             at=now,
             reply=reply.as_json(),
         )
         await tx.action_results.store(result)
+        return reply
+
+
+async def _lock(tx: UnitOfWork, request: ActionRequest, target: Target, action: Action) -> Call | None:
+    """Lock the person and the call, and read with the call what follows."""
+    every_phone = action.locks_every_phone or (request.report is not None and request.report.says_stop)
+    person = target.person
+    if person is not None and every_phone:
+        await tx.lock_contacts(await tx.calls.phones_of_open(*person), person.contact_id)
+    elif person is not None and target.call_id is None:
+        await tx.lock_contacts([person.phone], person.contact_id)
+    if target.call_id is None:
+        return None
+    attempt_id = target.attempt.attempt_id if target.attempt is not None else None
+    return await tx.lock_call(
+        target.call_id,
+        alone=request.actor is not None,
+        every_phone=every_phone and person is None,
+        ahead=Ahead((request.scope, request.key), attempt_id, plan=action.reads_plan),
+    )
+
+
+def _person_of(call: Call | None, target: Target) -> Person:
+    if call is not None and not call.is_erased:
+        return Person(call.phone, call.contact_id)
+    if target.attempt is not None:
+        raise Retryable("the person was erased during the wait for the locks", RETRY_S)
+    raise ActionError("not_found", NOT_FOUND_SAY)
 
 
 def _with_ignored(reply: Reply, ignored: list[str]) -> Reply:
@@ -179,12 +203,14 @@ def _with_ignored(reply: Reply, ignored: list[str]) -> Reply:
     return replace(reply, result={**reply.result, "ignored": every}) if ignored else reply
 
 
-async def _subject(tx: UnitOfWork, request: ActionRequest, target: Target, call: Call | None) -> Subject:
+async def _subject(
+    tx: UnitOfWork, request: ActionRequest, target: Target, person: Person, call: Call | None
+) -> Subject:
     """Read after the locks and after the evidence. `call` is read so too."""
-    contact = await tx.contacts.get(target.contact_id)
+    contact = await tx.contacts.get(person.contact_id)
     if contact is None or (call is not None and call.is_erased):
-        # Erased during the wait for the locks. The retry finds no person.
-        raise Retryable("the person was erased during the wait for the locks", 0.1)
+        # The retry finds no person.
+        raise Retryable("the person was erased during the wait for the locks", RETRY_S)
     attempt = await tx.attempts.get(target.attempt.attempt_id) if target.attempt is not None else None
-    unfinished = () if call is not None else tuple(await tx.calls.unfinished_of(None, target.contact_id))
-    return Subject(request, target.phone, contact, call, attempt, unfinished)
+    unfinished = () if call is not None else tuple(await tx.calls.unfinished_of(None, person.contact_id))
+    return Subject(request, person.phone, contact, call, attempt, unfinished)

@@ -57,6 +57,7 @@ class SetDisposition:
     rules: OutcomeRules
     now: Callable[[], datetime]
     locks_every_phone: bool = True
+    reads_plan: bool = False
 
     @property
     def declaration(self) -> ActionDeclaration:

@@ -4,6 +4,7 @@ from ringback.domain.contact import ERASED
 from ringback.flows.business_operations.action import (
     ActionError,
     ActionRequest,
+    Person,
     Scope,
     Target,
 )
@@ -18,7 +19,10 @@ NOT_FOUND_SAY = "There is no such call, contact or task."
 
 
 async def find_target(request: ActionRequest, store: Store) -> Target:
-    """Find the target. Raises ActionError: `no_call` for Retell, `not_found` for systems."""
+    """Find the target. Raises ActionError: `no_call` for Retell, `not_found` for systems.
+
+    A call that a system names is not read before the locks, so it may not exist.
+    """
     if request.scope is Scope.RETELL:
         return await _of_tool_call(request, store)
     call_id = request.call_id
@@ -28,11 +32,23 @@ async def find_target(request: ActionRequest, store: Store) -> Target:
         if task is None:
             raise ActionError("not_found", NOT_FOUND_SAY)
         call_id = task.call_id
+    if call_id is not None:
+        return Target(call_id)
+    assert request.contact_id is not None, "a system names one of the three ids"
     async with store.reading() as tx:
-        if call_id is not None:
-            return await _of_call(tx, call_id)
-        assert request.contact_id is not None, "a system names one of the three ids"
         return await _of_contact(tx, request.contact_id)
+
+
+async def person_of_target(target: Target, store: Store) -> Person:
+    """Read the person without locks. Raises ActionError `not_found`."""
+    if target.person is not None:
+        return target.person
+    assert target.call_id is not None, "a target without a call has a person"
+    async with store.reading() as tx:
+        person = await tx.calls.person_of(target.call_id)
+    if person is None or person[0] == ERASED:
+        raise ActionError("not_found", NOT_FOUND_SAY)
+    return Person(*person)
 
 
 async def _of_tool_call(request: ActionRequest, store: Store) -> Target:
@@ -47,7 +63,7 @@ async def _of_tool_call(request: ActionRequest, store: Store) -> Target:
     if attempt is not None and attempt.is_erased:
         raise ActionError("no_call", NO_CALL_SAY)
     if attempt is not None:
-        return Target(attempt.phone, attempt.contact_id, attempt.call_id, attempt)
+        return Target(attempt.call_id, attempt=attempt)
     if request.attempt_id is not None and await store.attempt_of(request.attempt_id, None) is not None:
         # The marks of an attempt on another attempt's call. The conversation is unknown.
         raise ActionError("no_call", NO_CALL_SAY)
@@ -60,7 +76,8 @@ async def _of_tool_call(request: ActionRequest, store: Store) -> Target:
         contact = await tx.contacts.get(inbound.contact_id) if inbound is not None else None
         if inbound is None or contact is None:
             raise ActionError("no_call", NO_CALL_SAY)
-        return Target(inbound.phone, contact.contact_id, await tx.calls.next_or_last_of(contact.contact_id))
+        call_id = await tx.calls.next_or_last_of(contact.contact_id)
+        return Target(call_id, Person(inbound.phone, contact.contact_id))
 
 
 def ids_of_request(request: ActionRequest) -> list[str | None]:
@@ -69,19 +86,11 @@ def ids_of_request(request: ActionRequest) -> list[str | None]:
     return own + (ids_of(request.report) if request.report is not None else [])
 
 
-async def _of_call(tx: UnitOfWork, call_id: str) -> Target:
-    """Read without locks. The runner locks the person, and reads the call again."""
-    person = await tx.calls.person_of(call_id)
-    if person is None or person[0] == ERASED:
-        raise ActionError("not_found", NOT_FOUND_SAY)
-    return Target(*person, call_id)
-
-
 async def _of_contact(tx: UnitOfWork, contact_id: str) -> Target:
     contact = await tx.contacts.get(contact_id)
     if contact is None or contact.phone == ERASED:
         raise ActionError("not_found", NOT_FOUND_SAY)
     unfinished = await tx.calls.unfinished_of(None, contact_id)
     if len(unfinished) == 1:
-        return await _of_call(tx, unfinished[0])
-    return Target(contact.phone, contact_id, None)
+        return Target(unfinished[0])
+    return Target(None, Person(contact.phone, contact_id))

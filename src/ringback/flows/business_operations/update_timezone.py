@@ -66,6 +66,7 @@ class UpdateTimezone:
     policy: DialPolicy
     new_id: Callable[[], str]
     locks_every_phone: bool = True
+    reads_plan: bool = True
     declaration: ActionDeclaration = DECLARATION
     find = staticmethod(find_target)
 
@@ -78,13 +79,14 @@ class UpdateTimezone:
             say = "The person has named another time zone, which stands."
             raise ActionError("outranked", say, {"time_zone": known, "source": known_source})
         contact_id = subject.contact.contact_id
+        planned = [
+            await self._plan(tx, call_id, zone, now) for call_id in await tx.calls.unfinished_of(None, contact_id)
+        ]
+        moves = [move for move in planned if move is not None]
         await tx.contacts.set_time_zone(contact_id, zone, source, now)
-        moved: list[Task] = []
-        for call_id in await tx.calls.unfinished_of(None, contact_id):
-            move = await self._plan(tx, call_id, zone, now)
-            if move is not None:
-                await _move_task(tx, move, subject, now)
-                moved.append(move.new)
+        for move in moves:
+            await _move_task(tx, move, subject, now)
+        moved = [move.new for move in moves]
         return Reply(True, "time_zone_set", _say(zone, moved, now), _result(zone, moved))
 
     def rehearse(self, args: Mapping[str, Any], now: datetime) -> Reply:

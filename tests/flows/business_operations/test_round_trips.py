@@ -1,0 +1,61 @@
+"""An action waits for few round trips to the database: someone is on the phone."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+ARGUMENTS = {
+    "note_writeback": {"note": "Prefers mornings."},
+    "field_writeback": {"fields": {"company": "Example Insurance"}},
+    "set_disposition": {"code": "interested"},
+    "send_abt_event": {"type": "lead_qualified", "data": {"score": 7}},
+    "reschedule_call": {"when": "tomorrow at 3pm"},
+    "delete_scheduled_task": {},
+    "update_timezone": {"time_zone": "Pacific"},
+}
+#: BEGIN, the locks, one read, one write, COMMIT. The fields' old values are read under a lock of their own, and the
+#: time zone's action reads which calls the person has.
+OF_SYSTEMS = dict.fromkeys(ARGUMENTS, 5) | {"field_writeback": 6, "update_timezone": 6}
+
+
+@pytest.fixture
+async def statements(pool) -> AsyncIterator[list]:
+    """Every statement that is sent on a connection of the pool. Each is a round trip, BEGIN and COMMIT too."""
+    sent: list = []
+    async with AsyncExitStack() as every:
+        for _ in range(pool.get_max_size()):
+            (await every.enter_async_context(pool.acquire())).add_query_logger(sent.append)
+    return sent
+
+
+async def on_the_phone(stack):
+    """A conversation after its first function call, with a callback planned."""
+    talk = await stack.talk()
+    assert (await stack.tool(talk, "reschedule_call", {"when": "tomorrow at 1pm"})).ok
+    return talk
+
+
+@pytest.mark.parametrize(("action", "trips"), OF_SYSTEMS.items())
+async def test_an_action_of_a_system_makes_few_round_trips(stack, statements, action, trips):
+    talk = await on_the_phone(stack)
+    statements.clear()
+    assert (await stack.ask(action, ARGUMENTS[action], call_id=talk.call_id)).ok
+    assert len(statements) == trips, [each.query for each in statements]
+
+
+@pytest.mark.parametrize(("action", "trips"), OF_SYSTEMS.items())
+async def test_an_action_of_an_agent_finds_its_attempt_before(stack, statements, action, trips):
+    talk = await on_the_phone(stack)
+    statements.clear()
+    assert (await stack.tool(talk, action, ARGUMENTS[action])).ok
+    assert len(statements) == 1 + trips, [each.query for each in statements]
+
+
+async def test_a_repeat_reads_the_stored_reply_with_the_call(stack, statements):
+    talk = await on_the_phone(stack)
+    note = {"note": "Prefers mornings."}
+    first = await stack.ask("note_writeback", note, key="k", call_id=talk.call_id)
+    statements.clear()
+    assert await stack.ask("note_writeback", note, key="k", call_id=talk.call_id) == first
+    assert len(statements) == 4, "nothing is written"
