@@ -302,11 +302,9 @@ class Acceptance(Protocol):
     async def stored_answers(self, asked: Mapping[str, str]) -> dict[str, dict[str, Any] | None]:
         """Return the stored responses by key, of {key: request hash}. None means a key of another request."""
 
-    async def people_now(self, people: Sequence[tuple[str, str]]) -> dict[str, PersonNow]:
-        """Return the state of each (contact id, phone), by contact id. Contact ids must be distinct."""
-
-    async def count_dispatched_at_once(self, most: int) -> int:
-        """Count the calls that were dispatched at their acceptance and not claimed yet. The count stops at `most`."""
+    async def people_now(self, people: Sequence[tuple[str, str]], most: int) -> tuple[dict[str, PersonNow], int]:
+        """Return the state of each (contact id, phone), by contact id, and how many calls were dispatched at their
+        acceptance and are not claimed yet. Contact ids must be distinct. The count stops at `most`."""
 
     async def insert_accepted(self, accepted: Sequence[AcceptedCall], now: datetime) -> set[str]:
         """Write all calls in one commit; contact ids must be distinct. Returns the ids of the calls that were written.

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -274,15 +275,26 @@ async def test_a_burst_leaves_room_for_what_is_due_in_the_database(initiation, s
     assert (await initiation.accept_call(burst[61])).status is CallStatus.QUEUED
 
 
+async def test_calls_that_are_due_at_once_cost_one_read_and_one_write(initiation, pool):
+    await initiation.accept_call(request())
+    sent = []
+    async with AsyncExitStack() as every:
+        for _ in range(pool.get_max_size()):
+            (await every.enter_async_context(pool.acquire())).add_query_logger(sent.append)
+    answers = await initiation.accept_calls([AcceptRequest(request(f"crm-{number}")) for number in range(3)])
+    assert [answer.status for answer in answers] == [CallStatus.QUEUED] * 3
+    assert len(sent) == 2, [each.query for each in sent]
+
+
 async def test_a_request_that_lost_its_key_changes_no_contact(store, clock, pool):
     numbers = PhoneNumbersPlan()
     initiation = CallInitiation(store, clock, map(str, itertools.count()).__next__, numbers, POLICY)
     await initiation.accept_call(request(), "order-17")
     # Both requests looked for the key before either had it.
     now = clock.now()
-    person = (await store.people_now([("crm-42", "+14155550111")]))["crm-42"]
+    people, _ = await store.people_now([("crm-42", "+14155550111")], 0)
     other = AcceptRequest(request(phone="+14155550111", fields={"first_name": "Eve"}, fingerprint="f2"), "order-17")
-    row, _ = initiation._draft(other, person, now, may_dispatch=True)
+    row, _ = initiation._draft(other, people["crm-42"], now, may_dispatch=True)
     assert await store.insert_accepted([row], now) == set()
     assert dict(await pool.fetchrow("SELECT phone, fields FROM contacts")) == {
         "phone": "+14155550100",

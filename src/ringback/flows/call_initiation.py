@@ -104,8 +104,10 @@ class CallInitiation:
         if not fresh:
             return answers
         now = self.clock.now()
-        people = await self.store.people_now([(one.request.contact_id, one.request.phone) for one in fresh.values()])
-        room = await self._room(fresh.values(), now)
+        wanted = [(one.request.contact_id, one.request.phone) for one in fresh.values()]
+        most = self._most_dispatched(fresh.values(), now)
+        people, dispatched = await self.store.people_now(wanted, most)
+        room = most - dispatched
         drafts: dict[int, tuple[AcceptedCall, AcceptReceipt]] = {}
         for position, one in fresh.items():
             row, answer = self._draft(one, people[one.request.contact_id], now, may_dispatch=room > 0)
@@ -125,15 +127,14 @@ class CallInitiation:
         except StoreUnavailable as error:
             return answers | dict.fromkeys(late, error)  # written ones stay accepted
 
-    async def _room(self, asked: Iterable[AcceptRequest], now: datetime) -> int:
-        """How many calls may be sent to the processors at once. The others wait in the database, in order of due times.
+    def _most_dispatched(self, asked: Iterable[AcceptRequest], now: datetime) -> int:
+        """How many calls may be on their way to the processors. The others wait in the database, in order of due times.
 
         Without a limit, thousands of calls that are due at once would be dialed before every callback that is due.
         """
         if all(one.request.not_before is not None and one.request.not_before > now for one in asked):
-            return 0
-        most = self.policy.most_dispatched
-        return most - await self.store.count_dispatched_at_once(most)
+            return 0  # none is dispatched, so that nothing is counted
+        return self.policy.most_dispatched
 
     async def _replays(self, asked: dict[int, AcceptRequest]) -> dict[int, AcceptResult]:
         keyed = {one.idempotency_key: position for position, one in asked.items() if one.idempotency_key is not None}

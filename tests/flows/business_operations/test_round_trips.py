@@ -5,6 +5,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from ringback.adapters.postgres.groups import Grouping
+from ringback.adapters.postgres.store import PostgresStore
+
 ARGUMENTS = {
     "note_writeback": {"note": "Prefers mornings."},
     "field_writeback": {"fields": {"company": "Example Insurance"}},
@@ -17,6 +20,12 @@ ARGUMENTS = {
 #: BEGIN, the locks, one read, one write, COMMIT. The fields' old values are read under a lock of their own, and the
 #: time zone's action reads which calls the person has.
 OF_SYSTEMS = dict.fromkeys(ARGUMENTS, 5) | {"field_writeback": 6, "update_timezone": 6}
+
+
+@pytest.fixture(autouse=True)
+def not_in_groups(monkeypatch) -> None:
+    """A group of one costs more."""
+    monkeypatch.setattr(PostgresStore, "grouping", Grouping.WHEN_BUSY)
 
 
 @pytest.fixture

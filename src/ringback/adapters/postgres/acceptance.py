@@ -8,6 +8,7 @@ from ringback.adapters.postgres.person_hash import KEYS_IN_USE, Hashing, coverin
 from ringback.adapters.postgres.pool import Pool, connection_of
 from ringback.adapters.postgres.rollups import DELTA_COLUMNS, delta_values
 from ringback.adapters.postgres.rows import columns_of, named_columns
+from ringback.adapters.postgres.tasks import DISPATCHED_AT_ONCE
 from ringback.domain.call import Call, Task
 from ringback.domain.contribution import count_call
 from ringback.storage import AcceptedCall, PersonNow
@@ -16,7 +17,8 @@ _PEOPLE_NOW = f"""
 SELECT person.contact_id, contacts.time_zone, contacts.time_zone_source, {KEYS_IN_USE} AS keys_in_use,
        EXISTS (SELECT FROM suppressions
                WHERE {covering("person.phone", "person.contact_id", "string_to_array(person.hashes, ' ')")}
-              ) AS suppressed
+              ) AS suppressed,
+       (SELECT count(*) FROM (SELECT FROM tasks WHERE {DISPATCHED_AT_ONCE} LIMIT $4) AS dispatched) AS dispatched
 FROM unnest($1::text[], $2::text[], $3::text[]) AS person (contact_id, phone, hashes)
 LEFT JOIN contacts ON contacts.contact_id = person.contact_id
 """
@@ -73,18 +75,24 @@ SELECT call_id FROM accepted
 """
 
 
-async def read_people(pool: Pool, hashing: Hashing, people: Sequence[tuple[str, str]]) -> dict[str, PersonNow]:
-    """Read the current facts by contact id. `people` has at least one (contact id, phone) pair, and no id twice."""
+async def read_people(
+    pool: Pool, hashing: Hashing, people: Sequence[tuple[str, str]], most: int
+) -> tuple[dict[str, PersonNow], int]:
+    """Read the current facts by contact id, and the count of calls dispatched at once, which stops at `most`.
+
+    `people` has at least one (contact id, phone) pair, and no id twice.
+    """
     contact_ids, phones = zip(*people, strict=True)
     async with connection_of(pool) as connection:
         hashes = await hashing.hashes(connection)
         forms = [" ".join((*hashes.known_as(phone), *hashes.known_as(contact_id))) for contact_id, phone in people]
-        records = await connection.fetch(_PEOPLE_NOW, contact_ids, phones, forms)
+        records = await connection.fetch(_PEOPLE_NOW, contact_ids, phones, forms, most)
     hashes.check(records[0]["keys_in_use"])
-    return {
+    known = {
         record["contact_id"]: PersonNow(record["time_zone"], record["time_zone_source"], record["suppressed"])
         for record in records
     }
+    return known, records[0]["dispatched"]
 
 
 async def read_answers(pool: Pool, hashing: Hashing, asked: Mapping[str, str]) -> dict[str, dict[str, Any] | None]:

@@ -117,12 +117,8 @@ class PostgresStore:
     async def stored_answers(self, asked: Mapping[str, str]) -> dict[str, dict[str, Any] | None]:
         return await acceptance.read_answers(self._pool, self._hashing, asked)
 
-    async def people_now(self, people: Sequence[tuple[str, str]]) -> dict[str, PersonNow]:
-        return await acceptance.read_people(self._pool, self._hashing, people)
-
-    async def count_dispatched_at_once(self, most: int) -> int:
-        async with self._connection() as connection:
-            return int(await connection.fetchval(tasks.COUNT_DISPATCHED_AT_ONCE, most))
+    async def people_now(self, people: Sequence[tuple[str, str]], most: int) -> tuple[dict[str, PersonNow], int]:
+        return await acceptance.read_people(self._pool, self._hashing, people, most)
 
     async def insert_accepted(self, accepted: Sequence[AcceptedCall], now: datetime) -> set[str]:
         written = await acceptance.insert_accepted(self._pool, accepted, now, self._report_zone)

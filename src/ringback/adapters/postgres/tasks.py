@@ -14,11 +14,8 @@ WHERE call_id = $1 AND status IN {literals(OPEN_TASK_STATUSES)} FOR UPDATE
 # The acceptance dispatches some tasks at once, and the scheduler releases the others. Each kind has a count of its own.
 # So a call that is triggered now does not wait for a backlog, and a burst of such calls does not delay a backlog.
 # Messages that are lost repeatedly do not count.
-_AT_ONCE = "status = 'dispatched' AND redispatches = 0 AND dispatched_at = created_at"
+DISPATCHED_AT_ONCE = "status = 'dispatched' AND redispatches = 0 AND dispatched_at = created_at"
 _RELEASED = "status = 'dispatched' AND redispatches = 0 AND dispatched_at IS DISTINCT FROM created_at"
-COUNT_DISPATCHED_AT_ONCE = f"""
-SELECT count(*) FROM (SELECT FROM tasks WHERE {_AT_ONCE} LIMIT $1) AS dispatched
-"""
 # Task rows only: the claim decides under the contact's lock whether the call may still be dialed.
 # Nothing is released while dialing is paused. Messages would only grow old in the queue, which keeps them for days at
 # most. They would be published again as lost, and would all be received at once after the resume.
