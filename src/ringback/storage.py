@@ -97,7 +97,7 @@ class Disposition:
 class Ahead:
     """What a unit will read of its locked call, beside its contact. All is read in one round trip.
 
-    The repositories return it without a round trip of their own, until the unit changes something. `result` is the
+    The repositories return it without a round trip of their own, until the unit changes its table. `result` is the
     scope and the key of an action. The plan is the open task, the latest attempt, and whether the person is suppressed.
     """
 
@@ -231,8 +231,8 @@ class KnowsErased(Protocol):
 
 class UnitOfWork(KnowsErased, Protocol):
     """One transaction. The lock order is `lock_contacts` (phones sorted, then the contact), then `lock_call`, then
-    `capacity.lock`, then the end of the audit log, which is written last. `lock_call` and `attempts.get` return one
-    object for each id."""
+    `capacity.lock`, then the end of the audit log, which is written last. `lock_call`, `attempts.get` and
+    `attempts.latest_for` return one object for each id."""
 
     @property
     def calls(self) -> Calls: ...

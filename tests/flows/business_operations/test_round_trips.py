@@ -20,6 +20,16 @@ ARGUMENTS = {
 #: BEGIN, the locks, one read, one write, COMMIT. The fields' old values are read under a lock of their own, and the
 #: time zone's action reads which calls the person has.
 OF_SYSTEMS = dict.fromkeys(ARGUMENTS, 5) | {"field_writeback": 6, "update_timezone": 6}
+#: An agent's attempt is found before. What the function call proves is written with the action, or before its own
+#: statement.
+OF_FIRST_CALL = {
+    "note_writeback": 6,
+    "field_writeback": 8,
+    "set_disposition": 6,
+    "send_abt_event": 6,
+    "reschedule_call": 6,
+    "update_timezone": 8,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +69,15 @@ async def test_an_action_of_an_agent_finds_its_attempt_before(stack, statements,
     statements.clear()
     assert (await stack.tool(talk, action, ARGUMENTS[action])).ok
     assert len(statements) == 1 + trips, [each.query for each in statements]
+
+
+@pytest.mark.parametrize(("action", "trips"), OF_FIRST_CALL.items())
+async def test_the_first_action_of_a_conversation_also_records_that_it_connected(stack, statements, action, trips):
+    talk = await stack.talk()
+    statements.clear()
+    assert (await stack.tool(talk, action, ARGUMENTS[action])).ok
+    assert len(statements) == trips, [each.query for each in statements]
+    assert "voice_ai_call_started" in [event["type"] for event in await stack.events(talk.call_id)]
 
 
 async def test_a_repeat_reads_the_stored_reply_with_the_call(stack, statements):

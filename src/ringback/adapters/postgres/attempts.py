@@ -54,7 +54,10 @@ class PostgresAttempts:
 
     async def latest_for(self, call_id: str) -> Attempt | None:
         record = await self._connection.read(LATEST_ATTEMPT, call_id)
-        return self._rows.remember(attempt_from(record)) if record else None
+        if record is None:
+            return None
+        known = self._rows.find(Attempt, record["attempt_id"])
+        return known if isinstance(known, Attempt) else self._rows.remember(attempt_from(record))
 
     async def count_before(self, attempt: Attempt, verdict_digests: Sequence[str]) -> int:
         arguments = attempt.call_id, attempt.number, list(verdict_digests)

@@ -1,7 +1,8 @@
 """Several reads of one unit of work in one statement, which repositories then need not make."""
 
+import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import asyncpg
@@ -23,7 +24,7 @@ def together(asked: tuple[tuple[str, int], ...]) -> str:
     """
     joined, before = [], 0
     for place, (statement, count) in enumerate(asked):
-        each = f'SELECT true AS "{_FOUND}", row.* FROM ({renumbered(statement, before)} OFFSET 0) AS row LIMIT 1'
+        each = f'SELECT true AS "{_FOUND}", answer.* FROM ({renumbered(statement, before)} OFFSET 0) AS answer LIMIT 1'
         joined.append(f"LEFT JOIN LATERAL ({each}) AS a{place} ON true")
         before += count
     columns = ", ".join(f"a{place}.*" for place in range(len(asked)))
@@ -47,3 +48,9 @@ def statement_of(asked: Sequence[Asked]) -> Asked:
     """Return the one statement for all of these, and its values."""
     text = together(tuple((statement, len(values)) for statement, values in asked))
     return text, tuple(value for _, values in asked for value in values)
+
+
+@cache
+def tables_of(statement: str) -> frozenset[str]:
+    """Return the names after the words that precede a table's. Some of them are functions or subqueries."""
+    return frozenset(re.findall(r"\b(?:FROM|JOIN|INTO|UPDATE) (\w+)", statement))

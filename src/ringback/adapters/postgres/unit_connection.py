@@ -10,9 +10,10 @@ from ringback.adapters.postgres.groups import Groups, Member
 from ringback.adapters.postgres.locks import LOCK_CONTACTS_OF_CALL, LOCK_EVERY_PHONE_OF_CALL
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.adapters.postgres.questions import question
-from ringback.adapters.postgres.read_ahead import Answer, Asked, answers_of, statement_of
-from ringback.adapters.postgres.rows import Row
+from ringback.adapters.postgres.read_ahead import Answer, Asked, answers_of, statement_of, tables_of
+from ringback.adapters.postgres.rows import TABLES, Row
 from ringback.adapters.postgres.tracked_rows import TrackedRows, Write, write_together
+from ringback.domain.attempt import Attempt
 
 
 class UnitConnection:
@@ -47,8 +48,12 @@ class UnitConnection:
         locked = await self.fetch(LOCK_EVERY_PHONE_OF_CALL if every_phone else LOCK_CONTACTS_OF_CALL, call_id)
         return (locked[0]["phone"], locked[0]["contact_id"]) if locked else None
 
+    def _forget(self, table: str) -> None:
+        """Forget what was read ahead from a table."""
+        self._ahead = [one for one in self._ahead if table not in tables_of(one[0][0])]
+
     async def read_ahead(self, asked: Sequence[Asked]) -> None:
-        """Make these reads in one round trip. `read` then returns their rows, until the unit changes something."""
+        """Make these reads in one round trip. `read` then returns their rows, until the unit changes their tables."""
         text, values = statement_of(asked)
         record = await self.read(text, *values)
         assert isinstance(record, asyncpg.Record), "it has one row whatever the reads find"
@@ -104,8 +109,10 @@ class UnitConnection:
         is_lent_or_own = self._member is None or self.raw is not None
         if self.rows.must_be_written_before(row, in_order=is_lent_or_own):
             await self._ready()
-        if self.rows.change(row):
-            self._ahead.clear()
+        is_new = not self.rows.is_known(row)
+        # A changed attempt is still the row that its reads find, and the repository knows its changes.
+        if self.rows.change(row) and (is_new or not isinstance(row, Attempt)):
+            self._forget(TABLES[type(row)][0])
 
     async def keep(self, write: Write) -> None:
         """Make the write before the unit's next statement, at the latest at its end. Raises Retryable.
@@ -115,7 +122,8 @@ class UnitConnection:
         if any(kept.statement == write.statement for kept in self._kept):
             await self._ready()
         self._kept.append(write)
-        self._ahead.clear()
+        for table in tables_of(write.statement.for_several):
+            self._forget(table)
 
     async def finish(self, more: Sequence[Write]) -> None:
         """Write what is left. Called once, before the commit. Raises Retryable."""
