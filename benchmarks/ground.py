@@ -25,6 +25,10 @@ WHERE table_name IN ('calls', 'tasks', 'attempts') AND table_schema = 'public' A
   AND column_default IS NULL AND data_type IN ('boolean', 'smallint', 'integer', 'bigint')
 """
 
+_OTHERS = """
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'
+  AND pid <> pg_backend_pid()
+"""
 _UPDATES = "SELECT relname, n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE n_tup_upd > 0"
 
 
@@ -76,21 +80,13 @@ class Ground:
             total += own.user + own.system
         return float(total)
 
-    async def commits(self, database: str) -> int:
-        """Return the commits of a database without connections. Earlier, some are not reported yet."""
-        connection = await asyncpg.connect(self.url)
-        try:
-            while await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE datname = $1", database):
-                await asyncio.sleep(0.02)
-            statement = "SELECT xact_commit FROM pg_stat_database WHERE datname = $1"
-            return int(await connection.fetchval(statement, database))
-        finally:
-            await connection.close()
-
     async def updates(self, database: str) -> dict[str, tuple[int, int]]:
-        """By table of a database without connections: updates, and those of them that touched no index."""
+        """By table of a database whose sessions end: updates, and those of them that touched no index."""
         connection = await asyncpg.connect(named(self.url, database))
         try:
+            # A session reports the last of what it did when it ends.
+            while await connection.fetchval(_OTHERS):
+                await asyncio.sleep(0.02)
             rows = await connection.fetch(_UPDATES)
         finally:
             await connection.close()

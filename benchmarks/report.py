@@ -32,7 +32,8 @@ and rows with no product around them, written in groups (`benchmarks/floors/`); 
 work (`benchmarks/peers/`). Each side has processes and a database of its own on one embedded PostgreSQL, fsync on,
 started for the run. Every figure is a median over the rounds. "Product is" has the product's rate as a multiple of that
 side's, the median of the rounds' ratios. CPU is what one thousand requests or messages cost, in the processes of the
-side and in PostgreSQL or the broker. WAL is what PostgreSQL writes for one, with what the queue writes.
+side and in PostgreSQL or the broker. WAL is what PostgreSQL writes for one, with what the queue writes. Commits are
+those of transactions that wrote: what waits for the disk.
 
 - `accept`: POST /v1/calls over {CONNECTIONS} keep-alive connections, each call new and with an idempotency key, due in
   300 days; `accept_now`: the same, due at once. No processor runs, so all but the first ten wait as
@@ -98,7 +99,7 @@ def _cells(side: SideResult, ratio: str) -> tuple[str, ...]:
         f"{side.resident_bytes / 2**20:.0f}",
         number(side.queue_calls_each),
         number(side.commits_each),
-        number(side.wal_bytes_each / 1000, 1) if side.commits is not None else "",
+        number(side.wal_bytes_each / 1000, 1) if side.commits_each is not None else "",
     )
 
 

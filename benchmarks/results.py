@@ -9,7 +9,10 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One side's turn: `rate` per second in the steady part; CPU seconds, WAL and `handled` over the whole of it."""
+    """One side's turn: `rate` per second in the steady part, and the rest over the whole of it.
+
+    `commits` are of transactions that wrote. None: it has no database, or not the whole work in it.
+    """
 
     handled: int
     rate: float
@@ -18,11 +21,12 @@ class Round:
     wal_bytes: int = 0
     p50_ms: float | None = None
     p99_ms: float | None = None
+    commits: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SideResult:
-    """`queue_calls`, `commits` and `updates` belong to all `handled`, warming up included. None: it has none.
+    """`queue_calls` and `updates` belong to all `handled`, warming up included. None: it has none.
 
     `updates` by table: all, and those that touched no index.
     """
@@ -30,7 +34,6 @@ class SideResult:
     rounds: Sequence[Round]
     resident_bytes: int
     queue_calls: Mapping[str, int] | None
-    commits: int | None
     handled: int
     updates: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
@@ -71,7 +74,7 @@ class SideResult:
 
     @property
     def commits_each(self) -> float | None:
-        return None if self.commits is None else self.commits / self.handled
+        return self._median(lambda each: None if each.commits is None else each.commits / each.handled)
 
     def figures(self) -> Figures:
         values = {

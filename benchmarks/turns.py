@@ -62,7 +62,6 @@ class Side:
         await self.work.connection.close()
         for child in self.children:
             child.stop()
-        commits = await ground.commits(self.database) - self.work.own_commits
         # A filled path's first round only told the pace.
         rounds = self.rounds if self.program.source is Source.HTTP else self.rounds[1:]
         written = [json.loads(file.read_text()) for file in self.counts if file.exists()]
@@ -71,14 +70,13 @@ class Side:
             rounds,
             self.resident_bytes,
             calls,
-            None if self.program.source is Source.BROKER or self.work.sends_to_sqs else commits,
             self.handled,
             await ground.updates(self.database),
         )
 
     async def _http_turn(self, seconds: float) -> Round:
         cpu_s = self._cpu_s()
-        wal = await self.work.wal_bytes()
+        before = await self.work.written()
         loaded = await self._load(seconds)
         if loaded["refused"]:
             raise BenchmarkFailed(f"{self._name()}: {loaded['refused']} requests refused:\n{self._tails()}")
@@ -88,11 +86,11 @@ class Side:
             await asyncio.sleep(POLL_S)
         # CPU is read first: checking is not the side's work.
         used = self._cpu_since(cpu_s)
-        wal = await self.work.wal_bytes() - wal
+        wal_bytes, commits = await self._written_since(before)
         self.handled += loaded["answered"]
         await self._check_done()
         p50_ms, p99_ms = loaded["p50_s"] * 1000, loaded["p99_s"] * 1000
-        return Round(loaded["answered"], loaded["rate"], *used, wal, p50_ms, p99_ms)
+        return Round(loaded["answered"], loaded["rate"], *used, wal_bytes, p50_ms, p99_ms, commits)
 
     async def _load(self, seconds: float) -> dict[str, Any]:
         """Runs the client as a process of its own; it ends by itself."""
@@ -122,10 +120,10 @@ class Side:
             cpu_s = self._cpu_s()
             for child in self.children:
                 child.go_on()
-        wal = await self.work.wal_bytes()
+        before = await self.work.written()
         samples = await self._drained(filled)
         used = self._cpu_since(cpu_s)
-        wal = await self.work.wal_bytes() - wal
+        wal_bytes, commits = await self._written_since(before)
         if self.program.is_peer:
             # Hundreds of threads that poll would take CPU from the other sides.
             self._pause()
@@ -136,7 +134,7 @@ class Side:
         await self._check_done()
         waits = await self.work.ask(self.path.waits, began) if self.path.waits else None
         p50_ms, p99_ms = (None if wait is None else wait * 1000 for wait in waits or (None, None))
-        return Round(filled, steady_rate(samples), *used, wal, p50_ms, p99_ms)
+        return Round(filled, steady_rate(samples), *used, wal_bytes, p50_ms, p99_ms, commits)
 
     def _pause(self) -> None:
         for child in self.children:
@@ -172,6 +170,11 @@ class Side:
 
     def _tails(self) -> str:
         return "\n".join(child.tail() for child in self.children)
+
+    async def _written_since(self, before: tuple[int, int]) -> tuple[int, int | None]:
+        wal_bytes, transactions = await self.work.written()
+        has_all = self.program.source is not Source.BROKER and not self.work.sends_to_sqs
+        return wal_bytes - before[0], transactions - before[1] if has_all else None
 
     def _cpu_s(self) -> tuple[float, float]:
         return sum(child.cpu_s() for child in self.children), self.servers_cpu_s()

@@ -12,7 +12,11 @@ from benchmarks.paths import Path, Source
 from benchmarks.seeding import Seeding
 
 _UNSENT = "SELECT count(*) FROM outbox WHERE kind = 'call_message' AND delivered_at IS NULL AND dead_at IS NULL"
-_WAL = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint"
+# A transaction gets a number when it writes for the first time.
+_WRITTEN = """
+SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint,
+       pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+"""
 # A job that a stopped process still holds would be done a second time when the process goes on.
 _JOBS = "SELECT count(*) FROM pgqueuer"
 _CHUNK = 200
@@ -20,7 +24,7 @@ _CHUNK = 200
 
 @dataclass(slots=True)
 class Work:
-    """`connection` is the benchmark's own; what it commits (`own_commits`) is not the side's.
+    """`connection` is the benchmark's own.
 
     `enqueue` runs a peer's own producer for so many calls from a first number on.
     """
@@ -34,7 +38,6 @@ class Work:
     sends_to_sqs: bool = False
     enqueue: Callable[[int, int], Awaitable[None]] | None = None
     filled: int = 0
-    own_commits: int = 0
 
     async def fill(self, count: int) -> int:
         """Put in about `count` pieces. Returns how many."""
@@ -45,7 +48,6 @@ class Work:
         else:
             fill = self.path.fill_sqs if self.source is Source.SQS else self.path.fill
             assert fill is not None, "a path without a filling is driven over HTTP"
-            self.own_commits += 1
             await self._send(await fill(self.seeding, self.connection, count))
         self.filled += count
         return count
@@ -70,12 +72,12 @@ class Work:
         """Call messages that are still in the outbox."""
         return int(await self.ask(_UNSENT))
 
-    async def wal_bytes(self) -> int:
-        """Return the bytes of WAL that the server has written since it was created."""
-        return int(await self.ask(_WAL))
+    async def written(self) -> tuple[int, int]:
+        """Return the bytes of WAL and the transactions that wrote, since the server was created."""
+        wal_bytes, transactions = await self.connection.fetchrow(_WRITTEN)
+        return wal_bytes, transactions
 
     async def ask(self, statement: str, *arguments: object) -> Any:
-        self.own_commits += 1
         return await self.connection.fetchval(statement, *arguments)
 
     async def _send(self, messages: Sequence[str]) -> None:

@@ -12,9 +12,9 @@ from ringback.adapters.retell.signature import verify
 
 
 def side(*rates, handled=100, commits=150):
-    rounds = [Round(handled, rate, 0.05, 0.02, 300_000, 10.0, 20.0) for rate in rates]
+    rounds = [Round(handled, rate, 0.05, 0.02, 300_000, 10.0, 20.0, commits) for rate in rates]
     calls = {"send": 10, "delete": 5, "decodes": 200}
-    return SideResult(rounds, 50_000_000, calls, commits, handled, {"tasks": (100, 80)})
+    return SideResult(rounds, 50_000_000, calls, handled, {"tasks": (100, 80)})
 
 
 def test_a_figure_is_the_median_of_its_rounds_so_that_one_disturbed_round_does_not_count():
@@ -37,7 +37,7 @@ def test_cpu_queue_calls_and_commits_are_told_per_message():
 
 
 def test_a_program_without_a_database_has_no_commits_and_no_queue_calls_of_ours():
-    result = PathResult("place", "calls", {"product": side(50.0), "celery": SideResult([], 0, None, None, 0)})
+    result = PathResult("place", "calls", {"product": side(50.0), "celery": SideResult([], 0, None, 0)})
     assert result.sides["celery"].commits_each is result.sides["celery"].queue_calls_each is None
 
 

@@ -241,13 +241,13 @@ async def _choose_calls(connection: Connection, days: tuple[date, date] | None, 
     """Write the ids of the calls to check: those that were accepted in the range, or have an attempt in it."""
     await connection.execute("CREATE TEMP TABLE checked (call_id text PRIMARY KEY) ON COMMIT DROP")
     if days is None:
-        await connection.execute("INSERT INTO checked SELECT call_id FROM calls")
+        await connection.execute("INSERT INTO checked (call_id) SELECT call_id FROM calls")
     else:
         # A month by the contact's clock begins and ends up to a day beside the month of reports.
         since, until = (midnight(month, zone) for month in _months_of(days))
         since, until = since - timedelta(days=2), until + timedelta(days=2)
         await connection.execute(
-            """INSERT INTO checked
+            """INSERT INTO checked (call_id)
                SELECT call_id FROM attempts WHERE verdict_type IS NOT NULL AND sent_at >= $1 AND sent_at < $2
                UNION SELECT call_id FROM calls WHERE call_id >= $3 AND call_id < $4""",
             *(since, until, id_of(since), id_of(until)),
