@@ -12,17 +12,9 @@ from typing import Any, Protocol
 
 from ringback.domain.abt_event import iso
 from ringback.domain.analytics_query import Filter
+from ringback.domain.exported_page import Page
 from ringback.domain.masking import hide_phones_in
 from ringback.ports import Clock
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Rows of an export. Each has a value for each of the names. A page has at least one row."""
-
-    names: Sequence[str]
-    rows: Sequence[Sequence[Any]]
-
 
 #: The kinds of rows, and the keys by which each can be chosen besides its time.
 KINDS: dict[str, frozenset[str]] = {

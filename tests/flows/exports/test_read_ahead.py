@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ringback.flows.exports import Page, read_ahead
+from ringback.domain.exported_page import Page
+from ringback.flows.exports import read_ahead
 
 
 class Pages:

@@ -7,7 +7,7 @@ from typing import Any
 from ringback.adapters.clock import id_of
 from ringback.adapters.postgres.pool import Pool, reading_for_values
 from ringback.domain.analytics_query import Filter
-from ringback.flows.exports import Page
+from ringback.domain.exported_page import Page
 
 PAGE = 500
 #: More than two machines' clocks differ while calls are accepted.
