@@ -64,10 +64,10 @@ prove: $(READY) $(SQS_READY) ## every suite of the proof at full size; writes ev
 	$(BIN)/python -m proof --write
 
 races: $(READY) ## stops against dispatch, a thousand trials of each pair
-	$(BIN)/python -m pytest -q tests/races --trials 1000
+	$(BIN)/python -m pytest -q -m "not slow" tests/races --trials 1000
 
 properties: $(READY) ## the time properties at sixty times their size
-	$(BIN)/python -m pytest -q tests/properties --hypothesis-profile full
+	$(BIN)/python -m pytest -q -m matrix tests/properties --hypothesis-profile full
 
 postgresql-versions: $(READY) $(SQS_READY) $(POSTGRESQL_READY) ## what speaks to the database, on PostgreSQL 14 to 17 (VERSIONS=16 for one); needs npm
 	for version in $(or $(VERSIONS),14 15 16 17); do \

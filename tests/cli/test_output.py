@@ -20,6 +20,8 @@ from ringback.up.demo import CASES, _line, _outcome_table, _Progress, make_conso
 from tests.cli.test_calls import CALL, ENTRIES
 from tests.cli.test_dialing import WHY
 
+pytestmark = pytest.mark.matrix
+
 WIDTHS = (20, 40, 80, 100, 200)
 UUID = "01a20491-7446-7438-8476-b9da1cc0a52a"
 LONG_CALL = {

@@ -8,6 +8,8 @@ from proof.model.replay import Different, way_of
 from proof.model.state import Bounds
 from ringback.domain.attempt import DialAnswerKind
 
+pytestmark = pytest.mark.matrix
+
 SEED = 20261122
 WAYS = sampled(SEED, 2)
 

@@ -22,6 +22,8 @@ from .depth import checked
 from .places import ALL_ZONES, instant_of, instants_in, places
 from .policies import calendars
 
+pytestmark = pytest.mark.matrix
+
 SOONEST, FURTHEST = timedelta(minutes=5), timedelta(days=14)
 LEASES = st.sampled_from([30.1, 60.0, 330.0]).map(lambda seconds: timedelta(seconds=seconds))
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

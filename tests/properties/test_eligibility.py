@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from .depth import checked
 from .places import places
 from .policies import HORIZON, calendars
 from .requests import NOTHING_KNOWN, candidate, policy
+
+pytestmark = pytest.mark.matrix
 
 ANY_MINUTE = CallingHours.parse("mon-sun 00:00-24:00")
 #: With the shortest and the longest permitted time for the create-call, and with the default.

@@ -3,6 +3,7 @@
 from datetime import date, time, timedelta
 from zoneinfo import available_timezones
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from ringback.domain.time_zone import find_zone
 from .depth import checked, is_full
 from .places import ALL_ZONES, NO_PLACE, clock_changes, instants_in, one_zone_per_clock, places
 from .policies import HORIZON, PaintedCalendar, calendars, whole_minutes
+
+pytestmark = pytest.mark.matrix
 
 LEASES = st.sampled_from([0, 1, 33, 60, 61, 330, 7200]).map(lambda seconds: timedelta(seconds=seconds))
 

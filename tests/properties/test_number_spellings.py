@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import Any
 
 import phonenumbers
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from phonenumbers.phonenumberutil import ndd_prefix_for_region
@@ -11,6 +12,8 @@ from phonenumbers.phonenumberutil import ndd_prefix_for_region
 from ringback.adapters.number_plan import PhoneNumbersPlan
 
 from .depth import checked
+
+pytestmark = pytest.mark.matrix
 
 PLAN = PhoneNumbersPlan()
 E164 = phonenumbers.PhoneNumberFormat.E164

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,8 @@ from .places import places
 from .policies import calendars
 from .requests import call, placed
 from .requests import policy as rules
+
+pytestmark = pytest.mark.matrix
 
 LEASE = timedelta(seconds=60)
 DEADLINES = Deadlines(180, 20, 300, 86400, 3600, (5, 30), 2700, 1800)

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +11,8 @@ from ringback.adapters.spoken_time import EnglishSpokenTime
 
 from .depth import checked
 from .places import instants_in
+
+pytestmark = pytest.mark.matrix
 
 SPOKEN = EnglishSpokenTime()
 ZONES = (

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,8 @@ from .depth import checked
 from .places import ALL_ZONES, clock_changes, instant_of, instants_in
 from .policies import HORIZON, calendars
 from .requests import call, policy, task
+
+pytestmark = pytest.mark.matrix
 
 LEASE = timedelta(seconds=60)
 ALWAYS = CallingHours()

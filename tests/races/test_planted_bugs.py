@@ -22,6 +22,8 @@ from ringback.messages import CallRequested
 from .stops import RACES
 from .trial import run_race
 
+pytestmark = pytest.mark.matrix
+
 #: A planted bug is found in the first few trials; one that is not found in so many is not found.
 MOST_TRIALS = 400
 Plant = Callable[[pytest.MonkeyPatch], None]

@@ -180,6 +180,7 @@ async def test_every_order_and_repetition_gives_the_same_rows_and_events(
     assert await player.stack.told(talk.call_id) == player.case.told
 
 
+@pytest.mark.matrix
 async def test_the_answer_to_the_dial_may_come_before_between_or_after_them(
     player: Player, record_property: Callable[[str, object], None]
 ) -> None:

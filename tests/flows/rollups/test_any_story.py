@@ -18,6 +18,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("seed", range(0, stories, 4))
 
 
+@pytest.mark.matrix
 async def test_rollups_and_deltas_equal_the_rows_after_every_step(stack: CountingStack, seed: int) -> None:
     rng = random.Random(seed)
     stories = [Story(CountingStack(stack.pool, type(stack.clock)()), seed + number) for number in range(4)]

@@ -198,6 +198,7 @@ async def test_what_was_typed_is_given_back_unmasked_to_its_own_form(calls, admi
     assert PHONE_LIKE.findall(page.replace('value="+14155550104"', "")) == []
 
 
+@pytest.mark.matrix
 @hostile
 async def test_a_stored_text_is_only_ever_text(calls, admin: Browser, pool, parts, text: str) -> None:
     columns = ("transcript", "summary", "sentiment", "disconnection_reason", "recording_url")
@@ -237,6 +238,7 @@ async def test_a_stored_text_is_only_ever_text(calls, admin: Browser, pool, part
     assert len(written) >= 3 and all(escaped in page for page in written), "what actions wrote"
 
 
+@pytest.mark.matrix
 @hostile
 async def test_a_typed_text_is_only_ever_text(admin: Browser, stranger: Browser, text: str) -> None:
     for path, query in (
