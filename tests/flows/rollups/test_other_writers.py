@@ -61,6 +61,20 @@ async def test_a_correction_of_the_previous_version_is_counted_by_the_scheduler(
     assert list(await stack.shown("rollup_day", "outcome")) == [("completed",)]
 
 
+async def test_a_call_is_not_counted_while_a_unit_of_work_has_its_person(
+    stack: CountingStack, database_url: str
+) -> None:
+    talk = await stack.talk()
+    await stack.play(talk, r.COMPLETED)
+    await as_previous_version(database_url, "UPDATE attempts SET counted = NULL", "DELETE FROM rollup_deltas")
+    async with stack.store.transaction() as tx:
+        person = await tx.calls.person_of(talk.call_id)
+        assert person is not None
+        await tx.lock_contacts([], person[1])
+        assert await stack.rollups.count_uncounted() == 0
+    assert await stack.rollups.count_uncounted() == 1
+
+
 async def test_a_denial_at_acceptance_is_counted_in_its_transaction(stack: CountingStack) -> None:
     await stack.initiation.accept_call(a_request(stack.contact(), "+442079460100", time_zone="Europe/London"))
     assert await stack.rows.check() == []

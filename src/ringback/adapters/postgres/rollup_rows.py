@@ -8,6 +8,7 @@ from typing import Any
 
 from ringback.adapters.clock import id_of
 from ringback.adapters.postgres.audit import append
+from ringback.adapters.postgres.locks import TRY_CONTACTS_OF_CALLS
 from ringback.adapters.postgres.pool import Connection, Pool, connection_of
 from ringback.adapters.postgres.rollups import (
     DELTA_COLUMNS,
@@ -46,10 +47,11 @@ SELECT call_id FROM (SELECT call_id FROM attempts
 UNION SELECT call_id FROM (SELECT call_id FROM calls
     WHERE recount OR (final AND counted IS NULL) ORDER BY call_id LIMIT $1) AS of_calls
 """
-# The lock of a call's row comes last in the order of locks, and a locked row is skipped, so nothing waits here.
+# Nothing waits here: people and rows that are locked are skipped. With the people's locks no other unit is between its
+# reads of a call and its writes.
 _LOCK_CALLS = f"SELECT {named_columns(Call)} FROM calls WHERE call_id = ANY ($1::text[]) FOR UPDATE SKIP LOCKED"
 _CALLS = f"SELECT {named_columns(Call)} FROM calls WHERE call_id = ANY ($1::text[])"
-_NEXT_IDS = "SELECT call_id FROM calls WHERE call_id > $1 ORDER BY call_id LIMIT 500"
+_NEXT_IDS = "SELECT call_id FROM calls WHERE call_id > $1 ORDER BY call_id LIMIT 200"
 _ATTEMPTS = f"SELECT {_short_columns()} FROM attempts WHERE call_id = ANY ($1::text[]) ORDER BY attempt_id"
 _RECENT = f"SELECT {_short_columns()} FROM attempts WHERE verdict_type IS NOT NULL AND sent_at >= $1 LIMIT $2"
 _SAVE_ATTEMPTS = """
@@ -135,9 +137,11 @@ class PostgresRollupRows:
             return len(await self._count(connection, ids)) if ids else 0
 
     async def _count(self, connection: Connection, ids: Collection[str]) -> set[str]:
-        """Count these calls and their attempts. Returns the ids of the calls whose row was not locked."""
+        """Count these calls and their attempts. Returns the ids of the calls that were not locked."""
         async with connection.transaction():
-            calls = {row["call_id"]: call_from(row) for row in await connection.fetch(_LOCK_CALLS, ids)}
+            people = await connection.fetch(TRY_CONTACTS_OF_CALLS, ids)
+            free = [row["call_id"] for row in people if row["locked"]]
+            calls = {row["call_id"]: call_from(row) for row in await connection.fetch(_LOCK_CALLS, free)}
             attempts = [attempt_from(row) for row in await connection.fetch(_ATTEMPTS, list(calls))]
             deltas = [delta for attempt in attempts for delta in count_attempt(attempt, self._zone)]
             for call in calls.values():
