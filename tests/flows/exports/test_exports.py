@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -15,10 +16,12 @@ DAY = {"from": "2026-12-01", "to": "2026-12-02"}
 
 
 @pytest.fixture(autouse=True)
-def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_pages_and_spans(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_ATTEMPTS", "_CALLS", "_EVENTS"):
         statement = getattr(export_rows, name)
         monkeypatch.setattr(export_rows, name, statement.replace(f"LIMIT {export_rows.PAGE}", "LIMIT 2"))
+    monkeypatch.setattr(export_rows, "SPAN", timedelta(hours=1))
+    monkeypatch.setattr(export_rows, "IDS_TOGETHER", 2)
 
 
 async def text_of(api: Api, path: str, **query: str) -> str:
@@ -34,7 +37,7 @@ async def rows_of(api: Api, path: str, **query: str) -> list[dict[str, str]]:
 async def test_attempts_are_exported_in_order_of_their_dial(stack: CountingStack, api: Api) -> None:
     for number, recording in enumerate((r.COMPLETED, r.BUSY, r.VOICEMAIL)):
         await stack.play(await stack.talk(contact=number, agent_id=f"agent_{number}"), recording)
-        stack.clock.advance(60)
+        stack.clock.advance(3000)
     await stack.talk(contact=3)  # still in progress
     rows = await rows_of(api, "attempts.csv")
     assert [(row["outcome"], row["reason"], row["goal_met"]) for row in rows] == [

@@ -1,7 +1,7 @@
 """Rows of exports, page by page in a stable order: a page is a short statement, so that an export delays nothing."""
 
-from collections.abc import AsyncIterator
-from datetime import timedelta
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 from ringback.adapters.clock import id_of
@@ -10,6 +10,9 @@ from ringback.domain.analytics_query import Filter
 from ringback.domain.exported_page import Page
 
 PAGE = 500
+#: A statement looks at no more, so that it is short also where few rows or none are chosen.
+SPAN = timedelta(hours=12)
+IDS_TOGETHER = 100_000
 #: More than two machines' clocks differ while calls are accepted.
 _IDS_DIFFER = timedelta(hours=1)
 
@@ -49,6 +52,14 @@ ORDER BY id LIMIT {PAGE}
 """
 
 
+def _spans(asked: Filter) -> Iterator[tuple[datetime, datetime]]:
+    since = asked.since
+    while since < asked.until:
+        until = min(since + SPAN, asked.until)
+        yield since, until
+        since = until
+
+
 class PostgresExportRows:
     """Implements `flows.exports.ExportRows`."""
 
@@ -56,26 +67,30 @@ class PostgresExportRows:
         self._pool = pool
 
     async def attempts(self, asked: Filter) -> AsyncIterator[Page]:
-        # Every id is greater than the empty one. With a condition for the first page alone, the index gives no start.
-        last: tuple[Any, Any] = (asked.since, "")
-        while rows := await self._page(_ATTEMPTS, *last, asked.until, asked.keys):
-            last = (rows[-1]["sent_at"], rows[-1]["attempt_id"])
-            yield Page(tuple(rows[0].keys()), rows)
+        for since, until in _spans(asked):
+            # Every id is greater than the empty one. With a condition for the first page alone, the index gives no
+            # start.
+            last: tuple[Any, Any] = (since, "")
+            while rows := await self._page(_ATTEMPTS, *last, until, asked.keys):
+                last = (rows[-1]["sent_at"], rows[-1]["attempt_id"])
+                yield Page(tuple(rows[0].keys()), rows)
 
     async def calls(self, asked: Filter) -> AsyncIterator[Page]:
-        last, until = id_of(asked.since - _IDS_DIFFER), id_of(asked.until + _IDS_DIFFER)
-        while rows := await self._page(_CALLS, asked.since, asked.until, asked.keys, last, until):
-            last = rows[-1]["call_id"]
-            yield Page(tuple(rows[0].keys()), rows)
+        for since, until in _spans(asked):
+            last, last_id = id_of(since - _IDS_DIFFER), id_of(until + _IDS_DIFFER)
+            while rows := await self._page(_CALLS, since, until, asked.keys, last, last_id):
+                last = rows[-1]["call_id"]
+                yield Page(tuple(rows[0].keys()), rows)
 
     async def events(self, asked: Filter) -> AsyncIterator[Page]:
         (bounds,) = await self._page(_EVENT_IDS, asked.since, asked.until)
-        before, last = bounds["before"], bounds["last"]
-        if last is None:
+        if bounds["last"] is None:
             return
-        while rows := await self._page(_EVENTS, asked.since, asked.until, before, last, asked.keys, asked.call_id):
-            before = rows[-1]["id"]
-            yield Page(tuple(rows[0].keys())[:-1], [row[:-1] for row in rows])
+        for start in range(bounds["before"], bounds["last"], IDS_TOGETHER):
+            before, last = start, min(start + IDS_TOGETHER, bounds["last"])
+            while rows := await self._page(_EVENTS, asked.since, asked.until, before, last, asked.keys, asked.call_id):
+                before = rows[-1]["id"]
+                yield Page(tuple(rows[0].keys())[:-1], [row[:-1] for row in rows])
 
     async def _page(self, statement: str, *values: object) -> list[Any]:
         """Fetch records, which are rows of a `Page` as they are."""
