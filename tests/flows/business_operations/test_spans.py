@@ -29,3 +29,13 @@ async def test_an_action_about_a_person_without_a_call_has_no_span(stack):
     with recorded_spans() as spans:
         assert (await stack.ask("field_writeback", {"fields": {"company": "Acme"}}, contact_id="crm-42")).ok
     assert spans == []
+
+
+async def test_a_call_that_does_not_exist_is_told_by_its_code_and_never_by_a_phone_number(stack):
+    with recorded_spans() as spans:
+        unknown = await stack.ask("note_writeback", {"note": "hi"}, call_id="id-unknown")
+        phone = await stack.ask("note_writeback", {"note": "hi"}, call_id="+14155550100")
+    assert (unknown.code, phone.code) == ("not_found", "not_found")
+    assert [(span.new.name, span.facts["code"], span.has_ended) for span in spans] == [
+        ("action.perform", "not_found", True)
+    ]

@@ -125,8 +125,12 @@ class BusinessOperations:
             with tracing.span(
                 "action.perform", target.call_id, ids, kind=SpanKind.SERVER, began_ns=began_ns, action=request.action
             ) as performing:
-                async with self.store.transaction() as tx:
-                    reply = await self._within(tx, request, target)
+                try:
+                    async with self.store.transaction() as tx:
+                        reply = await self._within(tx, request, target)
+                except ActionError as refused:
+                    performing.note(door=request.scope, code=refused.reply.code)
+                    return refused.reply
                 performing.note(door=request.scope, code=reply.code)
             reach(Failpoint.ACTION_COMMITTED)
             return reply

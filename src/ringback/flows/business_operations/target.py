@@ -1,5 +1,7 @@
 """Find the target of a request before the locks are taken."""
 
+import re
+
 from ringback.domain.contact import ERASED
 from ringback.flows.business_operations.action import (
     ActionError,
@@ -16,6 +18,8 @@ NO_CALL_SAY = "Sorry, I cannot do that in this conversation."
 #: For systems: an agent's call is known.
 WHICH_CALL_SAY = "This person has several calls; say which one is meant."
 NOT_FOUND_SAY = "There is no such call, contact or task."
+#: The id of a call reaches traces, where no name and no phone number of a client's text may be.
+_CALL_ID = re.compile("[0-9A-Za-z-]{1,64}")
 
 
 async def find_target(request: ActionRequest, store: Store) -> Target:
@@ -33,6 +37,8 @@ async def find_target(request: ActionRequest, store: Store) -> Target:
             raise ActionError("not_found", NOT_FOUND_SAY)
         call_id = task.call_id
     if call_id is not None:
+        if not _CALL_ID.fullmatch(call_id):
+            raise ActionError("not_found", NOT_FOUND_SAY)
         return Target(call_id)
     assert request.contact_id is not None, "a system names one of the three ids"
     async with store.reading() as tx:
