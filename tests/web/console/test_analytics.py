@@ -103,7 +103,7 @@ async def test_the_heatmap_has_the_hours_of_the_person(calls, admin: Browser) ->
     assert len(cells) == 24 and [number for number, cell in enumerate(cells) if "data-rows" in cell] == [9]
     assert 'class="number shade-4"' in cells[9] and 'data-rows="3"' in cells[9] and "<small>" not in cells[9]
     rates = (await admin.get("/console/heatmap", metric="human_rate")).text
-    assert "66.7 %</a><small>2 of 3</small><small>20.8 to 93.9 %</small></td>" in rates
+    assert "66.7 %</a><small>2 of 3</small><small>20.8 % to 93.9 %</small></td>" in rates
     link = re.search(r'href="([^"]+)"', cells[9])[1].replace("&amp;", "&")
     assert (await admin.get(link)).text.count("<tr data-row>") == 3
 

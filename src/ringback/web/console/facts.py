@@ -123,7 +123,7 @@ def with_sums(call: Item) -> Item:
 def funnel(metrics: Item) -> list[Item]:
     """The steps from an attempt to the goal, from the metrics of a summary. Each has a name, a count and its rows.
 
-    Goals are counted by call, and only where the summary has them.
+    Goals are counted by call, so they are no share of the attempts, and only where the summary has them.
     """
     steps = [
         ("attempts", "attempts", "numerator", "rows_url"),
@@ -133,7 +133,12 @@ def funnel(metrics: Item) -> list[Item]:
         ("calls with the goal", "goal_rate", "numerator", "rows_url"),
     ]
     return [
-        {"name": name, "count": metrics[metric][count], "rows_url": metrics[metric][url]}
+        {
+            "name": name,
+            "count": metrics[metric][count],
+            "rows_url": metrics[metric][url],
+            "is_of_attempts": metric != "goal_rate",
+        }
         for name, metric, count, url in steps
         if metric in metrics
     ]

@@ -49,6 +49,10 @@ class LiveCalls(Protocol):
         ...
 
 
+def _nothing(times: Times) -> str:
+    return ""
+
+
 @dataclass(slots=True)
 class Round:
     """The reads of one pass of the loop, for every viewer."""
@@ -56,7 +60,7 @@ class Round:
     as_of: Mapping[Times, str]
     marks: Mapping[str, str]
     newest: list[Item]
-    now: Text = str
+    now: Text = _nothing
     rows: dict[str, Text] = field(default_factory=dict)
     stories: dict[str, Text] = field(default_factory=dict)
 
