@@ -33,7 +33,7 @@ from ringback.flows.rollups import FOLDED_TOGETHER
 from ringback.up.state import free_port
 
 NAME = "analytics"
-#: Executions of each statement whose cost is measured, and the attempts of a group under load.
+#: Executions of each statement whose cost is measured, and the attempts of a group.
 DELTAS, GROUP = 2000, 20
 _AT_ONCE = 50_000
 

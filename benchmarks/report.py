@@ -32,8 +32,9 @@ and rows with no product around them, written in groups (`benchmarks/floors/`); 
 work (`benchmarks/peers/`). Each side has processes and a database of its own on one embedded PostgreSQL, fsync on,
 started for the run. Every figure is a median over the rounds. "Product is" has the product's rate as a multiple of that
 side's, the median of the rounds' ratios. CPU is what one thousand requests or messages cost, in the processes of the
-side and in PostgreSQL or the broker. WAL is what PostgreSQL writes for one, with what the queue writes. Commits are
-those of transactions that wrote: what waits for the disk.
+side and in PostgreSQL or the broker. WAL is what PostgreSQL writes for one, with what the queue writes. Commits are the
+numbers that PostgreSQL gave to transactions that wrote. A savepoint that writes gets one too, so a group of units of
+the product counts as two.
 
 - `accept`: POST /v1/calls over {CONNECTIONS} keep-alive connections, each call new and with an idempotency key, due in
   300 days; `accept_now`: the same, due at once. No processor runs, so all but the first ten wait as

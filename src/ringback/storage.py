@@ -95,7 +95,7 @@ class Disposition:
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """What a unit will read of its locked call, beside its contact. All is read in one round trip.
+    """The reads of a unit that has its call locked, beside the contact. They are made in one round trip.
 
     The repositories return it without a round trip of their own, until the unit changes its table. `result` is the
     scope and the key of an action. The plan is the open task, the latest attempt, and whether the person is suppressed.

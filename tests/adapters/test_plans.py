@@ -226,7 +226,7 @@ async def test_the_views_scan_no_growing_table(connection, pool):
 
 
 async def test_a_list_of_few_calls_reads_them_by_the_index_of_what_is_asked(connection, pool):
-    """Whatever finds them without one reads every call: no more calls match than the page has."""
+    """No more calls match than the page has, so a search without an index reads every call."""
     asked = {"reason": "ivr", "from_number": "+14155550111", "agent_id": "agent_rare"}
     rare = "SELECT call_id FROM calls WHERE final ORDER BY call_id LIMIT 3"
     for column, value in asked.items():

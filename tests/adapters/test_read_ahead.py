@@ -1,4 +1,4 @@
-"""What a unit read ahead with its call is what it would read now, also after its own changes."""
+"""Rows that a unit read ahead with its call are as it would read them now, also after its own changes."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -63,7 +63,7 @@ def iso(moment: datetime | None) -> str | None:
     """RFC 3339 in UTC with milliseconds: the one form of a time in all output."""
     if moment is None:
         return None
-    return moment.astimezone(UTC).isoformat("T", "milliseconds")[:-6] + "Z"  # for +00:00
+    return moment.astimezone(UTC).isoformat("T", "milliseconds")[:-6] + "Z"  # it ends with +00:00 in UTC
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ async def apply_report(
         attempt.verdict_digest = None  # the call was found again
     absorb(attempt, report)
     if attempt.business.get("opt_out"):
-        await tx.save(attempt)  # because ending the person's calls reads it again
+        await tx.save(attempt)  # because a search of the person's ringing attempts reads its row
         await suppress_after_opt_out(tx, call, occurred_at(attempt), rules, now)
     gave_up = was_polled and analysis_is_given_up(attempt, rules.deadlines, now)
     verdict = decide(attempt, was_polled=was_polled, gave_up=gave_up)

@@ -286,5 +286,8 @@ class RowsPage(AnswerModel):
         "next_cursor": None,
     }
 
-    items: list[Row] = Field(description="In order of time; those of `persons_goal` and others by their days.")
+    items: list[Row] = Field(
+        description="In order of time; of `persons_goal` and `persons_opted_out` in order of days, of `denied` in "
+        "order of acceptance."
+    )
     next_cursor: str | None = Field(description="The value of `cursor` for the next page. Null: this is the last.")

@@ -34,9 +34,9 @@ An unknown version or an absent campaign is chosen with `none`.
 ```
 
 `interval` is the 95 % interval by Wilson. `value` is null where the denominator is 0. `rows` is how many rows the list
-has; for money and time that is not the numerator. A list of rows is in order of time; of `persons_goal`,
-`persons_opted_out` and `denied` it is in order of days. Retention deletes old calls: their numbers stay, their rows do
-not.
+has; for money and time that is not the numerator. A list of rows is in order of time; of `persons_goal` and
+`persons_opted_out` in order of days, of `denied` in order of acceptance. Retention deletes old calls: their numbers
+stay, their rows do not.
 
 ## Metrics
 

@@ -65,9 +65,9 @@ class UnitConnection:
             if asked == (statement, values):
                 return answer
         member = self._reading_member()
-        question_ = question(statement, values) if member is not None else None
-        if member is not None and question_ is not None:
-            return await member.ask(question_)
+        put = question(statement, values) if member is not None else None
+        if member is not None and put is not None:
+            return await member.ask(put)
         return await (await self._ready()).fetchrow(statement, *values)
 
     async def read_all(self, statement: str, *values: Any) -> list[asyncpg.Record]:
