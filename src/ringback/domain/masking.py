@@ -11,7 +11,7 @@ _LINKS = frozenset({"rows_url", "denominator_rows_url"})
 
 
 def masked(phone: str) -> str:
-    """Mask a number. What stands for the number of an erased person is none, and stays."""
+    """Mask a number. The word for the number of an erased person stays as it is."""
     if phone == ERASED:
         return phone
     digits = phone.removeprefix("+").removeprefix("%2B")

@@ -53,7 +53,7 @@ async def test_the_calls_that_retell_still_holds_are_shown_once(calls, admin, po
     erased = (await admin.post(ERASE, page, phone=phone, confirm="erase", reason="asked by letter")).text
     assert "<h2>Retell still holds 1 call</h2>" in erased and f"<pre>{held}</pre>" in erased
     assert await pool.fetchval("SELECT count(*) FROM attempts WHERE provider_call_id = $1", held) == 0
-    # The call is still listed, and no number is made of the word that stands for the phone.
+    # The list still has the call. Its phone is the word "erased", unmasked.
     assert '<td class="phone">erased</td>' in (await admin.get("/console/calls")).text
 
 

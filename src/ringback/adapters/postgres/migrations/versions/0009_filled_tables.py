@@ -4,7 +4,7 @@ All are built without locking writers out, so each statement may be the second t
 version runs on with these indexes: each one that is dropped has a successor that serves the same conditions.
 """
 
-from alembic import op
+from ringback.adapters.postgres.index_builds import build_indexes
 
 revision = "0009"
 down_revision = "0008"
@@ -39,13 +39,4 @@ _SUCCEEDED = (
 
 
 def upgrade() -> None:
-    with op.get_context().autocommit_block():
-        # A build waits for every older transaction, also for a dump, and blocks no writer.
-        op.execute("SET lock_timeout = 0")
-        for name, definition in _INDEXES.items():
-            # An interrupted build leaves an invalid index with this name.
-            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-            op.execute(f"CREATE INDEX CONCURRENTLY {name} ON {definition}")
-        for name in _SUCCEEDED:
-            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-        op.execute("RESET lock_timeout")
+    build_indexes(_INDEXES, *(f"DROP INDEX CONCURRENTLY IF EXISTS {name}" for name in _SUCCEEDED))

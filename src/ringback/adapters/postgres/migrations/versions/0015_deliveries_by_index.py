@@ -4,7 +4,7 @@ The page lists the oldest rows first. Without the first index PostgreSQL reads t
 finds the first that waits. Without the second, counting the rows that failed reads all that wait.
 """
 
-from alembic import op
+from ringback.adapters.postgres.index_builds import build_indexes
 
 revision = "0015"
 down_revision = "0014"
@@ -16,11 +16,4 @@ _INDEXES = {
 
 
 def upgrade() -> None:
-    with op.get_context().autocommit_block():
-        # A build waits for every older transaction, also for a dump, and blocks no writer.
-        op.execute("SET lock_timeout = 0")
-        for name, definition in _INDEXES.items():
-            # An interrupted build leaves an invalid index with this name.
-            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-            op.execute(f"CREATE INDEX CONCURRENTLY {name} ON {definition}")
-        op.execute("RESET lock_timeout")
+    build_indexes(_INDEXES)

@@ -4,7 +4,7 @@ A page of such rows read all attempts of its range until it had enough. An index
 measure counts, so most verdicts write none. A person counts on the day of the first attempt, which `counted` keeps.
 """
 
-from alembic import op
+from ringback.adapters.postgres.index_builds import build_indexes
 
 revision = "0016"
 down_revision = "0015"
@@ -26,13 +26,5 @@ _INDEXES = {
 
 
 def upgrade() -> None:
-    with op.get_context().autocommit_block():
-        # A build waits for every older transaction, also for a dump, and blocks no writer.
-        op.execute("SET lock_timeout = 0")
-        for name, definition in _INDEXES.items():
-            # An interrupted build leaves an invalid index with this name.
-            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-            op.execute(f"CREATE INDEX CONCURRENTLY {name} ON {definition}")
-        # Their expressions have no statistics before.
-        op.execute("ANALYZE attempts, calls")
-        op.execute("RESET lock_timeout")
+    # Their expressions have no statistics before.
+    build_indexes(_INDEXES, "ANALYZE attempts, calls")

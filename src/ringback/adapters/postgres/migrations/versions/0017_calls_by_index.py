@@ -3,7 +3,7 @@
 Without them the list of a rare one reads every call before it finds the first that matches.
 """
 
-from alembic import op
+from ringback.adapters.postgres.index_builds import build_indexes
 
 revision = "0017"
 down_revision = "0016"
@@ -16,11 +16,4 @@ _INDEXES = {
 
 
 def upgrade() -> None:
-    with op.get_context().autocommit_block():
-        # A build waits for every older transaction, also for a dump, and blocks no writer.
-        op.execute("SET lock_timeout = 0")
-        for name, definition in _INDEXES.items():
-            # An interrupted build leaves an invalid index with this name.
-            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-            op.execute(f"CREATE INDEX CONCURRENTLY {name} ON {definition}")
-        op.execute("RESET lock_timeout")
+    build_indexes(_INDEXES)
