@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,12 +14,13 @@ from ringback.adapters.postgres.groups import ALONE_AT_ONCE, LIMIT, Grouping
 from ringback.adapters.postgres.pool import Pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.attempt import Attempt
-from ringback.domain.call import Call, RetryPolicy, Task, TaskKind
+from ringback.domain.call import Call
 from ringback.domain.contact import Contact
 from ringback.domain.errors import Retryable, StoreUnavailable
 from ringback.domain.provider_report import ProviderReport, ReportKind
 from ringback.failpoints import Failpoint, arm
 from ringback.storage import AcceptedCall, UnitOfWork
+from tests.accepted_calls import accepted_call
 
 NOW = datetime(2026, 12, 1, 17, tzinfo=UTC)
 Work = Callable[[UnitOfWork, Call], Awaitable[Any]]
@@ -28,20 +29,7 @@ Work = Callable[[UnitOfWork, Call], Awaitable[Any]]
 def accepted(number: int, *, person: int | None = None) -> AcceptedCall:
     person = number if person is None else person
     contact = Contact(f"crm-{person}", f"+1415555{person:04d}", "America/New_York", "crm", {})
-    call = Call(
-        call_id=f"call-{number}",
-        contact_id=contact.contact_id,
-        phone=contact.phone,
-        agent_id="agent_1",
-        from_number="+14155550199",
-        variables={},
-        metadata={},
-        retry=RetryPolicy(),
-        accepted_at=NOW,
-        expires_at=NOW + timedelta(days=7),
-        expiry_is_explicit=False,
-    )
-    return AcceptedCall(contact, call, Task(f"task-{number}", call.call_id, TaskKind.FIRST, NOW, created_at=NOW))
+    return accepted_call(number, contact, NOW)
 
 
 @pytest.fixture

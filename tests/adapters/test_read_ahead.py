@@ -1,13 +1,14 @@
 """Rows that a unit read ahead with its call are as it would read them now, also after its own changes."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
 from ringback.adapters.postgres.store import PostgresStore
-from ringback.domain.call import Call, RetryPolicy, Task, TaskKind, TaskStatus
+from ringback.domain.call import Task, TaskKind, TaskStatus
 from ringback.domain.contact import Contact
 from ringback.storage import AcceptedCall, ActionResult, Ahead
+from tests.accepted_calls import accepted_call
 
 NOW = datetime(2026, 12, 1, 17, tzinfo=UTC)
 AHEAD = Ahead(("api", "k"), None, plan=True)
@@ -16,20 +17,7 @@ PHONE_LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND gra
 
 def accepted(number: int, phone: str) -> AcceptedCall:
     contact = Contact("crm-42", phone, "America/New_York", "crm", {})
-    call = Call(
-        call_id=f"call-{number}",
-        contact_id=contact.contact_id,
-        phone=phone,
-        agent_id="agent_1",
-        from_number="+14155550199",
-        variables={},
-        metadata={},
-        retry=RetryPolicy(),
-        accepted_at=NOW,
-        expires_at=NOW + timedelta(days=7),
-        expiry_is_explicit=False,
-    )
-    return AcceptedCall(contact, call, Task(f"task-{number}", call.call_id, TaskKind.FIRST, NOW, created_at=NOW))
+    return accepted_call(number, contact, NOW)
 
 
 @pytest.fixture
