@@ -25,7 +25,7 @@ from proof.load.traffic import (
     arrivals,
 )
 
-#: The server closes an idle connection after 5 s; one that may be closing just now is not used.
+#: Far below the time after which the server closes an idle connection: one that it may be closing is not used.
 IDLE_AT_MOST_S = 3.0
 #: A request that found every connection busy this long is not sent at all.
 LATE_AT_MOST_S = 2.0

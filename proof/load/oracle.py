@@ -23,7 +23,7 @@ UNSENT_AT_MOST = 0.01
 #: Of probes at the endpoints that a flood must not keep shut.
 REFUSED_AT_MOST = 0.05
 #: A minute. PostgreSQL's is only shown: its backends and its vacuum come and go.
-GROWTH_AT_MOST = {"ringback": 0.05}
+GROWTH_AT_MOST = {"ringback": 0.03}
 MOST_MIB = {"ringback": 600.0, "postgres": 1500.0}
 #: Further violations of one kind say nothing new.
 TOLD_AT_MOST = 5

@@ -15,6 +15,8 @@ from benchmarks.stub_server import content_length
 from proof.load.traffic import ANSWER_AT_MOST_S, Requests
 
 MIB = 1024 * 1024
+#: Into so many parts the flood is cut to tell a leak from a new highest number of requests at once.
+PARTS = 4
 
 
 def exchange(port: int, request: bytes) -> tuple[int, bytes]:
@@ -128,11 +130,21 @@ def _role(process: psutil.Process, up_pid: int) -> str:
 
 
 def growth_per_minute(samples: list[tuple[float, float]]) -> float:
-    """The slope of the second half, by least squares, as a share of its mean."""
-    half = samples[len(samples) // 2 :]
-    if len(half) < 2:
+    """The smallest slope among the equal parts of the time, by least squares, as a share of that part's mean.
+
+    A leak grows in every part. What a process keeps after its busiest moment grows in the parts with such a moment.
+    """
+    began_s, ended_s = samples[0][0], samples[-1][0]
+    parts: list[list[tuple[float, float]]] = [[] for _ in range(PARTS)]
+    for at_s, mib in samples:
+        parts[min(int((at_s - began_s) / (ended_s - began_s or 1.0) * PARTS), PARTS - 1)].append((at_s, mib))
+    return min(_slope_per_minute(part) for part in parts)
+
+
+def _slope_per_minute(samples: list[tuple[float, float]]) -> float:
+    if len(samples) < 2:
         return 0.0
-    mean_at, mean_mib = (sum(column) / len(half) for column in zip(*half, strict=True))
-    spread = sum((at - mean_at) ** 2 for at, _ in half)
-    slope_per_s = sum((at - mean_at) * (mib - mean_mib) for at, mib in half) / spread
+    mean_at, mean_mib = (sum(column) / len(samples) for column in zip(*samples, strict=True))
+    spread = sum((at - mean_at) ** 2 for at, _ in samples)
+    slope_per_s = sum((at - mean_at) * (mib - mean_mib) for at, mib in samples) / spread
     return float(slope_per_s * 60 / mean_mib)

@@ -74,10 +74,20 @@ def test_an_endpoint_that_the_flood_keeps_shut_is_a_violation(findings):
     assert [violation.what for violation in findings.violations] == ["tool call: 2 of 2 failed, 10.0 s"]
 
 
-def test_growth_is_the_slope_of_the_second_half_a_minute():
-    warming_up = [(float(at), 50.0 + at) for at in range(50)]
-    assert growth_per_minute(warming_up + [(50.0 + at, 100.0) for at in range(60)]) == 0
-    assert growth_per_minute([(float(at), 100.0 + at / 60) for at in range(120)]) == pytest.approx(0.01, rel=0.02)
+#: MiB of a real flood, every ten seconds: twice more requests than ever before were in progress at once.
+STEPS = (178, 203, 206, 207, 212, 214, 216, 231, 228, 229, 228, 228, 232, 243, 289)
+
+
+def every_ten_seconds(weights):
+    return [(10.0 * at, float(mib)) for at, mib in enumerate(weights)]
+
+
+def test_a_busiest_moment_is_no_growth_and_a_leak_is():
+    assert growth_per_minute(every_ten_seconds(STEPS)) <= 0
+    assert growth_per_minute(every_ten_seconds([*STEPS[:14], *[289] * 16])) == 0
+    assert growth_per_minute(every_ten_seconds(100 + at / 6 for at in range(13))) == pytest.approx(0.01, rel=0.02)
+    leaking = every_ten_seconds(mib + 3 * at for at, mib in enumerate(STEPS))
+    assert growth_per_minute(leaking) > oracle.GROWTH_AT_MOST["ringback"]
 
 
 def story(*told):
