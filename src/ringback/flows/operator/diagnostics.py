@@ -234,7 +234,7 @@ async def _queue(subject: str, queue: MessageQueue | Retryable) -> list[Check]:
 
 
 async def _dead(subject: str, place: DeadLetterSource | MessageQueue) -> Check:
-    count = len(await place.dead_letters(1000))
+    count = await place.dead_letter_count()
     if count:
         return _wrong(subject, counted(count, "dead letter", "dead letters"), "run: ringback dead-letters list")
     return Check(subject, "no dead letters")
