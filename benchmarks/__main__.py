@@ -55,7 +55,7 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small sizes and one round: shows that everything runs")
     parser.add_argument("--seconds", type=float, help="load of one turn (3)")
     parser.add_argument("--rounds", type=int, help="turns of each side (3)")
-    parser.add_argument("--limit", type=float, help="seconds after which the paths begin no further round (600)")
+    parser.add_argument("--limit", type=float, help="seconds after which the paths begin no further round (300)")
     parser.add_argument("--filled", type=int, metavar="CALLS", help="calls in the filled tables (1,000,000)")
     parser.add_argument("--seed", type=int, default=20261122)
     parser.add_argument("--without-peers", action="store_true", help="leave out what needs .venv-peers")
@@ -71,7 +71,7 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def plan_of(asked: argparse.Namespace) -> Plan:
-    base = QUICK if asked.quick else Plan(seconds=3.0, rounds=3, limit_s=600.0, seed=asked.seed)
+    base = QUICK if asked.quick else Plan(seconds=3.0, rounds=3, limit_s=300.0, seed=asked.seed)
     return Plan(
         base.seconds if asked.seconds is None else asked.seconds,
         base.rounds if asked.rounds is None else max(1, asked.rounds),
