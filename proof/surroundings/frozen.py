@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -55,17 +55,24 @@ class Freeze:
     after_s: float = 0.0
 
 
+#: Four at once at most. Each may have received the same message before, and the fifth receive is the last.
 FREEZES = (
-    Freeze(Failpoint.CLAIM_WRITTEN),
-    Freeze(Failpoint.CLAIM_COMMITTED),
-    Freeze(Failpoint.VOICEMAIL_LEARNT, 2),
-    Freeze(Failpoint.DIAL_SENDING),
-    Freeze(Failpoint.DIAL_SENDING, 2, CREATE_LATENCY_S / 2),
-    Freeze(Failpoint.DIAL_ACCEPTED),
-    Freeze(Failpoint.ANSWER_WRITTEN),
-    Freeze(Failpoint.GROUP_COUNTED),
-    Freeze(Failpoint.GROUP_COMMITTED, 2),
-    Freeze(None),
+    (
+        Freeze(Failpoint.CLAIM_WRITTEN),
+        Freeze(Failpoint.VOICEMAIL_LEARNT, 2),
+        Freeze(Failpoint.DIAL_SENDING),
+        Freeze(Failpoint.GROUP_COUNTED),
+    ),
+    (
+        Freeze(Failpoint.CLAIM_COMMITTED),
+        Freeze(Failpoint.DIAL_SENDING, 2, CREATE_LATENCY_S / 2),
+        Freeze(Failpoint.GROUP_COMMITTED, 2),
+    ),
+    (
+        Freeze(Failpoint.DIAL_ACCEPTED),
+        Freeze(Failpoint.ANSWER_WRITTEN),
+        Freeze(None),
+    ),
 )
 
 
@@ -121,8 +128,8 @@ class _Story:
         self.rng = Random(f"{seed} frozen {variant}")
         self.reproduce = f"seed {seed}, {variant}"
         self.processes = Processes(home / "processes")
-        *self.ports, port_of_up = free_ports(2 + len(FREEZES))
-        self.settings = variant.settings(f"http://127.0.0.1:{self.ports[0]}")
+        self.retell_port, port_of_up, *self.worker_ports = free_ports(2 + sum(map(len, FREEZES)))
+        self.settings = variant.settings(f"http://127.0.0.1:{self.retell_port}")
         self.system = RunningSystem(home / "up", self.settings, port=port_of_up)
         self.call_ids: list[str] = []
         self.workers: list[psutil.Process] = []
@@ -136,12 +143,14 @@ class _Story:
         try:
             with self.processes:
                 self._start()
-                self._freeze_all()
-                self._others_go_on()
-                for worker in self.workers:
-                    worker.send_signal(signal.SIGCONT)
-                took_s = asyncio.run(until_final(self.database_url, self.call_ids))
-                self.say(f"{self.variant}: {len(self.call_ids)} calls settled {took_s:.0f} s after the thaw")
+                for freezes in FREEZES:
+                    workers = self._start_workers(freezes)
+                    self._freeze_all(workers)
+                    self._others_go_on()
+                    for worker in workers:
+                        worker.send_signal(signal.SIGCONT)
+                    took_s = asyncio.run(until_final(self.database_url, self.call_ids))
+                    self.say(f"{self.variant}: {len(self.call_ids)} calls settled {took_s:.0f} s after the thaw")
                 self._judge()
         finally:
             for worker in self.workers:
@@ -149,11 +158,11 @@ class _Story:
             self.system.discard()
 
     def _start(self) -> None:
-        """`up` is the worker that goes on; it shares its queue with those that freeze."""
+        """`up` is the worker that goes on."""
         # Before the product: its first start asks the provider whether it is emulated.
         self.processes.start_emulators(
             {
-                "port": self.ports[0],
+                "port": self.retell_port,
                 "webhook_url": f"http://127.0.0.1:{self.system.port}/retell/webhook",
                 "speed": 20.0,
                 "idempotency": self.variant.idempotency,
@@ -161,11 +170,18 @@ class _Story:
             }
         )
         self.system.start()
+
+    def _start_workers(self, freezes: Sequence[Freeze]) -> dict[psutil.Process, Freeze]:
+        """Start workers that share the queue of `up` and will freeze."""
         settings = {**self.settings, "RINGBACK_DATABASE_URL": self.database_url}
-        for port, point in zip(self.ports[1:], FREEZES, strict=True):
-            worker, _ = fork(freezing_worker, (settings, port, point), self.processes.home / "workers.log")
+        ports = [self.worker_ports.pop() for _ in freezes]
+        workers = {}
+        for port, freeze in zip(ports, freezes, strict=True):
+            worker, _ = fork(freezing_worker, (settings, port, freeze), self.processes.home / "workers.log")
             self.workers.append(psutil.Process(worker.pid))
-        wait_for(*(f"http://127.0.0.1:{port}/readyz" for port in self.ports[1:]))
+            workers[self.workers[-1]] = freeze
+        wait_for(*(f"http://127.0.0.1:{port}/readyz" for port in ports))
+        return workers
 
     def _place(self, count: int) -> list[str]:
         placed = []
@@ -175,19 +191,21 @@ class _Story:
             self.call_ids.append(placed[-1])
         return placed
 
-    def _freeze_all(self) -> None:
+    def _freeze_all(self, workers: Mapping[psutil.Process, Freeze]) -> None:
         """Places calls until every worker has reached its point. Workers without one are stopped at a drawn moment."""
         give_up_at = time.monotonic() + 300
-        while len(self.frozen) < len(FREEZES) and time.monotonic() < give_up_at:
+        before = len(self.frozen)
+        while len(self.frozen) < before + len(workers) and time.monotonic() < give_up_at:
             if rows(self.database_url, _OPEN, self.call_ids)[0]["count"] < MOST_OPEN:
                 self._place(3)
             time.sleep(self.rng.uniform(0.1, 0.5))
-            for worker, freeze in zip(self.workers, FREEZES, strict=True):
+            for worker, freeze in workers.items():
                 if freeze.point is None and self.rng.random() < 0.2 and worker.pid not in self.frozen:
                     worker.send_signal(signal.SIGSTOP)
                 if worker.status() == psutil.STATUS_STOPPED:
                     self.frozen.setdefault(worker.pid, time.monotonic())
-        self.say(f"{self.variant}: {len(self.frozen)} of {len(FREEZES)} workers frozen, {len(self.call_ids)} calls")
+        frozen = len(self.frozen) - before
+        self.say(f"{self.variant}: {frozen} of {len(workers)} workers frozen, {len(self.call_ids)} calls")
 
     def _others_go_on(self) -> None:
         """While they are frozen, calls that are accepted now ring. Then all leases are over."""
