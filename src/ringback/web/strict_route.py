@@ -24,6 +24,8 @@ from ringback.web.request_models import RequestModel
 #: As many digits as a whole number of 64 bits may have. Such numbers are compared with their limits.
 _LONG_NUMBER = b"0" * len(str(2**63))
 _DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
+#: A number follows one of these, or begins the body. The digits of an id within a text rarely do.
+_BEFORE_NUMBER = b" \t\r\n:,[-"
 
 Model = TypeVar("Model", bound=BaseModel)
 _ANY: TypeAdapter[Any] = TypeAdapter(Any)
@@ -34,7 +36,7 @@ def parse_json(body: bytes) -> Any:
 
     Numbers too long for Python's own limit (4,300 digits) are rejected too.
     """
-    if b"\\u0000" not in body and _LONG_NUMBER not in body.translate(_DIGITS_AS_ZERO):
+    if b"\\u0000" not in body and not _has_long_number(body):
         try:
             value = msgspec.json.decode(body)
         except (ValueError, RecursionError):
@@ -54,6 +56,14 @@ def parse_json(body: bytes) -> Any:
         raise _not_json("The body is not JSON.") from None
     _check(value)
     return value
+
+
+def _has_long_number(body: bytes) -> bool:
+    zeros = body.translate(_DIGITS_AS_ZERO)
+    at = zeros.find(_LONG_NUMBER)
+    while at > 0 and zeros[at - 1] not in _BEFORE_NUMBER:
+        at = zeros.find(_LONG_NUMBER, at + len(_LONG_NUMBER))
+    return at >= 0
 
 
 def _check(value: Any) -> None:
