@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
 from typing import Any, Literal, Protocol
 
 from ringback.domain.abt_event import AbtEvent
 from ringback.domain.attempt import Attempt
 from ringback.domain.audit import AuditLog
 from ringback.domain.call import Call, InboundCall, Task
-from ringback.domain.contact import Contact, FieldsWrite, Note
+from ringback.domain.contact import Contact, Disposition, FieldsWrite, Note
 from ringback.domain.contact_snapshot import ContactSnapshot
 from ringback.domain.eligibility import CapacityFacts, PersonFacts
 from ringback.domain.provider_report import ProviderReport
@@ -82,28 +83,24 @@ class ActionResult:
     reply: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Disposition:
-    disposition_id: str
-    call_id: str | None
-    attempt_id: str | None
-    contact_id: str
-    code: str
-    note: str | None
-    at: datetime
+class Part(Enum):
+    """A part of what a unit may read ahead: the open task of the call, and what else belongs to the part."""
+
+    PLAN = auto()  # the latest attempt, and whether the person is suppressed
+    PLAN_OF_PERSON = auto()  # the plan, and which unfinished calls the contact has
+    HOLD = auto()  # which unfinished calls the phone or the contact has, and until when the person's calls are held
 
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
     """The reads of a unit that has its call locked, beside the contact. They are made in one round trip.
 
-    The repositories return it without a round trip of their own, until the unit changes its table. `result` is the
-    scope and the key of an action. The plan is the open task, the latest attempt, and whether the person is suppressed.
+    The repositories return them, until the unit changes their table. `result` is the scope and key of an action.
     """
 
     result: tuple[str, str]
     attempt_id: str | None
-    plan: bool
+    part: Part | None
 
 
 class Calls(Protocol):
@@ -139,6 +136,9 @@ class Contacts(Protocol):
     async def get(self, contact_id: str) -> Contact | None: ...
     async def id_by_phone(self, phone: str) -> str | None:
         """Return the contact that most likely calls from this number."""
+
+    async def of_caller(self, phone: str) -> tuple[str, str | None] | None:
+        """Return that contact, and their call as `Calls.next_or_last_of` finds it."""
 
     async def write_fields(self, write: FieldsWrite) -> None:
         """Write fields. The old values are kept with the new ones."""
@@ -177,6 +177,9 @@ class InboundCalls(Protocol):
 
     async def find_ringing(self, phone: str, to_number: str, since: datetime) -> InboundCall | None:
         """Find one that rang since then, and of which nothing else is known."""
+
+    async def held_until(self, phone: str, contact_id: str) -> datetime | None:
+        """Return the latest end of the holds on a person's calls. It may be over."""
 
 
 class Outbox(Protocol):
@@ -265,11 +268,17 @@ class UnitOfWork(KnowsErased, Protocol):
     async def lock_contacts(self, phones: Sequence[str], contact_id: str | None) -> None: ...
 
     async def lock_call(
-        self, call_id: str, *, alone: bool = False, every_phone: bool = False, ahead: Ahead | None = None
+        self,
+        call_id: str,
+        *,
+        alone: bool = False,
+        every_phone: bool = False,
+        caller: str | None = None,
+        ahead: Ahead | None = None,
     ) -> Call | None:
         """Lock the phone and the contact of the call, then return the call, locked FOR UPDATE. `alone`: in no group.
 
-        `every_phone`: first lock the phones of all open calls of the contact too. `ahead`: what is read with the call.
+        `every_phone`: first lock the phones of all the contact's open calls and of the `caller`. `ahead`: more reads.
         """
 
     async def insert(self, row: Call | Task | Attempt | InboundCall) -> None: ...

@@ -7,11 +7,11 @@ import pytest
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.domain.call import Task, TaskKind, TaskStatus
 from ringback.domain.contact import Contact
-from ringback.storage import AcceptedCall, ActionResult, Ahead
+from ringback.storage import AcceptedCall, ActionResult, Ahead, Part
 from tests.accepted_calls import accepted_call
 
 NOW = datetime(2026, 12, 1, 17, tzinfo=UTC)
-AHEAD = Ahead(("api", "k"), None, plan=True)
+AHEAD = Ahead(("api", "k"), None, Part.PLAN)
 PHONE_LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
 
 
@@ -82,9 +82,12 @@ async def test_a_row_replaces_another_in_one_statement(called, pool):
     assert [tuple(row) for row in rows] == [("task-1", "superseded"), ("task-2", "pending")]
 
 
-@pytest.mark.parametrize(("every_phone", "locks"), [(False, 2), (True, 3)])
-async def test_every_phone_of_the_contact_is_locked_when_asked(called, pool, every_phone, locks):
+@pytest.mark.parametrize(
+    ("every_phone", "caller", "locks"),
+    [(False, None, 2), (True, None, 3), (True, "+14155550102", 4), (True, "+14155550101", 3)],
+)
+async def test_every_phone_of_the_contact_is_locked_when_asked(called, pool, every_phone, caller, locks):
     await called.insert_accepted([accepted(2, "+14155550101")], NOW)
     async with called.transaction() as tx:
-        await tx.lock_call("call-1", every_phone=every_phone, ahead=AHEAD)
+        await tx.lock_call("call-1", every_phone=every_phone, caller=caller, ahead=AHEAD)
         assert await pool.fetchval(PHONE_LOCKS) == locks

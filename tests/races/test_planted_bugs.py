@@ -33,8 +33,9 @@ def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     """No lock on the person, the call or the task. Rows are written, even if they changed since they were
     read, because comparing them is a second net, which alone would turn most of what follows into a clash."""
     monkeypatch.setattr(unit_of_work, "LOCK_IN_ORDER", "SELECT $1::text[]")
-    for lock in ("LOCK_CONTACTS_OF_CALL", "LOCK_EVERY_PHONE_OF_CALL"):
-        monkeypatch.setattr(unit_connection, lock, "SELECT phone, contact_id FROM calls WHERE call_id = $1")
+    person = "SELECT phone, contact_id FROM calls WHERE call_id = $1"
+    monkeypatch.setattr(unit_connection, "LOCK_CONTACTS_OF_CALL", person)
+    monkeypatch.setattr(unit_connection, "LOCK_EVERY_PHONE_OF_CALL", f"{person} AND $2::text IS NOT DISTINCT FROM $2")
     unlocked = "SELECT call_id, phone, contact_id, true AS locked FROM calls WHERE call_id = ANY ($1::text[])"
     monkeypatch.setattr(groups, "TRY_CONTACTS_OF_CALLS", unlocked)
     monkeypatch.setattr(unit_of_work, "CALL_FOR_UPDATE", calls.CALL_FOR_UPDATE.replace("FOR UPDATE", ""))

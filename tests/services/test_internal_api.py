@@ -15,12 +15,13 @@ from ringback.adapters.postgres.views import PostgresViews
 from ringback.config import read_settings
 from ringback.domain.access import KnownKey, Role
 from ringback.domain.attempt import Attempt, AttemptState
+from ringback.domain.contact import Disposition
 from ringback.domain.provider_report import ProviderReport, ReportKind
 from ringback.flows.call_initiation import CallInitiation
 from ringback.flows.ending_calls import cancel_call
 from ringback.flows.suppression import lift_suppression, suppress_now
 from ringback.services.internal_api import internal_routes
-from ringback.storage import ActionResult, Disposition
+from ringback.storage import ActionResult
 from ringback.telemetry import make_metrics
 from ringback.web.app import create_application
 from ringback.web.auth import ApiKeys, hash_key

@@ -69,6 +69,17 @@ class FieldsWrite:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Disposition:
+    disposition_id: str
+    call_id: str | None
+    attempt_id: str | None
+    contact_id: str
+    code: str
+    note: str | None
+    at: datetime
+
+
 class WrittenKind(StrEnum):
     """A kind of record that actions write about a contact. Notes and fields are also forwarded to the CRM."""
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ringback.domain.abt_event import iso
-from ringback.domain.call import Call, InboundCall, TaskStatus
+from ringback.domain.call import InboundCall, Task, TaskStatus
 from ringback.domain.provider_report import ProviderReport, ReportKind
 from ringback.failpoints import Failpoint, reach
 from ringback.flows.call_outcome import OutcomeRules
@@ -33,24 +33,39 @@ class Caller:
 
 async def hold_for(tx: UnitOfWork, caller: Caller, rules: OutcomeRules, now: datetime) -> InboundCall:
     """Record the call and hold the person's tasks, dispatched ones too. The people's locks must be held."""
-    inbound = await _record_inbound(tx, caller, rules, now)
+    inbound, is_new = await _find_or_make(tx, caller, rules)
+    # Everything is read before the first write, so that all writes are one round trip: a phone is ringing.
+    to_hold: list[tuple[Task, datetime]] = []
     if inbound.hold_until > now and inbound.released_at is None:
         for call_id in await tx.calls.unfinished_of(caller.phone, caller.contact_id):
             call, task = await tx.lock_call(call_id), await tx.tasks.open_for(call_id)
             if call is None or task is None:
                 continue
-            until = await _held_until(tx, call, now) or inbound.hold_until
-            task.due_before_hold, task.due_at = task.planned_at, until
-            task.status, task.dispatched_at = TaskStatus.HELD, None
-            await tx.save(task)
-            detail = {"inbound_id": inbound.inbound_id, "until": iso(until), "task_id": task.task_id}
-            await tx.decisions.log(call_id, None, "held_by_inbound_call", detail, now)
-        reach(Failpoint.INBOUND_HELD)
+            # The person may be on several inbound calls.
+            other = await tx.inbound_calls.held_until(call.phone, call.contact_id)
+            to_hold.append((task, max(other or inbound.hold_until, inbound.hold_until)))
+    await (tx.insert if is_new else tx.save)(inbound)
+    for task, until in to_hold:
+        task.due_before_hold, task.due_at = task.planned_at, until
+        task.status, task.dispatched_at = TaskStatus.HELD, None
+        await tx.save(task)
+        detail = {"inbound_id": inbound.inbound_id, "until": iso(until), "task_id": task.task_id}
+        await tx.decisions.log(task.call_id, None, "held_by_inbound_call", detail, now)
+    reach(Failpoint.INBOUND_HELD)
     return inbound
 
 
 async def _record_inbound(tx: UnitOfWork, caller: Caller, rules: OutcomeRules, now: datetime) -> InboundCall:
-    """Record the call once. The provider repeats its question while it rings, and names the call once it has an id."""
+    inbound, is_new = await _find_or_make(tx, caller, rules)
+    await (tx.insert if is_new else tx.save)(inbound)
+    return inbound
+
+
+async def _find_or_make(tx: UnitOfWork, caller: Caller, rules: OutcomeRules) -> tuple[InboundCall, bool]:
+    """Return the call's row, changed but not saved, and whether it is new.
+
+    The provider repeats its question while it rings, and names the call once it has an id.
+    """
     known = None
     if caller.provider_call_id is not None:
         known = await tx.inbound_calls.find(None, caller.provider_call_id)
@@ -58,8 +73,7 @@ async def _record_inbound(tx: UnitOfWork, caller: Caller, rules: OutcomeRules, n
     known = known or await tx.inbound_calls.find_ringing(caller.phone, caller.to_number, since)
     if known is not None:
         known.provider_call_id = known.provider_call_id or caller.provider_call_id
-        await tx.save(known)
-        return known
+        return known, False
     inbound = InboundCall(
         inbound_id=rules.new_id(),
         provider_call_id=caller.provider_call_id,
@@ -69,14 +83,7 @@ async def _record_inbound(tx: UnitOfWork, caller: Caller, rules: OutcomeRules, n
         rang_at=caller.called_at,
         hold_until=caller.called_at + timedelta(seconds=rules.deadlines.inbound_hold_s),
     )
-    await tx.insert(inbound)
-    return inbound
-
-
-async def _held_until(tx: UnitOfWork, call: Call, now: datetime) -> datetime | None:
-    """The end of the longest hold on the call's person, who may be on several inbound calls."""
-    until = (await tx.person_facts(call, None, now)).on_inbound_call_until
-    return until if until is not None and until > now else None
+    return inbound, True
 
 
 async def lock_caller(tx: UnitOfWork, report: ProviderReport, rules: OutcomeRules) -> tuple[str, str | None] | None:
@@ -137,8 +144,8 @@ async def _release(tx: UnitOfWork, inbound: InboundCall, now: datetime) -> None:
         call, task = await tx.lock_call(call_id), await tx.tasks.open_for(call_id)
         if call is None or task is None or task.status is not TaskStatus.HELD:
             continue
-        held_until = await _held_until(tx, call, now)
-        if held_until is not None:
+        held_until = await tx.inbound_calls.held_until(call.phone, call.contact_id)
+        if held_until is not None and held_until > now:
             task.due_at = held_until
             await tx.save(task)
             continue

@@ -17,9 +17,8 @@ ARGUMENTS = {
     "delete_scheduled_task": {},
     "update_timezone": {"time_zone": "Pacific"},
 }
-#: BEGIN, the locks, one read, one write, COMMIT. The fields' old values are read under a lock of their own, and the
-#: time zone's action reads which calls the person has.
-OF_SYSTEMS = dict.fromkeys(ARGUMENTS, 5) | {"field_writeback": 6, "update_timezone": 6}
+#: BEGIN, the locks, one read, one write, COMMIT. The fields' old values are read under a lock of their own.
+OF_SYSTEMS = dict.fromkeys(ARGUMENTS, 5) | {"field_writeback": 6}
 #: An agent's attempt is found before. What the function call proves is written with the action, or before its own
 #: statement.
 OF_FIRST_CALL = {
@@ -30,6 +29,7 @@ OF_FIRST_CALL = {
     "reschedule_call": 6,
     "update_timezone": 8,
 }
+CALLER = {"from_number": "+14155550100", "to_number": "+14155550199"}
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +78,17 @@ async def test_the_first_action_of_a_conversation_also_records_that_it_connected
     assert (await stack.tool(talk, action, ARGUMENTS[action])).ok
     assert len(statements) == trips, [each.query for each in statements]
     assert "voice_ai_call_started" in [event["type"] for event in await stack.events(talk.call_id)]
+
+
+@pytest.mark.parametrize("rings", ["first", "again"])
+async def test_a_ringing_phone_waits_for_few_round_trips(stack, statements, rings):
+    """Of an action's five; before them who calls, and after the locks whether it rings already."""
+    await on_the_phone(stack)
+    if rings == "again":
+        await stack.ask("incoming_call", CALLER)
+    statements.clear()
+    assert (await stack.ask("incoming_call", CALLER)).code == "caller_known"
+    assert len(statements) == 7, [each.query for each in statements]
 
 
 async def test_a_repeat_reads_the_stored_reply_with_the_call(stack, statements):

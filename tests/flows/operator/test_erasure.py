@@ -6,11 +6,11 @@ import pytest
 
 from ringback.adapters.postgres.erasure import PostgresEraser
 from ringback.adapters.postgres.message_queue import PostgresQueue
-from ringback.domain.contact import StillInProgress
+from ringback.domain.contact import Disposition, StillInProgress
 from ringback.flows.operator.erasure import erase_person
 from ringback.flows.suppression import SuppressionOrder, suppress_now
 from ringback.ports import OutgoingMessage
-from ringback.storage import ActionResult, Disposition
+from ringback.storage import ActionResult
 from tests.audit_log import TESTER
 
 from .conftest import PHONE

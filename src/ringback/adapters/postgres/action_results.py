@@ -7,7 +7,8 @@ from typing import Any
 from ringback.adapters.postgres.pool import encode_json
 from ringback.adapters.postgres.tracked_rows import Statement, Write
 from ringback.adapters.postgres.unit_connection import UnitConnection
-from ringback.storage import ActionResult, Disposition
+from ringback.domain.contact import Disposition
+from ringback.storage import ActionResult
 
 FIND_RESULT = "SELECT request_hash, reply FROM action_results WHERE door = $1 AND key = $2"
 STORE_ACTIONS = """

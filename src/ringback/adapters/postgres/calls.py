@@ -9,7 +9,9 @@ CALL_FOR_UPDATE = f"SELECT {named_columns(Call)} FROM calls WHERE call_id = $1 F
 PERSON_OF_CALL = "SELECT phone, contact_id FROM calls WHERE call_id = $1"
 # In the order in which all processes lock the contacts.
 UNFINISHED_CALLS = """
-SELECT call_id FROM calls WHERE NOT final AND (phone = $1 OR contact_id = $2) ORDER BY contact_id, call_id
+SELECT ARRAY(
+    SELECT call_id FROM calls WHERE NOT final AND (phone = $1 OR contact_id = $2) ORDER BY contact_id, call_id
+) AS call_ids
 """
 PHONES_OF_OPEN_CALLS = """
 SELECT DISTINCT phone FROM calls WHERE NOT final AND (phone = $1 OR contact_id = $2)
@@ -43,7 +45,9 @@ class PostgresCalls:
         return (record["phone"], record["contact_id"]) if record else None
 
     async def unfinished_of(self, phone: str | None, contact_id: str | None) -> list[str]:
-        return [row[0] for row in await self._connection.read_all(UNFINISHED_CALLS, phone, contact_id)]
+        record = await self._connection.read(UNFINISHED_CALLS, phone, contact_id)
+        assert record is not None, "an array is one row"
+        return list(record["call_ids"])
 
     async def phones_of_open(self, phone: str | None, contact_id: str | None) -> list[str]:
         return [row[0] for row in await self._connection.fetch(PHONES_OF_OPEN_CALLS, phone, contact_id)]

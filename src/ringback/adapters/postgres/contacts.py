@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from ringback.adapters.postgres.calls import NEXT_OR_LAST_CALL
 from ringback.adapters.postgres.rows import contact_from, named_columns
 from ringback.adapters.postgres.tracked_rows import Statement, Write
 from ringback.adapters.postgres.unit_connection import UnitConnection
@@ -17,6 +18,10 @@ SELECT contact_id FROM (
     UNION ALL
     (SELECT contact_id, 2 FROM calls WHERE phone = $1 ORDER BY call_id DESC LIMIT 1)) AS found
 ORDER BY rank LIMIT 1
+"""
+CONTACT_AND_CALL_OF_CALLER = f"""
+SELECT caller.contact_id, ({NEXT_OR_LAST_CALL.replace("$1", "caller.contact_id")}) AS call_id
+FROM ({CONTACT_BY_PHONE}) AS caller
 """
 #: Record the old values too, read from the row that is changed.
 WRITE_FIELDS = """
@@ -52,6 +57,10 @@ class PostgresContacts:
     async def id_by_phone(self, phone: str) -> str | None:
         found: str | None = await self._connection.fetchval(CONTACT_BY_PHONE, phone)
         return found
+
+    async def of_caller(self, phone: str) -> tuple[str, str | None] | None:
+        record = await self._connection.read(CONTACT_AND_CALL_OF_CALLER, phone)
+        return (record["contact_id"], record["call_id"]) if record else None
 
     async def write_fields(self, write: FieldsWrite) -> None:
         origin = write.origin

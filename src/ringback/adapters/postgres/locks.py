@@ -13,13 +13,15 @@ SELECT phone, contact_id, pg_advisory_xact_lock(hashtextextended('phone:' || pho
        pg_advisory_xact_lock(hashtextextended('contact:' || contact_id, 0))
 FROM calls WHERE call_id = $1
 """
-# The phones of all open calls of the call's contact too. They are named in the order of `names_in_order`.
+# The phones of all open calls of the call's contact too, and $2 if it is given. They are named in the order of
+# `names_in_order`.
 LOCK_EVERY_PHONE_OF_CALL = """
 SELECT call.phone, call.contact_id, pg_advisory_xact_lock(hashtextextended(name, 0))
 FROM calls AS call, LATERAL (
     SELECT name FROM (
         SELECT 1 AS place, 'phone:' || call.phone AS name
         UNION SELECT 1, 'phone:' || phone FROM calls WHERE NOT final AND contact_id = call.contact_id
+        UNION SELECT 1, 'phone:' || $2 WHERE $2::text IS NOT NULL
         UNION SELECT 2, 'contact:' || call.contact_id) AS named
     ORDER BY place, name COLLATE "C" OFFSET 0) AS names
 WHERE call_id = $1

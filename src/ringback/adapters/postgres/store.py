@@ -94,7 +94,11 @@ class PostgresStore:
             connection = UnitConnection(self._pool, self._groups, stack, begins=begins)
             hashes = await self._hashing.ready(self._pool)
             yield PostgresUnitOfWork(
-                connection, hashes, clock_is_real=self._clock_is_real, report_zone=self._report_zone
+                connection,
+                hashes,
+                clock_is_real=self._clock_is_real,
+                report_zone=self._report_zone,
+                instance=self._instance,
             )
 
     @asynccontextmanager

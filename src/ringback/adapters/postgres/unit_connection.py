@@ -39,13 +39,18 @@ class UnitConnection:
         """Whether the transaction has no other unit."""
         return self._member is None
 
-    async def lock_people_of(self, call_id: str, *, alone: bool, every_phone: bool) -> tuple[str, str] | None:
+    async def lock_people_of(
+        self, call_id: str, *, alone: bool, every_phone: bool, caller: str | None = None
+    ) -> tuple[str, str] | None:
         """Lock the phone and the contact of the call, and return them. Returns None if there is no such call."""
         if self.raw is None and self._member is None and not alone and not every_phone:
             self._member = await self._groups.join(call_id, self._stack)
             if self._member is not None:
                 return self._member.person
-        locked = await self.fetch(LOCK_EVERY_PHONE_OF_CALL if every_phone else LOCK_CONTACTS_OF_CALL, call_id)
+        if every_phone:
+            locked = await self.fetch(LOCK_EVERY_PHONE_OF_CALL, call_id, caller)
+        else:
+            locked = await self.fetch(LOCK_CONTACTS_OF_CALL, call_id)
         return (locked[0]["phone"], locked[0]["contact_id"]) if locked else None
 
     def _forget(self, table: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, tzinfo
 
-from ringback.adapters.postgres import action_results, attempts, contacts, suppressions, tasks
+from ringback.adapters.postgres import action_results, attempts, calls, contacts, inbound_calls, suppressions, tasks
 from ringback.adapters.postgres.action_results import PostgresActionResults
 from ringback.adapters.postgres.attempts import PostgresAttempts
 from ringback.adapters.postgres.audit import PostgresUnitAudit
@@ -27,22 +27,30 @@ from ringback.domain.attempt import Attempt
 from ringback.domain.call import Call
 from ringback.domain.contribution import count_attempt, count_call
 from ringback.domain.eligibility import PersonFacts
-from ringback.storage import Ahead
+from ringback.storage import Ahead, Part
 
 
 class PostgresUnitOfWork:
     """Implements `storage.UnitOfWork`. `clock_is_real` False: a test sets the time, so skew is not measured.
 
-    `report_zone` defines the days of the statistics. Every attempt and call that is saved is counted here, so that no
-    flow can change one and leave the statistics as they were.
+    `instance` is the installation's name, if it was read before. `report_zone` defines the days of the statistics.
+    Every attempt and call that is saved is counted here, so that no flow can change one and leave the statistics as
+    they were.
     """
 
     def __init__(
-        self, connection: UnitConnection, hashes: PersonHashes, *, clock_is_real: bool, report_zone: tzinfo = UTC
+        self,
+        connection: UnitConnection,
+        hashes: PersonHashes,
+        *,
+        clock_is_real: bool,
+        report_zone: tzinfo = UTC,
+        instance: str | None = None,
     ) -> None:
         self._hashes = hashes
         self._clock_is_real = clock_is_real
         self._report_zone = report_zone
+        self._instance = instance
         self.locked: dict[str, Call] = {}
         self._counted: dict[str, dict[str, Attempt]] = {}  # attempts by id that their call does not yet count, by call
         self._deltas = PostgresDeltas()
@@ -81,12 +89,18 @@ class PostgresUnitOfWork:
         await self._connection.execute(LOCK_IN_ORDER, names)
 
     async def lock_call(
-        self, call_id: str, *, alone: bool = False, every_phone: bool = False, ahead: Ahead | None = None
+        self,
+        call_id: str,
+        *,
+        alone: bool = False,
+        every_phone: bool = False,
+        caller: str | None = None,
+        ahead: Ahead | None = None,
     ) -> Call | None:
         if call_id in self.locked:
             return self.locked[call_id]
         # Two statements: the snapshot of the second must begin after the lock was granted.
-        person = await self._connection.lock_people_of(call_id, alone=alone, every_phone=every_phone)
+        person = await self._connection.lock_people_of(call_id, alone=alone, every_phone=every_phone, caller=caller)
         if person is None:
             return None
         if ahead is not None:
@@ -103,11 +117,15 @@ class PostgresUnitOfWork:
         asked: list[Asked] = [(contacts.CONTACT, (contact_id,)), (action_results.FIND_RESULT, ahead.result)]
         if ahead.attempt_id is not None:
             asked.append((attempts.ATTEMPT, (ahead.attempt_id,)))
-        if ahead.attempt_id is not None or ahead.plan:
+        if ahead.attempt_id is not None or ahead.part is not None:
             asked.append((tasks.OPEN_TASK, (call_id,)))
-        if ahead.plan:
+        if ahead.part in (Part.PLAN, Part.PLAN_OF_PERSON):
             forms = self._hashes.forms_of(phone, contact_id)
             asked += [(attempts.LATEST_ATTEMPT, (call_id,)), (suppressions.IS_SUPPRESSED, (phone, contact_id, forms))]
+        if ahead.part is Part.PLAN_OF_PERSON:
+            asked.append((calls.UNFINISHED_CALLS, (None, contact_id)))
+        if ahead.part is Part.HOLD:
+            asked += [(calls.UNFINISHED_CALLS, person), (inbound_calls.HELD_UNTIL, person)]
         return asked
 
     async def insert(self, row: Row) -> None:
@@ -148,4 +166,6 @@ class PostgresUnitOfWork:
         return bool(await self._connection.fetchval(IS_ERASED, marks_of(ids)))
 
     async def instance(self) -> str:
-        return str(await self._connection.fetchval("SELECT instance FROM installation"))
+        if self._instance is None:
+            self._instance = str(await self._connection.fetchval("SELECT instance FROM installation"))
+        return self._instance

@@ -14,7 +14,7 @@ from ringback.domain.audit import Actor
 from ringback.domain.call import Call
 from ringback.domain.contact import Contact, Origin
 from ringback.domain.provider_report import ProviderReport
-from ringback.storage import Store, UnitOfWork
+from ringback.storage import Part, Store, UnitOfWork
 
 
 class Scope(StrEnum):
@@ -163,8 +163,8 @@ class Action(Protocol):
         ...
 
     @property
-    def reads_plan(self) -> bool:
-        """Whether it reads the call's plan (see `storage.Ahead`)."""
+    def reads(self) -> Part | None:
+        """The part that it reads of the call and the person, beside the call itself."""
         ...
 
     async def find(self, request: ActionRequest, store: Store) -> Target | Reply:

@@ -21,7 +21,7 @@ from ringback.flows.business_operations.arguments import unknown_arguments as un
 from ringback.flows.business_operations.target import NOT_FOUND_SAY, find_target, person_of_target
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.event_processing import apply_evidence
-from ringback.storage import Store, UnitOfWork
+from ringback.storage import Part, Store, UnitOfWork
 
 #: Limit of the analyzer's own findings as JSON. They go to Engage with the verdict.
 MAX_CUSTOM_BYTES = 16 * 1024
@@ -74,7 +74,7 @@ class CallAnalysed:
     identify: Callable[[str], bytes]
     rules: OutcomeRules
     locks_every_phone: bool = True  # the call object may report an opt-out
-    reads_plan: bool = False
+    reads: Part | None = None
     declaration: ActionDeclaration = DECLARATION
 
     async def find(self, request: ActionRequest, store: Store) -> Target:

@@ -12,7 +12,7 @@ from ringback.flows.business_operations.action import ActionDeclaration, ActionE
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
 from ringback.flows.business_operations.target import find_target
 from ringback.flows.ending_calls import end_call
-from ringback.storage import UnitOfWork
+from ringback.storage import Part, UnitOfWork
 
 DELETED_SAY = "Done, we will not call you for that any more."
 
@@ -49,7 +49,7 @@ class _Planned:
 @dataclass(frozen=True, slots=True)
 class DeleteScheduledTask:
     locks_every_phone: bool = True
-    reads_plan: bool = True
+    reads: Part | None = Part.PLAN
     declaration: ActionDeclaration = DECLARATION
     find = staticmethod(find_target)
 

@@ -24,7 +24,7 @@ from ringback.flows.business_operations.arguments import (
     unknown_arguments,
 )
 from ringback.flows.business_operations.target import find_target
-from ringback.storage import UnitOfWork
+from ringback.storage import Part, UnitOfWork
 
 
 def declare(catalog: Catalog) -> ActionDeclaration:
@@ -56,7 +56,7 @@ class FieldWriteback:
     catalog: Catalog
     new_id: Callable[[], str]
     locks_every_phone: bool = False
-    reads_plan: bool = False
+    reads: Part | None = None
     find = staticmethod(find_target)
 
     @property

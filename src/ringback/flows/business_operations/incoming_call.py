@@ -16,7 +16,7 @@ from ringback.flows.business_operations.target import find_target, person_of_tar
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.caller_ids import caller_number, own_number
 from ringback.flows.inbound_calls import Caller, hold_for
-from ringback.storage import Store, UnitOfWork
+from ringback.storage import Part, Store, UnitOfWork
 
 #: Limits of the reply to a ringing phone: of each value, and of all values with their names.
 MAX_VALUE_CHARS, MAX_TOLD_CHARS = 500, 8_000
@@ -51,24 +51,24 @@ class IncomingCall:
     rules: OutcomeRules
     allowed_names: tuple[str, ...]  # names of the contact's fields and the call's variables
     locks_every_phone: bool = True
-    reads_plan: bool = False
+    reads: Part | None = Part.HOLD
     declaration: ActionDeclaration = DECLARATION
 
     async def find(self, request: ActionRequest, store: Store) -> Target | Reply:
         texts = read_texts(request.args, DECLARATION.arguments)
+        instance = await store.instance()  # remembered then, so that the transaction need not read it
         phone = caller_number(texts.get("from_number"), texts.get("to_number"), self.rules)
         if phone is None:
-            return unknown_caller(await store.instance())
+            return unknown_caller(instance)
         if (request.call_id, request.contact_id, request.task_id) != (None, None, None):
             person = await person_of_target(await find_target(request, store), store)
-            contact_id: str | None = person.contact_id
-        else:
             async with store.reading() as tx:
-                contact_id = await tx.contacts.id_by_phone(phone)
-        if contact_id is None:
-            return unknown_caller(await store.instance())
+                return Target(await tx.calls.next_or_last_of(person.contact_id), Person(phone, person.contact_id))
         async with store.reading() as tx:
-            call_id = await tx.calls.next_or_last_of(contact_id)
+            known = await tx.contacts.of_caller(phone)
+        if known is None:
+            return unknown_caller(instance)
+        contact_id, call_id = known
         return Target(call_id, Person(phone, contact_id))
 
     async def do(self, tx: UnitOfWork, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
@@ -76,8 +76,9 @@ class IncomingCall:
         contact, call = subject.contact, subject.call
         to_number = own_number(called, self.rules) or called
         caller = Caller(subject.phone, contact.contact_id, to_number, subject.request.provider_call_id, now)
-        inbound = await hold_for(tx, caller, self.rules, now)
+        # Before the hold, which changes nothing that is told of the task.
         task = await tx.tasks.open_for(call.call_id) if call is not None else None
+        inbound = await hold_for(tx, caller, self.rules, now)
         metadata = {
             "ringback_instance": await tx.instance(),
             "ringback_contact_id": contact.contact_id,

@@ -9,7 +9,7 @@ from ringback.domain.contact import Note
 from ringback.flows.business_operations.action import ActionDeclaration, ActionError, Reply, Subject, forward
 from ringback.flows.business_operations.arguments import NOT_NOTED_SAY, arguments, read_texts, text
 from ringback.flows.business_operations.target import find_target
-from ringback.storage import UnitOfWork
+from ringback.storage import Part, UnitOfWork
 
 DECLARATION = ActionDeclaration(
     name="note_writeback",
@@ -24,7 +24,7 @@ DECLARATION = ActionDeclaration(
 class NoteWriteback:
     new_id: Callable[[], str]
     locks_every_phone: bool = False
-    reads_plan: bool = False
+    reads: Part | None = None
     declaration: ActionDeclaration = DECLARATION
     find = staticmethod(find_target)
 

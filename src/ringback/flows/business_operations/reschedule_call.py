@@ -34,7 +34,7 @@ from ringback.flows.business_operations.action import (
 from ringback.flows.business_operations.arguments import arguments, read_texts, text
 from ringback.flows.business_operations.target import WHICH_CALL_SAY, find_target
 from ringback.ports import SpokenMoment, SpokenTime
-from ringback.storage import UnitOfWork
+from ringback.storage import Part, UnitOfWork
 
 ZONE_SOURCE = {Scope.RETELL: ZoneSource.PERSON, Scope.SYSTEMS: ZoneSource.CRM}
 NO_OTHER_CALL = "Sorry, I cannot arrange another call."
@@ -101,7 +101,7 @@ class RescheduleCall:
     policy: DialPolicy
     new_id: Callable[[], str]
     locks_every_phone: bool = False
-    reads_plan: bool = True
+    reads: Part | None = Part.PLAN
     declaration: ActionDeclaration = DECLARATION
     find = staticmethod(find_target)
 

@@ -177,20 +177,20 @@ class BusinessOperations:
 async def _lock(tx: UnitOfWork, request: ActionRequest, target: Target, action: Action) -> Call | None:
     """Lock the person and the call, and read with the call what follows."""
     every_phone = action.locks_every_phone or (request.report is not None and request.report.says_stop)
-    person = target.person
-    if person is not None and every_phone:
-        await tx.lock_contacts(await tx.calls.phones_of_open(*person), person.contact_id)
-    elif person is not None and target.call_id is None:
-        await tx.lock_contacts([person.phone], person.contact_id)
-    if target.call_id is None:
-        return None
-    attempt_id = target.attempt.attempt_id if target.attempt is not None else None
-    return await tx.lock_call(
-        target.call_id,
-        alone=request.actor is not None,
-        every_phone=every_phone and person is None,
-        ahead=Ahead((request.scope, request.key), attempt_id, plan=action.reads_plan),
-    )
+    person, call = target.person, None
+    if target.call_id is not None:
+        attempt_id = target.attempt.attempt_id if target.attempt is not None else None
+        call = await tx.lock_call(
+            target.call_id,
+            alone=request.actor is not None,
+            every_phone=every_phone,
+            caller=person.phone if person is not None else None,
+            ahead=Ahead((request.scope, request.key), attempt_id, action.reads),
+        )
+    if call is None and person is not None:
+        phones = await tx.calls.phones_of_open(*person) if every_phone else [person.phone]
+        await tx.lock_contacts(phones, person.contact_id)
+    return call
 
 
 def _person_of(call: Call | None, target: Target) -> Person:

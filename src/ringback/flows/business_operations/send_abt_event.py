@@ -27,7 +27,7 @@ from ringback.flows.business_operations.arguments import (
 )
 from ringback.flows.business_operations.coercion import coerced
 from ringback.flows.business_operations.target import WHICH_CALL_SAY, find_target
-from ringback.storage import UnitOfWork
+from ringback.storage import Part, UnitOfWork
 
 #: Size as JSON. Engage gets it in one request, and the outbox keeps it as long as every event.
 MAX_DATA_BYTES = 16 * 1024
@@ -87,7 +87,7 @@ class SendAbtEvent:
     catalog: Catalog
     new_id: Callable[[], str]
     locks_every_phone: bool = False
-    reads_plan: bool = False
+    reads: Part | None = None
     find = staticmethod(find_target)
 
     @property

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ringback.domain.catalog import Catalog, DispositionCode
+from ringback.domain.contact import Disposition
 from ringback.domain.disposition_words import disposition_of, is_opt_out
 from ringback.flows.business_operations.action import (
     SOURCE,
@@ -22,7 +23,7 @@ from ringback.flows.business_operations.target import find_target, ids_of_reques
 from ringback.flows.call_outcome import OutcomeRules
 from ringback.flows.erased_people import person_of
 from ringback.flows.suppression import suppress
-from ringback.storage import Disposition, Store, Suppression, UnitOfWork
+from ringback.storage import Part, Store, Suppression, UnitOfWork
 
 #: Longer than any code: a model may write the person's own words instead, and an opt-out among them counts.
 MAX_CODE_CHARS = 200
@@ -57,7 +58,7 @@ class SetDisposition:
     rules: OutcomeRules
     now: Callable[[], datetime]
     locks_every_phone: bool = True
-    reads_plan: bool = False
+    reads: Part | None = None
 
     @property
     def declaration(self) -> ActionDeclaration:

@@ -20,7 +20,7 @@ from ringback.flows.abt_events import emit_rescheduled
 from ringback.flows.business_operations.action import ActionDeclaration, ActionError, Reply, Scope, Subject
 from ringback.flows.business_operations.arguments import arguments, read_texts, refuse_if_any, text
 from ringback.flows.business_operations.target import find_target
-from ringback.storage import UnitOfWork
+from ringback.storage import Part, UnitOfWork
 
 SOURCES = (ZoneSource.PERSON, ZoneSource.CRM)
 DEFAULT_SOURCE = {Scope.RETELL: ZoneSource.PERSON, Scope.SYSTEMS: ZoneSource.CRM}
@@ -66,7 +66,7 @@ class UpdateTimezone:
     policy: DialPolicy
     new_id: Callable[[], str]
     locks_every_phone: bool = True
-    reads_plan: bool = True
+    reads: Part | None = Part.PLAN_OF_PERSON
     declaration: ActionDeclaration = DECLARATION
     find = staticmethod(find_target)
 
