@@ -57,6 +57,7 @@ TYPES = {
     "person_facts.PERSON_FACTS": ("text", "text", "text", "timestamptz", "text[]"),
     "suppressions.IS_SUPPRESSED": ("text", "text", "text[]"),
     "attempts.COUNT_BEFORE": ("text", "bigint", "text[]"),
+    "inbound_calls.RINGING_INBOUND_CALL": ("text", "text", "timestamptz"),
 }
 
 
@@ -73,10 +74,11 @@ def reads(found: dict[str, str]) -> dict[str, str]:
 
 
 def ahead(found: dict[str, str]) -> dict[str, str]:
-    """The reads of an agent's action in one statement, alone and for several units."""
+    """The reads of all actions in one statement, alone and for several units."""
     texts = ["calls.CALL_FOR_UPDATE", "contacts.CONTACT", "attempts.ATTEMPT", "tasks.OPEN_TASK"]
     asked = [(found[name], ("text",)) for name in (*texts, "attempts.LATEST_ATTEMPT")]
-    asked += [(found["action_results.FIND_RESULT"], ("text", "text"))]
+    of_two = ["action_results.FIND_RESULT", "calls.UNFINISHED_CALLS", "inbound_calls.HELD_UNTIL"]
+    asked += [(found[name], ("text", "text")) for name in of_two]
     asked += [(found["suppressions.IS_SUPPRESSED"], TYPES["suppressions.IS_SUPPRESSED"])]
     text = together(tuple((statement, len(types)) for statement, types in asked))
     return {"read_ahead": text, "read_ahead for several": for_several(text, sum((types for _, types in asked), ()))}
