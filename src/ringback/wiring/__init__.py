@@ -36,7 +36,7 @@ from ringback.adapters.retell.client import RetellProvider
 from ringback.adapters.retell.events import report_from_call, report_from_webhook
 from ringback.adapters.retell.functions import inbound_reply, parse_inbound_call, parse_tool_call, tool_definition
 from ringback.adapters.retell.signature import may_be_genuine, verify
-from ringback.adapters.retell.wire import content_identity
+from ringback.adapters.retell.wire import content_identity, identified
 from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.adapters.traces import traces as traces
 from ringback.config import Settings, SettingsError, describe
@@ -128,9 +128,7 @@ class Dependencies:
 
     def business_operations(self) -> BusinessOperations:
         spoken_time = EnglishSpokenTime()
-        actions = business_actions(
-            self.rules, self.catalog, spoken_time, report_from_call, content_identity, self.clock.now
-        )
+        actions = business_actions(self.rules, self.catalog, spoken_time, report_from_call, identified, self.clock.now)
         return BusinessOperations(self.store, self.clock, actions, self.rules)
 
     def operator(self) -> OperatorRoutes:

@@ -7,7 +7,7 @@ from typing import Any
 from ringback.adapters.postgres.pool import Pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.adapters.retell.events import report_from_call
-from ringback.adapters.retell.wire import content_identity
+from ringback.adapters.retell.wire import identified
 from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.domain.attempt import DialAnswer, DialAnswerKind
 from ringback.domain.call import RetryPolicy
@@ -39,7 +39,7 @@ class ExampleStack(EventStack):
         self.story = story
         self.person = 100_000 + story  # beyond the people of all other tests
         actions = business_actions(
-            self.rules, built_in_catalog(), EnglishSpokenTime(), report_from_call, content_identity, self.clock.now
+            self.rules, built_in_catalog(), EnglishSpokenTime(), report_from_call, identified, self.clock.now
         )
         self.operations = BusinessOperations(store, self.clock, actions, self.rules)
 

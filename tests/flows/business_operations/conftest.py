@@ -13,7 +13,7 @@ import pytest
 from ringback.adapters.postgres.pool import Pool
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.adapters.retell.events import report_from_call, report_from_webhook
-from ringback.adapters.retell.wire import content_identity
+from ringback.adapters.retell.wire import content_identity, identified
 from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.domain.calling_hours import CallingHours
 from ringback.domain.catalog import Catalog, built_in_catalog, parse_catalog
@@ -54,7 +54,7 @@ class ActionStack(Stack):
             catalog or built_in_catalog(),
             EnglishSpokenTime(),
             report_from_call,
-            content_identity,
+            identified,
             clock.now,
         )
         self.operations = BusinessOperations(store, clock, self.actions, self.rules)

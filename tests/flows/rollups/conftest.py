@@ -12,7 +12,7 @@ from ringback.adapters.postgres.pool import Pool
 from ringback.adapters.postgres.rollup_rows import PostgresRollupRows
 from ringback.adapters.postgres.store import PostgresStore
 from ringback.adapters.retell.events import report_from_call
-from ringback.adapters.retell.wire import content_identity
+from ringback.adapters.retell.wire import identified
 from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.domain.catalog import built_in_catalog
 from ringback.domain.provider_report import ProviderReport, ReportKind
@@ -48,7 +48,7 @@ class CountingStack(EventStack):
     async def tool(self, talk: Talk, action: str, args: dict[str, Any]) -> Reply:
         """Ask as the agent of a conversation."""
         actions = business_actions(
-            self.rules, built_in_catalog(), EnglishSpokenTime(), report_from_call, content_identity, self.clock.now
+            self.rules, built_in_catalog(), EnglishSpokenTime(), report_from_call, identified, self.clock.now
         )
         marks = {"attempt_id": talk.attempt_id, "provider_call_id": talk.provider_call_id}
         report = ProviderReport(

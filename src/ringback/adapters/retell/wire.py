@@ -161,10 +161,17 @@ def content_identity(body: str) -> bytes:
     `event_timestamp` is left out, because a retry may change it.
     """
     try:
-        content = msgspec.json.decode(body)
-        if isinstance(content, dict):
-            content.pop("event_timestamp", None)
-        canonical = msgspec.json.encode(content, order="sorted")
+        return _identity(msgspec.json.decode(body))
     except (msgspec.MsgspecError, RecursionError):
-        canonical = body.encode(errors="surrogatepass")
-    return hashlib.sha256(canonical).digest()
+        return hashlib.sha256(body.encode(errors="surrogatepass")).digest()
+
+
+def identified(content: dict[str, Any]) -> tuple[bytes, str]:
+    """Return the identity and the text of a webhook with this content, which was JSON."""
+    return _identity(content), msgspec.json.encode(content).decode()
+
+
+def _identity(content: Any) -> bytes:
+    if isinstance(content, dict):
+        content = {name: value for name, value in content.items() if name != "event_timestamp"}
+    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).digest()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from ringback.domain.catalog import Catalog
 from ringback.domain.provider_report import ProviderReport, ReportKind
@@ -26,7 +27,7 @@ def business_actions(
     catalog: Catalog,
     spoken_time: SpokenTime,
     read_call: Callable[[object, ReportKind], ProviderReport],
-    identify: Callable[[str], bytes],
+    identify: Callable[[dict[str, Any]], tuple[bytes, str]],
     now: Callable[[], datetime],
 ) -> dict[str, Action]:
     """Every action by its wire name. `read_call` and `identify` are the provider's edge: see `CallAnalysed`."""

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol
@@ -70,7 +70,7 @@ class Reply:
     result: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {"ok": self.ok, "code": self.code, "say": self.say, "result": self.result}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "Reply":
@@ -98,12 +98,13 @@ class Target:
     """The call or the person of a request, found before the locks.
 
     `call_id` is None for a contact with no unfinished call or several. `person` is None if it is the call's, which is
-    read under the locks. `attempt` is the one of a function call.
+    read under the locks. `attempt` is the one of a function call. `report` was read of the arguments.
     """
 
     call_id: str | None
     person: Person | None = None
     attempt: Attempt | None = None
+    report: ProviderReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ class Subject:
     call: Call | None
     attempt: Attempt | None
     unfinished: tuple[str, ...] = ()  # the contact's calls, if the request names none
+    report: ProviderReport | None = None  # the target's
 
     @property
     def source(self) -> str:

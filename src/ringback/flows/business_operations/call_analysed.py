@@ -67,11 +67,11 @@ DECLARATION = ActionDeclaration(
 class CallAnalysed:
     """The action. `read_call` makes a report of the provider's call object and raises Permanent.
 
-    `identify` returns the identity of a webhook's content.
+    `identify` returns the identity and the text of a webhook with this content.
     """
 
     read_call: Callable[[object, ReportKind], ProviderReport]
-    identify: Callable[[str], bytes]
+    identify: Callable[[dict[str, Any]], tuple[bytes, str]]
     rules: OutcomeRules
     locks_every_phone: bool = True  # the call object may report an opt-out
     reads: Part | None = None
@@ -103,15 +103,15 @@ class CallAnalysed:
             or attempt.provider_call_id not in (None, report.provider_call_id)
         ):
             raise ActionError("not_found", "There is no attempt with this call.")
-        return Target(attempt.call_id, attempt=attempt)
+        return Target(attempt.call_id, attempt=attempt, report=report)
 
     async def do(self, tx: UnitOfWork, subject: Subject, args: Mapping[str, Any], now: datetime) -> Reply:
         attempt = subject.attempt
         assert attempt is not None, "found before"
-        if "call" in args:
+        report = subject.report
+        if report is not None:
             # In the form of the webhook, so that the second of the two is a repeat.
-            report = self._report_of_call(args["call"])
-            content = json.dumps({"event": "call_analyzed", "call": args["call"]})
+            content = {"event": "call_analyzed", "call": args["call"]}
         else:
             provider_call_id, given = attempt.provider_call_id, args["analysis"]
             assert provider_call_id is not None, "checked before"
@@ -119,9 +119,8 @@ class CallAnalysed:
             analysis = Analysis(**{**given, "custom": given.get("custom") or {}}, source=source)
             name = f"call_analysed by {source}"
             report = ProviderReport(ReportKind.ANALYZED, provider_call_id, name, analysis=analysis)
-            content = json.dumps({"analysis": given, "source": source})
-        inbox = (self.identify(content), content)
-        is_new = await apply_evidence(tx, attempt, report, self.rules, lambda: now, inbox=inbox)
+            content = {"analysis": given, "source": source}
+        is_new = await apply_evidence(tx, attempt, report, self.rules, lambda: now, inbox=self.identify(content))
         result = {"attempt_id": attempt.attempt_id, "verdict": attempt.verdict_type, "revision": attempt.revision}
         code = "analysis_applied" if is_new else "already_known"
         return Reply(True, code, "The analysis is kept.", result)

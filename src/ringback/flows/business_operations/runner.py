@@ -217,4 +217,4 @@ async def _subject(
         raise Retryable("the person was erased during the wait for the locks", RETRY_S)
     attempt = await tx.attempts.get(target.attempt.attempt_id) if target.attempt is not None else None
     unfinished = () if call is not None else tuple(await tx.calls.unfinished_of(None, person.contact_id))
-    return Subject(request, person.phone, contact, call, attempt, unfinished)
+    return Subject(request, person.phone, contact, call, attempt, unfinished, target.report)
