@@ -2,18 +2,16 @@
 
 import argparse
 import os
-import signal
 import sys
 import time
-import traceback
 from collections.abc import Sequence
 
 from proof import evidence, report
 from proof.crashes import on_sqs
-from proof.evidence import Evidence
 from proof.findings import Size
 from proof.planted import forced_groups
-from proof.suites import NAMES, suite
+from proof.suite_runs import Order, all_suites, end_orderly, in_turn
+from proof.suites import NAMES
 
 SEED = 20261122
 README = evidence.ROOT / "README.md"
@@ -36,45 +34,23 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     return asked
 
 
-def prove(name: str, size: Size, seed: int) -> Evidence:
-    """One suite; that it failed itself is evidence too, and the others still run."""
-    began = time.monotonic()
-
-    def say(line: str) -> None:
-        sys.stdout.write(f"[{name} {time.monotonic() - began:6.1f} s] {line}\n")
-        sys.stdout.flush()
-
-    say(f"begins: size {size}, seed {seed}")
-    try:
-        found = suite(name)(size, seed, say)
-    except Exception as error:  # noqa: BLE001 - the loop's shell: one broken suite must not hide what the others find
-        traceback.print_exc()
-        return evidence.from_failure(name, size, seed, time.monotonic() - began, error)
-    done = evidence.from_findings(found, size, time.monotonic() - began)
-    say(f"{'holds' if done.holds else 'BROKEN'}: {', '.join(f'{key} {value}' for key, value in found.counts.items())}")
-    return done
-
-
 def main(arguments: Sequence[str]) -> int:
     asked = read_arguments(arguments)
-    # As an exception, so that everything the suites have started is ended on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    end_orderly()
     if asked.groups:
         forced_groups.force(asked.groups)
     if asked.queues:
         os.environ[on_sqs.VARIABLE] = asked.queues
-    is_whole = not asked.suites
-    proved = []
-    for name in asked.suites or NAMES:
-        proved.append(prove(name, asked.size, asked.seed))
-        if asked.write:
-            proved[-1].write()
+    began = time.monotonic()
+    order = Order(asked.size, asked.seed, keeps=asked.write)
+    proved = in_turn(asked.suites, order) if asked.suites else all_suites(order)
     if asked.write:
         kept = evidence.read()
         README.write_text(report.with_figures(README.read_text(), report.totals(kept)))
         FIGURES.write_text(report.with_figures(FIGURES.read_text(), report.figures(kept)))
     sys.stdout.write("\n".join(report.lines(proved)) + "\n")
-    missing = report.failures(proved) + (report.gaps(proved) if is_whole else [])
+    sys.stdout.write(f"{', '.join(one.suite for one in proved)}: {(time.monotonic() - began) / 60:.1f} minutes\n")
+    missing = report.failures(proved) + ([] if asked.suites else report.gaps(proved))
     if missing:
         sys.stdout.write("\nNOT PROVED\n" + "\n".join(missing) + "\n")
         return 1

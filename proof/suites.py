@@ -1,10 +1,15 @@
-"""The suites by name, in the order of their run: the quick ones that need no system first."""
+"""The suites by name, in the order of the reports: the quick ones that need no system first."""
 
 from importlib import import_module
 
 from proof.findings import Run
 
-NAMES = ("model", "field", "statistics", "planted", "crashes", "provider", "surroundings", "hostile", "load", "kill")
+#: The first keep two cores busy. The others wait for faults, leases and deadlines most of the time.
+BUSY = ("model", "field", "statistics", "planted", "crashes")
+WAITING = ("provider", "surroundings", "hostile", "kill")
+#: It measures rates, so nothing runs beside it.
+AT_THE_END = ("load",)
+NAMES = (*BUSY, *WAITING, *AT_THE_END)
 
 
 def suite(name: str) -> Run:

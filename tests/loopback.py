@@ -1,6 +1,7 @@
 """Ports of this machine for what a test starts, and whether something answers there."""
 
 import contextlib
+import functools
 import http.client
 import itertools
 import os
@@ -12,24 +13,25 @@ from tests.stories.running_system import ask
 
 #: Below the ports that Linux gives to outgoing connections and to programs that ask for any port. One of those may be
 #: taken again before the program for which it was chosen listens on it. `up` chooses its ports above these.
-_FIRST, _END = 10_000, 20_000
+FIRST_PORT, LAST_PORT = 10_000, 19_999
+#: The environment variable with the ports of this run, such as 10000-14999. Runs beside each other have different ones.
+PORTS = "RINGBACK_TEST_PORTS"
 
 
+@functools.cache
 def _candidates() -> Iterator[int]:
     """Each worker of a run has ports of its own, and gives none twice until it has given all."""
+    first, _, last = os.environ.get(PORTS, f"{FIRST_PORT}-{LAST_PORT}").partition("-")
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    ports = range(_FIRST + worker, _END, workers)
+    ports = range(int(first) + worker, int(last) + 1, workers)
     return itertools.islice(itertools.cycle(ports), os.getpid() % len(ports), None)
-
-
-_candidate = _candidates()
 
 
 def free_ports(count: int) -> list[int]:
     found: list[int] = []
     while len(found) < count:
-        port = next(_candidate)
+        port = next(_candidates())
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             found.append(port)
