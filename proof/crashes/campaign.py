@@ -240,7 +240,9 @@ async def open_testbeds(
         for index in range(number):
             copy = await copy_database(url, template, f"{prefix}_{index}")
             stack.push_async_callback(execute, url, f"DROP DATABASE {prefix}_{index} WITH (FORCE)")
-            await execute(copy, f"UPDATE installation SET instance = '{INSTANCE}'")
+            # A life's connections are too young to plan each statement five times before they keep a plan.
+            keep_plans = f"ALTER DATABASE {prefix}_{index} SET plan_cache_mode = force_generic_plan"
+            await execute(copy, f"UPDATE installation SET instance = '{INSTANCE}'", keep_plans)
             queues = None if sqs is None else on_sqs.TrialQueues(sqs)
             testbed = Testbed(home / f"testbed-{index}", copy, queues)
             await testbed.open()

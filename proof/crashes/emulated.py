@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from proof.crashes.shared_page import SharedPage
 from proof.harness import emulators
+from proof.harness.databases import keep_session
 from proof.harness.forks import Tell
 from ringback.logs import configure_logs
 from ringback.web.limits import replayed
@@ -37,7 +38,7 @@ def live(spec: dict[str, Any], tell: Tell) -> None:
     _live_by(SharedPage(Path(spec["page"])))
 
     async def serve() -> None:
-        database = await asyncpg.create_pool(spec["database_url"], min_size=1, max_size=2)
+        database = await asyncpg.create_pool(spec["database_url"], min_size=1, max_size=2, reset=keep_session)
         state = Path(spec["state"])
         state.mkdir(parents=True)
         journal = JsonLinesFile(state / "creates.jsonl")

@@ -20,6 +20,7 @@ from proof.crashes.oracle import Judgement, Played, judge_trial, read_evidence
 from proof.crashes.scenario import Addresses, Scenario
 from proof.crashes.shared_page import SharedPage
 from proof.harness.clients import NeverAnswered
+from proof.harness.databases import keep_session
 from proof.harness.forks import Child
 from proof.harness.ports import ReservedPort
 from proof.harness.processes import API_KEY, EMULATOR_KEYS, ENGAGE_SECRET, RETELL_KEYS
@@ -65,10 +66,16 @@ class Testbed:
 
     async def open(self) -> None:
         own = {"application_name": "coordinator"}
-        self._pool = await asyncpg.create_pool(self._database_url, min_size=1, max_size=4, server_settings=own)
+        self._pool = await asyncpg.create_pool(
+            self._database_url, min_size=1, max_size=4, server_settings=own, reset=keep_session
+        )
+        # For the product's own check of the statistics. A new connection for each trial would plan it anew.
+        self._products_pool = await open_pool(self._database_url, max_size=1)
+        await self._products_pool.execute("SET application_name = 'coordinator'")
 
     async def close(self) -> None:
         self._pool.terminate()
+        self._products_pool.terminate()
         for reserved in self._ports.values():
             reserved.close()
 
@@ -109,11 +116,7 @@ class Testbed:
 
     async def judge(self, played: Played) -> Judgement:
         """Before the next trial of this testbed is played."""
-        product_pool = await open_pool(self._database_url, max_size=1)
-        try:
-            differing = len(await PostgresRollupRows(product_pool, UTC).check())
-        finally:
-            product_pool.terminate()
+        differing = len(await PostgresRollupRows(self._products_pool, UTC).check())
         return judge_trial(played, await read_evidence(self._pool, played, differing))
 
     async def _play(self, played: Played, state: Path, children: list[Child]) -> None:
