@@ -88,7 +88,10 @@ class Analytics:
         }
 
     async def series(self, asked: Filter, name: str, step: str, *, compare: bool) -> dict[str, Any]:
-        """One metric by hour, day or week; steps without anything are 0."""
+        """One metric by hour, day or week; steps without anything are 0.
+
+        A month may have more steps than the month before. They are compared with nothing: `previous` is None.
+        """
         head, metric = self._head(asked), METRICS[name]
         ranges = [asked, asked.previous()] if compare else [asked]
         found = await self._groups(ranges, metric, (), step)
@@ -100,7 +103,8 @@ class Analytics:
                 before = found[1].get((steps[1][number][0],), _zeros(metric))
             sums = found[0].get((key,), _zeros(metric))
             url = self.rows_url(replace(asked, since=since, until=until))
-            items.append({"at": iso(since), **_figure(metric, sums, before, url)})
+            past = {"previous": None} if compare else {}
+            items.append({"at": iso(since), **past, **_figure(metric, sums, before, url)})
         return head | {"metric": name, "step": step, "items": items}
 
     async def breakdown(self, asked: Filter, name: str, by: str, limit: int, *, compare: bool) -> dict[str, Any]:

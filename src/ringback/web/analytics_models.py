@@ -198,7 +198,10 @@ class Figure(BaseModel):
     rows: int = Field(description="The number of rows at `rows_url`.")
     rows_url: str = Field(description="The list of exactly the rows that the numerator counts.")
     denominator_rows_url: str | None = Field(None, description="The list of the denominator's rows.")
-    previous: float | None = Field(None, description="The value in the range before, if it was asked for.")
+    previous: float | None = Field(
+        None,
+        description="The value in the range before, if it was asked for. Null: there is none.",
+    )
 
 
 class SeriesItem(Figure):

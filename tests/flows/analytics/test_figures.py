@@ -82,6 +82,19 @@ async def test_a_series_has_every_step(stack: CountingStack, api: Api) -> None:
     assert [(item["at"], item["value"]) for item in berlin["items"]] == [("2026-11-30T23:00:00.000Z", 3)]
 
 
+async def test_a_step_that_the_month_before_did_not_have_is_compared_with_nothing(
+    stack: CountingStack, api: Api
+) -> None:
+    await two_talks_and_a_busy(stack)
+    asked = {"metric": "attempts", "step": "day", "compare": "previous"}
+    december = await api.get("/v1/analytics/series", **asked, **{"from": "2026-12-01", "to": "2027-01-01"})
+    assert [item["value"] for item in december["items"]] == [3] + [0] * 30
+    assert [item["previous"] for item in december["items"]] == [0] * 30 + [None], "November has 30 days"
+    asked = {"metric": "attempts", "step": "hour", "compare": "previous"}
+    clocks_go_back = await api.get("/v1/analytics/series", **asked, **{"from": "2026-11-01", "to": "2026-11-02"})
+    assert [item["previous"] for item in clocks_go_back["items"]] == [0] * 24 + [None]
+
+
 async def test_whole_months_are_compared_with_the_months_before(stack: CountingStack, api: Api) -> None:
     await two_talks_and_a_busy(stack)
     january = {"from": "2027-01-01", "to": "2027-02-01", "metric": "attempts", "by": "local_hour"}

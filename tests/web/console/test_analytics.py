@@ -47,6 +47,14 @@ async def test_the_series_is_compared_with_the_range_before(calls, admin: Browse
     assert '<line class="before"' not in (await admin.get("/console")).text
 
 
+@pytest.mark.parametrize("metric", ["attempts", "human_rate"])
+async def test_a_month_with_more_days_than_the_month_before_is_shown(calls, admin: Browser, metric: str) -> None:
+    month = {"from": "2026-12-01", "to": "2027-01-01", "step": "day"}
+    page = (await admin.get("/console/analytics", metric=metric, **month)).text
+    before = re.findall(r'<tr><td><time datetime="2026-12-3.*<td class="number">([^<]*)</td></tr>', page)
+    assert before == ["0" if metric == "attempts" else "–", "–"], "November has 30 days"
+
+
 async def test_a_series_of_rates_is_a_line_with_gaps_and_says_of_how_many(calls, admin: Browser) -> None:
     page = (await admin.get("/console/analytics", metric="human_rate")).text
     assert re.findall(r'<path class="line" d="([^"]*)"', page) == ["M525.0 10.0h0"], "17:00 is the only hour with any"
