@@ -21,8 +21,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from proof.crashes.shared_page import SharedPage
 from proof.harness import emulators
-from proof.harness.databases import keep_session
 from proof.harness.forks import Tell
+from ringback.adapters.postgres.pool import keep_session
 from ringback.logs import configure_logs
 from ringback.web.limits import replayed
 from ringback_emulator.json_lines import JsonLinesFile

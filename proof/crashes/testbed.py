@@ -20,11 +20,10 @@ from proof.crashes.oracle import Judgement, Played, judge_trial, read_evidence
 from proof.crashes.scenario import Addresses, Scenario
 from proof.crashes.shared_page import SharedPage
 from proof.harness.clients import NeverAnswered
-from proof.harness.databases import keep_session
 from proof.harness.forks import Child
 from proof.harness.ports import ReservedPort
 from proof.harness.processes import API_KEY, EMULATOR_KEYS, ENGAGE_SECRET, RETELL_KEYS
-from ringback.adapters.postgres.pool import open_pool
+from ringback.adapters.postgres.pool import keep_session, open_pool
 from ringback.adapters.postgres.rollup_rows import PostgresRollupRows
 from ringback.failpoints import Failpoint
 

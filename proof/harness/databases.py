@@ -19,10 +19,6 @@ Json = dict[str, Any]
 INSTANCE = "proof-instance"
 
 
-async def keep_session(_: asyncpg.Connection) -> None:
-    """For a pool whose statements leave no setting and no lock behind: skip the statements that would undo them."""
-
-
 async def fetch(url: str, statement: str, *values: object) -> list[Json]:
     """Over a connection of its own, because a database under fault drops the connections of a pool."""
     connection = await asyncpg.connect(url)

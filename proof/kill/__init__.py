@@ -26,8 +26,8 @@ from proof.planted.bug import TextPatch
 from proof.planted.trial import copy_package
 from tests.stories.running_system import RunningSystem, SystemClient, wait_until
 
-#: The longest wait of the product is that for the end of a dead worker's lease, 31.5 or 36 s.
 CLIENTS = 16
+#: The longest wait of the product is that for the end of a dead worker's lease, 31.5 or 36 s.
 STUCK_S = 150.0
 #: Times the time from the start to the kill, which on a busy machine is as slow as everything after it.
 OPEN_AT_MOST_TIMES = 20.0

@@ -11,7 +11,7 @@ from proof.model.offer import Step
 from proof.model.state import Bounds, Phase, Situation
 from proof.model.transaction import rank
 from ringback.adapters.retell.events import report_from_call
-from ringback.adapters.retell.wire import content_identity
+from ringback.adapters.retell.wire import identified
 from ringback.adapters.spoken_time import EnglishSpokenTime
 from ringback.domain.attempt import DialAnswer, DialAnswerKind, DialRequest, VoicemailAction
 from ringback.domain.catalog import built_in_catalog
@@ -81,7 +81,7 @@ class ProductDriver:
         self.stack = stack.with_deadlines(unknown_lookups_s=lookups, same_key_window_s=window_s)
         self.provider = self.stack.provider = SteppedProvider()
         actions = business_actions(
-            stack.rules, built_in_catalog(), EnglishSpokenTime(), report_from_call, content_identity, stack.clock.now
+            stack.rules, built_in_catalog(), EnglishSpokenTime(), report_from_call, identified, stack.clock.now
         )
         self._operations = BusinessOperations(stack.store, stack.clock, actions, stack.rules)
         self._dials: list[Dial | None] = [None] * bounds.workers

@@ -1,6 +1,7 @@
 """The facts about a person that the eligibility check needs, in one statement."""
 
 from ringback.adapters.postgres.attempts import of_person
+from ringback.adapters.postgres.inbound_calls import HELD_UNTIL
 from ringback.adapters.postgres.person_hash import KEYS_IN_USE, covering
 from ringback.adapters.postgres.rows import literals
 from ringback.domain.attempt import NEVER_RANG
@@ -18,8 +19,7 @@ SELECT EXISTS (SELECT FROM suppressions WHERE {covering("$1", "$2", "$5::text[]"
        recent.oldest AS oldest_attempt_in_day,
        (SELECT max(sent_at) FROM ({of_person("max(sent_at) AS sent_at", _OTHERS_THAT_RANG)}) AS last
        ) AS last_attempt_at,
-       (SELECT max(hold_until) FROM inbound_calls
-        WHERE released_at IS NULL AND (phone = $1 OR contact_id = $2)) AS on_inbound_call_until,
+       ({HELD_UNTIL}) AS on_inbound_call_until,
        clock_timestamp() AS database_now
 FROM (SELECT count(*), min(sent_at) AS oldest
       FROM ({of_person("attempt_id, sent_at", _IN_LAST_DAY)}) AS in_day) AS recent

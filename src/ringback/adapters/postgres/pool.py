@@ -111,7 +111,7 @@ async def _prepare_connection(connection: asyncpg.Connection) -> None:
         await connection.execute(f"SET transaction_timeout = '{TRANSACTION_TIMEOUT_S}s'")
 
 
-async def _keep_session(_: asyncpg.Connection) -> None:
+async def keep_session(_: asyncpg.Connection) -> None:
     """Skip the RESET round trip: the product uses transaction-scoped locks and settings only."""
 
 
@@ -126,7 +126,7 @@ async def open_pool(database_url: str, *, max_size: int, is_unlimited: bool = Fa
             min_size=1,
             max_size=max_size,
             init=_prepare_any_connection if is_unlimited else _prepare_connection,
-            reset=_keep_session,
+            reset=keep_session,
             command_timeout=None if is_unlimited else COMMAND_TIMEOUT_S,
             statement_cache_size=512,
             # The URL may name several hosts, or a name that now leads to another server. Only a writable one is used.

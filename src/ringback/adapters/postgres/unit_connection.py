@@ -75,10 +75,6 @@ class UnitConnection:
             return await member.ask(put)
         return await (await self._ready()).fetchrow(statement, *values)
 
-    async def read_all(self, statement: str, *values: Any) -> list[asyncpg.Record]:
-        """Return all rows of a statement that changes nothing."""
-        return await (await self._ready()).fetch(statement, *values)
-
     async def read_in_turn(self, lock: str, statement: str, *values: Any) -> tuple[asyncpg.Record, int]:
         """Take a lock that all units take, and return one row that is read under it.
 
